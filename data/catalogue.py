@@ -1,0 +1,44 @@
+"""Data sets by name or path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .dataset import Dataset
+from .description import FILE
+from .folder import read_folder
+
+_HERE = Path(__file__).parent
+
+
+def bundled() -> tuple[str, ...]:
+    """Names that `load` knows; the data of some are published and the user's to provide (`DataNotFound`)."""
+    return tuple(sorted(path.parent.name for path in _HERE.glob(f"*/{FILE}")))
+
+
+def load(name_or_path: str | Path) -> Dataset:
+    """A data set: a bundled one by name, a folder with `problem.toml`, or a PEtab problem's YAML file.
+
+    A bundled name comes first; write `./name` for a folder of the same name. Raises `FileNotFoundError` for
+    what is none of them (`DataNotFound` where published data are missing), `TableError` with all problems of
+    a table.
+    """
+    if isinstance(name_or_path, str) and name_or_path in bundled():
+        return read_folder(_HERE / name_or_path)
+    path = Path(name_or_path)
+    if path.is_dir() and (path / FILE).is_file():
+        return read_folder(path)
+    if path.is_file() and path.name == FILE:
+        return read_folder(path.parent)
+    if path.is_file() and path.suffix in (".yaml", ".yml"):
+        from .petab import read_petab  # a second to import, and few need it
+
+        return read_petab(path)
+    known = f"the bundled data sets are {', '.join(bundled())}"
+    if path.is_dir():
+        raise FileNotFoundError(f"the folder {str(path)!r} has no {FILE}; {known}")
+    if path.exists():
+        raise FileNotFoundError(
+            f"{str(path)!r} is neither a folder with {FILE} nor a PEtab YAML file; {known}"
+        )
+    raise FileNotFoundError(f"there is no data set {str(name_or_path)!r}: {known}; a path must exist")

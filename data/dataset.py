@@ -1,0 +1,91 @@
+"""Measurements with all that is needed to predict them: observables, protocols, and what each row fills in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import sympy
+
+from ..models.protocol import Protocol, Value
+from .parameter import Parameter, Scale
+
+Noise = Literal["normal", "laplace"]
+
+
+@dataclass(frozen=True)
+class Observable:
+    """What an assay reads, as formulas over species, rules, parameters and placeholders.
+
+    A measurement v is distributed as scale(v) ~ noise(scale(formula), noise_formula); on a logarithmic scale the
+    density is that of v, with the Jacobian of the transformation, as in PEtab.
+
+    Placeholders are the symbols in `placeholders` (for `formula` and `noise_formula` alike); each row gives their
+    values in the same order, as numbers or names of parameters.
+    """
+
+    name: str
+    formula: sympy.Expr
+    noise_formula: sympy.Expr
+    placeholders: tuple[str, ...] = ()
+    scale: Scale = "lin"
+    noise: Noise = "normal"
+    unit: str = ""
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """Free names other than placeholders; of species, rules, parameters, or `time`."""
+        free = {str(s) for s in self.formula.free_symbols | self.noise_formula.free_symbols}
+        return frozenset(free - set(self.placeholders))
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One row: a value, of which observable, under which protocol, when."""
+
+    observable: str
+    protocol: str
+    time: float  # in the model's unit
+    value: float  # in the observable's unit, never transformed
+    arguments: tuple[Value, ...] = ()  # for the observable's placeholders
+    experiment: str = ""  # gel, plate or lysate
+    row: int = 0  # line in the table it came from, 1 = first after the header
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Measurements, the observables and protocols they refer to, and the parameters that come with them.
+
+    `parameters` are those that the measurements bring along with a prior or a value: scales of gels, noise, and,
+    where the source states them (PEtab, a folder with priors), the model's own. `model` is the network that they
+    were made for: the name of a bundled one, or the path of an Antimony or SBML file.
+    """
+
+    name: str
+    observables: Mapping[str, Observable]
+    protocols: Mapping[str, Protocol]
+    measurements: tuple[Measurement, ...]
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    model: str = ""
+    source: str = ""
+    notes: tuple[str, ...] = ()  # assumptions the reader made, for the user to see
+
+    def __post_init__(self) -> None:
+        problems: list[str] = []
+        if not self.measurements:
+            problems.append("it has no measurements")
+        for m in self.measurements:
+            if m.observable not in self.observables:
+                problems.append(f"row {m.row}: unknown observable {m.observable!r}; known: {', '.join(self.observables)}")
+                continue
+            if m.protocol not in self.protocols:
+                problems.append(f"row {m.row}: unknown protocol {m.protocol!r}; known: {', '.join(self.protocols)}")
+            expected, given = len(self.observables[m.observable].placeholders), len(m.arguments)
+            if expected != given:
+                problems.append(f"row {m.row}: {m.observable} takes {expected} placeholder values, not {given}")
+        if problems:
+            raise ValueError(f"data set {self.name!r} is not sound:\n  " + "\n  ".join(problems))
+
+    def __len__(self) -> int:
+        return len(self.measurements)

@@ -1,0 +1,32 @@
+"""Formulas of observables, read safely; symbols are the same as those of a network."""
+
+from __future__ import annotations
+
+import sympy
+
+from ..models.expressions import FormulaError, parse_infix
+
+Formula = str | float | sympy.Expr
+"""Text such as `Vc*cpS`, a number, or a sympy expression over symbols without assumptions."""
+
+
+def parse_formula(formula: Formula) -> sympy.Expr:
+    """`formula` as a sympy expression; text in SBML's infix notation, never evaluated.
+
+    Raises `FormulaError` (a `ValueError`) where the text is no formula.
+    """
+    if isinstance(formula, sympy.Expr):
+        return formula
+    if isinstance(formula, str):
+        if not formula.strip():
+            raise FormulaError("a formula is empty")
+        parsed = parse_infix(formula)
+        if not isinstance(parsed, sympy.Expr):
+            raise FormulaError(f"{formula!r} is a condition, not a number")
+        return parsed
+    if isinstance(formula, bool) or not isinstance(formula, (int, float)):
+        raise FormulaError(f"expected a formula, that is text or a number, not {formula!r}")
+    return sympy.Integer(formula) if isinstance(formula, int) else sympy.Float(formula)
+
+
+__all__ = ["Formula", "FormulaError", "parse_formula"]

@@ -1,0 +1,57 @@
+"""Constants from the literature, as default priors."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from .parameter import Parameter, Prior
+from .problems import Problems
+from .table import check_columns, number_in, quote, read_table
+
+_COLUMNS = {"quantity", "symbol", "model_parameter", "median", "unit", "log_sd"}
+_DOCUMENTATION = {"low", "high", "grade", "source", "note"}
+
+
+def literature(path: str | Path | None = None) -> dict[str, Parameter]:
+    """Lognormal priors by the model's parameter: ln θ ~ normal(ln median, log_sd), with unit and source.
+
+    Rows without a `model_parameter` document a quantity and give no prior. `path`: another table of the same
+    columns. Raises `TableError` with all problems of the table.
+    """
+    path = Path(__file__).parent / "literature.csv" if path is None else Path(path)
+    problems = Problems(str(path))
+    table = read_table(path, problems)
+    found: dict[str, Parameter] = {}
+    if table is not None and check_columns(table, problems, required=_COLUMNS, optional=_DOCUMENTATION):
+        for row in table.rows:
+            name = row.cells["model_parameter"]
+            if not name:
+                continue
+            numbers = {}
+            for column in ("median", "log_sd"):
+                number = number_in(row, column, table.file, problems)
+                if number is not None and number <= 0:
+                    problems.add(
+                        table.file,
+                        "a number above 0",
+                        row=row.number,
+                        column=column,
+                        holds=quote(row.cells[column]),
+                    )
+                elif number is not None:
+                    numbers[column] = number
+            if name in found:
+                problems.add(
+                    table.file,
+                    "each parameter once",
+                    row=row.number,
+                    column="model_parameter",
+                    holds=quote(name),
+                )
+            elif len(numbers) == 2:
+                prior = Prior("normal", "log", math.log(numbers["median"]), numbers["log_sd"])
+                source = row.cells.get("source", "")
+                found[name] = Parameter(name, prior, numbers["median"], row.cells["unit"], source)
+    problems.raise_any()
+    return found

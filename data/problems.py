@@ -1,0 +1,77 @@
+"""All the problems of a table at once: what is wrong, where, and what was expected."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+_SHOWN = 10  # of one kind; the rest is counted
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: in which file, row (1 = first after the header) and column; what is there."""
+
+    file: str
+    expected: str
+    row: int | None = None
+    column: str | None = None
+    holds: str | None = None
+
+    def __str__(self) -> str:
+        where = self.file
+        if self.row is not None:
+            where += f", row {self.row}"
+        if self.column is not None:
+            where += f", {self.column!r}"
+        if self.holds is None:
+            return f"{where}: {self.expected}"
+        return f"{where} holds {self.holds or 'nothing'}; expected {self.expected}"
+
+
+class TableError(ValueError):
+    """A table or its description cannot be used. `problems` has all reasons, the message 10 of a kind."""
+
+    def __init__(self, name: str, problems: list[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        if any(p.row is not None for p in problems):
+            count += " (row 1 is the first below the header)"
+        super().__init__("\n  ".join([f"{name} has {count}:", *_lines(problems)]))
+
+
+def _lines(problems: list[Problem]) -> list[str]:
+    kinds: dict[tuple[str, str | None, bool, str], list[Problem]] = defaultdict(list)
+    for p in problems:
+        kinds[p.file, p.column, p.row is None, p.expected.split(";")[0]].append(p)
+    lines = []
+    for kind in kinds.values():
+        lines += [str(p) for p in kind[:_SHOWN]]
+        if len(kind) > _SHOWN:
+            lines.append(f"… and {len(kind) - _SHOWN} more of this kind, the last {str(kind[-1])!r}")
+    return lines
+
+
+@dataclass
+class Problems:
+    """Collects problems until a reader has seen everything; then `raise_any`."""
+
+    name: str
+    found: list[Problem] = field(default_factory=list)
+
+    def add(
+        self,
+        file: str,
+        expected: str,
+        *,
+        row: int | None = None,
+        column: str | None = None,
+        holds: str | None = None,
+    ) -> None:
+        self.found.append(Problem(file, expected, row, column, holds))
+
+    def raise_any(self) -> None:
+        """Raises `TableError` if anything was found; rows in order within a file."""
+        if self.found:
+            files = list(dict.fromkeys(p.file for p in self.found))
+            raise TableError(self.name, sorted(self.found, key=lambda p: (files.index(p.file), p.row or 0)))

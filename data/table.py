@@ -1,0 +1,121 @@
+"""CSV as text cells with their row numbers; numbers are read strictly, nothing is guessed or filled in."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .problems import Problems
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`number` is the line in the file, 1 = first after the header; cells have no blanks around them."""
+
+    number: int
+    cells: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Table:
+    file: str  # as it is named in messages
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def parse_number(text: str) -> float | None:
+    """A finite decimal number, or None: `NaN`, `inf`, `1,5` and `1_000` are none."""
+    if not _NUMBER.fullmatch(text):
+        return None
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+def number_in(row: Row, column: str, file: str, problems: Problems) -> float | None:
+    """The cell as a number; else a problem and None."""
+    text = row.cells.get(column, "")
+    value = parse_number(text)
+    if value is None:
+        hint = "; write decimals with a point" if re.fullmatch(r"[+-]?\d+,\d+", text) else ""
+        problems.add(file, "a finite number" + hint, row=row.number, column=column, holds=quote(text))
+    return value
+
+
+def quote(text: str) -> str:
+    """A cell for a message: quoted, shortened, empty if it is empty."""
+    return repr(text if len(text) <= 60 else text[:57] + "…") if text else ""
+
+
+def read_table(path: Path, problems: Problems) -> Table | None:
+    """The CSV file at `path` (comma, UTF-8, first line the header); None where it cannot be read at all.
+
+    Blank lines are skipped. Added to `problems`: no such file, not UTF-8, no header, no rows, a column
+    without name or named twice, a row with too few, too many or only empty cells.
+    """
+    file = path.name
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.reader(lines, strict=True)
+            # A quoted cell may span lines, so the row's number is that of its first line.
+            records, before = [], 0
+            for cells in reader:
+                records.append((before, [c.strip() for c in cells]))
+                before = reader.line_num
+    except FileNotFoundError:
+        problems.add(file, f"there is no such file in {path.parent}")
+        return None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        problems.add(file, f"cannot be read as comma-separated UTF-8 text: {error}")
+        return None
+    records = [(number, cells) for number, cells in records if cells]
+    if not records:
+        problems.add(file, "the file is empty; expected a header line and rows")
+        return None
+    offset, header = records[0]
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
+        problems.add(file, f"the header must have columns separated by commas, not {quote(header[0])}")
+        return None
+    for name in sorted({c for c in header if header.count(c) > 1 or not c}):
+        problems.add(file, f"column {name!r} appears twice" if name else "a column has no name")
+    if len(set(header)) < len(header):
+        return None
+    rows = []
+    for line, cells in records[1:]:
+        number = line - offset
+        if not any(cells):
+            problems.add(file, "all cells are empty; delete the row", row=number)
+        elif len(cells) != len(header):
+            problems.add(
+                file, f"{len(header)} cells, as the header has", row=number, holds=f"{len(cells)} cells"
+            )
+        else:
+            rows.append(Row(number, dict(zip(header, cells, strict=True))))
+    if len(records) == 1:
+        problems.add(file, "the table has a header but no rows")
+    return Table(file, tuple(header), tuple(rows))
+
+
+def check_columns(
+    table: Table,
+    problems: Problems,
+    *,
+    required: set[str],
+    optional: set[str],
+) -> bool:
+    """Whether all required columns are there; missing and unknown ones become problems."""
+    missing = [c for c in sorted(required) if c not in table.columns]
+    for column in missing:
+        problems.add(
+            table.file, f"the column is missing; the table has {', '.join(table.columns)}", column=column
+        )
+    known = required | optional
+    for column in table.columns:
+        if column not in known:
+            problems.add(table.file, f"unknown column; known are {', '.join(sorted(known))}", column=column)
+    return not missing

@@ -1,0 +1,119 @@
+"""Units of the bench to units of the model, by pint; mass concentrations through a molar mass."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pint
+
+_DEFINITIONS = (
+    "arbitrary_unit = [arbitrary] = au = AU",  # elsewhere `au` is the astronomical unit
+    "cell = [cell] = cell = cells",
+    "molecules = 1 / avogadro_number * mole = _ = molecule",
+)
+
+
+class UnitError(ValueError):
+    """A unit that is not known, or that cannot become the one expected."""
+
+
+@functools.cache
+def registry() -> pint.UnitRegistry:
+    """The one registry of units; made at first use, since that takes a third of a second."""
+    import pint
+
+    units = pint.UnitRegistry(on_redefinition="ignore")
+    for definition in _DEFINITIONS:
+        units.define(definition)
+    return units
+
+
+def _quantity(text: str, what: str) -> pint.Quantity:
+    import pint
+
+    try:
+        quantity = registry().Quantity(1.0, text) if text not in ("", "1") else registry().Quantity(1.0)
+    except pint.UndefinedUnitError as error:
+        raise UnitError(f"{what} {text!r} is not known: {error}") from None
+    except Exception:  # pint's tokenizer raises many kinds for text that is no unit
+        raise UnitError(f"{what} {text!r} cannot be read as a unit, such as 'nM', 'ng/ml' or 'min'") from None
+    if "[temperature]" in quantity.dimensionality:
+        raise UnitError(f"{what} {text!r} is a temperature, which may have an offset and is not supported")
+    return quantity
+
+
+def molar_mass_kda(text: str | float) -> float:
+    """A molar mass in kDa from a number of kDa, or from text such as `21 kDa`, `21000 g/mol`.
+
+    Raises `UnitError` for another dimension, zero or less.
+    """
+    if isinstance(text, str):
+        import pint
+
+        try:
+            quantity = registry().Quantity(text)
+            if quantity.check("[mass]/[substance]"):
+                # 1 Da is 1 g/mol to 3e-10 (CODATA 2018)
+                value = float(quantity.to("kg/mol").magnitude)
+            else:
+                value = float(quantity.to("kDa").magnitude)
+        except (pint.PintError, ValueError, AttributeError, TypeError):
+            raise UnitError(
+                f"molar mass {text!r} cannot be read; expected such as '21 kDa' or '21000 g/mol'"
+            ) from None
+    else:
+        value = float(text)
+    if not 0 < value < float("inf"):
+        raise UnitError(f"molar mass {text!r} must be positive and finite")
+    return value
+
+
+@functools.cache
+def conversion_factor(unit: str, target_unit: str, molar_mass: str | float | None = None) -> float:
+    """What a number in `unit` is multiplied with to be in `target_unit`.
+
+    `molar_mass` (kDa, or text with its unit) joins mass and amount: c [mol/l] = ρ [g/l] / M [g/mol].
+    Raises `UnitError`, which names both units and, where that is what is missing, the molar mass.
+    """
+    unit, target_unit = " ".join(unit.split()), " ".join(target_unit.split())
+    if unit == target_unit:
+        return 1.0  # so that any text serves as a unit of its own, such as 'percent of untreated'
+    given = _quantity(unit, "unit")
+    wanted = _quantity(target_unit, "unit")
+    if given.is_compatible_with(wanted):
+        return float(given.to(wanted.units).magnitude)
+    ratio = (given / wanted).to_base_units()
+    mass_to_amount, amount_to_mass = ratio.check("[mass]/[substance]"), ratio.check("[substance]/[mass]")
+    if not (mass_to_amount or amount_to_mass):
+        raise UnitError(
+            f"unit {unit!r} ({given.dimensionality}) cannot become {target_unit!r} ({wanted.dimensionality})"
+        )
+    if molar_mass is None:
+        raise UnitError(f"unit {unit!r} needs a molar mass, such as '21 kDa', to become {target_unit!r}")
+    mass = registry().Quantity(molar_mass_kda(molar_mass), "kg/mol")
+    converted = given / mass if mass_to_amount else given * mass
+    return float(converted.to(wanted.units).magnitude)
+
+
+def to_model(value: float, unit: str, target_unit: str, molar_mass: str | float | None = None) -> float:
+    """`value` in `unit` as a number in `target_unit`.
+
+    Raises `UnitError` where that is impossible, or where a molar mass is missing.
+
+    >>> round(to_model(10, "ng/ml", "nM", "21 kDa"), 4)
+    0.4762
+    >>> to_model(2, "h", "min")
+    120.0
+    """
+    return value * conversion_factor(unit, target_unit, molar_mass)
+
+
+def is_concentration(unit: str) -> bool:
+    """Whether `unit` is an amount or a mass in a volume; False for text that is no unit."""
+    try:
+        quantity = _quantity(unit, "unit")
+    except UnitError:
+        return False
+    return quantity.check("[substance]/[volume]") or quantity.check("[mass]/[volume]")

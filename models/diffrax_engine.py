@@ -1,0 +1,156 @@
+"""The reference engine: trajectories by diffrax, differentiable in reverse or forward mode, wherever JAX runs."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import diffrax
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from .model import Model
+from .plan import UNCHANGED, Plan
+from .rodas5p import Rodas5P
+from .settings import Settings
+from .status import Status
+from .steady_state import steady_state
+
+
+class Solution(NamedTuple):
+    """Trajectories of a plan's protocols (C) at its times (T)."""
+
+    y: Float[Array, "protocols times species"]
+    status: Int[Array, " protocols"]  # see Status
+    steps: Int[Array, " protocols"]  # accepted and rejected, pre-equilibration included
+    rejected: Int[Array, " protocols"]  # of the time course
+
+
+class _Course(NamedTuple):
+    """What one trajectory is solved from."""
+
+    y0: Float[Array, " species"]
+    p: Float[Array, "segments parameters"]
+    assign: Float[Array, "segments species"]
+    add: Float[Array, "segments species"]
+
+
+def solve(model: Model, plan: Plan, settings: Settings, values: Float[Array, " names"]) -> Solution:
+    """Solves all protocols of `plan` for one vector of `values` (in the order of `plan.names`)."""
+    environment = jnp.concatenate([values, jnp.asarray(plan.constants, values.dtype)])
+    p = environment[plan.parameters]
+    first = jax.vmap(model.initial)(p[:, 0])
+    status = jnp.zeros(len(plan.protocols), int)
+    steps = jnp.zeros(len(plan.protocols), int)
+    if len(plan.equilibration_parameters):
+        p_eq = environment[plan.equilibration_parameters]
+        at_start = jax.vmap(model.initial)(p_eq)
+        at_start = jnp.where(plan.equilibration_set == UNCHANGED, at_start, environment[plan.equilibration_set])
+        rest = jax.vmap(partial(steady_state, model, settings))(at_start, p_eq)
+        uses = plan.equilibration_of >= 0
+        which = plan.equilibration_of.clip(0)
+        first = jnp.where(uses[:, None], rest.y[which], first)
+        status = jnp.where(uses, rest.status[which], status)
+        steps = jnp.where(uses, rest.steps[which], steps)
+    course = _Course(first, p, environment[plan.assign], environment[plan.add])
+    run = partial(_guarded if settings.derivative == "reverse" else _course, model, settings)
+    # Behind a barrier, since XLA's simplifier runs in circles on these constants.
+    fixed = jax.lax.optimization_barrier(
+        tuple(map(jnp.asarray, (plan.assign != UNCHANGED, plan.start, plan.stop, plan.times, plan.segment)))
+    )
+    y, outcome, taken, rejected = jax.vmap(run)(course, *fixed)
+    status = jnp.where(status == Status.OK, outcome, status)
+    y = jnp.where((status == Status.OK)[:, None, None], y, jnp.nan)
+    return Solution(y, status, steps + taken, rejected)
+
+
+def _course(model: Model, settings: Settings, course: _Course, assigned, start, stop, times, segment):
+    """One trajectory, segment by segment; no step crosses a boundary."""
+    count = course.p.shape[0]
+    y = course.y0
+    at = jnp.zeros((times.size, y.size), y.dtype)
+    status = jnp.zeros((), int)
+    steps = rejected = jnp.zeros((), int)
+    for s in range(count):
+        y = jnp.where(assigned[s], course.assign[s], y) + course.add[s]
+        empty = stop[s] <= start[s]
+        begin = jnp.minimum(start[s], stop[s])
+        end = jnp.where(empty, begin + 1e-6, stop[s])  # an empty segment is solved for nothing, briefly
+        saved, last, outcome, taken, refused = _segment(
+            model, settings, y, course.p[s], begin, end, jnp.clip(times, begin, end), last=count > 1
+        )
+        at = jnp.where((segment == s)[:, None], jnp.where(empty, y, saved), at)
+        y = jnp.where(empty, y, last)
+        status = jnp.where((status == Status.OK) & ~empty, outcome, status)
+        steps, rejected = steps + taken, rejected + refused
+    finite = jnp.all(jnp.isfinite(at))
+    return at, jnp.where((status == Status.OK) & ~finite, Status.NOT_FINITE, status), steps, rejected
+
+
+def _segment(model: Model, settings: Settings, y, p, begin, end, times, *, last: bool):
+    length = end - begin
+    reverse = settings.derivative == "reverse"
+    solver = {
+        "rodas5p": lambda: Rodas5P(model.rhs, model.jacobian, reverse),
+        "kvaerno5": diffrax.Kvaerno5,
+        "kvaerno3": diffrax.Kvaerno3,
+        "tsit5": diffrax.Tsit5,
+    }[settings.solver]()
+    save = [diffrax.SubSaveAt(ts=times), *([diffrax.SubSaveAt(t1=True)] if last else [])]
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(lambda t, y, p: model.rhs(y, p)),
+        solver,
+        t0=begin,
+        t1=end,
+        dt0=None,
+        y0=y,
+        args=p,
+        saveat=diffrax.SaveAt(subs=save),
+        stepsize_controller=diffrax.PIDController(
+            rtol=settings.rtol, atol=settings.atol, dtmin=1e-12 * length, dtmax=settings.longest_step * length
+        ),
+        adjoint=diffrax.RecursiveCheckpointAdjoint() if reverse else diffrax.ForwardMode(),
+        max_steps=settings.max_steps,
+        throw=False,
+    )
+    assert solution.ys is not None
+    saved = solution.ys[0]
+    result = solution.result
+    status = jnp.where(
+        result == diffrax.RESULTS.successful,
+        Status.OK,
+        jnp.where(
+            result == diffrax.RESULTS.max_steps_reached,
+            Status.TOO_MANY_STEPS,
+            jnp.where(result == diffrax.RESULTS.dt_min_reached, Status.STEP_TOO_SMALL, Status.NOT_FINITE),
+        ),
+    )
+    stats = solution.stats
+    return saved, solution.ys[1][0] if last else y, status, stats["num_steps"], stats["num_rejected_steps"]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _guarded(model: Model, settings: Settings, course: _Course, assigned, start, stop, times, segment):
+    """`_course`, whose failed trajectory has a zero gradient, not a NaN that would spoil the whole batch's."""
+    return _course(model, settings, course, assigned, start, stop, times, segment)
+
+
+def _guarded_forward(model, settings, course, *fixed):
+    def f(course):
+        y, *rest = _course(model, settings, course, *fixed)
+        return y, tuple(rest)
+
+    y, pull, rest = jax.vjp(f, course, has_aux=True)
+    return (y, *rest), (pull, rest[0])
+
+
+def _guarded_backward(model, settings, residuals, cotangents):
+    pull, status = residuals
+    ok = status == Status.OK
+    (bar,) = pull(jnp.where(ok, cotangents[0], 0.0))
+    bar = jax.tree.map(lambda x: jnp.where(ok, x, jnp.zeros_like(x)), bar)
+    return (bar, None, None, None, None, None)
+
+
+_guarded.defvjp(_guarded_forward, _guarded_backward)

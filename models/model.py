@@ -1,0 +1,253 @@
+"""A network compiled to arrays: rates, Jacobian, initial values, conserved moieties."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import sympy
+from jaxtyping import Array, Float
+
+from .codegen import compile_vector
+from .expressions import TIME, inline, names_in
+from .moieties import conserved_moieties
+from .network import Network
+
+State = Float[Array, " species"]
+Parameters = Float[Array, " parameters"]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """An autonomous ODE y' = f(y, p) with names.
+
+    `species` names the state y (symbols in model units; a last state `time`, with derivative 1, where f or a rule
+    depends on time explicitly), `parameters` the vector p with default values `defaults` (NaN: none). The functions
+    take a state and a parameter vector, without batch axes.
+
+    - `rhs(y, p)`: species; per unit of time
+    - `jacobian(y, p)`: species × species, ∂f/∂y
+    - `initial(p)`: the state at the start
+    - `weights(p)`: what turns a symbol into an amount (the compartment's volume, or 1)
+    - `moieties`: moieties × species, such that `moieties @ (weights * y)` is constant
+    """
+
+    name: str
+    species: tuple[str, ...]
+    parameters: tuple[str, ...]
+    defaults: np.ndarray
+    rhs: Callable[[State, Parameters], State]
+    jacobian: Callable[[State, Parameters], Float[Array, "species species"]]
+    initial: Callable[[Parameters], State]
+    weights: Callable[[Parameters], State]
+    moieties: np.ndarray
+    dependent: tuple[int, ...]  # for each moiety, a species that follows from it
+    rules: Mapping[str, sympy.Expr] = field(default_factory=dict)  # over species, parameters and time
+    time_index: int | None = None
+    network: Network | None = None
+    rhs_depends_on_time: bool = False
+
+    @staticmethod
+    def load(source: str | Path, *, independent: Collection[str] = ()) -> Model:
+        """A compiled network: the name of a bundled one, or an Antimony or SBML file. See `compile_network`."""
+        return compile_network(Network.load(source), independent=independent)
+
+    @staticmethod
+    def from_function(
+        f: Callable[[Float[Array, ""], State, Mapping[str, Float[Array, ""]]], State],
+        *,
+        species: Sequence[str],
+        parameters: Mapping[str, float],
+        initial: Callable[[Mapping[str, Float[Array, ""]]], State] | Sequence[float],
+        name: str = "model",
+        depends_on_time: bool = False,
+    ) -> Model:
+        """A model from a plain JAX function `f(t, y, p)`, `p` a dict of parameters by name.
+
+        `initial` is the start state, or a function of `p`. Where `f` uses `t`, say `depends_on_time=True`.
+        """
+        return _from_function(f, tuple(species), dict(parameters), initial, name, depends_on_time)
+
+    def index(self, name: str) -> int:
+        """Position of species `name` in the state. Raises `KeyError` naming the known ones."""
+        if name not in self.species:
+            raise KeyError(f"{name!r} is no species of {self.name}; its species: {', '.join(self.species)}")
+        return self.species.index(name)
+
+    @property
+    def digest(self) -> str:
+        """A hash of the model's content, the same on every machine."""
+        text = repr((self.name, self.species, self.parameters, self.defaults.tolist(), sorted(map(str, self.rules.items()))))
+        if self.network is not None:
+            text += repr([(r.name, str(r.rate), sorted(map(str, r.stoichiometry.items()))) for r in self.network.reactions])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _state_of(network: Network) -> tuple[list[str], dict[str, sympy.Expr]]:
+    """Species that change, and the derivative of each symbol."""
+    derivative: dict[str, sympy.Expr] = {}
+    for name, species in network.species.items():
+        if name in network.rates:
+            derivative[name] = network.rates[name]
+        elif not species.fixed and name not in network.rules:
+            derivative[name] = sympy.Integer(0)
+    for name in network.rates:
+        derivative.setdefault(name, network.rates[name])
+    for reaction in network.reactions:
+        for name, number in reaction.stoichiometry.items():
+            species = network.species.get(name)
+            if species is None:
+                raise ValueError(f"reaction {reaction.name} changes {name!r}, which is no species")
+            if species.fixed or name in network.rules or name in network.rates:
+                continue
+            volume = sympy.Integer(1) if species.amount else sympy.Symbol(species.compartment)
+            derivative[name] += number * reaction.rate / volume
+    return list(derivative), derivative
+
+
+def compile_network(network: Network, *, independent: Collection[str] = ()) -> Model:
+    """Compiles a network: rates, Jacobian, initial values and moieties as JAX functions.
+
+    Parameters with an initial assignment follow from the others and do not appear in the parameter vector, unless
+    named in `independent`: then the assignment is dropped and the name becomes a parameter.
+    """
+    states, derivative = _state_of(network)
+    assigned = {n: e for n, e in network.initial.items() if n not in independent and n not in states}
+    # A species' initial value seen from another initial assignment.
+    rules = inline({**{r.name: r.rate for r in network.reactions if r.name not in network.rules}, **network.rules, **assigned})
+    substitution = {sympy.Symbol(n): e for n, e in rules.items()}
+    f = {n: sympy.sympify(e).xreplace(substitution) for n, e in derivative.items()}
+
+    quantities: dict[str, float] = {n: q.value for n, q in network.compartments.items()}
+    quantities |= {n: q.value for n, q in network.parameters.items()}
+    start = {n: s.initial for n, s in network.species.items()}
+    for name, species in network.species.items():
+        if name in states or name in rules:
+            continue
+        quantities[name] = float(species.initial) if species.initial.is_number else math.nan
+    for name in [n for n in quantities if n in rules or n in states]:
+        if name in states:
+            start[name] = network.initial.get(name, sympy.Float(quantities[name]))
+        del quantities[name]
+
+    parameters = tuple(quantities)
+    at_start = inline({**{n: start[n] for n in states}, **{n: e for n, e in network.rules.items()}, **assigned})
+    initial = [at_start[n].xreplace({TIME: sympy.Integer(0)}) for n in states]
+    public = {n: e for n, e in rules.items() if n in network.rules}
+
+    depends = any(TIME in e.free_symbols for e in f.values())
+    time_index = None
+    if depends or any(TIME in e.free_symbols for e in public.values()):
+        time_index = len(states)
+        states, initial = [*states, str(TIME)], [*initial, sympy.Integer(0)]
+        f[str(TIME)] = sympy.Integer(1)
+
+    unknown = names_in(*f.values(), *initial) - set(states) - set(parameters)
+    if unknown:
+        raise ValueError(f"network {network.name!r} uses names it does not define: {', '.join(sorted(unknown))}")
+    moieties, dependent = conserved_moieties(_stoichiometry(network, states))
+    volume = [
+        sympy.Integer(1) if n not in network.species or network.species[n].amount else sympy.Symbol(network.species[n].compartment)
+        for n in states
+    ]
+    names = (states, parameters)
+    rhs, jacobian = _with_jacobian(names, [f[n] for n in states])
+    return Model(
+        name=network.name,
+        species=tuple(states),
+        parameters=parameters,
+        defaults=np.array([quantities[n] for n in parameters]),
+        rhs=rhs,
+        jacobian=jacobian,
+        initial=compile_vector((parameters,), [e.xreplace(substitution) for e in initial]),
+        weights=compile_vector((parameters,), [v.xreplace(substitution) for v in volume]),
+        moieties=moieties,
+        dependent=dependent,
+        rules=public,
+        time_index=time_index,
+        network=network,
+        rhs_depends_on_time=depends,
+    )
+
+
+def _with_jacobian(names: tuple[Sequence[str], Sequence[str]], f: list[sympy.Expr]) -> tuple[Callable, Callable]:
+    states = names[0]
+    entries: list[sympy.Expr] = []
+    slot = np.zeros((len(states), len(states)), dtype=int)  # 0: a structural zero
+    for i, expression in enumerate(f):
+        for j, state in enumerate(states):
+            symbol = sympy.Symbol(state)
+            if symbol in expression.free_symbols:
+                entry = sympy.diff(expression, symbol)
+                if entry != 0:
+                    entries.append(entry)
+                    slot[i, j] = len(entries)
+    values = compile_vector(names, entries)
+
+    def jacobian(y: State, p: Parameters) -> Float[Array, "species species"]:
+        return jnp.concatenate([jnp.zeros(1, y.dtype), values(y, p)])[slot]
+
+    return compile_vector(names, f), jacobian
+
+
+def _stoichiometry(network: Network, states: list[str]) -> list[list[Fraction]]:
+    columns = [*network.reactions, *network.rates, str(TIME)]
+    matrix = [[Fraction(0)] * len(columns) for _ in states]
+    for j, column in enumerate(columns):
+        if isinstance(column, str):
+            if column in states:  # changes by a rule of its own, so it belongs to no moiety
+                matrix[states.index(column)][j] = Fraction(1)
+            continue
+        for name, number in column.stoichiometry.items():
+            if name in states and name not in network.rates:
+                exact = sympy.nsimplify(number, rational=True)
+                matrix[states.index(name)][j] = Fraction(int(exact.p), int(exact.q))
+    return matrix
+
+
+def _from_function(f, species, parameters, initial, name, depends_on_time) -> Model:
+    keys = tuple(parameters)
+
+    def as_dict(p: Parameters) -> dict[str, Float[Array, ""]]:
+        return {k: p[i] for i, k in enumerate(keys)}
+
+    count = len(species)
+    states = (*species, str(TIME)) if depends_on_time else species
+
+    def rhs(y: State, p: Parameters) -> State:
+        t = y[count] if depends_on_time else jnp.zeros((), y.dtype)
+        dy = jnp.asarray(f(t, y[:count], as_dict(p)))
+        if dy.shape != (count,):
+            raise ValueError(f"f of model {name!r} returned shape {dy.shape}; expected ({count},), one for each species")
+        return jnp.append(dy, 1.0) if depends_on_time else dy
+
+    def start(p: Parameters) -> State:
+        y = jnp.asarray(initial(as_dict(p)) if callable(initial) else initial, float)
+        return jnp.append(y, 0.0) if depends_on_time else y
+
+    return Model(
+        name=name,
+        species=states,
+        parameters=keys,
+        defaults=np.array([float(v) for v in parameters.values()]),
+        rhs=rhs,
+        jacobian=jax.jacfwd(rhs),
+        initial=start,
+        weights=partial(_ones, len(states)),
+        moieties=np.zeros((0, len(states))),
+        dependent=(),
+        time_index=count if depends_on_time else None,
+        rhs_depends_on_time=depends_on_time,
+    )
+
+
+def _ones(count: int, p: Parameters) -> State:
+    return jnp.ones(count, p.dtype)

@@ -1,0 +1,109 @@
+"""What is done to the cells: pre-equilibrate, add, set, wash out, pulse."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+Value = float | str
+"""A number, or the name of a parameter that holds it (so that a dose or an initial value can be estimated)."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What changes at one time; it holds from then on, and a measurement at that very time sees it.
+
+    `assign` sets parameters (inputs) and species to a value; `add` adds to a species.
+    Species are concentrations in their own compartment (model units, here nM), time in the model's
+    unit (here min).
+    """
+
+    time: float
+    assign: Mapping[str, Value] = field(default_factory=dict)
+    add: Mapping[str, Value] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.time):
+            raise ValueError(f"a step's time must be finite, not {self.time}")
+        both = sorted(set(self.assign) & set(self.add))
+        if both:
+            raise ValueError(f"at time {self.time:g}, {', '.join(both)} is both set and added to: state one")
+        for name, value in [*self.assign.items(), *self.add.items()]:
+            if not isinstance(value, str) and not math.isfinite(value):
+                raise ValueError(f"at time {self.time:g}, {name} is given as {value}: it must be finite")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A piecewise constant experiment: an optional pre-equilibration, then steps in time.
+
+    `preequilibration` holds the values that apply while the cells come to steady state before
+    time `start`; `None` means that they start from the model's initial values. Values given there
+    end with it. Without pre-equilibration, parameters set at `start` also enter the model's
+    initial assignments.
+
+    A protocol is built up by its methods, each of which returns a new one:
+
+    >>> p = Protocol.equilibrated("pulse").pulse("IL6", 0.48, start=0, stop=15)
+    >>> [step.time for step in p.steps]
+    [0, 15]
+    """
+
+    name: str = "protocol"
+    preequilibration: Mapping[str, Value] | None = None
+    steps: tuple[Step, ...] = ()
+    start: float = 0.0
+
+    def __post_init__(self) -> None:
+        times = [step.time for step in self.steps]
+        if any(t < self.start for t in times):
+            raise ValueError(f"protocol {self.name!r} has a step at {min(times):g}, before its start at {self.start:g}")
+        if times != sorted(set(times)):
+            raise ValueError(f"protocol {self.name!r}: steps must come in order, one a time, not at {times}")
+
+    @staticmethod
+    def equilibrated(name: str = "protocol", **inputs: Value) -> Protocol:
+        """A protocol whose cells are at steady state under `inputs` before anything is done."""
+        return Protocol(name, preequilibration=dict(inputs))
+
+    def _change(self, time: float, *, assign: Mapping[str, Value] = {}, add: Mapping[str, Value] = {}) -> Protocol:  # noqa: B006
+        steps = {step.time: step for step in self.steps}
+        old = steps.get(time, Step(time))
+        twice = sorted((set(old.assign) | set(old.add)) & (set(assign) | set(add)))
+        if twice:
+            raise ValueError(f"protocol {self.name!r} already changes {', '.join(twice)} at time {time:g}")
+        steps[time] = Step(time, {**old.assign, **assign}, {**old.add, **add})
+        return replace(self, steps=tuple(steps[t] for t in sorted(steps)))
+
+    def add(self, species: str, amount: Value, *, at: float = 0.0) -> Protocol:
+        """Adds `amount` (a concentration, nM) to `species` at time `at`."""
+        return self._change(at, add={species: amount})
+
+    def set(self, *, at: float = 0.0, **values: Value) -> Protocol:
+        """Sets parameters (inputs, inhibitors) or species from time `at` on."""
+        return self._change(at, assign=values)
+
+    def wash_out(self, *species: str, at: float) -> Protocol:
+        """Removes all of each `species` at time `at`."""
+        return self._change(at, assign=dict.fromkeys(species, 0.0))
+
+    def pulse(self, species: str, amount: Value, *, start: float, stop: float) -> Protocol:
+        """Adds `amount` of `species` at `start` and washes it out at `stop`."""
+        return self.add(species, amount, at=start).wash_out(species, at=stop)
+
+    @property
+    def references(self) -> frozenset[str]:
+        """Names of the parameters whose values the protocol uses."""
+        used = list((self.preequilibration or {}).values())
+        for step in self.steps:
+            used += [*step.assign.values(), *step.add.values()]
+        return frozenset(v for v in used if isinstance(v, str))
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """Names of the parameters and species that the protocol changes."""
+        changed = set(self.preequilibration or {})
+        for step in self.steps:
+            changed |= {*step.assign, *step.add}
+        return frozenset(changed)

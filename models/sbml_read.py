@@ -1,0 +1,196 @@
+"""SBML to `Network`. What is not understood is refused by name, never ignored."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import libsbml
+import sympy
+
+from .expressions import FormulaError, from_ast, names_in
+from .network import Network, Quantity, Reaction, Species, Unit
+
+
+_HARMLESS = {"layout", "render", "annotation", "l3v2extendedmath"}  # drawings, and functions known anyhow
+
+
+class UnsupportedModelError(ValueError):
+    """The file cannot be read, or it holds constructs that are not supported: each is named."""
+
+
+def _document(source: str | Path) -> tuple[libsbml.SBMLDocument, str]:
+    text = str(source)
+    if text.lstrip().startswith("<"):
+        document, where = libsbml.readSBMLFromString(text), "the SBML text"
+    else:
+        path = Path(source)
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no SBML file {path}")
+        document, where = libsbml.readSBMLFromFile(str(path)), str(path)
+    worst = [document.getError(i) for i in range(document.getNumErrors())]
+    worst = [e for e in worst if e.getSeverity() >= libsbml.LIBSBML_SEV_ERROR]
+    if worst or document.getModel() is None:
+        lines = [f"line {e.getLine()}: {e.getShortMessage()}" for e in worst[:10]] or ["it holds no model"]
+        raise UnsupportedModelError(f"{where} cannot be read as SBML:\n  " + "\n  ".join(lines))
+    return document, where
+
+
+def _refusals(document: libsbml.SBMLDocument, model: libsbml.Model) -> list[str]:
+    found = [f"rule {i + 1} is algebraic" for i, r in enumerate(model.getListOfRules()) if r.isAlgebraic()]
+    found += [f"event {e.getId() or i + 1}" for i, e in enumerate(model.getListOfEvents())]
+    found += [f"constraint {i + 1}" for i in range(model.getNumConstraints())]
+    found += [f"reaction {r.getId()} is fast" for r in model.getListOfReactions() if r.isSetFast() and r.getFast()]
+    found += [f"species {s.getId()} has a conversion factor" for s in model.getListOfSpecies() if s.isSetConversionFactor()]
+    if model.isSetConversionFactor():
+        found.append("the model has a conversion factor")
+    for i in range(document.getNumPlugins()):
+        package = document.getPlugin(i).getPackageName()
+        if package not in _HARMLESS:
+            found.append(f"it requires the SBML package {package!r}")
+    return found
+
+
+def read_sbml(source: str | Path) -> Network:
+    """A `Network` from an SBML file or SBML text (levels 2 and 3).
+
+    Raises `UnsupportedModelError` naming every construct that is not supported: algebraic rules, events, constraints,
+    delays, fast reactions, conversion factors, volumes that change, stoichiometry that changes.
+    """
+    document, where = _document(source)
+    model = document.getModel()
+    reader = _Reader(model)
+    problems = _refusals(document, model)
+    network = None
+    try:
+        network = reader.network()
+    except FormulaError as error:
+        reader.problems.append(str(error))
+    problems += reader.problems
+    if problems or network is None:
+        raise UnsupportedModelError(f"{where} holds what is not supported:\n  " + "\n  ".join(problems))
+    return network
+
+
+class _Reader:
+    def __init__(self, model: libsbml.Model):
+        self.model = model
+        self.functions = {f.getId(): f for f in model.getListOfFunctionDefinitions()}
+        self.problems: list[str] = []
+
+    def math(self, element, what: str) -> sympy.Expr:
+        if not element.isSetMath():
+            raise FormulaError(f"{what} has no formula")
+        try:
+            return sympy.sympify(from_ast(element.getMath(), self.functions))
+        except FormulaError as error:
+            raise FormulaError(f"{what}: {error}") from None
+
+    def network(self) -> Network:
+        model = self.model
+        initial = {a.getSymbol(): self.math(a, f"initial assignment of {a.getSymbol()}") for a in model.getListOfInitialAssignments()}
+        rules = {r.getVariable(): self.math(r, f"rule of {r.getVariable()}") for r in model.getListOfRules() if r.isAssignment()}
+        rates = {r.getVariable(): self.math(r, f"rate rule of {r.getVariable()}") for r in model.getListOfRules() if r.isRate()}
+        compartments = {
+            c.getId(): Quantity(c.getSize() if c.isSetSize() else 1.0, c.getUnits()) for c in model.getListOfCompartments()
+        }
+        parameters = {
+            p.getId(): Quantity(p.getValue() if p.isSetValue() else math.nan, p.getUnits())
+            for p in model.getListOfParameters()
+        }
+        reactions = tuple(self.reaction(r, parameters) for r in model.getListOfReactions())
+        species = {s.getId(): self.species(s, compartments, initial) for s in model.getListOfSpecies()}
+        for c in compartments:
+            if c in rates or (c in rules and names_in(rules[c]) - parameters.keys() - compartments.keys()):
+                self.problems.append(f"the volume of compartment {c} changes")
+        return Network(
+            name=model.getId() or model.getName() or "model",
+            compartments=compartments,
+            species=species,
+            parameters=parameters,
+            reactions=reactions,
+            rules=rules,
+            rates=rates,
+            initial={n: e for n, e in initial.items() if n not in species},
+            units=self.units(),
+            base_units=self.base_units(),
+        )
+
+    def species(self, s: libsbml.Species, compartments, initial) -> Species:
+        name, amount = s.getId(), bool(s.getHasOnlySubstanceUnits())
+        volume = sympy.Symbol(s.getCompartment())
+        if name in initial:
+            value = initial[name]
+        elif s.isSetInitialAmount():
+            value = sympy.Float(s.getInitialAmount())
+            value = value if amount or value == 0 else value / volume
+        elif s.isSetInitialConcentration():
+            value = sympy.Float(s.getInitialConcentration())
+            value = value * volume if amount and value != 0 else value
+        else:
+            value = sympy.Float(math.nan)
+        fixed = bool(s.getBoundaryCondition() or s.getConstant())
+        return Species(name, s.getCompartment(), value, amount, fixed, s.getUnits())
+
+    def reaction(self, r: libsbml.Reaction, parameters: dict[str, Quantity]) -> Reaction:
+        name, law = r.getId(), r.getKineticLaw()
+        if law is None:
+            raise FormulaError(f"reaction {name} has no kinetic law")
+        rate = self.math(law, f"reaction {name}")
+        local = {}
+        for p in [*law.getListOfParameters(), *law.getListOfLocalParameters()]:
+            unique = f"{name}_{p.getId()}"
+            while unique in parameters:
+                unique += "_"
+            parameters[unique] = Quantity(p.getValue() if p.isSetValue() else math.nan, p.getUnits())
+            local[sympy.Symbol(p.getId())] = sympy.Symbol(unique)
+        net: dict[str, sympy.Expr] = {}
+        sides = []
+        for references, sign in ((r.getListOfReactants(), -1), (r.getListOfProducts(), 1)):
+            side = []
+            for reference in references:
+                number = self.stoichiometry(name, reference)
+                side.append((reference.getSpecies(), number))
+                net[reference.getSpecies()] = net.get(reference.getSpecies(), sympy.Integer(0)) + sign * number
+            sides.append(tuple(side))
+        return Reaction(
+            name,
+            sympy.sympify(rate.xreplace(local)),
+            {s: n for s, n in net.items() if n != 0},
+            sides[0],
+            sides[1],
+            tuple(m.getSpecies() for m in r.getListOfModifiers()),
+        )
+
+    def stoichiometry(self, reaction: str, reference: libsbml.SpeciesReference) -> sympy.Expr:
+        if reference.isSetStoichiometryMath():
+            value = sympy.sympify(from_ast(reference.getStoichiometryMath().getMath(), self.functions))
+            if value.free_symbols:
+                self.problems.append(f"reaction {reaction}: the stoichiometry of {reference.getSpecies()} is a formula")
+            return value
+        ident = reference.getId()
+        if ident and (self.model.getInitialAssignment(ident) or self.model.getRule(ident)):
+            self.problems.append(f"reaction {reaction}: the stoichiometry of {reference.getSpecies()} is assigned")
+        number = reference.getStoichiometry()
+        return sympy.Integer(int(number)) if number == int(number) else sympy.nsimplify(number, rational=True)
+
+    def units(self) -> dict[str, tuple[Unit, ...]]:
+        return {
+            d.getId(): tuple(
+                Unit(libsbml.UnitKind_toString(u.getKind()), u.getExponentAsDouble(), u.getScale(), u.getMultiplier())
+                for u in d.getListOfUnits()
+            )
+            for d in self.model.getListOfUnitDefinitions()
+        }
+
+    def base_units(self) -> dict[str, str]:
+        model = self.model
+        if model.getLevel() < 3:
+            return {k: k for k in ("substance", "volume", "time") if model.getUnitDefinition(k)}
+        found = {
+            "substance": model.getSubstanceUnits(),
+            "extent": model.getExtentUnits(),
+            "volume": model.getVolumeUnits(),
+            "time": model.getTimeUnits(),
+        }
+        return {k: v for k, v in found.items() if v}

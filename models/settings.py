@@ -1,0 +1,43 @@
+"""How a trajectory is solved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Solver = Literal["rodas5p", "kvaerno5", "kvaerno3", "tsit5"]
+Derivative = Literal["reverse", "forward"]
+SOLVERS: tuple[str, ...] = get_args(Solver)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Solver and tolerances of a simulation.
+
+    - `solver`: `rodas5p` (implicit, the default: real posteriors reach stiff corners), `kvaerno5`, `kvaerno3`
+      (implicit, diffrax's own), or `tsit5` (explicit, cheap where the model is not stiff);
+    - `rtol`, `atol`: error a step, relative and in model units (nM);
+    - `max_steps`: of each segment of a protocol, rejected ones included;
+    - `derivative`: which one is wanted, `reverse` (`jax.grad`, `jax.vjp`) or `forward` (`jax.jvp`, `jax.jacfwd`);
+    - `longest_step`: as a fraction of a segment. The controller sees the state alone: a trajectory at rest whose
+      sensitivities move would otherwise take steps that ruin its gradient.
+    """
+
+    solver: Solver = "rodas5p"
+    rtol: float = 1e-6
+    atol: float = 1e-8
+    max_steps: int = 4096
+    derivative: Derivative = "reverse"
+    longest_step: float = 1 / 16
+
+    def __post_init__(self) -> None:
+        if self.solver not in SOLVERS:
+            raise ValueError(f"unknown solver {self.solver!r}; known: {', '.join(SOLVERS)}")
+        if self.derivative not in get_args(Derivative):
+            raise ValueError(f"derivative must be 'reverse' or 'forward', not {self.derivative!r}")
+        if not (0 < self.rtol < 1 and self.atol > 0):
+            raise ValueError(f"tolerances must be positive and rtol below 1, not rtol={self.rtol}, atol={self.atol}")
+        if self.max_steps < 1:
+            raise ValueError(f"max_steps must be at least 1, not {self.max_steps}")
+        if not 0 < self.longest_step <= 1:
+            raise ValueError(f"longest_step is a fraction of a segment, not {self.longest_step}")

@@ -1,0 +1,121 @@
+"""`simulate`: trajectories of a model under protocols, for a whole batch of parameter sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int
+
+from .codegen import compile_vector
+from .diffrax_engine import Solution, solve
+from .expressions import inline, parse_infix
+from .model import Model
+from .plan import Plan, compile_plan
+from .protocol import Protocol
+from .settings import Settings
+
+Engine = Literal["auto", "diffrax"]
+
+
+class Trajectories(NamedTuple):
+    """Simulated trajectories; leading axes are those of the parameters given.
+
+    - `times`: times, in the model's unit (min)
+    - `y`: … × protocols × times × species, in model units (nM); NaN where the solve failed
+    - `status`: … × protocols, a `Status`; `steps` and `rejected` likewise
+    - `observed`: for each observable asked for, … × protocols × times
+    """
+
+    times: Float[Array, " times"]
+    y: Float[Array, "*batch protocols times species"]
+    status: Int[Array, "*batch protocols"]
+    steps: Int[Array, "*batch protocols"]
+    rejected: Int[Array, "*batch protocols"]
+    observed: dict[str, Float[Array, "*batch protocols times"]]
+
+
+def require_x64() -> None:
+    """Raises `RuntimeError` where 64-bit floats are off."""
+    if not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
+        raise RuntimeError(
+            "hexamer solves in float64, and jax_enable_x64 is off: importing hexamer turns it on; remove what turns it off"
+        )
+
+
+def simulate(
+    model: Model,
+    parameters: Mapping[str, ArrayLike],
+    protocols: Protocol | Sequence[Protocol],
+    times: ArrayLike,
+    *,
+    observe: Sequence[str] = (),
+    engine: Engine = "auto",
+    settings: Settings = Settings(),  # noqa: B008
+) -> Trajectories:
+    """Simulates `model` under each of `protocols` at `times`.
+
+    `parameters` gives values by name, scalars or arrays of one common shape (chains, draws, …), which becomes the
+    leading axes of the result; the model's defaults fill in what is not named. Names that are no parameters of the
+    model may be used by the protocols, as doses. `observe` asks for rules of the model or formulas over its names.
+
+    Works under `jax.jit`, `jax.vmap` and `jax.grad` (with `Settings(derivative="forward")`, `jax.jvp` instead).
+    A failed trajectory is NaN with zero gradient; `status` says why.
+
+    Raises `ValueError` naming what is wrong with protocols, times or names, `RuntimeError` with x64 off.
+    """
+    require_x64()
+    if engine not in ("auto", "diffrax"):
+        raise ValueError(f"unknown engine {engine!r}; known: auto, diffrax")
+    batch = [protocols] if isinstance(protocols, Protocol) else list(protocols)
+    at = np.atleast_1d(np.asarray(times, dtype=float))
+    if at.ndim != 1 or not at.size:
+        raise ValueError(f"times must be a non-empty vector, not of shape {np.shape(times)}")
+    used = frozenset().union(*(q.references for q in batch))
+    unknown = sorted(set(parameters) - set(model.parameters) - used)
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)}: no parameters of {model.name}; its parameters: {', '.join(model.parameters)}")
+    names = tuple(parameters)
+    values = [jnp.asarray(parameters[n], float) for n in names]
+    shape = jnp.broadcast_shapes(*(v.shape for v in values)) if values else ()
+    stacked = jnp.stack([jnp.broadcast_to(v, shape) for v in values], -1) if values else jnp.zeros((0,))
+    plan = compile_plan(model, batch, [at] * len(batch), names)
+    functions = observables(model, observe)
+
+    def one(v: Float[Array, " names"]) -> tuple[Solution, dict[str, Array]]:
+        solution = solve(model, plan, settings, v)
+        return solution, {n: f(solution.y, parameters_at(plan, v)) for n, f in functions.items()}
+
+    for _ in shape:
+        one = jax.vmap(one)
+    solution, observed = jax.jit(one)(stacked)
+    return Trajectories(jnp.asarray(at), *solution, observed)
+
+
+def parameters_at(plan: Plan, values: Float[Array, " names"]) -> Float[Array, "protocols times parameters"]:
+    """The model's parameters in force at each output time."""
+    environment = jnp.concatenate([values, jnp.asarray(plan.constants, values.dtype)])
+    index = np.take_along_axis(plan.parameters, plan.segment[:, :, None], axis=1)
+    return environment[index]
+
+
+def observables(model: Model, formulas: Sequence[str]):
+    """Functions `(y, p) -> value` for rules of `model` or formulas over its names."""
+    compiled = {}
+    for formula in formulas:
+        expression = inline({**model.rules, "": parse_infix(formula)})[""]
+        try:
+            f = compile_vector((model.species, model.parameters), [expression])
+        except ValueError as error:
+            raise ValueError(f"cannot observe {formula!r} in {model.name}: {error}") from None
+        compiled[formula] = partial(_first, f)
+    return compiled
+
+
+def _first(f, y, p):
+    return f(y, p)[..., 0]

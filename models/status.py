@@ -1,0 +1,32 @@
+"""What became of a trajectory. Failure is data: it is counted and reported, never scored as a fit."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Status(enum.IntEnum):
+    """The outcome of one trajectory; `sentence` says what to do about a failure."""
+
+    OK = 0
+    TOO_MANY_STEPS = 1
+    STEP_TOO_SMALL = 2
+    NOT_FINITE = 3
+    NO_STEADY_STATE = 4
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+    @property
+    def sentence(self) -> str:
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Status.OK: "the solve succeeded",
+    Status.TOO_MANY_STEPS: "the solver ran out of steps: raise max_steps, or choose an implicit solver",
+    Status.STEP_TOO_SMALL: "the step became too small: the solution may blow up at these parameters",
+    Status.NOT_FINITE: "the solution is not finite: look for a division by zero, a negative power or overflow",
+    Status.NO_STEADY_STATE: "pre-equilibration reached no steady state: is a species made and never removed?",
+}

@@ -1,0 +1,132 @@
+"""Pre-equilibration: the steady state that a start state runs into, and its derivative by the implicit function theorem.
+
+At a steady state the Jacobian is singular wherever a moiety is conserved. The reduced system replaces the rows of
+the dependent species by the moieties' totals, which the start state sets:
+
+    G(y; y₀, p) = [ f_i(y, p) for independent i ;  L (w(p) ∘ (y − y₀)) ] = 0,    dy = −G_y⁻¹ (G_y₀ dy₀ + G_p dp)
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from .model import Model
+from .rodas5p import Rodas5P
+from .settings import Settings
+from .status import Status
+
+THRESHOLD = 1e-3  # of wrms(f); at 1 the state is still off by 2e-4
+HORIZON = 1e8  # time allowed to reach it; with steps beyond 1e9 conserved moieties would drift by 1e-5
+NEWTON_ITERATIONS = 4
+
+
+class SteadyState(NamedTuple):
+    y: Float[Array, " species"]
+    status: Int[Array, ""]
+    steps: Int[Array, ""]
+
+
+def wrms(f: Float[Array, " species"], y: Float[Array, " species"], settings: Settings) -> Float[Array, ""]:
+    """Root mean square of f per unit of time, in units of the solve's tolerance."""
+    return jnp.sqrt(jnp.mean((f / (settings.atol + settings.rtol * jnp.abs(y))) ** 2))
+
+
+def _reduced(model: Model, y, y0, p, idle) -> Float[Array, " species"]:
+    """G of the module's head; a species that nothing changes (`idle`) keeps its start value."""
+    g = jnp.where(idle, y - y0, model.rhs(y, p))
+    if len(model.dependent):
+        totals = jnp.asarray(model.moieties) @ (model.weights(p) * (y - y0))
+        g = g.at[np.array(model.dependent)].set(totals)
+    return g
+
+
+def _linearised(model: Model, y, p) -> tuple[Float[Array, "species species"], Array]:
+    jacobian = model.jacobian(y, p)
+    idle = jnp.all(jacobian == 0, axis=1)
+    matrix = jnp.where(idle[:, None], jnp.eye(y.size, dtype=y.dtype), jacobian)
+    if len(model.dependent):
+        rows = jnp.asarray(model.moieties) * model.weights(p)
+        matrix = matrix.at[np.array(model.dependent)].set(rows)
+    return matrix, idle
+
+
+def _integrate(model: Model, settings: Settings, y0, p) -> SteadyState:
+    def reached(t, y, args, **_):
+        return wrms(model.rhs(y, args), y, settings) <= THRESHOLD
+
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(lambda t, y, p: model.rhs(y, p)),
+        Rodas5P(model.rhs, model.jacobian, reverse=False),
+        t0=0.0,
+        t1=HORIZON,
+        dt0=None,
+        y0=y0,
+        args=p,
+        stepsize_controller=diffrax.PIDController(rtol=max(settings.rtol, 1e-4), atol=max(settings.atol, 1e-6)),
+        event=diffrax.Event(reached),
+        adjoint=diffrax.ForwardMode(),
+        max_steps=settings.max_steps,
+        throw=False,
+    )
+    assert solution.ys is not None
+    y = solution.ys[-1]
+    finite = jnp.all(jnp.isfinite(y))
+    arrived = finite & (solution.result == diffrax.RESULTS.event_occurred)
+    exhausted = solution.result == diffrax.RESULTS.max_steps_reached
+    status = jnp.where(
+        arrived,
+        Status.OK,
+        jnp.where(~finite, Status.NOT_FINITE, jnp.where(exhausted, Status.TOO_MANY_STEPS, Status.NO_STEADY_STATE)),
+    )
+    return SteadyState(y, status, solution.stats["num_steps"])
+
+
+def _polish(model: Model, settings: Settings, y, y0, p) -> Float[Array, " species"]:
+    """Newton on the reduced system; kept only if finite, non-negative, near, and no worse."""
+    polished = y
+    for _ in range(NEWTON_ITERATIONS):
+        matrix, idle = _linearised(model, polished, p)
+        polished = polished - jnp.linalg.solve(matrix, _reduced(model, polished, y0, p, idle))
+    near = jnp.abs(polished - y) <= 1e-2 * jnp.abs(y) + 1e3 * settings.atol
+    good = jnp.isfinite(polished) & near & (polished >= jnp.minimum(y, 0.0) - settings.atol)
+    better = wrms(model.rhs(polished, p), polished, settings) <= THRESHOLD
+    return jnp.where(jnp.all(good) & better, polished, y)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def steady_state(model: Model, settings: Settings, y0: Float[Array, " species"], p: Float[Array, " parameters"]) -> SteadyState:
+    """The state that `y0` runs into under `p`, with a status; differentiable in both, forward and reverse.
+
+    Integrated with error control until wrms(f) ≤ 1e-3 at the solve's own tolerances, so that of several steady states
+    the right one is found, then polished by Newton. Raises `ValueError` for a model whose f depends on time.
+    """
+    if model.rhs_depends_on_time:
+        raise ValueError(f"model {model.name!r} depends on time explicitly, so it has no steady state to pre-equilibrate to")
+    found = _integrate(model, settings, y0, p)
+    safe = jnp.where(found.status == Status.OK, found.y, 1.0)
+    y = jnp.where(found.status == Status.OK, _polish(model, settings, safe, y0, p), found.y)
+    if model.time_index is not None:
+        y = y.at[model.time_index].set(y0[model.time_index])
+    return SteadyState(y, found.status, found.steps)
+
+
+@steady_state.defjvp
+def _steady_state_jvp(model: Model, settings: Settings, primals, tangents):
+    y0, p = primals
+    dy0, dp = tangents
+    found = steady_state(model, settings, y0, p)
+    ok = found.status == Status.OK
+    y = jnp.where(ok, found.y, 1.0)
+    matrix, idle = _linearised(model, y, p)
+    _, dg = jax.jvp(lambda y0, p: _reduced(model, y, y0, p, idle), (y0, p), (dy0, dp))
+    eye = jnp.eye(y.size, dtype=y.dtype)
+    dy = -jnp.linalg.solve(jnp.where(ok, matrix, eye), jnp.where(ok, dg, 0.0))
+    zero = np.zeros((), dtype=jax.dtypes.float0)
+    return found, SteadyState(dy, zero, zero)

@@ -1,0 +1,134 @@
+import math
+
+import pytest
+
+from hexamer.data import Parameter, Prior, TableError, read_priors
+from hexamer.data.priors import covers
+
+HEADER = "parameter,unit,distribution,location,scale,note,value,lower,upper,source\n"
+
+
+def read(tmp_path, rows, header=HEADER):
+    (tmp_path / "priors.csv").write_text(header + rows)
+    return read_priors(tmp_path / "priors.csv")
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("k,1/min,log10_normal,-2,1,,,,,", Prior("normal", "log10", -2, 1)),
+        ("k,1/min,lognormal,0,0.5,,,,,", Prior("normal", "log", 0, 0.5)),
+        ("k,1/min,normal,1,2,,,0,3,", Prior("normal", "lin", 1, 2, 0, 3)),
+        ("k,1/min,half_normal,0,0.3,,,,,", Prior("half_normal", "lin", 0, 0.3)),
+        ("k,1/min,half_normal,,0.3,,,,,", Prior("half_normal", "lin", 0, 0.3)),
+        ("k,1/min,laplace,1,2,,,,,", Prior("laplace", "lin", 1, 2)),
+        ("k,1/min,uniform,,,,,0,5,", Prior("uniform", "lin", lower=0, upper=5)),
+        ("k,1/min,log10_uniform,,,,,0.001,10,", Prior("uniform", "log10", lower=-3, upper=1)),
+        ("k,1/min,log_uniform,,,,,1,2,", Prior("uniform", "log", lower=0, upper=math.log(2))),
+        ("k,1/min,log10_normal,0,1,,,0,100,", Prior("normal", "log10", 0, 1, upper=2)),
+    ],
+)
+def test_each_distribution(tmp_path, row, expected):
+    parameter = read(tmp_path, row).named["k"]
+    assert parameter.unit == "1/min"
+    prior = parameter.prior
+    assert prior is not None
+    assert (prior.family, prior.scale) == (expected.family, expected.scale)
+    assert (prior.location, prior.spread) == (expected.location, expected.spread)
+    assert (prior.lower, prior.upper) == pytest.approx((expected.lower, expected.upper))
+
+
+def test_fixed_nominal_and_source(tmp_path):
+    table = read(tmp_path, "a,nM,fixed,,,why,2,,,\nb,nM,normal,0,1,a note,0.5,,,Smith 1999")
+    assert table.named["a"] == Parameter("a", None, 2.0, "nM", "why")
+    assert table.named["b"].estimated
+    assert table.named["b"].value == 0.5
+    assert table.named["b"].source == "Smith 1999"
+
+
+def test_wildcards_stand_for_parameters_named_later(tmp_path):
+    rows = (
+        "scale_a[g1],au,fixed,,,,1,,,\n"
+        "scale_*[experiment],au,log10_normal,-1,1,,,,,\n"
+        "scale_*,au,normal,0,1,,,,,\n"
+    )
+    table = read(tmp_path, rows)
+    assert set(table.named) == {"scale_a[g1]"}
+    assert table.parameter("scale_a[g1]") == Parameter("scale_a[g1]", None, 1.0, "au")
+    assert table.parameter("scale_a[g2]") == Parameter(
+        "scale_a[g2]", Prior("normal", "log10", -1, 1), unit="au"
+    )
+    assert table.parameter("scale_b") == Parameter("scale_b", Prior("normal"), unit="au")
+    assert table.parameter("other") is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "yes"),
+    [
+        ("scale_*[experiment]", "scale_pSTAT3[gel-1]", True),
+        ("scale_*[experiment]", "scale_IL6_binding_sites", False),
+        ("scale_a[experiment]", "scale_a[x]", True),
+        ("scale_a[experiment]", "scale_b[x]", False),
+        ("sd_?", "sd_a", True),
+        ("sd_?", "sd_ab", False),
+        ("sd_*", "SD_a", False),
+        ("a[bc]*", "ab", False),
+    ],
+)
+def test_the_rule_of_wildcards(pattern, name, yes):
+    assert covers(pattern, name) is yes
+
+
+def test_all_problems_at_once(tmp_path):
+    rows = (
+        "a,1,gamma,0,1,,,,,\n"
+        "a,1,normal,0,1,,,,,\n"
+        ",1,normal,0,1,,,,,\n"
+        "b,1,normal,x,,,,,,\n"
+        "c,1,half_normal,2,1,,,,,\n"
+        "d,1,fixed,,,,,,,\n"
+        "e,1,uniform,1,,,,0,nan,\n"
+        "f,1,normal,0,-1,,,,,\n"
+        "g,1,log10_normal,0,1,,,-1,,\n"
+        "h,1,uniform,,,,,5,2,\n"
+        "i,1,normal,0,1,,7,0,5,\n"
+    )
+    with pytest.raises(TableError) as caught:
+        read(tmp_path, rows)
+    text = str(caught.value)
+    for line in (
+        "priors.csv, row 1, 'distribution' holds 'gamma'; expected one of normal, lognormal",
+        "priors.csv, row 2, 'parameter' holds 'a'; expected each parameter once",
+        "priors.csv, row 3, 'parameter' holds nothing; expected a name",
+        "priors.csv, row 4, 'location' holds 'x'; expected a finite number",
+        "priors.csv, row 4, 'scale' holds nothing; expected a number for 'normal'",
+        "priors.csv, row 5, 'location' holds '2'; expected 0 or an empty cell for 'half_normal'",
+        "priors.csv, row 6, 'value' holds nothing; expected a number for 'fixed'",
+        "priors.csv, row 7, 'location' holds '1'; expected an empty cell for 'uniform'",
+        "priors.csv, row 7, 'upper' holds 'nan'; expected a finite number",
+        "priors.csv, row 8, 'distribution' holds 'normal'; expected a sound prior; a prior's scale must",
+        "priors.csv, row 9, 'lower' holds '-1'; expected no negative number for 'log10_normal'",
+        "priors.csv, row 10, 'distribution' holds 'uniform'; expected a sound prior; lower bound 5.0 is",
+        "priors.csv, row 11, 'value' holds '7'; expected a value within the bounds",
+    ):
+        assert line in text
+    assert len(caught.value.problems) == 13
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (
+            "parameter,unit,distribution,location\n",
+            "'scale': the column is missing; the table has parameter, unit",
+        ),
+        (HEADER.replace("note", "remark"), "'remark': unknown column; known are"),
+        (
+            HEADER.replace(",", ";"),
+            "priors.csv: the header must have columns separated by commas, not 'parameter;unit",
+        ),
+    ],
+)
+def test_the_header(tmp_path, header, message):
+    with pytest.raises(TableError, match=message):
+        read(tmp_path, "k,1,normal,0\n" if "scale" not in header else "k,1,normal,0,1,,,,,\n", header)
