@@ -13,13 +13,77 @@ Compiled = Callable[..., Float[Array, " n"]]
 
 
 def guarded_power(base: Float[Array, ""], exponent: Float[Array, ""]) -> Float[Array, ""]:
-    """x^n for x > 0; 0 at and below zero (1 for n = 0), with all derivatives 0 there.
+    """x^n for x > 0, continued to x ≤ 0 by x for n = 1, by x² for n = 2, by 1 for n = 0 and else by 0 (∞ for n < 0).
 
     x^n log x has limit 0 at 0 for n > 0, but arithmetic gives 0·(−∞); and a stage of the solver may lie just below 0.
+    Value, first and second derivative there are finite: an infinite one (of x^0.7, or the second of x^1.7) is 0.
     """
     positive = base > 0
     safe = jnp.where(positive, base, 1.0)
-    return jnp.where(positive, jnp.exp(exponent * jnp.log(safe)), jnp.where(exponent == 0, 1.0, 0.0))
+    below = jnp.where(exponent == 1, base, jnp.where(exponent == 2, base * base, 0.0))
+    below = jnp.where(exponent == 0, 1.0, jnp.where(exponent < 0, jnp.inf, below))
+    return jnp.where(positive, jnp.exp(exponent * jnp.log(safe)), below)
+
+
+def guarded_slope(base: Float[Array, ""], exponent: Float[Array, ""]) -> Float[Array, ""]:
+    """n x^(n−1), the derivative of `guarded_power` by its base, and 0 where that is infinite."""
+    positive = base > 0
+    safe = jnp.where(positive, base, 1.0)
+    below = jnp.where(exponent == 1, 1.0, jnp.where(exponent == 2, 2.0 * base, 0.0))
+    return jnp.where(positive, exponent * jnp.exp((exponent - 1.0) * jnp.log(safe)), below)
+
+
+def guarded_log(base: Float[Array, ""]) -> Float[Array, ""]:
+    """log x for x > 0, else 0: the factor of x^n in its derivative by n."""
+    positive = base > 0
+    return jnp.where(positive, jnp.log(jnp.where(positive, base, 1.0)), 0.0)
+
+
+class Power(sympy.Function):
+    """x^n with the derivatives of `guarded_power`. sympy's own, n x^n / x, is 0/0 at x = 0."""
+
+    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+        base, exponent = self.args
+        return Slope(base, exponent) if argindex == 1 else self * GuardedLog(base)
+
+
+class Slope(sympy.Function):
+    """∂x^n/∂x; see `guarded_slope`."""
+
+
+class GuardedLog(sympy.Function):
+    """See `guarded_log`."""
+
+
+class Size(sympy.Function):
+    """|x|, whose derivative is sign(x): sympy's holds for complex x."""
+
+    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+        return sympy.sign(self.args[0])
+
+
+class Floor(sympy.Function):
+    """⌊x⌋, whose derivative is 0 here: sympy leaves it open."""
+
+    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+        return sympy.Integer(0)
+
+
+class Ceiling(Floor):
+    """⌈x⌉, likewise."""
+
+
+def _whole(exponent: sympy.Expr) -> bool:
+    return bool(exponent.is_Integer or (exponent.is_Float and float(exponent).is_integer()))
+
+
+def guard(expression: sympy.Expr) -> sympy.Expr:
+    """`expression` with functions whose derivatives are finite numbers wherever a solver may evaluate them."""
+    expression = expression.replace(
+        lambda e: isinstance(e, sympy.Pow) and not _whole(e.exp) and not (e.base.is_number and e.base.is_positive),
+        lambda e: Power(e.base, e.exp),
+    )
+    return expression.replace(sympy.Abs, Size).replace(sympy.floor, Floor).replace(sympy.ceiling, Ceiling)
 
 
 class _Printer(JaxPrinter):
@@ -27,7 +91,7 @@ class _Printer(JaxPrinter):
         base, exponent = expr.base, expr.exp
         if exponent == -1:
             return f"(1.0/({self._print(base)}))"
-        if exponent.is_Integer or (exponent.is_Float and float(exponent).is_integer()):
+        if _whole(exponent):
             return f"({self._print(base)})**({int(exponent)})"
         return f"guarded_power({self._print(base)}, {self._print(exponent)})"
 
@@ -39,6 +103,17 @@ class _Printer(JaxPrinter):
 
     def _print_Integer(self, expr):
         return f"{int(expr)}.0"
+
+
+_FUNCTIONS = {
+    "guarded_power": guarded_power,
+    "Power": guarded_power,
+    "Slope": guarded_slope,
+    "GuardedLog": guarded_log,
+    "Size": jnp.abs,
+    "Floor": jnp.floor,
+    "Ceiling": jnp.ceil,
+}
 
 
 def compile_vector(arguments: Sequence[Sequence[str]], expressions: Sequence[sympy.Expr]) -> Compiled:
@@ -53,14 +128,14 @@ def compile_vector(arguments: Sequence[Sequence[str]], expressions: Sequence[sym
         raise ValueError(f"unknown names in a formula: {', '.join(sorted(map(str, unknown)))}")
     if not expressions:
         return lambda *arrays: jnp.zeros((*arrays[0].shape[:-1], 0))
-    renamed = [sympy.sympify(e).xreplace(numbered) for e in expressions]
+    renamed = [guard(sympy.sympify(e)).xreplace(numbered) for e in expressions]
     groups = [[sympy.Symbol(f"x{i}_{j}") for j in range(len(g))] for i, g in enumerate(arguments)]
     printer = _Printer({"fully_qualified_modules": False, "inline": True, "allow_unknown_functions": True})
     flat = [s for g in groups for s in g]
     used = set().union(*(e.free_symbols for e in renamed))
     wanted = [s for s in flat if s in used]
     function = sympy.lambdify(
-        wanted, renamed, modules=[{"guarded_power": guarded_power}, "jax"], printer=printer, cse=True
+        wanted, renamed, modules=[_FUNCTIONS, "jax"], printer=printer, cse=True
     )
     where = [(i, j) for i, g in enumerate(groups) for j, s in enumerate(g) if s in used]
 

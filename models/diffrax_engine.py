@@ -15,6 +15,7 @@ from .plan import UNCHANGED, Plan
 from .rodas5p import Rodas5P
 from .settings import Settings
 from .status import Status
+from .step_control import controller
 from .steady_state import steady_state
 
 
@@ -50,8 +51,9 @@ def solve(model: Model, plan: Plan, settings: Settings, values: Float[Array, " n
         rest = jax.vmap(partial(steady_state, model, settings))(at_start, p_eq)
         uses = plan.equilibration_of >= 0
         which = plan.equilibration_of.clip(0)
-        first = jnp.where(uses[:, None], rest.y[which], first)
         status = jnp.where(uses, rest.status[which], status)
+        # Without a steady state the time course is solved from the model's initial values, and not shown.
+        first = jnp.where((uses & (status == Status.OK))[:, None], rest.y[which], first)
         steps = jnp.where(uses, rest.steps[which], steps)
     course = _Course(first, p, environment[plan.assign], environment[plan.add])
     run = partial(_guarded if settings.derivative == "reverse" else _course, model, settings)
@@ -107,8 +109,8 @@ def _segment(model: Model, settings: Settings, y, p, begin, end, times, *, last:
         y0=y,
         args=p,
         saveat=diffrax.SaveAt(subs=save),
-        stepsize_controller=diffrax.PIDController(
-            rtol=settings.rtol, atol=settings.atol, dtmin=1e-12 * length, dtmax=settings.longest_step * length
+        stepsize_controller=controller(
+            settings.rtol, settings.atol, shortest=1e-12 * length, longest=settings.longest_step * length
         ),
         adjoint=diffrax.RecursiveCheckpointAdjoint() if reverse else diffrax.ForwardMode(),
         max_steps=settings.max_steps,
@@ -117,14 +119,14 @@ def _segment(model: Model, settings: Settings, y, p, begin, end, times, *, last:
     assert solution.ys is not None
     saved = solution.ys[0]
     result = solution.result
-    status = jnp.where(
-        result == diffrax.RESULTS.successful,
-        Status.OK,
-        jnp.where(
+    status = jnp.select(
+        [
+            result == diffrax.RESULTS.successful,
             result == diffrax.RESULTS.max_steps_reached,
-            Status.TOO_MANY_STEPS,
-            jnp.where(result == diffrax.RESULTS.dt_min_reached, Status.STEP_TOO_SMALL, Status.NOT_FINITE),
-        ),
+            result == diffrax.RESULTS.dt_min_reached,
+        ],
+        [Status.OK, Status.TOO_MANY_STEPS, Status.STEP_TOO_SMALL],
+        Status.NOT_FINITE,
     )
     stats = solution.stats
     return saved, solution.ys[1][0] if last else y, status, stats["num_steps"], stats["num_rejected_steps"]

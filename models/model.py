@@ -16,7 +16,7 @@ import numpy as np
 import sympy
 from jaxtyping import Array, Float
 
-from .codegen import compile_vector
+from .codegen import compile_vector, guard
 from .expressions import TIME, inline, names_in
 from .moieties import conserved_moieties
 from .network import Network
@@ -180,6 +180,7 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
 
 def _with_jacobian(names: tuple[Sequence[str], Sequence[str]], f: list[sympy.Expr]) -> tuple[Callable, Callable]:
     states = names[0]
+    f = [guard(e) for e in f]
     entries: list[sympy.Expr] = []
     slot = np.zeros((len(states), len(states)), dtype=int)  # 0: a structural zero
     for i, expression in enumerate(f):

@@ -1,3 +1,28 @@
-"""hexamer."""
+"""hexamer calibrates mechanistic models of receptor signalling with full Bayesian uncertainty.
+
+Importing it turns on JAX's 64-bit floats, which stiff models need.
+"""
+
 import jax
+
 jax.config.update("jax_enable_x64", True)
+
+from . import data, infer, models  # noqa: E402
+from .infer import Problem  # noqa: E402
+from .models import Model, Network, Protocol, Settings, Status, simulate  # noqa: E402
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Model",
+    "Network",
+    "Problem",
+    "Protocol",
+    "Settings",
+    "Status",
+    "__version__",
+    "data",
+    "infer",
+    "models",
+    "simulate",
+]

@@ -1,0 +1,233 @@
+"""A calibration problem: a model, measurements and priors, joined into one log density."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from ..data import load as load_dataset
+from ..data import literature
+from ..data.dataset import Dataset
+from ..data.parameter import Parameter
+from ..models.model import Model
+from ..models.settings import Settings
+from ..models.simulate import require_x64
+from ..models.status import Status
+from .failures import FailureCounter, count_kinds, worst
+from .nuisance import Nuisance, find_nuisance
+from .readout import Assays, Readout
+from .space import ParameterSpace, Z
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A problem at given parameter values, every row in the order of the measurements.
+
+    `predictions` and `standard_deviations` are on each observable's scale; `nllh` is the negative log likelihood with
+    all constants, `chi2` the sum of squared standardised residuals; `failed` counts failed simulations by kind.
+    """
+
+    log_likelihood: float
+    chi2: float
+    n: int
+    failed: dict[str, int]
+    predictions: np.ndarray
+    standard_deviations: np.ndarray
+
+    @property
+    def nllh(self) -> float:
+        return -self.log_likelihood
+
+
+class Terms(NamedTuple):
+    """The pieces of a log likelihood."""
+
+    rows: Float[Array, " rows"]  # log density of each row; 0 where its scale is integrated out
+    scales: Float[Array, " scales"]  # log density of the rows of each scale that is
+    status: Int[Array, " protocols"]
+
+
+class Problem:
+    """A model, a data set and priors, with one `log_density(z)` over unconstrained z.
+
+    `priors` add to or replace the data set's own parameters, by name. Scales of gels and plates are integrated out in
+    closed form where they can be (`marginalise=None`: all such; a collection of names: those; empty: none, so that
+    they are sampled). What is estimated is listed in `space.names`, what is fixed in `fixed`.
+
+    Raises `ValueError` for names that the model does not have, and parameters without a prior or a value.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        dataset: Dataset,
+        priors: Mapping[str, Parameter] | None = None,
+        *,
+        marginalise: Collection[str] | None = None,
+        settings: Settings = Settings(),  # noqa: B008
+    ):
+        require_x64()
+        self.dataset = dataset
+        self.settings = settings
+        self.parameters: dict[str, Parameter] = {**dataset.parameters, **(priors or {})}
+        self.name = dataset.name
+        self.nuisance: Nuisance = find_nuisance(
+            dataset, [p for p in self.parameters.values() if p.estimated], marginalise
+        )
+        estimated = [p for p in self.parameters.values() if p.estimated and p.name not in self.nuisance.names]
+        self.space = ParameterSpace(estimated)
+        self.names = tuple(self.parameters)
+        self.assays = Assays(model, dataset, self.names)
+        self.model = self.assays.model
+        self.failures = FailureCounter()
+        _check_used(self.model, dataset, self.parameters)
+        self._position = np.array([self.names.index(n) for n in self.space.names], dtype=int)
+        fixed = np.array([p.value if p.value is not None else 1.0 for p in self.parameters.values()], dtype=float)
+        fixed[[self.names.index(n) for n in self.nuisance.names]] = 1.0  # ln s = 0, where the marginal starts from
+        self._fixed = fixed
+
+    @staticmethod
+    def load(source: str | Path, **options) -> Problem:
+        """A problem by name (`hepg2`, `il6_demo`), folder or PEtab YAML. Options are those of `Problem`."""
+        dataset = load_dataset(source)
+        assigned = {n for n, p in dataset.parameters.items()} | {t for q in dataset.protocols.values() for t in q.targets}
+        return Problem(Model.load(dataset.model, independent=assigned), dataset, **options)
+
+    def with_settings(self, **changes) -> Problem:
+        """The same problem under other solver settings."""
+        other = Problem.__new__(Problem)
+        other.__dict__ = {k: v for k, v in self.__dict__.items() if k not in ("log_density", "_evaluate")}
+        other.settings = replace(self.settings, **changes)
+        other.failures = FailureCounter()
+        return other
+
+    @property
+    def fixed(self) -> dict[str, float]:
+        """Parameters held at a value, by name."""
+        return {n: p.value for n, p in self.parameters.items() if not p.estimated and p.value is not None}
+
+    def values(self, z: Z) -> Float[Array, " names"]:
+        """All parameters' values, in the order of `names`; scales that are integrated out are 1."""
+        return jnp.asarray(self._fixed).at[self._position].set(self.space.constrain(z))
+
+    def read(self, values: Float[Array, " names"]) -> Readout:
+        """What the assays read at parameter values."""
+        return self.assays.read(self.settings, values)
+
+    def row_densities(self, readout: Readout) -> Float[Array, " rows"]:
+        """Log density of every row, given its scale."""
+        r = (self.assays.value - readout.mean) / readout.sd
+        normal = -0.5 * r**2 - 0.5 * math.log(2 * math.pi)
+        density = jnp.where(self.assays.laplace, -jnp.abs(r) - math.log(2), normal)
+        return density - jnp.log(readout.sd) + self.assays.jacobian
+
+    def terms(self, z: Z) -> Terms:
+        """Log likelihood at z in pieces, scales integrated out."""
+        readout = self.read(self.values(z))
+        rows = self.row_densities(readout)
+        if not len(self.nuisance):
+            return Terms(rows, jnp.zeros(0), readout.status)
+        scales = self.nuisance.log_density(self.assays.value - readout.mean, readout.sd)
+        extra = jax.ops.segment_sum(
+            jnp.where(self.nuisance.group >= 0, self.assays.jacobian, 0.0), self.nuisance.group.clip(0), len(self.nuisance)
+        )
+        return Terms(jnp.where(self.nuisance.group >= 0, 0.0, rows), scales + extra, readout.status)
+
+    def log_likelihood(self, z: Z) -> Float[Array, ""]:
+        """Log likelihood at z, scales integrated out; −inf with zero gradient where a simulation failed."""
+        return _safe(partial(self._objective, prior=None), z)[0]
+
+    def log_density(self, z: Z) -> Float[Array, ""]:
+        """Log posterior density over z, unnormalised; −inf with zero gradient where a simulation failed.
+
+        Failures are counted in `failures`, by kind. Reverse-differentiable.
+        """
+        value, status = _safe(partial(self._objective, prior="density"), z)
+        self.failures.record(status != Status.OK, status[None])
+        return value
+
+    def objective(self, z: Z, kind: str = "posterior") -> tuple[Float[Array, ""], Int[Array, ""]]:
+        """What `find_map` minimises, and the status of its simulations.
+
+        `posterior`: −log likelihood − log prior with respect to the search scale; `likelihood`: the first alone, with
+        scales that could be integrated out treated like the rest only if the problem was made so.
+        """
+        value, status = _safe(partial(self._objective, prior="mode" if kind == "posterior" else None), z)
+        return -value, status
+
+    def _objective(self, z: Z, *, prior: str | None) -> tuple[Float[Array, ""], Int[Array, ""]]:
+        terms = self.terms(z)
+        value = jnp.sum(terms.rows) + jnp.sum(terms.scales)
+        if prior is not None:
+            value = value + (self.space.log_prior(z) if prior == "density" else self.space.log_prior_mode(z))
+        return value, worst(terms.status, jnp.isfinite(value))
+
+    def evaluate(self, values: Mapping[str, float] | None = None) -> Evaluation:
+        """The likelihood at given values (nominal ones where not named), with every scale at its given value.
+
+        Raises `ValueError` naming the parameters that have no value, and unknown names.
+        """
+        given = {n: p.value for n, p in self.parameters.items()} | dict(values or {})
+        missing = [n for n in self.names if given[n] is None]
+        if missing:
+            raise ValueError(f"no value for {', '.join(missing)}: give one, or a file with all of them")
+        vector = jnp.array([float(given[n]) for n in self.names])  # pyright: ignore[reportArgumentType]
+        readout, rows = self._evaluate(vector)
+        r = (self.assays.value - np.asarray(readout.mean)) / np.asarray(readout.sd)
+        return Evaluation(
+            log_likelihood=float(jnp.sum(rows)),
+            chi2=float(np.sum(r**2)),
+            n=len(self.dataset),
+            failed=count_kinds(np.asarray(readout.status)),
+            predictions=np.asarray(readout.mean),
+            standard_deviations=np.asarray(readout.sd),
+        )
+
+    @cached_property
+    def _evaluate(self):
+        def f(vector):
+            readout = self.read(vector)
+            return readout, self.row_densities(readout)
+
+        return jax.jit(f)
+
+
+def _check_used(model: Model, dataset: Dataset, parameters: Mapping[str, Parameter]) -> None:
+    used = {*model.parameters, *(n for p in dataset.protocols.values() for n in p.references)}
+    for o in dataset.observables.values():
+        used |= o.symbols
+    used |= {a for m in dataset.measurements for a in m.arguments if isinstance(a, str)}
+    idle = [n for n, p in parameters.items() if p.estimated and n not in used]
+    if idle:
+        raise ValueError(f"no part of the model or the data uses {', '.join(idle)}: remove their priors")
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _safe(function, z: Z) -> tuple[Float[Array, ""], Int[Array, ""]]:
+    """`function(z) -> (value, status)`, whose value is −inf with zero gradient wherever the status is a failure."""
+    value, status = function(z)
+    return jnp.where(status == Status.OK, value, -jnp.inf), status
+
+
+def _safe_forward(function, z):
+    (value, status), gradient = jax.value_and_grad(function, has_aux=True)(z)
+    failed: Bool[Array, ""] = status != Status.OK
+    return (jnp.where(failed, -jnp.inf, value), status), jnp.where(failed, 0.0, gradient)
+
+
+def _safe_backward(function, gradient, cotangents):
+    return (cotangents[0] * gradient,)
+
+
+_safe.defvjp(_safe_forward, _safe_backward)
+
+__all__ = ["Evaluation", "Problem", "Terms", "literature"]
