@@ -14,30 +14,37 @@ from ..models.status import Status
 
 
 class FailureCounter:
-    """Counts failed evaluations of a density by kind; safe to use from several devices at once."""
+    """Counts failed evaluations of a density by kind and chain; safe to use from several devices at once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counts: Counter[str] = Counter()
+        self._counts: dict[int, Counter[str]] = {}
 
-    def record(self, failed: Bool[Array, ""], status: Int[Array, " protocols"]) -> None:
+    def record(self, status: Int[Array, ""], chain: Int[Array, ""] | int = 0) -> None:
         """Counts one evaluation inside a traced function, at no cost unless it failed."""
-        jax.lax.cond(failed, lambda s: jax.debug.callback(self._add, s), lambda s: None, status)
+        failed = status != Status.OK
+        jax.lax.cond(failed, lambda s, c: jax.debug.callback(self._add, s, c), lambda s, c: None, status, chain)
 
-    def _add(self, status: np.ndarray) -> None:
-        status = np.asarray(status)
-        kinds = {Status(int(s)) for s in np.unique(status)} - {Status.OK}
-        # Finite trajectories whose density is not: a logarithm of a negative reading, say.
-        kinds = kinds or {Status.NOT_FINITE}
+    def _add(self, status: np.ndarray, chain: np.ndarray) -> None:
+        kind = Status(int(status))
+        if kind == Status.OK:  # under vmap both branches run
+            return
         with self._lock:
-            self._counts[min(kinds).label] += 1
+            self._counts.setdefault(int(chain), Counter())[kind.label] += 1
 
     def take(self) -> dict[str, int]:
-        """The counts since the last call, which are then forgotten."""
+        """The counts of all chains since they were last taken, which are then forgotten."""
         jax.effects_barrier()
         with self._lock:
-            counts, self._counts = dict(self._counts), Counter()
-        return counts
+            total = sum(self._counts.values(), Counter())
+            self._counts = {}
+        return dict(total)
+
+    def take_chain(self, chain: int) -> np.ndarray:
+        """Counts of one chain since they were last taken, in the order of `Status`."""
+        with self._lock:
+            counts = self._counts.pop(int(chain), Counter())
+        return np.array([counts[kind.label] for kind in Status], dtype=np.int64)
 
 
 def count_kinds(status: Int[np.ndarray, "..."]) -> dict[str, int]:

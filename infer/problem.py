@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -46,6 +46,9 @@ class Evaluation:
     @property
     def nllh(self) -> float:
         return -self.log_likelihood
+
+
+Objective = Literal["posterior", "likelihood", "density"]
 
 
 class Terms(NamedTuple):
@@ -146,22 +149,23 @@ class Problem:
         """Log likelihood at z, scales integrated out; −inf with zero gradient where a simulation failed."""
         return _safe(partial(self._objective, prior=None), z)[0]
 
-    def log_density(self, z: Z) -> Float[Array, ""]:
+    def log_density(self, z: Z, *, chain: Int[Array, ""] | int = 0) -> Float[Array, ""]:
         """Log posterior density over z, unnormalised; −inf with zero gradient where a simulation failed.
 
-        Failures are counted in `failures`, by kind. Reverse-differentiable.
+        Failures are counted in `failures`, by kind and `chain`. Reverse-differentiable.
         """
         value, status = _safe(partial(self._objective, prior="density"), z)
-        self.failures.record(status != Status.OK, status[None])
+        self.failures.record(status, chain)
         return value
 
-    def objective(self, z: Z, kind: str = "posterior") -> tuple[Float[Array, ""], Int[Array, ""]]:
-        """What `find_map` minimises, and the status of its simulations.
+    def objective(self, z: Z, kind: Objective = "posterior") -> tuple[Float[Array, ""], Int[Array, ""]]:
+        """A negative log density that an optimiser minimises, and the status of its simulations.
 
-        `posterior`: −log likelihood − log prior with respect to the search scale; `likelihood`: the first alone, with
-        scales that could be integrated out treated like the rest only if the problem was made so.
+        `posterior`: −log likelihood − log prior with respect to the search scale; `likelihood`: the first alone;
+        `density`: −`log_density`. Infinite with zero gradient where a simulation failed.
         """
-        value, status = _safe(partial(self._objective, prior="mode" if kind == "posterior" else None), z)
+        prior = {"posterior": "mode", "likelihood": None, "density": "density"}[kind]
+        value, status = _safe(partial(self._objective, prior=prior), z)
         return -value, status
 
     def _objective(self, z: Z, *, prior: str | None) -> tuple[Float[Array, ""], Int[Array, ""]]:

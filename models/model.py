@@ -120,27 +120,28 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
     named in `independent`: then the assignment is dropped and the name becomes a parameter.
     """
     states, derivative = _state_of(network)
-    assigned = {n: e for n, e in network.initial.items() if n not in independent and n not in states}
-    # A species' initial value seen from another initial assignment.
-    rules = inline({**{r.name: r.rate for r in network.reactions if r.name not in network.rules}, **network.rules, **assigned})
-    substitution = {sympy.Symbol(n): e for n, e in rules.items()}
-    f = {n: sympy.sympify(e).xreplace(substitution) for n, e in derivative.items()}
-
     quantities: dict[str, float] = {n: q.value for n, q in network.compartments.items()}
     quantities |= {n: q.value for n, q in network.parameters.items()}
-    start = {n: s.initial for n, s in network.species.items()}
+    start = {n: network.species[n].initial if n in network.species else _start(network, n) for n in states}
+    assigned = {n: e for n, e in network.initial.items() if n not in start}
     for name, species in network.species.items():
-        if name in states or name in rules:
+        if name in start or name in network.rules:
             continue
-        quantities[name] = float(species.initial) if species.initial.is_number else math.nan
-    for name in [n for n in quantities if n in rules or n in states]:
-        if name in states:
-            start[name] = network.initial.get(name, sympy.Float(quantities[name]))
-        del quantities[name]
+        if species.initial.is_number:
+            quantities[name] = float(species.initial)
+        else:
+            quantities[name], assigned[name] = math.nan, species.initial
+    assigned = {n: e for n, e in assigned.items() if n not in independent}
 
-    parameters = tuple(quantities)
-    at_start = inline({**{n: start[n] for n in states}, **{n: e for n, e in network.rules.items()}, **assigned})
-    initial = [at_start[n].xreplace({TIME: sympy.Integer(0)}) for n in states]
+    rates = {r.name: r.rate for r in network.reactions if r.name not in network.rules}
+    at_start = inline({**rates, **start, **network.rules, **assigned})
+    at_start = {n: e.xreplace({TIME: sympy.Integer(0)}) for n, e in at_start.items()}
+    # What an initial assignment takes from the state is its start value, whatever the state becomes.
+    rules = inline({**rates, **network.rules, **{n: at_start[n] for n in assigned}})
+    substitution = {sympy.Symbol(n): e for n, e in rules.items()}
+    f = {n: sympy.sympify(e).xreplace(substitution) for n, e in derivative.items()}
+    parameters = tuple(n for n in quantities if n not in rules and n not in start)
+    initial = [at_start[n] for n in states]
     public = {n: e for n, e in rules.items() if n in network.rules}
 
     depends = any(TIME in e.free_symbols for e in f.values())
@@ -167,7 +168,7 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
         defaults=np.array([quantities[n] for n in parameters]),
         rhs=rhs,
         jacobian=jacobian,
-        initial=compile_vector((parameters,), [e.xreplace(substitution) for e in initial]),
+        initial=compile_vector((parameters,), initial),
         weights=compile_vector((parameters,), [v.xreplace(substitution) for v in volume]),
         moieties=moieties,
         dependent=dependent,
@@ -176,6 +177,11 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
         network=network,
         rhs_depends_on_time=depends,
     )
+
+
+def _start(network: Network, name: str) -> sympy.Expr:
+    """The start value of a parameter that has a rate rule."""
+    return network.initial.get(name, sympy.Float(network.parameters[name].value))
 
 
 def _with_jacobian(names: tuple[Sequence[str], Sequence[str]], f: list[sympy.Expr]) -> tuple[Callable, Callable]:

@@ -138,7 +138,9 @@ class _Reader:
             raise FormulaError(f"reaction {name} has no kinetic law")
         rate = self.math(law, f"reaction {name}")
         local = {}
-        for p in [*law.getListOfParameters(), *law.getListOfLocalParameters()]:
+        # Level 3 lists its local parameters under both names.
+        own = law.getListOfLocalParameters() if self.model.getLevel() >= 3 else law.getListOfParameters()
+        for p in own:
             unique = f"{name}_{p.getId()}"
             while unique in parameters:
                 unique += "_"

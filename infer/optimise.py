@@ -1,0 +1,235 @@
+"""`find_map`: many starts at once, the best fits ranked, failures counted."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from ..models.status import Status
+from .lbfgs import Minimiser
+from .problem import Objective, Problem
+
+REDRAWS = 20  # of a start that fails, before it is given up
+WIDE = (1e-5, 1e3)
+
+
+@dataclass(frozen=True, eq=False)
+class Fits:
+    """Optimisation runs, best first.
+
+    - `z`: fits × parameters, unconstrained; `start`: where each began
+    - `objective`: the minimised value; `log_likelihood` its part
+    - `reason`: why each ended: `gradient` or `progress` (converged), `iterations`, `no descent`, `failed at its start`
+    - `failed`: failed evaluations by kind, of all runs; `redrawn`: starts that failed and were drawn anew
+    - `traces`: the objective after each iteration
+    """
+
+    problem: Problem
+    kind: Objective
+    z: np.ndarray
+    start: np.ndarray
+    objective: np.ndarray
+    reason: tuple[str, ...]
+    iterations: np.ndarray
+    evaluations: np.ndarray
+    failed: dict[str, int]
+    redrawn: int
+    traces: tuple[np.ndarray, ...]
+    seconds: float
+
+    @property
+    def converged(self) -> np.ndarray:
+        return np.array([r in ("gradient", "progress") for r in self.reason])
+
+    @property
+    def best(self) -> dict[str, float]:
+        """Parameter values of the best fit, fixed ones included."""
+        return self.values(0)
+
+    def values(self, rank: int) -> dict[str, float]:
+        """Parameter values of one fit; a scale that is integrated out has its conditional median."""
+        vector = np.array(self.problem.values(jnp.asarray(self.z[rank])))
+        nuisance = self.problem.nuisance
+        if len(nuisance):
+            readout = jax.jit(self.problem.read)(jnp.asarray(vector))
+            location, _ = nuisance.conditional(self.problem.assays.value - readout.mean, readout.sd)
+            for name, value in zip(nuisance.names, np.exp(np.asarray(location)), strict=True):
+                vector[self.problem.names.index(name)] = value
+        return dict(zip(self.problem.names, map(float, vector), strict=True))
+
+    def near_best(self, distance: float = 0.1) -> int:
+        """How many fits end within `distance` of the best objective."""
+        return int(np.sum(self.objective <= self.objective[0] + distance))
+
+    def record(self) -> dict:
+        """What a file keeps of the runs, as plain types."""
+        return {
+            "problem": self.problem.name,
+            "objective_kind": self.kind,
+            "objective": self.objective.tolist(),
+            "reason": list(self.reason),
+            "iterations": self.iterations.tolist(),
+            "evaluations": self.evaluations.tolist(),
+            "failed": self.failed,
+            "redrawn": self.redrawn,
+            "within_0.1_of_best": self.near_best(),
+            "converged": int(self.converged.sum()),
+            "seconds": self.seconds,
+            "names": list(self.problem.space.names),
+            "z": self.z.tolist(),
+            "start": self.start.tolist(),
+            "traces": [t.tolist() for t in self.traces],
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Writes `record` as JSON."""
+        Path(path).write_text(json.dumps(self.record()))
+
+
+def draw_start(problem: Problem, rng: np.random.Generator, initial: Literal["prior", "wide"]) -> np.ndarray:
+    """A random start: from the priors, or log-uniform over 1e-5 to 1e3 (within the priors' bounds)."""
+    if initial == "prior":
+        return np.asarray(problem.space.sample(jax.random.key(int(rng.integers(2**31)))))
+    for _ in range(1000):
+        values = {n: float(10 ** rng.uniform(*np.log10(WIDE))) for n in problem.space.names}
+        try:
+            return problem.space.unconstrain(values)
+        except ValueError:
+            continue
+    raise ValueError("no log-uniform start over 1e-5 to 1e3 lies within the bounds: use initial='prior'")
+
+
+def find_map(
+    problem: Problem,
+    *,
+    starts: int | np.ndarray = 50,
+    seed: int = 0,
+    objective: Objective = "posterior",
+    initial: Literal["prior", "wide"] = "prior",
+    max_iterations: int = 1000,
+    gradient_tolerance: float = 1e-3,
+    value_tolerance: float = 1e-5,
+    lanes: int = 8,
+    progress: bool = True,
+) -> Fits:
+    """Minimises the objective from many starts by L-BFGS and ranks what they reach.
+
+    `starts` is a number, or an array (starts × parameters) of z to begin at. Starts run side by side: `lanes` of them
+    share one batched evaluation on each device, which bounds memory, and a finished lane takes up the next start. A
+    start whose simulation fails is drawn anew, a failing step is shortened, and a non-finite value never counts as
+    converged.
+
+    A run ends when max |∂/∂z| ≤ `gradient_tolerance`, or ten iterations gain less than `value_tolerance`.
+    """
+    began = time.perf_counter()
+    points = starts if isinstance(starts, np.ndarray) else None
+    count = len(points) if points is not None else int(starts)  # pyright: ignore[reportArgumentType]
+    if count < 1:
+        raise ValueError(f"starts must be at least 1, not {count}")
+    if points is not None and points.shape != (count, len(problem.space)):
+        raise ValueError(f"starts must be starts × {len(problem.space)} parameters, not of shape {points.shape}")
+    state = _Queue(problem, count, seed, initial, points, max_iterations, gradient_tolerance, value_tolerance)
+    evaluate = jax.jit(jax.vmap(jax.value_and_grad(lambda z: problem.objective(z, objective), has_aux=True)))
+    devices = jax.local_devices()[: max(1, min(os.cpu_count() or 1, -(-count // lanes)))]
+    with (
+        tqdm(total=count, desc="starts", disable=not progress) as bar,
+        ThreadPoolExecutor(len(devices)) as pool,
+    ):
+        for future in [pool.submit(_work, state, evaluate, lanes, device, bar) for device in devices]:
+            future.result()
+    done = state.done
+    order = sorted(range(count), key=lambda i: done[i][0].value if done[i][0].started else np.inf)
+    runs = [done[i][0] for i in order]
+    return Fits(
+        problem=problem,
+        kind=objective,
+        z=np.array([r.z for r in runs]),
+        start=np.array([done[i][1] for i in order]),
+        objective=np.array([r.value for r in runs]),
+        reason=tuple(r.reason for r in runs),
+        iterations=np.array([r.iterations for r in runs]),
+        evaluations=np.array([r.evaluations for r in runs]),
+        failed=dict(state.failed),
+        redrawn=state.redrawn,
+        traces=tuple(np.array(r.trace) for r in runs),
+        seconds=time.perf_counter() - began,
+    )
+
+
+class _Queue:
+    """The starts still to be run and those done; shared by the devices' threads."""
+
+    def __init__(self, problem, count, seed, initial, points, max_iterations, gradient_tolerance, value_tolerance):
+        self.problem, self.initial, self.points = problem, initial, points
+        self.limits = (gradient_tolerance, value_tolerance, max_iterations)
+        self.random = [np.random.default_rng([seed, i]) for i in range(count)]
+        self.waiting = list(reversed(range(count)))
+        self.attempts: Counter[int] = Counter()
+        self.done: dict[int, tuple[Minimiser, np.ndarray]] = {}
+        self.failed: Counter[str] = Counter()
+        self.redrawn = 0
+        self.lock = threading.Lock()
+
+    def next(self) -> tuple[int, Minimiser, np.ndarray] | None:
+        with self.lock:
+            if not self.waiting:
+                return None
+            index = self.waiting.pop()
+        again = self.attempts[index] > 0 or self.points is None
+        z = draw_start(self.problem, self.random[index], self.initial) if again else np.asarray(self.points[index])
+        return index, Minimiser(z, *self.limits), z
+
+    def finish(self, index: int, run: Minimiser, start: np.ndarray) -> bool:
+        """Takes a finished run; False where its start failed and another is to be drawn."""
+        with self.lock:
+            self.attempts[index] += 1
+            if not run.started and self.attempts[index] <= REDRAWS:
+                self.redrawn += 1
+                self.waiting.append(index)
+                return False
+            self.done[index] = (run, start)
+            return True
+
+    def count(self, statuses: Sequence[int]) -> None:
+        with self.lock:
+            self.failed.update(Status(s).label for s in statuses if s != Status.OK)
+
+
+def _work(queue: _Queue, evaluate, lanes: int, device, bar: tqdm) -> None:
+    """Keeps `lanes` runs going on one device until no start is left."""
+    running: list[tuple[int, Minimiser, np.ndarray] | None] = [None] * lanes
+    while True:
+        for lane in range(lanes):
+            if running[lane] is None:
+                running[lane] = queue.next()
+        active = [r for r in running if r is not None]
+        if not active:
+            return
+        # Empty lanes repeat a live one: the shape, and with it the compiled function, stays.
+        points = np.array([(r or active[0])[1].trial for r in running])
+        (values, statuses), gradients = evaluate(jax.device_put(points, device))
+        values, statuses, gradients = np.asarray(values), np.asarray(statuses), np.asarray(gradients)
+        queue.count([int(s) for s, r in zip(statuses, running, strict=True) if r is not None])
+        for lane, entry in enumerate(running):
+            if entry is None:
+                continue
+            index, run, start = entry
+            run.tell(float(values[lane]), gradients[lane])
+            if run.reason:
+                running[lane] = None
+                if queue.finish(index, run, start):
+                    bar.update()
+                    bar.set_postfix(best=f"{min(r.value for r, _ in list(queue.done.values())):.2f}")

@@ -1,0 +1,111 @@
+"""Expressions to JAX functions: values, derivatives, and powers where they are delicate."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hexamer.models import Model, Network, Quantity, compile_network, parse_infix
+from hexamer.models.codegen import compile_vector, guarded_power, guarded_slope
+
+EXPONENTS = (0.7, 1.0, 1.3, 1.713, 2.0, 4.0)
+AT_ZERO = {  # value, first, second derivative of x^n from the right; an infinite one is guarded to 0
+    0.7: (0.0, 0.0, 0.0),
+    1.0: (0.0, 1.0, 0.0),
+    1.3: (0.0, 0.0, 0.0),
+    1.713: (0.0, 0.0, 0.0),
+    2.0: (0.0, 0.0, 2.0),
+    4.0: (0.0, 0.0, 0.0),
+}
+
+
+@pytest.mark.parametrize("exponent", EXPONENTS)
+@pytest.mark.parametrize("base", [0.0, -1e-12, -0.0])
+def test_power_at_and_just_below_zero(base: float, exponent: float) -> None:
+    f = jax.grad(guarded_power)
+    found = [guarded_power(base, exponent), f(base, exponent), jax.grad(f)(base, exponent)]
+    np.testing.assert_allclose(found, AT_ZERO[exponent], atol=1e-11)
+    slope = [guarded_slope(base, exponent), jax.grad(guarded_slope)(base, exponent)]
+    np.testing.assert_allclose(slope, AT_ZERO[exponent][1:], atol=1e-11)
+    assert jax.grad(guarded_power, argnums=1)(base, exponent) == 0  # x^n log x := 0
+
+
+@pytest.mark.parametrize("exponent", EXPONENTS)
+@pytest.mark.parametrize("base", [1e-8, 0.5, 37.0])
+def test_power_above_zero(base: float, exponent: float) -> None:
+    n = exponent
+    f, by_n = jax.grad(guarded_power), jax.grad(guarded_power, argnums=1)
+    found = [guarded_power(base, n), f(base, n), jax.grad(f)(base, n), by_n(base, n), guarded_slope(base, n)]
+    value = base**n
+    expected = [value, n * value / base, n * (n - 1) * value / base**2, value * np.log(base), n * value / base]
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13 * value / base**2)
+
+
+def test_other_exponents_at_zero() -> None:
+    assert guarded_power(jnp.zeros(()), jnp.zeros(())) == 1
+    assert jnp.isinf(guarded_power(jnp.zeros(()), jnp.array(-1.5)))
+
+
+VALUES = {  # at x = 0.5, y = 2, n = 1.7: value, ∂/∂x, ∂/∂y
+    "abs(-x)*y": (1.0, 2.0, 0.5),
+    "abs(x - y)": (1.5, -1.0, 1.0),
+    "min(x, y)": (0.5, 1.0, 0.0),
+    "max(x, y)": (2.0, 0.0, 1.0),
+    "floor(x) + x": (0.5, 1.0, 0.0),
+    "ceil(x)*y": (2.0, 0.0, 1.0),
+    "x^n": (0.5**1.7, 1.7 * 0.5**0.7, 0.0),
+    "2^x": (2**0.5, 2**0.5 * np.log(2), 0.0),
+    "y^x": (2**0.5, 2**0.5 * np.log(2), 0.5 * 2**-0.5),
+    "x^-2": (4.0, -16.0, 0.0),
+    "sqrt(x)": (0.5**0.5, 0.5 * 0.5**-0.5, 0.0),
+    "y*x^-1.5": (2 * 0.5**-1.5, -3 * 0.5**-2.5, 0.5**-1.5),
+    "piecewise(x*y, x < 1, y^2)": (1.0, 2.0, 0.5),
+    "tanh(x)/y": (np.tanh(0.5) / 2, 0.5 / np.cosh(0.5) ** 2, -np.tanh(0.5) / 4),
+    "7": (7.0, 0.0, 0.0),
+}
+
+
+def rate_model(formula: str) -> Model:
+    """x and y, both with the given rate."""
+    return compile_network(
+        Network(
+            name="rates",
+            compartments={},
+            species={},
+            parameters={"x": Quantity(0.5), "y": Quantity(2.0), "n": Quantity(1.7)},
+            rates={"x": parse_infix(formula), "y": parse_infix(formula)},
+        )
+    )
+
+
+@pytest.mark.parametrize("formula", VALUES)
+def test_value_and_jacobian(formula: str) -> None:
+    model = rate_model(formula)
+    state, parameters = jnp.array([0.5, 2.0]), jnp.array([1.7])
+    value, *slopes = VALUES[formula]
+    np.testing.assert_allclose(model.rhs(state, parameters), [value, value], rtol=1e-14)
+    np.testing.assert_allclose(model.jacobian(state, parameters), [slopes, slopes], rtol=1e-13)
+
+
+@pytest.mark.parametrize("n", EXPONENTS)
+def test_jacobian_of_a_power_at_zero(n: float) -> None:
+    """Regression: sympy's derivative of x^n is n x^n / x, and 0/0 in the Jacobian of every cell at rest."""
+    model = rate_model("x^n/(1 + x^n)")
+    zero = jnp.array([0.0, 0.0])
+    np.testing.assert_array_equal(model.jacobian(zero, jnp.array([n]))[0], [AT_ZERO[n][1], 0.0])
+
+
+def test_arrays_keep_their_leading_axes() -> None:
+    f = compile_vector((("a", "lambda"), ("k",)), [parse_infix("a*k"), parse_infix("3"), parse_infix("lambda")])
+    out = f(jnp.ones((5, 4, 2)), jnp.arange(4.0)[:, None])
+    assert out.shape == (5, 4, 3)
+    assert out.dtype == jnp.float64
+    np.testing.assert_array_equal(out[0, :, 0], np.arange(4.0))
+    assert compile_vector((("a",),), [])(jnp.ones((6, 1))).shape == (6, 0)
+
+
+def test_unknown_names_are_named() -> None:
+    with pytest.raises(ValueError, match="unknown names in a formula: b, c"):
+        compile_vector((("a",),), [parse_infix("a + b*c")])
