@@ -38,7 +38,5 @@ def load(name_or_path: str | Path) -> Dataset:
     if path.is_dir():
         raise FileNotFoundError(f"the folder {str(path)!r} has no {FILE}; {known}")
     if path.exists():
-        raise FileNotFoundError(
-            f"{str(path)!r} is neither a folder with {FILE} nor a PEtab YAML file; {known}"
-        )
+        raise FileNotFoundError(f"{str(path)!r} is neither a folder with {FILE} nor a PEtab YAML file; {known}")
     raise FileNotFoundError(f"there is no data set {str(name_or_path)!r}: {known}; a path must exist")

@@ -77,7 +77,8 @@ class Dataset:
             problems.append("it has no measurements")
         for m in self.measurements:
             if m.observable not in self.observables:
-                problems.append(f"row {m.row}: unknown observable {m.observable!r}; known: {', '.join(self.observables)}")
+                known = ", ".join(self.observables)
+                problems.append(f"row {m.row}: unknown observable {m.observable!r}; known: {known}")
                 continue
             if m.protocol not in self.protocols:
                 problems.append(f"row {m.row}: unknown protocol {m.protocol!r}; known: {', '.join(self.protocols)}")

@@ -128,9 +128,7 @@ def _check_inputs(inputs: tuple[Input, ...], top: Section) -> None:
         for item in inputs:
             value = getattr(item, what)
             if value in taken:
-                top.complain(
-                    f"inputs.{item.name}.{what}", f"another {what} than that of {taken[value]!r}", value
-                )
+                top.complain(f"inputs.{item.name}.{what}", f"another {what} than that of {taken[value]!r}", value)
             taken.setdefault(value, item.name)
 
 

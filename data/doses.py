@@ -100,7 +100,5 @@ def make_protocol(
         for time, value in schedule:
             changes = add if source.kind == "add" and value > 0 else assign
             changes.setdefault(time, {})[source.target] = value * source.factor
-    steps = tuple(
-        Step(t * time_factor, assign.get(t, {}), add.get(t, {})) for t in sorted(set(assign) | set(add))
-    )
+    steps = tuple(Step(t * time_factor, assign.get(t, {}), add.get(t, {})) for t in sorted(set(assign) | set(add)))
     return Protocol(name, preequilibration, steps, start * time_factor)

@@ -48,9 +48,7 @@ def _needed(description: Description, rows: Rows) -> list[str]:
     return list(dict.fromkeys([*rows.scales, *noise]))
 
 
-def _parameters(
-    description: Description, rows: Rows, priors: PriorTable, problems: Problems
-) -> dict[str, Parameter]:
+def _parameters(description: Description, rows: Rows, priors: PriorTable, problems: Problems) -> dict[str, Parameter]:
     needed = _needed(description, rows)
     found = dict(priors.named)
     for name, value in description.fixed.items():
@@ -87,9 +85,7 @@ def _parameters(
 
 def _notes(description: Description, rows: Rows, priors: PriorTable | None) -> list[str]:
     measured = {m.observable for m in rows.measurements}
-    notes = [
-        f"observable {name!r} has no measurements" for name in description.readings if name not in measured
-    ]
+    notes = [f"observable {name!r} has no measurements" for name in description.readings if name not in measured]
     needed = _needed(description, rows)
     for pattern, _ in priors.patterns if priors else ():
         if not any(covers(pattern, name) for name in needed):

@@ -121,9 +121,7 @@ def _pair(row: Row) -> tuple[str, str]:
 
 
 def _overrides(row: Row) -> dict[str, Value]:
-    values = {
-        name: number(value) for name, value in row.items() if name not in ("conditionId", "conditionName")
-    }
+    values = {name: number(value) for name, value in row.items() if name not in ("conditionId", "conditionName")}
     return {name: value for name, value in values.items() if not pd.isna(value)}
 
 
@@ -199,9 +197,7 @@ def _measurements(
             arguments += cast(list[Value], split_parameter_replacement_list(cell(row, column, "")))
         labels = [str(cell(row, column, "")) for column in ("datasetId", "replicateId")]
         experiment = "/".join(label for label in labels if label)
-        measurements.append(
-            Measurement(name, names[_pair(row)], time, value, tuple(arguments), experiment, line)
-        )
+        measurements.append(Measurement(name, names[_pair(row)], time, value, tuple(arguments), experiment, line))
     return tuple(measurements)
 
 

@@ -120,11 +120,7 @@ def _malformed(config: Mapping[str, Any]) -> list[str]:
     if not config["problems"]:
         return ["YAML file: it holds no problem"]
     files = config["problems"][0].items()
-    return [
-        f"YAML file: {key} names no file"
-        for key, named in files
-        if key != "visualization_files" and not named
-    ]
+    return [f"YAML file: {key} names no file" for key, named in files if key != "visualization_files" and not named]
 
 
 def _load(path: Path, config: dict[str, Any]) -> petab.v1.Problem:
@@ -140,9 +136,7 @@ def _load(path: Path, config: dict[str, Any]) -> petab.v1.Problem:
 
 def _row_problems(problem: petab.v1.Problem) -> list[str]:
     """Measurements that cannot be used, each with its row, which petab's checks do not give."""
-    scales = {
-        row["observableId"]: row.get("observableTransformation") for row in _rows(problem.observable_df)
-    }
+    scales = {row["observableId"]: row.get("observableTransformation") for row in _rows(problem.observable_df)}
     found: list[str] = []
     for line, row in enumerate(_rows(problem.measurement_df), start=1):
         time, value = number(row.get("time")), number(row.get("measurement"))

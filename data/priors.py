@@ -115,16 +115,12 @@ def _read_parameter(row: Row, table: Table, problems: Problems) -> Parameter | N
     needs = {"uniform": ("lower", "upper"), "half_normal": ("scale",), None: ("value",)}.get(
         family, ("location", "scale")
     )
-    forbidden = {"uniform": ("location", "scale"), None: ("location", "scale", "lower", "upper")}.get(
-        family, ()
-    )
+    forbidden = {"uniform": ("location", "scale"), None: ("location", "scale", "lower", "upper")}.get(family, ())
     numbers: dict[str, float] = {}
     for column in ("location", "scale", "lower", "upper", "value"):
         text = row.cells.get(column, "")
         if column in forbidden and text:
-            problems.add(
-                table.file, f"an empty cell for {kind!r}", row=row.number, column=column, holds=quote(text)
-            )
+            problems.add(table.file, f"an empty cell for {kind!r}", row=row.number, column=column, holds=quote(text))
         elif column in needs and not text:
             problems.add(table.file, f"a number for {kind!r}", row=row.number, column=column, holds="")
         elif text:
@@ -132,9 +128,7 @@ def _read_parameter(row: Row, table: Table, problems: Problems) -> Parameter | N
             numbers |= {} if number is None else {column: number}
     if family == "half_normal" and numbers.get("location", 0.0) != 0:
         expected = "0 or an empty cell for 'half_normal', which starts at zero"
-        problems.add(
-            table.file, expected, row=row.number, column="location", holds=quote(row.cells["location"])
-        )
+        problems.add(table.file, expected, row=row.number, column="location", holds=quote(row.cells["location"]))
     _check_range(numbers, scale, row, table, problems)
     if len(problems.found) > before:
         return None
@@ -145,16 +139,12 @@ def _read_parameter(row: Row, table: Table, problems: Problems) -> Parameter | N
     return Parameter(row.cells["parameter"], prior, numbers.get("value"), row.cells["unit"], source)
 
 
-def _check_range(
-    numbers: Mapping[str, float], scale: Scale, row: Row, table: Table, problems: Problems
-) -> None:
+def _check_range(numbers: Mapping[str, float], scale: Scale, row: Row, table: Table, problems: Problems) -> None:
     if scale != "lin":
         for column in ("lower", "upper", "value"):
             if numbers.get(column, 1.0) < 0:
                 expected = f"no negative number for {row.cells['distribution']!r}"
-                problems.add(
-                    table.file, expected, row=row.number, column=column, holds=quote(row.cells[column])
-                )
+                problems.add(table.file, expected, row=row.number, column=column, holds=quote(row.cells[column]))
     value = numbers.get("value")
     if value is not None and not numbers.get("lower", -math.inf) <= value <= numbers.get("upper", math.inf):
         problems.add(
@@ -174,9 +164,7 @@ def _prior(
         return Prior(family, scale, numbers.get("location", 0.0), numbers.get("scale", 1.0), **bounds)
     except ValueError as error:
         kind = row.cells["distribution"]
-        problems.add(
-            table.file, f"a sound prior; {error}", row=row.number, column="distribution", holds=quote(kind)
-        )
+        problems.add(table.file, f"a sound prior; {error}", row=row.number, column="distribution", holds=quote(kind))
         return None
 
 

@@ -29,9 +29,7 @@ class Published:
         folder = Path(root).expanduser() / self.folder
         missing = [f for f in self.files if not (folder / f).is_file()]
         if missing:
-            raise DataNotFound(
-                self._message(f"{VARIABLE} is {root!r}, where {self.folder}/{missing[0]} is missing")
-            )
+            raise DataNotFound(self._message(f"{VARIABLE} is {root!r}, where {self.folder}/{missing[0]} is missing"))
         return folder
 
     def _message(self, reason: str) -> str:

@@ -21,9 +21,7 @@ class Reading:
 
     observable: Observable
     unit: str
-    scale_group: str | None = (
-        None  # each experiment of the group has the parameter scale_<group>[<experiment>]
-    )
+    scale_group: str | None = None  # each experiment of the group has the parameter scale_<group>[<experiment>]
     sd_column: str | None = None  # where each row has its own standard deviation
     logged: bool = False  # the measurement is log10 of the row's value
     signed: bool = True  # may be zero or negative
@@ -43,9 +41,7 @@ def make_reading(section: Section, name: str) -> Reading | None:
     """The reading of observable `name`; None where it is too wrong for more than its problems."""
     assay = section.take("assay")
     if assay not in ASSAYS:
-        section.complain(
-            "assay", f"one of {', '.join(ASSAYS)}" if assay else f"the key is missing; {ASSAYS}", assay
-        )
+        section.complain("assay", f"one of {', '.join(ASSAYS)}" if assay else f"the key is missing; {ASSAYS}", assay)
         return None
     options: dict[str, Any] = {"noise": section.choice("noise", ("normal", "laplace"))}
     signal = section.text_or_number("signal")
@@ -79,9 +75,7 @@ def make_reading(section: Section, name: str) -> Reading | None:
         return None
     positive = assay == "qpcr" or observable.scale != "lin"
     signed = not (positive or assay == "copy_number" or is_concentration(unit))
-    return Reading(
-        observable, unit, group, sd_column, assay == "qpcr", signed, not positive, tuple(parameters)
-    )
+    return Reading(observable, unit, group, sd_column, assay == "qpcr", signed, not positive, tuple(parameters))
 
 
 def _unit(section: Section, assay: str) -> str:

@@ -39,9 +39,7 @@ def read_rows(path: Path, description: Description, problems: Problems) -> Rows:
 
 def _check_header(table: Table, description: Description, problems: Problems) -> bool:
     names, readings = description.columns, description.readings.values()
-    required = {names[c] for c in ("observable", "time", "value", "unit")} | {
-        i.column for i in description.inputs
-    }
+    required = {names[c] for c in ("observable", "time", "value", "unit")} | {i.column for i in description.inputs}
     required |= {names["experiment"]} if any(r.scale_group for r in readings) else set()
     required |= {_sd_column(r, description) for r in readings if r.sd_column}
     optional = {names[c] for c in ("experiment", "replicate", "sd")} | set(description.ignored_columns)
@@ -135,9 +133,7 @@ class _Reader:
         for placeholder in reading.observable.placeholders:
             if placeholder == SCALE:
                 if not experiment:
-                    self._complain(
-                        row, names["experiment"], "the gel or plate, since each has a scale of its own"
-                    )
+                    self._complain(row, names["experiment"], "the gel or plate, since each has a scale of its own")
                 arguments.append(reading.scale_of(experiment))
                 if experiment:
                     self.scales[reading.scale_of(experiment)] = None

@@ -33,9 +33,7 @@ class Section:
         value = self.take(key)
         if isinstance(value, str) and value.strip():
             return value
-        self.complain(
-            key, "the key is missing; expected text in quotes" if value is None else "text in quotes", value
-        )
+        self.complain(key, "the key is missing; expected text in quotes" if value is None else "text in quotes", value)
         return ""
 
     def choice(self, key: str, options: tuple[str, ...]) -> str:

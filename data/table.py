@@ -91,9 +91,7 @@ def read_table(path: Path, problems: Problems) -> Table | None:
         if not any(cells):
             problems.add(file, "all cells are empty; delete the row", row=number)
         elif len(cells) != len(header):
-            problems.add(
-                file, f"{len(header)} cells, as the header has", row=number, holds=f"{len(cells)} cells"
-            )
+            problems.add(file, f"{len(header)} cells, as the header has", row=number, holds=f"{len(cells)} cells")
         else:
             rows.append(Row(number, dict(zip(header, cells, strict=True))))
     if len(records) == 1:
@@ -111,9 +109,7 @@ def check_columns(
     """Whether all required columns are there; missing and unknown ones become problems."""
     missing = [c for c in sorted(required) if c not in table.columns]
     for column in missing:
-        problems.add(
-            table.file, f"the column is missing; the table has {', '.join(table.columns)}", column=column
-        )
+        problems.add(table.file, f"the column is missing; the table has {', '.join(table.columns)}", column=column)
     known = required | optional
     for column in table.columns:
         if column not in known:

@@ -60,9 +60,7 @@ def molar_mass_kda(text: str | float) -> float:
             else:
                 value = float(quantity.to("kDa").magnitude)
         except (pint.PintError, ValueError, AttributeError, TypeError):
-            raise UnitError(
-                f"molar mass {text!r} cannot be read; expected such as '21 kDa' or '21000 g/mol'"
-            ) from None
+            raise UnitError(f"molar mass {text!r} cannot be read; expected such as '21 kDa' or '21000 g/mol'") from None
     else:
         value = float(text)
     if not 0 < value < float("inf"):

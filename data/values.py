@@ -26,9 +26,7 @@ def read_values(path: str | Path) -> dict[str, float]:
             if not name:
                 problems.add(table.file, "a name", row=row.number, column="parameter", holds="")
             elif name in values:
-                problems.add(
-                    table.file, "each name once", row=row.number, column="parameter", holds=repr(name)
-                )
+                problems.add(table.file, "each name once", row=row.number, column="parameter", holds=repr(name))
             else:
                 values[name] = float("nan") if value is None else value
     problems.raise_any()

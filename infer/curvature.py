@@ -42,7 +42,9 @@ def curvature(problem: Problem, z: Float[np.ndarray, " parameters"], *, floor: f
     up, down = rows[:count], rows[count : 2 * count]
     failed = [n for n, a, b in zip(problem.space.names, up, down, strict=True) if not (np.any(a) and np.any(b))]
     if failed or not np.all(np.isfinite(rows)):
-        raise FloatingPointError(f"the simulation fails next to the point, along {', '.join(failed) or 'some parameters'}")
+        raise FloatingPointError(
+            f"the simulation fails next to the point, along {', '.join(failed) or 'some parameters'}"
+        )
     hessian = (up - down) / (2 * STEP)
     hessian = (hessian + hessian.T) / 2
     values, vectors = np.linalg.eigh(hessian)

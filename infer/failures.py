@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +24,7 @@ class FailureCounter:
     def record(self, status: Int[Array, ""], chain: Int[Array, ""] | int = 0) -> None:
         """Counts one evaluation inside a traced function, at no cost unless it failed."""
         failed = status != Status.OK
-        jax.lax.cond(failed, lambda s, c: jax.debug.callback(self._add, s, c), lambda s, c: None, status, chain)
+        jax.lax.cond(failed, partial(jax.debug.callback, self._add), lambda s, c: None, status, chain)
 
     def _add(self, status: np.ndarray, chain: np.ndarray) -> None:
         kind = Status(int(status))
@@ -47,13 +48,13 @@ class FailureCounter:
         return np.array([counts[kind.label] for kind in Status], dtype=np.int64)
 
 
-def count_kinds(status: Int[np.ndarray, "..."]) -> dict[str, int]:
+def count_kinds(status: Int[np.ndarray, "*shape"]) -> dict[str, int]:
     """How many of the statuses are of each kind of failure."""
     kinds, counts = np.unique(np.asarray(status), return_counts=True)
     return {Status(int(k)).label: int(n) for k, n in zip(kinds, counts, strict=True) if k != Status.OK}
 
 
 def worst(status: Int[Array, "*batch protocols"], finite: Bool[Array, "*batch"]) -> Int[Array, "*batch"]:
-    """One status for an evaluation: the first failure among its protocols, or not_finite where the density is."""
+    """One status for an evaluation: the first failure of its protocols, or not_finite if the density is."""
     first = jnp.min(jnp.where(status == Status.OK, len(Status), status), axis=-1)
     return jnp.where(first < len(Status), first, jnp.where(finite, Status.OK, Status.NOT_FINITE))

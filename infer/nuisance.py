@@ -1,8 +1,8 @@
 """Scales of gels and plates integrated out in closed form.
 
-Where the logarithm of an observable is additive in κ·ln s, with noise that does not depend on s, and ln s has a normal
-prior N(μ, τ²), the residuals r = y − m(s=1) − κμ of the rows that share s are jointly normal with covariance
-diag(σ²) + τ²κκᵀ:
+Where the logarithm of an observable is additive in κ·ln s, with noise that does not depend on s, and ln s
+has a normal prior N(μ, τ²), the residuals r = y − m(s=1) − κμ of the rows that share s are jointly normal
+with covariance diag(σ²) + τ²κκᵀ:
 
     log p = −½ (Σ r²/σ² − b²/a) − Σ log σ − n/2 log 2π − ½ log(τ² a),   a = Σ κ²/σ² + 1/τ²,   b = Σ κ r/σ²
 
@@ -92,13 +92,47 @@ def log_normal(parameter: Parameter) -> tuple[float, float] | None:
     return prior.location * factor, prior.spread * factor
 
 
-def find_nuisance(dataset: Dataset, parameters: Collection[Parameter], wanted: Collection[str] | None) -> Nuisance:
-    """The scales that can be integrated out: all of them, or those `wanted` (an error names one that cannot)."""
-    slopes: dict[str, dict[int, float | None]] = {}
+def find_nuisance(
+    dataset: Dataset,
+    parameters: Collection[Parameter],
+    wanted: Collection[str] | None,
+    *,
+    elsewhere: Collection[str] = (),
+) -> Nuisance:
+    """The scales that can be integrated out: all of them, or those `wanted`.
+
+    `parameters` are the estimated ones; `elsewhere` names what the model uses, beyond the measurements. Of
+    two scales that touch the same row, the first is integrated out. Raises `ValueError` naming each wanted
+    one that cannot.
+    """
     known = {p.name: p for p in parameters}
+    direct = frozenset(elsewhere).union(*(o.symbols for o in dataset.observables.values()))
+    direct = direct.union(*(p.references for p in dataset.protocols.values()))
+    taken = np.full(len(dataset), -1)
+    names: list[str] = []
+    slope = np.zeros(len(dataset))
+    for name, rows in _slopes(dataset, known).items():
+        possible = name not in direct and log_normal(known[name]) is not None and None not in rows.values()
+        possible = possible and all(taken[i] < 0 for i in rows)
+        if not possible or (wanted is not None and name not in wanted):
+            continue
+        for i, k in rows.items():
+            taken[i], slope[i] = len(names), k
+        names.append(name)
+    if refused := sorted(set(wanted or ()) - set(names)):
+        raise ValueError(
+            f"cannot integrate out {', '.join(refused)}: each must be an estimated scale of observables that "
+            "are normal on a logarithmic scale, be used for nothing else, share no row with another such "
+            "scale, and have a log-normal prior without bounds"
+        )
+    normal = [log_normal(known[n]) or (0.0, 1.0) for n in names]
+    return Nuisance(tuple(names), taken, slope, np.array([n[0] for n in normal]), np.array([n[1] for n in normal]))
+
+
+def _slopes(dataset: Dataset, known: Collection[str]) -> dict[str, dict[int, float | None]]:
+    """κ of each row that a parameter fills a placeholder of, by parameter; None where there is none."""
+    slopes: dict[str, dict[int, float | None]] = {}
     cache: dict[tuple[str, str], float | None] = {}
-    direct = frozenset().union(*(o.symbols for o in dataset.observables.values()))
-    direct |= frozenset().union(*(p.references for p in dataset.protocols.values()))
     for i, m in enumerate(dataset.measurements):
         observable = dataset.observables[m.observable]
         for placeholder, argument in zip(observable.placeholders, m.arguments, strict=True):
@@ -107,23 +141,4 @@ def find_nuisance(dataset: Dataset, parameters: Collection[Parameter], wanted: C
                     cache[key] = _slope(observable, placeholder)
                 rows = slopes.setdefault(argument, {})
                 rows[i] = None if i in rows else cache[key]  # twice in one row: not additive
-    taken = np.full(len(dataset), -1)
-    names: list[str] = []
-    slope = np.zeros(len(dataset))
-    for name, rows in slopes.items():
-        possible = name not in direct and log_normal(known[name]) is not None and all(k is not None for k in rows.values())
-        possible = possible and all(taken[i] < 0 for i in rows)
-        if wanted is not None and name in wanted and not possible:
-            raise ValueError(
-                f"{name} cannot be integrated out: it must scale observables whose noise is normal on a logarithmic "
-                "scale, and have a log-normal prior without bounds"
-            )
-        if not possible or (wanted is not None and name not in wanted):
-            continue
-        for i, k in rows.items():
-            taken[i], slope[i] = len(names), k
-        names.append(name)
-    if wanted is not None and (missing := sorted(set(wanted) - set(names))):
-        raise ValueError(f"cannot integrate out {', '.join(missing)}: no scale of this data set")
-    normal = [log_normal(known[n]) or (0.0, 1.0) for n in names]
-    return Nuisance(tuple(names), taken, slope, np.array([n[0] for n in normal]), np.array([n[1] for n in normal]))
+    return slopes

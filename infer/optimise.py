@@ -188,8 +188,10 @@ class _Queue:
             if not self.waiting:
                 return None
             index = self.waiting.pop()
-        again = self.attempts[index] > 0 or self.points is None
-        z = draw_start(self.problem, self.random[index], self.initial) if again else np.asarray(self.points[index])
+        if self.points is not None and self.attempts[index] == 0:
+            z = np.asarray(self.points[index])
+        else:
+            z = draw_start(self.problem, self.random[index], self.initial)
         return index, Minimiser(z, *self.limits), z
 
     def finish(self, index: int, run: Minimiser, start: np.ndarray) -> bool:

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from ..data import load as load_dataset
 from ..data import literature
+from ..data import load as load_dataset
 from ..data.dataset import Dataset
 from ..data.parameter import Parameter
 from ..models.model import Model
@@ -24,6 +24,7 @@ from ..models.simulate import require_x64
 from ..models.status import Status
 from .failures import FailureCounter, count_kinds, worst
 from .nuisance import Nuisance, find_nuisance
+from .numpyro_model import numpyro_model
 from .readout import Assays, Readout
 from .space import ParameterSpace, Z
 
@@ -32,8 +33,10 @@ from .space import ParameterSpace, Z
 class Evaluation:
     """A problem at given parameter values, every row in the order of the measurements.
 
-    `predictions` and `standard_deviations` are on each observable's scale; `nllh` is the negative log likelihood with
-    all constants, `chi2` the sum of squared standardised residuals; `failed` counts failed simulations by kind.
+    `predictions` are in the units of the measurements, `standard_deviations` on each observable's scale (in
+    log10 for one on that scale); NaN where a simulation failed. `nllh` is the negative log likelihood with
+    all constants, infinite then; `chi2` the sum of squared standardised residuals; `failed` counts failed
+    simulations by kind.
     """
 
     log_likelihood: float
@@ -62,9 +65,10 @@ class Terms(NamedTuple):
 class Problem:
     """A model, a data set and priors, with one `log_density(z)` over unconstrained z.
 
-    `priors` add to or replace the data set's own parameters, by name. Scales of gels and plates are integrated out in
-    closed form where they can be (`marginalise=None`: all such; a collection of names: those; empty: none, so that
-    they are sampled). What is estimated is listed in `space.names`, what is fixed in `fixed`.
+    `priors` add to or replace the data set's own parameters, by name. Scales of gels and plates are
+    integrated out in closed form where they can be (`marginalise=None`: all such; a collection of names:
+    those; empty: none, so that they are sampled). What is estimated is listed in `space.names`, what is
+    fixed in `fixed`.
 
     Raises `ValueError` for names that the model does not have, and parameters without a prior or a value.
     """
@@ -84,26 +88,36 @@ class Problem:
         self.parameters: dict[str, Parameter] = {**dataset.parameters, **(priors or {})}
         self.name = dataset.name
         self.nuisance: Nuisance = find_nuisance(
-            dataset, [p for p in self.parameters.values() if p.estimated], marginalise
+            dataset,
+            [p for p in self.parameters.values() if p.estimated],
+            marginalise,
+            elsewhere={*model.parameters, *model.species, *model.rules},
         )
         estimated = [p for p in self.parameters.values() if p.estimated and p.name not in self.nuisance.names]
         self.space = ParameterSpace(estimated)
         self.names = tuple(self.parameters)
+        _check_used(model, dataset, self.parameters)
         self.assays = Assays(model, dataset, self.names)
         self.model = self.assays.model
         self.failures = FailureCounter()
-        _check_used(self.model, dataset, self.parameters)
-        self._position = np.array([self.names.index(n) for n in self.space.names], dtype=int)
-        fixed = np.array([p.value if p.value is not None else 1.0 for p in self.parameters.values()], dtype=float)
-        fixed[[self.names.index(n) for n in self.nuisance.names]] = 1.0  # ln s = 0, where the marginal starts from
-        self._fixed = fixed
+        # Values are `base` with the estimated ones put at `position`.
+        self.position = np.array([self.names.index(n) for n in self.space.names], dtype=int)
+        fixed = [p.value if p.value is not None else 1.0 for p in self.parameters.values()]
+        self.base = np.array(fixed, dtype=float)
+        # ln s = 0, where the marginal starts from.
+        self.base[[self.names.index(n) for n in self.nuisance.names]] = 1.0
 
     @staticmethod
     def load(source: str | Path, **options) -> Problem:
-        """A problem by name (`hepg2`, `il6_demo`), folder or PEtab YAML. Options are those of `Problem`."""
+        """A problem by name (`hepg2`, `il6_demo`), folder or PEtab YAML. Options are those of `Problem`.
+
+        What has a prior or value, or is set by a protocol, no longer follows from an initial assignment of
+        the model.
+        """
         dataset = load_dataset(source)
-        assigned = {n for n, p in dataset.parameters.items()} | {t for q in dataset.protocols.values() for t in q.targets}
-        return Problem(Model.load(dataset.model, independent=assigned), dataset, **options)
+        given = {*dataset.parameters, *(options.get("priors") or {})}
+        given = given.union(*(q.targets for q in dataset.protocols.values()))
+        return Problem(Model.load(dataset.model, independent=given), dataset, **options)
 
     def with_settings(self, **changes) -> Problem:
         """The same problem under other solver settings."""
@@ -120,7 +134,7 @@ class Problem:
 
     def values(self, z: Z) -> Float[Array, " names"]:
         """All parameters' values, in the order of `names`; scales that are integrated out are 1."""
-        return jnp.asarray(self._fixed).at[self._position].set(self.space.constrain(z))
+        return jnp.asarray(self.base).at[self.position].set(self.space.constrain(z))
 
     def read(self, values: Float[Array, " names"]) -> Readout:
         """What the assays read at parameter values."""
@@ -139,9 +153,11 @@ class Problem:
         rows = self.row_densities(readout)
         if not len(self.nuisance):
             return Terms(rows, jnp.zeros(0), readout.status)
-        scales = self.nuisance.log_density(self.assays.value - readout.mean, readout.sd)
+        scales = self.nuisance.log_density(jnp.asarray(self.assays.value) - readout.mean, readout.sd)
         extra = jax.ops.segment_sum(
-            jnp.where(self.nuisance.group >= 0, self.assays.jacobian, 0.0), self.nuisance.group.clip(0), len(self.nuisance)
+            jnp.where(self.nuisance.group >= 0, self.assays.jacobian, 0.0),
+            self.nuisance.group.clip(0),
+            len(self.nuisance),
         )
         return Terms(jnp.where(self.nuisance.group >= 0, 0.0, rows), scales + extra, readout.status)
 
@@ -161,8 +177,8 @@ class Problem:
     def objective(self, z: Z, kind: Objective = "posterior") -> tuple[Float[Array, ""], Int[Array, ""]]:
         """A negative log density that an optimiser minimises, and the status of its simulations.
 
-        `posterior`: −log likelihood − log prior with respect to the search scale; `likelihood`: the first alone;
-        `density`: −`log_density`. Infinite with zero gradient where a simulation failed.
+        `posterior`: −log likelihood − log prior with respect to the search scale; `likelihood`: the first
+        alone; `density`: −`log_density`. Infinite with zero gradient where a simulation failed.
         """
         prior = {"posterior": "mode", "likelihood": None, "density": "density"}[kind]
         value, status = _safe(partial(self._objective, prior=prior), z)
@@ -175,11 +191,27 @@ class Problem:
             value = value + (self.space.log_prior(z) if prior == "density" else self.space.log_prior_mode(z))
         return value, worst(terms.status, jnp.isfinite(value))
 
+    def unknown(self, values: Collection[str]) -> tuple[str, ...]:
+        """Names that are no parameters of this problem, estimated or fixed."""
+        return tuple(n for n in values if n not in self.parameters)
+
+    def numpyro_model(self) -> None:
+        """The problem as a NumPyro model: priors in natural units, observed sites for the likelihood.
+
+        See `hexamer.infer.numpyro_model`.
+        """
+        numpyro_model(self)
+
     def evaluate(self, values: Mapping[str, float] | None = None) -> Evaluation:
         """The likelihood at given values (nominal ones where not named), with every scale at its given value.
 
         Raises `ValueError` naming the parameters that have no value, and unknown names.
         """
+        if unknown := self.unknown(values or {}):
+            raise ValueError(
+                f"{', '.join(unknown)}: no parameter of this problem; leave out what it does not use, and "
+                "give a prior or a fixed value to what it holds at the model's own"
+            )
         given = {n: p.value for n, p in self.parameters.items()} | dict(values or {})
         missing = [n for n in self.names if given[n] is None]
         if missing:
@@ -187,12 +219,16 @@ class Problem:
         vector = jnp.array([float(given[n]) for n in self.names])  # pyright: ignore[reportArgumentType]
         readout, rows = self._evaluate(vector)
         r = (self.assays.value - np.asarray(readout.mean)) / np.asarray(readout.sd)
+        log_likelihood = float(jnp.sum(rows))
+        failed = count_kinds(np.asarray(readout.status))
+        if not math.isfinite(log_likelihood):
+            log_likelihood, failed = -math.inf, failed or {Status.NOT_FINITE.label: 1}
         return Evaluation(
-            log_likelihood=float(jnp.sum(rows)),
+            log_likelihood=log_likelihood,
             chi2=float(np.sum(r**2)),
             n=len(self.dataset),
-            failed=count_kinds(np.asarray(readout.status)),
-            predictions=np.asarray(readout.mean),
+            failed=failed,
+            predictions=self.assays.natural(np.asarray(readout.mean)),
             standard_deviations=np.asarray(readout.sd),
         )
 
@@ -217,13 +253,15 @@ def _check_used(model: Model, dataset: Dataset, parameters: Mapping[str, Paramet
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _safe(function, z: Z) -> tuple[Float[Array, ""], Int[Array, ""]]:
-    """`function(z) -> (value, status)`, whose value is −inf with zero gradient wherever the status is a failure."""
+    """`function(z) -> (value, status)`, with value −inf and zero gradient where the status is a failure."""
     value, status = function(z)
     return jnp.where(status == Status.OK, value, -jnp.inf), status
 
 
 def _safe_forward(function, z):
     (value, status), gradient = jax.value_and_grad(function, has_aux=True)(z)
+    # A finite density whose gradient is not is no use to a sampler either.
+    status = jnp.where((status == Status.OK) & ~jnp.all(jnp.isfinite(gradient)), Status.NOT_FINITE, status)
     failed: Bool[Array, ""] = status != Status.OK
     return (jnp.where(failed, -jnp.inf, value), status), jnp.where(failed, 0.0, gradient)
 

@@ -19,8 +19,10 @@ from ..models.model import Model
 from ..models.plan import Plan, compile_plan
 from ..models.settings import Settings
 from ..models.simulate import parameters_at
+from ..models.status import Status
 
 LN10 = float(np.log(10.0))
+_LOG_BASE = {"lin": 0.0, "log": 1.0, "log10": LN10}
 
 
 def on_scale(expression: sympy.Expr, scale: str) -> sympy.Expr:
@@ -31,7 +33,7 @@ def on_scale(expression: sympy.Expr, scale: str) -> sympy.Expr:
 
 
 class Readout(NamedTuple):
-    """Rows in the order of `dataset.measurements`; means and standard deviations on each observable's scale."""
+    """Rows in the order of the measurements; means and standard deviations on each observable's scale."""
 
     mean: Float[Array, " rows"]
     sd: Float[Array, " rows"]
@@ -73,17 +75,9 @@ class Assays:
         where = {(p, t): (i, j) for i, p in enumerate(self.protocols) for j, t in enumerate(sorted_times[p])}
         self._groups = [self._group(o, where) for o in dataset.observables.values()]
         self._groups = [g for g in self._groups if len(g.rows)]
-        values = np.array([m.value for m in dataset.measurements])
         scale = [dataset.observables[m.observable].scale for m in dataset.measurements]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            logged = np.log(values)
-        self.value = np.array(
-            [v if s == "lin" else x if s == "log" else x / LN10 for v, x, s in zip(values, logged, scale, strict=True)]
-        )
-        # log |d scale(v)/dv|, which makes the density one of the value as measured
-        self.jacobian = np.array(
-            [0.0 if s == "lin" else -x if s == "log" else -x - np.log(LN10) for x, s in zip(logged, scale, strict=True)]
-        )
+        self.log_base = np.array([_LOG_BASE[s] for s in scale])
+        self.value, self.jacobian = _values_on_scale(dataset, self.log_base)
         self.laplace = np.array([dataset.observables[m.observable].noise == "laplace" for m in dataset.measurements])
 
     def _slot(self, value: float | str) -> int:
@@ -128,14 +122,19 @@ class Assays:
             observable.placeholders,
             () if "time" in model.species else ("time",),
         )
-        self._others = [self.names.index(n) for n in others]
-        index = [self.names.index(n) for n in names[2]]
+        index = np.array([self.names.index(n) for n in names[2]], dtype=int)
         compiled = compile_vector(names, [written["_mean"], written["_sd"]])
 
         def function(y, p, values, arguments, time):
-            return compiled(y, p, values[np.array(index, dtype=int)], arguments, time[:, None])
+            return compiled(y, p, values[index], arguments, time[:, None])
 
         return function
+
+    def natural(self, x: Float[np.ndarray, "*batch rows"]) -> Float[np.ndarray, "*batch rows"]:
+        """Values on each observable's scale, in the units of the measurements."""
+        logarithmic = self.log_base > 0
+        with np.errstate(over="ignore"):
+            return np.where(logarithmic, np.exp(np.where(logarithmic, x * self.log_base, 0.0)), x)
 
     def read(self, settings: Settings, values: Float[Array, " names"]) -> Readout:
         """Simulates all protocols and reads every row; NaN where a trajectory failed."""
@@ -145,10 +144,25 @@ class Assays:
         mean = jnp.zeros(len(self.dataset), values.dtype)
         sd = jnp.ones(len(self.dataset), values.dtype)
         for g in self._groups:
-            y = solution.y[g.protocol, g.time]
+            # A failed trajectory is NaN, and NaN · 0 would spoil the gradient: read 1, and hide it after.
+            ok = (solution.status[g.protocol] == Status.OK)[:, None]
+            y = jnp.where(ok, solution.y[g.protocol, g.time], 1.0)
             both = g.function(y, p[g.protocol, g.time], values, filled[g.arguments], jnp.asarray(g.at))
+            both = jnp.where(ok, both, jnp.nan)
             mean, sd = mean.at[g.rows].set(both[:, 0]), sd.at[g.rows].set(both[:, 1])
         return Readout(mean, sd, solution.status, solution.steps)
+
+
+def _values_on_scale(dataset: Dataset, log_base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Measured values v on their scale, and log |d scale(v)/dv|, which makes a density one of v."""
+    values = np.array([m.value for m in dataset.measurements])
+    logarithmic = log_base > 0
+    if bad := [m for m, x in zip(dataset.measurements, logarithmic, strict=True) if x and not m.value > 0]:
+        rows = "; ".join(f"row {m.row}: {m.observable} is {m.value:g}" for m in bad)
+        raise ValueError(f"a value on a logarithmic scale must be positive: {rows}")
+    base = np.where(logarithmic, log_base, 1.0)
+    logged = np.log(np.where(logarithmic, values, 1.0))
+    return np.where(logarithmic, logged / base, values), np.where(logarithmic, -logged - np.log(base), 0.0)
 
 
 def _with_inputs_of_protocols(model: Model, dataset: Dataset) -> Model:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -16,25 +16,62 @@ from scipy import stats
 from ..data.parameter import Parameter, Prior, Scale, to_scale
 
 Z = Float[Array, " parameters"]
-_LN10 = math.log(10.0)
+LOG_BASE: Mapping[Scale, float] = {"lin": 0.0, "log": 1.0, "log10": math.log(10.0)}
+"""ln of the base of each logarithmic scale, 0 for the linear one."""
 _AFFINE, _INTERVAL, _ABOVE, _BELOW, _FOLDED = range(5)
 
 
-def _from_scale(x: float, scale: Scale) -> float:
-    if scale == "lin":
+def effective_prior(parameter: Parameter) -> Prior:
+    """The prior with the bounds in force: a logarithmic search keeps one on the linear scale above zero.
+
+    Raises `ValueError` where that leaves nothing of it.
+    """
+    prior = parameter.prior
+    assert prior is not None
+    logarithmic = (parameter.scale or prior.scale) != "lin"
+    if prior.scale != "lin" or not logarithmic or prior.family == "half_normal" or prior.lower >= 0:
+        return prior
+    if prior.upper <= 0:
+        raise ValueError(f"{parameter.name} is searched on a logarithmic scale, which its prior gives no mass: {prior}")
+    return replace(prior, lower=0.0)
+
+
+def _convert(x: float, source: Scale, target: Scale) -> float:
+    """`x` on another scale."""
+    if source == target:
         return x
-    return math.inf if x == math.inf else (math.exp(x) if scale == "log" else 10.0**x)
+    if source == "lin":
+        return to_scale(x, target) if x > 0 else -math.inf
+    if target == "lin":
+        exponent = x * LOG_BASE[source]
+        return math.exp(exponent) if exponent < 700.0 else math.inf
+    return x * LOG_BASE[source] / LOG_BASE[target]
 
 
-def _normaliser(prior: Prior) -> float:
-    """log of the mass that the bounds leave."""
-    if prior.family in ("uniform", "half_normal") or (prior.lower == -math.inf and prior.upper == math.inf):
+def _family(prior: Prior) -> stats.rv_continuous:
+    return stats.norm if prior.family == "normal" else stats.laplace
+
+
+def _standard_bounds(prior: Prior) -> tuple[float, float, bool]:
+    """Standardised bounds of a symmetric prior, mirrored (third value) if both lie above its centre.
+
+    So that what is integrated is never an upper tail, whose distribution function rounds to one.
+    """
+    low, high = (prior.lower - prior.location) / prior.spread, (prior.upper - prior.location) / prior.spread
+    return (-high, -low, True) if low > 0 else (low, high, False)
+
+
+def _log_normaliser(prior: Prior) -> float:
+    """log of the integral over the support of what `log_prior_of_search` takes as density."""
+    if prior.family == "half_normal":
         return 0.0
-    family = stats.norm if prior.family == "normal" else stats.laplace
-    mass = family.cdf(prior.upper, prior.location, prior.spread) - family.cdf(prior.lower, prior.location, prior.spread)
-    if mass <= 0:
+    if prior.family == "uniform":
+        return math.log(prior.upper - prior.lower)
+    low, high, _ = _standard_bounds(prior)
+    below, above = (float(_family(prior).logcdf(b)) for b in (low, high))
+    if not below < above:
         raise ValueError(f"the bounds [{prior.lower}, {prior.upper}] leave nothing of the prior {prior}")
-    return math.log(mass)
+    return above + math.log1p(-math.exp(below - above))
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,34 +86,34 @@ class _Row:
 
 
 def _row(parameter: Parameter) -> _Row:
-    prior = parameter.prior
-    assert prior is not None
+    prior = effective_prior(parameter)
     scale = parameter.scale or prior.scale
-    if prior.family == "half_normal":
+    if prior.family == "half_normal" and scale == "lin":
         return _Row(_FOLDED, 0.0, prior.spread, 0.0, math.inf)
-    natural = (-math.inf, math.inf) if prior.scale != "lin" or scale == "lin" else (0.0, math.inf)
-    lower = max(_from_scale(prior.lower, prior.scale), natural[0]) if prior.lower > -math.inf else natural[0]
-    upper = _from_scale(prior.upper, prior.scale)
-    if scale != "lin":
-        lower = to_scale(lower, scale) if lower > 0 else -math.inf
-        upper = to_scale(upper, scale) if upper < math.inf else math.inf
-    elif prior.scale != "lin":
-        lower = max(lower, 0.0)
+    lower, upper = (_convert(b, prior.scale, scale) for b in (prior.lower, prior.upper))
+    if prior.family == "half_normal":
+        lower = -math.inf
     bounded = math.isfinite(lower), math.isfinite(upper)
-    kind = {(False, False): _AFFINE, (True, True): _INTERVAL, (True, False): _ABOVE, (False, True): _BELOW}[bounded]
+    kind = {(False, False): _AFFINE, (True, True): _INTERVAL, (True, False): _ABOVE, (False, True): _BELOW}
     centre, width = prior.location, prior.spread
-    if prior.scale != scale:
-        middle = parameter.value if parameter.value and parameter.value > 0 else 1.0
-        centre, width = to_scale(middle, scale), 1.0
-    return _Row(kind, centre, width, lower if bounded[0] else 0.0, upper if bounded[1] else 0.0)
+    if prior.scale == "lin" and scale != "lin":
+        candidates = (parameter.value, prior.location, prior.spread)
+        centre, width = to_scale(next(c for c in candidates if c is not None and c > 0), scale), 1.0
+    elif scale == "lin" and prior.scale != "lin":
+        typical = _convert(prior.location, prior.scale, "lin")
+        width = parameter.value if parameter.value is not None and parameter.value > 0 else typical
+    elif scale != prior.scale:
+        centre, width = (_convert(c, prior.scale, scale) for c in (centre, width))
+    return _Row(kind[bounded], centre, width, lower if bounded[0] else 0.0, upper if bounded[1] else 0.0)
 
 
 class ParameterSpace:
     """Maps z to parameter values θ, elementwise and smoothly, through x = scale(θ), the search scale.
 
-    A prior without bounds is standardised (x = location + spread·z), so that it is a unit normal over z; two bounds
-    are a logit, one an exponential. A half-normal scale of noise is folded, θ = |spread·z|: noise enters as a square,
-    so the density is smooth through zero, which lies in the support.
+    A prior without bounds is standardised (x = location + spread·z), so that it is a unit normal over z; two
+    bounds are a logit, one an exponential. A half-normal scale of noise is folded, θ = |spread·z|: noise
+    enters as a square, so the density is smooth through zero, which lies in the support. (Searched on a
+    logarithmic scale, it is not folded, and zero is not in the support.)
     """
 
     def __init__(self, parameters: Sequence[Parameter]):
@@ -87,15 +124,14 @@ class ParameterSpace:
         self._centre, self._width, self._lower, self._upper = (
             np.array([getattr(r, k) for r in rows], dtype=float) for k in ("centre", "width", "lower", "upper")
         )
-        priors = [p.prior for p in parameters if p.prior is not None]
-        self.scales = tuple(p.scale or q.scale for p, q in zip(parameters, priors, strict=True))
-        self._log = np.array([{"lin": 0.0, "log": 1.0, "log10": _LN10}[s] for s in self.scales])
-        self._prior_log = np.array([{"lin": 0.0, "log": 1.0, "log10": _LN10}[q.scale] for q in priors])
+        priors = [effective_prior(p) for p in parameters]
+        self.scales: tuple[Scale, ...] = tuple(p.scale or q.scale for p, q in zip(parameters, priors, strict=True))
+        self._log = np.array([LOG_BASE[s] for s in self.scales], dtype=float)
+        self._prior_log = np.array([LOG_BASE[q.scale] for q in priors], dtype=float)
         self._family = np.array([q.family for q in priors], dtype=str)
         self._location = np.array([q.location for q in priors], dtype=float)
         self._spread = np.array([q.spread for q in priors], dtype=float)
-        finite = [q.upper - q.lower if q.family == "uniform" else 1.0 for q in priors]
-        self._constant = np.array([_normaliser(q) for q in priors]) + np.log(np.array(finite, dtype=float))
+        self._constant = np.array([_log_normaliser(q) for q in priors], dtype=float)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -122,27 +158,32 @@ class ParameterSpace:
         """θ, the parameters in their own units."""
         return self._linear(self.search(z))
 
+    def _of_search(self, i: int, x: float) -> float:
+        """z of the i-th parameter at `x` on its search scale; not finite on or beyond a bound."""
+        lower, upper, width = self._lower[i], self._upper[i], self._width[i]
+        above, below = x - lower, upper - x
+        match self._kind[i]:
+            case k if k == _AFFINE:
+                return (x - self._centre[i]) / width
+            case k if k == _FOLDED:
+                return x / width if x >= 0 else math.nan
+            case k if k == _INTERVAL:
+                return math.log(above / below) if above > 0 and below > 0 else math.nan
+            case k if k == _ABOVE:
+                return math.log(above / width) if above > 0 else math.nan
+            case _:
+                return math.log(below / width) if below > 0 else math.nan
+
     def unconstrain(self, values: Mapping[str, float]) -> np.ndarray:
-        """z of parameter values; a value on or beyond a bound is an error that names all such."""
-        z, outside = np.empty(len(self)), []
-        for i, name in enumerate(self.names):
-            x = to_scale(float(values[name]), self.scales[i])
-            lower, upper, width = self._lower[i], self._upper[i], self._width[i]
-            kind = self._kind[i]
-            if kind == _AFFINE:
-                z[i] = (x - self._centre[i]) / width
-            elif kind == _FOLDED:
-                z[i] = x / width if x >= 0 else math.nan
-            else:
-                inside = (kind == _BELOW or x > lower) and (kind == _ABOVE or x < upper)
-                if not inside:
-                    z[i] = math.nan
-                elif kind == _INTERVAL:
-                    z[i] = math.log((x - lower) / (upper - x))
-                else:
-                    z[i] = math.log((x - lower if kind == _ABOVE else upper - x) / width)
-            if not math.isfinite(z[i]):
-                outside.append(f"{name} = {values[name]:g}")
+        """z of parameter values; names that are not estimated are not looked at.
+
+        Raises `ValueError` naming every parameter without a value, and every value on or beyond a bound.
+        """
+        if missing := [n for n in self.names if n not in values]:
+            raise ValueError(f"no value for {', '.join(missing)}")
+        x = [to_scale(float(values[n]), s) for n, s in zip(self.names, self.scales, strict=True)]
+        z = np.array([self._of_search(i, v) for i, v in enumerate(x)], dtype=float)
+        outside = [f"{n} = {values[n]:g}" for n, v in zip(self.names, z, strict=True) if not math.isfinite(v)]
         if outside:
             raise ValueError(f"outside the support of their priors: {', '.join(outside)}")
         return z
@@ -152,7 +193,9 @@ class ParameterSpace:
         theta = self._linear(x)
         tiny = jnp.finfo(x.dtype).tiny
         log_theta = jnp.where(self._log > 0, x * self._log, jnp.log(jnp.maximum(jnp.abs(theta), tiny)))
-        t = jnp.where(self._prior_log > 0, log_theta / np.where(self._prior_log > 0, self._prior_log, 1.0), theta)
+        logarithmic, prior_logarithmic = self._log > 0, self._prior_log > 0
+        base, prior_base = (np.where(b > 0, b, 1.0) for b in (self._log, self._prior_log))
+        t = jnp.where(prior_logarithmic, log_theta / prior_base, theta)
         density = jnp.select(
             [self._family == "normal", self._family == "laplace", self._family == "half_normal"],
             [
@@ -162,11 +205,10 @@ class ParameterSpace:
             ],
             jnp.zeros_like(t),
         )
-        # |dt/dx| where the prior is on another scale than the search.
-        same = self._log == self._prior_log
-        into = jnp.where(self._log > 0, jnp.log(np.where(self._log > 0, self._log, 1.0)) + log_theta, 0.0)
-        out = jnp.where(self._prior_log > 0, jnp.log(np.where(self._prior_log > 0, self._prior_log, 1.0)) + log_theta, 0.0)
-        return density - self._constant + jnp.where(same, 0.0, into - out)
+        # |dt/dx| = |dt/dθ| |dθ/dx|, where the prior is on another scale than the search.
+        into = jnp.where(logarithmic, jnp.log(base) + log_theta, 0.0)
+        out = jnp.where(prior_logarithmic, jnp.log(prior_base) + log_theta, 0.0)
+        return density - self._constant + jnp.where(self._log == self._prior_log, 0.0, into - out)
 
     def log_prior(self, z: Z) -> Float[Array, ""]:
         """Log density of the prior over z (the Jacobian of the map included); integrates to one."""
@@ -186,26 +228,27 @@ class ParameterSpace:
         return jnp.sum(self.log_prior_of_search(self.search(z)) + slope)
 
     def log_prior_mode(self, z: Z) -> Float[Array, ""]:
-        """Log density of the prior with respect to the search scale: what a maximum a posteriori is found under."""
+        """Log density with respect to the search scale: what a maximum a posteriori is found under."""
         return jnp.sum(self.log_prior_of_search(self.search(z)))
 
     def sample(self, key: Array) -> Z:
         """One draw of z from the prior."""
-        rng = np.random.default_rng(np.asarray(jax.random.key_data(key) if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) else key))
-        return jnp.asarray(self.unconstrain({p.name: _draw(p, rng) for p in self.parameters}))
+        rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+        x = [
+            _convert(_draw(effective_prior(p), rng), p.prior.scale, s)
+            for p, s in zip(self.parameters, self.scales, strict=True)
+            if p.prior is not None
+        ]
+        return jnp.array([self._of_search(i, v) for i, v in enumerate(x)], dtype=float)
 
 
-def _draw(parameter: Parameter, rng: np.random.Generator) -> float:
-    prior = parameter.prior
-    assert prior is not None
+def _draw(prior: Prior, rng: np.random.Generator) -> float:
+    """A draw of scale(θ)."""
     if prior.family == "half_normal":
         return abs(rng.normal(0.0, prior.spread))
     if prior.family == "uniform":
-        t = rng.uniform(prior.lower, prior.upper)
-    else:
-        family = stats.norm if prior.family == "normal" else stats.laplace
-        low, high = (family.cdf(b, prior.location, prior.spread) for b in (prior.lower, prior.upper))
-        t = float(family.ppf(rng.uniform(low, high), prior.location, prior.spread))
-    scale = parameter.scale or prior.scale
-    value = _from_scale(t, prior.scale)
-    return value if scale == "lin" or value > 0 else _draw(parameter, rng)
+        return rng.uniform(prior.lower, prior.upper)
+    low, high, mirrored = _standard_bounds(prior)
+    family = _family(prior)
+    t = float(family.ppf(rng.uniform(family.cdf(low), family.cdf(high))))
+    return prior.location + prior.spread * (-t if mirrored else t)

@@ -26,4 +26,4 @@ def antimony_to_sbml(source: str | Path) -> str:
     if antimony.loadAntimonyString(text) < 0:
         reason = " ".join((antimony.getLastError() or "").split())
         raise UnsupportedModelError(f"{where} cannot be read as Antimony: {reason}")
-    return antimony.getSBMLString(antimony.getMainModuleName())
+    return antimony.getSBMLString(antimony.getMainModuleName()) or ""

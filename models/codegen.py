@@ -1,5 +1,8 @@
 """sympy expressions to JAX functions, with common subexpressions shared and powers guarded at zero."""
 
+# sympy's annotations say Basic where an expression is meant.
+# pyright: reportArgumentType=false, reportReturnType=false, reportAssignmentType=false
+# pyright: reportIncompatibleMethodOverride=false
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -122,7 +125,9 @@ def compile_vector(arguments: Sequence[Sequence[str]], expressions: Sequence[sym
     The arrays' last axis runs over the names; leading axes broadcast.
     """
     # Names of models may be Python's keywords or clash with numpy's: number them.
-    numbered = {sympy.Symbol(n): sympy.Symbol(f"x{i}_{j}") for i, group in enumerate(arguments) for j, n in enumerate(group)}
+    numbered = {
+        sympy.Symbol(n): sympy.Symbol(f"x{i}_{j}") for i, group in enumerate(arguments) for j, n in enumerate(group)
+    }
     unknown = set().union(*(e.free_symbols for e in expressions)) - numbered.keys() if expressions else set()
     if unknown:
         raise ValueError(f"unknown names in a formula: {', '.join(sorted(map(str, unknown)))}")
@@ -134,12 +139,10 @@ def compile_vector(arguments: Sequence[Sequence[str]], expressions: Sequence[sym
     flat = [s for g in groups for s in g]
     used = set().union(*(e.free_symbols for e in renamed))
     wanted = [s for s in flat if s in used]
-    function = sympy.lambdify(
-        wanted, renamed, modules=[_FUNCTIONS, "jax"], printer=printer, cse=True
-    )
+    function = sympy.lambdify(wanted, renamed, modules=[_FUNCTIONS, "jax"], printer=printer, cse=True)
     where = [(i, j) for i, g in enumerate(groups) for j, s in enumerate(g) if s in used]
 
-    def compiled(*arrays: Float[Array, "..."]) -> Float[Array, "..."]:
+    def compiled(*arrays: Float[Array, ...]) -> Float[Array, ...]:
         values = function(*(arrays[i][..., j] for i, j in where))
         shape = jnp.broadcast_shapes(*(a.shape[:-1] for a in arrays))
         dtype = jnp.result_type(float, *arrays)

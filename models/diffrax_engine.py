@@ -15,8 +15,8 @@ from .plan import UNCHANGED, Plan
 from .rodas5p import Rodas5P
 from .settings import Settings
 from .status import Status
-from .step_control import controller
 from .steady_state import steady_state
+from .step_control import controller
 
 
 class Solution(NamedTuple):
@@ -70,22 +70,30 @@ def solve(model: Model, plan: Plan, settings: Settings, values: Float[Array, " n
 def _course(model: Model, settings: Settings, course: _Course, assigned, start, stop, times, segment):
     """One trajectory, segment by segment; no step crosses a boundary."""
     count = course.p.shape[0]
-    y = course.y0
-    at = jnp.zeros((times.size, y.size), y.dtype)
-    status = jnp.zeros((), int)
-    steps = rejected = jnp.zeros((), int)
-    for s in range(count):
-        y = jnp.where(assigned[s], course.assign[s], y) + course.add[s]
-        empty = stop[s] <= start[s]
-        begin = jnp.minimum(start[s], stop[s])
-        end = jnp.where(empty, begin + 1e-6, stop[s])  # an empty segment is solved for nothing, briefly
+
+    def one(carry, segment_of):
+        y, at, status, steps, rejected = carry
+        number, p, assign, add, assigned, start, stop = segment_of
+        y = jnp.where(assigned, assign, y) + add
+        empty = stop <= start
+        begin = jnp.minimum(start, stop)
+        end = jnp.where(empty, begin + 1e-6, stop)  # an empty segment is solved for nothing, briefly
         saved, last, outcome, taken, refused = _segment(
-            model, settings, y, course.p[s], begin, end, jnp.clip(times, begin, end), last=count > 1
+            model, settings, y, p, begin, end, jnp.clip(times, begin, end), last=count > 1
         )
-        at = jnp.where((segment == s)[:, None], jnp.where(empty, y, saved), at)
+        at = jnp.where((segment == number)[:, None], jnp.where(empty, y, saved), at)
         y = jnp.where(empty, y, last)
         status = jnp.where((status == Status.OK) & ~empty, outcome, status)
-        steps, rejected = steps + taken, rejected + refused
+        return (y, at, status, steps + taken, rejected + refused), None
+
+    zero = jnp.zeros((), int)
+    carry = (course.y0, jnp.zeros((times.size, course.y0.size), course.y0.dtype), zero, zero, zero)
+    segments = (jnp.arange(count), course.p, course.assign, course.add, assigned, start, stop)
+    if count == 1:
+        carry, _ = one(carry, jax.tree.map(lambda x: x[0], segments))
+    else:
+        carry, _ = jax.lax.scan(one, carry, segments)
+    _, at, status, steps, rejected = carry
     finite = jnp.all(jnp.isfinite(at))
     return at, jnp.where((status == Status.OK) & ~finite, Status.NOT_FINITE, status), steps, rejected
 

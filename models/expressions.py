@@ -1,9 +1,13 @@
 """Formulas: libsbml's syntax trees to sympy and back. Nothing is ever evaluated as Python."""
 
+# sympy's annotations say Basic where an expression is meant.
+# pyright: reportArgumentType=false, reportReturnType=false, reportAssignmentType=false
+# pyright: reportIncompatibleMethodOverride=false
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import reduce
+from itertools import pairwise
 
 import libsbml
 import sympy
@@ -17,7 +21,7 @@ class FormulaError(ValueError):
 
 
 def _all_pairs(relation: Callable[..., sympy.Basic]) -> Callable[..., sympy.Basic]:
-    return lambda *args: sympy.And(*(relation(a, b) for a, b in zip(args[:-1], args[1:], strict=True)))
+    return lambda *args: sympy.And(*(relation(a, b) for a, b in pairwise(args)))
 
 
 _FUNCTIONS: dict[int, Callable[..., sympy.Basic]] = {
@@ -195,7 +199,7 @@ def inline(expressions: Mapping[str, sympy.Expr]) -> dict[str, sympy.Expr]:
         if name in done:
             return done[name]
         if name in visiting:
-            raise FormulaError(f"rules run in a circle: {' → '.join([*visiting[visiting.index(name):], name])}")
+            raise FormulaError(f"rules run in a circle: {' → '.join([*visiting[visiting.index(name) :], name])}")
         visiting.append(name)
         expression = sympy.sympify(expressions[name])
         used = {s: visit(str(s)) for s in expression.free_symbols if str(s) in expressions}

@@ -1,5 +1,8 @@
 """A network compiled to arrays: rates, Jacobian, initial values, conserved moieties."""
 
+# sympy's annotations say Basic where an expression is meant.
+# pyright: reportArgumentType=false, reportReturnType=false, reportAssignmentType=false
+# pyright: reportIncompatibleMethodOverride=false
 from __future__ import annotations
 
 import hashlib
@@ -85,9 +88,19 @@ class Model:
     @property
     def digest(self) -> str:
         """A hash of the model's content, the same on every machine."""
-        text = repr((self.name, self.species, self.parameters, self.defaults.tolist(), sorted(map(str, self.rules.items()))))
+        text = repr(
+            (
+                self.name,
+                self.species,
+                self.parameters,
+                self.defaults.tolist(),
+                sorted(map(str, self.rules.items())),
+            )
+        )
         if self.network is not None:
-            text += repr([(r.name, str(r.rate), sorted(map(str, r.stoichiometry.items()))) for r in self.network.reactions])
+            text += repr(
+                [(r.name, str(r.rate), sorted(map(str, r.stoichiometry.items()))) for r in self.network.reactions]
+            )
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -117,7 +130,7 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
     """Compiles a network: rates, Jacobian, initial values and moieties as JAX functions.
 
     Parameters with an initial assignment follow from the others and do not appear in the parameter vector, unless
-    named in `independent`: then the assignment is dropped and the name becomes a parameter.
+    named in `independent`: then the assignment is dropped and the name becomes a parameter without default.
     """
     states, derivative = _state_of(network)
     quantities: dict[str, float] = {n: q.value for n, q in network.compartments.items()}
@@ -131,6 +144,8 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
             quantities[name] = float(species.initial)
         else:
             quantities[name], assigned[name] = math.nan, species.initial
+    # Their own value is not what the model means: it has to be given.
+    quantities |= dict.fromkeys(assigned.keys() & set(independent) & quantities.keys(), math.nan)
     assigned = {n: e for n, e in assigned.items() if n not in independent}
 
     rates = {r.name: r.rate for r in network.reactions if r.name not in network.rules}
@@ -156,7 +171,9 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
         raise ValueError(f"network {network.name!r} uses names it does not define: {', '.join(sorted(unknown))}")
     moieties, dependent = conserved_moieties(_stoichiometry(network, states))
     volume = [
-        sympy.Integer(1) if n not in network.species or network.species[n].amount else sympy.Symbol(network.species[n].compartment)
+        sympy.Integer(1)
+        if n not in network.species or network.species[n].amount
+        else sympy.Symbol(network.species[n].compartment)
         for n in states
     ]
     names = (states, parameters)
@@ -233,7 +250,9 @@ def _from_function(f, species, parameters, initial, name, depends_on_time) -> Mo
         t = y[count] if depends_on_time else jnp.zeros((), y.dtype)
         dy = jnp.asarray(f(t, y[:count], as_dict(p)))
         if dy.shape != (count,):
-            raise ValueError(f"f of model {name!r} returned shape {dy.shape}; expected ({count},), one for each species")
+            raise ValueError(
+                f"f of model {name!r} returned shape {dy.shape}; expected ({count},), one for each species"
+            )
         return jnp.append(dy, 1.0) if depends_on_time else dy
 
     def start(p: Parameters) -> State:

@@ -103,7 +103,8 @@ class Network:
         path = Path(source)
         if path.suffix not in (".ant", ".xml", ".sbml"):
             raise ValueError(
-                f"unknown network {str(source)!r}: give one of {', '.join(bundled())}, or a file ending in .ant, .xml or .sbml"
+                f"unknown network {str(source)!r}: give one of {', '.join(bundled())}, "
+                "or a file ending in .ant, .xml or .sbml"
             )
         if not path.is_file():
             raise FileNotFoundError(f"there is no network file {path}")

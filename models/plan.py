@@ -104,7 +104,8 @@ def compile_plan(
             eq_of.append(distinct[key])
         rows.append(_segments(protocol, at, defaults, species, segments, zero, apply, environment))
     columns = [np.array(c) for c in zip(*rows, strict=True)]
-    parameters, assign, add, start, stop = columns[:5]
+    parameters, assign, add = (c.astype(int) for c in columns[:3])
+    start, stop = columns[3:5]
     longest = max(len(t) for t in times)
     padded = np.array([[*t, *([t[-1]] * (longest - len(t)))] for t in times], dtype=float)
     segment = np.array([[int(np.sum(s[1:] <= t)) for t in row] for s, row in zip(start, padded, strict=True)])
@@ -112,8 +113,8 @@ def compile_plan(
         names=tuple(names),
         constants=np.array(environment.constants, dtype=float),
         protocols=tuple(q.name for q in protocols),
-        equilibration_parameters=np.array(eq_parameters, dtype=int).reshape(-1, len(parameter)),
-        equilibration_set=np.array(eq_set, dtype=int).reshape(-1, len(species)),
+        equilibration_parameters=np.array(eq_parameters, dtype=int).reshape(len(distinct), len(parameter)),
+        equilibration_set=np.array(eq_set, dtype=int).reshape(len(distinct), len(species)),
         equilibration_of=np.array(eq_of),
         parameters=parameters,
         assign=assign,
@@ -154,6 +155,10 @@ def _segments(protocol, at, defaults, species, segments, zero, apply, environmen
     return parameters, assign, add, [s if s <= end else math.inf for s in start], stop
 
 
+def _set_at_start(protocol: Protocol) -> set[str]:
+    return {n for step in protocol.steps if step.time == protocol.start for n in step.assign}
+
+
 def _check(model: Model, protocols: Sequence[Protocol], times: Sequence[Sequence[float]], names: Sequence[str]) -> None:
     problems: list[str] = []
     if not protocols:
@@ -173,13 +178,17 @@ def _check(model: Model, protocols: Sequence[Protocol], times: Sequence[Sequence
         elif not np.all(np.isfinite(at)):
             problems.append(f"protocol {protocol.name!r} has an output time that is not finite")
         elif min(at) < protocol.start:
-            problems.append(f"protocol {protocol.name!r} has an output time {min(at):g} before its start at {protocol.start:g}")
+            problems.append(
+                f"protocol {protocol.name!r} has an output time {min(at):g} before its start at {protocol.start:g}"
+            )
         elif np.any(np.diff(at) < 0):
             problems.append(f"the output times of protocol {protocol.name!r} do not increase")
-    always = set.intersection(*(set(q.steps[0].assign) if q.steps else set() for q in protocols)) if protocols else set()
+    always = set.intersection(*map(_set_at_start, protocols)) if protocols else set()
     unset = [n for n, v in zip(model.parameters, model.defaults, strict=True) if math.isnan(v)]
     missing = [n for n in unset if n not in names and n not in always]
     if missing:
-        problems.append(f"{model.name} has no value for {', '.join(missing)}: give one")
+        problems.append(
+            f"{model.name} has no value for {', '.join(missing)}: give one, for all protocols or in each from its start"
+        )
     if problems:
         raise ValueError("cannot simulate:\n  " + "\n  ".join(problems))

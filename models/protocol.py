@@ -67,7 +67,7 @@ class Protocol:
         """A protocol whose cells are at steady state under `inputs` before anything is done."""
         return Protocol(name, preequilibration=dict(inputs))
 
-    def _change(self, time: float, *, assign: Mapping[str, Value] = {}, add: Mapping[str, Value] = {}) -> Protocol:  # noqa: B006
+    def _change(self, time: float, *, assign: Mapping[str, Value] = {}, add: Mapping[str, Value] = {}) -> Protocol:
         steps = {step.time: step for step in self.steps}
         old = steps.get(time, Step(time))
         twice = sorted((set(old.assign) | set(old.add)) & (set(assign) | set(add)))
@@ -90,6 +90,8 @@ class Protocol:
 
     def pulse(self, species: str, amount: Value, *, start: float, stop: float) -> Protocol:
         """Adds `amount` of `species` at `start` and washes it out at `stop`."""
+        if not start < stop:
+            raise ValueError(f"a pulse's stop, {stop:g}, must come after its start, {start:g}")
         return self.add(species, amount, at=start).wash_out(species, at=stop)
 
     @property

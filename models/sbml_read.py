@@ -1,5 +1,8 @@
 """SBML to `Network`. What is not understood is refused by name, never ignored."""
 
+# sympy's annotations say Basic where an expression is meant.
+# pyright: reportArgumentType=false, reportReturnType=false, reportAssignmentType=false
+# pyright: reportIncompatibleMethodOverride=false
 from __future__ import annotations
 
 import math
@@ -10,7 +13,6 @@ import sympy
 
 from .expressions import FormulaError, from_ast, names_in
 from .network import Network, Quantity, Reaction, Species, Unit
-
 
 _HARMLESS = {"layout", "render", "annotation", "l3v2extendedmath"}  # drawings, and functions known anyhow
 
@@ -41,7 +43,9 @@ def _refusals(document: libsbml.SBMLDocument, model: libsbml.Model) -> list[str]
     found += [f"event {e.getId() or i + 1}" for i, e in enumerate(model.getListOfEvents())]
     found += [f"constraint {i + 1}" for i in range(model.getNumConstraints())]
     found += [f"reaction {r.getId()} is fast" for r in model.getListOfReactions() if r.isSetFast() and r.getFast()]
-    found += [f"species {s.getId()} has a conversion factor" for s in model.getListOfSpecies() if s.isSetConversionFactor()]
+    found += [
+        f"species {s.getId()} has a conversion factor" for s in model.getListOfSpecies() if s.isSetConversionFactor()
+    ]
     if model.isSetConversionFactor():
         found.append("the model has a conversion factor")
     for i in range(document.getNumPlugins()):
@@ -88,11 +92,23 @@ class _Reader:
 
     def network(self) -> Network:
         model = self.model
-        initial = {a.getSymbol(): self.math(a, f"initial assignment of {a.getSymbol()}") for a in model.getListOfInitialAssignments()}
-        rules = {r.getVariable(): self.math(r, f"rule of {r.getVariable()}") for r in model.getListOfRules() if r.isAssignment()}
-        rates = {r.getVariable(): self.math(r, f"rate rule of {r.getVariable()}") for r in model.getListOfRules() if r.isRate()}
+        initial = {
+            a.getSymbol(): self.math(a, f"initial assignment of {a.getSymbol()}")
+            for a in model.getListOfInitialAssignments()
+        }
+        rules = {
+            r.getVariable(): self.math(r, f"rule of {r.getVariable()}")
+            for r in model.getListOfRules()
+            if r.isAssignment()
+        }
+        rates = {
+            r.getVariable(): self.math(r, f"rate rule of {r.getVariable()}")
+            for r in model.getListOfRules()
+            if r.isRate()
+        }
         compartments = {
-            c.getId(): Quantity(c.getSize() if c.isSetSize() else 1.0, c.getUnits()) for c in model.getListOfCompartments()
+            c.getId(): Quantity(c.getSize() if c.isSetSize() else 1.0, c.getUnits())
+            for c in model.getListOfCompartments()
         }
         parameters = {
             p.getId(): Quantity(p.getValue() if p.isSetValue() else math.nan, p.getUnits())
@@ -179,7 +195,12 @@ class _Reader:
     def units(self) -> dict[str, tuple[Unit, ...]]:
         return {
             d.getId(): tuple(
-                Unit(libsbml.UnitKind_toString(u.getKind()), u.getExponentAsDouble(), u.getScale(), u.getMultiplier())
+                Unit(
+                    libsbml.UnitKind_toString(u.getKind()),
+                    u.getExponentAsDouble(),
+                    u.getScale(),
+                    u.getMultiplier(),
+                )
                 for u in d.getListOfUnits()
             )
             for d in self.model.getListOfUnitDefinitions()

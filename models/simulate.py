@@ -44,7 +44,8 @@ def require_x64() -> None:
     """Raises `RuntimeError` where 64-bit floats are off."""
     if not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
         raise RuntimeError(
-            "hexamer solves in float64, and jax_enable_x64 is off: importing hexamer turns it on; remove what turns it off"
+            "hexamer solves in float64, and jax_enable_x64 is off: "
+            "importing hexamer turns it on; remove what turns it off"
         )
 
 
@@ -52,7 +53,7 @@ def simulate(
     model: Model,
     parameters: Mapping[str, ArrayLike],
     protocols: Protocol | Sequence[Protocol],
-    times: ArrayLike,
+    times: ArrayLike | Sequence[float],
     *,
     observe: Sequence[str] = (),
     engine: Engine = "auto",
@@ -79,12 +80,14 @@ def simulate(
     used = frozenset().union(*(q.references for q in batch))
     unknown = sorted(set(parameters) - set(model.parameters) - used)
     if unknown:
-        raise ValueError(f"{', '.join(unknown)}: no parameters of {model.name}; its parameters: {', '.join(model.parameters)}")
+        raise ValueError(
+            f"{', '.join(unknown)}: no parameters of {model.name}; its parameters: {', '.join(model.parameters)}"
+        )
     names = tuple(parameters)
     values = [jnp.asarray(parameters[n], float) for n in names]
     shape = jnp.broadcast_shapes(*(v.shape for v in values)) if values else ()
     stacked = jnp.stack([jnp.broadcast_to(v, shape) for v in values], -1) if values else jnp.zeros((0,))
-    plan = compile_plan(model, batch, [at] * len(batch), names)
+    plan = compile_plan(model, batch, [at.tolist()] * len(batch), names)
     functions = observables(model, observe)
 
     def one(v: Float[Array, " names"]) -> tuple[Solution, dict[str, Array]]:
@@ -94,7 +97,7 @@ def simulate(
     for _ in shape:
         one = jax.vmap(one)
     solution, observed = jax.jit(one)(stacked)
-    return Trajectories(jnp.asarray(at), *solution, observed)
+    return Trajectories(jnp.asarray(at), solution.y, solution.status, solution.steps, solution.rejected, observed)
 
 
 def parameters_at(plan: Plan, values: Float[Array, " names"]) -> Float[Array, "protocols times parameters"]:

@@ -1,4 +1,4 @@
-"""Pre-equilibration: the steady state that a start state runs into, and its derivative by the implicit function theorem.
+"""Pre-equilibration: the steady state that a start runs into, and its derivative by implicit differentiation.
 
 At a steady state the Jacobian is singular wherever a moiety is conserved. The reduced system replaces the rows of
 the dependent species by the moieties' totals, which the start state sets:
@@ -9,7 +9,7 @@ the dependent species by the moieties' totals, which the start state sets:
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import diffrax
 import jax
@@ -114,19 +114,24 @@ def _polish(model: Model, settings: Settings, y, y0, p) -> Float[Array, " specie
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def steady_state(model: Model, settings: Settings, y0: Float[Array, " species"], p: Float[Array, " parameters"]) -> SteadyState:
+def steady_state(
+    model: Model, settings: Settings, y0: Float[Array, " species"], p: Float[Array, " parameters"]
+) -> SteadyState:
     """The state that `y0` runs into under `p`, with a status; differentiable in both, forward and reverse.
 
-    Integrated with error control until the unrest is below `THRESHOLD` at the solve's own tolerances, so that of several steady states
-    the right one is found, then polished by Newton. Raises `ValueError` for a model whose f depends on time.
+    Integrated with error control until the unrest is below `THRESHOLD` at the solve's own tolerances, so that of
+    several steady states the right one is found, then polished by Newton. Raises `ValueError` for a model whose
+    f depends on time.
     """
     if model.rhs_depends_on_time:
-        raise ValueError(f"model {model.name!r} depends on time explicitly, so it has no steady state to pre-equilibrate to")
+        raise ValueError(
+            f"model {model.name!r} depends on time explicitly, so it has no steady state to pre-equilibrate to"
+        )
     found = _integrate(model, settings, y0, p)
+    if model.time_index is not None:
+        found = found._replace(y=found.y.at[model.time_index].set(y0[model.time_index]))
     safe = jnp.where(found.status == Status.OK, found.y, 1.0)
     y = jnp.where(found.status == Status.OK, _polish(model, settings, safe, y0, p), found.y)
-    if model.time_index is not None:
-        y = y.at[model.time_index].set(y0[model.time_index])
     return SteadyState(y, found.status, found.steps)
 
 
@@ -141,5 +146,5 @@ def _steady_state_jvp(model: Model, settings: Settings, primals, tangents):
     _, dg = jax.jvp(lambda y0, p: _reduced(model, y, y0, p, idle), (y0, p), (dy0, dp))
     eye = jnp.eye(y.size, dtype=y.dtype)
     dy = -jnp.linalg.solve(jnp.where(ok, matrix, eye), jnp.where(ok, dg, 0.0))
-    zero = np.zeros((), dtype=jax.dtypes.float0)
+    zero: Any = np.zeros((), dtype=jax.dtypes.float0)
     return found, SteadyState(dy, zero, zero)

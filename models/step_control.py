@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import diffrax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 
@@ -18,7 +17,7 @@ def error_norm(error: Float[Array, " species"]) -> Float[Array, ""]:
 
 
 def controller(
-    rtol: float, atol: float, *, shortest: ArrayLike, longest: ArrayLike | None = None
+    rtol: float, atol: float, *, shortest: float | Float[Array, ""], longest: Float[Array, ""] | None = None
 ) -> diffrax.PIDController:
     """Steps between `shortest` and `longest`; a solve that would need shorter ones ends there."""
     return diffrax.PIDController(

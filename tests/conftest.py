@@ -18,9 +18,7 @@ def shared_data() -> Path:
     """The folder of published data that HEXAMER_DATA names; an empty variable means that there is none."""
     root = os.environ.get("HEXAMER_DATA", "")
     if not root:
-        pytest.skip(
-            "published data are absent: set HEXAMER_DATA to the folder that holds hepg2/, petab/ and so on"
-        )
+        pytest.skip("published data are absent: set HEXAMER_DATA to the folder that holds hepg2/, petab/ and so on")
     if not Path(root).is_dir():
         pytest.skip(f"published data are absent: HEXAMER_DATA is {root!r}, which is no folder")
     return Path(root)

@@ -1,7 +1,8 @@
 """Makes the tables of this data set, byte for byte: `python -m hexamer.data.il6_demo.make [folder]`.
 
-A truth is drawn half a prior standard deviation wide around the literature's medians, the network is simulated there,
-and each row of the design gets the noise that `problem.toml` says it has. What is not estimated is as in its `[fixed]`.
+A truth is drawn around the literature's medians, half a prior standard deviation wide; the network is
+simulated there, and each row of the design gets the noise that `problem.toml` says it has. What is not
+estimated is as in its `[fixed]`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ COURSE = (0.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0)  # m
 
 ESTIMATED = (
     "Kd1", "Kd2", "IL6R_0", "gp130_0", "k_jak", "k_dea", "k_int",
-    "STAT3_0", "k_stat", "k_basal", "k_imp", "k_ndea",
+    "STAT3_0", "k_basal", "k_imp", "k_ndea",
     "Ki_SOCS3", "v_SOCS3", "v_SOCS3_basal", "K_SOCS3", "k_mdeg",
 )  # fmt: skip
 NOISE = {"sd_blot": 5.0, "sd_rel_blot": 0.12, "sd_qpcr": 0.12}  # nM, relative, log10
@@ -97,7 +98,7 @@ def _lysate(observable: str, times: Iterable[float], replicates: int) -> Iterato
 
 
 def true_values(key: np.random.SeedSequence, gels: Iterable[str]) -> dict[str, float]:
-    """Kinetics and scales at random, noise as set; rounded as they are written, so that the file is the truth."""
+    """Kinetics and scales at random, noise as set; rounded as written, so that the file is the truth."""
     rng = np.random.default_rng(key)
     known = literature()
     truth = {}
@@ -122,7 +123,8 @@ def signals(truth: Mapping[str, float], description: Mapping, rows: list[Row]) -
     protocols = []
     for dose in doses:
         add = {n: d * factor[n] for n, d in zip(inputs, dose, strict=True) if d > 0}
-        protocols.append(Protocol(f"IL6 {dose[0]}, sIL6R {dose[1]}", rest, (Step(0.0, {}, add),) if add else ()))
+        steps = (Step(0.0, {}, add),) if add else ()
+        protocols.append(Protocol(f"IL6 {dose[0]}, sIL6R {dose[1]}", rest, steps))
     model = Model.load(description["model"])
     observed = {name: o["signal"] for name, o in description["observables"].items()}
     parameters = description["fixed"] | {n: truth[n] for n in ESTIMATED}
@@ -153,7 +155,8 @@ def noisy(
             u = u * molecules if observable["assay"] == "copy_number" else u
             spread = float(f"{RELATIVE_SD[row.observable] * u:.3g}")
             value, sd = u + spread * e, f"{spread:.3g}"
-        yield row._asdict() | {"value": f"{value:.5g}", "unit": unit, "sd": sd}
+        inputs = {"IL6": f"{row.IL6:g}", "sIL6R": f"{row.sIL6R:g}", "time": f"{row.time:g}"}
+        yield row._asdict() | inputs | {"value": f"{value:.5g}", "unit": unit, "sd": sd}
 
 
 def scale_of(description: Mapping, row: Row) -> str | None:
@@ -194,7 +197,8 @@ def make(folder: Path = HERE) -> None:
     truth = true_values(key_truth, scales)
     signal = signals(truth, description, rows)
     noise = np.random.default_rng(key_noise).standard_normal(len(rows))
-    write(folder / "truth.csv", ("parameter", "value"), ({"parameter": n, "value": f"{v:g}"} for n, v in truth.items()))
+    values = ({"parameter": n, "value": f"{v:g}"} for n, v in truth.items())
+    write(folder / "truth.csv", ("parameter", "value"), values)
     write(folder / "measurements.csv", COLUMNS, noisy(truth, description, rows, signal, noise))
     write(folder / "priors.csv", ("parameter", "unit", "distribution", "location", "scale", "note"), priors())
 

@@ -8,16 +8,12 @@ def test_bundled_names():
 
 
 def test_an_unknown_name_lists_the_known(tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match=r"there is no data set 'hepg3': the bundled data sets are .*hepg2"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"there is no data set 'hepg3': the bundled data sets are .*hepg2"):
         load("hepg3")
     with pytest.raises(FileNotFoundError, match=r"has no problem\.toml"):
         load(tmp_path)
     (tmp_path / "x.txt").write_text("")
-    with pytest.raises(
-        FileNotFoundError, match=r"is neither a folder with problem\.toml nor a PEtab YAML file"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"is neither a folder with problem\.toml nor a PEtab YAML file"):
         load(tmp_path / "x.txt")
 
 

@@ -119,10 +119,7 @@ def test_time_is_converted(folder):
 
 
 def test_one_scale_a_fixed_one_and_none_at_all(folder):
-    problem = (
-        PROBLEM.replace('scale_group = "STAT"', 'scale = "s0"')
-        + '[fixed]\ns0 = 2.0\n"scale_mRNA[plate]" = 1\n'
-    )
+    problem = PROBLEM.replace('scale_group = "STAT"', 'scale = "s0"') + '[fixed]\ns0 = 2.0\n"scale_mRNA[plate]" = 1\n'
     data = load(folder(problem=problem))
     assert data.measurements[0].arguments == ()
     assert sympy.Symbol("s0") in data.observables["pS"].formula.free_symbols
@@ -134,9 +131,7 @@ def test_preequilibration_with_stated_values(folder):
     problem = PROBLEM.replace("preequilibrate = true", 'preequilibrate = {inhibitor = 5, basal = "k_basal"}')
     protocol = load(folder(problem=problem)).protocols["untreated"]
     assert protocol.preequilibration == {"IL6": 0.0, "inhibitor": 5.0, "basal": "k_basal"}
-    assert (
-        load(folder(problem=PROBLEM.replace("true", "false"))).protocols["untreated"].preequilibration is None
-    )
+    assert load(folder(problem=PROBLEM.replace("true", "false"))).protocols["untreated"].preequilibration is None
 
 
 def test_a_model_file_beside_the_description(folder):
@@ -245,9 +240,7 @@ def test_a_flood_is_shortened_but_kept(folder):
         read_folder(folder(rows))
     assert len(caught.value.problems) == 25
     assert str(caught.value).count("'bad'") == 11
-    assert "… and 15 more of this kind, the last \"measurements.csv, row 25, 'value' holds 'bad'" in str(
-        caught.value
-    )
+    assert "… and 15 more of this kind, the last \"measurements.csv, row 25, 'value' holds 'bad'" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -294,10 +287,7 @@ def test_unnumbered_replicates(folder):
     problem = 'replicates = "unnumbered"\n' + PROBLEM
     assert len(load(folder("pS,0,1,au,0,0,g,,\npS,0,2,au,0,0,g,,\n", problem=problem))) == 2
     text = complaints(folder("pS,0,1,au,0,0,g,,\npS,0,1,au,0,0,g,,\n", problem=problem))
-    assert (
-        "row 2, 'observable' holds a duplicate; expected each measurement once; row 1 is the same in every"
-        in text
-    )
+    assert "row 2, 'observable' holds a duplicate; expected each measurement once; row 1 is the same in every" in text
 
 
 def test_own_column_names_and_ignored_columns(folder):
@@ -370,9 +360,7 @@ def test_problems_of_a_description_come_together(folder):
 
 
 def test_values_on_a_logarithmic_scale_keep_their_own_unit(folder):
-    problem = PROBLEM.replace(
-        'assay = "copy_number"', 'assay = "direct"\nunit = "nM"\ntransformation = "log"'
-    )
+    problem = PROBLEM.replace('assay = "copy_number"', 'assay = "direct"\nunit = "nM"\ntransformation = "log"')
     data = load(folder("count,0,3000,pM,0,0,,0.2,\n", problem=problem))
     (row,) = data.measurements
     assert row.value == pytest.approx(3.0)

@@ -44,7 +44,7 @@ OBSERVABLES = """
 observableId observableFormula             observableTransformation noiseFormula                noiseDistribution
 obs_a        observableParameter1_obs_a*A^2+time lin                noiseParameter1_obs_a+0.1*obs_a laplace
 obs_b        B                             log10                    0.5                         normal
-"""  # noqa: E501
+"""
 
 MEASUREMENTS = """
 observableId preequilibrationConditionId simulationConditionId time measurement observableParameters noiseParameters datasetId replicateId
@@ -60,7 +60,7 @@ s           log10          0.001      1000       NaN          1        normal   
 sd          lin            -1         10         0.3          1        logNormal              0;1
 x0          log            1          100        2.0          1        parameterScaleLaplace  1;2
 a0          lin            0          5          0.7          0        NaN                    NaN
-"""  # noqa: E501
+"""
 
 Write = Callable[..., Path]
 
@@ -152,9 +152,7 @@ def test_measurements(write: Write) -> None:
 def test_parameters(write: Write) -> None:
     parameters = read_petab(write()).parameters
     assert parameters["k2"].prior == Prior("uniform", "log10", lower=-3.0, upper=3.0)
-    assert parameters["s"].prior == Prior(
-        "normal", "lin", location=2.0, spread=0.5, lower=0.001, upper=1000.0
-    )
+    assert parameters["s"].prior == Prior("normal", "lin", location=2.0, spread=0.5, lower=0.001, upper=1000.0)
     assert parameters["s"].scale == "log10"
     assert parameters["s"].value is None
     sd = Prior("normal", "log", location=0.0, spread=1.0, lower=-math.inf, upper=math.log(10))

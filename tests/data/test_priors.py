@@ -47,17 +47,11 @@ def test_fixed_nominal_and_source(tmp_path):
 
 
 def test_wildcards_stand_for_parameters_named_later(tmp_path):
-    rows = (
-        "scale_a[g1],au,fixed,,,,1,,,\n"
-        "scale_*[experiment],au,log10_normal,-1,1,,,,,\n"
-        "scale_*,au,normal,0,1,,,,,\n"
-    )
+    rows = "scale_a[g1],au,fixed,,,,1,,,\nscale_*[experiment],au,log10_normal,-1,1,,,,,\nscale_*,au,normal,0,1,,,,,\n"
     table = read(tmp_path, rows)
     assert set(table.named) == {"scale_a[g1]"}
     assert table.parameter("scale_a[g1]") == Parameter("scale_a[g1]", None, 1.0, "au")
-    assert table.parameter("scale_a[g2]") == Parameter(
-        "scale_a[g2]", Prior("normal", "log10", -1, 1), unit="au"
-    )
+    assert table.parameter("scale_a[g2]") == Parameter("scale_a[g2]", Prior("normal", "log10", -1, 1), unit="au")
     assert table.parameter("scale_b") == Parameter("scale_b", Prior("normal"), unit="au")
     assert table.parameter("other") is None
 

@@ -20,7 +20,7 @@ def test_bundled_names() -> None:
 
 
 def test_errors_have_the_parsers_words(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedModelError, match="the Antimony text cannot be read as Antimony: .*line 2"):
+    with pytest.raises(UnsupportedModelError, match=r"the Antimony text cannot be read as Antimony: .*line 2"):
         antimony_to_sbml("model m\n A -> B k*A;\nend\n")
     file = tmp_path / "torn.ant"
     file.write_text("model m\n J0: A -> ; k*;\nend\n")

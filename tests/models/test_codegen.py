@@ -24,22 +24,24 @@ AT_ZERO = {  # value, first, second derivative of x^n from the right; an infinit
 @pytest.mark.parametrize("exponent", EXPONENTS)
 @pytest.mark.parametrize("base", [0.0, -1e-12, -0.0])
 def test_power_at_and_just_below_zero(base: float, exponent: float) -> None:
+    x, n = jnp.array(base), jnp.array(exponent)
     f = jax.grad(guarded_power)
-    found = [guarded_power(base, exponent), f(base, exponent), jax.grad(f)(base, exponent)]
+    found = [guarded_power(x, n), f(x, n), jax.grad(f)(x, n)]
     np.testing.assert_allclose(found, AT_ZERO[exponent], atol=1e-11)
-    slope = [guarded_slope(base, exponent), jax.grad(guarded_slope)(base, exponent)]
+    slope = [guarded_slope(x, n), jax.grad(guarded_slope)(x, n)]
     np.testing.assert_allclose(slope, AT_ZERO[exponent][1:], atol=1e-11)
-    assert jax.grad(guarded_power, argnums=1)(base, exponent) == 0  # x^n log x := 0
+    assert jax.grad(guarded_power, argnums=1)(x, n) == 0  # x^n log x := 0
 
 
 @pytest.mark.parametrize("exponent", EXPONENTS)
 @pytest.mark.parametrize("base", [1e-8, 0.5, 37.0])
 def test_power_above_zero(base: float, exponent: float) -> None:
-    n = exponent
+    x, n = jnp.array(base), jnp.array(exponent)
     f, by_n = jax.grad(guarded_power), jax.grad(guarded_power, argnums=1)
-    found = [guarded_power(base, n), f(base, n), jax.grad(f)(base, n), by_n(base, n), guarded_slope(base, n)]
-    value = base**n
-    expected = [value, n * value / base, n * (n - 1) * value / base**2, value * np.log(base), n * value / base]
+    found = [guarded_power(x, n), f(x, n), jax.grad(f)(x, n), by_n(x, n), guarded_slope(x, n)]
+    value = base**exponent
+    slope = exponent * value / base
+    expected = [value, slope, (exponent - 1) * slope / base, value * np.log(base), slope]
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13 * value / base**2)
 
 

@@ -80,7 +80,7 @@ def test_contradictions_are_named(texts: list[str], said: str) -> None:
 
 
 def test_bundled_modules() -> None:
-    with pytest.raises(ValueError, match="no module 'stat5'; choose from .*receptor, stat3"):
+    with pytest.raises(ValueError, match=r"no module 'stat5'; choose from .*receptor, stat3"):
         compose(["receptor", "stat5"])
     network = Network.from_antimony(compose(["receptor", "stat3"]))
     assert "act" in network.rules  # the receptor's, not the stand-in

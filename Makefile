@@ -1,0 +1,58 @@
+# Needs python3 >= 3.12, make, and a package index; everything else goes into .venv.
+# A variable HEXAMER_DATA that is set, even to nothing, is left alone.
+ifeq ($(origin HEXAMER_DATA),undefined)
+ifneq ($(wildcard ../shared/data),)
+export HEXAMER_DATA := $(abspath ../shared/data)
+endif
+endif
+export HEXAMER_DATA
+
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: test test-all lint types demo peers wheel clean
+
+test: lint types
+	$(PYTEST)
+
+test-all: lint types
+	$(PYTEST) -m ""
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/ready
+	$(BIN)/basedpyright --level error
+
+demo: .venv/ready
+	$(BIN)/hexamer fit il6_demo --out results/demo --seed 1
+
+wheel: .venv/ready
+	$(BIN)/python -m build --no-isolation
+
+# AMICI, the peer of benchmarks/gradient.py, in an environment of its own (compiles for some minutes).
+peers: .venv-amici/ready
+
+.venv-amici/ready:
+	$(MAKE) --no-print-directory .venv-amici/bin/python
+	.venv-amici/bin/pip install -q 'amici==1.1.0' 'pypesto[amici,petab]==0.7.0'
+	touch $@
+
+.venv/ready: pyproject.toml
+	$(MAKE) --no-print-directory .venv/bin/python
+	$(BIN)/pip install -q --upgrade-strategy only-if-needed -e '.[dev]'
+	touch $@
+
+# The first interpreter that is new enough.
+%/bin/python:
+	@for p in python3 python3.14 python3.13 python3.12; do \
+	  if command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then \
+	    echo "making $* with $$($$p --version)"; exec $$p -m venv $*; \
+	  fi; \
+	done; \
+	echo "hexamer needs Python 3.12 or newer; python3 here is: $$(python3 --version 2>&1)." >&2; \
+	echo "Install python3.12 with its venv module and call make again." >&2; exit 1
+
+clean:
+	rm -rf .venv dist build results *.egg-info

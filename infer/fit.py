@@ -1,0 +1,133 @@
+"""`fit`: from a problem to a posterior in a folder, each stage kept so that a killed run goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ..models.settings import SOLVERS, Solver
+from .curvature import Curvature, curvature
+from .optimise import find_map
+from .problem import Problem
+from .sample import Draws, sample
+from .solver_choice import EXPLICIT_MAX_STEPS, choose_solver
+from .store import StoreError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """The stages of a calibration: the problem with the solver chosen, what the sampler started from, and the draws."""
+
+    problem: Problem
+    start: Curvature
+    draws: Draws
+
+
+def fit(
+    problem: Problem,
+    out: str | Path,
+    *,
+    chains: int = 4,
+    warmup: int = 1000,
+    draws: int = 1000,
+    seed: int = 0,
+    starts: int = 16,
+    solver: Solver | Literal["auto"] = "auto",
+    target_acceptance: float = 0.8,
+    progress: bool = True,
+    stop_after: float | None = None,
+    say: Callable[[str], None] = log.info,
+) -> Fit | None:
+    """Best fits, curvature, solver choice, NUTS: the draws of a posterior, in the folder `out`.
+
+    `out/map.json` keeps the optimisation runs, `out/start.npz` what the sampler starts from, `out/chains/` its draws;
+    a second call with the same arguments takes up what it finds. `solver="auto"` takes the cheapest that agrees with
+    Kvaerno5 within 1e-5 at the best fit and at draws of the Laplace approximation around it. With
+    `stop_after` seconds the sampling stops early: the fit then has the draws so far, or is None within the warmup.
+
+    Raises `StoreError` where `out` cannot be written or holds another run.
+    """
+    folder = Path(out)
+    writable(folder)
+    if solver != "auto" and solver not in SOLVERS:
+        raise ValueError(f"unknown solver {solver!r}; known: auto, {', '.join(SOLVERS)}")
+    path = folder / "start.npz"
+    identity = {
+        "problem": problem.name,
+        "model": problem.model.digest,
+        "parameters": list(problem.space.names),
+    }
+    identity |= {"seed": seed, "starts": starts, "solver": solver}
+    kept = _load(path, identity)
+    if kept is None:
+        say(f"looking for the best fit from {starts} starts")
+        fits = find_map(problem, starts=starts, seed=seed, progress=progress)
+        fits.save(folder / "map.json")
+        say(
+            f"best −log posterior {fits.objective[0]:.2f}; {fits.near_best()} of {starts} starts within 0.1 of it, "
+            f"{int(fits.converged.sum())} converged, {fits.redrawn} redrawn; failed solves: {fits.failed or 'none'}"
+        )
+        start = curvature(problem, fits.z[0])
+        if solver == "auto":
+            rng = np.random.default_rng([seed, 2])
+            around = start.centre + rng.normal(size=(20, len(start.centre))) @ start.scale.T
+            choice = choose_solver(problem, np.concatenate([start.centre[None], around]))
+            say(str(choice))
+            settings = choice.problem.settings
+        else:
+            steps = EXPLICIT_MAX_STEPS if solver == "tsit5" else problem.settings.max_steps
+            settings = problem.with_settings(solver=solver, max_steps=max(steps, problem.settings.max_steps)).settings
+        np.savez(
+            path, identity=json.dumps(identity), settings=json.dumps(asdict(settings)), **start._asdict()
+        )  # fmt: skip
+        kept = start, asdict(settings)
+    start, settings = kept
+    chosen = problem.with_settings(**settings)
+    result = sample(
+        chosen,
+        start,
+        chains=chains,
+        warmup=warmup,
+        draws=draws,
+        seed=seed,
+        out=folder / "chains",
+        target_acceptance=target_acceptance,
+        progress=progress,
+        stop_after=stop_after,
+    )
+    return None if result is None else Fit(chosen, start, result)
+
+
+def writable(folder: Path) -> None:
+    """Makes the folder; `StoreError` where it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot write to {folder}: {error.strerror or error}") from None
+    if not os.access(folder, os.W_OK):
+        raise StoreError(f"cannot write to {folder}: permission denied")
+
+
+def _load(path: Path, identity: dict) -> tuple[Curvature, dict] | None:
+    if not path.exists():
+        return None
+    try:
+        with np.load(path) as file:
+            found, settings = json.loads(str(file["identity"])), json.loads(str(file["settings"]))
+            start = Curvature(**{k: file[k] for k in Curvature._fields})
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise StoreError(f"{path} is damaged ({error}): remove it to begin anew") from None
+    differ = sorted(k for k in identity if found.get(k) != identity[k])
+    if differ:
+        said = "; ".join(f"{k} was {str(found.get(k))[:40]}, now {str(identity[k])[:40]}" for k in differ)
+        raise StoreError(f"{path.parent} holds another run ({said}): choose another folder, or remove it")
+    return start, settings

@@ -1,0 +1,102 @@
+"""Dose-response curves with their bands and the measurements beside."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from ...data.dataset import Measurement
+from ...models.protocol import Protocol
+from ..align import aligned, average_gel
+from ..predict import Curve, as_mapping, dose_of, dose_response, posterior_values
+from ..problem import Problem
+from .fit import BANDS, axis_label
+from .style import BLUE, INK, breathe, grid, styled
+
+
+@styled
+def dose(
+    problem: Problem,
+    tree: xr.DataTree,
+    observable: str,
+    input: str,
+    time: float,
+    template: str | Protocol,
+    *,
+    doses: ArrayLike | None = None,
+    dose_unit: str = "",
+    time_unit: str = "min",
+    draws: int = 200,
+) -> Figure:
+    """An observable at `time` over doses of `input`: the curve with its own 90% interval, bands of new
+    measurements (90%, 50%), and what was measured, on the average gel.
+
+    `template` is the protocol that gives the input; measurements under protocols that differ in its dose
+    alone are shown. `doses` are by default a decade around those measured.
+    """
+    values = posterior_values(problem, tree, draws=draws)
+    named = as_mapping(problem, values)
+    protocol = problem.dataset.protocols[template] if isinstance(template, str) else template
+    measured, rows = measured_doses(problem, observable, input, time, protocol)
+    if doses is None:
+        positive = [d for d in (*measured, dose_of(protocol, input, protocol)) if d]
+        doses = np.geomspace(min(positive, default=1.0) / 10, max(positive, default=1.0) * 10, 50)
+    at = np.unique(np.append(np.asarray(doses, dtype=float), 0.0))
+    gel = {observable: average_gel(problem.dataset, observable, named, len(values))}
+    curve = dose_response(problem, values, observable, input, at, time, protocol, gel=gel)
+    figure, (ax,) = grid(1, height=4.2)
+    figure.set_figwidth(6.4)
+    _dose_axis(ax, at)
+    drawn = _draw_bands(ax, curve)
+    if rows:
+        value = aligned(problem.dataset, rows, named, len(values))
+        ax.plot(measured, value, "o", ms=4.5, color=INK, mec="white", mew=0.4, label="measured", zorder=3)
+        drawn.append(value)
+    breathe(ax, np.concatenate([np.ravel(d) for d in drawn]))
+    ax.set_xlabel(f"{input} [{dose_unit}]" if dose_unit else input)
+    ax.set_ylabel(axis_label(curve.observable))
+    ax.set_title(f"{observable} at {time:g} {time_unit}")
+    ax.legend()
+    return figure
+
+
+def measured_doses(
+    problem: Problem, observable: str, input: str, time: float, template: Protocol
+) -> tuple[np.ndarray, list[Measurement]]:
+    """Measurements at `time` under protocols that are the template at another dose, and their doses."""
+    given = {n: dose_of(p, input, template) for n, p in problem.dataset.protocols.items()}
+    found = [
+        (dose, m)
+        for m in problem.dataset.measurements
+        if m.observable == observable and abs(m.time - time) < 1e-6 and (dose := given[m.protocol]) is not None
+    ]
+    return np.array([d for d, _ in found]), [m for _, m in found]
+
+
+def _draw_bands(ax: Axes, curve: Curve) -> list[np.ndarray]:
+    if curve.observable.scale != "lin":
+        ax.set_yscale("log")
+    drawn = []
+    for low, high, alpha in BANDS:
+        edges = curve.replicated([low, high])
+        label = f"{100 * (high - low):.0f}% of new measurements"
+        ax.fill_between(curve.x, *edges, color=BLUE, alpha=alpha, lw=0, label=label)
+        drawn.append(edges)
+    ax.plot(curve.x, curve.signal(0.5), color=BLUE, label="median")
+    for edge, label in zip(curve.signal([0.05, 0.95]), ("90% of the curve", None), strict=True):
+        ax.plot(curve.x, edge, color=BLUE, lw=0.9, ls="--", label=label)
+    return drawn
+
+
+def _dose_axis(ax: Axes, doses: np.ndarray) -> None:
+    """A logarithmic axis on which zero has its place, left of the smallest dose."""
+    least, most = doses[doses > 0].min(), doses.max()
+    ax.set_xscale("symlog", linthresh=least / 2, linscale=0.35)
+    decades = 10.0 ** np.arange(np.floor(np.log10(least)), np.ceil(np.log10(most)) + 1)
+    decades = decades[(decades >= least * 0.999) & (decades <= most * 1.001)]
+    ax.set_xticks([0.0, *decades], ["0", *(f"{d:g}" for d in decades)])
+    ax.set_xticks([], minor=True)
+    ax.set_xlim(-least / 6, most)

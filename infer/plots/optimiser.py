@@ -1,0 +1,126 @@
+"""How the starts of an optimiser ended, from plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
+
+from .style import BLUE, GREY, INK, VERMILION, grid, shortened, styled
+
+NEAR = 0.1  # a start that ends within this of the best found the same optimum
+
+
+@styled
+def waterfall(objectives: Float[ArrayLike, " starts"], converged: ArrayLike | None = None) -> Figure:
+    """Final objective values, best first, as distance to the best; a plateau is one optimum found again.
+
+    `converged` says of each start whether it did (in the order of `objectives`); failed ones (not finite) are
+    counted.
+    """
+    values = np.asarray(objectives, dtype=float)
+    done = np.ones(len(values), bool) if converged is None else np.asarray(converged, dtype=bool)
+    order = np.argsort(np.where(np.isfinite(values), values, np.inf), kind="stable")
+    values, done = values[order], done[order]
+    finite = np.isfinite(values)
+    figure, (ax,) = grid(1, height=3.6)
+    figure.set_figwidth(6.4)
+    if finite.any():
+        distance = values[finite] - values[0]
+        rank = np.arange(1, len(distance) + 1)
+        ax.axhspan(0, NEAR, color=GREY, alpha=0.18, lw=0)
+        ax.plot(rank, distance, color=GREY, lw=0.8, zorder=1)
+        for kept, colour, label in ((done, BLUE, "converged"), (~done, VERMILION, "not converged")):
+            part = kept[finite]
+            if part.any():
+                ax.plot(rank[part], distance[part], "o", ms=4.5, color=colour, mec="white", mew=0.4, label=label)
+        ax.set_yscale("symlog", linthresh=NEAR, linscale=0.6)
+        ax.set_ylim(bottom=-0.02)
+        near = int(np.sum(distance <= NEAR))
+        ax.set_title(f"{near} of {len(values)} starts end within {NEAR:g} of the best, {values[0]:.6g}", fontsize=9)
+        ax.legend(loc="upper left")
+    if not finite.all():
+        ax.text(0.99, 0.97, f"{np.sum(~finite)} failed", transform=ax.transAxes, ha="right", va="top", color=INK)
+    ax.set_xlabel("rank of the start")
+    ax.set_ylabel("objective − best [nats]")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+@styled
+def starts(
+    names: Sequence[str],
+    x: Float[ArrayLike, "starts parameters"],
+    objectives: Float[ArrayLike, " starts"],
+    *,
+    best: int = 20,
+) -> Figure:
+    """Where the best starts ended, a line each, parameter by parameter; agreement of good fits shows what is
+    known.
+
+    `x` in one scale for all, such as standardised; the darker, the better.
+    """
+    x, objectives = np.asarray(x, dtype=float), np.asarray(objectives, dtype=float)
+    kept = [i for i in np.argsort(objectives) if np.isfinite(objectives[i])][:best]
+    figure, (ax,) = grid(1, height=max(3.0, 0.2 * len(names) + 1.0))
+    figure.set_figwidth(7.2)
+    position = np.arange(len(names))
+    ax.axvline(0, color=GREY, lw=0.8)
+    for rank in reversed(range(len(kept))):
+        distance = objectives[kept[rank]] - objectives[kept[0]]
+        same = distance <= NEAR
+        ax.plot(
+            x[kept[rank]],
+            position,
+            "-o",
+            ms=3.0,
+            lw=1.2 if rank == 0 else 0.8,
+            color=BLUE if same else GREY,
+            alpha=1.0 if rank == 0 else (0.55 if same else 0.35),
+            zorder=3 if same else 2,
+        )
+    ax.plot([], [], color=BLUE, marker="o", ms=3, label=f"within {NEAR:g} of the best")
+    if len(kept) and objectives[kept[-1]] - objectives[kept[0]] > NEAR:
+        ax.plot([], [], color=GREY, marker="o", ms=3, label="worse")
+    ax.set_yticks(position, [shortened(n, 34) for n in names], fontsize=8 if len(names) <= 40 else 6.5)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.grid(axis="y", color="#E5E5E5", lw=0.6)
+    ax.set_xlabel("z at the optimum (0: centre of the prior)")
+    ax.set_title(f"the best {len(kept)} starts", fontsize=9)
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+@styled
+def traces(histories: Sequence[ArrayLike]) -> Figure:
+    """The objective of every start over its iterations, as distance to the best that any reached."""
+    paths = [np.asarray(h, dtype=float) for h in histories]
+    finite = [h[np.isfinite(h)] for h in paths]
+    ends = np.array([h[-1] if len(h) else np.inf for h in finite])
+    best = min((h.min() for h in finite if len(h)), default=0.0)
+    figure, (ax,) = grid(1, height=3.6)
+    figure.set_figwidth(6.4)
+    for history, end in zip(paths, ends, strict=True):
+        near = end - best <= NEAR
+        distance = np.where(np.isfinite(history), history - best, np.nan)
+        ax.plot(
+            distance,
+            color=BLUE if near else GREY,
+            lw=1.0,
+            alpha=0.7 if near else 0.45,
+            zorder=3 if near else 2,
+        )
+        if np.isfinite(end):
+            ax.plot([len(history) - 1], [end - best], "o", ms=2.5, color=BLUE if near else GREY, zorder=4)
+    ax.plot([], [], color=BLUE, label=f"ends within {NEAR:g} of the best")
+    ax.plot([], [], color=GREY, label="ends worse")
+    ax.set_yscale("symlog", linthresh=NEAR, linscale=0.6)
+    ax.set_ylim(bottom=-0.02)
+    ax.set_xlabel("iteration")
+    ax.set_ylabel("objective − best [nats]")
+    ax.legend()
+    return figure

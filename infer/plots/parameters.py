@@ -1,0 +1,139 @@
+"""Parameters: prior against posterior, traces and ranks of the chains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.stats import gaussian_kde, rankdata
+
+from ..posterior import on_search_scale
+from ..summary import summarise
+from .style import BLUE, COLOURS, GREY, INK, VERMILION, grid, pages, shortened, styled
+
+
+@styled
+def prior_posterior(
+    tree: xr.DataTree, names: Sequence[str] | None = None, *, truth: dict[str, float] | None = None
+) -> list[Figure]:
+    """Pages with the densities of prior and posterior on the search scale, each drawn to its own peak; twelve
+    parameters a page. A line marks the true value, where `truth` has one.
+    """
+    chosen = _chosen(tree, names)
+    return [_densities(tree, page, truth or {}) for page in pages(chosen)]
+
+
+def _chosen(tree: xr.DataTree, names: Sequence[str] | None) -> list[str]:
+    known = [str(n) for n in tree["posterior"].data_vars]
+    if names is None:
+        return known
+    if unknown := sorted(set(names) - set(known)):
+        raise ValueError(f"the posterior does not have {', '.join(unknown)}")
+    return list(names)
+
+
+def _densities(tree: xr.DataTree, names: Sequence[str], truth: dict[str, float]) -> Figure:
+    figure, axes = grid(len(names), columns=4, height=2.1)
+    handles = {}
+    for ax, name in zip(axes, names, strict=True):
+        after = on_search_scale(tree["posterior"].dataset[name]).ravel()
+        before = on_search_scale(tree["prior"].dataset[name]).ravel()
+        low, high = np.nanquantile(before, [0.002, 0.998])
+        low, high = min(low, after.min()), max(high, after.max())
+        low = 0.0 if _from_zero(before) else low
+        x = np.linspace(low, high, 400)
+        for draws, colour, label in ((before, GREY, "prior"), (after, BLUE, "posterior")):
+            y = density(draws, x)
+            y = y / y.max()
+            ax.plot(x, y, color=colour, label=label, lw=1.2)
+            ax.fill_between(x, y, color=colour, alpha=0.25, lw=0)
+        scale = tree["posterior"][name].attrs.get("search_scale", "lin")
+        if name in truth:
+            ax.axvline(_to(truth[name], scale), color=VERMILION, lw=1.2, ls="--", label="truth")
+        unit = tree["posterior"][name].attrs.get("unit", "")
+        ax.set_title(shortened(name, 34), fontsize=8.5)
+        prefix = {"lin": "", "log": "ln ", "log10": "log10 "}[scale]
+        ax.set_xlabel(f"{prefix}[{unit}]" if unit not in ("", "1") else f"{prefix}value", fontsize=8)
+        ax.set_yticks([])
+        ax.spines["left"].set_visible(False)
+        ax.set_ylim(0, 1.05)
+        ax.set_xlim(low, high)
+        handles |= {label: h for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=3)
+    figure.supylabel("density, each to its own peak", fontsize=8.5)
+    return figure
+
+
+def _to(value: float, scale: str) -> float:
+    return value if scale == "lin" else float(np.log(value) if scale == "log" else np.log10(value))
+
+
+def density(draws: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """A kernel density of draws at x; draws that never move are a single peak."""
+    finite = draws[np.isfinite(draws)]
+    width = (x[-1] - x[0]) / 100
+    if np.ptp(finite) < 1e-9 * max(1.0, abs(finite[0])):
+        return np.exp(-0.5 * ((x - finite[0]) / width) ** 2) / (width * np.sqrt(2 * np.pi))
+    kernel = gaussian_kde(finite)
+    if _from_zero(finite):
+        return np.where(x >= 0, kernel(x) + kernel(-x), 0.0)  # no mass leaks below zero
+    return kernel(x)
+
+
+def _from_zero(draws: np.ndarray) -> bool:
+    """Whether draws begin at zero, as those of a half-normal do."""
+    return 0 <= draws.min() < 0.1 * draws.std()
+
+
+@styled
+def chains(tree: xr.DataTree, names: Sequence[str] | None = None, *, most: int = 6) -> Figure:
+    """Traces on the search scale and ranks of each chain; by default of the parameters that mixed worst.
+
+    Where chains agree, a chain's share of low ranks departs from what is expected by no more than chance: the
+    band is three standard errors of independent draws, as many as the effective sample size.
+    """
+    table = summarise(tree).table
+    if names is None:
+        names = list(table.sort_values("ess_bulk").sort_values("r_hat", ascending=False, kind="stable").index[:most])
+    names = _chosen(tree, names)
+    figure, axes = grid(2 * len(names), columns=2, width=16.0, height=1.75)
+    stats = tree["sample_stats"].dataset if "sample_stats" in tree.children else xr.Dataset()
+    diverging = np.asarray(stats["diverging"].values, dtype=bool) if "diverging" in stats else None
+    for i, name in enumerate(names):
+        array = tree["posterior"].dataset[name]
+        _trace(axes[2 * i], on_search_scale(array), diverging)
+        ess = table.loc[name, "ess_bulk"]
+        _ranks(axes[2 * i + 1], np.asarray(array.values), float(ess) / array.sizes["chain"])
+        scale = {"lin": "", "log": "ln ", "log10": "log10 "}[array.attrs.get("search_scale", "lin")]
+        axes[2 * i].set_title(f"{scale}{shortened(name, 44)}")
+        axes[2 * i + 1].set_title(f"R-hat {table.loc[name, 'r_hat']:.3f}, bulk ESS {ess:.0f}", fontweight="normal")
+    axes[-2].set_xlabel("draw")
+    axes[-1].set_xlabel("fractional rank among all draws")
+    handles, labels = axes[1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 9))
+    return figure
+
+
+def _trace(ax: Axes, draws: np.ndarray, diverging: np.ndarray | None) -> None:
+    for i, chain in enumerate(draws):
+        ax.plot(chain, color=COLOURS[i % len(COLOURS)], lw=0.6, alpha=0.8)
+    ax.set_xlim(0, draws.shape[1] - 1)
+    if diverging is not None and diverging.any():
+        at = np.flatnonzero(diverging.any(axis=0))
+        ax.plot(at, np.full(len(at), 0.02), "|", color=INK, ms=6, transform=ax.get_xaxis_transform())
+
+
+def _ranks(ax: Axes, draws: np.ndarray, ess: float) -> None:
+    """Departure of each chain's distribution of ranks from uniform."""
+    ranks = rankdata(draws).reshape(draws.shape) / draws.size
+    u = np.linspace(0, 1, 200)
+    band = 3 * np.sqrt(u * (1 - u) / max(ess, 1.0)) if np.isfinite(ess) else np.zeros_like(u)
+    ax.fill_between(u, -band, band, color=GREY, alpha=0.2, lw=0, label="by chance")
+    for i, chain in enumerate(ranks):
+        share = np.searchsorted(np.sort(chain), u, side="right") / len(chain)
+        ax.plot(u, share - u, color=COLOURS[i % len(COLOURS)], lw=1.1, label=f"chain {i}")
+    ax.set_xlim(0, 1)
+    ax.set_ylabel("Δ share")

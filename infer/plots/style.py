@@ -1,0 +1,105 @@
+"""The look of all figures: colours that colour-blind readers tell apart, thin axes, panels in a grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
+BLUE, ORANGE, GREEN, PINK, SKY, VERMILION, YELLOW = (  # Okabe and Ito (2008)
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#D55E00",
+    "#F0E442",
+)
+GREY, INK = "#8A8A8A", "#222222"
+COLOURS = (BLUE, VERMILION, GREEN, PINK, ORANGE, SKY)
+PANELS = 12  # on a page
+
+STYLE: dict[RcKeyType, Any] = {
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9.0,
+    "axes.edgecolor": "#555555",
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "xtick.color": "#555555",
+    "ytick.color": "#555555",
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 8.0,
+    "lines.linewidth": 1.5,
+    "figure.dpi": 100.0,
+    "savefig.dpi": 150.0,
+}
+
+
+def styled[**P, T](function: Callable[P, T]) -> Callable[P, T]:
+    """Draws in this style, and leaves matplotlib's settings as they were."""
+
+    @wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        with mpl.rc_context(STYLE):
+            return function(*args, **kwargs)
+
+    return wrapper
+
+
+def grid(panels: int, *, columns: int = 3, width: float = 12.0, height: float = 2.8) -> tuple[Figure, list[Axes]]:
+    """A figure with that many panels, row by row; `height` is of one row, inches."""
+    columns = min(columns, max(panels, 1))
+    rows = max(1, math.ceil(panels / columns))
+    figure = Figure(figsize=(width * columns / max(columns, 3), height * rows + 0.4), layout="constrained")
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.set(w_pad=0.09, h_pad=0.06)  # pyright: ignore[reportCallIssue]
+    axes = [figure.add_subplot(rows, columns, i + 1) for i in range(panels)]
+    return figure, axes
+
+
+def pages[T](items: Sequence[T], most: int = PANELS) -> Iterable[Sequence[T]]:
+    """`items` on as few pages as hold them, about as many on each."""
+    count = max(1, math.ceil(len(items) / most))
+    return [[items[int(i)] for i in part] for part in np.array_split(range(len(items)), count)]
+
+
+def breathe(axes: Axes, values: np.ndarray, *, part: float = 0.08) -> None:
+    """Limits of the y axis around finite values, with some room, on the axis's scale."""
+    v = np.asarray(values, dtype=float).ravel()
+    logarithmic = axes.get_yscale() == "log"
+    v = v[np.isfinite(v) & ((v > 0) | (not logarithmic))]
+    if not v.size:
+        return
+    low, high = v.min(), v.max()
+    if logarithmic:
+        low, high = np.log(low), np.log(high)
+    room = part * (high - low) or 0.5 * abs(high) or 0.5
+    low, high = low - room, high + room
+    axes.set_ylim(*(np.exp([low, high]) if logarithmic else (low, high)))
+
+
+def shortened(name: str, width: int) -> str:
+    """A long name with its middle left out."""
+    if len(name) <= width:
+        return name
+    head = (width - 1) // 2
+    return f"{name[:head]}…{name[-(width - 1 - head) :]}"

@@ -1,0 +1,295 @@
+"""`sample`: NumPyro's NUTS over whitened coordinates, chains in parallel, resumable."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import io_callback
+from numpyro.infer.hmc import HMCState, hmc
+from numpyro.infer.util import ParamInfo
+from tqdm import tqdm
+
+from ..models.status import Status
+from .curvature import Curvature
+from .problem import Problem
+from .store import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Posterior draws and how they came about.
+
+    - `z`: chains × draws × parameters, unconstrained
+    - `stats`: chains × draws each: `diverging` (true divergences), `failed` (a failed solve ended the trajectory),
+      `acceptance_rate`, `n_steps` (leapfrogs), `lp` (log density over z), `energy`, `step_size`
+    - `failed`: failed solves by kind, for `warmup` and `draws` apart
+    - `seconds`: wall time of `warmup` and `draws`, all sittings of a resumed run together
+    """
+
+    problem: Problem
+    z: np.ndarray
+    stats: dict[str, np.ndarray]
+    failed: dict[str, dict[str, int]]
+    seconds: dict[str, float]
+    warmup_steps: int  # leapfrogs of the warmup, all chains together
+    seed: int
+    max_tree_depth: int = 10
+    complete: bool = True  # false where a run was stopped before it had all its draws
+
+
+def sample(
+    problem: Problem,
+    start: Curvature,
+    *,
+    chains: int = 4,
+    warmup: int = 1000,
+    draws: int = 1000,
+    seed: int = 0,
+    out: str | Path | None = None,
+    initial: np.ndarray | None = None,
+    target_acceptance: float = 0.8,
+    max_tree_depth: int = 10,
+    dense_mass: bool = False,
+    chunk: int = 50,
+    progress: bool = True,
+    stop_after: float | None = None,
+) -> Draws | None:
+    """Draws from the posterior by NUTS, over w with z = start.centre + start.scale·w.
+
+    There the posterior is nearly a unit normal if it is nearly Gaussian; what is left is adapted to in warmup. Chains
+    start from draws of that normal, or from `initial` (chains × parameters, z). Chains run in parallel over JAX's
+    devices (`XLA_FLAGS=--xla_force_host_platform_device_count=4` before JAX starts; the command line sets it); chains
+    on one device run one after the other, which is logged.
+
+    With `out`, every `chunk` iterations of all chains go to disk with the sampler's state: the same call resumes a
+    killed run, draw for draw as if it had not been killed. With `stop_after` seconds the run stops after the chunk in
+    hand, and returns the draws so far (`complete` is then false), or None where it is still in warmup.
+
+    A failed solve is a point of density zero: its proposal is rejected, its kind counted in `failed`.
+    """
+    for name, value in {"chains": chains, "warmup": warmup, "draws": draws, "chunk": chunk}.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, not {value}")
+    run = _Sampler(problem, start, chains, warmup, seed, target_acceptance, max_tree_depth, dense_mass)
+    points = run.initial_points(initial)
+    store = Store(out) if out is not None else None
+    kept: list[dict[str, np.ndarray]] = []
+    if store is not None:
+        description = {
+            "problem": problem.name,
+            "model": problem.model.digest,
+            "parameters": list(problem.space.names),
+            "integrated_out": list(problem.nuisance.names),
+            "settings": repr(problem.settings),
+            "start": _digest(start.centre, start.scale, points),
+            "chains": chains,
+            "warmup": warmup,
+            "draws": draws,
+            "chunk": chunk,
+            "seed": seed,
+            "target_acceptance": target_acceptance,
+            "max_tree_depth": max_tree_depth,
+            "dense_mass": dense_mass,
+        }
+        kept = [store.load(i) for i in range(store.open(description))]
+    done = sum(len(c["diverging"][0]) for c in kept)
+    state = run.begin(points)
+    if kept:
+        state = run.restore(state, kept[-1])
+        log.info("resuming after %d of %d iterations a chain", done, warmup + draws)
+    began = time.monotonic()
+    with tqdm(total=warmup + draws, initial=done, desc="warmup", disable=not progress) as bar:
+        while done < warmup + draws:
+            bar.set_description("warmup" if done < warmup else "draws")
+            # A chunk never holds both warmup and draws.
+            length = min(chunk, (warmup if done < warmup else warmup + draws) - done)
+            before = time.monotonic()
+            state, arrays = run.advance(state, length)
+            arrays["seconds"] = np.array(time.monotonic() - before)
+            arrays["is_warmup"] = np.array(done < warmup)
+            kept.append(arrays)
+            if store is not None:
+                store.append({**arrays, **run.save(state)})
+            done += length
+            bar.update(length)
+            bar.set_postfix(
+                leapfrogs=f"{arrays['n_steps'].mean():.0f}",
+                divergent=int(arrays["diverging"].sum()),
+                failed=int(arrays["failed"].sum()),
+            )
+            if stop_after is not None and time.monotonic() - began > stop_after and done < warmup + draws:
+                log.warning("stopped after %d of %d iterations a chain", done, warmup + draws)
+                break
+    if done <= warmup:
+        return None
+    return _collect(problem, start, kept, seed, max_tree_depth, complete=done >= warmup + draws)
+
+
+class _Sampler:
+    def __init__(self, problem, start, chains, warmup, seed, target, depth, dense):
+        self.problem, self.start, self.chains, self.warmup, self.seed = problem, start, chains, warmup, seed
+        self.count = len(problem.space)
+        centre, scale = jnp.asarray(start.centre), jnp.asarray(start.scale)
+
+        def potential_of(chain) -> Callable:
+            return lambda w: -problem.log_density(centre + scale @ w, chain=chain)
+
+        self.potential_of = potential_of
+        self.options: dict[str, Any] = {
+            "num_warmup": warmup,
+            "step_size": 0.5,
+            "target_accept_prob": target,
+            "max_tree_depth": depth,
+            "dense_mass": dense,
+            "trajectory_length": None,
+        }
+        self.init, self.kernel = hmc(potential_fn_gen=potential_of, algo="NUTS")
+        devices = jax.local_devices()
+        cores = os.cpu_count() or 1
+        used = min(chains, len(devices), cores if devices[0].platform == "cpu" else chains)
+        if used < min(chains, cores):
+            log.warning(
+                "%d chains on %d device(s) run %d at a time: set XLA_FLAGS=--xla_force_host_platform_device_count=%d "
+                "before JAX starts",
+                chains, len(devices), used, min(chains, cores),
+            )  # fmt: skip
+        self.devices = [devices[i % used] for i in range(chains)]
+        self.pool = ThreadPoolExecutor(used)
+        self._compiled: dict[int, Callable] = {}
+
+    def initial_points(self, initial: np.ndarray | None) -> np.ndarray:
+        """Start points over w (chains × parameters)."""
+        if initial is None:
+            rng = np.random.default_rng([self.seed, 1])
+            return rng.normal(size=(self.chains, self.count))
+        initial = np.asarray(initial, dtype=float)
+        if initial.shape != (self.chains, self.count):
+            raise ValueError(
+                f"initial must be {self.chains} chains × {self.count} parameters, not of shape {initial.shape}"
+            )
+        return np.linalg.solve(self.start.scale, (initial - self.start.centre).T).T
+
+    def begin(self, points: np.ndarray) -> list[HMCState]:
+        """The chains' states at their start. A start that fails is drawn in towards the centre."""
+        value_and_grad = jax.jit(jax.value_and_grad(self.potential_of(0)))
+        states = []
+        keys = jax.random.split(jax.random.PRNGKey(self.seed), self.chains)
+        for chain, key in enumerate(keys):
+            w = points[chain]
+            for _ in range(20):
+                value, gradient = value_and_grad(jnp.asarray(w))
+                if np.isfinite(value):
+                    break
+                w = w / 2
+            else:
+                raise FloatingPointError(f"chain {chain} finds no start with a finite density near the best fit")
+            info = ParamInfo(jnp.asarray(w), value, gradient)
+            state = self.init(info, rng_key=key, model_args=(chain,), **self.options)
+            states.append(jax.device_put(state, self.devices[chain]))
+        self.problem.failures.take()
+        return states
+
+    def save(self, states: list[HMCState]) -> dict[str, np.ndarray]:
+        """The states as arrays, `state_<leaf>`, stacked over chains."""
+        leaves = [[np.asarray(x) for x in jax.tree.leaves(state)] for state in states]
+        return {f"state_{i}": np.stack(x) for i, x in enumerate(zip(*leaves, strict=True))}
+
+    def restore(self, like: list[HMCState], arrays: dict[str, np.ndarray]) -> list[HMCState]:
+        """The states that `save` wrote, shaped `like` fresh ones."""
+        states = []
+        for chain, fresh in enumerate(like):
+            leaves, tree = jax.tree.flatten(fresh)
+            stored = [jnp.asarray(arrays[f"state_{i}"][chain], x.dtype) for i, x in enumerate(leaves)]
+            states.append(jax.device_put(jax.tree.unflatten(tree, stored), self.devices[chain]))
+        return states
+
+    def advance(self, states: list[HMCState], length: int) -> tuple[list[HMCState], dict[str, np.ndarray]]:
+        """`length` iterations of every chain; the chains of one device take turns."""
+        if length not in self._compiled:
+            self._compiled[length] = jax.jit(partial(self._iterate, length))
+        step = self._compiled[length]
+
+        def work(device) -> list[tuple[int, tuple[HMCState, dict]]]:
+            mine = [c for c in range(self.chains) if self.devices[c] == device]
+            return [(c, jax.block_until_ready(step(states[c], jax.device_put(c, device)))) for c in mine]
+
+        results = dict(pair for pairs in self.pool.map(work, set(self.devices)) for pair in pairs)
+        collected = [results[c][1] for c in range(self.chains)]
+        return [results[c][0] for c in range(self.chains)], {
+            k: np.stack([np.asarray(x[k]) for x in collected]) for k in collected[0]
+        }
+
+    def _iterate(self, length: int, state: HMCState, chain) -> tuple[HMCState, dict]:
+        """`length` iterations of one chain, compiled."""
+        failures = self.problem.failures
+        take = jax.ShapeDtypeStruct((len(Status),), jnp.int64)
+
+        def iterate(state, _):
+            state = self.kernel(state, (chain,), {})
+            # Read after the iteration's own solves have counted: the new energy is an argument.
+            kinds = io_callback(lambda c, _: failures.take_chain(int(c)), take, chain, state.potential_energy)
+            failed = jnp.sum(kinds) > 0
+            return state, {
+                "w": state.z,
+                "lp": -state.potential_energy,
+                "energy": state.energy,
+                "n_steps": state.num_steps,
+                "acceptance_rate": state.accept_prob,
+                "diverging": state.diverging & ~failed,
+                "failed": failed,
+                "step_size": state.adapt_state.step_size,
+                "kinds": kinds,
+            }
+
+        return jax.lax.scan(iterate, state, None, length)
+
+
+def _collect(
+    problem: Problem, start: Curvature, kept: list[dict[str, np.ndarray]], seed: int, depth: int, *, complete: bool
+) -> Draws:
+    phases = {"warmup": [c for c in kept if c["is_warmup"]], "draws": [c for c in kept if not c["is_warmup"]]}
+    failed: dict[str, dict[str, int]] = {}
+    for phase, chunks in phases.items():
+        counts: Counter[str] = Counter()
+        for chunk in chunks:
+            totals = chunk["kinds"].sum((0, 1))
+            counts.update({kind.label: int(totals[kind]) for kind in Status if totals[kind]})
+        failed[phase] = dict(counts)
+    joined = {
+        k: np.concatenate([c[k] for c in phases["draws"]], axis=1)
+        for k in ("w", "lp", "energy", "n_steps", "acceptance_rate", "diverging", "failed", "step_size")
+    }
+    z = start.centre + joined.pop("w") @ start.scale.T
+    return Draws(
+        problem=problem,
+        z=z,
+        stats=joined,
+        failed=failed,
+        seconds={p: float(sum(c["seconds"] for c in chunks)) for p, chunks in phases.items()},
+        warmup_steps=int(sum(c["n_steps"].sum() for c in phases["warmup"])),
+        seed=seed,
+        max_tree_depth=depth,
+        complete=complete,
+    )
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    content = hashlib.sha256()
+    for array in arrays:
+        content.update(np.ascontiguousarray(array, dtype=float).tobytes())
+    return content.hexdigest()[:16]

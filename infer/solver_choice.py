@@ -1,0 +1,96 @@
+"""Which solver is cheapest and still right, where the sampler will go."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..models.settings import Solver
+from ..models.status import Status
+from .problem import Problem
+
+AGREEMENT = 1e-5
+EXPLICIT_MAX_STEPS = 20_000
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How one solver did: largest deviation from the reference, failures, and seconds a gradient."""
+
+    solver: Solver
+    deviation: float
+    failed: int
+    seconds: float
+
+    @property
+    def agrees(self) -> bool:
+        return self.failed == 0 and self.deviation <= AGREEMENT
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The chosen problem (its settings name the solver), and what the choice rests on."""
+
+    problem: Problem
+    trials: tuple[Trial, ...]
+    points: int
+
+    def __str__(self) -> str:
+        said = ", ".join(
+            f"{t.solver} {'agrees' if t.agrees else 'does not agree'} within {AGREEMENT:g} "
+            f"(largest deviation {t.deviation:.1e}, {t.failed} failed, {1e3 * t.seconds:.1f} ms a gradient)"
+            for t in self.trials
+        )
+        return f"solver {self.problem.settings.solver}: against kvaerno5 at {self.points} points, {said}"
+
+
+def choose_solver(
+    problem: Problem, points: np.ndarray, *, candidates: tuple[Solver, ...] = ("tsit5", "rodas5p")
+) -> Choice:
+    """The cheapest of `candidates` whose readings agree at all `points` with Kvaerno5 at a hundredth of the tolerance.
+
+    `points` are z (points × parameters); those at which Kvaerno5 itself fails are left out. A deviation is relative to
+    the larger of a row's prediction and its standard deviation. Where no candidate agrees, Kvaerno5 is chosen.
+    """
+    settings = problem.settings
+    reference = problem.with_settings(
+        solver="kvaerno5", rtol=settings.rtol / 100, atol=settings.atol / 100, max_steps=20_000
+    )
+    expected, sd, status = _read(reference, points)
+    usable = np.all(status == Status.OK, axis=1) & np.all(np.isfinite(expected), axis=1)
+    if not usable.any():
+        raise FloatingPointError("the reference solver fails at every point: no solver can be chosen")
+    trials, chosen, best = [], None, np.inf
+    for solver in candidates:
+        steps = EXPLICIT_MAX_STEPS if solver == "tsit5" else settings.max_steps
+        candidate = problem.with_settings(solver=solver, max_steps=max(steps, settings.max_steps))
+        mean, _, status = _read(candidate, points)
+        bad = ~np.all(status == Status.OK, axis=1) & usable
+        right = usable & ~bad
+        scale = np.maximum(np.abs(expected), sd)[right]
+        deviation = float(np.max(np.abs(mean - expected)[right] / scale)) if right.any() else np.inf
+        trial = Trial(solver, deviation, int(bad.sum()), _seconds(candidate, points[usable][0]))
+        trials.append(trial)
+        if trial.agrees and trial.seconds < best:
+            chosen, best = candidate, trial.seconds
+    return Choice(chosen or problem.with_settings(solver="kvaerno5"), tuple(trials), int(usable.sum()))
+
+
+def _read(problem: Problem, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    readout = jax.jit(lambda zs: jax.lax.map(lambda z: problem.read(problem.values(z)), zs))(jnp.asarray(points))
+    return np.asarray(readout.mean), np.asarray(readout.sd), np.asarray(readout.status)
+
+
+def _seconds(problem: Problem, z: np.ndarray) -> float:
+    gradient = jax.jit(jax.grad(lambda z: problem.objective(z, "density")[0]))
+    point, times = jnp.asarray(z), []
+    jax.block_until_ready(gradient(point))
+    for _ in range(5):
+        began = time.perf_counter()
+        jax.block_until_ready(gradient(point))
+        times.append(time.perf_counter() - began)
+    return float(np.median(times))

@@ -1,0 +1,314 @@
+"""The command line: `hexamer fit`, `map`, `evaluate`, `simulate`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="Calibrates mechanistic models of receptor signalling with full Bayesian uncertainty.\n\n"
+    "PROBLEM is a bundled name (il6_demo, hepg2), a folder with problem.toml, measurements.csv and priors.csv, "
+    "or a PEtab v1 YAML file. MODEL is a bundled network (il6_stat3, hepg2_core) or an Antimony (.ant) or SBML "
+    "(.xml) file.",
+)
+
+ProblemArgument = Annotated[str, typer.Argument(metavar="PROBLEM", help="Bundled name, folder, or PEtab YAML.")]
+
+
+class SolverChoice(StrEnum):
+    auto = "auto"
+    rodas5p = "rodas5p"
+    tsit5 = "tsit5"
+    kvaerno5 = "kvaerno5"
+    kvaerno3 = "kvaerno3"
+
+
+class EngineChoice(StrEnum):
+    auto = "auto"
+    diffrax = "diffrax"
+
+
+class ObjectiveChoice(StrEnum):
+    posterior = "posterior"
+    likelihood = "likelihood"
+
+
+class InitialChoice(StrEnum):
+    prior = "prior"
+    wide = "wide"
+
+
+def _use_devices(count: int) -> None:
+    """Host devices, one a chain but no more than cores; only before JAX starts."""
+    import jax
+
+    wanted = max(1, min(count, os.cpu_count() or 1))
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        jax.config.update("jax_num_cpu_devices", wanted)
+
+
+def _truth_of(problem: str) -> dict[str, float] | None:
+    """Values that a bundled data set was simulated with, where it was."""
+    from importlib.resources import as_file, files
+
+    from .data import bundled, read_values
+
+    if problem not in bundled():
+        return None
+    resource = files("hexamer.data").joinpath(problem, "truth.csv")
+    if not resource.is_file():
+        return None
+    with as_file(resource) as path:
+        return read_values(path)
+
+
+def _load(problem: str, **options):
+    from .infer import Problem
+
+    loaded = Problem.load(problem, **options)
+    for note in loaded.dataset.notes:
+        typer.echo(f"note: {note}", err=True)
+    return loaded
+
+
+@app.command()
+def fit(
+    problem: ProblemArgument,
+    out: Annotated[
+        Path, typer.Option(help="Folder for draws, posterior, summary and figures; resumed if it holds some.")
+    ],
+    chains: Annotated[int, typer.Option(min=1, help="Chains, in parallel over cores.")] = 4,
+    warmup: Annotated[int, typer.Option(min=1, help="Warmup iterations a chain.")] = 1000,
+    draws: Annotated[int, typer.Option(min=1, help="Draws a chain.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of starts and sampler.")] = 0,
+    starts: Annotated[int, typer.Option(min=1, help="Starts of the search for the best fit.")] = 16,
+    engine: Annotated[EngineChoice, typer.Option(help="Simulation engine.")] = EngineChoice.auto,
+    solver: Annotated[
+        SolverChoice,
+        typer.Option(help="auto: the cheapest that agrees with kvaerno5 within 1e-5 around the best fit."),
+    ] = SolverChoice.auto,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Stop sampling after so many minutes; the same command goes on from there."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Posterior of PROBLEM by NUTS, started from its best fit."""
+    _use_devices(chains)
+    from .infer.fit import fit as run
+    from .infer.fit import writable
+    from .infer.report import report
+
+    writable(out)
+    loaded = _load(problem)
+    _say_what_is_estimated(loaded)
+    result = run(
+        loaded,
+        out,
+        chains=chains,
+        warmup=warmup,
+        draws=draws,
+        seed=seed,
+        starts=starts,
+        solver=solver.value,
+        progress=not quiet,
+        stop_after=None if minutes is None else 60 * minutes,
+        say=typer.echo,
+    )
+    if result is None:
+        typer.echo(f"stopped in the warmup after {minutes:g} minutes; the same command goes on from {out}")
+        raise typer.Exit(3)
+    summary = report(result, out, truth=_truth_of(problem))
+    typer.echo(f"\n{summary}")
+    spent = result.draws.seconds
+    typer.echo(f"\nwarmup {spent['warmup']:.0f} s, draws {spent['draws']:.0f} s; all of it in {out}")
+    if not result.draws.complete:
+        typer.echo(f"stopped after {minutes:g} minutes; the same command goes on from {out}")
+        raise typer.Exit(3)
+
+
+def _say_what_is_estimated(problem) -> None:
+    typer.echo(
+        f"{problem.name}: {len(problem.dataset)} measurements under {len(problem.assays.protocols)} protocols; "
+        f"{len(problem.space)} parameters sampled, {len(problem.nuisance)} scales integrated out"
+    )
+    if problem.fixed:
+        typer.echo("fixed: " + ", ".join(f"{n} = {v:g}" for n, v in problem.fixed.items()))
+
+
+@app.command("map")
+def map_(
+    problem: ProblemArgument,
+    starts: Annotated[int, typer.Option(min=1, help="Number of random starts.")] = 50,
+    objective: Annotated[
+        ObjectiveChoice,
+        typer.Option(help="posterior: with priors; likelihood: without, every scale a parameter."),
+    ] = ObjectiveChoice.posterior,
+    initial: Annotated[
+        InitialChoice, typer.Option(help="Starts drawn from the priors, or log-uniform over 1e-5 to 1e3.")
+    ] = InitialChoice.prior,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the starts.")] = 0,
+    iterations: Annotated[int, typer.Option(min=1, help="Most iterations a start.")] = 1000,
+    solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
+    out: Annotated[Path | None, typer.Option(help="Folder for map.json, best.csv and figures.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Best fits of PROBLEM from many starts, ranked."""
+    _use_devices(os.cpu_count() or 1)
+    from .infer.fit import writable
+    from .infer.optimise import find_map
+    from .infer.report import report_fits
+
+    if out is not None:
+        writable(out)
+    loaded = _load(problem, marginalise=() if objective == "likelihood" else None)
+    if solver != SolverChoice.auto:
+        loaded = loaded.with_settings(solver=solver.value)
+    fits = find_map(
+        loaded,
+        starts=starts,
+        seed=seed,
+        objective=objective.value,
+        initial=initial.value,
+        max_iterations=iterations,
+        progress=not quiet,
+    )
+    if out is not None:
+        report_fits(fits, loaded, out)
+    evaluation = loaded.evaluate(fits.best)
+    typer.echo(f"best objective (−log {objective.value}) {fits.objective[0]:.4f}, nllh {evaluation.nllh:.4f}, "
+               f"chi2 {evaluation.chi2:.1f} over {evaluation.n} measurements")  # fmt: skip
+    typer.echo(f"{fits.near_best()} of {starts} starts within 0.1 of the best; {int(fits.converged.sum())} converged; "
+               f"{fits.redrawn} redrawn; failed solves: {fits.failed or 'none'}; {fits.seconds:.0f} s")  # fmt: skip
+    for rank in range(min(10, starts)):
+        typer.echo(
+            f"{rank + 1:4d}  {fits.objective[rank]:12.4f}  {fits.reason[rank]:<12}  "
+            f"{fits.iterations[rank]:5d} iterations"
+        )
+    if out is not None:
+        typer.echo(f"all of it in {out}")
+
+
+@app.command()
+def evaluate(
+    problem: ProblemArgument,
+    at: Annotated[Path | None, typer.Option(help="CSV with columns parameter,value; else nominal values.")] = None,
+    solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
+    rtol: Annotated[float, typer.Option(help="Relative tolerance of the solver.")] = 1e-8,
+) -> None:
+    """Likelihood of PROBLEM at given parameter values, as one JSON object: nllh, chi2, n, failed."""
+    from .data import read_values
+
+    values = read_values(at) if at is not None else None
+    loaded = _load(problem).with_settings(rtol=rtol, atol=rtol / 100, max_steps=20_000)
+    if solver != SolverChoice.auto:
+        loaded = loaded.with_settings(solver=solver.value)
+    if values is not None:
+        idle = sorted(set(values) - set(loaded.names))
+        if idle:
+            typer.echo(f"note: {loaded.name} has no use for {', '.join(idle)}", err=True)
+        values = {n: v for n, v in values.items() if n not in idle}
+    result = loaded.evaluate(values)
+    finite = result.nllh == result.nllh and abs(result.nllh) != float("inf")
+    typer.echo(
+        json.dumps(
+            {
+                "problem": loaded.name,
+                "nllh": result.nllh if finite else None,
+                "chi2": result.chi2 if finite else None,
+                "n": result.n,
+                "failed": result.failed,
+            }
+        )
+    )
+
+
+@app.command()
+def simulate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Bundled network, or .ant or .xml file.")],
+    out: Annotated[Path, typer.Option(help="CSV to write: protocol, time, status, and a column for each name.")],
+    protocol: Annotated[
+        list[str],
+        typer.Option(help="What is done to the cells, e.g. 'equilibrate; add IL6 0.48; wash out IL6 at 15'."),
+    ] = [],  # noqa: B006
+    times: Annotated[
+        str, typer.Option(help="START:STOP:STEP, or times separated by commas, in the model's unit.")
+    ] = "0:180:1",
+    at: Annotated[Path | None, typer.Option(help="CSV with columns parameter,value.")] = None,
+    parameter: Annotated[list[str], typer.Option("--set", help="NAME=VALUE of a parameter; may be repeated.")] = [],  # noqa: B006
+    solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
+) -> None:
+    """Trajectories of MODEL under each --protocol, with all species and rules."""
+    from .data import read_values
+    from .infer.fit import writable
+    from .models import Model, Settings, Status
+    from .models import simulate as run
+    from .models.protocol_text import parse_protocol
+
+    writable(out.parent)
+    loaded = Model.load(model)
+    values = read_values(at) if at is not None else {}
+    values |= dict(_assignment(text) for text in parameter)
+    protocols = [parse_protocol(text) for text in protocol or [""]]
+    grid = _grid(times)
+    settings = Settings(solver="rodas5p" if solver == SolverChoice.auto else solver.value)
+    result = run(loaded, values, protocols, grid, observe=list(loaded.rules), settings=settings)
+    import numpy as np
+    import pandas as pd
+
+    tables = []
+    for i, q in enumerate(protocols):
+        columns = {n: np.asarray(result.y[i, :, j]) for j, n in enumerate(loaded.species) if n != "time"}
+        columns |= {n: np.asarray(v[i]) for n, v in result.observed.items()}
+        status = Status(int(result.status[i]))
+        tables.append(pd.DataFrame({"protocol": q.name, "time": grid, "status": status.label, **columns}))
+        if status != Status.OK:
+            typer.echo(f"protocol {q.name!r} failed: {status.sentence}", err=True)
+    pd.concat(tables).to_csv(out, index=False)
+    typer.echo(f"{len(protocols)} protocol(s) × {len(grid)} times in {out}")
+
+
+def _assignment(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name.strip(), float(value)
+    except ValueError:
+        raise ValueError(f"--set takes NAME=VALUE with a number, not {text!r}") from None
+
+
+def _grid(text: str) -> list[float]:
+    import numpy as np
+
+    try:
+        if ":" in text:
+            start, stop, step = (float(x) for x in text.split(":"))
+            if step <= 0 or stop < start:
+                raise ValueError
+            return np.arange(start, stop + step / 2, step).tolist()
+        return [float(x) for x in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--times takes START:STOP:STEP or numbers separated by commas, not {text!r}") from None
+
+
+def main() -> None:
+    """Runs the command line: exit status 0, or 2 with one message and no traceback; 3 where `fit` stopped early."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        app()
+    except (ValueError, OSError, FloatingPointError, RuntimeError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; what was drawn is on disk, and the same command goes on from there", err=True)
+        sys.exit(130)

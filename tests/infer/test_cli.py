@@ -1,0 +1,127 @@
+"""The command line: what it prints, and that bad input ends in one message and status 2, never in a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from hexamer.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command line in this process: exit status, standard output, standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hexamer", *map(str, arguments)])
+        status = 0
+        try:
+            main()
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+        captured = capfd.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+def test_help_names_every_command(run: Run) -> None:
+    status, out, _ = run("--help")
+    assert status == 0
+    for command in ("fit", "map", "evaluate", "simulate"):
+        assert command in out
+        assert run(command, "--help")[0] == 0
+
+
+def test_evaluate_prints_one_json_object(run: Run, conversion_folder: Path, tmp_path: Path) -> None:
+    values = tmp_path / "values.csv"
+    names = {"k1": 0.8, "k2": 0.6, "sd_A": 0.1, "sd_rel_A": 0.1, "unused": 1.0}
+    from hexamer import Problem
+
+    problem = Problem.load(conversion_folder)
+    rows = [f"{n},{names.get(n, 1.0)}" for n in problem.names if problem.parameters[n].estimated]
+    values.write_text("\n".join(["parameter,value", *rows, "unused,1.0"]) + "\n")
+    status, out, err = run("evaluate", conversion_folder, "--at", values)
+    assert status == 0, err
+    found = json.loads(out)
+    assert {"nllh", "chi2", "n", "failed"} <= set(found)
+    assert found["n"] == len(problem.dataset)
+    assert found["failed"] == {}
+    assert "no use for unused" in err
+
+
+def test_evaluate_hepg2_at_the_published_fit(run: Run, shared_data: Path) -> None:
+    """The negative log likelihood that an independent solver reproduced (data/README.md)."""
+    status, out, _ = run("evaluate", "hepg2", "--at", shared_data / "hepg2/published_fit.csv")
+    assert status == 0
+    found = json.loads(out)
+    assert found["n"] == 812
+    assert found["nllh"] == pytest.approx(908.2765, abs=1e-3)
+
+
+def test_simulate_writes_a_table(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "decay.ant"
+    file.write_text("model decay\n species A = 2;\n k = 0.5;\n twice := 2*A;\n J: A -> ; k*A;\nend\n")
+    out = tmp_path / "out.csv"
+    protocol = "add A 1 at 2; wash out A at 3"
+    status, _, err = run("simulate", file, "--protocol", protocol, "--times", "0:4:1", "--set", "k=0", "--out", out)
+    assert status == 0, err
+    table = pd.read_csv(out)
+    assert table["A"].tolist() == [2.0, 2.0, 3.0, 0.0, 0.0]
+    assert table["twice"].tolist() == [4.0, 4.0, 6.0, 0.0, 0.0]
+    assert set(table["status"]) == {"ok"}
+
+
+BAD = {
+    "unknown problem": (["evaluate", "hepg3"], ["hepg3", "il6_demo", "hepg2"]),
+    "no such values": (["evaluate", "il6_demo", "--at", "absent.csv"], ["absent.csv"]),
+    "no such model": (["simulate", "absent.ant", "--out", "x.csv"], ["absent.ant"]),
+    "torn model": (["simulate", "torn.ant", "--out", "x.csv"], ["torn.ant", "Antimony"]),
+    "unknown species": (["simulate", "il6_stat3", "--protocol", "add IL7 1", "--out", "x.csv"], ["IL7", "il6_stat3"]),
+    "unreadable protocol": (
+        ["simulate", "il6_stat3", "--protocol", "drink IL6", "--out", "x.csv"],
+        ["drink IL6", "wash out"],
+    ),
+    "unreadable times": (["simulate", "il6_stat3", "--times", "0:x", "--out", "x.csv"], ["--times", "0:x"]),
+    "unknown parameter": (["simulate", "il6_stat3", "--set", "Kd99=1", "--out", "x.csv"], ["Kd99", "Kd1"]),
+    "not a number": (["simulate", "il6_stat3", "--set", "Kd1=nine", "--out", "x.csv"], ["--set", "Kd1=nine"]),
+    "option out of range": (["fit", "il6_demo", "--out", "here", "--chains", "0"], ["chains"]),
+    "folder is a file": (["fit", "il6_demo", "--out", "torn.ant"], ["torn.ant", "cannot write"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input(case: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "torn.ant").write_text("model m\n A -> B k*A;\nend\n")
+    arguments, words = BAD[case]
+    status, _, err = run(*arguments)
+    assert status == 2
+    assert "Traceback" not in err
+    for word in words:
+        assert word in err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_folder_that_is_not_writable(run: Run, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    status, _, err = run("fit", "il6_demo", "--out", tmp_path / "out")
+    tmp_path.chmod(0o700)
+    assert status == 2
+    assert "cannot write" in err
+
+
+def test_hepg2_without_its_data_says_where_it_was_published(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HEXAMER_DATA", raising=False)
+    status, _, err = run("evaluate", "hepg2")
+    assert status == 2
+    assert "Zeilfelder" in err
+    assert "HEXAMER_DATA" in err

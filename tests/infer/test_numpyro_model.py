@@ -1,0 +1,188 @@
+"""The problem as a NumPyro model: the same density over natural parameters; a posterior in closed form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import pytest
+from numpyro.infer import MCMC, NUTS, Predictive
+from numpyro.infer.util import log_density
+from scipy import stats
+
+from hexamer import Model, Problem, Protocol, Settings
+from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
+from hexamer.infer.numpyro_model import prior_distribution, rows_of_sites
+from hexamer.infer.space import ParameterSpace
+
+
+def log_jacobian(problem: Problem, z: np.ndarray) -> float:
+    """log |dθ/dz|, and log 2 less for each folded noise scale, of which two z are one θ."""
+    slope = jax.vmap(lambda t, i: jax.grad(lambda x: problem.space.constrain(jnp.asarray(z).at[i].set(x))[i])(t))
+    slopes = np.abs(np.asarray(slope(jnp.asarray(z), jnp.arange(len(z)))))
+    folded = sum(p.prior is not None and p.prior.family == "half_normal" for p in problem.space.parameters)
+    return float(np.sum(np.log(slopes)) - folded * math.log(2.0))
+
+
+def density_of_numpyro(problem: Problem, points: np.ndarray) -> np.ndarray:
+    def one(z):
+        theta = problem.space.constrain(z)
+        values = {n: theta[i] for i, n in enumerate(problem.space.names)}
+        return log_density(problem.numpyro_model, (), {}, values)[0]
+
+    return np.asarray(jax.jit(lambda z: jax.lax.map(one, z))(jnp.asarray(points)))
+
+
+FAMILIES = {
+    f"{family} {scale} {bounds}": Prior(family, scale, 0.4, 0.7, *limits)
+    for family in ("normal", "laplace")
+    for scale in ("lin", "log", "log10")
+    for bounds, limits in {
+        "free": (-math.inf, math.inf),
+        "above": (0.1, math.inf),
+        "below": (-math.inf, 1.2),
+        "both": (0.1, 1.2),
+    }.items()
+} | {
+    "uniform lin": Prior("uniform", "lin", lower=0.2, upper=3.0),
+    "uniform log": Prior("uniform", "log", lower=-2.0, upper=1.0),
+    "uniform log10": Prior("uniform", "log10", lower=-2.0, upper=1.0),
+    "half_normal": Prior("half_normal", spread=0.3),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_prior_distribution(name: str) -> None:
+    """Its density is that of `ParameterSpace` with respect to θ, in its support."""
+    parameter = Parameter("k", FAMILIES[name], scale="lin")
+    space, distribution = ParameterSpace([parameter]), prior_distribution(parameter)
+    theta = jax.vmap(space.constrain)(jnp.linspace(-1.5, 1.5, 7)[:, None])[:, 0]
+    expected = jax.vmap(space.log_prior_of_search)(theta[:, None])[:, 0]
+    np.testing.assert_allclose(distribution.log_prob(theta), expected, rtol=1e-6, atol=1e-6)
+    assert np.all(distribution.support(theta))
+    draws = distribution.sample(jax.random.key(1), (500,))
+    assert np.all(distribution.support(draws))
+    own = [float(space.constrain(space.sample(k))[0]) for k in jax.random.split(jax.random.key(2), 200)]
+    assert stats.ks_2samp(np.asarray(draws), own).pvalue > 1e-3
+
+
+def test_a_logarithmic_search_cuts_the_prior_at_zero() -> None:
+    parameter = Parameter("k", Prior("normal", "lin", 0.4, 0.7), scale="log10")
+    draws = np.asarray(prior_distribution(parameter).sample(jax.random.key(1), (500,)))
+    assert draws.min() > 0
+    expected = stats.truncnorm(-0.4 / 0.7, np.inf, 0.4, 0.7)
+    assert stats.kstest(draws, expected.cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("marginalise", [None, (), ("scale_2",)], ids=["all", "none", "one"])
+def test_density_is_that_of_the_problem(decay: Callable[..., Problem], marginalise: tuple[str, ...] | None) -> None:
+    problem = decay(marginalise=marginalise)
+    points = np.random.default_rng(0).normal(size=(5, len(problem.space)))
+    expected = np.asarray(jax.jit(lambda z: jax.lax.map(problem.log_density, z))(jnp.asarray(points)))
+    expected = expected - np.array([log_jacobian(problem, z) for z in points])
+    np.testing.assert_allclose(density_of_numpyro(problem, points), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_hepg2(hepg2: Problem, published_fit: dict[str, float]) -> None:
+    """At the published fit, where two noise scales are zero, and beside it."""
+    z = hepg2.space.unconstrain(published_fit)
+    points = np.stack([z, z + 0.1 * np.random.default_rng(0).normal(size=len(z))])
+    jacobian = np.array([log_jacobian(hepg2, p) for p in points])
+    expected = np.asarray(jax.jit(lambda z: jax.lax.map(hepg2.log_density, z))(jnp.asarray(points))) - jacobian
+    np.testing.assert_allclose(density_of_numpyro(hepg2, points), expected, rtol=1e-8)
+
+
+def test_sites(decay: Callable[..., Problem]) -> None:
+    problem = decay()
+    trace = numpyro.handlers.trace(numpyro.handlers.seed(problem.numpyro_model, 0)).get_trace()
+    sampled = [n for n, s in trace.items() if s["type"] == "sample" and not s["is_observed"]]
+    assert tuple(sampled) == problem.space.names
+    rows = rows_of_sites(problem)
+    assert set(rows) == {"A_abs", "robust", "lone", "rows of scale_1", "rows of scale_2"}
+    np.testing.assert_array_equal(np.sort(np.concatenate([*rows.values()])), np.arange(len(problem.dataset)))
+    measured = np.array([m.value for m in problem.dataset.measurements])
+    for site, at in rows.items():
+        np.testing.assert_allclose(trace[site]["value"], measured[at])
+    # One term a row, one for all rows of a scale.
+    assert trace["A_abs"]["fn"].batch_shape == (2,)
+    assert trace["rows of scale_1"]["fn"].batch_shape == ()
+    assert trace["rows of scale_1"]["fn"].event_shape == (3,)
+
+
+def test_replicates_are_in_the_units_of_the_measurements(decay: Callable[..., Problem]) -> None:
+    """The gel's row shares a scale with rows of the qPCR: its values are positive, theirs are logarithms."""
+    problem = decay()
+    values = {"k": 0.4, "a0": 1.7, "noise": 0.05}
+    model = numpyro.handlers.substitute(problem.numpyro_model, data=values)
+    unobserved = numpyro.handlers.condition(model, data={})
+    with numpyro.handlers.block(hide_fn=lambda site: False):
+        drawn = Predictive(_without_observations(unobserved), num_samples=300)(jax.random.key(0))
+    rows = drawn["rows of scale_1"]
+    log_s = (rows[:, 0] * math.log(10) - math.log(1.7 * math.exp(-0.2))).mean()
+    assert float(log_s) == pytest.approx(0.1 * math.log(10), abs=0.25)
+    assert np.all(np.asarray(rows[:, 2]) > 0)
+    # Both show the same scale, up to noise.
+    between = np.asarray(jnp.log(rows[:, 2]) + 0.4 - (rows[:, 0] * math.log(10) + 0.2))
+    assert np.abs(between).max() < 1.0
+
+
+def _without_observations(model):
+    def free():
+        with numpyro.handlers.block(hide_fn=lambda site: False), _Unobserved():
+            model()
+
+    return free
+
+
+class _Unobserved(numpyro.primitives.Messenger):
+    """Draws the observed sites."""
+
+    def process_message(self, msg) -> None:
+        if msg["type"] == "sample" and msg["is_observed"] and msg["name"] != "failed_simulation":
+            msg["value"], msg["is_observed"] = None, False
+
+
+def test_a_failed_simulation_has_no_density(blow_up: Problem) -> None:
+    def density(k):
+        return log_density(blow_up.numpyro_model, (), {}, {"k": k})[0]
+
+    f = jax.jit(jax.vmap(jax.value_and_grad(density)))
+    values, gradients = f(jnp.array([0.3, 1.5, 2.0]))
+    assert np.isfinite(values[0])
+    assert np.isneginf(values[1:]).all()
+    assert np.all(np.isfinite(gradients))
+    assert sum(blow_up.failures.take().values()) == 2
+
+
+def test_nuts_finds_a_posterior_in_closed_form() -> None:
+    """y' = 0 from y(0) = m, read with known noise: a normal prior gives a normal posterior."""
+    model = Model.from_function(
+        lambda t, y, p: 0.0 * y,
+        species=["y"],
+        parameters={"m": 1.0},
+        initial=lambda p: jnp.stack([p["m"]]),
+        name="still",
+    )
+    readings, sd = [1.1, 0.7, 1.6, 0.9], 0.4
+    data = Dataset(
+        "still",
+        {"y": direct("y", "y", sd=sd)},
+        {"rest": Protocol("rest")},
+        tuple(Measurement("y", "rest", 1.0, v) for v in readings),
+        {"m": Parameter("m", Prior("normal", "lin", 0.0, 0.5))},
+    )
+    problem = Problem(model, data, settings=Settings(solver="tsit5"))
+    mcmc = MCMC(NUTS(problem.numpyro_model), num_warmup=150, num_samples=400, progress_bar=False)
+    mcmc.run(jax.random.key(0))
+    draws = np.asarray(mcmc.get_samples()["m"])
+    precision = 1 / 0.5**2 + len(readings) / sd**2
+    mean, spread = sum(readings) / sd**2 / precision, precision**-0.5
+    effective = float(numpyro.diagnostics.effective_sample_size(draws[None]))
+    assert effective > 50
+    assert draws.mean() == pytest.approx(mean, abs=4 * spread / math.sqrt(effective))
+    assert draws.std() == pytest.approx(spread, rel=4 / math.sqrt(2 * effective))
+    assert problem.failures.take() == {}
