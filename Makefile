@@ -26,7 +26,7 @@ types: .venv/ready
 	$(BIN)/basedpyright --level error
 
 demo: .venv/ready
-	$(BIN)/hexamer fit il6_demo --out results/demo --seed 1
+	$(BIN)/hexamer fit il6_demo --out results/demo --seed 1 --starts 4 --warmup 200 --draws 200 --solver rodas5p --rtol 1e-5
 
 wheel: .venv/ready
 	$(BIN)/python -m build --no-isolation

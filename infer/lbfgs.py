@@ -36,6 +36,7 @@ class Minimiser:
     _pairs: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     _direction: np.ndarray = field(init=False)
     _step: float = 1.0
+    _moved: float = 0.0  # length of the last step
 
     def __post_init__(self) -> None:
         self.z = self.trial
@@ -72,8 +73,11 @@ class Minimiser:
         first = not self.started
         if not first:
             s, y = self.trial - self.z, gradient - self.gradient
+            self._moved = float(np.linalg.norm(s))
             if float(s @ y) > 1e-10 * float(np.linalg.norm(s) * np.linalg.norm(y)):
                 self._pairs = [*self._pairs[-(MEMORY - 1) :], (s, y)]
+            else:
+                self._pairs = []  # negative curvature: what was learnt elsewhere would keep the steps short
         self.z, self.value, self.gradient = self.trial, float(value), gradient
         self.trace.append(self.value)
         self.iterations += 0 if first else 1
@@ -92,7 +96,9 @@ class Minimiser:
         if float(self._direction @ self.gradient) >= 0:
             self._pairs, self._direction = [], -self.gradient
         if not self._pairs:
-            self._direction = self._direction / max(1.0, float(np.linalg.norm(self._direction)))
+            # Steepest descent; where the curvature is negative, each step may be twice the last.
+            norm = float(np.linalg.norm(self.gradient))
+            self._direction = -self.gradient * min(1.0, max(norm, 2 * self._moved)) / norm
         self._step = min(1.0, LONGEST / float(np.max(np.abs(self._direction))))
 
     def _shorten(self, value: float) -> None:

@@ -14,21 +14,28 @@ from ..models.status import Status
 from .problem import Problem
 
 AGREEMENT = 1e-5
+SLOPE_AGREEMENT = 1e-3
+SLOPES = 5  # points at which the gradient is checked
 EXPLICIT_MAX_STEPS = 20_000
 
 
 @dataclass(frozen=True)
 class Trial:
-    """How one solver did: largest deviation from the reference, failures, and seconds a gradient."""
+    """How one solver did: largest deviations from the reference, failures, and seconds a gradient.
+
+    `slope_deviation` is of its gradient from central differences of its own density, along a random direction. An
+    explicit solver at the limit of its stability has right values and gradients wrong by orders of magnitude.
+    """
 
     solver: Solver
     deviation: float
+    slope_deviation: float
     failed: int
     seconds: float
 
     @property
     def agrees(self) -> bool:
-        return self.failed == 0 and self.deviation <= AGREEMENT
+        return self.failed == 0 and self.deviation <= AGREEMENT and self.slope_deviation <= SLOPE_AGREEMENT
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,8 @@ class Choice:
     def __str__(self) -> str:
         said = ", ".join(
             f"{t.solver} {'agrees' if t.agrees else 'does not agree'} within {AGREEMENT:g} "
-            f"(largest deviation {t.deviation:.1e}, {t.failed} failed, {1e3 * t.seconds:.1f} ms a gradient)"
+            f"(largest deviation {t.deviation:.1e}, of slopes {t.slope_deviation:.1e}, {t.failed} failed, "
+            f"{1e3 * t.seconds:.1f} ms a gradient)"
             for t in self.trials
         )
         return f"solver {self.problem.settings.solver}: against kvaerno5 at {self.points} points, {said}"
@@ -51,7 +59,8 @@ class Choice:
 def choose_solver(
     problem: Problem, points: np.ndarray, *, candidates: tuple[Solver, ...] = ("tsit5", "rodas5p")
 ) -> Choice:
-    """The cheapest of `candidates` whose readings agree at all `points` with Kvaerno5 at a hundredth of the tolerance.
+    """The cheapest of `candidates` whose readings agree at all `points` with Kvaerno5 at a hundredth of the tolerance,
+    and whose gradients agree with differences of its own density.
 
     `points` are z (points × parameters); those at which Kvaerno5 itself fails are left out. A deviation is relative to
     the larger of a row's prediction and its standard deviation. Where no candidate agrees, Kvaerno5 is chosen.
@@ -73,7 +82,8 @@ def choose_solver(
         right = usable & ~bad
         scale = np.maximum(np.abs(expected), sd)[right]
         deviation = float(np.max(np.abs(mean - expected)[right] / scale)) if right.any() else np.inf
-        trial = Trial(solver, deviation, int(bad.sum()), _seconds(candidate, points[usable][0]))
+        slope_deviation, seconds = _slopes(candidate, points[usable][:SLOPES])
+        trial = Trial(solver, deviation, slope_deviation, int(bad.sum()), seconds)
         trials.append(trial)
         if trial.agrees and trial.seconds < best:
             chosen, best = candidate, trial.seconds
@@ -85,12 +95,21 @@ def _read(problem: Problem, points: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     return np.asarray(readout.mean), np.asarray(readout.sd), np.asarray(readout.status)
 
 
-def _seconds(problem: Problem, z: np.ndarray) -> float:
+def _slopes(problem: Problem, points: np.ndarray) -> tuple[float, float]:
+    """Largest relative deviation of the gradient from central differences, and seconds a gradient (median)."""
+    value = jax.jit(lambda z: problem.objective(z, "density")[0])
     gradient = jax.jit(jax.grad(lambda z: problem.objective(z, "density")[0]))
-    point, times = jnp.asarray(z), []
-    jax.block_until_ready(gradient(point))
-    for _ in range(5):
+    step, rng = 1e-4, np.random.default_rng(0)
+    deviations, times = [], []
+    jax.block_until_ready(gradient(jnp.asarray(points[0])))
+    for z in points:
         began = time.perf_counter()
-        jax.block_until_ready(gradient(point))
+        slope = np.asarray(gradient(jnp.asarray(z)))
         times.append(time.perf_counter() - began)
-    return float(np.median(times))
+        direction = rng.normal(size=z.shape)
+        direction /= np.linalg.norm(direction)
+        difference = (float(value(z + step * direction)) - float(value(z - step * direction))) / (2 * step)
+        scale = max(abs(difference), 1e-2 * float(np.linalg.norm(slope)), 1.0)
+        deviations.append(abs(float(slope @ direction) - difference) / scale)
+    worst = float(np.max(deviations)) if np.all(np.isfinite(deviations)) else np.inf
+    return worst, float(np.median(times))

@@ -18,6 +18,8 @@ from .status import Status
 from .steady_state import steady_state
 from .step_control import controller
 
+CHECKPOINTS = 512  # steps kept for the way back; a longer course recomputes some
+
 
 class Solution(NamedTuple):
     """Trajectories of a plan's protocols (C) at its times (T)."""
@@ -120,7 +122,9 @@ def _segment(model: Model, settings: Settings, y, p, begin, end, times, *, last:
         stepsize_controller=controller(
             settings.rtol, settings.atol, shortest=1e-12 * length, longest=settings.longest_step * length
         ),
-        adjoint=diffrax.RecursiveCheckpointAdjoint() if reverse else diffrax.ForwardMode(),
+        adjoint=diffrax.RecursiveCheckpointAdjoint(checkpoints=min(settings.max_steps, CHECKPOINTS))
+        if reverse
+        else diffrax.ForwardMode(),
         max_steps=settings.max_steps,
         throw=False,
     )

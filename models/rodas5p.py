@@ -15,6 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .inverse import inverse
+
 GAMMA = 0.21193756319429014
 A = np.array(  # a_ij: stage i evaluates f at y0 + Σ a_ij k_j; the last row plus k_8 is y1
     [
@@ -211,20 +213,23 @@ class Rodas5P(diffrax.AbstractAdaptiveSolver):
 
 
 def _inverse(jacobian: Callable, y0, p, h) -> Float[Array, "species species"]:
-    # The inverse once, then products: at these sizes cheaper than eight pairs of triangular solves.
-    return jnp.linalg.inv(jnp.eye(y0.size, dtype=y0.dtype) / (GAMMA * h) - jacobian(y0, p))
+    """W⁻¹. The inverse once, then products: at these sizes cheaper than eight pairs of triangular solves."""
+    return inverse(jnp.eye(y0.size, dtype=y0.dtype) / (GAMMA * h) - jacobian(y0, p))
 
 
 def _stages(f: Callable, jacobian: Callable, y0, p, h) -> Float[Array, "8 species"]:
     """The increments k of one step of size `h`."""
-    inverse = _inverse(jacobian, y0, p, h)
+    return _increments(f, _inverse(jacobian, y0, p, h), y0, p, h)
+
+
+def _increments(f: Callable, w_inverse: Float[Array, "species species"], y0, p, h) -> Float[Array, "8 species"]:
     k: list[Float[Array, " species"]] = []
     for i in range(8):
         y, rest = y0, jnp.zeros_like(y0)
         for j in range(i):
             y = y + A[i, j] * k[j]
             rest = rest + (C[i, j] / h) * k[j]
-        k.append(inverse @ (f(y, p) + rest))
+        k.append(w_inverse @ (f(y, p) + rest))
     return jnp.stack(k)
 
 
@@ -234,8 +239,9 @@ def _stages_with_adjoint(f: Callable, jacobian: Callable, y0, p, h) -> Float[Arr
 
 
 def _stages_forward(f, jacobian, y0, p, h):
-    k = _stages(f, jacobian, y0, p, h)
-    return k, (y0, p, h, k)
+    w_inverse = _inverse(jacobian, y0, p, h)
+    k = _increments(f, w_inverse, y0, p, h)
+    return k, (y0, p, h, k, w_inverse)
 
 
 def _stages_backward(f, jacobian, residuals, cotangent):
@@ -244,9 +250,9 @@ def _stages_backward(f, jacobian, residuals, cotangent):
     Wᵀ u_i = κ_i + Σ_{j>i} (a_ji v_j + (c_ji/h) u_j),   v_i = (∂f/∂y)(Y_i)ᵀ u_i
     y0: Σ v_i + ∇_y Σ u_iᵀ J(y0) k_i                   p: Σ (∂f/∂p)(Y_i)ᵀ u_i + ∇_p Σ u_iᵀ J(y0) k_i
     """
-    y0, p, h, k = residuals
-    matrix, pull_jacobian = jax.vjp(lambda y, p: jacobian(y, p), y0, p)
-    transposed = jnp.linalg.inv(jnp.eye(y0.size, dtype=y0.dtype) / (GAMMA * h) - matrix).T
+    y0, p, h, k, w_inverse = residuals
+    _, pull_jacobian = jax.vjp(lambda y, p: jacobian(y, p), y0, p)
+    transposed = w_inverse.T
     # All stage Jacobians and the pull-back to p in one batch each; only products are left in the loop.
     y = y0 + jnp.asarray(A) @ k
     stage_jacobian = jax.vmap(lambda y: jacobian(y, p))(y)

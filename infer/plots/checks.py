@@ -105,6 +105,10 @@ def _room(values: np.ndarray, logarithmic: bool) -> tuple[float, float]:
     return (float(np.exp(low)), float(np.exp(high))) if logarithmic else (float(low), float(high))
 
 
+def _on_scale(values: np.ndarray, scale: str) -> np.ndarray:
+    return values if scale == "lin" else np.log(values) if scale == "log" else np.log10(values)
+
+
 @styled
 def evaluation(problem: Problem, result: Evaluation) -> list[Figure]:
     """Pages for one fit, of two panels an observable: observed against predicted, and residuals over time.
@@ -119,8 +123,9 @@ def evaluation(problem: Problem, result: Evaluation) -> list[Figure]:
         figure, axes = grid(2 * len(page), columns=2, height=2.4)
         for name, left, right in zip(page, axes[::2], axes[1::2], strict=True):
             mine = np.array([m.observable == name for m in rows])
-            predicted, sd = result.predictions[mine], result.standard_deviations[mine]
             scale = problem.dataset.observables[name].scale
+            predicted = _on_scale(result.predictions[mine], scale)
+            sd = result.standard_deviations[mine]
             unit = problem.dataset.observables[name].unit
             left.errorbar(predicted, value[mine], sd, fmt="o", ms=3, lw=0.6, color=BLUE, ecolor=GREY)
             ends = [min(predicted.min(), value[mine].min()), max(predicted.max(), value[mine].max())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -55,7 +56,9 @@ def _use_devices(count: int) -> None:
 
     wanted = max(1, min(count, os.cpu_count() or 1))
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        jax.config.update("jax_num_cpu_devices", wanted)
+        # JAX may have started, where `main` is called from a program: the sampler then says what it has.
+        with contextlib.suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", wanted)
 
 
 def _truth_of(problem: str) -> dict[str, float] | None:
@@ -98,6 +101,10 @@ def fit(
         SolverChoice,
         typer.Option(help="auto: the cheapest that agrees with kvaerno5 within 1e-5 around the best fit."),
     ] = SolverChoice.auto,
+    rtol: Annotated[
+        float,
+        typer.Option(min=1e-12, max=1e-2, help="Relative tolerance of the solver; the absolute one is 1/100 of it."),
+    ] = 1e-6,
     minutes: Annotated[
         float | None,
         typer.Option(help="Stop sampling after so many minutes; the same command goes on from there."),
@@ -111,7 +118,7 @@ def fit(
     from .infer.report import report
 
     writable(out)
-    loaded = _load(problem)
+    loaded = _load(problem).with_settings(rtol=rtol, atol=rtol / 100)
     _say_what_is_estimated(loaded)
     result = run(
         loaded,

@@ -13,6 +13,7 @@ from hexamer import Problem
 from hexamer.infer.gradient_check import check_gradient, compare
 
 
+@pytest.mark.slow
 def test_hepg2_passes_and_vmap_agrees(hepg2: Problem, published_fit: dict[str, float]) -> None:
     rng = np.random.default_rng(0)
     z = hepg2.space.unconstrain(published_fit) + 0.05 * rng.normal(size=len(hepg2.space))

@@ -36,11 +36,11 @@ def test_marginal_is_the_integral_over_the_scale() -> None:
     mean, spread = (np.asarray(m) for m in nuisance.conditional(jnp.asarray(residual), jnp.asarray(sd)))
     for g in (0, 1):
         rows = nuisance.group == g
-        prior = stats.norm(nuisance.location[g], nuisance.spread[g])
+        prior = (nuisance.location[g], nuisance.spread[g])
 
         def joint(log_s: float, rows=rows, prior=prior) -> float:
             at = nuisance.slope[rows] * log_s
-            return float(prior.pdf(log_s) * np.prod(stats.norm(at, sd[rows]).pdf(residual[rows])))
+            return float(stats.norm.pdf(log_s, *prior) * np.prod(stats.norm.pdf(residual[rows], at, sd[rows])))
 
         moments = [
             integrate.quad(lambda x, k=k: x**k * joint(x), -15, 15, epsabs=0, epsrel=1e-11, limit=400)[0]

@@ -53,9 +53,9 @@ def test_hepg2_the_marginal_is_the_integral_of_the_joint(hepg2: Problem, publish
     mean, spread = (float(m[g]) for m in hepg2.nuisance.conditional(residual, sd))
     log_s = mean + spread * np.linspace(-7, 7, 57)
     joint = np.array([hepg2.evaluate({**published_fit, name: math.exp(x)}).log_likelihood for x in log_s])
-    joint += stats.norm(hepg2.nuisance.location[g], hepg2.nuisance.spread[g]).logpdf(log_s)
+    joint += stats.norm.logpdf(log_s, hepg2.nuisance.location[g], hepg2.nuisance.spread[g])
     integral = joint.max() + math.log(integrate.trapezoid(np.exp(joint - joint.max()), log_s))
-    others = stats.norm(at_one.predictions, at_one.standard_deviations).logpdf(hepg2.assays.value)[~rows].sum()
+    others = stats.norm.logpdf(hepg2.assays.value, at_one.predictions, at_one.standard_deviations)[~rows].sum()
     assert integral - others == pytest.approx(marginal, abs=1e-6)
 
 
@@ -92,13 +92,13 @@ def test_decay_likelihood_in_closed_form(decay: Callable[..., Problem]) -> None:
         a = a0 * math.exp(-k * m.time)
         scale = values[str(m.arguments[0])] if m.arguments else 1.0
         density, prediction = {
-            "A_abs": (stats.norm(a, noise), a),
-            "mRNA": (stats.norm(math.log10(scale * a), noise), math.log10(scale * a)),
-            "gel": (stats.lognorm(noise, scale=scale * a), scale * a),
-            "robust": (stats.loglaplace(1 / (0.2 * ln10), scale=a), a),
-            "lone": (stats.lognorm(noise, scale=3 * a), 3 * a),
+            "A_abs": (stats.norm.logpdf(m.value, a, noise), a),
+            "mRNA": (stats.norm.logpdf(m.value, math.log10(scale * a), noise), math.log10(scale * a)),
+            "gel": (stats.lognorm.logpdf(m.value, noise, scale=scale * a), scale * a),
+            "robust": (stats.loglaplace.logpdf(m.value, 1 / (0.2 * ln10), scale=a), a),
+            "lone": (stats.lognorm.logpdf(m.value, noise, scale=3 * a), 3 * a),
         }[m.observable]
-        expected += float(density.logpdf(m.value))
+        expected += float(density)
         predictions.append(prediction)
     result = problem.evaluate(values)
     np.testing.assert_allclose(result.predictions, predictions, rtol=1e-5)
@@ -113,7 +113,7 @@ def test_a_failed_simulation_is_minus_infinity_with_zero_gradient_and_counted(bl
     """y = 1/(1 − k): where k ≥ 1 there is nothing to compare."""
     f = jax.jit(jax.value_and_grad(blow_up.log_density))
     value, gradient = f(jnp.array([0.0]))
-    assert float(value) == pytest.approx(stats.norm(2.0, 0.1).logpdf(2.0) + stats.norm(0, 1).logpdf(0.0), abs=1e-3)
+    assert float(value) == pytest.approx(stats.norm.logpdf(2.0, 2.0, 0.1) + stats.norm.logpdf(0.0), abs=1e-3)
     # ∂/∂z: z is standard (−z = 0) and the residual is 0.
     assert float(gradient[0]) == pytest.approx(0.0, abs=0.1)
     assert blow_up.failures.take() == {}

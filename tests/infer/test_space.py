@@ -58,17 +58,18 @@ def density_of_t(parameter: Parameter, t: np.ndarray) -> np.ndarray:
     if prior.scale == "lin" and (parameter.scale or "lin") != "lin":
         lower = max(lower, 0.0)
     if prior.family == "half_normal":
-        return stats.halfnorm(scale=prior.spread).pdf(t)
+        return stats.halfnorm.pdf(t, scale=prior.spread)
     if prior.family == "uniform":
-        return stats.uniform(lower, prior.upper - lower).pdf(t)
-    family = (stats.norm if prior.family == "normal" else stats.laplace)(prior.location, prior.spread)
+        return stats.uniform.pdf(t, lower, prior.upper - lower)
+    family = stats.norm if prior.family == "normal" else stats.laplace
+    shape = (prior.location, prior.spread)
     near = (
         max(lower, prior.location - 40 * prior.spread),
         min(prior.upper, prior.location + 40 * prior.spread),
     )
     middle = [prior.location] if near[0] < prior.location < near[1] else None
-    mass, _ = integrate.quad(family.pdf, *near, points=middle, epsabs=0, limit=200)
-    return np.where((t > lower) & (t < prior.upper), family.pdf(t) / mass, 0.0)
+    mass, _ = integrate.quad(family.pdf, *near, args=shape, points=middle, epsabs=0, limit=200)
+    return np.where((t > lower) & (t < prior.upper), family.pdf(t, *shape) / mass, 0.0)
 
 
 def draws(parameter: Parameter, count: int, seed: int) -> np.ndarray:
@@ -162,9 +163,8 @@ def test_folded_half_normal_is_symmetric_and_smooth_at_zero() -> None:
 
 
 def test_gradient_of_the_log_prior() -> None:
-    parameters = [
-        Parameter(f"k{i}", p, scale=s) for i, (p, s) in enumerate((p, s) for p in PRIORS.values() for s in SEARCHES)
-    ]
+    cases: list[tuple[Prior, Scale | None]] = [(p, s) for p in PRIORS.values() for s in SEARCHES]
+    parameters = [Parameter(f"k{i}", p, scale=s) for i, (p, s) in enumerate(cases)]
     space = ParameterSpace(parameters)
     z = jnp.asarray(np.random.default_rng(1).normal(size=len(space)))
     step = 1e-5

@@ -64,7 +64,7 @@ def differences(loop: Model) -> np.ndarray:
 
 
 MODES = {
-    "jit": lambda loss: lambda z: jnp.stack([jax.jit(jax.grad(loss))(x) for x in z]),
+    "jit": lambda loss: lambda z: jnp.stack(list(map(jax.jit(jax.grad(loss)), z))),
     "vmap": lambda loss: jax.vmap(jax.grad(loss)),
     "jit vmap": lambda loss: jax.jit(jax.vmap(jax.grad(loss))),
 }

@@ -55,7 +55,7 @@ def rest(cycle: Model):
 
     def run(preequilibrated: bool, settings: Settings):
         def state(z: jax.Array) -> jax.Array:
-            values = dict(zip(names, jnp.exp(z), strict=True))
+            values: dict[str, jax.Array] = dict(zip(names, jnp.exp(z), strict=True))
             inputs = {"A": "A0", "input": "stimulus"}
             if preequilibrated:
                 protocol = Protocol("rest", inputs)
