@@ -10,7 +10,7 @@ export HEXAMER_DATA
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: test test-all lint types demo peers wheel clean
+.PHONY: test test-all lint types demo bench peers wheel clean
 
 test: lint types
 	$(PYTEST)
@@ -26,7 +26,10 @@ types: .venv/ready
 	$(BIN)/basedpyright --level error
 
 demo: .venv/ready
-	$(BIN)/hexamer fit il6_demo --out results/demo --seed 1 --starts 4 --warmup 200 --draws 200 --solver rodas5p --rtol 1e-5
+	$(BIN)/hexamer fit il6_demo --out results/demo --seed 1 --starts 4 --warmup 150 --draws 150 --solver rodas5p --rtol 1e-5
+
+bench: .venv/ready
+	$(BIN)/python -m benchmarks.gradient --problem hepg2 --json benchmarks/results/gradient_hepg2.json
 
 wheel: .venv/ready
 	$(BIN)/python -m build --no-isolation

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..models.settings import SOLVERS, Solver
+from ..models.settings import SOLVERS, Settings, Solver
 from .curvature import Curvature, curvature
 from .optimise import find_map
 from .problem import Problem
@@ -61,37 +61,14 @@ def fit(
     if solver != "auto" and solver not in SOLVERS:
         raise ValueError(f"unknown solver {solver!r}; known: auto, {', '.join(SOLVERS)}")
     path = folder / "start.npz"
-    identity = {
-        "problem": problem.name,
-        "model": problem.model.digest,
-        "parameters": list(problem.space.names),
-    }
+    identity = {"problem": problem.name, "model": problem.model.digest, "parameters": list(problem.space.names)}
     identity |= {"seed": seed, "starts": starts, "solver": solver}
     kept = _load(path, identity)
     if kept is None:
-        say(f"looking for the best fit from {starts} starts")
-        fits = find_map(problem, starts=starts, seed=seed, progress=progress)
-        fits.save(folder / "map.json")
-        say(
-            f"best −log posterior {fits.objective[0]:.2f}; {fits.near_best()} of {starts} starts within 0.1 of it, "
-            f"{int(fits.converged.sum())} converged, {fits.redrawn} redrawn; failed solves: {fits.failed or 'none'}"
-        )
-        start = curvature(problem, fits.z[0])
-        if solver == "auto":
-            rng = np.random.default_rng([seed, 2])
-            around = start.centre + rng.normal(size=(20, len(start.centre))) @ start.scale.T
-            choice = choose_solver(problem, np.concatenate([start.centre[None], around]))
-            say(str(choice))
-            settings = choice.problem.settings
-        else:
-            steps = EXPLICIT_MAX_STEPS if solver == "tsit5" else problem.settings.max_steps
-            settings = problem.with_settings(solver=solver, max_steps=max(steps, problem.settings.max_steps)).settings
-        np.savez(
-            path, identity=json.dumps(identity), settings=json.dumps(asdict(settings)), **start._asdict()
-        )  # fmt: skip
-        kept = start, asdict(settings)
+        kept = _prepare(problem, folder, starts, seed, solver, progress, say)
+        np.savez(path, identity=json.dumps(identity), settings=json.dumps(asdict(kept[1])), **kept[0]._asdict())
     start, settings = kept
-    chosen = problem.with_settings(**settings)
+    chosen = problem.with_settings(**asdict(settings))
     result = sample(
         chosen,
         start,
@@ -107,6 +84,29 @@ def fit(
     return None if result is None else Fit(chosen, start, result)
 
 
+def _prepare(
+    problem: Problem, folder: Path, starts: int, seed: int, solver: str, progress: bool, say: Callable[[str], None]
+) -> tuple[Curvature, Settings]:
+    """The best fit, the curvature there, and the solver to sample with."""
+    say(f"looking for the best fit from {starts} starts")
+    fits = find_map(problem, starts=starts, seed=seed, progress=progress)
+    fits.save(folder / "map.json")
+    say(
+        f"best −log posterior {fits.objective[0]:.2f}; {fits.near_best()} of {starts} starts within 0.1 of it, "
+        f"{int(fits.converged.sum())} converged, {fits.redrawn} redrawn; failed solves: {fits.failed or 'none'}"
+    )
+    start = curvature(problem, fits.z[0])
+    if solver == "auto":
+        rng = np.random.default_rng([seed, 2])
+        around = start.centre + rng.normal(size=(20, len(start.centre))) @ start.scale.T
+        choice = choose_solver(problem, np.concatenate([start.centre[None], around]))
+        say(str(choice))
+        return start, choice.problem.settings
+    steps = EXPLICIT_MAX_STEPS if solver == "tsit5" else problem.settings.max_steps
+    settings = problem.with_settings(solver=solver, max_steps=max(steps, problem.settings.max_steps)).settings
+    return start, settings
+
+
 def writable(folder: Path) -> None:
     """Makes the folder; `StoreError` where it cannot be written."""
     try:
@@ -117,7 +117,7 @@ def writable(folder: Path) -> None:
         raise StoreError(f"cannot write to {folder}: permission denied")
 
 
-def _load(path: Path, identity: dict) -> tuple[Curvature, dict] | None:
+def _load(path: Path, identity: dict) -> tuple[Curvature, Settings] | None:
     if not path.exists():
         return None
     try:
@@ -130,4 +130,4 @@ def _load(path: Path, identity: dict) -> tuple[Curvature, dict] | None:
     if differ:
         said = "; ".join(f"{k} was {str(found.get(k))[:40]}, now {str(identity[k])[:40]}" for k in differ)
         raise StoreError(f"{path.parent} holds another run ({said}): choose another folder, or remove it")
-    return start, settings
+    return start, Settings(**settings)

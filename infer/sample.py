@@ -90,22 +90,9 @@ def sample(
     store = Store(out) if out is not None else None
     kept: list[dict[str, np.ndarray]] = []
     if store is not None:
-        description = {
-            "problem": problem.name,
-            "model": problem.model.digest,
-            "parameters": list(problem.space.names),
-            "integrated_out": list(problem.nuisance.names),
-            "settings": repr(problem.settings),
-            "start": _digest(start.centre, start.scale, points),
-            "chains": chains,
-            "warmup": warmup,
-            "draws": draws,
-            "chunk": chunk,
-            "seed": seed,
-            "target_acceptance": target_acceptance,
-            "max_tree_depth": max_tree_depth,
-            "dense_mass": dense_mass,
-        }
+        lengths = {"chains": chains, "warmup": warmup, "draws": draws, "chunk": chunk}
+        tuning = {"target_acceptance": target_acceptance, "max_tree_depth": max_tree_depth, "dense_mass": dense_mass}
+        description = {**_described(problem, start, points), "seed": seed, **lengths, **tuning}
         kept = [store.load(i) for i in range(store.open(description))]
     done = sum(len(c["diverging"][0]) for c in kept)
     state = run.begin(points)
@@ -286,6 +273,18 @@ def _collect(
         max_tree_depth=depth,
         complete=complete,
     )
+
+
+def _described(problem: Problem, start: Curvature, points: np.ndarray) -> dict[str, object]:
+    """What makes a run this one: draws of another must not be continued."""
+    return {
+        "problem": problem.name,
+        "model": problem.model.digest,
+        "parameters": list(problem.space.names),
+        "integrated_out": list(problem.nuisance.names),
+        "settings": repr(problem.settings),
+        "start": _digest(start.centre, start.scale, points),
+    }
 
 
 def _digest(*arrays: np.ndarray) -> str:

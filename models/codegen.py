@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import jax
 import jax.numpy as jnp
 import sympy
 from jaxtyping import Array, Float
@@ -143,9 +144,17 @@ def compile_vector(arguments: Sequence[Sequence[str]], expressions: Sequence[sym
     where = [(i, j) for i, g in enumerate(groups) for j, s in enumerate(g) if s in used]
 
     def compiled(*arrays: Float[Array, ...]) -> Float[Array, ...]:
-        values = function(*(arrays[i][..., j] for i, j in where))
+        parts = [_unstack(a) for a in arrays]
+        values = function(*(parts[i][j] for i, j in where))
         shape = jnp.broadcast_shapes(*(a.shape[:-1] for a in arrays))
         dtype = jnp.result_type(float, *arrays)
         return jnp.stack([jnp.broadcast_to(jnp.asarray(v, dtype), shape) for v in values], axis=-1)
 
     return compiled
+
+
+def _unstack(array: Float[Array, "*batch n"]) -> list[Float[Array, "*batch"]]:
+    """The entries along the last axis. The adjoint of a split is one concatenation, that of n slices n sums."""
+    if not array.shape[-1]:
+        return []
+    return [part[..., 0] for part in jax.lax.split(array, (1,) * array.shape[-1], axis=array.ndim - 1)]

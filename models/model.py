@@ -29,6 +29,22 @@ Parameters = Float[Array, " parameters"]
 
 
 @dataclass(frozen=True, eq=False)
+class SparseJacobian:
+    """∂f/∂y as a function `(y, p)` to a dense matrix, which knows where its entries are.
+
+    Entry k stands at `rows[k]`, `columns[k]`; `slot` holds k + 1 there and 0 elsewhere.
+    """
+
+    entries: Callable[[State, Parameters], Float[Array, " entries"]]
+    rows: np.ndarray
+    columns: np.ndarray
+    slot: np.ndarray
+
+    def __call__(self, y: State, p: Parameters) -> Float[Array, "species species"]:
+        return jnp.concatenate([jnp.zeros(1, y.dtype), self.entries(y, p)])[self.slot]
+
+
+@dataclass(frozen=True, eq=False)
 class Model:
     """An autonomous ODE y' = f(y, p) with names.
 
@@ -214,11 +230,9 @@ def _with_jacobian(names: tuple[Sequence[str], Sequence[str]], f: list[sympy.Exp
                 if entry != 0:
                     entries.append(entry)
                     slot[i, j] = len(entries)
-    values = compile_vector(names, entries)
-
-    def jacobian(y: State, p: Parameters) -> Float[Array, "species species"]:
-        return jnp.concatenate([jnp.zeros(1, y.dtype), values(y, p)])[slot]
-
+    rows, columns = np.nonzero(slot)
+    order = np.argsort(slot[rows, columns])
+    jacobian = SparseJacobian(compile_vector(names, entries), rows[order], columns[order], slot)
     return compile_vector(names, f), jacobian
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .inverse import inverse
+from .model import SparseJacobian
 
 GAMMA = 0.21193756319429014
 A = np.array(  # a_ij: stage i evaluates f at y0 + Σ a_ij k_j; the last row plus k_8 is y1
@@ -251,7 +252,6 @@ def _stages_backward(f, jacobian, residuals, cotangent):
     y0: Σ v_i + ∇_y Σ u_iᵀ J(y0) k_i                   p: Σ (∂f/∂p)(Y_i)ᵀ u_i + ∇_p Σ u_iᵀ J(y0) k_i
     """
     y0, p, h, k, w_inverse = residuals
-    _, pull_jacobian = jax.vjp(lambda y, p: jacobian(y, p), y0, p)
     transposed = w_inverse.T
     # All stage Jacobians and the pull-back to p in one batch each; only products are left in the loop.
     y = y0 + jnp.asarray(A) @ k
@@ -266,13 +266,23 @@ def _stages_backward(f, jacobian, residuals, cotangent):
         v[i] = stage_jacobian[i].T @ u[i]
     _, pull = jax.vjp(lambda p: jax.vmap(lambda y: f(y, p))(y), p)
     (bar_p,) = pull(jnp.stack(u))
-    bar_y, from_jacobian = pull_jacobian(sum(jnp.outer(u[i], k[i]) for i in range(8)))
+    entries, rows, columns = _entries(jacobian, y0.size)
+    _, pull_jacobian = jax.vjp(entries, y0, p)
+    bar_y, from_jacobian = pull_jacobian(sum(u[i][rows] * k[i][columns] for i in range(8)))
     bar_y = bar_y + sum(v)
     bar_p = jax.tree.map(jnp.add, bar_p, from_jacobian)
     # A rejected step into the undefined has no cotangent, and 0·∞ must not make one.
     unused = jnp.all(cotangent == 0)
     bar_y, bar_p = jax.tree.map(lambda x: jnp.where(unused, 0.0, x), (bar_y, bar_p))
     return bar_y, bar_p, jnp.zeros_like(h)
+
+
+def _entries(jacobian: Callable, size: int) -> tuple[Callable, np.ndarray, np.ndarray]:
+    """The entries of a Jacobian that are not always zero, as a function, and where they stand."""
+    if isinstance(jacobian, SparseJacobian):
+        return jacobian.entries, jacobian.rows, jacobian.columns
+    rows, columns = np.divmod(np.arange(size * size), size)
+    return lambda y, p: jnp.ravel(jacobian(y, p)), rows, columns
 
 
 _stages_with_adjoint.defvjp(_stages_forward, _stages_backward)
