@@ -1,17 +1,41 @@
 """What we believe: priors and likelihood, posterior, predictions."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .curvature import Curvature, curvature
 from .fit import Fit, fit
 from .gradient_check import GradientCheck, check_gradient
 from .optimise import Fits, find_map
-from .posterior import to_datatree
-from .posterior_file import PosteriorFileError, read, save
 from .problem import Evaluation, Problem
-from .report import report, report_fits
 from .sample import Draws, sample
 from .solver_choice import choose_solver
 from .store import StoreError
-from .summary import Summary, summarise
+
+if TYPE_CHECKING:
+    from .posterior import to_datatree
+    from .posterior_file import PosteriorFileError, read, save
+    from .reporting import report, report_fits
+    from .summary import Summary, summarise
+
+# Trees and figures bring xarray and matplotlib, which half a script never needs: imported at first use.
+_LATER = {
+    "PosteriorFileError": "posterior_file",
+    "Summary": "summary",
+    "read": "posterior_file",
+    "report": "reporting",
+    "report_fits": "reporting",
+    "save": "posterior_file",
+    "summarise": "summary",
+    "to_datatree": "posterior",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_LATER[name]}", __name__), name)
+
 
 __all__ = [
     "Curvature",

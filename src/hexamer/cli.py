@@ -115,7 +115,7 @@ def fit(
     _use_devices(chains)
     from .infer.fit import fit as run
     from .infer.fit import writable
-    from .infer.report import report
+    from .infer.reporting import report
 
     writable(out)
     loaded = _load(problem).with_settings(rtol=rtol, atol=rtol / 100)
@@ -175,7 +175,7 @@ def map_(
     _use_devices(os.cpu_count() or 1)
     from .infer.fit import writable
     from .infer.optimise import find_map
-    from .infer.report import report_fits
+    from .infer.reporting import report_fits
 
     if out is not None:
         writable(out)
