@@ -8,7 +8,8 @@ endif
 export HEXAMER_DATA
 
 BIN := .venv/bin
-PYTEST := $(BIN)/python -m pytest
+# A file stays on one worker, so that what its fixtures compile is compiled once.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .PHONY: test test-all lint types demo bench peers wheel clean
 
@@ -51,11 +52,12 @@ peers: .venv-amici/ready
 %/bin/python:
 	@for p in python3 python3.14 python3.13 python3.12; do \
 	  if command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then \
-	    echo "making $* with $$($$p --version)"; exec $$p -m venv $*; \
+	    echo "making $* with $$($$p --version)"; $$p -m venv $* && exit 0; \
+	    rm -rf $*; echo "$$p cannot make an environment: install its venv module, then make again." >&2; exit 1; \
 	  fi; \
 	done; \
 	echo "hexamer needs Python 3.12 or newer; python3 here is: $$(python3 --version 2>&1)." >&2; \
 	echo "Install python3.12 with its venv module and call make again." >&2; exit 1
 
 clean:
-	rm -rf .venv dist build results *.egg-info
+	rm -rf .venv dist build *.egg-info

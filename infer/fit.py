@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -49,10 +50,11 @@ def fit(
 ) -> Fit | None:
     """Best fits, curvature, solver choice, NUTS: the draws of a posterior, in the folder `out`.
 
-    `out/map.json` keeps the optimisation runs, `out/start.npz` what the sampler starts from, `out/chains/` its draws;
-    a second call with the same arguments takes up what it finds. `solver="auto"` takes the cheapest that agrees with
-    Kvaerno5 within 1e-5 at the best fit and at draws of the Laplace approximation around it. With
-    `stop_after` seconds the sampling stops early: the fit then has the draws so far, or is None within the warmup.
+    `out/map.json` is a record of the optimisation runs, `out/start.npz` holds what the sampler starts from,
+    `out/chains/` its draws; a second call with the same arguments takes up the latter two where it finds them.
+    `solver="auto"` takes the cheapest that agrees with Kvaerno5 within 1e-5 at the best fit and at draws of the
+    Laplace approximation around it. With `stop_after` seconds the sampling stops early: the fit then has the draws
+    so far, or is None within the warmup.
 
     Raises `StoreError` where `out` cannot be written or holds another run.
     """
@@ -61,12 +63,15 @@ def fit(
     if solver != "auto" and solver not in SOLVERS:
         raise ValueError(f"unknown solver {solver!r}; known: auto, {', '.join(SOLVERS)}")
     path = folder / "start.npz"
-    identity = {"problem": problem.name, "model": problem.model.digest, "parameters": list(problem.space.names)}
+    identity = {"problem": problem.name, "digest": problem.digest, "settings": asdict(problem.settings)}
     identity |= {"seed": seed, "starts": starts, "solver": solver}
     kept = _load(path, identity)
     if kept is None:
         kept = _prepare(problem, folder, starts, seed, solver, progress, say)
-        np.savez(path, identity=json.dumps(identity), settings=json.dumps(asdict(kept[1])), **kept[0]._asdict())
+        part = folder / "start.npz.part"
+        with part.open("wb") as file:
+            np.savez(file, identity=json.dumps(identity), settings=json.dumps(asdict(kept[1])), **kept[0]._asdict())
+        os.replace(part, path)
     start, settings = kept
     chosen = problem.with_settings(**asdict(settings))
     result = sample(
@@ -124,10 +129,11 @@ def _load(path: Path, identity: dict) -> tuple[Curvature, Settings] | None:
         with np.load(path) as file:
             found, settings = json.loads(str(file["identity"])), json.loads(str(file["settings"]))
             start = Curvature(**{k: file[k] for k in Curvature._fields})
-    except (OSError, ValueError, KeyError, EOFError) as error:
+            chosen = Settings(**settings)
+    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile) as error:
         raise StoreError(f"{path} is damaged ({error}): remove it to begin anew") from None
     differ = sorted(k for k in identity if found.get(k) != identity[k])
     if differ:
         said = "; ".join(f"{k} was {str(found.get(k))[:40]}, now {str(identity[k])[:40]}" for k in differ)
         raise StoreError(f"{path.parent} holds another run ({said}): choose another folder, or remove it")
-    return start, Settings(**settings)
+    return start, chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -21,6 +22,7 @@ from tqdm import tqdm
 from ..models.status import Status
 from .lbfgs import Minimiser
 from .problem import Objective, Problem
+from .space import ParameterSpace
 
 REDRAWS = 20  # of a start that fails, before it is given up
 WIDE = (1e-5, 1e3)
@@ -79,7 +81,7 @@ class Fits:
         return {
             "problem": self.problem.name,
             "objective_kind": self.kind,
-            "objective": self.objective.tolist(),
+            "objective": [v if np.isfinite(v) else None for v in self.objective.tolist()],
             "reason": list(self.reason),
             "iterations": self.iterations.tolist(),
             "evaluations": self.evaluations.tolist(),
@@ -103,13 +105,18 @@ def draw_start(problem: Problem, rng: np.random.Generator, initial: Literal["pri
     """A random start: from the priors, or log-uniform over 1e-5 to 1e3 (within the priors' bounds)."""
     if initial == "prior":
         return np.asarray(problem.space.sample(jax.random.key(int(rng.integers(2**31)))))
-    for _ in range(1000):
-        values = {n: float(10 ** rng.uniform(*np.log10(WIDE))) for n in problem.space.names}
-        try:
-            return problem.space.unconstrain(values)
-        except ValueError:
-            continue
-    raise ValueError("no log-uniform start over 1e-5 to 1e3 lies within the bounds: use initial='prior'")
+    values: dict[str, float] = {}
+    for parameter in problem.space.parameters:
+        alone = ParameterSpace([parameter])
+        for _ in range(1000):
+            value = {parameter.name: float(10 ** rng.uniform(*np.log10(WIDE)))}
+            with contextlib.suppress(ValueError):
+                alone.unconstrain(value)
+                values |= value
+                break
+        else:
+            raise ValueError(f"nothing of 1e-5 to 1e3 lies within the bounds of {parameter.name}: use initial='prior'")
+    return problem.space.unconstrain(values)
 
 
 def find_map(
@@ -143,16 +150,26 @@ def find_map(
         raise ValueError(f"starts must be starts × {len(problem.space)} parameters, not of shape {points.shape}")
     state = _Queue(problem, count, seed, initial, points, max_iterations, gradient_tolerance, value_tolerance)
     evaluate = jax.jit(jax.vmap(jax.value_and_grad(lambda z: problem.objective(z, objective), has_aux=True)))
-    devices = jax.local_devices()[: max(1, min(os.cpu_count() or 1, -(-count // lanes)))]
+    devices = jax.local_devices()[: max(1, min(os.cpu_count() or 1, count))]
+    lanes = max(1, min(lanes, -(-count // len(devices))))
     with (
         tqdm(total=count, desc="starts", disable=not progress) as bar,
         ThreadPoolExecutor(len(devices)) as pool,
     ):
-        for future in [pool.submit(_work, state, evaluate, lanes, device, bar) for device in devices]:
-            future.result()
+        futures = [pool.submit(_work, state, evaluate, lanes, device, bar) for device in devices]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            state.stopped = True  # the other devices end with the evaluation in hand
+            raise
     done = state.done
     order = sorted(range(count), key=lambda i: done[i][0].value if done[i][0].started else np.inf)
     runs = [done[i][0] for i in order]
+    if not runs[0].started:
+        raise FloatingPointError(
+            f"all {count} starts fail, {REDRAWS} redraws each ({dict(state.failed)}): look at the model and the priors"
+        )
     return Fits(
         problem=problem,
         kind=objective,
@@ -181,6 +198,7 @@ class _Queue:
         self.done: dict[int, tuple[Minimiser, np.ndarray]] = {}
         self.failed: Counter[str] = Counter()
         self.redrawn = 0
+        self.stopped = False
         self.lock = threading.Lock()
 
     def next(self) -> tuple[int, Minimiser, np.ndarray] | None:
@@ -213,7 +231,7 @@ class _Queue:
 def _work(queue: _Queue, evaluate, lanes: int, device, bar: tqdm) -> None:
     """Keeps `lanes` runs going on one device until no start is left."""
     running: list[tuple[int, Minimiser, np.ndarray] | None] = [None] * lanes
-    while True:
+    while not queue.stopped:
         for lane in range(lanes):
             if running[lane] is None:
                 running[lane] = queue.next()

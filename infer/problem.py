@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -126,6 +127,20 @@ class Problem:
         other.settings = replace(self.settings, **changes)
         other.failures = FailureCounter()
         return other
+
+    @property
+    def digest(self) -> str:
+        """A hash of all that the density depends on but the solver: model, data, protocols, observables, priors."""
+        data = self.dataset
+        said = [
+            self.model.digest,
+            repr(data.measurements),
+            repr(sorted(data.protocols.items())),
+            repr([(o.name, str(o.formula), str(o.noise_formula), o.scale, o.noise) for o in data.observables.values()]),
+            repr(sorted((n, repr(p.prior), p.scale, p.value) for n, p in self.parameters.items())),
+            repr(self.nuisance.names),
+        ]
+        return hashlib.sha256("\n".join(said).encode()).hexdigest()[:16]
 
     @property
     def fixed(self) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -73,8 +74,8 @@ def report_fits(fits: Fits, problem: Problem, folder: str | Path) -> None:
     """Writes `map.json`, `best.csv` and the figures of optimisation runs."""
     folder = Path(folder)
     fits.save(folder / "map.json")
-    lines = ["parameter,value", *(f"{n},{v!r}" for n, v in fits.best.items())]
-    (folder / "best.csv").write_text("\n".join(lines) + "\n")
+    with (folder / "best.csv").open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([("parameter", "value"), *fits.best.items()])
     figures: dict[str, Figure | Iterable[Figure]] = {
         "waterfall": plots.waterfall(fits.objective, fits.converged),
         "starts": plots.starts(problem.space.names, fits.z, fits.objective),

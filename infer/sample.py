@@ -149,7 +149,7 @@ class _Sampler:
         devices = jax.local_devices()
         cores = os.cpu_count() or 1
         used = min(chains, len(devices), cores if devices[0].platform == "cpu" else chains)
-        if used < min(chains, cores):
+        if used < min(chains, cores) and devices[0].platform == "cpu":
             log.warning(
                 "%d chains on %d device(s) run %d at a time: set XLA_FLAGS=--xla_force_host_platform_device_count=%d "
                 "before JAX starts",
@@ -279,9 +279,8 @@ def _described(problem: Problem, start: Curvature, points: np.ndarray) -> dict[s
     """What makes a run this one: draws of another must not be continued."""
     return {
         "problem": problem.name,
-        "model": problem.model.digest,
+        "digest": problem.digest,
         "parameters": list(problem.space.names),
-        "integrated_out": list(problem.nuisance.names),
         "settings": repr(problem.settings),
         "start": _digest(start.centre, start.scale, points),
     }

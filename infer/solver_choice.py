@@ -87,7 +87,11 @@ def choose_solver(
         trials.append(trial)
         if trial.agrees and trial.seconds < best:
             chosen, best = candidate, trial.seconds
-    return Choice(chosen or problem.with_settings(solver="kvaerno5"), tuple(trials), int(usable.sum()))
+    return Choice(
+        chosen or problem.with_settings(solver="kvaerno5", max_steps=EXPLICIT_MAX_STEPS),
+        tuple(trials),
+        int(usable.sum()),
+    )
 
 
 def _read(problem: Problem, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

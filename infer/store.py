@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class Store:
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
+        self._count = 0  # chunks that this run knows of
 
     def open(self, run: Mapping[str, object]) -> int:
         """Begins or resumes the run described by `run`; the number of chunks already there.
@@ -41,8 +43,10 @@ class Store:
         if path.exists():
             try:
                 old = json.loads(path.read_text())
-            except json.JSONDecodeError:
+            except (json.JSONDecodeError, UnicodeDecodeError):
                 raise StoreError(f"{path} is not readable: remove the folder to begin anew") from None
+            if not isinstance(old, dict):
+                raise StoreError(f"{path} is not readable: remove the folder to begin anew")
             new = json.loads(text)
             differ = sorted(k for k in {*old, *new} if old.get(k) != new.get(k))
             if differ:
@@ -52,7 +56,8 @@ class Store:
                 )
         else:
             self._replace("run.json", text.encode())
-        return len(self.chunks())
+        self._count = len(self.chunks())
+        return self._count
 
     def chunks(self) -> list[Path]:
         """The chunks without a gap, in order."""
@@ -63,12 +68,18 @@ class Store:
 
     def append(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Writes the next chunk."""
-        path = self._path(len(self.chunks()))
+        path = self._path(self._count)
         with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".part", delete=False) as file:
             np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
             file.flush()
             os.fsync(file.fileno())
-        os.replace(file.name, path)
+        try:
+            os.link(file.name, path)  # unlike a rename, fails where the chunk is there already
+        except FileExistsError:
+            raise StoreError(f"another process writes to {self.folder}: stop one of the two") from None
+        finally:
+            os.unlink(file.name)
+        self._count += 1
 
     def load(self, index: int) -> dict[str, np.ndarray]:
         """One chunk's arrays; `StoreError` where the file is damaged."""
@@ -76,7 +87,7 @@ class Store:
         try:
             with np.load(path) as file:
                 return {k: file[k] for k in file.files}
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise StoreError(
                 f"{path} is damaged ({error}): remove it and the chunks after it to resume before it"
             ) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
 import sys
 from enum import StrEnum
@@ -263,11 +264,17 @@ def simulate(
     from .models import simulate as run
     from .models.protocol_text import parse_protocol
 
+    if out.is_dir():
+        raise ValueError(f"{out} is a folder: name the CSV file to write")
     writable(out.parent)
     loaded = Model.load(model)
-    values = read_values(at) if at is not None else {}
-    values |= dict(_assignment(text) for text in parameter)
     protocols = [parse_protocol(text) for text in protocol or [""]]
+    values = read_values(at) if at is not None else {}
+    idle = sorted(set(values) - set(loaded.parameters) - set().union(*(q.references for q in protocols)))
+    if idle:
+        typer.echo(f"note: {loaded.name} has no use for {', '.join(idle)}", err=True)
+    values = {n: v for n, v in values.items() if n not in idle}
+    values |= dict(_assignment(text) for text in parameter)
     grid = _grid(times)
     settings = Settings(solver="rodas5p" if solver == SolverChoice.auto else solver.value)
     result = run(loaded, values, protocols, grid, observe=list(loaded.rules), settings=settings)
@@ -284,12 +291,17 @@ def simulate(
             typer.echo(f"protocol {q.name!r} failed: {status.sentence}", err=True)
     pd.concat(tables).to_csv(out, index=False)
     typer.echo(f"{len(protocols)} protocol(s) × {len(grid)} times in {out}")
+    if all(int(s) != Status.OK for s in result.status):
+        raise typer.Exit(2)
 
 
 def _assignment(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
     try:
-        return name.strip(), float(value)
+        number = float(value)
+        if not math.isfinite(number):
+            raise ValueError
+        return name.strip(), number
     except ValueError:
         raise ValueError(f"--set takes NAME=VALUE with a number, not {text!r}") from None
 
@@ -313,9 +325,18 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         app()
+    except SystemExit as ended:
+        if ended.code == 130:  # Ctrl-C; not waiting for the threads of the sampler
+            typer.echo("interrupted; draws of `fit` are on disk, and the same command goes on from there", err=True)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(130)
+        raise
     except (ValueError, OSError, FloatingPointError, RuntimeError) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("interrupted; what was drawn is on disk, and the same command goes on from there", err=True)
-        sys.exit(130)
+    except Exception as error:
+        if os.environ.get("HEXAMER_DEBUG"):
+            raise
+        typer.echo(f"error: {type(error).__name__}: {error} (HEXAMER_DEBUG=1 shows where)", err=True)
+        sys.exit(2)
