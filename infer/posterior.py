@@ -103,26 +103,15 @@ def to_datatree(
 def evaluate_draws(problem: Problem, z: Float[np.ndarray, "draws parameters"]) -> Evaluated:
     """Simulates every draw, in chunks, so that memory is bounded; compiled once."""
     assays, nuisance = problem.assays, problem.nuisance
-    touched = np.flatnonzero(nuisance.group >= 0)
 
     def one(z: Float[Array, " parameters"]):
         readout = problem.read(problem.values(z))
-        rows = problem.row_densities(readout)
-        if not len(nuisance):
-            none = jnp.zeros(0)
-            return readout.mean, readout.sd, rows, none, none, none, readout.status
-        residual = jnp.asarray(assays.value) - readout.mean
-        jacobian = jax.ops.segment_sum(assays.jacobian[touched], nuisance.group[touched], len(nuisance))
-        scales = nuisance.log_density(residual, readout.sd) + jacobian
-        rows = jnp.where(nuisance.group >= 0, 0.0, rows)
-        return (
-            readout.mean,
-            readout.sd,
-            rows,
-            scales,
-            *nuisance.conditional(residual, readout.sd),
-            readout.status,
-        )
+        terms = problem.terms_of(readout)
+        none = jnp.zeros(0)
+        scales = (none, none)
+        if len(nuisance):
+            scales = nuisance.conditional(jnp.asarray(assays.value) - readout.mean, readout.sd)
+        return readout.mean, readout.sd, terms.rows, terms.scales, *scales, readout.status
 
     return Evaluated(*map_draws(one, z))
 

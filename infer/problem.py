@@ -123,7 +123,7 @@ class Problem:
     def with_settings(self, **changes) -> Problem:
         """The same problem under other solver settings."""
         other = Problem.__new__(Problem)
-        other.__dict__ = {k: v for k, v in self.__dict__.items() if k not in ("log_density", "_evaluate")}
+        other.__dict__ = {k: v for k, v in self.__dict__.items() if k != "_evaluate"}
         other.settings = replace(self.settings, **changes)
         other.failures = FailureCounter()
         return other
@@ -164,7 +164,10 @@ class Problem:
 
     def terms(self, z: Z) -> Terms:
         """Log likelihood at z in pieces, scales integrated out."""
-        readout = self.read(self.values(z))
+        return self.terms_of(self.read(self.values(z)))
+
+    def terms_of(self, readout: Readout) -> Terms:
+        """Log likelihood of what the assays read with those scales at 1, in pieces."""
         rows = self.row_densities(readout)
         if not len(self.nuisance):
             return Terms(rows, jnp.zeros(0), readout.status)

@@ -16,7 +16,7 @@ from ..models.codegen import compile_vector
 from ..models.diffrax_engine import solve
 from ..models.expressions import inline
 from ..models.model import Model
-from ..models.plan import Plan, compile_plan
+from ..models.plan import compile_plan
 from ..models.settings import Settings
 from ..models.simulate import parameters_at
 from ..models.status import Status
@@ -176,4 +176,4 @@ def _with_inputs_of_protocols(model: Model, dataset: Dataset) -> Model:
     return replace(model, parameters=(*model.parameters, *extra), defaults=defaults)
 
 
-__all__ = ["Assays", "Plan", "Readout", "on_scale"]
+__all__ = ["Assays", "Readout", "on_scale"]

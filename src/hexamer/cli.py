@@ -223,7 +223,7 @@ def evaluate(
     if solver != SolverChoice.auto:
         loaded = loaded.with_settings(solver=solver.value)
     if values is not None:
-        idle = sorted(set(values) - set(loaded.names))
+        idle = sorted(loaded.unknown(values))
         if idle:
             typer.echo(f"note: {loaded.name} has no use for {', '.join(idle)}", err=True)
         values = {n: v for n, v in values.items() if n not in idle}
