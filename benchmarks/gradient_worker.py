@@ -45,9 +45,10 @@ class Probe:
 
 
 def settings_of(method: str, rtol: float) -> Settings:
-    """Solver and mode that a method's name tells: `diffrax-SOLVER`, for forward mode `diffrax-SOLVER-forward`."""
-    _, solver, *mode = method.split("-")
+    """What a method's name tells: `fused`, or `diffrax-SOLVER`, for forward mode `diffrax-SOLVER-forward`."""
+    engine, solver, *mode = method.split("-") if method != "fused" else ("fused", "rodas5p")
     return Settings(
+        engine=engine,  # pyright: ignore[reportArgumentType]
         solver=solver,  # pyright: ignore[reportArgumentType]
         rtol=rtol,
         atol=rtol * ATOL_RATIO,

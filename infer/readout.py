@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 
 from ..data.dataset import Dataset, Observable
 from ..models.codegen import compile_vector
-from ..models.diffrax_engine import solve
+from ..models.engines import solve
 from ..models.expressions import inline
 from ..models.model import Model
 from ..models.plan import compile_plan

@@ -8,26 +8,18 @@ from typing import NamedTuple
 import diffrax
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from .model import Model
 from .plan import UNCHANGED, Plan
 from .rodas5p import Rodas5P
 from .settings import Settings
+from .solution import Solution
 from .status import Status
 from .steady_state import steady_state
 from .step_control import controller
 
 CHECKPOINTS = 512  # steps kept for the way back; a longer course recomputes some
-
-
-class Solution(NamedTuple):
-    """Trajectories of a plan's protocols (C) at its times (T)."""
-
-    y: Float[Array, "protocols times species"]
-    status: Int[Array, " protocols"]  # see Status
-    steps: Int[Array, " protocols"]  # accepted and rejected, pre-equilibration included
-    rejected: Int[Array, " protocols"]  # of the time course
 
 
 class _Course(NamedTuple):

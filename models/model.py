@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 
 from .codegen import compile_vector, guard
 from .expressions import TIME, inline, names_in
+from .kinetics import Kinetics
 from .moieties import conserved_moieties
 from .network import Network
 
@@ -72,6 +73,7 @@ class Model:
     rules: Mapping[str, sympy.Expr] = field(default_factory=dict)  # over species, parameters and time
     time_index: int | None = None
     network: Network | None = None
+    kinetics: Kinetics | None = None
     rhs_depends_on_time: bool = False
 
     @staticmethod
@@ -120,16 +122,19 @@ class Model:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _state_of(network: Network) -> tuple[list[str], dict[str, sympy.Expr]]:
-    """Species that change, and the derivative of each symbol."""
-    derivative: dict[str, sympy.Expr] = {}
+Terms = list[tuple[sympy.Expr, sympy.Expr]]  # (coefficient, rate)
+
+
+def _state_of(network: Network) -> dict[str, Terms]:
+    """Symbols that change, and what the derivative of each is the sum of."""
+    derivative: dict[str, Terms] = {}
     for name, species in network.species.items():
-        if name in network.rates:
-            derivative[name] = network.rates[name]
-        elif not species.fixed and name not in network.rules:
-            derivative[name] = sympy.Integer(0)
-    for name in network.rates:
-        derivative.setdefault(name, network.rates[name])
+        if name not in network.rates and not species.fixed and name not in network.rules:
+            derivative[name] = []
+        elif name in network.rates:
+            derivative[name] = [(sympy.Integer(1), network.rates[name])]
+    for name, rate in network.rates.items():
+        derivative.setdefault(name, [(sympy.Integer(1), rate)])
     for reaction in network.reactions:
         for name, number in reaction.stoichiometry.items():
             species = network.species.get(name)
@@ -138,8 +143,8 @@ def _state_of(network: Network) -> tuple[list[str], dict[str, sympy.Expr]]:
             if species.fixed or name in network.rules or name in network.rates:
                 continue
             volume = sympy.Integer(1) if species.amount else sympy.Symbol(species.compartment)
-            derivative[name] += number * reaction.rate / volume
-    return list(derivative), derivative
+            derivative[name].append((number / volume, reaction.rate))
+    return derivative
 
 
 def compile_network(network: Network, *, independent: Collection[str] = ()) -> Model:
@@ -148,7 +153,8 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
     Parameters with an initial assignment follow from the others and do not appear in the parameter vector, unless
     named in `independent`: then the assignment is dropped and the name becomes a parameter without default.
     """
-    states, derivative = _state_of(network)
+    derivative = _state_of(network)
+    states = list(derivative)
     quantities: dict[str, float] = {n: q.value for n, q in network.compartments.items()}
     quantities |= {n: q.value for n, q in network.parameters.items()}
     start = {n: network.species[n].initial if n in network.species else _start(network, n) for n in states}
@@ -170,30 +176,37 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
     # What an initial assignment takes from the state is its start value, whatever the state becomes.
     rules = inline({**rates, **network.rules, **{n: at_start[n] for n in assigned}})
     substitution = {sympy.Symbol(n): e for n, e in rules.items()}
-    f = {n: sympy.sympify(e).xreplace(substitution) for n, e in derivative.items()}
+    terms = {
+        n: [(sympy.sympify(c).xreplace(substitution), sympy.sympify(r).xreplace(substitution)) for c, r in pairs]
+        for n, pairs in derivative.items()
+    }
     parameters = tuple(n for n in quantities if n not in rules and n not in start)
     initial = [at_start[n] for n in states]
     public = {n: e for n, e in rules.items() if n in network.rules}
 
-    depends = any(TIME in e.free_symbols for e in f.values())
+    depends = any(TIME in e.free_symbols for pairs in terms.values() for pair in pairs for e in pair)
     time_index = None
     if depends or any(TIME in e.free_symbols for e in public.values()):
         time_index = len(states)
         states, initial = [*states, str(TIME)], [*initial, sympy.Integer(0)]
-        f[str(TIME)] = sympy.Integer(1)
-
-    unknown = names_in(*f.values(), *initial) - set(states) - set(parameters)
-    if unknown:
-        raise ValueError(f"network {network.name!r} uses names it does not define: {', '.join(sorted(unknown))}")
-    moieties, dependent = conserved_moieties(_stoichiometry(network, states))
+        terms[str(TIME)] = [(sympy.Integer(1), sympy.Integer(1))]
     volume = [
         sympy.Integer(1)
         if n not in network.species or network.species[n].amount
         else sympy.Symbol(network.species[n].compartment)
         for n in states
     ]
+    kinetics = Kinetics.of(
+        [terms[n] for n in states], initial, [sympy.sympify(v).xreplace(substitution) for v in volume]
+    )
+    f = kinetics.derivatives()
+
+    unknown = names_in(*f, *initial) - set(states) - set(parameters)
+    if unknown:
+        raise ValueError(f"network {network.name!r} uses names it does not define: {', '.join(sorted(unknown))}")
+    moieties, dependent = conserved_moieties(_stoichiometry(network, states))
     names = (states, parameters)
-    rhs, jacobian = _with_jacobian(names, [f[n] for n in states])
+    rhs, jacobian = _with_jacobian(names, f)
     return Model(
         name=network.name,
         species=tuple(states),
@@ -201,13 +214,14 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
         defaults=np.array([quantities[n] for n in parameters]),
         rhs=rhs,
         jacobian=jacobian,
-        initial=compile_vector((parameters,), initial),
-        weights=compile_vector((parameters,), [v.xreplace(substitution) for v in volume]),
+        initial=compile_vector((parameters,), kinetics.initial),
+        weights=compile_vector((parameters,), kinetics.weights),
         moieties=moieties,
         dependent=dependent,
         rules=public,
         time_index=time_index,
         network=network,
+        kinetics=kinetics,
         rhs_depends_on_time=depends,
     )
 

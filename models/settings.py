@@ -6,37 +6,50 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 Solver = Literal["rodas5p", "kvaerno5", "kvaerno3", "tsit5"]
+Engine = Literal["auto", "fused", "diffrax"]
 Derivative = Literal["reverse", "forward"]
 SOLVERS: tuple[str, ...] = get_args(Solver)
+ENGINES: tuple[str, ...] = get_args(Engine)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Solver and tolerances of a simulation.
+    """Engine, solver and tolerances of a simulation.
 
+    - `engine`: `fused` (compiled code for the model at hand: Rodas5P, reverse mode), `diffrax`, or `auto`: the first
+      where model and settings allow it;
     - `solver`: `rodas5p` (implicit, the default: real posteriors reach stiff corners), `kvaerno5`, `kvaerno3`
       (implicit, diffrax's own), or `tsit5` (explicit, cheap where the model is not stiff);
     - `rtol`, `atol`: error a step, relative and in model units (nM);
     - `max_steps`: of each segment of a protocol, rejected ones included;
     - `derivative`: which one is wanted, `reverse` (`jax.grad`, `jax.vjp`) or `forward` (`jax.jvp`, `jax.jacfwd`);
     - `longest_step`: as a fraction of a segment. The controller sees the state alone: a trajectory at rest whose
-      sensitivities move would otherwise take steps that ruin its gradient.
+      sensitivities move would otherwise take steps that ruin its gradient;
+    - `threads`: of the fused engine, for one batch; 0: as many as there are cores;
+    - `record`: steps a trajectory that the fused engine keeps for the way back; it solves longer ones twice.
     """
 
+    engine: Engine = "auto"
     solver: Solver = "rodas5p"
     rtol: float = 1e-6
     atol: float = 1e-8
     max_steps: int = 4096
     derivative: Derivative = "reverse"
     longest_step: float = 1 / 16
+    threads: int = 0
+    record: int = 256
 
     def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise ValueError(f"unknown engine {self.engine!r}; known: {', '.join(ENGINES)}")
         if self.solver not in SOLVERS:
             raise ValueError(f"unknown solver {self.solver!r}; known: {', '.join(SOLVERS)}")
         if self.derivative not in get_args(Derivative):
             raise ValueError(f"derivative must be 'reverse' or 'forward', not {self.derivative!r}")
         if not (0 < self.rtol < 1 and self.atol > 0):
             raise ValueError(f"tolerances must be positive and rtol below 1, not rtol={self.rtol}, atol={self.atol}")
+        if self.threads < 0 or self.record < 0:
+            raise ValueError(f"threads and record cannot be negative: {self.threads}, {self.record}")
         if self.max_steps < 1:
             raise ValueError(f"max_steps must be at least 1, not {self.max_steps}")
         if not 0 < self.longest_step <= 1:

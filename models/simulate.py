@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +14,13 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from .codegen import compile_vector
-from .diffrax_engine import Solution, solve
+from .engines import solve
 from .expressions import inline, parse_infix
 from .model import Model
 from .plan import Plan, compile_plan
 from .protocol import Protocol
-from .settings import Settings
-
-Engine = Literal["auto", "diffrax"]
+from .settings import Engine, Settings
+from .solution import Solution
 
 
 class Trajectories(NamedTuple):
@@ -56,7 +56,7 @@ def simulate(
     times: ArrayLike | Sequence[float],
     *,
     observe: Sequence[str] = (),
-    engine: Engine = "auto",
+    engine: Engine | None = None,
     settings: Settings = Settings(),  # noqa: B008
 ) -> Trajectories:
     """Simulates `model` under each of `protocols` at `times`.
@@ -65,14 +65,16 @@ def simulate(
     leading axes of the result; the model's defaults fill in what is not named. Names that are no parameters of the
     model may be used by the protocols, as doses. `observe` asks for rules of the model or formulas over its names.
 
+    `engine` (else that of `settings`) is `fused`, `diffrax`, or `auto`: the first where it can.
+
     Works under `jax.jit`, `jax.vmap` and `jax.grad` (with `Settings(derivative="forward")`, `jax.jvp` instead).
     A failed trajectory is NaN with zero gradient; `status` says why.
 
     Raises `ValueError` naming what is wrong with protocols, times or names, `RuntimeError` with x64 off.
     """
     require_x64()
-    if engine not in ("auto", "diffrax"):
-        raise ValueError(f"unknown engine {engine!r}; known: auto, diffrax")
+    if engine is not None:
+        settings = replace(settings, engine=engine)
     batch = [protocols] if isinstance(protocols, Protocol) else list(protocols)
     at = np.atleast_1d(np.asarray(times, dtype=float))
     if at.ndim != 1 or not at.size:

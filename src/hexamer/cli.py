@@ -10,9 +10,12 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from .models.settings import Engine, Solver
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,7 +41,13 @@ class SolverChoice(StrEnum):
 
 class EngineChoice(StrEnum):
     auto = "auto"
+    fused = "fused"
     diffrax = "diffrax"
+
+
+EngineOption = Annotated[
+    EngineChoice, typer.Option(help="fused: code compiled for the model; auto: fused where it can, else diffrax.")
+]
 
 
 class ObjectiveChoice(StrEnum):
@@ -60,6 +69,19 @@ def _use_devices(count: int) -> None:
         # JAX may have started, where `main` is called from a program: the sampler then says what it has.
         with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", wanted)
+
+
+def _engine(engine: EngineChoice, solver: SolverChoice) -> Engine:
+    """A solver of diffrax's asks for diffrax."""
+    if solver in (SolverChoice.auto, SolverChoice.rodas5p):
+        return engine.value
+    if engine == EngineChoice.fused:
+        raise ValueError(f"--engine fused solves by rodas5p: leave out --solver {solver.value}, or --engine")
+    return "diffrax"
+
+
+def _solver(solver: SolverChoice) -> Solver:
+    return "rodas5p" if solver == SolverChoice.auto else solver.value
 
 
 def _truth_of(problem: str) -> dict[str, float] | None:
@@ -97,10 +119,10 @@ def fit(
     draws: Annotated[int, typer.Option(min=1, help="Draws a chain.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of starts and sampler.")] = 0,
     starts: Annotated[int, typer.Option(min=1, help="Starts of the search for the best fit.")] = 16,
-    engine: Annotated[EngineChoice, typer.Option(help="Simulation engine.")] = EngineChoice.auto,
+    engine: EngineOption = EngineChoice.auto,
     solver: Annotated[
         SolverChoice,
-        typer.Option(help="auto: the cheapest that agrees with kvaerno5 within 1e-5 around the best fit."),
+        typer.Option(help="auto: rodas5p; with diffrax the cheapest that agrees with kvaerno5 around the best fit."),
     ] = SolverChoice.auto,
     rtol: Annotated[
         float,
@@ -119,7 +141,7 @@ def fit(
     from .infer.reporting import report
 
     writable(out)
-    loaded = _load(problem).with_settings(rtol=rtol, atol=rtol / 100)
+    loaded = _load(problem).with_settings(rtol=rtol, atol=rtol / 100, engine=_engine(engine, solver))
     _say_what_is_estimated(loaded)
     result = run(
         loaded,
@@ -168,6 +190,7 @@ def map_(
     ] = InitialChoice.prior,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the starts.")] = 0,
     iterations: Annotated[int, typer.Option(min=1, help="Most iterations a start.")] = 1000,
+    engine: EngineOption = EngineChoice.auto,
     solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
     out: Annotated[Path | None, typer.Option(help="Folder for map.json, best.csv and figures.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
@@ -181,8 +204,7 @@ def map_(
     if out is not None:
         writable(out)
     loaded = _load(problem, marginalise=() if objective == "likelihood" else None)
-    if solver != SolverChoice.auto:
-        loaded = loaded.with_settings(solver=solver.value)
+    loaded = loaded.with_settings(engine=_engine(engine, solver), solver=_solver(solver))
     fits = find_map(
         loaded,
         starts=starts,
@@ -212,6 +234,7 @@ def map_(
 def evaluate(
     problem: ProblemArgument,
     at: Annotated[Path | None, typer.Option(help="CSV with columns parameter,value; else nominal values.")] = None,
+    engine: EngineOption = EngineChoice.auto,
     solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
     rtol: Annotated[float, typer.Option(help="Relative tolerance of the solver.")] = 1e-8,
 ) -> None:
@@ -220,8 +243,7 @@ def evaluate(
 
     values = read_values(at) if at is not None else None
     loaded = _load(problem).with_settings(rtol=rtol, atol=rtol / 100, max_steps=20_000)
-    if solver != SolverChoice.auto:
-        loaded = loaded.with_settings(solver=solver.value)
+    loaded = loaded.with_settings(engine=_engine(engine, solver), solver=_solver(solver))
     if values is not None:
         idle = sorted(loaded.unknown(values))
         if idle:
@@ -255,6 +277,7 @@ def simulate(
     ] = "0:180:1",
     at: Annotated[Path | None, typer.Option(help="CSV with columns parameter,value.")] = None,
     parameter: Annotated[list[str], typer.Option("--set", help="NAME=VALUE of a parameter; may be repeated.")] = [],  # noqa: B006
+    engine: EngineOption = EngineChoice.auto,
     solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
 ) -> None:
     """Trajectories of MODEL under each --protocol, with all species and rules."""
@@ -276,7 +299,7 @@ def simulate(
     values = {n: v for n, v in values.items() if n not in idle}
     values |= dict(_assignment(text) for text in parameter)
     grid = _grid(times)
-    settings = Settings(solver="rodas5p" if solver == SolverChoice.auto else solver.value)
+    settings = Settings(engine=_engine(engine, solver), solver=_solver(solver))
     result = run(loaded, values, protocols, grid, observe=list(loaded.rules), settings=settings)
     import numpy as np
     import pandas as pd

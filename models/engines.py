@@ -1,0 +1,59 @@
+"""Which engine solves: the fused one wherever it can, else diffrax, with the reason said once."""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+
+import jax
+from jaxtyping import Array, Float
+
+from . import diffrax_engine
+from .fused import engine as fused_engine
+from .fused.build import build
+from .fused.lower import Unsupported
+from .model import Model
+from .plan import Plan
+from .settings import Settings
+from .solution import Solution
+
+log = logging.getLogger(__name__)
+
+
+def solve(model: Model, plan: Plan, settings: Settings, values: Float[Array, " names"]) -> Solution:
+    """Solves all protocols of `plan` for one vector of `values` (in the order of `plan.names`).
+
+    Raises `ValueError` where `settings.engine` is `fused` and the model or the settings do not allow it.
+    """
+    if uses_fused(model, settings):
+        return fused_engine.solve(model, plan, settings, values)
+    return diffrax_engine.solve(model, plan, settings, values)
+
+
+def uses_fused(model: Model, settings: Settings) -> bool:
+    """Whether the fused engine solves `model` under `settings`; see `solve` for what is raised."""
+    if settings.engine == "diffrax":
+        return False
+    try:
+        _allow(settings)
+        build(model, fused_engine.NARROW)
+    except Unsupported as reason:
+        if settings.engine == "fused":
+            raise
+        _say_once(str(reason))
+        return False
+    return True
+
+
+def _allow(settings: Settings) -> None:
+    if settings.derivative == "forward":
+        raise Unsupported("the fused engine has no forward mode: use engine='diffrax' for derivative='forward'")
+    if settings.solver != "rodas5p":
+        raise Unsupported(f"the fused engine's solver is rodas5p: use engine='diffrax' for {settings.solver}")
+    if jax.default_backend() != "cpu":
+        raise Unsupported(f"the fused engine runs on the CPU, and JAX's default here is {jax.default_backend()}")
+
+
+@cache
+def _say_once(reason: str) -> None:
+    log.warning("solving with diffrax: %s", reason)

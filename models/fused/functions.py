@@ -1,0 +1,174 @@
+"""The C functions of one model: rates and Jacobian, their pull-backs, LU and its solves, initial values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..model import Model
+from .graph import Graph, Value, emit, pull_back
+from .lower import Lowering, Unsupported
+from .sparse_lu import Entry, Layout
+
+LARGEST = 128  # species; beyond, straight-line code takes too long to compile
+
+
+@dataclass(frozen=True)
+class Functions:
+    """C text, its sizes (for the kernel's arrays), and what each function costs in operations."""
+
+    text: str
+    sizes: Mapping[str, int]
+    operations: Mapping[str, int]
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.operations: dict[str, int] = {}
+
+    def function(self, name: str, signature: str, outputs: Mapping[str, Value], *, add: bool = False) -> None:
+        self.operations[name] = next(iter(outputs.values())).graph.operations(outputs.values()) if outputs else 0
+        self.parts.append(f"STATIC void {name}({signature})\n{{\n{emit(outputs, add=add)}\n}}")
+
+
+def _indexed(name: str, values: Sequence[Value]) -> dict[str, Value]:
+    return {f"{name}[{i}]": v for i, v in enumerate(values)}
+
+
+def _summed(bars: Mapping[str, Value], **names: str) -> dict[str, Value]:
+    """Pull-backs to inputs `y[i]` as additions to `y_bar[i]`, for names y=y_bar."""
+    return {
+        f"{names[key.split('[')[0]]}[{key.split('[')[1]}": value
+        for key, value in bars.items()
+        if key.split("[")[0] in names
+    }
+
+
+class _Equations:
+    """Rates and derivatives of a model over `y` and `p`, in a graph of their own."""
+
+    def __init__(self, model: Model):
+        assert model.kinetics is not None
+        self.graph = Graph()
+        self.y = self.graph.inputs("y", len(model.species))
+        self.p = self.graph.inputs("p", len(model.parameters))
+        names = dict(zip(model.parameters, self.p, strict=True)) | dict(zip(model.species, self.y, strict=True))
+        self.lower = Lowering(self.graph, names)
+        kinetics = model.kinetics
+        self.rates = [self.lower(r) for r in kinetics.rates]
+        self.terms = [(i, r, self.lower(c)) for i, r, c in kinetics.terms]
+        self.initial = [self.lower(e) for e in kinetics.initial]
+        self.weights = [self.lower(e) for e in kinetics.weights]
+
+    def derivatives(self) -> list[Value]:
+        f = [self.graph.lift(0.0)] * len(self.y)
+        for i, r, coefficient in self.terms:
+            f[i] = f[i] + coefficient * self.rates[r]
+        return f
+
+    def jacobian(self) -> dict[Entry, Value]:
+        """Entries ∂y'_i/∂y_j that are not always 0."""
+        slopes = []
+        for rate in self.rates:
+            bars = pull_back([rate], [self.graph.lift(1.0)])
+            slopes.append({int(k[2:-1]): v for k, v in bars.items() if k.startswith("y[") and v.number != 0})
+        entries: dict[Entry, Value] = {}
+        for i, r, coefficient in self.terms:
+            for j, slope in slopes[r].items():
+                entries[i, j] = entries.get((i, j), self.graph.lift(0.0)) + coefficient * slope
+        return {e: v for e, v in sorted(entries.items()) if v.number != 0}
+
+
+def write_functions(model: Model) -> Functions:
+    """The model's C. Raises `Unsupported` where it has no network, is too large, or uses what C here lacks."""
+    if model.kinetics is None:
+        raise Unsupported(f"model {model.name!r} is a Python function, not a network")
+    n, parameters = len(model.species), len(model.parameters)
+    if n > LARGEST:
+        raise Unsupported(f"model {model.name!r} has {n} species; straight-line code serves up to {LARGEST}")
+    equations = _Equations(model)
+    graph = equations.graph
+    out = _Writer()
+    f = equations.derivatives()
+    out.function("rates", "const real* y, const real* p, real* f", _indexed("f", f))
+    u = graph.inputs("u", n)
+    bars = pull_back(f, u)
+    both = _summed(bars, y="y_bar", p="p_bar")
+    pulled = "const real* y, const real* p, const real* u, real* y_bar, real* p_bar"
+    out.function("pull_rates", pulled, both, add=True)
+
+    entries = equations.jacobian()
+    jacobian = list(entries.values())
+    out.function("jacobian", "const real* y, const real* p, real* j", _indexed("j", jacobian))
+    c = graph.inputs("c", len(jacobian))
+    both = _summed(pull_back(jacobian, c), y="y_bar", p="p_bar")
+    pulled = "const real* y, const real* p, const real* c, real* y_bar, real* p_bar"
+    out.function("pull_jacobian", pulled, both, add=True)
+
+    layout = Layout.of(n, entries)
+    _write_algebra(out, n, list(entries), layout)
+
+    out.function("initial", "const real* p, real* y", _indexed("y", equations.initial))
+    bars = pull_back(equations.initial, u)
+    out.function("pull_initial", "const real* p, const real* u, real* p_bar", _summed(bars, p="p_bar"), add=True)
+    out.function("weights", "const real* p, real* w", _indexed("w", equations.weights))
+    bars = pull_back(equations.weights, u)
+    out.function("pull_weights", "const real* p, const real* u, real* p_bar", _summed(bars, p="p_bar"), add=True)
+
+    out.parts.append(_tables(model, list(entries)))
+    sizes = {
+        "SPECIES": n,
+        "PARAMETERS": max(parameters, 1),
+        "ENTRIES": max(len(jacobian), 1),
+        "ENTRIES_USED": len(jacobian),
+        "FACTORS": len(layout.slot),
+        "MOIETIES": len(model.dependent),
+        "TIME_STATE": -1 if model.time_index is None else model.time_index,
+    }
+    return Functions("\n\n".join(out.parts), sizes, out.operations)
+
+
+def _write_algebra(out: _Writer, n: int, entries: list[Entry], layout: Layout) -> None:
+    """W = I/(γh) − J, its factors, both solves, and Σ uᵢᵀ J kᵢ's cotangent."""
+    graph = Graph()
+    j = dict(zip(entries, graph.inputs("j", len(entries)), strict=True))
+    diagonal = graph.input("diagonal")
+    matrix = {e: -v for e, v in j.items()}
+    for i in range(n):
+        matrix[i, i] = matrix.get((i, i), graph.lift(0.0)) + diagonal
+    w = layout.factorise(matrix)
+    out.function(
+        "factorise",
+        "const real* j, const real diagonal, real* w",
+        {f"w[{layout.slot[e]}]": v for e, v in w.items()},
+    )
+    graph = Graph()
+    known = {e: graph.input(f"w[{s}]") for e, s in layout.slot.items()}
+    b = graph.inputs("b", n)
+    out.function("solve", "const real* w, real* b", _indexed("b", layout.solve(known, b)))
+    out.function("solve_transposed", "const real* w, real* b", _indexed("b", layout.solve_transposed(known, b)))
+    graph = Graph()
+    u, k = graph.inputs("u", n), graph.inputs("k", n)
+    outer = [u[i] * k[j] for i, j in entries]
+    out.function("add_outer", "const real* u, const real* k, real* c", _indexed("c", outer), add=True)
+
+
+def _tables(model: Model, entries: list[Entry]) -> str:
+    """Where the entries stand, and the conserved moieties, as functions of an index."""
+
+    def table(kind: str, name: str, values: Sequence[float]) -> str:
+        said = ", ".join(repr(v) for v in values) or "0"
+        return f"INLINE {kind} {name}(int i)\n{{\nstatic const {kind} table[] = {{{said}}};\nreturn table[i];\n}}"
+
+    moieties = [float(x) for x in np.ravel(model.moieties)]
+    return "\n\n".join(
+        [
+            table("int", "row_of", [i for i, _ in entries]),
+            table("int", "column_of", [j for _, j in entries]),
+            table("double", "moiety", moieties),
+            table("int", "dependent", list(model.dependent)),
+        ]
+    )

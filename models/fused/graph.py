@@ -1,0 +1,292 @@
+"""Straight-line programs: expressions with common parts shared, their reverse-mode derivative, and C.
+
+A `Value` is a node of one `Graph`. Equal nodes are one node, constants are folded, and sums with 0 and products with
+0 and 1 vanish, so that a derivative costs no more than what depends on something.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+Number = float | int
+
+# Derivatives of the guarded power x^n: name -> (by x, by n). See `hexamer.models.codegen` and kernel.h.
+_SYMBOL = {"add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=", "eq": "=="}
+_MASKS = {"lt", "le", "eq", "and", "or", "not"}
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A node of a graph, with arithmetic."""
+
+    graph: Graph
+    index: int
+
+    def __add__(self, other: Value | Number) -> Value:
+        return self.graph.add(self, self.graph.lift(other))
+
+    def __radd__(self, other: Number) -> Value:
+        return self.graph.lift(other) + self
+
+    def __sub__(self, other: Value | Number) -> Value:
+        return self.graph.subtract(self, self.graph.lift(other))
+
+    def __rsub__(self, other: Number) -> Value:
+        return self.graph.lift(other) - self
+
+    def __mul__(self, other: Value | Number) -> Value:
+        return self.graph.multiply(self, self.graph.lift(other))
+
+    def __rmul__(self, other: Number) -> Value:
+        return self.graph.lift(other) * self
+
+    def __truediv__(self, other: Value | Number) -> Value:
+        return self.graph.divide(self, self.graph.lift(other))
+
+    def __rtruediv__(self, other: Number) -> Value:
+        return self.graph.lift(other) / self
+
+    def __neg__(self) -> Value:
+        return self.graph.negative(self)
+
+    @property
+    def number(self) -> float | None:
+        """The value of a constant, else None."""
+        op = self.graph.nodes[self.index]
+        return op[1] if op[0] == "const" else None
+
+
+class Graph:
+    """Nodes `(operation, *arguments)`, each after what it uses."""
+
+    def __init__(self) -> None:
+        self.nodes: list[tuple] = []
+        self._known: dict[tuple, int] = {}
+
+    def node(self, op: str, *arguments: Value | float | str) -> Value:
+        key = (op, *(a.index if isinstance(a, Value) else a for a in arguments))
+        if key not in self._known:
+            self._known[key] = len(self.nodes)
+            self.nodes.append(key)
+        return Value(self, self._known[key])
+
+    def input(self, name: str) -> Value:
+        """What C knows as `name`."""
+        return self.node("input", name)
+
+    def inputs(self, name: str, count: int) -> list[Value]:
+        """`name[0]`, …, `name[count - 1]`."""
+        return [self.input(f"{name}[{i}]") for i in range(count)]
+
+    def lift(self, x: Value | Number) -> Value:
+        return x if isinstance(x, Value) else self.node("const", float(x))
+
+    def add(self, a: Value, b: Value) -> Value:
+        x, y = a.number, b.number
+        if x is not None and y is not None:
+            return self.lift(x + y)
+        if x == 0:
+            return b
+        if y == 0:
+            return a
+        if self.nodes[b.index][0] == "neg":
+            return self.subtract(a, Value(self, self.nodes[b.index][1]))
+        if self.nodes[a.index][0] == "neg":
+            return self.subtract(b, Value(self, self.nodes[a.index][1]))
+        return self.node("add", *sorted((a, b), key=lambda v: v.index))
+
+    def subtract(self, a: Value, b: Value) -> Value:
+        x, y = a.number, b.number
+        if x is not None and y is not None:
+            return self.lift(x - y)
+        if y == 0:
+            return a
+        if x == 0:
+            return -b
+        if self.nodes[b.index][0] == "neg":
+            return self.add(a, Value(self, self.nodes[b.index][1]))
+        return self.node("sub", a, b)
+
+    def multiply(self, a: Value, b: Value) -> Value:
+        x, y = a.number, b.number
+        if x is not None and y is not None:
+            return self.lift(x * y)
+        if x is not None:
+            a, b, x, y = b, a, y, x
+        if y == 0:
+            return self.lift(0.0)
+        if y == 1:
+            return a
+        if y == -1:
+            return -a
+        if self.nodes[a.index][0] == "neg":
+            return -self.multiply(Value(self, self.nodes[a.index][1]), b)
+        if self.nodes[b.index][0] == "neg":
+            return -self.multiply(a, Value(self, self.nodes[b.index][1]))
+        return self.node("mul", *sorted((a, b), key=lambda v: v.index))
+
+    def divide(self, a: Value, b: Value) -> Value:
+        x, y = a.number, b.number
+        if x == 0 and y != 0:
+            return self.lift(0.0)
+        if y is not None and y != 0:
+            return self.multiply(a, self.lift(1.0 / y)) if x is None else self.lift(x / y)
+        if self.nodes[a.index][0] == "neg":
+            return -self.divide(Value(self, self.nodes[a.index][1]), b)
+        return self.node("div", a, b)
+
+    def negative(self, a: Value) -> Value:
+        if a.number is not None:
+            return self.lift(-a.number)
+        op = self.nodes[a.index]
+        return Value(self, op[1]) if op[0] == "neg" else self.node("neg", a)
+
+    def integer_power(self, a: Value, exponent: int) -> Value:
+        if exponent < 0:
+            return 1.0 / self.integer_power(a, -exponent)
+        result, square = self.lift(1.0), a
+        while exponent:
+            if exponent & 1:
+                result = result * square
+            exponent >>= 1
+            square = square * square if exponent else square
+        return result
+
+    def sum(self, values: Iterable[Value]) -> Value:
+        total = self.lift(0.0)
+        for v in values:
+            total = total + v
+        return total
+
+    def reachable(self, outputs: Iterable[Value]) -> list[int]:
+        """Indices of the nodes that `outputs` rest on, in order."""
+        found: set[int] = set()
+        stack = [v.index for v in outputs]
+        while stack:
+            i = stack.pop()
+            if i not in found:
+                found.add(i)
+                stack += _used(self.nodes[i])
+        return sorted(found)
+
+    def operations(self, outputs: Iterable[Value]) -> int:
+        """How many operations `outputs` cost."""
+        return sum(self.nodes[i][0] not in ("input", "const") for i in self.reachable(outputs))
+
+
+def _used(node: tuple) -> Sequence[int]:
+    return () if node[0] in ("input", "const") else node[1:]
+
+
+def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value]) -> dict[str, Value]:
+    """Σ cotangentᵢ ∂outputᵢ/∂input, by the name of each input that matters."""
+    if not outputs:
+        return {}
+    graph = outputs[0].graph
+    bar: dict[int, Value] = {}
+
+    def accumulate(index: int, value: Value) -> None:
+        bar[index] = bar[index] + value if index in bar else value
+
+    for output, cotangent in zip(outputs, cotangents, strict=True):
+        accumulate(output.index, cotangent)
+    result: dict[str, Value] = {}
+    for i in reversed(graph.reachable(outputs)):
+        if i not in bar or bar[i].number == 0:
+            continue
+        node, g = graph.nodes[i], bar[i]
+        if node[0] == "input":
+            result[node[1]] = g
+            continue
+        if node[0] == "const" or node[0] in _MASKS:
+            continue
+        if node[0] == "select":
+            condition, a, b = (Value(graph, j) for j in node[1:])
+            zero = graph.lift(0.0)
+            accumulate(a.index, graph.node("select", condition, g, zero))
+            accumulate(b.index, graph.node("select", condition, zero, g))
+            continue
+        arguments = [Value(graph, j) for j in node[1:]]
+        for argument, slope in zip(arguments, _slopes(graph, node[0], arguments, Value(graph, i)), strict=True):
+            if argument.number is None:
+                accumulate(argument.index, g * slope)
+    return result
+
+
+def _slopes(graph: Graph, op: str, x: Sequence[Value], value: Value) -> Sequence[Value]:
+    """∂op/∂xᵢ. The guarded power's are functions of their own: see kernel.h."""
+    one = graph.lift(1.0)
+    match op:
+        case "add":
+            return one, one
+        case "sub":
+            return one, -one
+        case "mul":
+            return x[1], x[0]
+        case "div":
+            inverse = 1.0 / x[1]
+            return inverse, -(value * inverse)
+        case "neg":
+            return (-one,)
+        case "exp":
+            return (value,)
+        case "log":
+            return (1.0 / x[0],)
+        case "power":
+            return graph.node("slope", *x), value * graph.node("guarded_log", x[0])
+        case "slope":
+            return graph.node("curvature", *x), graph.node("slope_by_exponent", *x)
+        case "guarded_log":
+            return (graph.node("guarded_inverse", x[0]),)
+        case "sin":
+            return (graph.node("cos", x[0]),)
+        case "cos":
+            return (-graph.node("sin", x[0]),)
+        case "tan":
+            return (1.0 + value * value,)
+        case "tanh":
+            return (1.0 - value * value,)
+        case "abs":
+            return (graph.node("sign", x[0]),)
+        case "sign" | "floor" | "ceil":
+            return (graph.lift(0.0),)
+    raise NotImplementedError(f"no derivative of {op}")  # only third derivatives ask for those
+
+
+def emit(outputs: Mapping[str, Value], *, add: bool = False) -> str:
+    """C that sets each name in `outputs`, or adds to it. `real` and `mask` are the types of values and conditions."""
+    if not outputs:
+        return ""
+    graph = next(iter(outputs.values())).graph
+
+    def text(i: int) -> str:
+        node = graph.nodes[i]
+        return f"real_of({_literal(node[1])})" if node[0] == "const" else f"t{i}"
+
+    lines = []
+    for i in graph.reachable(outputs.values()):
+        op, *arguments = graph.nodes[i]
+        if op == "const":
+            continue
+        kind = "mask" if op in _MASKS else "real"
+        if op == "input":
+            said = arguments[0]
+        elif op in _SYMBOL:
+            said = f"{text(arguments[0])} {_SYMBOL[op]} {text(arguments[1])}"
+        elif op == "neg":
+            said = f"-{text(arguments[0])}"
+        else:
+            said = f"{op}_({', '.join(map(text, arguments))})"
+        lines.append(f"const {kind} t{i} = {said};")
+    for name, value in outputs.items():
+        if not (add and value.number == 0):
+            lines.append(f"{name} {'+=' if add else '='} {text(value.index)};")
+    return "\n".join(lines)
+
+
+def _literal(x: float) -> str:
+    if math.isfinite(x):
+        return repr(x)
+    return "NAN" if math.isnan(x) else ("INFINITY" if x > 0 else "-INFINITY")

@@ -1,0 +1,87 @@
+"""Sparse LU without pivoting, laid out ahead of time: which entries fill in, and in which order they are eliminated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from .graph import Value
+
+Entry = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Order of elimination, and a slot for each entry of the filled matrix."""
+
+    order: tuple[int, ...]
+    slot: Mapping[Entry, int]
+
+    @staticmethod
+    def of(size: int, entries: Iterable[Entry]) -> Layout:
+        """Markowitz: eliminate next the unknown whose pivot fills in least."""
+        columns: list[set[int]] = [set() for _ in range(size)]  # rows with an entry in the column
+        rows: list[set[int]] = [set() for _ in range(size)]
+        filled = set(entries) | {(i, i) for i in range(size)}
+        for i, j in filled:
+            rows[i].add(j)
+            columns[j].add(i)
+        left, order = set(range(size)), []
+        while left:
+            pivot = min(left, key=lambda k: ((len(rows[k]) - 1) * (len(columns[k]) - 1), k))
+            order.append(pivot)
+            left.remove(pivot)
+            below, right = columns[pivot] - {pivot}, rows[pivot] - {pivot}
+            for i in below:
+                rows[i].discard(pivot)
+                rows[i] |= right
+                filled |= {(i, j) for j in right}
+            for j in right:
+                columns[j].discard(pivot)
+                columns[j] |= below
+        return Layout(tuple(order), {e: k for k, e in enumerate(sorted(filled))})
+
+    def factorise(self, matrix: Mapping[Entry, Value]) -> dict[Entry, Value]:
+        """The factors in place of the matrix: L below, U above, and on the diagonal the inverses of the pivots."""
+        graph = next(iter(matrix.values())).graph
+        w = {e: matrix.get(e, graph.lift(0.0)) for e in self.slot}
+        for a, k in enumerate(self.order):
+            w[k, k] = 1.0 / w[k, k]
+            rest = self.order[a + 1 :]
+            for i in rest:
+                if (i, k) in w:
+                    w[i, k] = w[i, k] * w[k, k]
+                    for j in rest:
+                        if (k, j) in w:
+                            w[i, j] = w[i, j] - w[i, k] * w[k, j]
+        return w
+
+    def solve(self, w: Mapping[Entry, Value], b: Sequence[Value]) -> list[Value]:
+        """x with W x = b."""
+        x = list(b)
+        for a, k in enumerate(self.order):
+            for i in self.order[a + 1 :]:
+                if (i, k) in w:
+                    x[i] = x[i] - w[i, k] * x[k]
+        for a in range(len(self.order) - 1, -1, -1):
+            k = self.order[a]
+            for j in self.order[a + 1 :]:
+                if (k, j) in w:
+                    x[k] = x[k] - w[k, j] * x[j]
+            x[k] = x[k] * w[k, k]
+        return x
+
+    def solve_transposed(self, w: Mapping[Entry, Value], b: Sequence[Value]) -> list[Value]:
+        """x with Wᵀ x = b."""
+        x = list(b)
+        for a, k in enumerate(self.order):
+            x[k] = x[k] * w[k, k]
+            for j in self.order[a + 1 :]:
+                if (k, j) in w:
+                    x[j] = x[j] - w[k, j] * x[k]
+        for a in range(len(self.order) - 1, -1, -1):
+            k = self.order[a]
+            for i in self.order[a + 1 :]:
+                if (i, k) in w:
+                    x[k] = x[k] - w[i, k] * x[i]
+        return x
