@@ -25,7 +25,6 @@ from ..models.simulate import require_x64
 from ..models.status import Status
 from .failures import FailureCounter, count_kinds, worst
 from .nuisance import Nuisance, find_nuisance
-from .numpyro_model import numpyro_model
 from .readout import Assays, Readout
 from .space import ParameterSpace, Z
 
@@ -105,8 +104,11 @@ class Problem:
         self.position = np.array([self.names.index(n) for n in self.space.names], dtype=int)
         fixed = [p.value if p.value is not None else 1.0 for p in self.parameters.values()]
         self.base = np.array(fixed, dtype=float)
-        # ln s = 0, where the marginal starts from.
+        # ln s = 0, where a scale's marginal starts from.
         self.base[[self.names.index(n) for n in self.nuisance.names]] = 1.0
+        held = np.setdiff1d(np.arange(len(self.names)), self.position)
+        self._held = jnp.asarray(self.base[held])
+        self._arrange = np.argsort(np.concatenate([self.position, held]))
 
     @staticmethod
     def load(source: str | Path, **options) -> Problem:
@@ -149,7 +151,7 @@ class Problem:
 
     def values(self, z: Z) -> Float[Array, " names"]:
         """All parameters' values, in the order of `names`; scales that are integrated out are 1."""
-        return jnp.asarray(self.base).at[self.position].set(self.space.constrain(z))
+        return jnp.concatenate([self.space.constrain(z), self._held])[self._arrange]
 
     def read(self, values: Float[Array, " names"]) -> Readout:
         """What the assays read at parameter values."""
@@ -172,11 +174,8 @@ class Problem:
         if not len(self.nuisance):
             return Terms(rows, jnp.zeros(0), readout.status)
         scales = self.nuisance.log_density(jnp.asarray(self.assays.value) - readout.mean, readout.sd)
-        extra = jax.ops.segment_sum(
-            jnp.where(self.nuisance.group >= 0, self.assays.jacobian, 0.0),
-            self.nuisance.group.clip(0),
-            len(self.nuisance),
-        )
+        integrated = self.nuisance.group >= 0
+        extra = np.bincount(self.nuisance.group[integrated], self.assays.jacobian[integrated], len(self.nuisance))
         return Terms(jnp.where(self.nuisance.group >= 0, 0.0, rows), scales + extra, readout.status)
 
     def log_likelihood(self, z: Z) -> Float[Array, ""]:
@@ -218,6 +217,8 @@ class Problem:
 
         See `hexamer.infer.numpyro_model`.
         """
+        from .numpyro_model import numpyro_model
+
         numpyro_model(self)
 
     def evaluate(self, values: Mapping[str, float] | None = None) -> Evaluation:

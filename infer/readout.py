@@ -6,19 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import sympy
 from jaxtyping import Array, Float, Int
 
 from ..data.dataset import Dataset, Observable
-from ..models.codegen import compile_vector
+from ..models.codegen import compile_elementwise
 from ..models.engines import solve
 from ..models.expressions import inline
+from ..models.gather import gather
 from ..models.model import Model
 from ..models.plan import compile_plan
 from ..models.settings import Settings
-from ..models.simulate import parameters_at
 from ..models.status import Status
 
 LN10 = float(np.log(10.0))
@@ -43,18 +44,19 @@ class Readout(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class _Group:
-    """The rows of one observable, as index arrays."""
+    """The rows of one observable: where in the pool what they use lies, and the formula over it."""
 
     rows: np.ndarray  # positions in the dataset
-    protocol: np.ndarray
-    time: np.ndarray  # index into the plan's times
-    at: np.ndarray  # minutes
-    arguments: np.ndarray  # rows × placeholders; indices into [values, constants]
-    function: Callable[..., Float[Array, "rows two"]]
+    columns: tuple[np.ndarray, ...]  # for each name that the formula uses, an index into the pool for each row
+    function: Callable[..., Sequence[Float[Array, " rows"]]]  # mean and standard deviation
 
 
 class Assays:
-    """All observables of a data set compiled against a model and the names of the values they use."""
+    """All observables of a data set compiled against a model and the names of the values they use.
+
+    Everything that a formula may use lies in one vector, the pool: values, constants of the plan, numbers that rows
+    fill in, and all trajectories. Reading is then one gather, formulas, and one permutation.
+    """
 
     def __init__(self, model: Model, dataset: Dataset, names: Sequence[str]):
         self.dataset = dataset
@@ -71,38 +73,55 @@ class Assays:
             [sorted_times[p] for p in self.protocols],
             self.names,
         )
-        self._constants: list[float] = []
+        self._numbers: list[float] = []
         where = {(p, t): (i, j) for i, p in enumerate(self.protocols) for j, t in enumerate(sorted_times[p])}
-        self._groups = [self._group(o, where) for o in dataset.observables.values()]
-        self._groups = [g for g in self._groups if len(g.rows)]
+        self._protocol = np.array([where[m.protocol, m.time][0] for m in dataset.measurements], dtype=int)
+        used = [o for o in dataset.observables.values() if any(m.observable == o.name for m in dataset.measurements)]
+        self._groups = [self._group(o, where) for o in used]
+        self._index_pool()
         scale = [dataset.observables[m.observable].scale for m in dataset.measurements]
         self.log_base = np.array([_LOG_BASE[s] for s in scale])
         self.value, self.jacobian = _values_on_scale(dataset, self.log_base)
         self.laplace = np.array([dataset.observables[m.observable].noise == "laplace" for m in dataset.measurements])
 
-    def _slot(self, value: float | str) -> int:
-        if isinstance(value, str):
-            if value not in self.names:
-                raise ValueError(f"a measurement uses the parameter {value!r}, which has neither a prior nor a value")
-            return self.names.index(value)
-        self._constants.append(float(value))
-        return len(self.names) + len(self._constants) - 1
+    def _number(self, value: float) -> int:
+        """Place of a number among the pool's own; below 0 until the trajectories' place is known."""
+        self._numbers.append(float(value))
+        return -len(self._numbers)
+
+    def _argument(self, value: float | str) -> int:
+        if not isinstance(value, str):
+            return self._number(value)
+        if value not in self.names:
+            raise ValueError(f"a measurement uses the parameter {value!r}, which has neither a prior nor a value")
+        return self.names.index(value)
 
     def _group(self, observable: Observable, where: Mapping[tuple[str, float], tuple[int, int]]) -> _Group:
         found = [(i, m) for i, m in enumerate(self.dataset.measurements) if m.observable == observable.name]
-        cells = [where[m.protocol, m.time] for _, m in found]
-        return _Group(
-            rows=np.array([i for i, _ in found], dtype=int),
-            protocol=np.array([c for c, _ in cells], dtype=int),
-            time=np.array([t for _, t in cells], dtype=int),
-            at=np.array([m.time for _, m in found], dtype=float),
-            arguments=np.array([[self._slot(a) for a in m.arguments] for _, m in found], dtype=int).reshape(
-                len(found), len(observable.placeholders)
-            ),
-            function=self._compile(observable),
-        )
+        protocol = np.array([where[m.protocol, m.time][0] for _, m in found], dtype=int)
+        time = np.array([where[m.protocol, m.time][1] for _, m in found], dtype=int)
+        names, used, function = self._compile(observable)
+        environment = len(self.plan.names) + len(self.plan.constants)
+        model = self.model
 
-    def _compile(self, observable: Observable) -> Callable[..., Float[Array, "rows two"]]:
+        def column(name: str) -> np.ndarray:
+            if name in observable.placeholders:
+                k = observable.placeholders.index(name)
+                return np.array([self._argument(m.arguments[k]) for _, m in found], dtype=int)
+            if name in model.species:
+                cell = protocol * self.plan.times.shape[1] + time
+                return environment + cell * len(model.species) + model.species.index(name)
+            if name in model.parameters:
+                return self.plan.parameters[protocol, self.plan.segment[protocol, time], model.parameters.index(name)]
+            if name == "time":
+                return np.array([self._number(m.time) for _, m in found], dtype=int)
+            return np.full(len(found), self.names.index(name))
+
+        rows = np.array([i for i, _ in found], dtype=int)
+        return _Group(rows, tuple(column(names[k]) for k in used), function)
+
+    def _compile(self, observable: Observable):
+        """Names that a formula may use, positions of those it does, and mean and standard deviation of them."""
         model = self.model
         states = set(model.species) | set(model.parameters) | {"time"}
         others = [n for n in self.names if n not in states]
@@ -115,20 +134,20 @@ class Assays:
             )
         mean = on_scale(observable.formula, observable.scale)
         written = inline({**model.rules, "_mean": mean, "_sd": observable.noise_formula})
-        names = (
-            model.species,
-            model.parameters,
-            [n for n in others if n not in observable.placeholders],
-            observable.placeholders,
-            () if "time" in model.species else ("time",),
-        )
-        index = np.array([self.names.index(n) for n in names[2]], dtype=int)
-        compiled = compile_vector(names, [written["_mean"], written["_sd"]])
+        names = list(dict.fromkeys([*observable.placeholders, *model.species, *model.parameters, *others, "time"]))
+        return names, *compile_elementwise(names, [written["_mean"], written["_sd"]])
 
-        def function(y, p, values, arguments, time):
-            return compiled(y, p, values[index], arguments, time[:, None])
-
-        return function
+    def _index_pool(self) -> None:
+        """The gather of all columns of all groups, and the permutation back to the order of the measurements."""
+        before = len(self.plan.names) + len(self.plan.constants) + self.plan.times.size * len(self.model.species)
+        columns = [c for g in self._groups for c in g.columns]
+        index = np.concatenate(columns) if columns else np.zeros(0, int)
+        index = np.where(index < 0, before - 1 - index, index)
+        self._index, self._gather = index, gather(index, before + len(self._numbers))
+        self._lengths = tuple(len(c) for c in columns)
+        rows = np.concatenate([g.rows for g in self._groups])
+        self._order = np.argsort(rows)
+        self._permute = gather(self._order, len(rows))
 
     def natural(self, x: Float[np.ndarray, "*batch rows"]) -> Float[np.ndarray, "*batch rows"]:
         """Values on each observable's scale, in the units of the measurements."""
@@ -139,17 +158,23 @@ class Assays:
     def read(self, settings: Settings, values: Float[Array, " names"]) -> Readout:
         """Simulates all protocols and reads every row; NaN where a trajectory failed."""
         solution = solve(self.model, self.plan, settings, values)
-        p = parameters_at(self.plan, values)
-        filled = jnp.concatenate([values, jnp.asarray(self._constants, values.dtype)])
-        mean = jnp.zeros(len(self.dataset), values.dtype)
-        sd = jnp.ones(len(self.dataset), values.dtype)
+        # A failed trajectory is NaN, and NaN · 0 would spoil the gradient: read 1, and hide it after.
+        ok = solution.status == Status.OK
+        y = jnp.where(ok[:, None, None], solution.y, 1.0)
+        fixed = [jnp.asarray(c, values.dtype) for c in (self.plan.constants, np.array(self._numbers))]
+        pool = jnp.concatenate([values, fixed[0], jnp.ravel(y), fixed[1]])
+        reverse = settings.derivative == "reverse"
+        taken = self._gather(pool) if reverse else pool[self._index]
+        columns = iter(jax.lax.split(taken, self._lengths) if self._lengths else ())
+        means, sds = [], []
         for g in self._groups:
-            # A failed trajectory is NaN, and NaN · 0 would spoil the gradient: read 1, and hide it after.
-            ok = (solution.status[g.protocol] == Status.OK)[:, None]
-            y = jnp.where(ok, solution.y[g.protocol, g.time], 1.0)
-            both = g.function(y, p[g.protocol, g.time], values, filled[g.arguments], jnp.asarray(g.at))
-            both = jnp.where(ok, both, jnp.nan)
-            mean, sd = mean.at[g.rows].set(both[:, 0]), sd.at[g.rows].set(both[:, 1])
+            both = g.function(*(next(columns) for _ in g.columns))
+            for found, into in zip(both, (means, sds), strict=True):
+                into.append(jnp.broadcast_to(jnp.asarray(found, values.dtype), g.rows.shape))
+        read = ok[self._protocol]
+        joined = (jnp.concatenate(x) for x in (means, sds))
+        ordered = (self._permute(x) if reverse else x[self._order] for x in joined)
+        mean, sd = (jnp.where(read, x, jnp.nan) for x in ordered)
         return Readout(mean, sd, solution.status, solution.steps)
 
 

@@ -12,20 +12,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import io_callback
-from numpyro.infer.hmc import HMCState, hmc
-from numpyro.infer.util import ParamInfo
 from tqdm import tqdm
 
 from ..models.status import Status
 from .curvature import Curvature
 from .problem import Problem
 from .store import Store
+
+if TYPE_CHECKING:
+    from numpyro.infer.hmc import HMCState
 
 log = logging.getLogger(__name__)
 
@@ -145,6 +146,8 @@ class _Sampler:
             "dense_mass": dense,
             "trajectory_length": None,
         }
+        from numpyro.infer.hmc import hmc  # half a second to import
+
         self.init, self.kernel = hmc(potential_fn_gen=potential_of, algo="NUTS")
         devices = jax.local_devices()
         cores = os.cpu_count() or 1
@@ -173,6 +176,8 @@ class _Sampler:
 
     def begin(self, points: np.ndarray) -> list[HMCState]:
         """The chains' states at their start. A start that fails is drawn in towards the centre."""
+        from numpyro.infer.util import ParamInfo
+
         value_and_grad = jax.jit(jax.value_and_grad(self.potential_of(0)))
         states = []
         keys = jax.random.split(jax.random.PRNGKey(self.seed), self.chains)

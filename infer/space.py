@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.stats import laplace, norm
 from jaxtyping import Array, Float
-from scipy import stats
 
 from ..data.parameter import Parameter, Prior, Scale, to_scale
+
+if TYPE_CHECKING:
+    from scipy import stats
 
 Z = Float[Array, " parameters"]
 LOG_BASE: Mapping[Scale, float] = {"lin": 0.0, "log": 1.0, "log10": math.log(10.0)}
@@ -49,6 +52,8 @@ def _convert(x: float, source: Scale, target: Scale) -> float:
 
 
 def _family(prior: Prior) -> stats.rv_continuous:
+    from scipy import stats  # a quarter of a second to import
+
     return stats.norm if prior.family == "normal" else stats.laplace
 
 

@@ -120,28 +120,37 @@ _FUNCTIONS = {
 }
 
 
+def compile_elementwise(
+    names: Sequence[str], expressions: Sequence[sympy.Expr]
+) -> tuple[tuple[int, ...], Callable[..., Sequence[Float[Array, ...]]]]:
+    """Which of `names` the expressions use (positions), and a function of those, array by array, that broadcasts.
+
+    Raises `ValueError` for names that are not in `names`.
+    """
+    # Names of models may be Python's keywords or clash with numpy's: number them.
+    symbols = [sympy.Symbol(f"x_{i}") for i in range(len(names))]
+    numbered = {sympy.Symbol(n): s for n, s in zip(names, symbols, strict=True)}
+    found = set().union(*(e.free_symbols for e in expressions)) if expressions else set()
+    if unknown := found - numbered.keys():
+        raise ValueError(f"unknown names in a formula: {', '.join(sorted(map(str, unknown)))}")
+    renamed = [guard(sympy.sympify(e)).xreplace(numbered) for e in expressions]
+    used = set().union(*(e.free_symbols for e in renamed)) if renamed else set()
+    where = tuple(i for i, s in enumerate(symbols) if s in used)
+    printer = _Printer({"fully_qualified_modules": False, "inline": True, "allow_unknown_functions": True})
+    wanted = [symbols[i] for i in where]
+    return where, sympy.lambdify(wanted, renamed, modules=[_FUNCTIONS, "jax"], printer=printer, cse=True)
+
+
 def compile_vector(arguments: Sequence[Sequence[str]], expressions: Sequence[sympy.Expr]) -> Compiled:
     """A function of one array for each list of names in `arguments`, returning the stacked `expressions`.
 
     The arrays' last axis runs over the names; leading axes broadcast.
     """
-    # Names of models may be Python's keywords or clash with numpy's: number them.
-    numbered = {
-        sympy.Symbol(n): sympy.Symbol(f"x{i}_{j}") for i, group in enumerate(arguments) for j, n in enumerate(group)
-    }
-    unknown = set().union(*(e.free_symbols for e in expressions)) - numbered.keys() if expressions else set()
-    if unknown:
-        raise ValueError(f"unknown names in a formula: {', '.join(sorted(map(str, unknown)))}")
+    used, function = compile_elementwise([n for group in arguments for n in group], expressions)
+    place = [(i, j) for i, group in enumerate(arguments) for j in range(len(group))]
+    where = [place[k] for k in used]
     if not expressions:
         return lambda *arrays: jnp.zeros((*arrays[0].shape[:-1], 0))
-    renamed = [guard(sympy.sympify(e)).xreplace(numbered) for e in expressions]
-    groups = [[sympy.Symbol(f"x{i}_{j}") for j in range(len(g))] for i, g in enumerate(arguments)]
-    printer = _Printer({"fully_qualified_modules": False, "inline": True, "allow_unknown_functions": True})
-    flat = [s for g in groups for s in g]
-    used = set().union(*(e.free_symbols for e in renamed))
-    wanted = [s for s in flat if s in used]
-    function = sympy.lambdify(wanted, renamed, modules=[_FUNCTIONS, "jax"], printer=printer, cse=True)
-    where = [(i, j) for i, g in enumerate(groups) for j, s in enumerate(g) if s in used]
 
     def compiled(*arrays: Float[Array, ...]) -> Float[Array, ...]:
         parts = [_unstack(a) for a in arrays]

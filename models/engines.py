@@ -8,7 +8,6 @@ from functools import cache
 import jax
 from jaxtyping import Array, Float
 
-from . import diffrax_engine
 from .fused import engine as fused_engine
 from .fused.build import build
 from .fused.lower import Unsupported
@@ -27,6 +26,8 @@ def solve(model: Model, plan: Plan, settings: Settings, values: Float[Array, " n
     """
     if uses_fused(model, settings):
         return fused_engine.solve(model, plan, settings, values)
+    from . import diffrax_engine  # half a second to import
+
     return diffrax_engine.solve(model, plan, settings, values)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from .. import rodas5p, steady_state
+from .. import steady_criteria, tableau
 from ..model import Model
 from .functions import Functions, write_functions
 from .lower import Unsupported
@@ -48,17 +48,17 @@ def _read(name: str) -> str:
 def engine_source(functions: Functions, lanes: int) -> str:
     """The engine of one model as the body of a C++ struct, for the CPU (without its handlers) and for CUDA."""
     constants = {
-        "A": _table(rodas5p.A),
-        "C": _table(rodas5p.C),
-        "H": _table(rodas5p.H),
-        "M": ", ".join(map(repr, rodas5p.M.tolist())),
-        "GAMMA": repr(rodas5p.GAMMA),
+        "A": _table(tableau.A),
+        "C": _table(tableau.C),
+        "H": _table(tableau.H),
+        "M": ", ".join(map(repr, tableau.M.tolist())),
+        "GAMMA": repr(tableau.GAMMA),
         "INTEGRAL": repr(INTEGRAL),
         "PROPORTIONAL": repr(PROPORTIONAL),
-        "THRESHOLD": repr(steady_state.THRESHOLD),
-        "HORIZON": repr(steady_state.HORIZON),
-        "STRICTEST": repr(steady_state.STRICTEST),
-        "NEWTON": repr(steady_state.NEWTON_ITERATIONS),
+        "THRESHOLD": repr(steady_criteria.THRESHOLD),
+        "HORIZON": repr(steady_criteria.HORIZON),
+        "STRICTEST": repr(steady_criteria.STRICTEST),
+        "NEWTON": repr(steady_criteria.NEWTON_ITERATIONS),
     }
     sizes = f"enum {{ LANES_ = {lanes}, {', '.join(f'{k} = {v}' for k, v in functions.sizes.items())} }};"
     text = "\n".join([_read("types.h"), sizes, functions.text, _read("queue.h"), _read("kernel.h")])

@@ -111,15 +111,21 @@ def _forward(task: _Task, record: int, environment: Float[Array, "sets slots"]):
         ((equilibrations, 2, species), float),  # steady states, and the starts they came from
         ((equilibrations,), np.int32),  # their status
     ]
-    types = [jax.ShapeDtypeStruct((sets, *shape), dtype) for shape, dtype in results]
+    types = [_type((sets, *shape), dtype, environment) for shape, dtype in results]
     return jax.ffi.ffi_call(handlers.forward, types)(environment, **task.attributes(record))
 
 
 def _backward(task: _Task, environment, status, accepted, record, rest, rest_status, cotangent):
     handlers = build(task.model, task.lanes(environment.shape[0]))
-    call = jax.ffi.ffi_call(handlers.backward, jax.ShapeDtypeStruct(environment.shape, float))
+    call = jax.ffi.ffi_call(handlers.backward, _type(environment.shape, float, environment))
     attributes = task.attributes(record.shape[2])
     return call(environment, status, accepted, record, rest, rest_status, cotangent, **attributes)
+
+
+def _type(shape: tuple[int, ...], dtype, like):
+    """Of a result, which under `jax.shard_map` differs between devices where `like` does."""
+    varying = getattr(jax.typeof(like), "manual_axis_type", None)
+    return jax.ShapeDtypeStruct(shape, dtype, manual_axis_type=varying)
 
 
 def _batched(call):
@@ -136,7 +142,7 @@ def _batched(call):
             for a, batched in zip(arrays, is_batched, strict=True)
         ]
         result = _batched(call)(*(a.reshape(a.shape[0] * a.shape[1], *a.shape[2:]) for a in whole))
-        split = jax.tree.map(lambda r: r.reshape(size, r.shape[0] // size, *r.shape[1:]), result)
+        split = jax.tree.map(lambda r: r.reshape(size, whole[0].shape[1], *r.shape[1:]), result)
         return split, jax.tree.map(lambda _: True, split)
 
     return folded

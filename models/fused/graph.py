@@ -188,7 +188,7 @@ def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value]) -> dict[str
     bar: dict[int, Value] = {}
 
     def accumulate(index: int, value: Value) -> None:
-        bar[index] = bar[index] + value if index in bar else value
+        bar[index] = _plus(bar[index], value) if index in bar else value
 
     for output, cotangent in zip(outputs, cotangents, strict=True):
         accumulate(output.index, cotangent)
@@ -204,15 +204,43 @@ def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value]) -> dict[str
             continue
         if node[0] == "select":
             condition, a, b = (Value(graph, j) for j in node[1:])
-            zero = graph.lift(0.0)
-            accumulate(a.index, graph.node("select", condition, g, zero))
-            accumulate(b.index, graph.node("select", condition, zero, g))
+            accumulate(a.index, _where(condition, g))
+            accumulate(b.index, _where(graph.node("not", condition), g))
             continue
         arguments = [Value(graph, j) for j in node[1:]]
         for argument, slope in zip(arguments, _slopes(graph, node[0], arguments, Value(graph, i)), strict=True):
             if argument.number is None:
-                accumulate(argument.index, g * slope)
+                accumulate(argument.index, _times(g, slope))
     return result
+
+
+def _where(condition: Value, g: Value) -> Value:
+    """g where the condition holds, else 0; one select, also where g is one."""
+    graph = g.graph
+    if g.number == 0:
+        return g
+    if (within := _masked(g)) is not None:
+        condition, g = graph.node("and", within[0], condition), within[1]
+    return graph.node("select", condition, g, graph.lift(0.0))
+
+
+def _masked(g: Value) -> tuple[Value, Value] | None:
+    """(condition, value) of what is 0 elsewhere by a select, else None."""
+    op, *arguments = g.graph.nodes[g.index]
+    if op != "select" or Value(g.graph, arguments[2]).number != 0:
+        return None
+    return Value(g.graph, arguments[0]), Value(g.graph, arguments[1])
+
+
+def _times(g: Value, slope: Value) -> Value:
+    """g · slope, and 0 where the branch is not taken that g belongs to: the slope may be infinite there."""
+    within = _masked(g)
+    return g * slope if within is None else _where(within[0], within[1] * slope)
+
+
+def _plus(a: Value, b: Value) -> Value:
+    x, y = _masked(a), _masked(b)
+    return a + b if x is None or y is None or x[0] != y[0] else _where(x[0], x[1] + y[1])
 
 
 def _slopes(graph: Graph, op: str, x: Sequence[Value], value: Value) -> Sequence[Value]:
@@ -235,7 +263,8 @@ def _slopes(graph: Graph, op: str, x: Sequence[Value], value: Value) -> Sequence
         case "log":
             return (1.0 / x[0],)
         case "power":
-            return graph.node("slope", *x), value * graph.node("guarded_log", x[0])
+            positive = graph.node("lt", graph.lift(0.0), x[0])  # else x^n log x := 0, also where x^n is infinite
+            return graph.node("slope", *x), _where(positive, value * graph.node("guarded_log", x[0]))
         case "slope":
             return graph.node("curvature", *x), graph.node("slope_by_exponent", *x)
         case "guarded_log":

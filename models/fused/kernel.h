@@ -353,7 +353,7 @@ STATIC void solve_courses(const Batch& b, Queue& queue)
       if (went && AT(last, l)) {
         c.segment++;
         enter(b, c, l, y, p, t, stop, longest);
-      } else if (!(next > 1e-12 * AT(longest, l) / plan.longest)) {
+      } else if (grow <= 1.0 && !(next > 1e-12 * AT(longest, l) / plan.longest)) {  // a first step may be shorter
         end_course(b, c, !(AT(error, l) < INFINITY) ? NOT_FINITE : STEP_TOO_SMALL);
       } else if (c.tried >= plan.max_steps) {
         end_course(b, c, TOO_MANY_STEPS);
@@ -660,7 +660,7 @@ STATIC void find_rests(const Batch& b, Queue& queue)
       r.refused_last = !went;
       if (went && AT(left, l) <= @THRESHOLD@) {
         end_rest(b, r, l, y, OK);
-      } else if (!(AT(h, l) > 1e-12)) {
+      } else if (grow <= 1.0 && !(AT(h, l) > 1e-12)) {
         end_rest(b, r, l, y, !(AT(error, l) < INFINITY) ? NOT_FINITE : STEP_TOO_SMALL);
       } else if (AT(t, l) >= @HORIZON@) {
         end_rest(b, r, l, y, NO_STEADY_STATE);

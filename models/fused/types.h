@@ -100,7 +100,8 @@ STATIC real power_(real x, real n)
 STATIC real slope_(real x, real n)
 {
   const mask positive = x > 0.0;
-  const real above = n * exp_((n - 1.0) * log_(select_(positive, x, real_of(1.0))));
+  const real power = exp_((n - 1.0) * log_(select_(positive, x, real_of(1.0))));
+  const real above = select_(n == 0.0, real_of(0.0), n * power);  // the power may be infinite
   const real below = select_(n == 1.0, real_of(1.0), select_(n == 2.0, 2.0 * x, real_of(0.0)));
   return select_(positive, above, below);
 }
@@ -109,7 +110,8 @@ STATIC real slope_(real x, real n)
 STATIC real curvature_(real x, real n)
 {
   const mask positive = x > 0.0;
-  const real above = n * (n - 1.0) * exp_((n - 2.0) * log_(select_(positive, x, real_of(1.0))));
+  const real factor = n * (n - 1.0), power = exp_((n - 2.0) * log_(select_(positive, x, real_of(1.0))));
+  const real above = select_(factor == 0.0, real_of(0.0), factor * power);
   return select_(positive, above, select_(n == 2.0, real_of(2.0), real_of(0.0)));
 }
 

@@ -1,0 +1,6 @@
+"""When a state counts as steady, the same for every engine; see `hexamer.models.steady_state`."""
+
+THRESHOLD = 1e-3  # of the unrest; at 1 the state is still off by 2e-4
+HORIZON = 1e8  # time allowed to reach it; with steps beyond 1e9 conserved moieties would drift by 1e-5
+STRICTEST = 1e-6  # relative tolerance; a constant rate k leaves k/(STRICTEST k HORIZON) = 10 THRESHOLD at the end
+NEWTON_ITERATIONS = 4
