@@ -27,7 +27,7 @@ types: .venv/ready
 	$(BIN)/basedpyright --level error
 
 demo: .venv/ready
-	$(BIN)/hexamer fit il6_demo --out results/demo --seed 1 --starts 8 --warmup 500 --draws 1000
+	$(BIN)/hexamer fit il6_demo --out results/demo --seed 1 --starts 4 --warmup 300 --draws 300
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.gradient --problem hepg2 --json benchmarks/results/gradient_hepg2.json

@@ -111,21 +111,15 @@ def _forward(task: _Task, record: int, environment: Float[Array, "sets slots"]):
         ((equilibrations, 2, species), float),  # steady states, and the starts they came from
         ((equilibrations,), np.int32),  # their status
     ]
-    types = [_type((sets, *shape), dtype, environment) for shape, dtype in results]
+    types = [jax.ShapeDtypeStruct((sets, *shape), dtype) for shape, dtype in results]
     return jax.ffi.ffi_call(handlers.forward, types)(environment, **task.attributes(record))
 
 
 def _backward(task: _Task, environment, status, accepted, record, rest, rest_status, cotangent):
     handlers = build(task.model, task.lanes(environment.shape[0]))
-    call = jax.ffi.ffi_call(handlers.backward, _type(environment.shape, float, environment))
+    call = jax.ffi.ffi_call(handlers.backward, jax.ShapeDtypeStruct(environment.shape, float))
     attributes = task.attributes(record.shape[2])
     return call(environment, status, accepted, record, rest, rest_status, cotangent, **attributes)
-
-
-def _type(shape: tuple[int, ...], dtype, like):
-    """Of a result, which under `jax.shard_map` differs between devices where `like` does."""
-    varying = getattr(jax.typeof(like), "manual_axis_type", None)
-    return jax.ShapeDtypeStruct(shape, dtype, manual_axis_type=varying)
 
 
 def _batched(call):

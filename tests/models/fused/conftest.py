@@ -1,0 +1,116 @@
+"""What runs a graph without a compiler, and a way to run C text as Warp compiles it."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pytest
+
+from hexamer.models.fused.build import quiet, warp
+from hexamer.models.fused.graph import Graph, Value
+
+Evaluate = Callable[[Sequence[Value], Mapping[str, np.ndarray | float]], list[np.ndarray]]
+Run = Callable[[np.ndarray, int], np.ndarray]
+
+
+def _log(x: np.ndarray) -> np.ndarray:
+    return np.log(np.where(x > 0, x, 1.0))
+
+
+def _power(x: np.ndarray, n: np.ndarray) -> np.ndarray:
+    below = np.select([n == 1, n == 2, n == 0, n < 0], [x, x * x, 1.0, np.inf], 0.0)
+    return np.where(x > 0, np.exp(n * _log(x)), below)
+
+
+def _slope(x: np.ndarray, n: np.ndarray) -> np.ndarray:
+    return np.where(x > 0, n * np.exp((n - 1) * _log(x)), np.select([n == 1, n == 2], [1.0, 2 * x], 0.0))
+
+
+def _curvature(x: np.ndarray, n: np.ndarray) -> np.ndarray:
+    return np.where(x > 0, n * (n - 1) * np.exp((n - 2) * _log(x)), np.where(n == 2, 2.0, 0.0))
+
+
+def _slope_by_exponent(x: np.ndarray, n: np.ndarray) -> np.ndarray:
+    return np.where(x > 0, (1 + n * _log(x)) * np.exp((n - 1) * _log(x)), 0.0)
+
+
+_OPERATIONS: dict[str, Callable[..., np.ndarray]] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "neg": np.negative,
+    "lt": np.less,
+    "le": np.less_equal,
+    "eq": np.equal,
+    "and": np.logical_and,
+    "or": np.logical_or,
+    "not": np.logical_not,
+    "select": np.where,
+    "exp": np.exp,
+    "log": np.log,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "tanh": np.tanh,
+    "abs": np.abs,
+    "sign": np.sign,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "power": _power,
+    "slope": _slope,
+    "curvature": _curvature,
+    "slope_by_exponent": _slope_by_exponent,
+    "guarded_log": _log,
+    "guarded_inverse": lambda x: np.where(x > 0, 1 / np.where(x > 0, x, 1.0), 0.0),
+}
+
+
+def _evaluate(outputs: Sequence[Value], inputs: Mapping[str, np.ndarray | float]) -> list[np.ndarray]:
+    if not outputs:
+        return []
+    graph: Graph = outputs[0].graph
+    known: dict[int, np.ndarray] = {}
+    with np.errstate(all="ignore"):
+        for i in graph.reachable(outputs):
+            op, *arguments = graph.nodes[i]
+            if op in ("input", "const"):
+                known[i] = np.asarray(inputs[arguments[0]] if op == "input" else arguments[0], float)
+            else:
+                known[i] = _OPERATIONS[op](*(known[j] for j in arguments))
+    return [known[v.index] for v in outputs]
+
+
+@pytest.fixture(scope="session")
+def evaluate() -> Evaluate:
+    """`evaluate(outputs, inputs)`: the values of nodes, with numpy, for inputs by name."""
+    return _evaluate
+
+
+def _compile(source: str) -> Run:
+    wp = warp()
+    numbers = wp.array(dtype=wp.float64)
+
+    @wp.func_native(f"{source}\nHarness::run(x.data, y.data, x.shape[0]);")
+    def call(x: numbers, y: numbers): ...  # pyright: ignore[reportInvalidTypeForm]
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def launch(x: numbers, y: numbers):  # pyright: ignore[reportInvalidTypeForm]
+        call(x, y)
+
+    def run(x: np.ndarray, size: int) -> np.ndarray:
+        with quiet(wp):
+            given = wp.array(np.ascontiguousarray(x, float).ravel(), dtype=wp.float64, device="cpu")
+            out = wp.zeros(size, dtype=wp.float64, device="cpu")
+            wp.launch(launch, dim=1, inputs=[given, out], device="cpu")
+            return out.numpy().copy()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def compile_c() -> Callable[[str], Run]:
+    """From C++ with a struct `Harness` and its `run(const double* x, double* y, long size)` to a function of numpy's.
+
+    The function takes x, and the size of y, which it returns.
+    """
+    return _compile

@@ -1,0 +1,349 @@
+"""Generated C, compiled, against JAX: a model's functions, and those that types.h gives them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hexamer.models import Model, Network, compile_network
+from hexamer.models.codegen import guarded_log, guarded_power, guarded_slope
+from hexamer.models.fused.functions import LARGEST, Functions, write_functions
+from hexamer.models.fused.lower import Unsupported
+
+NETWORK = """
+model mixed
+  compartment cell = 2.5, nucleus = 0.4
+  species A in cell, B in cell, C in cell, D in nucleus, E in nucleus, F in cell
+  A = 1; B = 0.5; C = 0; D = start*k2; E = 0; F = 0.2
+  J1: A -> B; cell*k1*A^n1
+  J2: B -> A; cell*k2*B^n2
+  J3: B -> C; cell*v*C^n3/(K^n3 + C^n3)*B
+  J4: C -> D; k1*C^n4/(K + D^n5)
+  J5: D -> 2 E; nucleus*piecewise(k1*D, E < 0.5, k2*D*E^n6, E < 1.5 && time > 1, D/(K + E))
+  J6: E -> ; nucleus*active*E/(1 + (E/K)^n5)
+  J7: A + F -> C; cell*k1*A*F - cell*k2*C^2
+  J8: F -> ; cell*v*F^0.5/(1 + exp(-F))
+  active := total/(1 + total)
+  total := A + 2*B + s
+  s' = k2*A^n4 - k1*s*tanh(s)
+  n1 = 0.7; n2 = 1; n3 = 1.3; n4 = 1.713; n5 = 2; n6 = 4
+  k1 = 0.3; k2 = 0.8; v = 1.4; K = 0.6; start = 2; s = 0.1
+end
+"""
+HARNESS = """
+#define LANES @LANES@
+struct Harness {
+@SOURCE@
+static void read(real* v, const double* x, long count)
+{
+  for (long i = 0; i < count; i++) for (int l = 0; l < LANES; l++) AT(v[i], l) = x[i * LANES + l];
+}
+static void write(double* y, const real* v, long count)
+{
+  for (long i = 0; i < count; i++) for (int l = 0; l < LANES; l++) y[i * LANES + l] = AT(v[i], l);
+}
+@RUN@
+};
+"""
+# y, p, u, c in; all that a model's functions return out. Sums start at 1, to see that they are added to.
+MODEL_RUN = """
+static void run(const double* x, double* out, long)
+{
+  const int Y = SPECIES * LANES, P = PARAMETERS * LANES, J = ENTRIES * LANES;
+  real y[SPECIES], p[PARAMETERS], u[SPECIES], c[ENTRIES], f[SPECIES], j[ENTRIES], w[FACTORS], b[PARAMETERS];
+  read(y, x, SPECIES); read(p, x + Y, PARAMETERS); read(u, x + Y + P, SPECIES); read(c, x + Y + P + Y, ENTRIES);
+  rates(y, p, f); write(out, f, SPECIES); out += Y;
+  jacobian(y, p, j); write(out, j, ENTRIES); out += J;
+  for (int i = 0; i < 2; i++) {
+    for (int k = 0; k < SPECIES; k++) f[k] = real_of(1.0);
+    for (int k = 0; k < PARAMETERS; k++) b[k] = real_of(1.0);
+    if (i) pull_jacobian(y, p, c, f, b); else pull_rates(y, p, u, f, b);
+    write(out, f, SPECIES); out += Y;
+    write(out, b, PARAMETERS); out += P;
+  }
+  for (int i = 0; i < 2; i++) {
+    if (i) weights(p, f); else initial(p, f);
+    write(out, f, SPECIES); out += Y;
+    for (int k = 0; k < PARAMETERS; k++) b[k] = real_of(1.0);
+    if (i) pull_weights(p, u, b); else pull_initial(p, u, b);
+    write(out, b, PARAMETERS); out += P;
+  }
+  factorise(j, real_of(30.0), w);
+  for (int i = 0; i < 2; i++) {
+    for (int k = 0; k < SPECIES; k++) f[k] = u[k];
+    if (i) solve_transposed(w, f); else solve(w, f);
+    write(out, f, SPECIES); out += Y;
+  }
+  for (int k = 0; k < ENTRIES; k++) c[k] = real_of(1.0);
+  add_outer(u, y, c); write(out, c, ENTRIES); out += J;
+  for (int k = 0; k < ENTRIES; k++) c[k] = real_of(row_of(k) * SPECIES + column_of(k));
+  write(out, c, ENTRIES);
+}
+"""
+
+
+def harness(lanes: int, source: str, run: str) -> str:
+    types = files("hexamer.models").joinpath("fused", "types.h").read_text()
+    text = HARNESS.replace("@LANES@", str(lanes)).replace("@RUN@", run)
+    return text.replace("@SOURCE@", f"{types}\n{source}")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What C and JAX say of the same states, each by the name of what was asked."""
+
+    found: dict[str, np.ndarray]
+    expected: dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return compile_network(Network.from_antimony(NETWORK))
+
+
+def states(model: Model) -> np.ndarray:
+    """Positive ones; exact zeros, all and some; just below zero; one small in all."""
+    random = np.random.default_rng(7)
+    y = random.uniform(0.05, 2.0, (16, len(model.species)))
+    y[4] = 0.0
+    y[5:9][random.random((4, y.shape[1])) < 0.5] = 0.0
+    y[9] = -1e-13
+    y[10:13] *= np.where(random.random((3, y.shape[1])) < 0.5, -1e-9, 1.0)
+    y[13] = 1e-7
+    y[14] = -0.0
+    return y
+
+
+@pytest.fixture(scope="module", params=[1, 4])
+def compared(request: pytest.FixtureRequest, model: Model, compile_c: Callable) -> Compared:
+    lanes: int = request.param
+    functions = write_functions(model)
+    random = np.random.default_rng(8)
+    y = states(model)
+    batch, count = len(y), functions.sizes["ENTRIES_USED"]
+    p = model.defaults * random.uniform(0.8, 1.2, (batch, len(model.parameters)))
+    exponents = [i for i, name in enumerate(model.parameters) if name.startswith("n") and name[1:].isdigit()]
+    p[:, exponents] = model.defaults[exponents]
+    u, c = random.normal(size=y.shape), random.normal(size=(batch, count))
+    found = in_c(compile_c, functions, lanes, (y, p, u, c))
+    place = found.pop("place").astype(int)
+    assert np.all(place == place[0])
+    rows, columns = np.divmod(place[0], y.shape[1])
+    expected = jax.jit(jax.vmap(lambda *a: in_jax(model, rows, columns, *a)))(y, p, u, c)
+    dense = np.zeros((batch, y.shape[1], y.shape[1]))
+    dense[:, rows, columns] = found["jacobian"]
+    return Compared(found | {"jacobian": dense}, {k: np.asarray(v) for k, v in expected.items()})
+
+
+def in_c(
+    compile_c: Callable, functions: Functions, lanes: int, inputs: tuple[np.ndarray, ...]
+) -> dict[str, np.ndarray]:
+    sizes = f"enum {{ {', '.join(f'{k} = {v}' for k, v in functions.sizes.items())} }};"
+    run = compile_c(harness(lanes, f"{sizes}\n{functions.text}", MODEL_RUN))
+    n, m, count = (functions.sizes[k] for k in ("SPECIES", "PARAMETERS", "ENTRIES"))
+    widths = {"rates": n, "jacobian": count}
+    widths |= {"rates by y": n, "rates by p": m, "jacobian by y": n, "jacobian by p": m}
+    widths |= {"initial": n, "initial by p": m, "weights": n, "weights by p": m}
+    widths |= {"solve": n, "solve_transposed": n, "add_outer": count, "place": count}
+    flat = np.concatenate(inputs, axis=1)
+    parts = [
+        run(flat[i : i + lanes].T, sum(widths.values()) * lanes).reshape(-1, lanes).T
+        for i in range(0, len(flat), lanes)
+    ]
+    split = np.split(np.concatenate(parts), np.cumsum(list(widths.values()))[:-1], axis=1)
+    return dict(zip(widths, split, strict=True))
+
+
+def in_jax(model: Model, rows: np.ndarray, columns: np.ndarray, y, p, u, c) -> dict[str, jax.Array]:
+    jacobian = model.jacobian(y, p)
+    by_y, by_p = jax.vjp(model.rhs, y, p)[1](u)
+    entries_by_y, entries_by_p = jax.vjp(lambda *a: model.jacobian(*a)[rows, columns], y, p)[1](c)
+    w = 30.0 * jnp.eye(len(y)) - jacobian
+    return {
+        "rates": model.rhs(y, p),
+        "jacobian": jacobian,
+        "rates by y": 1 + by_y,
+        "rates by p": 1 + by_p,
+        "jacobian by y": 1 + entries_by_y,
+        "jacobian by p": 1 + entries_by_p,
+        "initial": model.initial(p),
+        "initial by p": 1 + jax.vjp(model.initial, p)[1](u)[0],
+        "weights": model.weights(p),
+        "weights by p": 1 + jax.vjp(model.weights, p)[1](u)[0],
+        "solve": jnp.linalg.solve(w, u),
+        "solve_transposed": jnp.linalg.solve(w.T, u),
+        "add_outer": 1 + u[rows] * y[columns],
+    }
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "rates",
+        "jacobian",
+        "initial",
+        "initial by p",
+        "weights",
+        "weights by p",
+        "solve",
+        "solve_transposed",
+        "add_outer",
+    ],
+)
+def test_functions(what: str, compared: Compared) -> None:
+    agree(compared.found[what], compared.expected[what])
+
+
+@pytest.mark.parametrize("what", ["rates by y", "rates by p", "jacobian by y", "jacobian by p"])
+def test_pull_backs(what: str, compared: Compared) -> None:
+    agree(compared.found[what], compared.expected[what])
+
+
+def agree(found: np.ndarray, expected: np.ndarray) -> None:
+    assert np.isfinite(expected).all()
+    scale = np.abs(expected).max(axis=tuple(range(1, expected.ndim)), keepdims=True)
+    assert found.shape == expected.shape
+    np.testing.assert_array_less(np.abs(found - expected), 1e-12 * np.abs(expected) + 1e-13 * scale)
+
+
+# ------------------------------------------------------------------------------------------------ what types.h gives
+
+UNARY = ("exp_", "log_", "guarded_log_", "guarded_inverse_", "abs_", "sign_", "floor_", "ceil_", "tan_", "tanh_")
+BINARY = ("power_", "slope_", "curvature_", "slope_by_exponent_")
+
+
+@dataclass(frozen=True)
+class Types:
+    """The functions of types.h, of one or two arrays."""
+
+    run: Callable[[np.ndarray, int], np.ndarray]
+    lanes: int
+
+    def __call__(self, name: str, x: np.ndarray, n: np.ndarray | float = 0.0) -> np.ndarray:
+        x, n = np.broadcast_arrays(np.asarray(x, float), n)
+        filled = -(-x.size // self.lanes) * self.lanes
+        given = np.zeros((2, filled))
+        given[:, : x.size] = np.stack([x.ravel(), n.ravel()])
+        return self.run(np.append(given.ravel(), [(*UNARY, *BINARY).index(name)]), filled)[: x.size].reshape(x.shape)
+
+
+@pytest.fixture(scope="module", params=[1, 4])
+def types(request: pytest.FixtureRequest, compile_c: Callable) -> Types:
+    cases = [f"case {i}: r = {name}(a); break;" for i, name in enumerate(UNARY)]
+    cases += [f"case {i}: r = {name}(a, b); break;" for i, name in enumerate(BINARY, len(UNARY))]
+    run = f"""
+    static void run(const double* x, double* out, long size)
+    {{
+      const long count = (size - 1) / 2;
+      for (long i = 0; i < count; i += LANES) {{
+        real a, b, r;
+        read(&a, x + i, 1); read(&b, x + count + i, 1);
+        switch ((int)x[2 * count]) {{ {" ".join(cases)} }}
+        write(out + i, &r, 1);
+      }}
+    }}"""
+    return Types(compile_c(harness(request.param, "", run)), request.param)
+
+
+def relative_error(found: np.ndarray, exact: np.ndarray) -> float:
+    return float(np.max(np.abs(found - exact) / np.abs(exact)))
+
+
+def test_exp_is_accurate(types: Types) -> None:
+    random = np.random.default_rng(0)
+    x = np.concatenate([np.linspace(-700, 700, 100_001), random.normal(size=50_000), 1e-9 * random.normal(size=1000)])
+    assert relative_error(types("exp_", x), np.exp(x.astype(np.longdouble))) < 3e-16
+
+
+def test_log_is_accurate(types: Types) -> None:
+    random = np.random.default_rng(0)
+    x = [
+        10 ** random.uniform(-300, 300, 100_000),
+        1 + random.normal(0, 0.2, 50_000),
+        1 + 1e-9 * random.normal(size=999),
+    ]
+    x = np.concatenate([*x, 2.0 ** np.arange(-1022, 1024), 10 ** random.uniform(-323, -308, 1000), [5e-324]])
+    x = x[(x > 0) & (x != 1)]
+    assert relative_error(types("log_", x), np.log(x.astype(np.longdouble))) < 3e-16
+    assert types("log_", np.ones(1)) == 0
+
+
+def test_exp_and_log_at_their_ends(types: Types) -> None:
+    inf, nan = np.inf, np.nan
+    np.testing.assert_array_equal(types("exp_", np.array([0.0, -0.0, 710.0, inf, -inf, nan])), [1, 1, inf, inf, 0, nan])
+    low = types("exp_", np.array([-708.5, -745.0, -1e5, -1e300]))
+    assert np.all((low >= 0) & (low < 4e-308))
+    found = types("log_", np.array([0.0, -0.0, -1.0, -5e-324, -inf, inf, nan]))
+    np.testing.assert_array_equal(found, [-inf, -inf, nan, nan, nan, inf, nan])
+
+
+def test_rounding_and_signs(types: Types) -> None:
+    x = np.array([-1.5, -1.0, -0.0, 0.0, 0.3, 2.0, 7.9, np.inf, -np.inf])
+    for name, function in {"abs_": np.abs, "sign_": np.sign, "floor_": np.floor, "ceil_": np.ceil}.items():
+        np.testing.assert_array_equal(types(name, x), function(x))
+    for name, function in {"tan_": np.tan, "tanh_": np.tanh}.items():
+        np.testing.assert_allclose(types(name, x[:-2]), function(x[:-2]), rtol=1e-15)
+    assert np.isnan(types("abs_", np.array([np.nan]))[0])
+
+
+def test_guarded_functions(types: Types) -> None:
+    """Against the derivatives of the JAX functions, at, below and above 0, for exponents with cases of their own."""
+    bases = [0.0, -0.0, -1e-12, -0.5, 1e-300, 1e-8, 0.5, 1.0, 37.0, 1e30]
+    exponents = [0.0, 0.7, 1.0, 1.3, 1.713, 2.0, 3.0, 4.0, -1.0, -1.5]
+    x, n = (a.ravel() for a in np.meshgrid(bases, exponents))
+    references = {
+        "power_": guarded_power,
+        "slope_": guarded_slope,
+        "curvature_": jax.grad(guarded_slope),
+        "slope_by_exponent_": jax.grad(guarded_slope, argnums=1),
+    }
+    for name, function in references.items():
+        expected = np.asarray(jax.vmap(function)(jnp.asarray(x), jnp.asarray(n)))
+        compare = np.isfinite(expected) | (x <= 0)
+        np.testing.assert_allclose(types(name, x, n)[compare], expected[compare], rtol=1e-12, atol=1e-290, err_msg=name)
+    tiny = np.array([5e-324, 1e-310])  # 0 times an infinite power
+    assert not types("slope_", tiny, 0.0).any()
+    assert not types("curvature_", tiny, 0.0).any()
+    assert not types("curvature_", tiny, 1.0).any()
+    np.testing.assert_allclose(types("guarded_log_", x), guarded_log(jnp.asarray(x)), rtol=1e-15)
+    np.testing.assert_array_equal(types("guarded_inverse_", np.array([-1.0, 0.0, 4.0])), [0, 0, 0.25])
+
+
+# -------------------------------------------------------------------------------------------------------- size, limits
+
+
+def chain(length: int) -> Model:
+    """Species that turn into each other along a chain, with saturation and a power."""
+    steps = [
+        f"J{i}: S{i} -> S{i + 1}; v*S{i}/(K + S{i}) - k*S{i + 1}^n; S{i} = {1 + i}; k{i} = 1" for i in range(length - 1)
+    ]
+    return compile_network(Network.from_antimony("\n".join([*steps, "v = 1; K = 2; k = 0.3; n = 1.5"])))
+
+
+def test_cost_grows_as_the_network() -> None:
+    written = [write_functions(chain(length)) for length in (20, 40, 80)]
+    for small, large in pairwise(written):
+        assert len(large.text) / len(small.text) < 2.4  # longer numbers too
+        for name, cost in small.operations.items():
+            assert large.operations[name] <= 2.3 * cost, name
+        assert large.sizes["FACTORS"] / small.sizes["FACTORS"] < 2.3
+
+
+def test_what_cannot_be_written_says_why() -> None:
+    function = Model.from_function(lambda t, y, p: -y, species=["x"], parameters={}, initial=[1.0], name="decay")
+    with pytest.raises(Unsupported, match="model 'decay' is a Python function"):
+        write_functions(function)
+    large = replace(chain(3), name="large", species=("S",) * (LARGEST + 1))
+    with pytest.raises(Unsupported, match=f"model 'large' has {LARGEST + 1} species; .* up to {LARGEST}"):
+        write_functions(large)
+
+
+def test_model_without_parameters_or_reactions() -> None:
+    functions = write_functions(compile_network(Network.from_antimony("species A, B; A = 1; B = 2; A -> B; A")))
+    assert functions.sizes["PARAMETERS"] >= 1
+    assert functions.sizes["ENTRIES_USED"] == 2
