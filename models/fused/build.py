@@ -128,7 +128,8 @@ def quiet(wp) -> Iterator[None]:
         wp.config.log_level = level
 
 
-_built: dict[tuple[int, int], tuple[Model, Handlers]] = {}
+_built: dict[tuple[int, int], tuple[Model, Handlers]] = {}  # by the model itself, which is kept so that its id is
+_registered: dict[str, Handlers] = {}  # by what the source hashes to
 
 
 def build(model: Model, lanes: int) -> Handlers:
@@ -137,7 +138,7 @@ def build(model: Model, lanes: int) -> Handlers:
     Raises `Unsupported` saying why a model cannot be run.
     """
     with _lock:
-        key = (id(model.kinetics), lanes)
+        key = (id(model), lanes)
         if key not in _built:
             _built[key] = (model, _build(model, lanes))
         return _built[key][1]
@@ -148,11 +149,13 @@ def _build(model: Model, lanes: int) -> Handlers:
     functions = write_functions(model)
     source = handler_source(functions, lanes)
     name = "hexamer_" + hashlib.sha256(source.encode()).hexdigest()[:16]
-    addresses = _compile(wp, source)
-    prototype = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
-    for suffix, address in zip(("forward", "backward"), addresses, strict=True):
-        jax.ffi.register_ffi_target(f"{name}_{suffix}", jax.ffi.pycapsule(prototype(address)), platform="cpu")
-    return Handlers(f"{name}_forward", f"{name}_backward", functions.sizes["SPECIES"] + 2)
+    if name not in _registered:
+        prototype = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
+        for suffix, address in zip(("forward", "backward"), _compile(wp, source), strict=True):
+            capsule = jax.ffi.pycapsule(prototype(address))
+            jax.ffi.register_ffi_target(f"{name}_{suffix}", capsule, platform="cpu")
+        _registered[name] = Handlers(f"{name}_forward", f"{name}_backward", functions.sizes["SPECIES"] + 2)
+    return _registered[name]
 
 
 _kept: list = []  # loaded modules: their code must stay

@@ -1,0 +1,96 @@
+"""Many trajectories of il6_stat3 at once: seconds, memory and error, on one thread and on all, beside diffrax.
+
+    python -m benchmarks.throughput --trajectories 100000 --json FILE
+
+Parameters are lognormal around nominal values (log-sd 0.3); cells at rest get 0.01 to 100 ng/ml of IL-6, and all
+species are read at 12 times over 180 min. diffrax solves fewer trajectories, and its time is given for as many.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hexamer import Model, Protocol, Settings
+from hexamer.models import Status
+from hexamer.models.engines import solve
+from hexamer.models.plan import compile_plan
+
+TIMES = (0.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0)
+NM_PER_NG_ML = 1 / 21  # IL-6, 21 kDa
+DIFFRAX = 64  # sets of parameters that diffrax solves
+
+
+def memory_mb() -> float:
+    """Most memory that the process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def run(model: Model, plan: Any, settings: Settings, values: jax.Array) -> tuple[Any, float, float]:
+    """Solution, seconds, and seconds to compile. Everything read is summed, so that no copy is timed."""
+    function = jax.jit(jax.vmap(partial(solve, model, plan, settings)))
+    began = time.perf_counter()
+    compiled = function.lower(values).compile()
+    compile_s = time.perf_counter() - began
+    began = time.perf_counter()
+    solution = jax.block_until_ready(compiled(values))
+    return solution, time.perf_counter() - began, compile_s
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--trajectories", type=int, default=100_000)
+    parser.add_argument("--doses", type=int, default=8)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    model = Model.load("il6_stat3")
+    doses = np.geomspace(0.01, 100, arguments.doses) * NM_PER_NG_ML
+    protocols = [Protocol.equilibrated(f"{d:g} nM").add("IL6", float(d)) for d in doses]
+    plan = compile_plan(model, protocols, [list(TIMES)] * len(protocols), model.parameters)
+    sets = -(-arguments.trajectories // len(protocols))
+    spread = np.exp(0.3 * np.random.default_rng(0).normal(size=(sets, len(model.parameters))))
+    values = jnp.asarray(model.defaults * spread)
+    tight = run(model, plan, Settings(rtol=1e-10, atol=1e-12, max_steps=100_000), values[:DIFFRAX])[0].y
+    scale = jnp.max(jnp.abs(tight), axis=(1, 2), keepdims=True)
+    rows = []
+    cores = os.cpu_count() or 1
+    for name, settings, batch in [
+        ("fused", Settings(engine="fused", threads=1), values),
+        ("fused", Settings(engine="fused"), values),
+        ("diffrax-rodas5p", Settings(engine="diffrax"), values[:DIFFRAX]),
+    ]:
+        solution, seconds, compile_s = run(model, plan, settings, batch)
+        ok = np.asarray(solution.status) == Status.OK
+        off = jnp.abs(solution.y[:DIFFRAX] - tight) / (scale + 1e-9)
+        count = batch.shape[0] * len(protocols)
+        row = {
+            "method": name,
+            "threads": (settings.threads or cores) if name == "fused" else cores,
+            "trajectories": count,
+            "seconds": seconds,
+            "seconds_per_100000": seconds * 1e5 / count,
+            "compile_s": compile_s,
+            "failed": int((~ok).sum()),
+            "steps_mean": float(np.mean(np.asarray(solution.steps))),
+            "max_rel_error": float(jnp.nanmax(off)),
+            "peak_memory_mb": memory_mb(),
+            "load": os.getloadavg()[0],
+        }
+        print(json.dumps(row), flush=True)
+        rows.append(row)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
