@@ -18,8 +18,9 @@ from hexamer.infer import read
 def record(folder: Path) -> dict[str, Any]:
     """The run's record, but for what only a watch tells."""
     tree = read(folder / "posterior.nc")
-    stats, told = tree["sample_stats"], dict(tree.attrs)
-    summary = pd.read_csv(folder / "summary.csv", index_col=0)
+    stats: Any = tree["sample_stats"]
+    told: dict[str, Any] = {str(k): v for k, v in tree.attrs.items()}
+    summary: Any = pd.read_csv(folder / "summary.csv", index_col=0)
     search = json.loads((folder / "map.json").read_text())
     seconds = json.loads(told["seconds"])
     draws = int(stats["n_steps"].size)
@@ -49,7 +50,7 @@ def record(folder: Path) -> dict[str, Any]:
         for name, row in summary.iterrows()
     }
     if (folder / "truth.csv").is_file():
-        truth = pd.read_csv(folder / "truth.csv", index_col=0)
+        truth: Any = pd.read_csv(folder / "truth.csv", index_col=0)
         answer["truth"] = {str(n): row.to_dict() for n, row in truth.iterrows()}
     return answer
 
