@@ -138,6 +138,11 @@ def _load(path: Path, identity: dict) -> tuple[Curvature, Settings] | None:
         raise StoreError(f"{path} is damaged ({error}): remove it to begin anew") from None
     differ = sorted(k for k in identity if found.get(k) != identity[k])
     if differ:
-        said = "; ".join(f"{k} was {str(found.get(k))[:40]}, now {str(identity[k])[:40]}" for k in differ)
+        said = "; ".join(
+            "the model, the data or the priors have changed"
+            if k == "digest"
+            else f"{k} was {str(found.get(k))[:40]}, now {str(identity[k])[:40]}"
+            for k in differ
+        )
         raise StoreError(f"{path.parent} holds another run ({said}): choose another folder, or remove it")
     return start, chosen

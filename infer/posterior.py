@@ -119,15 +119,18 @@ def evaluate_draws(problem: Problem, z: Float[np.ndarray, "draws parameters"]) -
 def map_draws(function, draws: np.ndarray) -> tuple[np.ndarray, ...]:
     """`function` of every draw; a chunk of draws at a time, a batch of them at once."""
     n = len(draws)
+    results = jax.eval_shape(function, jax.ShapeDtypeStruct(draws.shape[1:], float))
+    full = [i for i, r in enumerate(results) if 0 not in r.shape]  # JAX cannot batch what is empty
     batch = min(BATCH, n)
     size = min(CHUNK, -(-n // batch) * batch)  # whole batches: a rest would be compiled again
-    compiled = jax.jit(lambda x: jax.lax.map(function, x, batch_size=batch))
+    compiled = jax.jit(lambda x: jax.lax.map(lambda d: [function(d)[i] for i in full], x, batch_size=batch))
     parts = []
     for start in range(0, n, size):
         chunk = draws[start : start + size]
         padded = np.concatenate([chunk, np.repeat(chunk[-1:], size - len(chunk), axis=0)])
         parts.append([np.asarray(a)[: len(chunk)] for a in compiled(jnp.asarray(padded))])
-    return tuple(np.concatenate(p) for p in zip(*parts, strict=True))
+    found = dict(zip(full, (np.concatenate(p) for p in zip(*parts, strict=True)), strict=True))
+    return tuple(found.get(i, np.zeros((n, *r.shape), r.dtype)) for i, r in enumerate(results))
 
 
 def replicate(problem: Problem, mean: np.ndarray, sd: np.ndarray, rng: np.random.Generator) -> np.ndarray:

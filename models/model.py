@@ -93,7 +93,8 @@ class Model:
     ) -> Model:
         """A model from a plain JAX function `f(t, y, p)`, `p` a dict of parameters by name.
 
-        `initial` is the start state, or a function of `p`. Where `f` uses `t`, say `depends_on_time=True`.
+        `initial` is the start state, or a function of `p`. Where `f` uses `t`, say `depends_on_time=True`; raises
+        `ValueError` where it does and that is not said.
         """
         return _from_function(f, tuple(species), dict(parameters), initial, name, depends_on_time)
 
@@ -273,6 +274,8 @@ def _from_function(f, species, parameters, initial, name, depends_on_time) -> Mo
 
     count = len(species)
     states = (*species, str(TIME)) if depends_on_time else species
+    if not depends_on_time and _uses_first(f, jnp.zeros(()), jnp.zeros(count), as_dict(jnp.ones(len(keys)))):
+        raise ValueError(f"f of model {name!r} uses the time t: say depends_on_time=True")
 
     def rhs(y: State, p: Parameters) -> State:
         t = y[count] if depends_on_time else jnp.zeros((), y.dtype)
@@ -301,6 +304,16 @@ def _from_function(f, species, parameters, initial, name, depends_on_time) -> Mo
         time_index=count if depends_on_time else None,
         rhs_depends_on_time=depends_on_time,
     )
+
+
+def _uses_first(f: Callable, *arguments) -> bool:
+    """Whether the result of `f` depends on its first argument."""
+    traced = jax.make_jaxpr(f)(*arguments).jaxpr
+    needed = {id(v) for v in traced.outvars}
+    for equation in reversed(traced.eqns):
+        if any(id(v) in needed for v in equation.outvars):
+            needed |= {id(v) for v in equation.invars}
+    return id(traced.invars[0]) in needed
 
 
 def _ones(count: int, p: Parameters) -> State:

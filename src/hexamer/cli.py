@@ -132,6 +132,9 @@ def fit(
         float | None,
         typer.Option(help="Stop sampling after so many minutes; the same command goes on from there."),
     ] = None,
+    target_acceptance: Annotated[
+        float, typer.Option(min=0.5, max=0.999, help="Of proposals; raise it where draws diverge.")
+    ] = 0.8,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Posterior of PROBLEM by NUTS, started from its best fit."""
@@ -152,6 +155,7 @@ def fit(
         seed=seed,
         starts=starts,
         solver=solver.value,
+        target_acceptance=target_acceptance,
         progress=not quiet,
         stop_after=None if minutes is None else 60 * minutes,
         say=typer.echo,
@@ -246,6 +250,11 @@ def evaluate(
     loaded = loaded.with_settings(engine=_engine(engine, solver), solver=_solver(solver))
     if values is not None:
         idle = sorted(loaded.unknown(values))
+        if held := [n for n in idle if n in loaded.model.parameters]:
+            raise ValueError(
+                f"{at} gives {', '.join(held)}, which the problem holds at the network's own value: "
+                "give a prior, or a value in [fixed] of problem.toml"
+            )
         if idle:
             typer.echo(f"note: {loaded.name} has no use for {', '.join(idle)}", err=True)
         values = {n: v for n, v in values.items() if n not in idle}

@@ -236,3 +236,12 @@ def test_files_of_others(tmp_path):
         posterior.read(tmp_path)
     with pytest.raises(FileNotFoundError, match="there is no posterior"):
         posterior.read(tmp_path / "none.nc")
+
+
+def test_a_problem_whose_scales_are_all_sampled(decay) -> None:
+    """Nothing is integrated out: the empty arrays of each draw are as many as the draws."""
+    problem = decay(marginalise=())
+    found = posterior.evaluate_draws(problem, np.zeros((3, len(problem.space))))
+    assert found.mean.shape == (3, len(problem.dataset))
+    assert found.location.shape == found.spread.shape == (3, 0)
+    assert np.all(np.isfinite(found.mean))

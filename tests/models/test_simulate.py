@@ -222,3 +222,9 @@ except RuntimeError as error:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "jax_enable_x64 is off" in done.stdout
+
+
+def test_time_is_not_ignored_in_silence() -> None:
+    """A function that uses t without saying so would be solved with t = 0 throughout."""
+    with pytest.raises(ValueError, match="uses the time t"):
+        Model.from_function(lambda t, y, p: -p["k"] * y * t, species=["A"], parameters={"k": 0.1}, initial=[1.0])
