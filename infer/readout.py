@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import jax
@@ -14,8 +15,11 @@ from jaxtyping import Array, Float, Int
 
 from ..data.dataset import Dataset, Observable
 from ..models.codegen import compile_elementwise
-from ..models.engines import solve
+from ..models.engines import calls_handlers, solve
 from ..models.expressions import inline
+from ..models.fused.engine import threads
+from ..models.fused.formulas import Formulas, Group
+from ..models.fused.lower import Unsupported
 from ..models.gather import gather
 from ..models.model import Model
 from ..models.plan import compile_plan
@@ -47,8 +51,10 @@ class _Group:
     """The rows of one observable: where in the pool what they use lies, and the formula over it."""
 
     rows: np.ndarray  # positions in the dataset
-    columns: tuple[np.ndarray, ...]  # for each name that the formula uses, an index into the pool for each row
-    function: Callable[..., Sequence[Float[Array, " rows"]]]  # mean and standard deviation
+    names: tuple[str, ...]  # that the formulas use
+    columns: tuple[np.ndarray, ...]  # of each name, an index into the pool for each row
+    expressions: tuple[sympy.Expr, sympy.Expr]  # mean and standard deviation
+    function: Callable[..., Sequence[Float[Array, " rows"]]]  # both, of the columns
 
 
 class Assays:
@@ -100,7 +106,7 @@ class Assays:
         found = [(i, m) for i, m in enumerate(self.dataset.measurements) if m.observable == observable.name]
         protocol = np.array([where[m.protocol, m.time][0] for _, m in found], dtype=int)
         time = np.array([where[m.protocol, m.time][1] for _, m in found], dtype=int)
-        names, used, function = self._compile(observable)
+        names, used, expressions, function = self._compile(observable)
         environment = len(self.plan.names) + len(self.plan.constants)
         model = self.model
 
@@ -118,10 +124,11 @@ class Assays:
             return np.full(len(found), self.names.index(name))
 
         rows = np.array([i for i, _ in found], dtype=int)
-        return _Group(rows, tuple(column(names[k]) for k in used), function)
+        taken = tuple(names[k] for k in used)
+        return _Group(rows, taken, tuple(map(column, taken)), expressions, function)
 
     def _compile(self, observable: Observable):
-        """Names that a formula may use, positions of those it does, and mean and standard deviation of them."""
+        """Names that a formula may use, positions of those it does, mean and standard deviation, and a function."""
         model = self.model
         states = set(model.species) | set(model.parameters) | {"time"}
         others = [n for n in self.names if n not in states]
@@ -135,7 +142,9 @@ class Assays:
         mean = on_scale(observable.formula, observable.scale)
         written = inline({**model.rules, "_mean": mean, "_sd": observable.noise_formula})
         names = list(dict.fromkeys([*observable.placeholders, *model.species, *model.parameters, *others, "time"]))
-        return names, *compile_elementwise(names, [written["_mean"], written["_sd"]])
+        expressions = written["_mean"], written["_sd"]
+        used, function = compile_elementwise(names, expressions)
+        return names, used, expressions, function
 
     def _index_pool(self) -> None:
         """The gather of all columns of all groups, and the permutation back to the order of the measurements."""
@@ -144,10 +153,23 @@ class Assays:
         index = np.concatenate(columns) if columns else np.zeros(0, int)
         index = np.where(index < 0, before - 1 - index, index)
         self._index, self._gather = index, gather(index, before + len(self._numbers))
+        self._pool = before + len(self._numbers)
         self._lengths = tuple(len(c) for c in columns)
         rows = np.concatenate([g.rows for g in self._groups])
         self._order = np.argsort(rows)
         self._permute = gather(self._order, len(rows))
+
+    @cached_property
+    def _formulas(self) -> Formulas | None:
+        """All formulas as compiled code, where they can be."""
+        columns = iter(np.split(self._index, np.cumsum(self._lengths)[:-1]))
+        groups = [
+            Group(g.names, *g.expressions, np.array([next(columns) for _ in g.names]), g.rows) for g in self._groups
+        ]
+        try:
+            return Formulas(groups, self._protocol, len(self.protocols), self._pool)
+        except Unsupported:
+            return None
 
     def natural(self, x: Float[np.ndarray, "*batch rows"]) -> Float[np.ndarray, "*batch rows"]:
         """Values on each observable's scale, in the units of the measurements."""
@@ -157,12 +179,21 @@ class Assays:
 
     def read(self, settings: Settings, values: Float[Array, " names"]) -> Readout:
         """Simulates all protocols and reads every row; NaN where a trajectory failed."""
-        solution = solve(self.model, self.plan, settings, values)
-        # A failed trajectory is NaN, and NaN · 0 would spoil the gradient: read 1, and hide it after.
-        ok = solution.status == Status.OK
-        y = jnp.where(ok[:, None, None], solution.y, 1.0)
+        solution = solve(self.model, self.plan, settings, values, few=True)
         fixed = [jnp.asarray(c, values.dtype) for c in (self.plan.constants, np.array(self._numbers))]
-        pool = jnp.concatenate([values, fixed[0], jnp.ravel(y), fixed[1]])
+        ok = solution.status == Status.OK
+        if calls_handlers(self.model, settings) and self._formulas is not None:
+            pool = jnp.concatenate([values, fixed[0], jnp.ravel(solution.y), fixed[1]])
+            mean, sd = self._formulas(pool, solution.status, threads(settings))
+        else:
+            # A failed trajectory is NaN, and NaN · 0 would spoil the gradient: read 1, and hide it after.
+            y = jnp.where(ok[:, None, None], solution.y, 1.0)
+            pool = jnp.concatenate([values, fixed[0], jnp.ravel(y), fixed[1]])
+            mean, sd = (jnp.where(ok[self._protocol], x, jnp.nan) for x in self._by_xla(pool, settings))
+        return Readout(mean, sd, solution.status, solution.steps)
+
+    def _by_xla(self, pool: Float[Array, " pool"], settings: Settings) -> list[Float[Array, " rows"]]:
+        """Means and standard deviations, one gather, the formulas and one permutation."""
         reverse = settings.derivative == "reverse"
         taken = self._gather(pool) if reverse else pool[self._index]
         columns = iter(jax.lax.split(taken, self._lengths) if self._lengths else ())
@@ -170,12 +201,9 @@ class Assays:
         for g in self._groups:
             both = g.function(*(next(columns) for _ in g.columns))
             for found, into in zip(both, (means, sds), strict=True):
-                into.append(jnp.broadcast_to(jnp.asarray(found, values.dtype), g.rows.shape))
-        read = ok[self._protocol]
-        joined = (jnp.concatenate(x) for x in (means, sds))
-        ordered = (self._permute(x) if reverse else x[self._order] for x in joined)
-        mean, sd = (jnp.where(read, x, jnp.nan) for x in ordered)
-        return Readout(mean, sd, solution.status, solution.steps)
+                into.append(jnp.broadcast_to(jnp.asarray(found, pool.dtype), g.rows.shape))
+        joined = [jnp.concatenate(x) for x in (means, sds)]
+        return [self._permute(x) if reverse else x[self._order] for x in joined]
 
 
 def _values_on_scale(dataset: Dataset, log_base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,12 +4,14 @@ from .expressions import FormulaError, parse_infix
 from .model import Model, compile_network
 from .network import Network, Quantity, Reaction, Species
 from .protocol import Protocol, Step
+from .reverse_only import DerivativeError
 from .sbml_read import UnsupportedModelError
 from .settings import Settings
 from .simulate import Trajectories, simulate
 from .status import Status
 
 __all__ = [
+    "DerivativeError",
     "FormulaError",
     "Model",
     "Network",

@@ -9,23 +9,30 @@ import jax
 from jaxtyping import Array, Float
 
 from .fused import engine as fused_engine
-from .fused.build import build
+from .fused import gpu
+from .fused.build import require
 from .fused.lower import Unsupported
 from .model import Model
 from .plan import Plan
+from .reverse_only import reverse_only
 from .settings import Settings
 from .solution import Solution
 
 log = logging.getLogger(__name__)
 
 
-def solve(model: Model, plan: Plan, settings: Settings, values: Float[Array, " names"]) -> Solution:
+def solve(
+    model: Model, plan: Plan, settings: Settings, values: Float[Array, " names"], *, few: bool = False
+) -> Solution:
     """Solves all protocols of `plan` for one vector of `values` (in the order of `plan.names`).
 
+    `few` says that few trajectories are solved at a time; each may then take more memory, to be faster on the way back.
     Raises `ValueError` where `settings.engine` is `fused` and the model or the settings do not allow it.
     """
+    if settings.derivative == "reverse":
+        values = reverse_only(values)
     if uses_fused(model, settings):
-        return fused_engine.solve(model, plan, settings, values)
+        return fused_engine.solve(model, plan, settings, values, few=few)
     from . import diffrax_engine  # half a second to import
 
     return diffrax_engine.solve(model, plan, settings, values)
@@ -37,7 +44,7 @@ def uses_fused(model: Model, settings: Settings) -> bool:
         return False
     try:
         _allow(settings)
-        build(model, fused_engine.NARROW)
+        require(model)
     except Unsupported as reason:
         if settings.engine == "fused":
             raise
@@ -46,13 +53,21 @@ def uses_fused(model: Model, settings: Settings) -> bool:
     return True
 
 
+def calls_handlers(model: Model, settings: Settings) -> bool:
+    """Whether what is solved under `settings` is solved on the CPU by compiled code, so that more may stand beside."""
+    return uses_fused(model, settings) and not gpu.devices()
+
+
 def _allow(settings: Settings) -> None:
     if settings.derivative == "forward":
         raise Unsupported("the fused engine has no forward mode: use engine='diffrax' for derivative='forward'")
     if settings.solver != "rodas5p":
         raise Unsupported(f"the fused engine's solver is rodas5p: use engine='diffrax' for {settings.solver}")
-    if jax.default_backend() != "cpu":
-        raise Unsupported(f"the fused engine runs on the CPU, and JAX's default here is {jax.default_backend()}")
+    if jax.default_backend() != "cpu" and not gpu.devices():
+        raise Unsupported(
+            f"the fused engine runs on CPUs, and on CUDA GPUs that Warp can use; JAX's default here is "
+            f"{jax.default_backend()}"
+        )
 
 
 @cache

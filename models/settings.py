@@ -26,7 +26,9 @@ class Settings:
     - `longest_step`: as a fraction of a segment. The controller sees the state alone: a trajectory at rest whose
       sensitivities move would otherwise take steps that ruin its gradient;
     - `threads`: of the fused engine, for one batch; 0: as many as there are cores;
-    - `record`: steps a trajectory that the fused engine keeps for the way back; it solves longer ones twice.
+    - `record`: steps a trajectory that the fused engine keeps for the way back; it solves longer ones twice;
+    - `memory`: bytes that this may take for one batch; of a larger batch nothing is kept, and on the way back it is
+      solved again piece by piece.
     """
 
     engine: Engine = "auto"
@@ -38,6 +40,7 @@ class Settings:
     longest_step: float = 1 / 16
     threads: int = 0
     record: int = 256
+    memory: int = 2**32
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
@@ -48,8 +51,10 @@ class Settings:
             raise ValueError(f"derivative must be 'reverse' or 'forward', not {self.derivative!r}")
         if not (0 < self.rtol < 1 and self.atol > 0):
             raise ValueError(f"tolerances must be positive and rtol below 1, not rtol={self.rtol}, atol={self.atol}")
-        if self.threads < 0 or self.record < 0:
-            raise ValueError(f"threads and record cannot be negative: {self.threads}, {self.record}")
+        if min(self.threads, self.record, self.memory) < 0:
+            raise ValueError(
+                f"threads, record and memory cannot be negative: {self.threads}, {self.record}, {self.memory}"
+            )
         if self.max_steps < 1:
             raise ValueError(f"max_steps must be at least 1, not {self.max_steps}")
         if not 0 < self.longest_step <= 1:

@@ -68,6 +68,7 @@ def simulate(
     `engine` (else that of `settings`) is `fused`, `diffrax`, or `auto`: the first where it can.
 
     Works under `jax.jit`, `jax.vmap` and `jax.grad` (with `Settings(derivative="forward")`, `jax.jvp` instead).
+    Forward mode and second derivatives of a solve made for reverse mode raise `DerivativeError`, saying what does them.
     A failed trajectory is NaN with zero gradient; `status` says why.
 
     Raises `ValueError` naming what is wrong with protocols, times or names, `RuntimeError` with x64 off.

@@ -4,3 +4,4 @@ THRESHOLD = 1e-3  # of the unrest; at 1 the state is still off by 2e-4
 HORIZON = 1e8  # time allowed to reach it; with steps beyond 1e9 conserved moieties would drift by 1e-5
 STRICTEST = 1e-6  # relative tolerance; a constant rate k leaves k/(STRICTEST k HORIZON) = 10 THRESHOLD at the end
 NEWTON_ITERATIONS = 4
+ON_THE_WAY_RTOL, ON_THE_WAY_ATOL = 1e-3, 1e-6  # at least, while the state is sought; what is found is polished

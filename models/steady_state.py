@@ -21,7 +21,7 @@ from .model import Model
 from .rodas5p import Rodas5P
 from .settings import Settings
 from .status import Status
-from .steady_criteria import HORIZON, NEWTON_ITERATIONS, STRICTEST, THRESHOLD
+from .steady_criteria import HORIZON, NEWTON_ITERATIONS, ON_THE_WAY_ATOL, ON_THE_WAY_RTOL, STRICTEST, THRESHOLD
 from .step_control import controller
 
 
@@ -66,6 +66,7 @@ def _integrate(model: Model, settings: Settings, y0, p) -> SteadyState:
     def reached(t, y, args, **_):
         return unrest(model, settings, y, args) <= THRESHOLD
 
+    rtol, atol = max(settings.rtol, ON_THE_WAY_RTOL), max(settings.atol, ON_THE_WAY_ATOL)
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(lambda t, y, p: model.rhs(y, p)),
         Rodas5P(model.rhs, model.jacobian, reverse=False),
@@ -74,7 +75,7 @@ def _integrate(model: Model, settings: Settings, y0, p) -> SteadyState:
         dt0=None,
         y0=y0,
         args=p,
-        stepsize_controller=controller(max(settings.rtol, 1e-4), max(settings.atol, 1e-6), shortest=1e-12),
+        stepsize_controller=controller(rtol, atol, shortest=1e-12),
         event=diffrax.Event(reached),
         adjoint=diffrax.ForwardMode(),
         max_steps=settings.max_steps,

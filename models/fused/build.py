@@ -8,13 +8,14 @@ import platform
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 import jax
+import jaxlib
 import numpy as np
 
 from .. import steady_criteria, tableau
@@ -22,30 +23,32 @@ from ..model import Model
 from .functions import Functions, write_functions
 from .lower import Unsupported
 
-_lock = threading.Lock()
+TARGETS = ("forward", "backward")
 
-# Exponents of the squared error in the step controller: PI with 0.7/5 and 0.4/5 (Hairer and Wanner II, IV.2).
-INTEGRAL, PROPORTIONAL = -0.1, 0.0
+_lock = threading.RLock()
+
+# Products and sums become one operation, also across statements: a statement of generated code is one operation.
+OPTIONS = {"cpu_compiler_flags": "-march=native -ffp-contract=fast"}
 
 
 @dataclass(frozen=True)
 class Handlers:
-    """Names of a model's targets in XLA's registry, and the width of a row of the record."""
+    """Names of a model's targets in XLA's registry."""
 
     forward: str
     backward: str
-    row: int
 
 
 def _table(values: np.ndarray) -> str:
     return ", ".join("{" + ", ".join(map(repr, row)) + "}" for row in values.tolist())
 
 
-def _read(name: str) -> str:
+def read(name: str) -> str:
+    """A C source beside this file."""
     return files("hexamer.models").joinpath("fused", name).read_text()
 
 
-def engine_source(functions: Functions, lanes: int) -> str:
+def engine_source(functions: Functions, lanes: int, *, keep_stages: bool = False) -> str:
     """The engine of one model as the body of a C++ struct, for the CPU (without its handlers) and for CUDA."""
     constants = {
         "A": _table(tableau.A),
@@ -53,16 +56,16 @@ def engine_source(functions: Functions, lanes: int) -> str:
         "H": _table(tableau.H),
         "M": ", ".join(map(repr, tableau.M.tolist())),
         "GAMMA": repr(tableau.GAMMA),
-        "INTEGRAL": repr(INTEGRAL),
-        "PROPORTIONAL": repr(PROPORTIONAL),
         "THRESHOLD": repr(steady_criteria.THRESHOLD),
         "HORIZON": repr(steady_criteria.HORIZON),
+        "ON_THE_WAY_RTOL": repr(steady_criteria.ON_THE_WAY_RTOL),
+        "ON_THE_WAY_ATOL": repr(steady_criteria.ON_THE_WAY_ATOL),
         "STRICTEST": repr(steady_criteria.STRICTEST),
         "NEWTON": repr(steady_criteria.NEWTON_ITERATIONS),
     }
-    sizes = f"enum {{ LANES_ = {lanes}, {', '.join(f'{k} = {v}' for k, v in functions.sizes.items())} }};"
-    text = "\n".join([_read("types.h"), sizes, functions.text, _read("queue.h"), _read("kernel.h")])
-    return f"#define LANES {lanes}\n" + _fill(text, constants)
+    sizes = f"enum {{ {', '.join(f'{k} = {v}' for k, v in functions.sizes.items())} }};"
+    text = "\n".join([read("types.h"), sizes, functions.text, read("queue.h"), read("kernel.h")])
+    return f"#define LANES {lanes}\n#define KEEP_STAGES {int(keep_stages)}\n" + _fill(text, constants)
 
 
 def _fill(text: str, constants: dict[str, str]) -> str:
@@ -77,20 +80,19 @@ def _xla() -> dict[str, str]:
     major = re.search(r"#define XLA_FFI_API_MAJOR (\d+)", header)
     minor = re.search(r"#define XLA_FFI_API_MINOR (\d+)", header)
     if major is None or minor is None or major[1] != "0" or "XLA_FFI_ThreadPool_Schedule" not in fields:
-        raise Unsupported(f"jaxlib {jax.lib.__version__} has an FFI that the fused engine does not know")
+        raise Unsupported(f"jaxlib {jaxlib.__version__} has an FFI that the fused engine does not know")
     schedule = fields.index("XLA_FFI_ThreadPool_Schedule")
     return {"API_MAJOR": major[1], "API_MINOR": minor[1], "SCHEDULE": str(schedule)}
 
 
-def handler_source(functions: Functions, lanes: int) -> str:
-    """The body of a function of `out`: defines the engine with its handlers, and hands out their addresses."""
-    handlers = _fill(_read("handler.h"), _xla())
-    pause = "__builtin_ia32_pause()" if _x86() else "((void)0)"
-    return (
-        f"#define PAUSE {pause}\nstruct Engine {{\n{engine_source(functions, lanes)}\n{handlers}\n}};\n"
-        "out.data[0] = (unsigned long long)&Engine::forward;\n"
-        "out.data[1] = (unsigned long long)&Engine::backward;\n"
-    )
+def gpu_source(functions: Functions, call: str) -> str:
+    """The body of a function that makes one call of those in gpu.h."""
+    return f"{struct([engine_source(functions, 1), read('plan.h'), read('gpu.h')])}{call}\n"
+
+
+def struct(parts: Sequence[str]) -> str:
+    """Sources as one struct, whose functions are called `Engine::name`."""
+    return "\n".join(["struct Engine {", *parts, "};\n"])
 
 
 def _x86() -> bool:
@@ -103,7 +105,7 @@ def warp():
     try:
         import warp
     except ImportError:
-        raise Unsupported("warp-lang is not installed") from None
+        raise Unsupported("warp-lang, whose compiler the fused engine needs, is not installed") from None
     # Without a CUDA driver Warp's C code says so on stderr, which is no news to a user of CPUs.
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -128,51 +130,95 @@ def quiet(wp) -> Iterator[None]:
         wp.config.log_level = level
 
 
-_built: dict[tuple[int, int], tuple[Model, Handlers]] = {}  # by the model itself, which is kept so that its id is
-_registered: dict[str, Handlers] = {}  # by what the source hashes to
+# By the model itself, which is kept so that its id is.
+_written: dict[int, tuple[Model, Functions]] = {}
+_built: dict[tuple[int, int, bool], tuple[Model, Handlers]] = {}
 
 
-def build(model: Model, lanes: int) -> Handlers:
+def functions_of(model: Model) -> Functions:
+    """A model's C, written once. Raises `Unsupported` saying why a model cannot be run."""
+    if id(model) not in _written:
+        _written[id(model)] = (model, write_functions(model))
+    return _written[id(model)][1]
+
+
+def require(model: Model) -> None:
+    """Raises `Unsupported` saying why a model cannot be run here; compiles nothing."""
+    warp()
+    _xla()
+    functions_of(model)
+
+
+def build(model: Model, lanes: int, *, keep_stages: bool = False) -> Handlers:
     """Compiles a model for the CPU, or takes it from Warp's cache on disk, and registers its handlers with XLA.
 
     Raises `Unsupported` saying why a model cannot be run.
     """
     with _lock:
-        key = (id(model), lanes)
+        key = (id(model), lanes, keep_stages)
         if key not in _built:
-            _built[key] = (model, _build(model, lanes))
+            _built[key] = (model, _build(model, lanes, keep_stages))
         return _built[key][1]
 
 
-def _build(model: Model, lanes: int) -> Handlers:
-    wp = warp()
-    functions = write_functions(model)
-    source = handler_source(functions, lanes)
-    name = "hexamer_" + hashlib.sha256(source.encode()).hexdigest()[:16]
-    if name not in _registered:
-        prototype = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
-        for suffix, address in zip(("forward", "backward"), _compile(wp, source), strict=True):
-            capsule = jax.ffi.pycapsule(prototype(address))
-            jax.ffi.register_ffi_target(f"{name}_{suffix}", capsule, platform="cpu")
-        _registered[name] = Handlers(f"{name}_forward", f"{name}_backward", functions.sizes["SPECIES"] + 2)
-    return _registered[name]
+def handlers_of(model: Model, lanes: int, *, keep_stages: bool = False) -> Handlers:
+    """What `build` registers, by name; compiles nothing. Raises `Unsupported` saying why a model cannot be run."""
+    return Handlers(*names_of(_handler_source(model, lanes, keep_stages), TARGETS))
+
+
+def _build(model: Model, lanes: int, keep_stages: bool) -> Handlers:
+    return Handlers(*register(_handler_source(model, lanes, keep_stages), TARGETS))
+
+
+def _handler_source(model: Model, lanes: int, keep_stages: bool) -> str:
+    engine = engine_source(functions_of(model), lanes, keep_stages=keep_stages)
+    return struct([engine, read("plan.h"), xla_source(), read("handler.h")])
+
+
+def xla_source() -> str:
+    """What handlers need to be called by XLA."""
+    pause = "__builtin_ia32_pause()" if _x86() else "((void)0)"
+    return f"#define PAUSE {pause}\n" + _fill(read("xla.h"), _xla())
+
+
+def names_of(source: str, handlers: Sequence[str]) -> list[str]:
+    """What XLA calls the handlers in a struct's source, once it is registered."""
+    prefix = "hexamer_" + hashlib.sha256(source.encode()).hexdigest()[:16]
+    return [f"{prefix}_{handler}" for handler in handlers]
+
+
+_registered: set[str] = set()
+
+
+def register(source: str, handlers: Sequence[str]) -> list[str]:
+    """Compiles a struct's source, or takes it from disk, and registers its handlers; returns their names."""
+    names = names_of(source, handlers)
+    with _lock:
+        if not _registered.issuperset(names):
+            addresses = (f"out.data[{i}] = (unsigned long long)&Engine::{h};\n" for i, h in enumerate(handlers))
+            prototype = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
+            for name, address in zip(names, _compile(warp(), source + "".join(addresses), len(names)), strict=True):
+                jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(prototype(address)), platform="cpu")
+            _registered.update(names)
+    return names
 
 
 _kept: list = []  # loaded modules: their code must stay
 
 
-def _compile(wp, source: str) -> list[int]:
+def _compile(wp, source: str, count: int) -> list[int]:
+    """The addresses that C writes into `out`."""
     addresses_type = wp.array(dtype=wp.uint64)
 
     @wp.func_native(source)
     def addresses(out: addresses_type): ...  # pyright: ignore[reportInvalidTypeForm]
 
-    @wp.kernel(module="unique", enable_backward=False)
+    @wp.kernel(module="unique", enable_backward=False, module_options=OPTIONS)
     def hand_out(out: addresses_type):  # pyright: ignore[reportInvalidTypeForm]
         addresses(out)
 
     with quiet(wp):
-        out = wp.zeros(2, dtype=wp.uint64, device="cpu")
+        out = wp.zeros(count, dtype=wp.uint64, device="cpu")
         wp.launch(hand_out, dim=1, inputs=[out], device="cpu")
     _kept.append(hand_out)
     return [int(a) for a in out.numpy()]

@@ -4,60 +4,49 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float
 
 from ..model import Model
 from ..plan import Plan
+from ..reverse_only import differentiated
 from ..settings import Settings
 from ..solution import Solution
-from .build import build
+from . import gpu, native
+from .folding import folded
+from .native import FEW
+from .task import By, Solved, Task
 
-NARROW, WIDE = 4, 8  # trajectories side by side
-FEW = 16  # trajectories for which narrow is as fast, and two threads have something to do
 
-
-def solve(model: Model, plan: Plan, settings: Settings, values: Float[Array, " names"]) -> Solution:
+def solve(
+    model: Model,
+    plan: Plan,
+    settings: Settings,
+    values: Float[Array, " names"],
+    *,
+    few: bool = False,
+    by: By = "platform",
+) -> Solution:
     """As `hexamer.models.diffrax_engine.solve`, reverse-differentiable; any nesting of `jax.vmap` is one call.
 
-    Raises `Unsupported` (a `ValueError`) saying why where the model cannot be run.
+    What solves is the CPU's handlers or a GPU's kernels, by the platform that JAX compiles for; `by="gpu"` takes the
+    kernels on a CPU too, where they solve one trajectory after the other.
+
+    `few` says that the batch will be of few trajectories, of which more may be recorded. Raises `Unsupported` (a
+    `ValueError`) saying why where the model cannot be run.
     """
     environment = jnp.concatenate([values, jnp.asarray(plan.constants, values.dtype)])
-    y, status, steps, rejected = _solve(_described(model, plan, settings), environment[None])
+    y, status, steps, rejected = _solve(_described(model, plan, settings, few, by), environment[None])
     return Solution(y[0], status[0], steps[0], rejected[0])
 
 
-class _Task(NamedTuple):
-    """All that a call needs to know but the environment; static."""
-
-    model: Model
-    shape: tuple[int, int, int, int]  # protocols, segments, times, equilibrations
-    threads: int
-    record: int
-    integers: bytes
-    floats: bytes
-
-    def lanes(self, sets: int) -> int:
-        return NARROW if sets * self.shape[0] <= FEW else WIDE
-
-    def attributes(self, record: int) -> dict[str, np.ndarray]:
-        """The plan as handler.h reads it."""
-        head = np.array([self.threads, record], np.int32)
-        return {
-            "floats": np.frombuffer(self.floats),
-            "integers": np.concatenate([head, np.frombuffer(self.integers, np.int32)]),
-        }
-
-
-def _described(model: Model, plan: Plan, settings: Settings) -> _Task:
+def _described(model: Model, plan: Plan, settings: Settings, few: bool, by: By) -> Task:
     protocols, segments, _ = plan.parameters.shape
     shape = (protocols, segments, plan.times.shape[1], len(plan.equilibration_parameters))
-    head = [*shape, len(plan.names) + len(plan.constants), settings.max_steps]
+    slots = len(plan.names) + len(plan.constants)
     tables = [
         plan.equilibration_parameters,
         plan.equilibration_set,
@@ -67,76 +56,68 @@ def _described(model: Model, plan: Plan, settings: Settings) -> _Task:
         plan.add,
         plan.segment,
     ]
-    scalars = [settings.rtol, settings.atol, settings.longest_step]
-    return _Task(
+    head, scalars = [*shape, slots, settings.max_steps], [settings.rtol, settings.atol, settings.longest_step]
+    return Task(
         model=model,
         shape=shape,
-        threads=settings.threads or max(1, (os.cpu_count() or 1) // jax.local_device_count()),
+        slots=slots,
+        threads=threads(settings),
         record=settings.record,
+        memory=settings.memory,
+        max_steps=settings.max_steps,
+        keep_stages=few and protocols <= FEW and by == "platform" and not gpu.devices(),
         integers=np.concatenate([np.ravel(t) for t in [head, *tables]]).astype(np.int32).tobytes(),
         floats=np.concatenate([np.ravel(t) for t in (scalars, plan.start, plan.stop, plan.times)]).tobytes(),
+        by=by,
     )
 
 
+def threads(settings: Settings) -> int:
+    """How many threads a batch may take: all cores, shared between JAX's devices."""
+    return settings.threads or max(1, (os.cpu_count() or 1) // jax.local_device_count())
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _solve(task: _Task, environment: Float[Array, "sets slots"]):
-    y, status, steps, rejected, *_ = _batched(partial(_forward, task, 0))(environment)
-    return y, status, steps, rejected
+def _solve(task: Task, environment: Float[Array, "sets slots"]):
+    solved = folded(partial(_forward, task, 0))(environment)
+    return solved.y, solved.status, solved.steps, solved.rejected
 
 
-def _solve_forward(task: _Task, environment):
-    y, status, steps, rejected, *kept = _batched(partial(_forward, task, task.record))(environment)
-    return (y, status, steps, rejected), (environment, status, *kept)
+def _solve_forward(task: Task, environment):
+    s = folded(partial(_recorded, task))(environment)
+    kept = (environment, s.status, s.accepted, s.record, s.rest, s.rest_status)
+    return (s.y, s.status, s.steps, s.rejected), kept
 
 
-def _solve_backward(task: _Task, kept, cotangents):
-    return (_batched(partial(_backward, task))(*kept, cotangents[0]),)
+def _solve_backward(task: Task, kept, cotangents):
+    return (folded(partial(_backward, task))(*kept, differentiated(cotangents[0])),)
 
 
 _solve.defvjp(_solve_forward, _solve_backward)
 
 
-def _forward(task: _Task, record: int, environment: Float[Array, "sets slots"]):
+def _recorded(task: Task, environment: Float[Array, "sets slots"]) -> Solved:
+    """Solves and records. Too large a batch has zeros for a record, which `_backward` does not use and XLA not make."""
     sets = environment.shape[0]
-    handlers = build(task.model, task.lanes(sets))
-    protocols, segments, times, equilibrations = task.shape
-    species = len(task.model.species)
-    results = [
-        ((protocols, times, species), float),  # y
-        ((protocols,), np.int32),  # status
-        ((protocols,), np.int32),  # steps
-        ((protocols,), np.int32),  # rejected
-        ((protocols, segments), np.int32),  # accepted
-        ((protocols, record, handlers.row), float),
-        ((equilibrations, 2, species), float),  # steady states, and the starts they came from
-        ((equilibrations,), np.int32),  # their status
-    ]
-    types = [jax.ShapeDtypeStruct((sets, *shape), dtype) for shape, dtype in results]
-    return jax.ffi.ffi_call(handlers.forward, types)(environment, **task.attributes(record))
+    if task.records(sets):
+        return _forward(task, task.record, environment)
+    record = task.results(sets, task.record)["record"]  # its shape is the same in every batch, or jit would not batch
+    return _forward(task, 0, environment)._replace(record=jnp.zeros(record.shape, record.dtype))
 
 
-def _backward(task: _Task, environment, status, accepted, record, rest, rest_status, cotangent):
-    handlers = build(task.model, task.lanes(environment.shape[0]))
-    call = jax.ffi.ffi_call(handlers.backward, jax.ShapeDtypeStruct(environment.shape, float))
-    attributes = task.attributes(record.shape[2])
-    return call(environment, status, accepted, record, rest, rest_status, cotangent, **attributes)
+def _forward(task: Task, record: int, environment: Float[Array, "sets slots"]) -> Solved:
+    return _placed(task, partial(native.forward, task, record), partial(gpu.forward, task, record))(environment)
 
 
-def _batched(call):
-    """`call`, whose arrays all have a leading axis of sets, with every further batch axis folded into that one."""
+def _backward(task: Task, environment, status, accepted, record, *others):
+    if not task.records(environment.shape[0]):
+        record = record[:, :, :0]
+    call = _placed(task, partial(native.backward, task), partial(gpu.backward, task))
+    return call(environment, status, accepted, record, *others)
 
-    @custom_vmap
-    def folded(*arrays):
-        return call(*arrays)
 
-    @folded.def_vmap
-    def rule(size: int, is_batched: list[bool], *arrays):
-        whole = [
-            a if batched else jnp.broadcast_to(a, (size, *a.shape))
-            for a, batched in zip(arrays, is_batched, strict=True)
-        ]
-        result = _batched(call)(*(a.reshape(a.shape[0] * a.shape[1], *a.shape[2:]) for a in whole))
-        split = jax.tree.map(lambda r: r.reshape(size, whole[0].shape[1], *r.shape[1:]), result)
-        return split, jax.tree.map(lambda _: True, split)
-
-    return folded
+def _placed(task: Task, on_cpu, on_gpu):
+    """The one of two functions of arrays that belongs to where they are computed, known when JAX lowers."""
+    if task.by == "gpu":
+        return on_gpu
+    return partial(jax.lax.platform_dependent, cpu=on_cpu, cuda=on_gpu) if gpu.devices() else on_cpu

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..model import Model
+from .coefficients import Coefficients
 from .graph import Graph, Value, emit, pull_back
 from .lower import Lowering, Unsupported
 from .sparse_lu import Entry, Layout
@@ -48,20 +49,19 @@ def _summed(bars: Mapping[str, Value], **names: str) -> dict[str, Value]:
 
 
 class _Equations:
-    """Rates and derivatives of a model over `y` and `p`, in a graph of their own."""
+    """Rates and derivatives of a model over `y` and the coefficients `q`, in a graph of their own."""
 
-    def __init__(self, model: Model):
+    def __init__(self, model: Model, coefficients: Coefficients):
         assert model.kinetics is not None
+        factored = [coefficients.factor(r) for r in model.kinetics.rates]
+        rates = [coefficients.split(r) for _, r in factored]
+        terms = [(i, r, coefficients.split(c * factored[r][0])) for i, r, c in model.kinetics.terms]
         self.graph = Graph()
         self.y = self.graph.inputs("y", len(model.species))
-        self.p = self.graph.inputs("p", len(model.parameters))
-        names = dict(zip(model.parameters, self.p, strict=True)) | dict(zip(model.species, self.y, strict=True))
-        self.lower = Lowering(self.graph, names)
-        kinetics = model.kinetics
-        self.rates = [self.lower(r) for r in kinetics.rates]
-        self.terms = [(i, r, self.lower(c)) for i, r, c in kinetics.terms]
-        self.initial = [self.lower(e) for e in kinetics.initial]
-        self.weights = [self.lower(e) for e in kinetics.weights]
+        names = dict(zip(model.species, self.y, strict=True))
+        lower = Lowering(self.graph, names | {n: self.graph.input(n) for n in coefficients.names})
+        self.rates = [lower(r) for r in rates]
+        self.terms = [(i, r, lower(c)) for i, r, c in terms]
 
     def derivatives(self) -> list[Value]:
         f = [self.graph.lift(0.0)] * len(self.y)
@@ -89,39 +89,45 @@ def write_functions(model: Model) -> Functions:
     n, parameters = len(model.species), len(model.parameters)
     if n > LARGEST:
         raise Unsupported(f"model {model.name!r} has {n} species; straight-line code serves up to {LARGEST}")
-    equations = _Equations(model)
+    coefficients = Coefficients(model.species)
+    equations = _Equations(model, coefficients)
     graph = equations.graph
     out = _Writer()
     f = equations.derivatives()
-    out.function("rates", "const real* y, const real* p, real* f", _indexed("f", f))
-    u = graph.inputs("u", n)
-    bars = pull_back(f, u)
-    both = _summed(bars, y="y_bar", p="p_bar")
-    pulled = "const real* y, const real* p, const real* u, real* y_bar, real* p_bar"
+    out.function("rates", "const real* y, const real* q, real* f", _indexed("f", f))
+    bars = pull_back(f, graph.inputs("u", n))
+    both = _summed(bars, y="y_bar", q="q_bar")
+    pulled = "const real* y, const real* q, const real* u, real* y_bar, real* q_bar"
     out.function("pull_rates", pulled, both, add=True)
 
     entries = equations.jacobian()
     jacobian = list(entries.values())
-    out.function("jacobian", "const real* y, const real* p, real* j", _indexed("j", jacobian))
+    out.function("jacobian", "const real* y, const real* q, real* j", _indexed("j", jacobian))
     c = graph.inputs("c", len(jacobian))
-    both = _summed(pull_back(jacobian, c), y="y_bar", p="p_bar")
-    pulled = "const real* y, const real* p, const real* c, real* y_bar, real* p_bar"
+    both = _summed(pull_back(jacobian, c), y="y_bar", q="q_bar")
+    pulled = "const real* y, const real* q, const real* c, real* y_bar, real* q_bar"
     out.function("pull_jacobian", pulled, both, add=True)
 
     layout = Layout.of(n, entries)
     _write_algebra(out, n, list(entries), layout)
 
-    out.function("initial", "const real* p, real* y", _indexed("y", equations.initial))
-    bars = pull_back(equations.initial, u)
-    out.function("pull_initial", "const real* p, const real* u, real* p_bar", _summed(bars, p="p_bar"), add=True)
-    out.function("weights", "const real* p, real* w", _indexed("w", equations.weights))
-    bars = pull_back(equations.weights, u)
-    out.function("pull_weights", "const real* p, const real* u, real* p_bar", _summed(bars, p="p_bar"), add=True)
+    graph = Graph()
+    lower = Lowering(graph, dict(zip(model.parameters, graph.inputs("p", parameters), strict=True)))
+    for name, expressions in (
+        ("coefficients", coefficients.parts),
+        ("initial", model.kinetics.initial),
+        ("weights", model.kinetics.weights),
+    ):
+        values = [lower(e) for e in expressions]
+        out.function(name, "const real* p, real* x", _indexed("x", values))
+        bars = pull_back(values, graph.inputs("u", len(values)))
+        out.function(f"pull_{name}", "const real* p, const real* u, real* p_bar", _summed(bars, p="p_bar"), add=True)
 
     out.parts.append(_tables(model, list(entries)))
     sizes = {
         "SPECIES": n,
         "PARAMETERS": max(parameters, 1),
+        "COEFFICIENTS": max(len(coefficients.parts), 1),
         "ENTRIES": max(len(jacobian), 1),
         "ENTRIES_USED": len(jacobian),
         "FACTORS": len(layout.slot),

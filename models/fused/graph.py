@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 Number = float | int
 
-# Derivatives of the guarded power x^n: name -> (by x, by n). See `hexamer.models.codegen` and kernel.h.
 _SYMBOL = {"add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=", "eq": "=="}
 _MASKS = {"lt", "le", "eq", "and", "or", "not"}
+_POWERS = {"power", "slope", "curvature", "slope_by_exponent"}  # of x and n; see types.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +244,7 @@ def _plus(a: Value, b: Value) -> Value:
 
 
 def _slopes(graph: Graph, op: str, x: Sequence[Value], value: Value) -> Sequence[Value]:
-    """∂op/∂xᵢ. The guarded power's are functions of their own: see kernel.h."""
+    """∂op/∂xᵢ. The guarded power's are functions of their own: see types.h."""
     one = graph.lift(1.0)
     match op:
         case "add":
@@ -285,7 +285,10 @@ def _slopes(graph: Graph, op: str, x: Sequence[Value], value: Value) -> Sequence
 
 
 def emit(outputs: Mapping[str, Value], *, add: bool = False) -> str:
-    """C that sets each name in `outputs`, or adds to it. `real` and `mask` are the types of values and conditions."""
+    """C that sets each name in `outputs`, or adds to it. `real` and `mask` are the types of values and conditions.
+
+    A power x^n and its derivatives share log x, and the derivatives x^(n-1).
+    """
     if not outputs:
         return ""
     graph = next(iter(outputs.values())).graph
@@ -295,6 +298,18 @@ def emit(outputs: Mapping[str, Value], *, add: bool = False) -> str:
         return f"real_of({_literal(node[1])})" if node[0] == "const" else f"t{i}"
 
     lines = []
+    shared: dict[str, str] = {}
+
+    def share(name: str, formula: str) -> str:
+        """`name`, which is declared where it is used first."""
+        if name not in shared:
+            shared[name] = formula
+            lines.append(f"const real {name} = {formula};")
+        return name
+
+    def logarithm(x: int) -> str:
+        return share(f"log{x}", f"safe_log_({text(x)})")
+
     for i in graph.reachable(outputs.values()):
         op, *arguments = graph.nodes[i]
         if op == "const":
@@ -306,6 +321,16 @@ def emit(outputs: Mapping[str, Value], *, add: bool = False) -> str:
             said = f"{text(arguments[0])} {_SYMBOL[op]} {text(arguments[1])}"
         elif op == "neg":
             said = f"-{text(arguments[0])}"
+        elif op in _POWERS:
+            x, n = arguments
+            log = logarithm(x)
+            if op == "power":
+                raised = share(f"power{x}_{n}", f"exp_({text(n)} * {log})")
+            else:
+                raised = share(f"lower{x}_{n}", f"exp_(({text(n)} - 1.0) * {log})")
+            said = f"{op}_({text(x)}, {text(n)}, {log}, {raised})"
+        elif op == "guarded_log":
+            said = f"guarded_log_({text(arguments[0])}, {logarithm(arguments[0])})"
         else:
             said = f"{op}_({', '.join(map(text, arguments))})"
         lines.append(f"const {kind} t{i} = {said};")

@@ -1,64 +1,4 @@
-// The handlers that XLA calls on the CPU, without a Python lock on the way, and the threads they share work with.
-// The structs are those of XLA's FFI (xla/ffi/api/c_api.h of the installed jaxlib), as far as they are used here.
-
-struct Extension { size_t size; int type; Extension* next; };
-struct ApiVersion { size_t size; Extension* extension; int major, minor; };
-struct Api { size_t size; Extension* extension; ApiVersion version; const void* internal; void* (*functions[32])(void*); };
-struct Buffer { size_t size; Extension* extension; int type; void* data; long long rank; long long* dims; };
-struct Buffers { size_t size; Extension* extension; long long count; int* types; Buffer** at; };
-struct Array { int type; size_t count; void* data; };
-struct Attributes { size_t size; Extension* extension; long long count; int* types; void** names; Array** at; };
-struct CallFrame {
-  size_t size; Extension* extension; const Api* api; void* context; int stage; Buffers arguments, results; Attributes attributes;
-};
-struct Metadata { size_t size; ApiVersion version; unsigned traits; long long state_type; };
-struct MetadataExtension { Extension base; Metadata* metadata; };
-struct ScheduleArguments { size_t size; Extension* extension; void* context; void (*task)(void*); void* data; };
-
-// Answers what a handler is asked at registration; true where that was the question.
-STATIC bool asked_for_metadata(CallFrame* frame)
-{
-  Extension* extension = frame->extension;
-  if (!extension || extension->type != 1) return frame->stage != 3;
-  Metadata* metadata = ((MetadataExtension*)extension)->metadata;
-  metadata->version.major = @API_MAJOR@;
-  metadata->version.minor = @API_MINOR@;
-  metadata->traits = 0;
-  return true;
-}
-
-STATIC void release(Job* job)
-{
-  if (__atomic_sub_fetch(&job->references, 1, __ATOMIC_ACQ_REL) == 0) ::free(job);
-}
-
-// Works on what is left. `work` is touched only after a claim, since the caller may be gone without one left.
-STATIC void help(void* data)
-{
-  Job* job = (Job*)data;
-  __atomic_add_fetch(&job->active, 1, __ATOMIC_SEQ_CST);
-  Queue queue = {job, 0, 0, false, 0};
-  if (claim(job, &queue.next, &queue.end)) job->body(job->work, queue);
-  __atomic_sub_fetch(&job->active, 1, __ATOMIC_SEQ_CST);
-  release(job);
-}
-
-// Runs `body` over all items: here, and on up to threads - 1 threads of XLA's pool.
-STATIC void share(CallFrame* frame, int threads, void (*body)(void*, Queue&), void* work, long total, long chunk)
-{
-  if (total <= 0) return;
-  Job* job = (Job*)::malloc(sizeof(Job));
-  const long helpers = (total + chunk - 1) / chunk < threads ? (total + chunk - 1) / chunk - 1 : threads - 1;
-  *job = Job {body, work, 0, total, chunk, 0, (int)helpers + 1};
-  for (long i = 0; i < helpers; i++) {
-    ScheduleArguments arguments = {sizeof(ScheduleArguments), 0, frame->context, help, job};
-    if (frame->api->functions[@SCHEDULE@](&arguments)) release(job);  // no pool: all is done here
-  }
-  Queue queue = {job, 0, 0, false, 0};
-  if (claim(job, &queue.next, &queue.end)) body(work, queue);
-  while (__atomic_load_n(&job->active, __ATOMIC_SEQ_CST)) PAUSE;
-  release(job);
-}
+// The engine's handlers on the CPU.
 
 struct Call {
   Batch batch;
@@ -78,6 +18,13 @@ STATIC long rows_needed(const Batch& b, long item)
   return rows;
 }
 
+// Whether all of a course's steps lie in the record; zeros stand for what was not recorded.
+STATIC bool recorded(const Batch& b, long item)
+{
+  const long rows = rows_needed(b, item);
+  return rows == 0 || (rows <= b.capacity && b.record[place(b, item) * b.capacity * ROW + 1] > 0.0);
+}
+
 STATIC void run_back(void* work, Queue& queue)
 {
   Call& call = *(Call*)work;
@@ -89,7 +36,7 @@ STATIC void run_back(void* work, Queue& queue)
     long* offset = (long*)::malloc(2 * count * sizeof(long));
     long *again = offset + count, size = 0, number = 0;
     for (long i = 0; i < count; i++) {
-      const bool needed = b.status[place(b, first + i)] == OK && rows_needed(b, first + i) > b.capacity;
+      const bool needed = b.status[place(b, first + i)] == OK && !recorded(b, first + i);
       offset[i] = needed ? size : -1;
       if (!needed) continue;
       size += rows_needed(b, first + i) * ROW;
@@ -114,41 +61,14 @@ STATIC void run_back(void* work, Queue& queue)
   } while (claim(queue.job, &queue.next, &queue.end));
 }
 
-STATIC void read_plan(const CallFrame* frame, Call& call, int* threads)
+// What stands in the attributes: the plan's numbers and, ahead of the integers, threads and the record's capacity.
+STATIC void read_attributes(const CallFrame* frame, Call& call, int* threads)
 {
-  const double* x = (const double*)frame->attributes.at[0]->data;
-  const int* i = (const int*)frame->attributes.at[1]->data;
-  Plan& plan = call.batch.plan;
-  *threads = i[0];
-  call.batch.capacity = i[1];
-  plan.protocols = i[2];
-  plan.segments = i[3];
-  plan.times = i[4];
-  plan.equilibrations = i[5];
-  plan.slots = i[6];
-  plan.max_steps = i[7];
-  i += 8;
-  const long courses = (long)plan.protocols * plan.segments;
-  plan.rest_parameters = i; i += (long)plan.equilibrations * PARAMETERS;
-  plan.rest_set = i; i += (long)plan.equilibrations * SPECIES;
-  plan.rest_of = i; i += plan.protocols;
-  plan.parameters = i; i += courses * PARAMETERS;
-  plan.assign = i; i += courses * SPECIES;
-  plan.add = i; i += courses * SPECIES;
-  plan.segment = i;
-  plan.rtol = x[0];
-  plan.atol = x[1];
-  plan.longest = x[2];
-  x += 3;
-  plan.start = x; x += courses;
-  plan.stop = x; x += courses;
-  plan.at = x;
-}
-
-STATIC long chunk_of(long total, int threads)
-{
-  const long share = total / (4L * threads);
-  return share < 1 ? 1 : share > 8 * LANES ? 8 * LANES : share;
+  const double* floats = (const double*)frame->attributes.at[0]->data;
+  const int* integers = (const int*)frame->attributes.at[1]->data;
+  *threads = integers[0];
+  call.batch.capacity = integers[1];
+  read_plan(integers + 2, floats, call.batch.plan);
 }
 
 // (environment) -> y, status, steps, rejected, accepted, record, rest, rest_status
@@ -157,7 +77,7 @@ static void* forward(CallFrame* frame)
   if (asked_for_metadata(frame)) return 0;
   Call call;
   int threads;
-  read_plan(frame, call, &threads);
+  read_attributes(frame, call, &threads);
   Batch& b = call.batch;
   Buffer** result = frame->results.at;
   b.environment = (const double*)frame->arguments.at[0]->data;
@@ -186,7 +106,7 @@ static void* backward(CallFrame* frame)
   if (asked_for_metadata(frame)) return 0;
   Call call;
   int threads;
-  read_plan(frame, call, &threads);
+  read_attributes(frame, call, &threads);
   Batch& b = call.batch;
   Adjoint& adjoint = call.adjoint;
   Buffer** argument = frame->arguments.at;
@@ -210,7 +130,7 @@ static void* backward(CallFrame* frame)
   adjoint.rest_slots = adjoint.slots + total * plan.slots;
   call.repeat = false;
   for (long item = 0; item < total && !call.repeat; item++)
-    call.repeat = b.status[place(b, item)] == OK && rows_needed(b, item) > b.capacity;
+    call.repeat = b.status[place(b, item)] == OK && !recorded(b, item);
   share(frame, threads, run_back, &call, total, call.repeat && total > 8L * LANES * threads ? 8 * LANES : chunk_of(total, threads));
   share(frame, threads, run_pull_rests, &call, rests, LANES);
   for (long set = 0; set < b.sets; set++)

@@ -12,7 +12,7 @@
 //   y0: lambda + c + sum v_i + grad_y sum u_i^T J(y0) k_i      p: sum f_p(Y_i)^T u_i + grad_p sum u_i^T J(y0) k_i
 
 enum Status { OK = 0, TOO_MANY_STEPS = 1, STEP_TOO_SMALL = 2, NOT_FINITE = 3, NO_STEADY_STATE = 4 };
-enum { STAGES = 8, HEAD = 2, ROW = SPECIES + HEAD };  // a row of the record: t, h, y
+enum { STAGES = 8, HEAD = 2, KEPT = KEEP_STAGES ? STAGES * SPECIES : 0, ROW = HEAD + SPECIES + KEPT };  // of the record: t, h, y, k
 
 // ---------------------------------------------------------------------------------------------- the problem's arrays
 
@@ -96,27 +96,33 @@ INLINE void combine(int i, const real* y, const real* k, real* s, real* b)
   }
 }
 
-STATIC void stages(const real* y, const real* p, const real h, real* w, real* k)
+STATIC void linearise(const real* y, const real* q, const real inverse, real* w)
 {
-  real j[ENTRIES], s[SPECIES], f[SPECIES];
-  const real inverse = 1.0 / h;
-  jacobian(y, p, j);
+  real j[ENTRIES];
+  jacobian(y, q, j);
   factorise(j, inverse * (1.0 / @GAMMA@), w);
+}
+
+STATIC void stages(const real* y, const real* q, const real h, real* w, real* k)
+{
+  real s[SPECIES], f[SPECIES];
+  const real inverse = 1.0 / h;
+  linearise(y, q, inverse, w);
   UNROLL
   for (int i = 0; i < STAGES; i++) {
     real* b = k + i * SPECIES;
     combine(i, y, k, s, b);
-    rates(s, p, f);
+    rates(s, q, f);
     for (int n = 0; n < SPECIES; n++) b[n] = f[n] + inverse * b[n];
     solve(w, b);
   }
 }
 
 // One step of size h: stages k and state y1. Returns the squared norm of the error in units of the tolerance.
-STATIC real attempt(const real* y, const real* p, const real h, double rtol, double atol, real* k, real* y1)
+STATIC real attempt(const real* y, const real* q, const real h, double rtol, double atol, real* k, real* y1)
 {
   real w[FACTORS], total = real_of(0.0);
-  stages(y, p, h, w, k);
+  stages(y, q, h, w, k);
   combine(STAGES - 1, y, k, y1, (real*)0);  // m = (a_8, 1)
   for (int n = 0; n < SPECIES; n++) {
     const real e = k[(STAGES - 1) * SPECIES + n];
@@ -128,11 +134,11 @@ STATIC real attempt(const real* y, const real* p, const real h, double rtol, dou
   return total * (1.0 / SPECIES);
 }
 
-// Factor of the next step's size by a PI controller; `before` is the last accepted error squared.
-STATIC real growth(const real error, const real before)
+// Factor of the next step's size, for the square of an error that goes with h^5.
+STATIC real growth(const real error)
 {
-  const real e = select_(error < 1e-8, real_of(1e-8), error);
-  const real factor = 0.9 * exp_(@INTEGRAL@ * log_(e) + @PROPORTIONAL@ * log_(before));
+  const real e = select_(error < 1e-10, real_of(1e-10), error);
+  const real factor = 0.9 * exp_(-0.1 * log_(e));
   const real bounded = select_(factor > 8.0, real_of(8.0), select_(factor < 0.2, real_of(0.2), factor));
   return select_(error < INFINITY, bounded, real_of(0.2));
 }
@@ -148,16 +154,16 @@ STATIC real size_of(const real* x, const real* y, double rtol, double atol)
 }
 
 // A first step (Hairer, Norsett, Wanner, Solving ODEs I, II.4); not finite where f is not.
-STATIC real first_step(const real* y, const real* p, double rtol, double atol, const real longest)
+STATIC real first_step(const real* y, const real* q, double rtol, double atol, const real longest)
 {
   real f[SPECIES], s[SPECIES], g[SPECIES];
-  rates(y, p, f);
+  rates(y, q, f);
   const real d0 = size_of(y, y, rtol, atol), d1 = size_of(f, y, rtol, atol);
   const real tiny = 1e-6 * longest;
   real h = select_(or_(d0 < 1e-5, d1 < 1e-5), tiny, 0.01 * d0 / d1);
   h = select_(h > longest, longest, h);
   for (int n = 0; n < SPECIES; n++) s[n] = y[n] + h * f[n];
-  rates(s, p, g);
+  rates(s, q, g);
   for (int n = 0; n < SPECIES; n++) g[n] = g[n] - f[n];
   const real d2 = size_of(g, y, rtol, atol) / h, d = select_(d1 > d2, d1, d2);
   real second = exp_(0.2 * (log_(real_of(0.01)) - log_(select_(d > 1e-15, d, real_of(1e-15)))));
@@ -166,20 +172,73 @@ STATIC real first_step(const real* y, const real* p, double rtol, double atol, c
   return select_(d1 < INFINITY, second, real_of(NAN));
 }
 
+// Sizes of all lanes' next steps.
+struct Pace {
+  real h;
+  bool fresh[LANES], refused_last[LANES];  // at the start of a stretch; after a refusal
+};
+
+// First steps for the lanes that begin.
+STATIC void set_out(Pace& pace, const real* y, const real* q, double rtol, double atol, const real longest)
+{
+  bool any = false;
+  for (int l = 0; l < LANES; l++) any |= pace.fresh[l];
+  if (!any) return;
+  const real guess = first_step(y, q, rtol, atol, longest);
+  for (int l = 0; l < LANES; l++)
+    if (pace.fresh[l]) {
+      pace.fresh[l] = pace.refused_last[l] = false;
+      AT(pace.h, l) = AT(guess, l);
+    }
+}
+
+// A lane's next step, after one that was taken or refused; false where it was to shrink.
+STATIC bool adapt(Pace& pace, int lane, bool went, double factor, double step, double longest)
+{
+  if (factor > 1.0 && (!went || pace.refused_last[lane])) factor = 1.0;
+  if (!went && factor > 0.9) factor = 0.9;
+  pace.refused_last[lane] = !went;
+  const double next = step * factor;
+  AT(pace.h, lane) = next > longest ? longest : next;
+  return factor > 1.0;
+}
+
+// ---------------------------------------------------------------------------------------------------- parameters
+
+// One item's parameters, in all lanes.
+STATIC void parameters_of(const Batch& b, long set, const int* index, real* p)
+{
+  const double* values = b.environment + set * b.plan.slots;
+  for (int i = 0; i < PARAMETERS; i++) p[i] = real_of(values[index[i]]);
+}
+
+STATIC void load_coefficients(const Batch& b, long set, const int* index, int lane, real* q)
+{
+  real p[PARAMETERS], x[COEFFICIENTS];
+  parameters_of(b, set, index, p);
+  coefficients(p, x);
+  for (int i = 0; i < COEFFICIENTS; i++) AT(q[i], lane) = AT(x[i], lane);
+}
+
+STATIC void load_initial(const Batch& b, long set, const int* index, int lane, real* y)
+{
+  real p[PARAMETERS], x[SPECIES];
+  parameters_of(b, set, index, p);
+  initial(p, x);
+  for (int n = 0; n < SPECIES; n++) AT(y[n], lane) = AT(x[n], lane);
+}
+
 // ------------------------------------------------------------------------------------------------------ time courses
 
 struct Course {
   long item, set, place;
   int protocol, segment, output, tried, taken, refused, rows;
-  bool alive, fresh, refused_last;
+  bool alive;
 };
 
-STATIC void load_parameters(const Batch& b, const Course& c, int lane, real* p)
+STATIC const int* parameters_in(const Plan& plan, const Course& c)
 {
-  const Plan& plan = b.plan;
-  const int* index = plan.parameters + ((long)c.protocol * plan.segments + c.segment) * PARAMETERS;
-  const double* values = b.environment + c.set * plan.slots;
-  for (int i = 0; i < PARAMETERS; i++) AT(p[i], lane) = values[index[i]];
+  return plan.parameters + ((long)c.protocol * plan.segments + c.segment) * PARAMETERS;
 }
 
 STATIC void save(const Batch& b, Course& c, int lane, const real* y)
@@ -206,13 +265,12 @@ STATIC void end_course(const Batch& b, Course& c, int status)
 }
 
 // Puts a lane at the start of segment c.segment: jumps, outputs at that time. Goes on over empty segments.
-STATIC void enter(const Batch& b, Course& c, int lane, real* y, real* p, real& t, real& stop, real& longest)
+STATIC void enter(const Batch& b, Course& c, int lane, Pace& pace, real* y, real* q, real& t, real& stop, real& longest)
 {
   const Plan& plan = b.plan;
   const double* values = b.environment + c.set * plan.slots;
   for (; c.segment < plan.segments; c.segment++) {
     const long where = (long)c.protocol * plan.segments + c.segment;
-    load_parameters(b, c, lane, p);
     for (int n = 0; n < SPECIES; n++) {
       const int assigned = plan.assign[where * SPECIES + n];
       if (assigned >= 0) AT(y[n], lane) = values[assigned];
@@ -225,18 +283,20 @@ STATIC void enter(const Batch& b, Course& c, int lane, real* y, real* p, real& t
     while (c.output < plan.times && segment[c.output] == c.segment && (empty || at[c.output] <= begin)) save(b, c, lane, y);
     if (b.accepted) b.accepted[c.place * plan.segments + c.segment] = 0;
     if (!empty) {
+      load_coefficients(b, c.set, parameters_in(plan, c), lane, q);
       AT(t, lane) = begin;
       AT(stop, lane) = end;
       AT(longest, lane) = plan.longest * (end - begin);
       c.tried = 0;
-      c.fresh = true;
+      pace.fresh[lane] = true;
       return;
     }
   }
   end_course(b, c, OK);
 }
 
-STATIC void load_course(const Batch& b, Queue& queue, Course& c, int lane, real* y, real* p, real& t, real& stop, real& longest)
+STATIC void load_course(const Batch& b, Queue& queue, Course& c, int lane, Pace& pace, real* y, real* q, real& t, real& stop,
+                        real& longest)
 {
   const Plan& plan = b.plan;
   long item;
@@ -247,7 +307,6 @@ STATIC void load_course(const Batch& b, Queue& queue, Course& c, int lane, real*
     c.place = place(b, item);
     c.segment = c.output = c.taken = c.refused = c.rows = 0;
     c.alive = true;
-    c.fresh = c.refused_last = false;
     const int rest = plan.rest_of[c.protocol];
     if (rest >= 0) {
       const long r = c.set * plan.equilibrations + rest;
@@ -259,12 +318,9 @@ STATIC void load_course(const Batch& b, Queue& queue, Course& c, int lane, real*
       c.taken = b.y ? b.rest_steps[r] : 0;
       for (int n = 0; n < SPECIES; n++) AT(y[n], lane) = b.rest[2 * r * SPECIES + n];
     } else {
-      real start[SPECIES];
-      load_parameters(b, c, lane, p);
-      initial(p, start);
-      for (int n = 0; n < SPECIES; n++) AT(y[n], lane) = AT(start[n], lane);
+      load_initial(b, c.set, parameters_in(plan, c), lane, y);
     }
-    enter(b, c, lane, y, p, t, stop, longest);
+    enter(b, c, lane, pace, y, q, t, stop, longest);
   }
 }
 
@@ -293,6 +349,7 @@ STATIC void note_step(const Batch& b, Course& c, int lane, const real* y, const 
     row[0] = t;
     row[1] = h;
     for (int n = 0; n < SPECIES; n++) row[HEAD + n] = AT(y[n], lane);
+    for (int i = 0; i < KEPT; i++) row[HEAD + SPECIES + i] = AT(k[i], lane);
   }
   c.rows++;
   if (b.accepted) b.accepted[c.place * plan.segments + c.segment]++;
@@ -301,64 +358,46 @@ STATIC void note_step(const Batch& b, Course& c, int lane, const real* y, const 
 STATIC void solve_courses(const Batch& b, Queue& queue)
 {
   const Plan& plan = b.plan;
-  real y[SPECIES], p[PARAMETERS], y1[SPECIES], k[STAGES * SPECIES];
-  real t = real_of(0.0), h = real_of(1.0), stop = real_of(1.0), longest = real_of(1.0), before = real_of(1.0);
+  real y[SPECIES], q[COEFFICIENTS], y1[SPECIES], k[STAGES * SPECIES];
+  real t = real_of(0.0), stop = real_of(1.0), longest = real_of(1.0);
+  Pace pace = {real_of(1.0)};
   Course course[LANES];
   for (int n = 0; n < SPECIES; n++) y[n] = real_of(1.0);
-  for (int i = 0; i < PARAMETERS; i++) p[i] = real_of(1.0);
+  for (int i = 0; i < COEFFICIENTS; i++) q[i] = real_of(1.0);
   for (int l = 0; l < LANES; l++) {
     course[l].alive = false;
-    load_course(b, queue, course[l], l, y, p, t, stop, longest);
+    load_course(b, queue, course[l], l, pace, y, q, t, stop, longest);
   }
   for (;;) {
-    bool any = false, fresh = false;
-    for (int l = 0; l < LANES; l++) {
-      any |= course[l].alive;
-      fresh |= course[l].alive && course[l].fresh;
-    }
+    bool any = false;
+    for (int l = 0; l < LANES; l++) any |= course[l].alive;
     if (!any) return;
-    if (fresh) {
-      const real guess = first_step(y, p, plan.rtol, plan.atol, longest);
-      for (int l = 0; l < LANES; l++)
-        if (course[l].alive && course[l].fresh) {
-          course[l].fresh = course[l].refused_last = false;
-          AT(before, l) = 1.0;
-          AT(h, l) = AT(guess, l);
-        }
-    }
-    const mask last = t + 1.0000001 * h >= stop;
-    const real step = select_(last, stop - t, h);
-    const real error = attempt(y, p, step, plan.rtol, plan.atol, k, y1);
+    set_out(pace, y, q, plan.rtol, plan.atol, longest);
+    const mask last = t + 1.0000001 * pace.h >= stop;
+    const real step = select_(last, stop - t, pace.h);
+    const real error = attempt(y, q, step, plan.rtol, plan.atol, k, y1);
     const mask good = error <= 1.0;
-    const real factor = growth(error, before), end = select_(last, stop, t + step);
+    const real factor = growth(error), end = select_(last, stop, t + step);
     for (int l = 0; l < LANES; l++)
       if (course[l].alive && AT(good, l)) note_step(b, course[l], l, y, k, AT(t, l), AT(step, l), AT(end, l));
     for (int n = 0; n < SPECIES; n++) y[n] = select_(good, y1[n], y[n]);
     t = select_(good, end, t);
-    before = select_(good, select_(error < 1e-4, real_of(1e-4), error), before);
     for (int l = 0; l < LANES; l++) {
       Course& c = course[l];
       if (!c.alive) continue;
       c.tried++;
       c.taken++;
-      const bool went = AT(good, l) != 0;
-      double grow = AT(factor, l);
-      if (grow > 1.0 && (!went || c.refused_last)) grow = 1.0;
-      if (!went && grow > 0.9) grow = 0.9;
-      double next = AT(step, l) * grow;
-      if (next > AT(longest, l)) next = AT(longest, l);
-      AT(h, l) = next;
-      c.refused_last = !went;
+      const bool went = AT(good, l) != 0, grew = adapt(pace, l, went, AT(factor, l), AT(step, l), AT(longest, l));
       c.refused += !went;
       if (went && AT(last, l)) {
         c.segment++;
-        enter(b, c, l, y, p, t, stop, longest);
-      } else if (grow <= 1.0 && !(next > 1e-12 * AT(longest, l) / plan.longest)) {  // a first step may be shorter
+        enter(b, c, l, pace, y, q, t, stop, longest);
+      } else if (!grew && !(AT(pace.h, l) > 1e-12 * AT(longest, l) / plan.longest)) {  // a first step may be shorter
         end_course(b, c, !(AT(error, l) < INFINITY) ? NOT_FINITE : STEP_TOO_SMALL);
       } else if (c.tried >= plan.max_steps) {
         end_course(b, c, TOO_MANY_STEPS);
       }
-      if (!c.alive) load_course(b, queue, c, l, y, p, t, stop, longest);
+      if (!c.alive) load_course(b, queue, c, l, pace, y, q, t, stop, longest);
     }
   }
 }
@@ -372,12 +411,13 @@ struct Adjoint {
   double* rest_slots;       // sets x equilibrations x slots
 };
 
-// One step back: lambda from y1 to y0, p_bar added to. `outputs`: cotangents that dense output gives the k_i, or none.
-STATIC void step_back(const real* y, const real* p, const real h, const real* outputs, real* lambda, real* p_bar)
+// One step back: lambda from y1 to y0, q_bar added to. `outputs`: cotangents that dense output gives the k_i, or none.
+// The stages k are given where they are kept, and found again where not.
+STATIC void step_back(const real* y, const real* q, const real h, real* k, const real* outputs, real* lambda, real* q_bar)
 {
-  real w[FACTORS], k[STAGES * SPECIES], u[STAGES * SPECIES], v[STAGES * SPECIES], s[SPECIES], c[ENTRIES], y_bar[SPECIES];
+  real w[FACTORS], u[STAGES * SPECIES], v[STAGES * SPECIES], s[SPECIES], c[ENTRIES], y_bar[SPECIES];
   const real inverse = 1.0 / h;
-  stages(y, p, h, w, k);
+  if (KEPT) linearise(y, q, inverse, w); else stages(y, q, h, w, k);
   for (int e = 0; e < ENTRIES; e++) c[e] = real_of(0.0);
   for (int n = 0; n < SPECIES; n++) y_bar[n] = lambda[n];
   UNROLL
@@ -386,7 +426,7 @@ STATIC void step_back(const real* y, const real* p, const real h, const real* ou
     for (int n = 0; n < SPECIES; n++) {
       real sum = M(i) * lambda[n], scaled = real_of(0.0);
       UNROLL
-      for (int j = i + 1; j < STAGES; j++) {
+      for (int j = STAGES - 1; j > i; j--) {  // what was computed last is added last
         sum += A(j, i) * v[j * SPECIES + n];
         scaled += C(j, i) * u[j * SPECIES + n];
       }
@@ -397,22 +437,21 @@ STATIC void step_back(const real* y, const real* p, const real h, const real* ou
     solve_transposed(w, ui);
     combine(i, y, k, s, (real*)0);
     for (int n = 0; n < SPECIES; n++) vi[n] = real_of(0.0);
-    pull_rates(s, p, ui, vi, p_bar);
+    pull_rates(s, q, ui, vi, q_bar);
     add_outer(ui, k + i * SPECIES, c);
     for (int n = 0; n < SPECIES; n++) y_bar[n] += vi[n];
   }
-  pull_jacobian(y, p, c, y_bar, p_bar);
+  pull_jacobian(y, q, c, y_bar, q_bar);
   for (int n = 0; n < SPECIES; n++) lambda[n] = y_bar[n];
 }
 
-STATIC void add_parameters(const Batch& b, const Course& c, int lane, const real* p_bar, double* slots)
+STATIC void add_parameters(const int* index, int lane, const real* p_bar, double* slots)
 {
-  const int* index = b.plan.parameters + ((long)c.protocol * b.plan.segments + c.segment) * PARAMETERS;
   for (int i = 0; i < PARAMETERS; i++) slots[index[i]] += AT(p_bar[i], lane);
 }
 
 // Takes in the outputs at a segment's begin, hands its parameters' cotangents over, and undoes its jumps.
-STATIC void leave(const Batch& b, const Adjoint& adjoint, Course& c, int lane, real* lambda, real* p_bar)
+STATIC void leave(const Batch& b, const Adjoint& adjoint, Course& c, int lane, real* lambda, real* q_bar)
 {
   const Plan& plan = b.plan;
   const int* segment = plan.segment + (long)c.protocol * plan.times;
@@ -420,8 +459,12 @@ STATIC void leave(const Batch& b, const Adjoint& adjoint, Course& c, int lane, r
   for (; c.output >= 0 && segment[c.output] == c.segment; c.output--)
     for (int n = 0; n < SPECIES; n++)
       AT(lambda[n], lane) += adjoint.cotangent[(c.place * plan.times + c.output) * SPECIES + n];
-  add_parameters(b, c, lane, p_bar, slots);
-  for (int i = 0; i < PARAMETERS; i++) AT(p_bar[i], lane) = 0.0;
+  real p[PARAMETERS], p_bar[PARAMETERS];
+  parameters_of(b, c.set, parameters_in(plan, c), p);
+  for (int i = 0; i < PARAMETERS; i++) p_bar[i] = real_of(0.0);
+  pull_coefficients(p, q_bar, p_bar);
+  add_parameters(parameters_in(plan, c), lane, p_bar, slots);
+  for (int i = 0; i < COEFFICIENTS; i++) AT(q_bar[i], lane) = 0.0;
   const long where = (long)c.protocol * plan.segments + c.segment;
   for (int n = 0; n < SPECIES; n++) {
     slots[plan.add[where * SPECIES + n]] += AT(lambda[n], lane);
@@ -434,28 +477,28 @@ STATIC void leave(const Batch& b, const Adjoint& adjoint, Course& c, int lane, r
 }
 
 // Puts a lane at the end of the last segment before c.segment + 1 that has steps; ends the course where none is left.
-STATIC void enter_back(const Batch& b, const Adjoint& adjoint, Course& c, int lane, real* lambda, real* p, real* p_bar)
+STATIC void enter_back(const Batch& b, const Adjoint& adjoint, Course& c, int lane, real* lambda, real* q, real* q_bar)
 {
   const Plan& plan = b.plan;
   for (; c.segment >= 0; c.segment--) {
-    load_parameters(b, c, lane, p);
     c.tried = b.accepted[c.place * plan.segments + c.segment];
-    if (c.tried) return;
-    leave(b, adjoint, c, lane, lambda, p_bar);
+    if (c.tried) return load_coefficients(b, c.set, parameters_in(plan, c), lane, q);
+    leave(b, adjoint, c, lane, lambda, q_bar);
   }
   c.alive = false;
   double* start = adjoint.start + c.place * SPECIES;
   for (int n = 0; n < SPECIES; n++) start[n] = AT(lambda[n], lane);
   if (plan.rest_of[c.protocol] < 0) {
-    real bar[PARAMETERS];
-    for (int i = 0; i < PARAMETERS; i++) bar[i] = real_of(0.0);
-    pull_initial(p, lambda, bar);
+    real p[PARAMETERS], p_bar[PARAMETERS];
     c.segment = 0;
-    add_parameters(b, c, lane, bar, adjoint.slots + c.place * plan.slots);
+    parameters_of(b, c.set, parameters_in(plan, c), p);
+    for (int i = 0; i < PARAMETERS; i++) p_bar[i] = real_of(0.0);
+    pull_initial(p, lambda, p_bar);
+    add_parameters(parameters_in(plan, c), lane, p_bar, adjoint.slots + c.place * plan.slots);
   }
 }
 
-STATIC void load_back(const Batch& b, const Adjoint& adjoint, Queue& queue, Course& c, int lane, real* lambda, real* p, real* p_bar)
+STATIC void load_back(const Batch& b, const Adjoint& adjoint, Queue& queue, Course& c, int lane, real* lambda, real* q, real* q_bar)
 {
   long item;
   while (!c.alive && take(queue, &item)) {
@@ -473,8 +516,8 @@ STATIC void load_back(const Batch& b, const Adjoint& adjoint, Queue& queue, Cour
     c.segment = b.plan.segments - 1;
     c.alive = true;
     for (int n = 0; n < SPECIES; n++) AT(lambda[n], lane) = 0.0;
-    for (int i = 0; i < PARAMETERS; i++) AT(p_bar[i], lane) = 0.0;
-    enter_back(b, adjoint, c, lane, lambda, p, p_bar);
+    for (int i = 0; i < COEFFICIENTS; i++) AT(q_bar[i], lane) = 0.0;
+    enter_back(b, adjoint, c, lane, lambda, q, q_bar);
   }
 }
 
@@ -501,32 +544,43 @@ STATIC bool take_outputs(const Batch& b, const Adjoint& adjoint, Course& c, int 
   return any;
 }
 
+INLINE real gathered(const double* const* row, int column)
+{
+  real x;
+  for (int l = 0; l < LANES; l++) AT(x, l) = row[l][column];
+  return x;
+}
+
 STATIC void solve_back(const Batch& b, const Adjoint& adjoint, Queue& queue)
 {
-  real y[SPECIES], p[PARAMETERS], lambda[SPECIES], p_bar[PARAMETERS], direct[SPECIES], stage[STAGES * SPECIES];
-  real t = real_of(0.0), h = real_of(1.0);
+  real y[SPECIES], q[COEFFICIENTS], lambda[SPECIES], q_bar[COEFFICIENTS], direct[SPECIES], stage[STAGES * SPECIES];
+  real h, k[STAGES * SPECIES];
   Course course[LANES];
-  for (int n = 0; n < SPECIES; n++) y[n] = real_of(1.0), lambda[n] = real_of(0.0), direct[n] = real_of(0.0);
-  for (int i = 0; i < PARAMETERS; i++) p[i] = real_of(1.0), p_bar[i] = real_of(0.0);
+  double idle[ROW];
+  for (int i = 0; i < ROW; i++) idle[i] = 1.0;
+  for (int n = 0; n < SPECIES; n++) lambda[n] = real_of(0.0), direct[n] = real_of(0.0);
+  for (int i = 0; i < COEFFICIENTS; i++) q[i] = real_of(1.0), q_bar[i] = real_of(0.0);
   for (int i = 0; i < STAGES * SPECIES; i++) stage[i] = real_of(0.0);
   for (int l = 0; l < LANES; l++) {
     course[l].alive = false;
-    load_back(b, adjoint, queue, course[l], l, lambda, p, p_bar);
+    load_back(b, adjoint, queue, course[l], l, lambda, q, q_bar);
   }
   for (;;) {
     bool any = false, outputs = false;
+    const double* row[LANES];
     for (int l = 0; l < LANES; l++) {
       Course& c = course[l];
+      row[l] = idle;
       if (!c.alive) continue;
       any = true;
-      const double* row = rows_of(b, c.item) + (long)(c.rows - 1) * ROW;
-      AT(t, l) = row[0];
-      AT(h, l) = row[1];
-      for (int n = 0; n < SPECIES; n++) AT(y[n], l) = row[HEAD + n];
-      outputs |= take_outputs(b, adjoint, c, l, row[0], row[1], direct, stage);
+      row[l] = rows_of(b, c.item) + (long)(c.rows - 1) * ROW;
+      outputs |= take_outputs(b, adjoint, c, l, row[l][0], row[l][1], direct, stage);
     }
     if (!any) return;
-    step_back(y, p, h, outputs ? stage : (const real*)0, lambda, p_bar);
+    h = gathered(row, 1);
+    for (int n = 0; n < SPECIES; n++) y[n] = gathered(row, HEAD + n);
+    for (int i = 0; i < KEPT; i++) k[i] = gathered(row, HEAD + SPECIES + i);
+    step_back(y, q, h, k, outputs ? stage : (const real*)0, lambda, q_bar);
     if (outputs) {
       for (int n = 0; n < SPECIES; n++) lambda[n] += direct[n], direct[n] = real_of(0.0);
       for (int i = 0; i < STAGES * SPECIES; i++) stage[i] = real_of(0.0);
@@ -536,10 +590,10 @@ STATIC void solve_back(const Batch& b, const Adjoint& adjoint, Queue& queue)
       if (!c.alive) continue;
       c.rows--;
       if (--c.tried) continue;
-      leave(b, adjoint, c, l, lambda, p_bar);
+      leave(b, adjoint, c, l, lambda, q_bar);
       c.segment--;
-      enter_back(b, adjoint, c, l, lambda, p, p_bar);
-      if (!c.alive) load_back(b, adjoint, queue, c, l, lambda, p, p_bar);
+      enter_back(b, adjoint, c, l, lambda, q, q_bar);
+      if (!c.alive) load_back(b, adjoint, queue, c, l, lambda, q, q_bar);
     }
   }
 }
@@ -550,19 +604,17 @@ STATIC void solve_back(const Batch& b, const Adjoint& adjoint, Queue& queue)
 // nothing changes keeps its start (`hexamer.models.steady_state`, whose criteria these are):
 //   G(y; y0, p) = [ f_i(y, p) ;  L (w(p) o (y - y0)) ] = 0,    dy = -G_y^-1 (G_y0 dy0 + G_p dp)
 
-STATIC void load_rest(const Batch& b, long item, int lane, real* y, real* p)
+STATIC const int* rest_parameters(const Batch& b, long item)
 {
-  const Plan& plan = b.plan;
-  const int e = (int)(item / b.sets);
-  const double* values = b.environment + (item % b.sets) * plan.slots;
-  for (int i = 0; i < PARAMETERS; i++) AT(p[i], lane) = values[plan.rest_parameters[(long)e * PARAMETERS + i]];
-  if (!y) return;
-  real start[SPECIES];
-  initial(p, start);
-  for (int n = 0; n < SPECIES; n++) {
-    const int set = plan.rest_set[(long)e * SPECIES + n];
-    AT(y[n], lane) = set >= 0 ? values[set] : AT(start[n], lane);
-  }
+  return b.plan.rest_parameters + (item / b.sets) * PARAMETERS;
+}
+
+STATIC void load_start(const Batch& b, long item, int lane, real* y)
+{
+  const int* set = b.plan.rest_set + (item / b.sets) * SPECIES;
+  load_initial(b, item % b.sets, rest_parameters(b, item), lane, y);
+  for (int n = 0; n < SPECIES; n++)
+    if (set[n] >= 0) AT(y[n], lane) = b.environment[item % b.sets * b.plan.slots + set[n]];
 }
 
 STATIC long rest_place(const Batch& b, long item)
@@ -571,15 +623,15 @@ STATIC long rest_place(const Batch& b, long item)
 }
 
 // Largest |f_i| per unit of time, in units of the tolerance.
-STATIC real unrest(const Plan& plan, const real* y, const real* p)
+STATIC real unrest(const Plan& plan, const real* y, const real* q)
 {
   real f[SPECIES], most = real_of(0.0);
-  rates(y, p, f);
+  rates(y, q, f);
   const double rtol = plan.rtol < @STRICTEST@ ? plan.rtol : @STRICTEST@;
   for (int n = 0; n < SPECIES; n++) {
     if (n == TIME_STATE) continue;
-    const real q = abs_(f[n]) / (plan.atol + rtol * abs_(y[n]));
-    most = select_(q <= most, most, q);  // a NaN stays
+    const real size = abs_(f[n]) / (plan.atol + rtol * abs_(y[n]));
+    most = select_(size <= most, most, size);  // a NaN stays
   }
   return most;
 }
@@ -587,19 +639,20 @@ STATIC real unrest(const Plan& plan, const real* y, const real* p)
 struct Rest {
   long item;
   int tried;
-  bool alive, fresh, refused_last;
+  bool alive;
 };
 
-STATIC void load_next_rest(const Batch& b, Queue& queue, Rest& r, int lane, real* y, real* p, real& t)
+STATIC void load_next_rest(const Batch& b, Queue& queue, Rest& r, int lane, Pace& pace, real* y, real* q, real& t)
 {
   r.alive = take(queue, &r.item);
   if (!r.alive) return;
-  load_rest(b, r.item, lane, y, p);
+  load_coefficients(b, r.item % b.sets, rest_parameters(b, r.item), lane, q);
+  load_start(b, r.item, lane, y);
   double* start = b.rest + (2 * rest_place(b, r.item) + 1) * SPECIES;
   for (int n = 0; n < SPECIES; n++) start[n] = AT(y[n], lane);
   AT(t, lane) = 0.0;
   r.tried = 0;
-  r.fresh = true;
+  pace.fresh[lane] = true;
 }
 
 STATIC void end_rest(const Batch& b, Rest& r, int lane, const real* y, int status)
@@ -616,58 +669,43 @@ STATIC void end_rest(const Batch& b, Rest& r, int lane, const real* y, int statu
 STATIC void find_rests(const Batch& b, Queue& queue)
 {
   const Plan& plan = b.plan;
-  const double rtol = plan.rtol > 1e-4 ? plan.rtol : 1e-4, atol = plan.atol > 1e-6 ? plan.atol : 1e-6;
-  real y[SPECIES], p[PARAMETERS], y1[SPECIES], k[STAGES * SPECIES];
-  real t = real_of(0.0), h = real_of(1.0), before = real_of(1.0);
+  const double rtol = plan.rtol > @ON_THE_WAY_RTOL@ ? plan.rtol : @ON_THE_WAY_RTOL@;
+  const double atol = plan.atol > @ON_THE_WAY_ATOL@ ? plan.atol : @ON_THE_WAY_ATOL@;
+  real y[SPECIES], q[COEFFICIENTS], y1[SPECIES], k[STAGES * SPECIES];
+  real t = real_of(0.0);
   const real far = real_of(@HORIZON@);
+  Pace pace = {real_of(1.0)};
   Rest rest[LANES];
   for (int n = 0; n < SPECIES; n++) y[n] = real_of(1.0);
-  for (int i = 0; i < PARAMETERS; i++) p[i] = real_of(1.0);
-  for (int l = 0; l < LANES; l++) load_next_rest(b, queue, rest[l], l, y, p, t);
+  for (int i = 0; i < COEFFICIENTS; i++) q[i] = real_of(1.0);
+  for (int l = 0; l < LANES; l++) load_next_rest(b, queue, rest[l], l, pace, y, q, t);
   for (;;) {
-    bool any = false, fresh = false;
-    for (int l = 0; l < LANES; l++) {
-      any |= rest[l].alive;
-      fresh |= rest[l].alive && rest[l].fresh;
-    }
+    bool any = false;
+    for (int l = 0; l < LANES; l++) any |= rest[l].alive;
     if (!any) return;
-    if (fresh) {
-      const real guess = first_step(y, p, rtol, atol, far);
-      for (int l = 0; l < LANES; l++)
-        if (rest[l].fresh) {
-          rest[l].fresh = rest[l].refused_last = false;
-          AT(before, l) = 1.0;
-          AT(h, l) = AT(guess, l);
-        }
-    }
-    const real step = select_(t + h >= far, far - t, h);
-    const real error = attempt(y, p, step, rtol, atol, k, y1);
+    set_out(pace, y, q, rtol, atol, far);
+    const real step = select_(t + pace.h >= far, far - t, pace.h);
+    const real error = attempt(y, q, step, rtol, atol, k, y1);
     const mask good = error <= 1.0;
-    const real factor = growth(error, before);
+    const real factor = growth(error);
     for (int n = 0; n < SPECIES; n++) y[n] = select_(good, y1[n], y[n]);
     t = select_(good, t + step, t);
-    before = select_(good, select_(error < 1e-4, real_of(1e-4), error), before);
-    const real left = unrest(plan, y, p);
+    const real left = unrest(plan, y, q);
     for (int l = 0; l < LANES; l++) {
       Rest& r = rest[l];
       if (!r.alive) continue;
       r.tried++;
-      const bool went = AT(good, l) != 0;
-      double grow = AT(factor, l);
-      if (grow > 1.0 && (!went || r.refused_last)) grow = 1.0;
-      if (!went && grow > 0.9) grow = 0.9;
-      AT(h, l) = AT(step, l) * grow;
-      r.refused_last = !went;
+      const bool went = AT(good, l) != 0, grew = adapt(pace, l, went, AT(factor, l), AT(step, l), INFINITY);
       if (went && AT(left, l) <= @THRESHOLD@) {
         end_rest(b, r, l, y, OK);
-      } else if (grow <= 1.0 && !(AT(h, l) > 1e-12)) {
+      } else if (!grew && !(AT(pace.h, l) > 1e-12)) {
         end_rest(b, r, l, y, !(AT(error, l) < INFINITY) ? NOT_FINITE : STEP_TOO_SMALL);
       } else if (AT(t, l) >= @HORIZON@) {
         end_rest(b, r, l, y, NO_STEADY_STATE);
       } else if (r.tried >= plan.max_steps) {
         end_rest(b, r, l, y, TOO_MANY_STEPS);
       }
-      if (!r.alive) load_next_rest(b, queue, r, l, y, p, t);
+      if (!r.alive) load_next_rest(b, queue, r, l, pace, y, q, t);
     }
   }
 }
@@ -725,20 +763,29 @@ STATIC void reduced_matrix(const real* j, const real* weight, int lane, bool tra
   }
 }
 
+STATIC void load_weights(const Batch& b, long item, int lane, real* weight)
+{
+  real p[PARAMETERS], x[SPECIES];
+  parameters_of(b, item % b.sets, rest_parameters(b, item), p);
+  weights(p, x);
+  for (int n = 0; n < SPECIES; n++) AT(weight[n], lane) = AT(x[n], lane);
+}
+
 STATIC void polish_rests(const Batch& b, Queue& queue)
 {
   const Plan& plan = b.plan;
   for (;;) {
-    real y[SPECIES], p[PARAMETERS], f[SPECIES], j[ENTRIES], weight[SPECIES], found[SPECIES];
+    real y[SPECIES], q[COEFFICIENTS], f[SPECIES], j[ENTRIES], weight[SPECIES], found[SPECIES];
     double start[LANES][SPECIES];
     long item[LANES];
     int count = 0;
     for (int n = 0; n < SPECIES; n++) y[n] = real_of(1.0);
-    for (int i = 0; i < PARAMETERS; i++) p[i] = real_of(1.0);
+    for (int i = 0; i < COEFFICIENTS; i++) q[i] = real_of(1.0);
     while (count < LANES && take(queue, &item[count])) {
       const long where = rest_place(b, item[count]);
       if (b.rest_status[where] != OK) continue;
-      load_rest(b, item[count], count, (real*)0, p);
+      load_coefficients(b, item[count] % b.sets, rest_parameters(b, item[count]), count, q);
+      load_weights(b, item[count], count, weight);
       for (int n = 0; n < SPECIES; n++) {
         AT(y[n], count) = b.rest[2 * where * SPECIES + n];
         start[count][n] = b.rest[(2 * where + 1) * SPECIES + n];
@@ -747,15 +794,14 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
     }
     if (!count) return;
     for (int n = 0; n < SPECIES; n++) found[n] = y[n];
-    weights(p, weight);
     bool moving[LANES];
     for (int l = 0; l < count; l++) moving[l] = true;
     for (int iteration = 0; iteration < @NEWTON@; iteration++) {
       bool any = false;
       for (int l = 0; l < count; l++) any |= moving[l];
       if (!any) break;
-      rates(y, p, f);
-      jacobian(y, p, j);
+      rates(y, q, f);
+      jacobian(y, q, j);
       for (int l = 0; l < count; l++) {
         if (!moving[l]) continue;
         double a[SPECIES * SPECIES], g[SPECIES];
@@ -777,7 +823,7 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
         moving[l] = !converged;
       }
     }
-    const real left = unrest(plan, y, p);
+    const real left = unrest(plan, y, q);
     for (int l = 0; l < count; l++) {
       bool good = AT(left, l) <= @THRESHOLD@;
       for (int n = 0; n < SPECIES; n++) {
@@ -796,8 +842,8 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
 {
   const Plan& plan = b.plan;
   for (;;) {
-    real y[SPECIES], p[PARAMETERS], j[ENTRIES], weight[SPECIES];
-    real u[SPECIES], ignored[SPECIES], p_bar[PARAMETERS], start_bar[SPECIES], weight_bar[SPECIES];
+    real y[SPECIES], p[PARAMETERS], q[COEFFICIENTS], j[ENTRIES], weight[SPECIES];
+    real u[SPECIES], ignored[SPECIES], p_bar[PARAMETERS], q_bar[COEFFICIENTS], start_bar[SPECIES], weight_bar[SPECIES];
     long item[LANES];
     int count = 0;
     for (int n = 0; n < SPECIES; n++) {
@@ -805,18 +851,21 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
       u[n] = ignored[n] = start_bar[n] = weight_bar[n] = real_of(0.0);
     }
     for (int i = 0; i < PARAMETERS; i++) p[i] = real_of(1.0), p_bar[i] = real_of(0.0);
+    for (int i = 0; i < COEFFICIENTS; i++) q_bar[i] = real_of(0.0);
     while (count < LANES && take(queue, &item[count])) {
       const long where = rest_place(b, item[count]);
       double* slots = adjoint.rest_slots + where * plan.slots;
       for (int i = 0; i < plan.slots; i++) slots[i] = 0.0;
       if (b.rest_status[where] != OK) continue;
-      load_rest(b, item[count], count, (real*)0, p);
+      const double* values = b.environment + item[count] % b.sets * plan.slots;
+      for (int i = 0; i < PARAMETERS; i++) AT(p[i], count) = values[rest_parameters(b, item[count])[i]];
       for (int n = 0; n < SPECIES; n++) AT(y[n], count) = b.rest[2 * where * SPECIES + n];
       count++;
     }
     if (!count) return;
     weights(p, weight);
-    jacobian(y, p, j);
+    coefficients(p, q);
+    jacobian(y, q, j);
     for (int l = 0; l < count; l++) {
       const long set = item[l] % b.sets;
       const int e = (int)(item[l] / b.sets);
@@ -851,7 +900,8 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
         AT(start_bar[n], l) = 0.0;
       }
     }
-    pull_rates(y, p, u, ignored, p_bar);
+    pull_rates(y, q, u, ignored, q_bar);
+    pull_coefficients(p, q_bar, p_bar);
     pull_weights(p, weight_bar, p_bar);
     pull_initial(p, start_bar, p_bar);
     for (int l = 0; l < count; l++) {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .graph import Value
@@ -42,46 +42,45 @@ class Layout:
         return Layout(tuple(order), {e: k for k, e in enumerate(sorted(filled))})
 
     def factorise(self, matrix: Mapping[Entry, Value]) -> dict[Entry, Value]:
-        """The factors in place of the matrix: L below, U above, and on the diagonal the inverses of the pivots."""
+        """L D U in place of the matrix: L below, U above, both with 1 on the diagonal, and there D's inverse."""
         graph = next(iter(matrix.values())).graph
         w = {e: matrix.get(e, graph.lift(0.0)) for e in self.slot}
         for a, k in enumerate(self.order):
             w[k, k] = 1.0 / w[k, k]
             rest = self.order[a + 1 :]
+            right = {j: w[k, j] for j in rest if (k, j) in w}
+            for j in right:
+                w[k, j] = right[j] * w[k, k]
             for i in rest:
                 if (i, k) in w:
                     w[i, k] = w[i, k] * w[k, k]
-                    for j in rest:
-                        if (k, j) in w:
-                            w[i, j] = w[i, j] - w[i, k] * w[k, j]
+                    for j in right:
+                        w[i, j] = w[i, j] - w[i, k] * right[j]
         return w
 
+    # A sum that waits for another unknown takes that last: with the pivots apart, a solve is then as short a chain of
+    # multiply-adds as its matrix allows.
+
     def solve(self, w: Mapping[Entry, Value], b: Sequence[Value]) -> list[Value]:
-        """x with W x = b."""
-        x = list(b)
-        for a, k in enumerate(self.order):
-            for i in self.order[a + 1 :]:
-                if (i, k) in w:
-                    x[i] = x[i] - w[i, k] * x[k]
-        for a in range(len(self.order) - 1, -1, -1):
-            k = self.order[a]
-            for j in self.order[a + 1 :]:
-                if (k, j) in w:
-                    x[k] = x[k] - w[k, j] * x[j]
-            x[k] = x[k] * w[k, k]
-        return x
+        """x with L D U x = b."""
+        return self._substitute(w, b, lambda i, j: (i, j))
 
     def solve_transposed(self, w: Mapping[Entry, Value], b: Sequence[Value]) -> list[Value]:
-        """x with Wᵀ x = b."""
+        """x with (L D U)ᵀ x = b."""
+        return self._substitute(w, b, lambda i, j: (j, i))
+
+    def _substitute(
+        self, w: Mapping[Entry, Value], b: Sequence[Value], entry: Callable[[int, int], Entry]
+    ) -> list[Value]:
         x = list(b)
         for a, k in enumerate(self.order):
-            x[k] = x[k] * w[k, k]
-            for j in self.order[a + 1 :]:
-                if (k, j) in w:
-                    x[j] = x[j] - w[k, j] * x[k]
+            for j in self.order[:a]:
+                if entry(k, j) in w:
+                    x[k] = x[k] - w[entry(k, j)] * x[j]
+        x = [x[k] * w[k, k] for k in range(len(x))]
         for a in range(len(self.order) - 1, -1, -1):
             k = self.order[a]
-            for i in self.order[a + 1 :]:
-                if (i, k) in w:
-                    x[k] = x[k] - w[i, k] * x[i]
+            for j in reversed(self.order[a + 1 :]):
+                if entry(k, j) in w:
+                    x[k] = x[k] - w[entry(k, j)] * x[j]
         return x

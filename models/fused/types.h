@@ -33,36 +33,34 @@ INLINE real select_(mask m, real a, real b) { return m ? a : b; }
 INLINE real sqrt_(real x) { return __builtin_elementwise_sqrt(x); }
 #define EACH(name, f) INLINE real name(real x) { for (int l = 0; l < LANES; l++) x[l] = f(x[l]); return x; }
 
-// exp and log as in FreeBSD's libm (fdlibm), for all lanes at once; errors below 1 ulp.
-STATIC real exp_(real x)
+// exp and log for all lanes at once, errors below 1 ulp, as short chains of operations: a stage of a step waits for them.
+// exp: e^x = 2^k e^r, a polynomial that fits (e^r - 1 - r) / r^2 on |r| <= log(2)/2 to 1e-17. log: as in FreeBSD's libm.
+INLINE real exp_(real x)
 {
   const real magic = real_of(6755399441055744.0);  // 1.5 * 2^52: adding it rounds to a whole number
   const real held = select_(x > 709.0, real_of(709.0), select_(x < -708.0, real_of(-708.0), x));
   const real shifted = held * 1.44269504088896338700e+00 + magic, k = shifted - magic;
-  const real high = held - k * 6.93147180369123816490e-01, low = k * 1.90821492927058770002e-10;
-  const real r = high - low, t = r * r;
-  const real c = r - t * (1.66666666666666019037e-01 + t * (-2.77777777770155933842e-03 + t * (6.61375632143793436117e-05
-      + t * (-1.65339022054652515390e-06 + t * 4.13813679705723846039e-08))));
-  const real y = 1.0 - ((low - (r * c) / (2.0 - c)) - high);
+  const real r = (held - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10;
+  const real r2 = r * r, r4 = r2 * r2, r8 = r4 * r4;
+  const real p = ((0.5 + 0.16666666666666669 * r) + (0.04166666666662413 + 0.008333333333330062 * r) * r2)
+      + r4 * ((0.0013888888917213717 + 0.00019841269863053618 * r) + (2.4801521295954376e-05 + 2.7557268459997064e-06 * r) * r2) + r8 * (2.7620088445409746e-07 + 2.510038549551032e-08 * r);
+  const real y = 1.0 + (r + r2 * p);
   const real scaled = (real) ((mask) y + (((mask) shifted - (mask) magic) << 52));
   const real bounded = select_(x > 709.0, real_of(INFINITY), select_(x < -708.0, real_of(0.0), scaled));
   return select_(x == x, bounded, x);
 }
 
-STATIC real log_(real x)
+INLINE real log_(real x)
 {
   const mask small = x < 2.2250738585072014e-308;
-  const real scaled = select_(small, x * 18014398509481984.0, x);  // 2^54
-  mask bits = (mask) scaled;
-  mask k = (bits >> 52) - 1023;
-  real m = (real) ((bits & 0x000fffffffffffffLL) | 0x3ff0000000000000LL);
-  const mask large = m > 1.4142135623730951;
-  m = select_(large, m * 0.5, m);
-  k = k - large - (small & 54);
-  const real e = __builtin_convertvector(k, real), f = m - 1.0, s = f / (2.0 + f), z = s * s;
-  const real r = z * (6.666666666666735130e-01 + z * (3.999999999940941908e-01 + z * (2.857142874366239149e-01
-      + z * (2.222219843214978396e-01 + z * (1.818357216161805012e-01 + z * (1.531383769920937332e-01
-      + z * 1.479819860511658591e-01))))));
+  const mask bits = (mask) select_(small, x * 18014398509481984.0, x);  // 2^54
+  const mask above = bits - 0x3fe6a09e667f3bcdLL;  // than sqrt(1/2)
+  const real m = (real) (bits - (above & -0x0010000000000000LL));
+  const real e = __builtin_convertvector((above >> 52) - (small & 54), real);
+  const real f = m - 1.0, s = f / (2.0 + f), z = s * s, w = z * z;
+  const real r = z * (((6.666666666666735130e-01 + z * 3.999999999940941908e-01)
+      + w * (2.857142874366239149e-01 + z * 2.222219843214978396e-01))
+      + (w * w) * ((1.818357216161805012e-01 + z * 1.531383769920937332e-01) + w * 1.479819860511658591e-01));
   const real half = 0.5 * f * f;
   const real y = e * 6.93147180369123816490e-01 - ((half - (s * (half + r) + e * 1.90821492927058770002e-10)) - f);
   const real bounded = select_(x < INFINITY, y, x);
@@ -86,47 +84,39 @@ INLINE bool all_finite(const double* x, long count)
   return true;
 }
 
-// x^n, continued to x <= 0 with finite derivatives, as `hexamer.models.codegen.guarded_power` does and says why.
-STATIC real power_(real x, real n)
+// Powers x^n, continued to x <= 0 with finite derivatives, as `hexamer.models.codegen.guarded_power` does and says why.
+// They are given what they share: l = log x and r = x^n, the derivatives r = x^(n-1); of 1 in place of x <= 0.
+INLINE real safe_log_(real x) { return log_(select_(x > 0.0, x, real_of(1.0))); }
+
+INLINE real power_(real x, real n, real, real r)
 {
-  const mask positive = x > 0.0;
-  const real above = exp_(n * log_(select_(positive, x, real_of(1.0))));
   real below = select_(n == 1.0, x, select_(n == 2.0, x * x, real_of(0.0)));
   below = select_(n == 0.0, real_of(1.0), select_(n < 0.0, real_of(INFINITY), below));
-  return select_(positive, above, below);
+  return select_(x > 0.0, r, below);
 }
 
 // n x^(n-1)
-STATIC real slope_(real x, real n)
+INLINE real slope_(real x, real n, real, real r)
 {
-  const mask positive = x > 0.0;
-  const real power = exp_((n - 1.0) * log_(select_(positive, x, real_of(1.0))));
-  const real above = select_(n == 0.0, real_of(0.0), n * power);  // the power may be infinite
+  const real above = select_(n == 0.0, real_of(0.0), n * r);  // the power may be infinite
   const real below = select_(n == 1.0, real_of(1.0), select_(n == 2.0, 2.0 * x, real_of(0.0)));
-  return select_(positive, above, below);
+  return select_(x > 0.0, above, below);
 }
 
 // n (n-1) x^(n-2)
-STATIC real curvature_(real x, real n)
+INLINE real curvature_(real x, real n, real, real r)
 {
-  const mask positive = x > 0.0;
-  const real factor = n * (n - 1.0), power = exp_((n - 2.0) * log_(select_(positive, x, real_of(1.0))));
-  const real above = select_(factor == 0.0, real_of(0.0), factor * power);
-  return select_(positive, above, select_(n == 2.0, real_of(2.0), real_of(0.0)));
+  const real factor = n * (n - 1.0);
+  const real above = select_(factor == 0.0, real_of(0.0), factor * (r / x));
+  return select_(x > 0.0, above, select_(n == 2.0, real_of(2.0), real_of(0.0)));
 }
 
 // d/dn of n x^(n-1)
-STATIC real slope_by_exponent_(real x, real n)
+INLINE real slope_by_exponent_(real x, real n, real l, real r)
 {
-  const mask positive = x > 0.0;
-  const real l = log_(select_(positive, x, real_of(1.0)));
-  return select_(positive, (1.0 + n * l) * exp_((n - 1.0) * l), real_of(0.0));
+  return select_(x > 0.0, (1.0 + n * l) * r, real_of(0.0));
 }
 
-INLINE real guarded_log_(real x)
-{
-  const mask positive = x > 0.0;
-  return select_(positive, log_(select_(positive, x, real_of(1.0))), real_of(0.0));
-}
+INLINE real guarded_log_(real x, real l) { return select_(x > 0.0, l, real_of(0.0)); }
 
 INLINE real guarded_inverse_(real x) { return select_(x > 0.0, 1.0 / x, real_of(0.0)); }

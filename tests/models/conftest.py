@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hexamer.models import Model
+from hexamer.models import Model, Network, compile_network
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +15,9 @@ def il6_stat3() -> Model:
 @pytest.fixture(scope="session")
 def hepg2_core() -> Model:
     return Model.load("hepg2_core")
+
+
+@pytest.fixture(scope="session")
+def growth() -> Model:
+    """y' = s − k y from y = 1."""
+    return compile_network(Network.from_antimony("model growth; species y = 1; k = 0.4; s = 1; J: -> y; s - k*y; end"))

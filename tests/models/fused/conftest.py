@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pytest
 
-from hexamer.models.fused.build import quiet, warp
+from hexamer.models.fused.build import OPTIONS, quiet, warp
 from hexamer.models.fused.graph import Graph, Value
 
 Evaluate = Callable[[Sequence[Value], Mapping[str, np.ndarray | float]], list[np.ndarray]]
@@ -93,7 +93,7 @@ def _compile(source: str) -> Run:
     @wp.func_native(f"{source}\nHarness::run(x.data, y.data, x.shape[0]);")
     def call(x: numbers, y: numbers): ...  # pyright: ignore[reportInvalidTypeForm]
 
-    @wp.kernel(module="unique", enable_backward=False)
+    @wp.kernel(module="unique", enable_backward=False, module_options=OPTIONS)
     def launch(x: numbers, y: numbers):  # pyright: ignore[reportInvalidTypeForm]
         call(x, y)
 

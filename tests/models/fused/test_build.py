@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hexamer.models import Network, Protocol, compile_network, simulate
-from hexamer.models.fused.build import build
-from hexamer.models.fused.engine import NARROW
+from hexamer.models import Model, Network, Protocol, Settings, compile_network, simulate
+from hexamer.models.engines import uses_fused
+from hexamer.models.fused import build as build_module
+from hexamer.models.fused.build import Handlers, build
+from hexamer.models.fused.native import NARROW, WIDE
 
 DECAY = "model decay; species A = 1; k = 0.5; J: A -> ; k*A; end"
 
@@ -28,3 +32,32 @@ def test_a_parameter_more_is_another_model() -> None:
         out = simulate(used, {"k": 2.0}, Protocol(), [1.0], engine="fused")
         assert float(out.y[0, 0, 0]) == pytest.approx(np.exp(-2.0), rel=1e-6)
     assert build(model, NARROW) != build(wider, NARROW)
+
+
+def test_the_choice_compiles_nothing_and_a_batch_its_own_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That the fused engine can is known from the text; then only the code of the width in use is compiled."""
+    compiled: list[int] = []
+    original = build_module._build
+
+    def noted(model: Model, lanes: int, keep_stages: bool) -> Handlers:
+        compiled.append(lanes)
+        return original(model, lanes, keep_stages)
+
+    monkeypatch.setattr(build_module, "_build", noted)
+    model = compile_network(Network.from_antimony(DECAY))
+    assert uses_fused(model, Settings())
+    assert not compiled
+    jax.vmap(lambda k: simulate(model, {"k": k}, Protocol(), [1.0]).y)(jnp.arange(1.0, 40.0))
+    assert compiled == [WIDE]
+
+
+def test_what_does_not_compile_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where diffrax could solve: a broken compiler is no property of a model."""
+
+    def broken(*_):
+        raise RuntimeError("the compiler fails")
+
+    monkeypatch.setattr(build_module, "_compile", broken)
+    model = compile_network(Network.from_antimony(DECAY.replace("k*A", "k*A/(1 + A)")))
+    with pytest.raises(RuntimeError, match="the compiler fails"):
+        simulate(model, {}, Protocol(), [1.0])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -16,6 +17,8 @@ import numpy as np
 import pytest
 
 from hexamer.models import Model, Network, Protocol, Settings, Status, compile_network, simulate
+from hexamer.models.engines import solve
+from hexamer.models.plan import compile_plan
 
 FUSED = Settings(engine="fused")
 TIGHT = Settings(engine="fused", rtol=1e-10, atol=1e-12, max_steps=100_000)
@@ -237,6 +240,38 @@ def test_threads_and_record_do_not_matter(hepg2_core: Model, threads: int, recor
     np.testing.assert_allclose(found.slope, expected.slope, rtol=1e-11, atol=1e-14)
 
 
+@pytest.mark.parametrize("record", [0, 7, 256])
+def test_stages_kept_or_found_again(loop: Model, record: int) -> None:
+    """Few trajectories keep their stages: the same gradient, also where many cotangents go back together."""
+    plan = compile_plan(loop, LOOP_PROTOCOLS, [[5.0, 20.0]] * len(LOOP_PROTOCOLS), loop.parameters)
+    z = jnp.log(jnp.asarray(loop.defaults))
+
+    def y(z: jax.Array, record: int, few: bool) -> jax.Array:
+        return solve(loop, plan, replace(FUSED, record=record), jnp.exp(z), few=few).y
+
+    expected = jax.jit(jax.jacrev(partial(y, record=256, few=False)))(z)
+    found = jax.jit(jax.jacrev(partial(y, record=record, few=True)))(z)  # 24 sets: as many lanes as there are
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
+    one = jax.jit(jax.grad(lambda z: jnp.sum(y(z, record, True))))(z)
+    np.testing.assert_allclose(one, expected.sum(axis=(0, 1, 2)), rtol=1e-12)
+
+
+def test_a_batch_too_large_for_memory(loop: Model) -> None:
+    """Nothing of it is recorded: in any nesting, and where the way back takes the batch apart."""
+    z = draws(loop, 6)
+    expected = points(loop, LOOP_PROTOCOLS, FUSED, z)
+    row = 8 * (len(loop.species) + 2)
+    small = replace(FUSED, memory=3 * 3 * FUSED.record * row)  # three of the six
+    loss = loss_of(loop, LOOP_PROTOCOLS, small)
+    found = points(loop, LOOP_PROTOCOLS, small, z)
+    np.testing.assert_allclose(found.slope, expected.slope, rtol=1e-12, atol=1e-14)
+    inner = jax.vmap(jax.jit(jax.grad(loss)))(z)
+    np.testing.assert_allclose(inner, expected.slope, rtol=1e-12, atol=1e-14)
+    _, pulls = jax.vmap(lambda z: jax.vjp(loss, z))(z)
+    apart = jax.lax.map(lambda pull: pull(1.0)[0], pulls)
+    np.testing.assert_allclose(apart, expected.slope, rtol=1e-12, atol=1e-14)
+
+
 def test_some_records_fit_and_some_do_not(loop: Model) -> None:
     """Between the fewest and the most steps of a batch."""
     z = draws(loop, 30, sd=1.0)
@@ -271,18 +306,33 @@ value, slope = jax.jit(each)(z)
 devices = jax.devices()
 assert len(devices) == 2, devices
 mesh = Mesh(np.array(devices), ("chains",))
-sharded = jax.shard_map(each, mesh=mesh, in_specs=P("chains"), out_specs=P("chains"), check_vma=False)
-for f in (jax.jit(sharded), sharded):
-    found = f(z)
-    assert len(found[1].sharding.device_set) == 2
-    np.testing.assert_allclose(found[0], value, rtol=1e-13)
-    np.testing.assert_allclose(found[1], slope, rtol=1e-12, atol=1e-14)
+
+def sharded(f, **rest):
+    return jax.shard_map(f, mesh=mesh, in_specs=P("chains"), out_specs=P("chains"), **rest)
+
+for rest in ({}, {"check_vma": False}):
+    halves = sharded(each, **rest)
+    for f in (jax.jit(halves), halves):
+        found = f(z)
+        assert len(found[1].sharding.device_set) == 2
+        np.testing.assert_allclose(found[0], value, rtol=1e-13)
+        np.testing.assert_allclose(found[1], slope, rtol=1e-12, atol=1e-14)
+    of_sum = jax.jit(jax.grad(lambda z: jnp.sum(sharded(jax.vmap(loss), **rest)(z))))
+    np.testing.assert_allclose(of_sum(z), slope, rtol=1e-12, atol=1e-14)
+
+# What all devices share: one shift of every point, whose gradient is a sum over the devices.
+def total(shift, z):
+    return jax.lax.psum(jnp.sum(jax.vmap(lambda z: loss(z + shift))(z)), "chains")
+
+total = jax.shard_map(total, mesh=mesh, in_specs=(P(), P("chains")), out_specs=P())
+found = jax.jit(jax.grad(total))(jnp.zeros(z.shape[1]), z)
+np.testing.assert_allclose(found, slope.sum(0), rtol=1e-12, atol=1e-14)
 print("same")
 """
 
 
 def test_two_devices() -> None:
-    """One batch in two halves on two host devices, at the same time. JAX knows no replication rule of foreign calls."""
+    """One batch in two halves on two host devices, at the same time, is the batch on one."""
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     done = subprocess.run(
         [sys.executable, "-c", SHARDED, LOOP], capture_output=True, text=True, env=environment, timeout=200

@@ -138,11 +138,12 @@ def replay(model: Model, plan: Plan, environment, accepted, rows, rest, rest_sta
 
 
 @pytest.mark.parametrize("case", [loop_case, pytest.param(hepg2_case, marks=pytest.mark.slow)])
-def test_the_adjoint_is_the_derivative_of_the_steps(case) -> None:
+@pytest.mark.parametrize("few", [False, True])
+def test_the_adjoint_is_the_derivative_of_the_steps(case, few: bool) -> None:
     """All outputs by all of the environment: parameters, initial values, doses, constants of protocols."""
     model, plan, values = case()
     settings = Settings(engine="fused", rtol=1e-4, atol=1e-6)
-    task = _described(model, plan, settings)
+    task = _described(model, plan, settings, few, "platform")
     environment = jnp.concatenate([jnp.asarray(values), plan.constants])
     y, status, _, _, accepted, rows, rest, rest_status = (
         np.asarray(a[0]) for a in jax.jit(lambda e: _forward(task, 400, e[None]))(environment)
@@ -150,14 +151,14 @@ def test_the_adjoint_is_the_derivative_of_the_steps(case) -> None:
     assert np.all(status == Status.OK)
     assert accepted.sum(1).max() < 400
     everything = replace(plan, names=tuple(map(str, range(environment.size))), constants=np.zeros(0))
-    found = jax.jit(jax.jacrev(lambda e: solve(model, everything, settings, e).y))(environment)
+    found = jax.jit(jax.jacrev(lambda e: solve(model, everything, settings, e, few=few).y))(environment)
 
     def replayed(e):
         return replay(model, plan, e, accepted, rows, rest, rest_status)
 
     again, before = replayed(environment)
     recorded = np.concatenate([r[:number] for r, number in zip(rows, accepted.sum(1), strict=True)])
-    np.testing.assert_allclose(recorded[:, 2:], before, rtol=1e-10, atol=1e-13)
+    np.testing.assert_allclose(recorded[:, 2 : 2 + len(model.species)], before, rtol=1e-10, atol=1e-13)
     np.testing.assert_allclose(y, again, rtol=1e-10, atol=1e-13)
     expected = np.asarray(jax.jacfwd(lambda e: replayed(e)[0])(environment))
     scaled = np.asarray(environment)

@@ -56,13 +56,17 @@ static void run(const double* x, double* out, long)
 {
   const int Y = SPECIES * LANES, P = PARAMETERS * LANES, J = ENTRIES * LANES;
   real y[SPECIES], p[PARAMETERS], u[SPECIES], c[ENTRIES], f[SPECIES], j[ENTRIES], w[FACTORS], b[PARAMETERS];
+  real q[COEFFICIENTS], q_bar[COEFFICIENTS];
   read(y, x, SPECIES); read(p, x + Y, PARAMETERS); read(u, x + Y + P, SPECIES); read(c, x + Y + P + Y, ENTRIES);
-  rates(y, p, f); write(out, f, SPECIES); out += Y;
-  jacobian(y, p, j); write(out, j, ENTRIES); out += J;
+  coefficients(p, q);
+  rates(y, q, f); write(out, f, SPECIES); out += Y;
+  jacobian(y, q, j); write(out, j, ENTRIES); out += J;
   for (int i = 0; i < 2; i++) {
     for (int k = 0; k < SPECIES; k++) f[k] = real_of(1.0);
     for (int k = 0; k < PARAMETERS; k++) b[k] = real_of(1.0);
-    if (i) pull_jacobian(y, p, c, f, b); else pull_rates(y, p, u, f, b);
+    for (int k = 0; k < COEFFICIENTS; k++) q_bar[k] = real_of(0.0);
+    if (i) pull_jacobian(y, q, c, f, q_bar); else pull_rates(y, q, u, f, q_bar);
+    pull_coefficients(p, q_bar, b);
     write(out, f, SPECIES); out += Y;
     write(out, b, PARAMETERS); out += P;
   }
@@ -213,7 +217,7 @@ def agree(found: np.ndarray, expected: np.ndarray) -> None:
 
 # ------------------------------------------------------------------------------------------------ what types.h gives
 
-UNARY = ("exp_", "log_", "guarded_log_", "guarded_inverse_", "abs_", "sign_", "floor_", "ceil_", "tan_", "tanh_")
+UNARY = ("exp_", "log_", "guarded_inverse_", "abs_", "sign_", "floor_", "ceil_", "tan_", "tanh_")
 BINARY = ("power_", "slope_", "curvature_", "slope_by_exponent_")
 
 
@@ -229,13 +233,17 @@ class Types:
         filled = -(-x.size // self.lanes) * self.lanes
         given = np.zeros((2, filled))
         given[:, : x.size] = np.stack([x.ravel(), n.ravel()])
-        return self.run(np.append(given.ravel(), [(*UNARY, *BINARY).index(name)]), filled)[: x.size].reshape(x.shape)
+        which = (*UNARY, *BINARY, "guarded_log_").index(name)
+        return self.run(np.append(given.ravel(), which), filled)[: x.size].reshape(x.shape)
 
 
 @pytest.fixture(scope="module", params=[1, 4])
 def types(request: pytest.FixtureRequest, compile_c: Callable) -> Types:
     cases = [f"case {i}: r = {name}(a); break;" for i, name in enumerate(UNARY)]
-    cases += [f"case {i}: r = {name}(a, b); break;" for i, name in enumerate(BINARY, len(UNARY))]
+    for name in BINARY:
+        power = "b" if name == "power_" else "(b - 1.0)"
+        cases.append(f"case {len(cases)}: r = {name}(a, b, l, exp_({power} * l)); break;")
+    cases.append(f"case {len(cases)}: r = guarded_log_(a, l); break;")
     run = f"""
     static void run(const double* x, double* out, long size)
     {{
@@ -243,6 +251,7 @@ def types(request: pytest.FixtureRequest, compile_c: Callable) -> Types:
       for (long i = 0; i < count; i += LANES) {{
         real a, b, r;
         read(&a, x + i, 1); read(&b, x + count + i, 1);
+        const real l = safe_log_(a);
         switch ((int)x[2 * count]) {{ {" ".join(cases)} }}
         write(out + i, &r, 1);
       }}

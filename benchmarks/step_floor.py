@@ -1,0 +1,136 @@
+"""What a step of the fused engine costs beside the arithmetic in it: nanoseconds for as many trajectories as lanes.
+
+    python -m benchmarks.step_floor --json FILE [--models MODEL …]
+
+The floor is the same straight-line C compiled alone, in a loop with nothing else in it: Jacobian, factors and eight
+stages forward, their adjoint backward. The engine's own times are of whole batches on one thread, over the steps that
+its lanes took: with step control, outputs, the record, and what lanes lose that wait for others.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hexamer import Model, Protocol, Settings
+from hexamer.models.engines import solve
+from hexamer.models.fused.build import OPTIONS, engine_source, quiet, warp
+from hexamer.models.fused.functions import write_functions
+from hexamer.models.fused.native import NARROW, WIDE
+from hexamer.models.plan import compile_plan
+
+from .measures import machine
+
+STEPS = 20_000
+REPEATS = 15
+DIRECTIONS = ("forward", "back")
+FLOOR = """
+struct Floor {
+@ENGINE@
+static void run(const double* x, double* out, long back)
+{
+  real y[SPECIES], q[COEFFICIENTS], p[PARAMETERS], w[FACTORS], k[STAGES * SPECIES], s[SPECIES];
+  real lambda[SPECIES], q_bar[COEFFICIENTS];
+  for (int n = 0; n < SPECIES; n++) y[n] = real_of(x[n]), lambda[n] = real_of(1.0);
+  for (int i = 0; i < PARAMETERS; i++) p[i] = real_of(x[SPECIES + i]);
+  for (int i = 0; i < COEFFICIENTS; i++) q_bar[i] = real_of(0.0);
+  coefficients(p, q);
+  const real h = real_of(1e-3);
+  stages(y, q, h, w, k);
+  for (long i = 0; i < @STEPS@; i++) {
+    if (back) {
+      step_back(y, q, h, k, (const real*)0, lambda, q_bar);
+    } else {
+      stages(y, q, h, w, k);
+      combine(STAGES - 1, y, k, s, (real*)0);
+      for (int n = 0; n < SPECIES; n++) y[n] = s[n] + k[(STAGES - 1) * SPECIES + n];
+    }
+  }
+  out[0] = AT(y[0], 0) + AT(lambda[0], 0);
+}
+};
+"""
+
+
+def seconds(call: Callable[[], Any]) -> float:
+    """Median time of a call, warm."""
+    call()
+    found = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        call()
+        found.append(time.perf_counter() - began)
+    return statistics.median(found)
+
+
+def floor(model: Model, lanes: int, *, back: bool) -> float:
+    """Seconds a step of the bare arithmetic, for `lanes` trajectories."""
+    wp = warp()
+    engine = engine_source(write_functions(model), lanes, keep_stages=lanes == NARROW)
+    source = FLOOR.replace("@ENGINE@", engine).replace("@STEPS@", str(STEPS))
+    numbers = wp.array(dtype=wp.float64)
+
+    @wp.func_native(f"{source}\nFloor::run(x.data, y.data, {int(back)});")
+    def call(x: numbers, y: numbers): ...  # pyright: ignore[reportInvalidTypeForm]
+
+    @wp.kernel(module="unique", enable_backward=False, module_options=OPTIONS)
+    def launch(x: numbers, y: numbers):  # pyright: ignore[reportInvalidTypeForm]
+        call(x, y)
+
+    start = np.asarray(model.initial(jnp.asarray(model.defaults)))
+    with quiet(wp):
+        given = wp.array(np.concatenate([start, model.defaults]), dtype=wp.float64, device="cpu")
+        out = wp.zeros(1, dtype=wp.float64, device="cpu")
+        return seconds(lambda: wp.launch(launch, dim=1, inputs=[given, out], device="cpu")) / STEPS
+
+
+def engine(model: Model, lanes: int) -> tuple[float, float]:
+    """Seconds a step of all lanes, forward and back, where they are always full of like trajectories."""
+    times = np.linspace(0.0, 180.0, 12).tolist()
+    plan = compile_plan(model, [Protocol()], [times], model.parameters)
+    sets = lanes if lanes == NARROW else 8 * lanes
+    values = jnp.asarray(model.defaults * np.exp(1e-3 * np.random.default_rng(0).normal(size=(sets, 1))))
+    run = jax.vmap(partial(solve, model, plan, Settings(engine="fused", threads=1), few=lanes == NARROW))
+    forward = jax.jit(run)
+    steps = float(jnp.sum(forward(values).steps)) / lanes
+    gradient = jax.jit(jax.grad(lambda v: jnp.sum(run(v).y)))
+    one = seconds(lambda: jax.block_until_ready(forward(values)))
+    both = seconds(lambda: jax.block_until_ready(gradient(values)))
+    return one / steps, (both - one) / steps
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--models", nargs="+", default=["hepg2_core", "il6_stat3"])
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    rows = []
+    print(
+        "model         lanes  forward: engine   floor  ratio    back: engine   floor  ratio   (ns a step of all lanes)"
+    )
+    for name in arguments.models:
+        model = Model.load(name)
+        for lanes in (NARROW, WIDE):
+            alone = [floor(model, lanes, back=b) for b in (False, True)]
+            whole = engine(model, lanes)
+            row = {"model": name, "lanes": lanes, "species": len(model.species)}
+            for i, direction in enumerate(DIRECTIONS):
+                row |= {f"{direction}_ns": 1e9 * whole[i], f"{direction}_floor_ns": 1e9 * alone[i]}
+                row[f"{direction}_ratio"] = whole[i] / alone[i]
+            rows.append(row)
+            cells = (f"{row[f'{d}_ns']:15.0f} {row[f'{d}_floor_ns']:7.0f} {row[f'{d}_ratio']:6.2f}" for d in DIRECTIONS)
+            print(f"{name:13} {lanes:5} ", *cells, flush=True)
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1, allow_nan=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()

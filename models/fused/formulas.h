@@ -1,0 +1,119 @@
+// What the assays read: groups of rows, each with a formula of its own over columns of numbers that lie in one pool.
+// Values are a mean and a standard deviation. A row whose trajectory failed reads NaN, and hands nothing back.
+
+struct Table {
+  int threads, pool, rows, protocols;
+  const int* count;     // groups: rows of each
+  const int* protocol;  // rows, group by group: the trajectory that a row reads
+  const int* place;     // rows, group by group: where the row stands among all
+  const int* index;     // group by group: columns x rows, into the pool
+};
+
+struct Reading {
+  Table table;
+  const double* pool;           // sets x pool
+  const int* status;            // sets x protocols, 0: solved
+  double *mean, *sd;            // sets x rows
+  const double *mean_bar, *sd_bar;
+  double* pool_bar;
+};
+
+STATIC void read_table(const CallFrame* frame, Table& t)
+{
+  const int* i = (const int*)frame->attributes.at[0]->data;
+  t.threads = i[0];
+  t.pool = i[1];
+  t.rows = i[2];
+  t.protocols = i[3];
+  i += 4;
+  t.count = i; i += GROUPS;
+  t.protocol = i; i += t.rows;
+  t.place = i; i += t.rows;
+  t.index = i;
+}
+
+// Goes over a set's rows, LANES at a time; idle lanes repeat the first row.
+STATIC void read_rows(const Reading& r, long set)
+{
+  const Table& t = r.table;
+  const double* pool = r.pool + set * t.pool;
+  const int *protocol = t.protocol, *place = t.place, *index = t.index, *status = r.status + set * t.protocols;
+  for (int g = 0; g < GROUPS; g++) {
+    const int count = t.count[g], columns = columns_of(g);
+    for (int first = 0; first < count; first += LANES) {
+      const int lanes = count - first < LANES ? count - first : LANES;
+      real x[COLUMNS], value[2];
+      for (int c = 0; c < columns; c++)
+        for (int l = 0; l < LANES; l++) AT(x[c], l) = pool[index[c * count + first + (l < lanes ? l : 0)]];
+      if (r.pool_bar) {
+        real u[2], x_bar[COLUMNS];
+        double* pool_bar = r.pool_bar + set * t.pool;
+        for (int l = 0; l < LANES; l++) {
+          const int row = first + (l < lanes ? l : 0);
+          AT(u[0], l) = r.mean_bar[set * t.rows + place[row]];
+          AT(u[1], l) = r.sd_bar[set * t.rows + place[row]];
+        }
+        for (int c = 0; c < columns; c++) x_bar[c] = real_of(0.0);
+        pull_formula(g, x, u, x_bar);
+        for (int l = 0; l < lanes; l++)
+          if (status[protocol[first + l]] == 0)
+            for (int c = 0; c < columns; c++) pool_bar[index[c * count + first + l]] += AT(x_bar[c], l);
+      } else {
+        formula(g, x, value);
+        for (int l = 0; l < lanes; l++) {
+          const long out = set * t.rows + place[first + l];
+          const bool good = status[protocol[first + l]] == 0;
+          r.mean[out] = good ? AT(value[0], l) : NAN;
+          r.sd[out] = good ? AT(value[1], l) : NAN;
+        }
+      }
+    }
+    protocol += count;
+    place += count;
+    index += (long)columns * count;
+  }
+}
+
+STATIC void run_rows(void* work, Queue& queue)
+{
+  const Reading& r = *(const Reading*)work;
+  long set;
+  while (take(queue, &set)) {
+    if (r.pool_bar)
+      for (int i = 0; i < r.table.pool; i++) r.pool_bar[set * r.table.pool + i] = 0.0;
+    read_rows(r, set);
+  }
+}
+
+STATIC void read_all(CallFrame* frame, Reading& r)
+{
+  read_table(frame, r.table);
+  const Buffer* pool = frame->arguments.at[0];
+  r.pool = (const double*)pool->data;
+  r.status = (const int*)frame->arguments.at[1]->data;
+  const long sets = (long)pool->dims[0];
+  share(frame, r.table.threads, run_rows, &r, sets, chunk_of(sets, r.table.threads));
+}
+
+// (pool, status) -> mean, standard deviation
+static void* forward(CallFrame* frame)
+{
+  if (asked_for_metadata(frame)) return 0;
+  Reading r = {};
+  r.mean = (double*)frame->results.at[0]->data;
+  r.sd = (double*)frame->results.at[1]->data;
+  read_all(frame, r);
+  return 0;
+}
+
+// (pool, status, cotangents of mean and standard deviation) -> cotangent of the pool
+static void* backward(CallFrame* frame)
+{
+  if (asked_for_metadata(frame)) return 0;
+  Reading r = {};
+  r.mean_bar = (const double*)frame->arguments.at[2]->data;
+  r.sd_bar = (const double*)frame->arguments.at[3]->data;
+  r.pool_bar = (double*)frame->results.at[0]->data;
+  read_all(frame, r);
+  return 0;
+}

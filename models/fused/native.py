@@ -1,0 +1,80 @@
+"""The fused engine on the CPU: SIMD lanes and threads, in handlers that XLA calls.
+
+Tracing needs their names alone. They are compiled when JAX lowers, so that a width that a trace passes on its way to
+another, or a platform that is not lowered for, costs nothing.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Primitive
+from jax.interpreters import mlir
+from jaxtyping import Array, Float
+
+from .build import Handlers, build, handlers_of
+from .task import Solved, Task
+
+NARROW, WIDE = 4, 8  # trajectories side by side
+FEW = 16  # trajectories for which narrow is as fast, and two threads have something to do
+
+
+def _lanes(task: Task, sets: int) -> int:
+    return NARROW if sets * task.shape[0] <= FEW else WIDE
+
+
+def _handlers(task: Task, environment: jax.Array) -> tuple[Handlers, jax.Array]:
+    """The handlers for a batch, and its environment, with which lowering them comes to be built."""
+    lanes = _lanes(task, environment.shape[0])
+    what = {"model": task.model, "lanes": lanes, "keep_stages": task.keep_stages}
+    return handlers_of(**what), _built.bind(environment, **what)
+
+
+_built = Primitive("fused_engine_built")  # x itself; whoever lowers or evaluates it builds a model's handlers
+_built.def_abstract_eval(lambda x, **_: x)
+
+
+@_built.def_impl
+def _(x, **what):
+    build(**what)
+    return x
+
+
+def _lower(_, x, **what):
+    build(**what)
+    return [x]
+
+
+mlir.register_lowering(_built, _lower)
+
+
+def _attributes(task: Task, record: int) -> dict[str, np.ndarray]:
+    """The plan as handler.h reads it."""
+    head = np.array([task.threads, record], np.int32)
+    return {
+        "floats": np.frombuffer(task.floats),
+        "integers": np.concatenate([head, np.frombuffer(task.integers, np.int32)]),
+    }
+
+
+def _varying_as(x: jax.Array, types: list[jax.ShapeDtypeStruct]) -> list[jax.ShapeDtypeStruct]:
+    """`types`, over the axes of `jax.shard_map` over which x varies: JAX cannot see them in a foreign call."""
+    return jax.eval_shape(lambda x: jax.tree.map(lambda t: jnp.full(t.shape, jnp.sum(x), t.dtype), types), x)
+
+
+def forward(task: Task, record: int, environment: Float[Array, "sets slots"]) -> Solved:
+    """Solves a batch, with up to `record` steps of each trajectory kept."""
+    sets = environment.shape[0]
+    handlers, environment = _handlers(task, environment)
+    types = _varying_as(environment, [*task.results(sets, record).values()])
+    call = jax.ffi.ffi_call(handlers.forward, types)
+    return Solved(*call(environment, **_attributes(task, record)))
+
+
+def backward(task: Task, environment, status, accepted, record, rest, rest_status, cotangent):
+    """The environment's cotangent, from what `forward` gave and the cotangent of y."""
+    handlers, environment = _handlers(task, environment)
+    call = jax.ffi.ffi_call(handlers.backward, jax.eval_shape(lambda e: e, environment))
+    attributes = _attributes(task, record.shape[2])
+    return call(environment, status, accepted, record, rest, rest_status, cotangent, **attributes)

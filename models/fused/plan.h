@@ -1,0 +1,27 @@
+// A plan as two flat arrays, laid out by task.py.
+
+STATIC void read_plan(const int* i, const double* x, Plan& plan)
+{
+  plan.protocols = i[0];
+  plan.segments = i[1];
+  plan.times = i[2];
+  plan.equilibrations = i[3];
+  plan.slots = i[4];
+  plan.max_steps = i[5];
+  i += 6;
+  const long courses = (long)plan.protocols * plan.segments;
+  plan.rest_parameters = i; i += (long)plan.equilibrations * PARAMETERS;
+  plan.rest_set = i; i += (long)plan.equilibrations * SPECIES;
+  plan.rest_of = i; i += plan.protocols;
+  plan.parameters = i; i += courses * PARAMETERS;
+  plan.assign = i; i += courses * SPECIES;
+  plan.add = i; i += courses * SPECIES;
+  plan.segment = i;
+  plan.rtol = x[0];
+  plan.atol = x[1];
+  plan.longest = x[2];
+  x += 3;
+  plan.start = x; x += courses;
+  plan.stop = x; x += courses;
+  plan.at = x;
+}

@@ -1,0 +1,67 @@
+// What handlers that XLA calls on the CPU need: its structs, and its threads. There is no Python lock on the way.
+// The structs are those of XLA's FFI (xla/ffi/api/c_api.h of the installed jaxlib), as far as they are used here.
+
+struct Extension { size_t size; int type; Extension* next; };
+struct ApiVersion { size_t size; Extension* extension; int major, minor; };
+struct Api { size_t size; Extension* extension; ApiVersion version; const void* internal; void* (*functions[32])(void*); };
+struct Buffer { size_t size; Extension* extension; int type; void* data; long long rank; long long* dims; };
+struct Buffers { size_t size; Extension* extension; long long count; int* types; Buffer** at; };
+struct Array { int type; size_t count; void* data; };
+struct Attributes { size_t size; Extension* extension; long long count; int* types; void** names; Array** at; };
+struct CallFrame {
+  size_t size; Extension* extension; const Api* api; void* context; int stage; Buffers arguments, results; Attributes attributes;
+};
+struct Metadata { size_t size; ApiVersion version; unsigned traits; long long state_type; };
+struct MetadataExtension { Extension base; Metadata* metadata; };
+struct ScheduleArguments { size_t size; Extension* extension; void* context; void (*task)(void*); void* data; };
+
+// Answers what a handler is asked at registration; true where that was the question.
+STATIC bool asked_for_metadata(CallFrame* frame)
+{
+  Extension* extension = frame->extension;
+  if (!extension || extension->type != 1) return frame->stage != 3;
+  Metadata* metadata = ((MetadataExtension*)extension)->metadata;
+  metadata->version.major = @API_MAJOR@;
+  metadata->version.minor = @API_MINOR@;
+  metadata->traits = 0;
+  return true;
+}
+
+STATIC void release(Job* job)
+{
+  if (__atomic_sub_fetch(&job->references, 1, __ATOMIC_ACQ_REL) == 0) ::free(job);
+}
+
+// Works on what is left. `work` is touched only after a claim, since the caller may be gone without one left.
+STATIC void help(void* data)
+{
+  Job* job = (Job*)data;
+  __atomic_add_fetch(&job->active, 1, __ATOMIC_SEQ_CST);
+  Queue queue = {job, 0, 0, false, 0};
+  if (claim(job, &queue.next, &queue.end)) job->body(job->work, queue);
+  __atomic_sub_fetch(&job->active, 1, __ATOMIC_SEQ_CST);
+  release(job);
+}
+
+// Runs `body` over all items: here, and on up to threads - 1 threads of XLA's pool.
+STATIC void share(CallFrame* frame, int threads, void (*body)(void*, Queue&), void* work, long total, long chunk)
+{
+  if (total <= 0) return;
+  Job* job = (Job*)::malloc(sizeof(Job));
+  const long helpers = (total + chunk - 1) / chunk < threads ? (total + chunk - 1) / chunk - 1 : threads - 1;
+  *job = Job {body, work, 0, total, chunk, 0, (int)helpers + 1};
+  for (long i = 0; i < helpers; i++) {
+    ScheduleArguments arguments = {sizeof(ScheduleArguments), 0, frame->context, help, job};
+    if (frame->api->functions[@SCHEDULE@](&arguments)) release(job);  // no pool: all is done here
+  }
+  Queue queue = {job, 0, 0, false, 0};
+  if (claim(job, &queue.next, &queue.end)) body(work, queue);
+  while (__atomic_load_n(&job->active, __ATOMIC_SEQ_CST)) PAUSE;
+  release(job);
+}
+
+STATIC long chunk_of(long total, int threads)
+{
+  const long share = total / (4L * threads);
+  return share < 1 ? 1 : share > 8 * LANES ? 8 * LANES : share;
+}

@@ -1,0 +1,84 @@
+"""What the assays read, by compiled formulas and by XLA: the same numbers, derivatives and failures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import sympy
+from jaxtyping import Array, Float
+
+from hexamer import Problem, Settings
+from hexamer.infer import readout
+from hexamer.infer.readout import Assays
+
+SETS = 3
+
+
+@pytest.fixture(scope="module")
+def demo() -> Problem:
+    return Problem.load("il6_demo")
+
+
+@pytest.fixture(scope="module")
+def values(demo: Problem) -> Float[Array, "sets names"]:
+    nominal = jnp.array([demo.parameters[n].value or 1.0 for n in demo.names])
+    return nominal * jnp.exp(0.1 * jnp.asarray(np.random.default_rng(3).normal(size=(SETS, len(nominal)))))
+
+
+def both(assays: Assays, settings: Settings, values: jax.Array, monkeypatch: pytest.MonkeyPatch) -> list:
+    """Readings and the pull-back of fixed cotangents, batched, by compiled formulas and by XLA."""
+    random = np.random.default_rng(5)
+    u = jnp.asarray(random.normal(size=(2, len(assays.value))))
+
+    def run(v):
+        def scalar(v):
+            r = assays.read(settings, v)
+            good = jnp.isfinite(r.mean)
+            return jnp.sum(jnp.where(good, u[0] * r.mean + u[1] * r.sd, 0.0)), r
+
+        slope, r = jax.grad(scalar, has_aux=True)(v)
+        return r, slope
+
+    compiled = jax.jit(jax.vmap(run))(values)
+    assert assays._formulas is not None
+    monkeypatch.setattr(readout, "calls_handlers", lambda *_: False)
+    return [compiled, jax.jit(jax.vmap(run))(values)]
+
+
+def test_the_same_by_both(demo: Problem, values: jax.Array, monkeypatch: pytest.MonkeyPatch) -> None:
+    (found, slope), (expected, other) = both(demo.assays, Settings(), values, monkeypatch)
+    assert np.isfinite(expected.mean).all()
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(found.sd, expected.sd, rtol=1e-13)
+    np.testing.assert_allclose(slope, other, rtol=1e-11, atol=1e-11 * np.abs(other).max())
+
+
+def test_failed_trajectories(demo: Problem, values: jax.Array, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All, and some: their rows read NaN and hand nothing back."""
+    steps = np.asarray(jax.vmap(lambda v: demo.assays.read(Settings(), v).steps)(values))
+    for most in (2, int(np.median(steps)) // 2):
+        (found, slope), (expected, other) = both(demo.assays, Settings(max_steps=most), values, monkeypatch)
+        np.testing.assert_array_equal(found.status, expected.status)
+        assert np.any(np.asarray(found.status) != 0)
+        np.testing.assert_array_equal(np.isnan(found.mean), np.isnan(expected.mean))
+        np.testing.assert_array_equal(np.isnan(found.mean), np.asarray(found.status)[:, demo.assays._protocol] != 0)
+        np.testing.assert_allclose(slope, other, rtol=1e-10, atol=1e-10)
+        assert np.isfinite(slope).all()
+        monkeypatch.undo()
+
+
+def test_formulas_without_c_are_read_by_xla(demo: Problem, values: jax.Array, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, observable = next(iter(demo.dataset.observables.items()))
+    odd = replace(observable, formula=observable.formula * sympy.atan(1e12 * (1 + sympy.Symbol("time"))) * 2 / sympy.pi)
+    assays = [
+        Assays(demo.model, replace(demo.dataset, observables={**demo.dataset.observables, name: o}), demo.names)
+        for o in (observable, odd)
+    ]
+    plain, other = (a.read(Settings(), values[0]) for a in assays)
+    assert assays[0]._formulas is not None
+    assert assays[1]._formulas is None
+    np.testing.assert_allclose(other.mean, plain.mean, rtol=1e-11)

@@ -1,0 +1,257 @@
+"""The GPU's kernels, on the CPU: against the CPU's own handlers; and that they compile for GPUs that are not here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hexamer.models import Model, Network, Protocol, Settings, Status, compile_network
+from hexamer.models.fused import gpu
+from hexamer.models.fused.build import quiet, warp
+from hexamer.models.fused.engine import solve
+from hexamer.models.fused.functions import write_functions
+from hexamer.models.fused.kernels import Kernels, write_kernels
+from hexamer.models.fused.task import By
+from hexamer.models.plan import compile_plan
+from hexamer.models.solution import Solution
+
+FUSED = Settings(engine="fused")
+TIMES = [0.0, 5.0, 20.0, 90.0]
+LOOP = """
+model loop
+  species R = 1, S = 2, P = 0, X = 0; n = 1.7; k = 0.8; d = 0.4; x = 0.3; f = 0.5;
+  J0: S -> P; k*R*S/(1 + X);
+  J1: P -> S; d*P;
+  J2: -> X;   f*P^n;
+  J3: X -> ;  x*X;
+end
+"""
+GROWTH = "model m\n species A = 1; g = 0.1; k = 0; J0: -> A; g; J1: A -> ; k*A;\nend\n"
+PROTOCOLS: Mapping[str, list[Protocol]] = {
+    "loop": [
+        Protocol("dose").add("R", 0.6, at=5.0),
+        Protocol.equilibrated("pulse").pulse("R", 0.6, start=0.0, stop=20.0),
+        Protocol.equilibrated("set", k=0.1).set(at=7.0, k=2.0),
+        Protocol.equilibrated("again").set(at=0, X=0.2, d=0.3),
+    ],
+    "il6_stat3": [
+        Protocol.equilibrated("dose").add("IL6", 0.48),
+        Protocol("no rest").add("IL6", 0.48).add("sIL6R", 2.0),
+        Protocol.equilibrated("set", k_tl=0.0).add("HyperIL6", 0.2).set(at=15, k_jak=0.0),
+    ],
+    "hepg2_core": [
+        Protocol.equilibrated("dose").set(IL6=10.0),
+        Protocol("no rest").set(IL6=10.0),
+        Protocol.equilibrated("set", IL6=0.5).set(at=5, IL6=40.0).set(at=16, CHX=1.0, pR=0.0),
+    ],
+}
+
+
+def network(text: str) -> Model:
+    return compile_network(Network.from_antimony(text))
+
+
+@pytest.fixture(scope="module")
+def loop() -> Model:
+    return network(LOOP)
+
+
+class Case(NamedTuple):
+    """A model under protocols, solved by the CPU's handlers or the GPU's kernels."""
+
+    model: Model
+    protocols: list[Protocol]
+    settings: Settings = FUSED
+
+    def draws(self, count: int, *, sd: float = 0.3) -> jax.Array:
+        """Values of the parameters, count × names."""
+        spread = sd * jax.random.normal(jax.random.key(5), (count, len(self.model.parameters)))
+        return jnp.asarray(self.model.defaults) * jnp.exp(spread)
+
+    def solve(self, by: By) -> Callable[[jax.Array], Solution]:
+        plan = compile_plan(self.model, self.protocols, [TIMES] * len(self.protocols), self.model.parameters)
+        return lambda values: solve(self.model, plan, self.settings, values, by=by)
+
+    def loss(self, by: By) -> Callable[[jax.Array], tuple[jax.Array, Solution]]:
+        """A smooth scalar of what did not fail, and the solution."""
+        one = self.solve(by)
+
+        def loss(values: jax.Array) -> tuple[jax.Array, Solution]:
+            solution = one(values)
+            y = jnp.where(jnp.isfinite(solution.y), solution.y, 0.0)
+            return jnp.mean(jnp.log1p(y.clip(-0.5)) ** 2), solution
+
+        return loss
+
+    def gradients(self, by: By, values: jax.Array) -> tuple[Solution, jax.Array]:
+        """Of each of many values."""
+        slope, solution = jax.jit(jax.vmap(jax.grad(self.loss(by), has_aux=True)))(values)
+        return solution, slope
+
+
+def assert_same(found: tuple[Solution, jax.Array], expected: tuple[Solution, jax.Array]) -> None:
+    """Up to the last digits of exp and log, and of sums that a compiler fused."""
+    (a, slope), (b, expected_slope) = found, expected
+    np.testing.assert_array_equal(a.status, b.status)
+    np.testing.assert_array_equal(a.steps, b.steps)
+    np.testing.assert_array_equal(a.rejected, b.rejected)
+    scale = np.abs(np.asarray(b.y)).max(2, keepdims=True)  # of each species in its course
+    assert np.nanmax(np.abs(a.y - b.y) / (scale + 1e-9)) < 1e-11
+    np.testing.assert_array_equal(np.isnan(a.y), np.isnan(b.y))
+    scale = np.linalg.norm(expected_slope, axis=1)
+    assert np.all(np.linalg.norm(slope - expected_slope, axis=1) <= 1e-12 * scale)
+
+
+# ---------------------------------------------------------------------------------------------------- agreement
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_kernels_agree_with_handlers(name: str, request: pytest.FixtureRequest) -> None:
+    """Values, steps and gradients: jumps, pulses, inputs, steady states shared and not."""
+    case = Case(request.getfixturevalue(name), PROTOCOLS[name])
+    values = case.draws(12)
+    expected = case.gradients("platform", values)
+    np.testing.assert_array_equal(expected[0].status, Status.OK)
+    assert_same(case.gradients("gpu", values), expected)
+
+
+@pytest.fixture(scope="module")
+def whole(loop: Model) -> tuple[jax.Array, tuple[Solution, jax.Array]]:
+    """24 draws of the loop, one of which fails, and what the kernels make of them with all steps kept."""
+    case = Case(loop, PROTOCOLS["loop"], FEW_STEPS)
+    values = case.draws(24, sd=0.6).at[7, loop.parameters.index("d")].set(jnp.nan)
+    return values, case.gradients("gpu", values)
+
+
+FEW_STEPS = replace(FUSED, max_steps=120)
+
+
+@pytest.mark.parametrize("by", ["gpu", "platform"])
+@pytest.mark.parametrize(("record", "memory"), [(0, 2**32), (3, 2**32), (62, 2**32), (256, 10**5), (256, 0)])
+def test_record_and_memory_do_not_matter(loop: Model, whole, by: By, record: int, memory: int) -> None:
+    """Whether none, some or all of the steps are kept, and what is not fits into memory at once or in many pieces."""
+    values, expected = whole
+    case = Case(loop, PROTOCOLS["loop"], replace(FEW_STEPS, record=record, memory=memory))
+    solution, slope = case.gradients(by, values)
+    if by == "platform":
+        assert_same((solution, slope), expected)
+        return
+    np.testing.assert_array_equal(solution.y, expected[0].y)
+    np.testing.assert_array_equal(slope, expected[1])
+    ok = solution.status == Status.OK
+    np.testing.assert_array_equal(ok.all(1), np.arange(24) != 7)
+    accepted = (solution.steps - solution.rejected)[ok[:, 0], 0]
+    assert accepted.min() < 62 < accepted.max()
+    assert accepted.sum() > 4 * 3 * FEW_STEPS.max_steps  # several pieces where memory holds one trajectory's most
+
+
+def test_failures() -> None:
+    """A failed trajectory is NaN, alone, and has no gradient: no rest to come to, and a parameter that is no number."""
+    case = Case(network(GROWTH), [Protocol.equilibrated("rest"), Protocol("start")])
+    assert case.model.parameters[1:] == ("g", "k")
+    values = jnp.array([[1.0, 0.1, 0.2], [1.0, 0.1, 0.0], [1.0, 0.1, jnp.nan], [1.0, 0.3, 0.5]])
+    solution, slope = case.gradients("gpu", values)
+    assert_same((solution, slope), case.gradients("platform", values))
+    both, failed = [Status.OK] * 2, Status.NOT_FINITE
+    assert solution.status.tolist() == [both, [Status.NO_STEADY_STATE, Status.OK], [failed, failed], both]
+    np.testing.assert_array_equal(np.isnan(solution.y).any((2, 3)), solution.status != Status.OK)
+    assert np.all(slope[2] == 0)
+    assert np.all(slope[jnp.array([0, 1, 3]), 1:] != 0)
+
+
+def test_too_many_steps(loop: Model) -> None:
+    case = Case(loop, PROTOCOLS["loop"], replace(FUSED, max_steps=34))
+    values = case.draws(10)
+    found = case.gradients("gpu", values)
+    assert set(np.unique(found[0].status)) == {Status.OK, Status.TOO_MANY_STEPS}
+    assert_same(found, case.gradients("platform", values))
+
+
+NESTINGS: Mapping[str, Callable] = {
+    "one": lambda f: lambda v: jnp.stack([f(x) for x in v]),
+    "jit": lambda f: lambda v: jnp.stack([jax.jit(f)(x) for x in v]),
+    "vmap vmap": lambda f: lambda v: jax.vmap(jax.vmap(f))(v.reshape(2, 3, -1)).reshape(v.shape),
+    "vmap of the second axis": lambda f: lambda v: jax.vmap(f, in_axes=1, out_axes=1)(v.T).T,
+    "map": lambda f: lambda v: jax.lax.map(f, v),
+    "jit vmap map": lambda f: (
+        lambda v: jax.jit(jax.vmap(lambda b: jax.lax.map(f, b)))(v.reshape(2, 3, -1)).reshape(v.shape)
+    ),
+}
+
+
+@pytest.mark.parametrize("record", [256, 9])
+@pytest.mark.parametrize("nesting", NESTINGS)
+def test_nestings(loop: Model, nesting: str, record: int) -> None:
+    case = Case(loop, PROTOCOLS["loop"], replace(FUSED, record=record))
+    values = case.draws(6)
+    expected = case.gradients("platform", values)[1]
+    found = NESTINGS[nesting](lambda v: jax.grad(case.loss("gpu"), has_aux=True)(v)[0])(values)
+    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-14)
+
+
+def test_jacobian_and_an_empty_batch(loop: Model) -> None:
+    """Batches of cotangents alone, and of nothing."""
+    case = Case(loop, PROTOCOLS["loop"][1:2])
+    values = case.draws(1)[0]
+    found = jax.jacrev(lambda v: case.solve("gpu")(v).y)(values)
+    expected = jax.jacrev(lambda v: case.solve("platform")(v).y)(values)
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+    solution, slope = case.gradients("gpu", case.draws(0))
+    assert solution.y.shape == (0, 1, 4, 4)
+    assert slope.shape == (0, len(loop.parameters))
+
+
+# ---------------------------------------------------------------------------------------------------- placement
+
+
+def targets(loop: Model, platform: str) -> str:
+    """The text of a gradient as JAX hands it to a platform's compiler."""
+    case = Case(loop, PROTOCOLS["loop"])
+    one = jax.jit(jax.vmap(jax.grad(case.loss("platform"), has_aux=True)))
+    return one.trace(case.draws(3)).lower(lowering_platforms=(platform,)).as_text()
+
+
+def test_each_platform_has_its_own(loop: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is a GPU both are known, and what JAX places decides."""
+    plain = targets(loop, "cpu")
+    monkeypatch.setattr(gpu, "devices", lambda: (warp().get_device("cpu"),))
+    cpu, cuda = targets(loop, "cpu"), targets(loop, "cuda")
+    for text in (plain, cpu):
+        assert "@hexamer_" in text
+        assert "course_back" not in text
+    assert "@hexamer_" not in cuda
+    for kernel in ("rest", "course", "course_back", "rest_back", "slot"):
+        assert f"{kernel}_" in cuda
+
+
+# ---------------------------------------------------------------------------------------------------- compilation
+
+
+COMPILED = [
+    ("il6_stat3", 90),
+    ("hepg2_core", 80),
+    pytest.param("il6_stat3", 80, marks=pytest.mark.slow),
+    pytest.param("hepg2_core", 90, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="Warp has no CUDA compiler on macOS")
+@pytest.mark.parametrize(("name", "arch"), COMPILED)
+def test_kernels_compile_for_gpus(name: str, arch: int, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """To PTX, by the compiler that Warp brings along: there need be neither a GPU, nor its driver, nor nvcc."""
+    kernels = write_kernels(write_functions(request.getfixturevalue(name)))
+    for field in fields(Kernels):
+        kernel = getattr(kernels, field.name)
+        with quiet(warp()):
+            (file,) = warp().compile_aot_module(kernel.module, arch=arch, use_ptx=True, module_dir=tmp_path)
+        text = file.read_text()
+        assert f".target sm_{arch}" in text
+        assert ".entry" in text
