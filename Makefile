@@ -11,7 +11,7 @@ BIN := .venv/bin
 # A file stays on one worker, so that what its fixtures compile is compiled once.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: test test-all lint types demo bench peers wheel clean
+.PHONY: test test-all lint types demo bench bench-gpu peers wheel clean
 
 test: lint types
 	$(PYTEST)
@@ -31,6 +31,9 @@ demo: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.gradient --problem hepg2 --json benchmarks/results/gradient_hepg2.json
+
+bench-gpu: .venv/ready
+	$(BIN)/python -m benchmarks.gpu --json benchmarks/results/gpu.json
 
 wheel: .venv/ready
 	$(BIN)/python -m build --no-isolation

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .curvature import Curvature, curvature
+from .curvature import Curvature, curvature, find_mode
 from .fit import Fit, fit
 from .gradient_check import GradientCheck, check_gradient
 from .optimise import Fits, find_map
@@ -52,6 +52,7 @@ __all__ = [
     "choose_solver",
     "curvature",
     "find_map",
+    "find_mode",
     "fit",
     "read",
     "report",

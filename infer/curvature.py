@@ -1,24 +1,27 @@
-"""The curvature of the log density at its best fit: what a sampler is preconditioned with."""
+"""The mode of the density and its curvature there: what a sampler is first preconditioned with.
+
+Over the sampler's coordinates u, see `ParameterSpace.fold`.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from .lbfgs import Minimiser
 from .problem import Problem
 
-STEP = 1e-3  # of central differences, in z (prior standard deviations)
-LANES = 16  # gradients at once: enough to fill the vector units, few enough to bound memory
+STEP = 1e-3  # of central differences, in u (prior standard deviations)
+GRADIENT_TOLERANCE, VALUE_TOLERANCE, MAX_ITERATIONS = 1e-3, 1e-5, 1000
 
 
 class Curvature(NamedTuple):
-    """−log density near `centre` as ½ (z − centre)ᵀ H (z − centre).
+    """−log density near `centre` as ½ (u − centre)ᵀ H (u − centre).
 
-    `scale` is a matrix with scale·scaleᵀ = H⁻¹, so that z = centre + scale·w makes w a unit normal there.
+    `scale` is a matrix with scale·scaleᵀ = H⁻¹, so that u = centre + scale·w makes w a unit normal there.
     """
 
     centre: Float[np.ndarray, " parameters"]
@@ -27,26 +30,36 @@ class Curvature(NamedTuple):
     eigenvalues: Float[np.ndarray, " parameters"]
 
 
-def curvature(problem: Problem, z: Float[np.ndarray, " parameters"], *, floor: float = 0.1) -> Curvature:
-    """Hessian of −log density at z by central differences of the gradient, evaluated in batches.
+def find_mode(problem: Problem, z: Float[np.ndarray, " parameters"]) -> Float[np.ndarray, " parameters"]:
+    """The u of largest density near the best fit z.
 
-    Eigenvalues are raised to `floor`: over z a prior contributes about 1, so a smaller one says that z is no
+    They differ: the best fit is that of the density over natural parameters, where a scale of noise may be zero.
+    """
+    run = Minimiser(problem.space.unfold(z), GRADIENT_TOLERANCE, VALUE_TOLERANCE, MAX_ITERATIONS)
+    while not run.reason:
+        value, gradient = problem.potential(jnp.asarray(run.trial))
+        run.tell(float(value), np.asarray(gradient))
+    problem.failures.take()
+    return run.z
+
+
+def curvature(problem: Problem, u: Float[np.ndarray, " parameters"], *, floor: float = 0.1) -> Curvature:
+    """Hessian of −log density at u by central differences of the gradient.
+
+    Eigenvalues are raised to `floor`: over u a prior contributes about 1, so a smaller one says that u is no
     maximum, or noise. Raises `FloatingPointError` where a neighbouring simulation fails.
     """
-    count = len(problem.space)
-    gradient = jax.vmap(jax.grad(lambda z: problem.objective(z, "density")[0]))
-    step = STEP * np.eye(count)
-    points = np.concatenate([z + step, z - step])
-    padded = np.concatenate([points, np.tile(z, (-len(points) % LANES, 1))]).reshape(-1, LANES, count)
-    rows = np.asarray(jax.jit(lambda batch: jax.lax.map(gradient, batch))(jnp.asarray(padded))).reshape(-1, count)
-    up, down = rows[:count], rows[count : 2 * count]
-    failed = [n for n, a, b in zip(problem.space.names, up, down, strict=True) if not (np.any(a) and np.any(b))]
-    if failed or not np.all(np.isfinite(rows)):
-        raise FloatingPointError(
-            f"the simulation fails next to the point, along {', '.join(failed) or 'some parameters'}"
-        )
+    step = STEP * np.eye(len(u))
+    points = jnp.asarray(np.concatenate([u + step, u - step]))
+    values, rows = zip(*map(problem.potential, points), strict=True)
+    problem.failures.take()
+    usable = np.isfinite(values).reshape(2, -1).all(0)
+    if not usable.all():
+        failed = [n for n, fine in zip(problem.space.names, usable, strict=True) if not fine]
+        raise FloatingPointError(f"the simulation fails next to the point, along {', '.join(failed)}")
+    up, down = np.split(np.array(rows), 2)
     hessian = (up - down) / (2 * STEP)
     hessian = (hessian + hessian.T) / 2
-    values, vectors = np.linalg.eigh(hessian)
-    scale = vectors / np.sqrt(np.maximum(values, floor))
-    return Curvature(np.asarray(z), hessian, scale, values)
+    eigenvalues, vectors = np.linalg.eigh(hessian)
+    scale = vectors / np.sqrt(np.maximum(eigenvalues, floor))
+    return Curvature(np.asarray(u), hessian, scale, eigenvalues)

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Literal
 from zipfile import BadZipFile
 
+import jax.numpy as jnp
 import numpy as np
 
 from ..models.engines import uses_fused
 from ..models.settings import SOLVERS, Settings, Solver
-from .curvature import Curvature, curvature
+from .curvature import Curvature, curvature, find_mode
 from .optimise import find_map
 from .problem import Problem
 from .sample import Draws, sample
@@ -74,7 +75,7 @@ def fit(
             np.savez(file, identity=json.dumps(identity), settings=json.dumps(asdict(kept[1])), **kept[0]._asdict())
         os.replace(part, path)
     start, settings = kept
-    chosen = problem.with_settings(**asdict(settings))
+    chosen = problem if settings == problem.settings else problem.with_settings(**asdict(settings))
     result = sample(
         chosen,
         start,
@@ -93,7 +94,7 @@ def fit(
 def _prepare(
     problem: Problem, folder: Path, starts: int, seed: int, solver: str, progress: bool, say: Callable[[str], None]
 ) -> tuple[Curvature, Settings]:
-    """The best fit, the curvature there, and the solver to sample with."""
+    """The mode next to the best fit with the curvature there, and the solver to sample with."""
     say(f"looking for the best fit from {starts} starts")
     fits = find_map(problem, starts=starts, seed=seed, progress=progress)
     fits.save(folder / "map.json")
@@ -101,14 +102,15 @@ def _prepare(
         f"best −log posterior {fits.objective[0]:.2f}; {fits.near_best()} of {starts} starts within 0.1 of it, "
         f"{int(fits.converged.sum())} converged, {fits.redrawn} redrawn; failed solves: {fits.failed or 'none'}"
     )
-    start = curvature(problem, fits.z[0])
+    start = curvature(problem, find_mode(problem, fits.z[0]))
     if solver in ("auto", "rodas5p") and uses_fused(problem.model, problem.settings):
         say(f"solving with the fused engine at rtol {problem.settings.rtol:g}")
         return start, problem.settings
     if solver == "auto":
         rng = np.random.default_rng([seed, 2])
         around = start.centre + rng.normal(size=(20, len(start.centre))) @ start.scale.T
-        choice = choose_solver(problem, np.concatenate([start.centre[None], around]))
+        points = problem.space.fold(jnp.asarray(np.concatenate([start.centre[None], around])))
+        choice = choose_solver(problem, np.asarray(points))
         say(str(choice))
         return start, choice.problem.settings
     steps = EXPLICIT_MAX_STEPS if solver == "tsit5" else problem.settings.max_steps

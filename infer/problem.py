@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -125,7 +125,7 @@ class Problem:
     def with_settings(self, **changes) -> Problem:
         """The same problem under other solver settings."""
         other = Problem.__new__(Problem)
-        other.__dict__ = {k: v for k, v in self.__dict__.items() if k != "_evaluate"}
+        other.__dict__ = {k: v for k, v in self.__dict__.items() if k not in ("_evaluate", "potential")}
         other.settings = replace(self.settings, **changes)
         other.failures = FailureCounter()
         return other
@@ -190,6 +190,15 @@ class Problem:
         value, status = _safe(partial(self._objective, prior="density"), z)
         self.failures.record(status, chain)
         return value
+
+    def log_density_unfolded(self, u: Z, *, chain: Int[Array, ""] | int = 0) -> Float[Array, ""]:
+        """`log_density` over u, z = `space.fold(u)`: where the sampler works, as no mode is there twice."""
+        return self.log_density(self.space.fold(u), chain=chain) + self.space.log_slope(u)
+
+    @cached_property
+    def potential(self) -> Callable[[Z], tuple[Float[Array, ""], Z]]:
+        """−`log_density_unfolded` and its gradient, compiled."""
+        return jax.jit(jax.value_and_grad(lambda u: -self.log_density_unfolded(u)))
 
     def objective(self, z: Z, kind: Objective = "posterior") -> tuple[Float[Array, ""], Int[Array, ""]]:
         """A negative log density that an optimiser minimises, and the status of its simulations.

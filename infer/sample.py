@@ -10,9 +10,8 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +23,7 @@ from ..models.status import Status
 from .curvature import Curvature
 from .problem import Problem
 from .store import Store
+from .whitening import spread, windows
 
 if TYPE_CHECKING:
     from numpyro.infer.hmc import HMCState
@@ -37,7 +37,7 @@ class Draws:
 
     - `z`: chains × draws × parameters, unconstrained
     - `stats`: chains × draws each: `diverging` (true divergences), `failed` (a failed solve ended the trajectory),
-      `acceptance_rate`, `n_steps` (leapfrogs), `lp` (log density over z), `energy`, `step_size`
+      `acceptance_rate`, `n_steps` (leapfrogs), `lp` (log density over u), `energy`, `step_size`
     - `failed`: failed solves by kind, for `warmup` and `draws` apart
     - `seconds`: wall time of `warmup` and `draws`, all sittings of a resumed run together
     """
@@ -65,17 +65,19 @@ def sample(
     initial: np.ndarray | None = None,
     target_acceptance: float = 0.8,
     max_tree_depth: int = 10,
-    dense_mass: bool = False,
     chunk: int = 50,
     progress: bool = True,
     stop_after: float | None = None,
 ) -> Draws | None:
-    """Draws from the posterior by NUTS, over w with z = start.centre + start.scale·w.
+    """Draws from the posterior by NUTS, over w with z = fold(start.centre + scale·w).
 
-    There the posterior is nearly a unit normal if it is nearly Gaussian; what is left is adapted to in warmup. Chains
-    start from draws of that normal, or from `initial` (chains × parameters, z). Chains run in parallel over JAX's
-    devices (`XLA_FLAGS=--xla_force_host_platform_device_count=4` before JAX starts; the command line sets it); chains
-    on one device run one after the other, which is logged.
+    The scale is first `start.scale`, which makes the posterior nearly a unit normal if it is nearly Gaussian. After
+    each window of the warmup it is that of the window's draws, of all chains together; at the warmup's end all take
+    the geometric mean of their step sizes. From then on the chains know nothing of each other.
+
+    Chains start from draws of the first normal, or from `initial` (chains × parameters, z). They run in parallel over
+    JAX's devices (`XLA_FLAGS=--xla_force_host_platform_device_count=4` before JAX starts; the command line sets it);
+    chains on one device run one after the other, which is logged.
 
     With `out`, every `chunk` iterations of all chains go to disk with the sampler's state: the same call resumes a
     killed run, draw for draw as if it had not been killed. With `stop_after` seconds the run stops after the chunk in
@@ -86,16 +88,17 @@ def sample(
     for name, value in {"chains": chains, "warmup": warmup, "draws": draws, "chunk": chunk}.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")
-    run = _Sampler(problem, start, chains, warmup, seed, target_acceptance, max_tree_depth, dense_mass)
+    run = _Sampler(problem, start, chains, warmup, seed, target_acceptance, max_tree_depth, chunk)
     points = run.initial_points(initial)
     store = Store(out) if out is not None else None
     kept: list[dict[str, np.ndarray]] = []
     if store is not None:
         lengths = {"chains": chains, "warmup": warmup, "draws": draws, "chunk": chunk}
-        tuning = {"target_acceptance": target_acceptance, "max_tree_depth": max_tree_depth, "dense_mass": dense_mass}
+        tuning = {"target_acceptance": target_acceptance, "max_tree_depth": max_tree_depth}
         description = {**_described(problem, start, points), "seed": seed, **lengths, **tuning}
         kept = [store.load(i) for i in range(store.open(description))]
     done = sum(len(c["diverging"][0]) for c in kept)
+    stops = sorted({*windows(warmup), warmup, warmup + draws})
     state = run.begin(points)
     if kept:
         state = run.restore(state, kept[-1])
@@ -104,16 +107,20 @@ def sample(
     with tqdm(total=warmup + draws, initial=done, desc="warmup", disable=not progress) as bar:
         while done < warmup + draws:
             bar.set_description("warmup" if done < warmup else "draws")
-            # A chunk never holds both warmup and draws.
-            length = min(chunk, (warmup if done < warmup else warmup + draws) - done)
+            # A chunk ends where the sampler changes, so it never holds both warmup and draws.
+            length = min(chunk, next(stop for stop in stops if stop > done) - done)
             before = time.monotonic()
             state, arrays = run.advance(state, length)
             arrays["seconds"] = np.array(time.monotonic() - before)
             arrays["is_warmup"] = np.array(done < warmup)
             kept.append(arrays)
+            done += length
+            if window := windows(warmup).get(done):
+                state = run.whiten(state, np.concatenate([c["u"] for c in kept], axis=1)[:, window])
+            if done == warmup:
+                state = run.share_step_size(state)
             if store is not None:
                 store.append({**arrays, **run.save(state)})
-            done += length
             bar.update(length)
             bar.set_postfix(
                 leapfrogs=f"{arrays['n_steps'].mean():.0f}",
@@ -125,25 +132,31 @@ def sample(
                 break
     if done <= warmup:
         return None
-    return _collect(problem, start, kept, seed, max_tree_depth, complete=done >= warmup + draws)
+    return _collect(problem, kept, seed, max_tree_depth, complete=done >= warmup + draws)
+
+
+class _State(NamedTuple):
+    """NumPyro's states, one a chain, over w with u = centre + scale·w."""
+
+    chains: list[HMCState]
+    scale: np.ndarray
 
 
 class _Sampler:
-    def __init__(self, problem, start, chains, warmup, seed, target, depth, dense):
-        self.problem, self.start, self.chains, self.warmup, self.seed = problem, start, chains, warmup, seed
+    def __init__(self, problem, start, chains, warmup, seed, target, depth, chunk):
+        self.problem, self.start, self.chains, self.seed, self.chunk = problem, start, chains, seed, chunk
         self.count = len(problem.space)
-        centre, scale = jnp.asarray(start.centre), jnp.asarray(start.scale)
+        centre = jnp.asarray(start.centre)
 
-        def potential_of(chain) -> Callable:
-            return lambda w: -problem.log_density(centre + scale @ w, chain=chain)
+        def potential_of(chain, scale) -> Callable:
+            return lambda w: -problem.log_density_unfolded(centre + scale @ w, chain=chain)
 
-        self.potential_of = potential_of
         self.options: dict[str, Any] = {
             "num_warmup": warmup,
             "step_size": 0.5,
+            "adapt_mass_matrix": False,  # but see `whiten`
             "target_accept_prob": target,
             "max_tree_depth": depth,
-            "dense_mass": dense,
             "trajectory_length": None,
         }
         from numpyro.infer.hmc import hmc  # half a second to import
@@ -160,7 +173,7 @@ class _Sampler:
             )  # fmt: skip
         self.devices = [devices[i % used] for i in range(chains)]
         self.pool = ThreadPoolExecutor(used)
-        self._compiled: dict[int, Callable] = {}
+        self.step = jax.jit(self._iterate)
 
     def initial_points(self, initial: np.ndarray | None) -> np.ndarray:
         """Start points over w (chains × parameters)."""
@@ -172,67 +185,85 @@ class _Sampler:
             raise ValueError(
                 f"initial must be {self.chains} chains × {self.count} parameters, not of shape {initial.shape}"
             )
-        return np.linalg.solve(self.start.scale, (initial - self.start.centre).T).T
+        return np.linalg.solve(self.start.scale, (self.problem.space.unfold(initial) - self.start.centre).T).T
 
-    def begin(self, points: np.ndarray) -> list[HMCState]:
+    def begin(self, points: np.ndarray) -> _State:
         """The chains' states at their start. A start that fails is drawn in towards the centre."""
         from numpyro.infer.util import ParamInfo
 
-        value_and_grad = jax.jit(jax.value_and_grad(self.potential_of(0)))
+        scale = self.start.scale
         states = []
         keys = jax.random.split(jax.random.PRNGKey(self.seed), self.chains)
         for chain, key in enumerate(keys):
             w = points[chain]
             for _ in range(20):
-                value, gradient = value_and_grad(jnp.asarray(w))
+                value, gradient = self.problem.potential(jnp.asarray(self.start.centre + scale @ w))
                 if np.isfinite(value):
                     break
                 w = w / 2
             else:
                 raise FloatingPointError(f"chain {chain} finds no start with a finite density near the best fit")
-            info = ParamInfo(jnp.asarray(w), value, gradient)
-            state = self.init(info, rng_key=key, model_args=(chain,), **self.options)
+            info = ParamInfo(jnp.asarray(w), value, jnp.asarray(scale.T @ np.asarray(gradient)))
+            state = self.init(info, rng_key=key, model_args=(chain, scale), **self.options)
             states.append(jax.device_put(state, self.devices[chain]))
         self.problem.failures.take()
-        return states
+        return _State(states, scale)
 
-    def save(self, states: list[HMCState]) -> dict[str, np.ndarray]:
-        """The states as arrays, `state_<leaf>`, stacked over chains."""
-        leaves = [[np.asarray(x) for x in jax.tree.leaves(state)] for state in states]
-        return {f"state_{i}": np.stack(x) for i, x in enumerate(zip(*leaves, strict=True))}
+    def whiten(self, state: _State, u: np.ndarray) -> _State:
+        """The same points over w whitened by draws (chains × draws × parameters) of all chains together."""
+        w = np.linalg.solve(state.scale, (u - self.start.centre).reshape(-1, self.count).T).T
+        factor = spread(w)
+        chains = [
+            jax.device_put(
+                s._replace(z=np.linalg.solve(factor, np.asarray(s.z)), z_grad=factor.T @ np.asarray(s.z_grad)), device
+            )
+            for s, device in zip(state.chains, self.devices, strict=True)
+        ]
+        return _State(chains, state.scale @ factor)
 
-    def restore(self, like: list[HMCState], arrays: dict[str, np.ndarray]) -> list[HMCState]:
-        """The states that `save` wrote, shaped `like` fresh ones."""
+    def share_step_size(self, state: _State) -> _State:
+        """One step size for all chains: the geometric mean of what each has come to."""
+        mean = np.exp(np.mean([np.log(s.adapt_state.step_size) for s in state.chains]))
+        chains = [
+            s._replace(adapt_state=s.adapt_state._replace(step_size=jax.device_put(mean, device)))
+            for s, device in zip(state.chains, self.devices, strict=True)
+        ]
+        return state._replace(chains=chains)
+
+    def save(self, state: _State) -> dict[str, np.ndarray]:
+        """The state as arrays: `scale`, and `state_<leaf>` stacked over chains."""
+        leaves = [[np.asarray(x) for x in jax.tree.leaves(s)] for s in state.chains]
+        return {"scale": state.scale} | {f"state_{i}": np.stack(x) for i, x in enumerate(zip(*leaves, strict=True))}
+
+    def restore(self, like: _State, arrays: dict[str, np.ndarray]) -> _State:
+        """The state that `save` wrote, shaped `like` a fresh one."""
         states = []
-        for chain, fresh in enumerate(like):
+        for chain, fresh in enumerate(like.chains):
             leaves, tree = jax.tree.flatten(fresh)
             stored = [jnp.asarray(arrays[f"state_{i}"][chain], x.dtype) for i, x in enumerate(leaves)]
             states.append(jax.device_put(jax.tree.unflatten(tree, stored), self.devices[chain]))
-        return states
+        return _State(states, arrays["scale"])
 
-    def advance(self, states: list[HMCState], length: int) -> tuple[list[HMCState], dict[str, np.ndarray]]:
-        """`length` iterations of every chain; the chains of one device take turns."""
-        if length not in self._compiled:
-            self._compiled[length] = jax.jit(partial(self._iterate, length))
-        step = self._compiled[length]
+    def advance(self, state: _State, length: int) -> tuple[_State, dict[str, np.ndarray]]:
+        """`length` iterations of every chain, a chunk at most; the chains of one device take turns."""
 
         def work(device) -> list[tuple[int, tuple[HMCState, dict]]]:
             mine = [c for c in range(self.chains) if self.devices[c] == device]
-            return [(c, jax.block_until_ready(step(states[c], jax.device_put(c, device)))) for c in mine]
+            return [(c, jax.block_until_ready(self.step(state.chains[c], c, state.scale, length))) for c in mine]
 
         results = dict(pair for pairs in self.pool.map(work, set(self.devices)) for pair in pairs)
         collected = [results[c][1] for c in range(self.chains)]
-        return [results[c][0] for c in range(self.chains)], {
-            k: np.stack([np.asarray(x[k]) for x in collected]) for k in collected[0]
-        }
+        arrays = {k: np.stack([np.asarray(x[k])[:length] for x in collected]) for k in collected[0]}
+        arrays["u"] = self.start.centre + arrays.pop("w") @ state.scale.T
+        return state._replace(chains=[results[c][0] for c in range(self.chains)]), arrays
 
-    def _iterate(self, length: int, state: HMCState, chain) -> tuple[HMCState, dict]:
-        """`length` iterations of one chain, compiled."""
+    def _iterate(self, state: HMCState, chain, scale, length) -> tuple[HMCState, dict]:
+        """`length` iterations of one chain, compiled once for all lengths up to a chunk."""
         failures = self.problem.failures
         take = jax.ShapeDtypeStruct((len(Status),), jnp.int64)
 
-        def iterate(state, _):
-            state = self.kernel(state, (chain,), {})
+        def iterate(state):
+            state = self.kernel(state, (chain, scale), {})
             # Read after the iteration's own solves have counted: the new energy is an argument.
             kinds = io_callback(lambda c, _: failures.take_chain(int(c)), take, chain, state.potential_energy)
             failed = jnp.sum(kinds) > 0
@@ -248,12 +279,16 @@ class _Sampler:
                 "kinds": kinds,
             }
 
-        return jax.lax.scan(iterate, state, None, length)
+        def put(i, carried):
+            state, told = iterate(carried[0])
+            return state, jax.tree.map(lambda all_, one: all_.at[i].set(one), carried[1], told)
+
+        _, told = jax.eval_shape(iterate, state)
+        empty = jax.tree.map(lambda x: jnp.zeros((self.chunk, *x.shape), x.dtype), told)
+        return jax.lax.fori_loop(0, length, put, (state, empty))
 
 
-def _collect(
-    problem: Problem, start: Curvature, kept: list[dict[str, np.ndarray]], seed: int, depth: int, *, complete: bool
-) -> Draws:
+def _collect(problem: Problem, kept: list[dict[str, np.ndarray]], seed: int, depth: int, *, complete: bool) -> Draws:
     phases = {"warmup": [c for c in kept if c["is_warmup"]], "draws": [c for c in kept if not c["is_warmup"]]}
     failed: dict[str, dict[str, int]] = {}
     for phase, chunks in phases.items():
@@ -264,9 +299,9 @@ def _collect(
         failed[phase] = dict(counts)
     joined = {
         k: np.concatenate([c[k] for c in phases["draws"]], axis=1)
-        for k in ("w", "lp", "energy", "n_steps", "acceptance_rate", "diverging", "failed", "step_size")
+        for k in ("u", "lp", "energy", "n_steps", "acceptance_rate", "diverging", "failed", "step_size")
     }
-    z = start.centre + joined.pop("w") @ start.scale.T
+    z = np.asarray(problem.space.fold(jnp.asarray(joined.pop("u"))))
     return Draws(
         problem=problem,
         z=z,

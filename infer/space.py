@@ -14,6 +14,7 @@ from jax.scipy.stats import laplace, norm
 from jaxtyping import Array, Float
 
 from ..data.parameter import Parameter, Prior, Scale, to_scale
+from .unfolded import half_normal, log_slope, normal
 
 if TYPE_CHECKING:
     from scipy import stats
@@ -119,6 +120,8 @@ class ParameterSpace:
     bounds are a logit, one an exponential. A half-normal scale of noise is folded, θ = |spread·z|: noise
     enters as a square, so the density is smooth through zero, which lies in the support. (Searched on a
     logarithmic scale, it is not folded, and zero is not in the support.)
+
+    Best fits are sought over z. A sampler works over u, where nothing is folded: see `fold`.
     """
 
     def __init__(self, parameters: Sequence[Parameter]):
@@ -192,6 +195,24 @@ class ParameterSpace:
         if outside:
             raise ValueError(f"outside the support of their priors: {', '.join(outside)}")
         return z
+
+    def fold(self, u: Float[Array, "*draws parameters"]) -> Float[Array, "*draws parameters"]:
+        """z of u, the sampler's coordinates: |z| of a folded scale of noise is half-normal where u is normal.
+
+        A scale that the data bind has two modes over z, ±; over u it has one. All else has u = z.
+        """
+        folded = self._kind == _FOLDED
+        return jnp.where(folded, half_normal(jnp.where(folded, u, 0.0)), u)
+
+    def unfold(self, z: Float[np.ndarray, "*draws parameters"]) -> Float[np.ndarray, "*draws parameters"]:
+        """u of z, of whichever sign; a scale of zero, which u does not reach, becomes 1e-15 of its prior's."""
+        return np.where(self._kind == _FOLDED, normal(np.abs(z)), z)
+
+    def log_slope(self, u: Z) -> Float[Array, ""]:
+        """What a log density over z gains as one over u: ln |dz/du|, and ln 2 where two z are one u."""
+        folded = self._kind == _FOLDED
+        safe = jnp.where(folded, u, 0.0)
+        return jnp.sum(jnp.where(folded, log_slope(safe, half_normal(safe)) + math.log(2.0), 0.0))
 
     def log_prior_of_search(self, x: Z) -> Z:
         """Log density of each prior with respect to x, the search scale."""

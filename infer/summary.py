@@ -176,7 +176,7 @@ def _judge_sampler(tree: xr.DataTree, words: list[str]) -> int:
         total = next(iter(stats.data_vars.values())).size
         words.append(
             f"{hits} of {total} draws stopped at the tree depth {limit}: slow, not wrong. Raise "
-            "max_tree_depth, or use a dense mass matrix."
+            "max_tree_depth, or warm up longer."
         )
     if "energy" in stats and stats.sizes["draw"] > 3:
         bfmi = np.asarray(arviz_stats.bfmi(stats["energy"].values))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -12,7 +13,7 @@ import pytest
 
 from hexamer import Model, Problem, Protocol, Settings
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
-from hexamer.infer import curvature, find_map
+from hexamer.infer import curvature, find_map, find_mode
 from hexamer.infer.lbfgs import Minimiser
 
 
@@ -110,3 +111,16 @@ def test_curvature_is_the_hessian(half: Problem) -> None:
 def test_curvature_next_to_a_failing_region(half: Problem) -> None:
     with pytest.raises(FloatingPointError, match="fails next to the point, along k"):
         curvature(half, np.array([-0.0005]))
+
+
+def test_mode_of_the_density_next_to_a_best_fit_on_the_bound(decay: Callable[..., Problem]) -> None:
+    """Where the best fit has a scale of noise of zero, the sampler's coordinates still have a mode."""
+    problem = decay()
+    z = problem.space.unconstrain({p.name: p.value for p in problem.parameters.values() if p.value is not None})
+    noise = problem.space.names.index("noise")
+    z[noise] = 0.0
+    u = find_mode(problem, z)
+    value, gradient = problem.potential(jnp.asarray(u))
+    assert np.isfinite(value)
+    assert np.max(np.abs(np.asarray(gradient))) < 0.05
+    assert np.all(curvature(problem, u).eigenvalues > 0)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
 
 from hexamer import Model, Problem, Protocol, Settings
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
-from hexamer.infer import Curvature, StoreError, sample
+from hexamer.infer import Curvature, Draws, StoreError, curvature, find_mode, sample
 
 SPREAD = 0.5  # of log10 k
+RESUMED = {"chains": 2, "warmup": 40, "draws": 60, "seed": 5, "chunk": 20, "progress": False}
 
 
 @pytest.fixture(scope="module")
@@ -55,27 +57,100 @@ def test_posterior_truncated_by_failures(half: Problem) -> None:
     assert not np.any(draws.stats["failed"] & draws.stats["diverging"])
 
 
-def test_resumed_run_is_the_same_draw_for_draw(half: Problem, tmp_path: Path) -> None:
-    options = {"chains": 2, "warmup": 40, "draws": 60, "seed": 5, "chunk": 20, "progress": False}
-    whole = sample(half, start_of(half, -1.0), out=tmp_path / "whole", **options)
-    assert whole is not None
-    shutil.copytree(tmp_path / "whole", tmp_path / "killed")
-    for index in (1, 2, 3, 4):  # killed in the warmup, with a file half written
-        (tmp_path / f"killed/chunk-0000{index}.npz").unlink()
+@pytest.fixture(scope="module")
+def whole(half: Problem, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Draws]:
+    """A run whose draws 6 to 36 whiten what follows; its chunks end at 20, 36, 40 (the warmup's end), 60, 80, 100."""
+    folder = tmp_path_factory.mktemp("whole")
+    draws = sample(half, start_of(half, -1.0), out=folder, **RESUMED)
+    assert draws is not None
+    return folder, draws
+
+
+# Killed in the window, right after the whitening, and in the draws.
+@pytest.mark.parametrize("chunks", [1, 2, 5])
+def test_resumed_run_is_the_same_draw_for_draw(half: Problem, whole, tmp_path: Path, chunks: int) -> None:
+    folder, expected = whole
+    shutil.copytree(folder, tmp_path / "killed")
+    found = sorted((tmp_path / "killed").glob("chunk-*.npz"))
+    assert len(found) == 6
+    for path in found[chunks:]:
+        path.unlink()
     (tmp_path / "killed/tmpabc.part").write_bytes(b"half a chunk")
-    resumed = sample(half, start_of(half, -1.0), out=tmp_path / "killed", **options)
-    in_memory = sample(half, start_of(half, -1.0), **options)
+    resumed = sample(half, start_of(half, -1.0), out=tmp_path / "killed", **RESUMED)
     assert resumed is not None
-    assert in_memory is not None
-    for other in (resumed, in_memory):
-        np.testing.assert_array_equal(other.z, whole.z)
-        for name in whole.stats:
-            np.testing.assert_array_equal(other.stats[name], whole.stats[name])
-        assert other.failed == whole.failed
+    assert_same(resumed, expected)
+
+
+def test_run_in_memory_is_the_same(half: Problem, whole) -> None:
+    found = sample(half, start_of(half, -1.0), **RESUMED)
+    assert found is not None
+    assert_same(found, whole[1])
+
+
+def assert_same(one: Draws, other: Draws) -> None:
+    np.testing.assert_array_equal(one.z, other.z)
+    for name in other.stats:
+        np.testing.assert_array_equal(one.stats[name], other.stats[name])
+    assert one.failed == other.failed
+
+
+def test_adaptation_ends_with_the_warmup(whole) -> None:
+    folder, draws = whole
+    chunks = [np.load(path) for path in sorted(folder.glob("chunk-*.npz"))]
+    scales = [c["scale"].item() for c in chunks]
+    assert scales[0] == 1.0  # that of the start
+    assert scales[1] != 1.0
+    assert set(scales[2:]) == {scales[1]}
+    assert np.ptp(draws.stats["step_size"]) == 0  # one for all chains and draws
+
+
+@pytest.fixture(scope="module")
+def level() -> Problem:
+    """Five readings of a constant with an unknown background a·b and noise: a banana, and a scale of noise."""
+    model = Model.from_function(
+        lambda t, y, p: 0.0 * y, species=["y"], parameters={"a": 1.0, "b": 1.0}, initial=lambda p: jnp.stack([p["a"]])
+    )
+    values = (2.1, 1.7, 2.6, 2.2, 1.4)
+    return Problem(
+        model,
+        Dataset(
+            "level",
+            {"y": direct("y", "y*b", sd="noise")},
+            {"rest": Protocol("rest")},
+            tuple(Measurement("y", "rest", 1.0, v, row=i) for i, v in enumerate(values)),
+            {
+                "a": Parameter("a", Prior("normal", "log", 0.0, 1.0)),
+                "b": Parameter("b", Prior("normal", "log", 0.0, 1.0)),
+                "noise": Parameter("noise", Prior("half_normal", spread=1.0)),
+            },
+        ),
+        settings=Settings(solver="tsit5"),
+    )
+
+
+def test_posterior_with_an_unfolded_scale_of_noise(level: Problem) -> None:
+    """Against quadrature over (ln ab, noise): ln ab has a prior of variance 2, ln a/b keeps its own."""
+    start = curvature(level, find_mode(level, np.array([0.3, 0.3, 0.5])))
+    draws = sample(level, start, chains=4, warmup=300, draws=1000, seed=2, progress=False)
+    assert draws is not None
+    a, b, noise = (draws.z[..., i] for i in range(3))
+    assert np.all(noise > 0)
+    product, sd = np.meshgrid(np.linspace(-4, 4, 1601), np.linspace(1e-3, 5, 1601), indexing="ij")
+    values = np.array([m.value for m in level.dataset.measurements])
+    log_density = stats.norm.logpdf(product, 0, np.sqrt(2)) + stats.halfnorm.logpdf(sd)
+    log_density += sum(stats.norm.logpdf(v, np.exp(product), sd) for v in values)
+    weight = np.exp(log_density - log_density.max())
+    weight /= weight.sum()
+    for found, grid in ((a + b, product), (noise, sd)):
+        mean = float(np.sum(weight * grid))
+        spread = float(np.sqrt(np.sum(weight * (grid - mean) ** 2)))
+        assert found.mean() == pytest.approx(mean, abs=0.12 * spread)
+        assert found.std() == pytest.approx(spread, rel=0.1)
+    assert (a - b).std() == pytest.approx(np.sqrt(2), rel=0.1)
 
 
 def test_run_stopped_early_returns_what_it_has(half: Problem, tmp_path: Path) -> None:
-    options = {"chains": 1, "warmup": 20, "draws": 40, "seed": 5, "chunk": 20, "progress": False}
+    options = {"chains": 1, "warmup": 10, "draws": 40, "seed": 5, "chunk": 20, "progress": False}
     assert sample(half, start_of(half, -1.0), out=tmp_path, stop_after=0.0, **options) is None
     part = sample(half, start_of(half, -1.0), out=tmp_path, stop_after=0.0, **options)
     assert part is not None

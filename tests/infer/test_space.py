@@ -162,6 +162,22 @@ def test_folded_half_normal_is_symmetric_and_smooth_at_zero() -> None:
     assert float(jax.grad(lambda z: space.constrain(z[None])[0] ** 2)(jnp.array(0.0))) == 0.0
 
 
+def test_unfolded_every_standardised_prior_is_a_unit_normal() -> None:
+    priors = [Prior("half_normal", spread=0.3), Prior("normal", "log10", -1.2, 0.4), Prior("half_normal", spread=7.0)]
+    space = ParameterSpace([Parameter(f"k{i}", p) for i, p in enumerate(priors)])
+
+    def density(u):
+        return space.log_prior(space.fold(u)) + space.log_slope(u)
+
+    u = jnp.asarray(np.random.default_rng(1).normal(scale=2.0, size=(50, 3)))
+    np.testing.assert_allclose(jax.vmap(density)(u), stats.norm.logpdf(u).sum(1))
+    np.testing.assert_allclose(jax.vmap(jax.grad(density))(u), -u, atol=1e-9)
+    z = np.asarray(space.fold(u))
+    np.testing.assert_allclose(space.unfold(z), u, atol=1e-9)
+    np.testing.assert_allclose(space.unfold(z * [-1.0, 1.0, -1.0]), u, atol=1e-9)  # both signs are one scale
+    np.testing.assert_array_equal(z[:, 1], u[:, 1])
+
+
 def test_gradient_of_the_log_prior() -> None:
     cases: list[tuple[Prior, Scale | None]] = [(p, s) for p in PRIORS.values() for s in SEARCHES]
     parameters = [Parameter(f"k{i}", p, scale=s) for i, (p, s) in enumerate(cases)]
