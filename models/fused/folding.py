@@ -1,4 +1,4 @@
-"""Batch axes folded into one."""
+"""What JAX cannot see in a foreign call: its batch axes, folded into one, and its axes of devices."""
 
 from __future__ import annotations
 
@@ -28,3 +28,8 @@ def folded(call: Callable[..., Any]) -> Callable[..., Any]:
         return split, jax.tree.map(lambda _: True, split)
 
     return function
+
+
+def varying_as(x: jax.Array, types: list[jax.ShapeDtypeStruct]) -> list[jax.ShapeDtypeStruct]:
+    """`types`, over the axes of `jax.shard_map` over which x varies."""
+    return jax.eval_shape(lambda x: jax.tree.map(lambda t: jnp.full(t.shape, jnp.sum(x), t.dtype), types), x)

@@ -17,7 +17,7 @@ import sympy
 from jaxtyping import Array, Float, Int
 
 from .build import TARGETS, read, register, struct, xla_source
-from .folding import folded
+from .folding import folded, varying_as
 from .graph import Graph, emit, pull_back
 from .lower import Lowering
 
@@ -93,11 +93,12 @@ _read.defvjp(_keep, _pull)
 
 def _forward(table: _Table, pool, status):
     rows = jax.ShapeDtypeStruct((pool.shape[0], table.rows), float)
-    return tuple(jax.ffi.ffi_call(table.forward, (rows, rows))(pool, status, integers=_integers(table)))
+    call = jax.ffi.ffi_call(table.forward, varying_as(pool, [rows, rows]))
+    return tuple(call(pool, status, integers=_integers(table)))
 
 
 def _backward(table: _Table, pool, status, mean_bar, sd_bar):
-    call = jax.ffi.ffi_call(table.backward, jax.ShapeDtypeStruct(pool.shape, float))
+    call = jax.ffi.ffi_call(table.backward, jax.eval_shape(lambda p: p, pool))
     return call(pool, status, mean_bar, sd_bar, integers=_integers(table))
 
 

@@ -7,13 +7,13 @@ another, or a platform that is not lowered for, costs nothing.
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import mlir
 from jaxtyping import Array, Float
 
 from .build import Handlers, build, handlers_of
+from .folding import varying_as
 from .task import Solved, Task
 
 NARROW, WIDE = 4, 8  # trajectories side by side
@@ -58,16 +58,11 @@ def _attributes(task: Task, record: int) -> dict[str, np.ndarray]:
     }
 
 
-def _varying_as(x: jax.Array, types: list[jax.ShapeDtypeStruct]) -> list[jax.ShapeDtypeStruct]:
-    """`types`, over the axes of `jax.shard_map` over which x varies: JAX cannot see them in a foreign call."""
-    return jax.eval_shape(lambda x: jax.tree.map(lambda t: jnp.full(t.shape, jnp.sum(x), t.dtype), types), x)
-
-
 def forward(task: Task, record: int, environment: Float[Array, "sets slots"]) -> Solved:
     """Solves a batch, with up to `record` steps of each trajectory kept."""
     sets = environment.shape[0]
     handlers, environment = _handlers(task, environment)
-    types = _varying_as(environment, [*task.results(sets, record).values()])
+    types = varying_as(environment, [*task.results(sets, record).values()])
     call = jax.ffi.ffi_call(handlers.forward, types)
     return Solved(*call(environment, **_attributes(task, record)))
 

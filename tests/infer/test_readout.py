@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import jax
@@ -82,3 +85,27 @@ def test_formulas_without_c_are_read_by_xla(demo: Problem, values: jax.Array, mo
     assert assays[0]._formulas is not None
     assert assays[1]._formulas is None
     np.testing.assert_allclose(other.mean, plain.mean, rtol=1e-11)
+
+
+SHARDED = """
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import Mesh, PartitionSpec as P
+from hexamer import Problem, Settings
+
+demo = Problem.load("il6_demo")
+nominal = jnp.array([demo.parameters[n].value or 1.0 for n in demo.names])
+values = nominal * jnp.exp(0.05 * jax.random.normal(jax.random.key(0), (2, nominal.size)))
+each = jax.vmap(jax.value_and_grad(lambda v: jnp.nansum(demo.assays.read(Settings(), v).mean)))
+mesh = Mesh(np.array(jax.devices()), ("chains",))
+assert mesh.size == 2
+found = jax.jit(jax.shard_map(each, mesh=mesh, in_specs=P("chains"), out_specs=P("chains")))(values)
+for a, b in zip(found, jax.jit(each)(values)):
+    np.testing.assert_allclose(a, b, rtol=1e-12)
+print("same")
+"""
+
+
+def test_two_devices() -> None:
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    done = subprocess.run([sys.executable, "-c", SHARDED], capture_output=True, text=True, env=environment, timeout=300)
+    assert done.stdout == "same\n", done.stderr
