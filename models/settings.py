@@ -55,7 +55,7 @@ class Settings:
             raise ValueError(
                 f"threads, record and memory cannot be negative: {self.threads}, {self.record}, {self.memory}"
             )
-        if self.max_steps < 1:
-            raise ValueError(f"max_steps must be at least 1, not {self.max_steps}")
+        if not 1 <= self.max_steps < 2**31:
+            raise ValueError(f"max_steps must be at least 1 and less than 2**31, not {self.max_steps}")
         if not 0 < self.longest_step <= 1:
             raise ValueError(f"longest_step is a fraction of a segment, not {self.longest_step}")

@@ -58,6 +58,9 @@ class Coefficients:
             return e
         if self._constant(e) and isinstance(e, sympy.Expr):
             return self._named(e)
+        if isinstance(e, (sympy.Piecewise, sympy.Max, sympy.Min)):
+            # What a branch not taken makes of parameters need not be finite: it stays behind its condition.
+            return e.xreplace({s: self._named(s) for s in sorted(e.free_symbols - self._state, key=str)})
         if isinstance(e, (sympy.Mul, sympy.Add)):
             constant, rest = e.as_independent(*self._state, as_Add=isinstance(e, sympy.Add))
             return e.func(self._split(constant), *(self._split(a) for a in e.func.make_args(rest)))

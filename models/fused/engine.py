@@ -48,10 +48,10 @@ def _described(model: Model, plan: Plan, settings: Settings, few: bool, by: By) 
     shape = (protocols, segments, plan.times.shape[1], len(plan.equilibration_parameters))
     slots = len(plan.names) + len(plan.constants)
     tables = [
-        plan.equilibration_parameters,
+        _at_least_one(plan.equilibration_parameters),
         plan.equilibration_set,
         plan.equilibration_of,
-        plan.parameters,
+        _at_least_one(plan.parameters),
         plan.assign,
         plan.add,
         plan.segment,
@@ -70,6 +70,11 @@ def _described(model: Model, plan: Plan, settings: Settings, few: bool, by: By) 
         floats=np.concatenate([np.ravel(t) for t in (scalars, plan.start, plan.stop, plan.times)]).tobytes(),
         by=by,
     )
+
+
+def _at_least_one(index: np.ndarray) -> np.ndarray:
+    """`index` with a column that nothing reads where there is none: arrays in C are not empty."""
+    return index if index.shape[-1] else np.zeros((*index.shape[:-1], 1), index.dtype)
 
 
 def threads(settings: Settings) -> int:

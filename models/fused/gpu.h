@@ -15,7 +15,7 @@ STATIC Batch batch_of(const int* integers, const double* floats, const double* e
   b.y = b.record = b.rest = b.again = 0;
   b.status = b.steps = b.rejected = b.accepted = b.rest_status = b.rest_steps = 0;
   b.capacity = b.first = 0;
-  b.offset = 0;
+  b.offset = b.room = 0;
   return b;
 }
 
@@ -51,7 +51,7 @@ STATIC void gpu_course(
   b.again = rows;
   b.offset = offset;
   b.first = item;
-  b.capacity = room[place(b, item)];
+  b.room = room + place(b, item);
   Queue queue = only(item);
   solve_courses(b, queue);
 }

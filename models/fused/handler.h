@@ -33,24 +33,25 @@ STATIC void run_back(void* work, Queue& queue)
   do {
     Batch b = call.batch;
     const long first = queue.next, count = queue.end - queue.next;
-    long* offset = (long*)::malloc(2 * count * sizeof(long));
-    long *again = offset + count, size = 0, number = 0;
+    long* offset = (long*)::malloc(3 * count * sizeof(long));
+    long *again = offset + count, *room = again + count, size = 0, number = 0;
     for (long i = 0; i < count; i++) {
       const bool needed = b.status[place(b, first + i)] == OK && !recorded(b, first + i);
       offset[i] = needed ? size : -1;
+      room[i] = needed ? rows_needed(b, first + i) : b.capacity;
       if (!needed) continue;
-      size += rows_needed(b, first + i) * ROW;
+      size += room[i] * ROW;
       again[number++] = first + i;
     }
-    double* rows = (double*)::malloc((size + 1) * sizeof(double));
+    double* rows = (double*)::calloc(size + 1, sizeof(double));
     b.again = rows;
     b.offset = offset;
+    b.room = room;
     b.first = first;
     if (number) {
       Batch quiet = b;
       quiet.y = 0;
       quiet.accepted = 0;
-      quiet.capacity = 1L << 40;
       Queue list = {0, 0, number, true, again};
       solve_courses(quiet, list);
     }

@@ -38,7 +38,7 @@ struct Batch {
   int *rest_status, *rest_steps;   // sets x equilibrations
   // a second forward pass for items whose record did not fit: rows of item `first + i` lie at again[offset[i]]
   double* again;
-  const long* offset;
+  const long *offset, *room;  // and item `first + i` has room for room[i] of them
   long first;
 };
 
@@ -344,7 +344,7 @@ STATIC void note_step(const Batch& b, Course& c, int lane, const real* y, const 
     }
     c.output++;
   }
-  if (c.rows < b.capacity) {
+  if (c.rows < (b.again ? b.room[c.item - b.first] : b.capacity)) {
     double* row = rows_of(b, c.item) + (long)c.rows * ROW;
     row[0] = t;
     row[1] = h;

@@ -1,4 +1,4 @@
-// A plan as two flat arrays, laid out by task.py.
+// A plan as two flat arrays, laid out by engine.py.
 
 STATIC void read_plan(const int* i, const double* x, Plan& plan)
 {

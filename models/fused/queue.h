@@ -21,8 +21,8 @@ STATIC bool claim(Job*, long*, long*) { return false; }  // a thread has its one
 #else
 STATIC bool claim(Job* job, long* begin, long* end)
 {
-  if (__atomic_load_n(&job->next, __ATOMIC_RELAXED) >= job->total) return false;
-  const long first = __atomic_fetch_add(&job->next, job->chunk, __ATOMIC_RELAXED);
+  if (__atomic_load_n(&job->next, __ATOMIC_ACQUIRE) >= job->total) return false;
+  const long first = __atomic_fetch_add(&job->next, job->chunk, __ATOMIC_ACQ_REL);
   if (first >= job->total) return false;  // another thread was first; the queue's own range stays as it is
   *begin = first;
   *end = first + job->chunk < job->total ? first + job->chunk : job->total;

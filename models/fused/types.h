@@ -33,7 +33,8 @@ INLINE real select_(mask m, real a, real b) { return m ? a : b; }
 INLINE real sqrt_(real x) { return __builtin_elementwise_sqrt(x); }
 #define EACH(name, f) INLINE real name(real x) { for (int l = 0; l < LANES; l++) x[l] = f(x[l]); return x; }
 
-// exp and log for all lanes at once, errors below 1 ulp, as short chains of operations: a stage of a step waits for them.
+// exp and log for all lanes at once, as short chains of operations: a stage of a step waits for them. Errors are below
+// 1 ulp, of exp from -708 to 709, beyond which it is 0 and infinity.
 // exp: e^x = 2^k e^r, a polynomial that fits (e^r - 1 - r) / r^2 on |r| <= log(2)/2 to 1e-17. log: as in FreeBSD's libm.
 INLINE real exp_(real x)
 {

@@ -42,6 +42,7 @@ WRONG: dict[str, Callable[[], object]] = {
     "derivative must be 'reverse' or 'forward'": lambda: Settings(derivative="both"),  # pyright: ignore[reportArgumentType]
     "tolerances must be positive": lambda: Settings(atol=0.0),
     "max_steps must be at least 1": lambda: Settings(max_steps=0),
+    "less than 2\\*\\*31": lambda: Settings(max_steps=2**31),
     "longest_step is a fraction": lambda: Settings(longest_step=2.0),
     "threads, record and memory cannot be negative": lambda: Settings(memory=-1),
 }

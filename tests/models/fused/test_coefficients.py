@@ -32,7 +32,7 @@ def taken(text: str, *state: str) -> tuple[str, list[str]]:
         ("k", "q[0]", ["k"]),
         ("A", "A", []),
         ("Piecewise((k, K > 1), (n, True))*A", "A*q[0]", ["Piecewise((k, K > 1), (n, True))"]),
-        ("Piecewise((k, A > K + 1), (n, True))", "Piecewise((q[0], A > q[1]), (q[2], True))", ["k", "K + 1", "n"]),
+        ("Piecewise((k, A > K + 1), (n, True))", "Piecewise((q[0], A > q[1] + 1), (q[2], True))", ["k", "K", "n"]),
         ("exp(k*x)*exp(A)", "q[0]*exp(A)", ["exp(k*x)"]),
     ],
 )

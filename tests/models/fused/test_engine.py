@@ -221,6 +221,29 @@ def test_batch_size_does_not_matter(il6_stat3: Model, size: int) -> None:
     np.testing.assert_allclose(found.slope, expected.slope[40 - size :], rtol=1e-12, atol=1e-14)
 
 
+def test_a_model_without_parameters() -> None:
+    """Rate rules alone: no compartment, so not one parameter."""
+    model = network("x = 1; x' = -0.1*x; z = 3; z' = 0.2*z - x")
+    assert model.parameters == ()
+    protocol = Protocol().set(at=0.5, x=2.0).add("z", 5.0, at=1.5)
+
+    def y(settings: Settings) -> jax.Array:
+        return simulate(model, {}, protocol, [1.0, 2.0], settings=settings).y
+
+    np.testing.assert_allclose(y(FUSED), y(DIFFRAX), rtol=1e-6)
+
+
+def test_a_branch_not_taken_hands_nothing_back() -> None:
+    """What it makes of parameters is not finite: log 0, 1/0."""
+    model = network("species A; A = 1; k = 1; D = 0; J: A -> ; piecewise(A*k*ln(D)/D, D > 0, 0.1*k*A)")
+
+    def y(k: jax.Array) -> jax.Array:
+        return jnp.sum(simulate(model, {"k": k, "D": 0.0}, Protocol(), [1.0, 2.0], settings=FUSED).y)
+
+    t = np.array([1.0, 2.0])
+    np.testing.assert_allclose(jax.grad(y)(1.0), -np.sum(0.1 * t * np.exp(-0.1 * t)), rtol=1e-5)
+
+
 def test_an_empty_batch(loop: Model) -> None:
     found = points(loop, LOOP_PROTOCOLS, FUSED, draws(loop, 0))
     assert found.value.shape == (0,)
