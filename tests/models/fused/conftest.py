@@ -5,8 +5,19 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pytest
 
+from hexamer.models import Model, Network, compile_network
 from hexamer.models.fused.build import OPTIONS, quiet, warp
 from hexamer.models.fused.graph import Graph, Value
+
+LOOP = """
+model loop
+  species R = 1, S = 2, P = 0, X = 0; n = 1.7; k = 0.8; d = 0.4; x = 0.3; f = 0.5;
+  J0: S -> P; k*R*S/(1 + X);
+  J1: P -> S; d*P;
+  J2: -> X;   f*P^n;
+  J3: X -> ;  x*X;
+end
+"""
 
 Evaluate = Callable[[Sequence[Value], Mapping[str, np.ndarray | float]], list[np.ndarray]]
 Run = Callable[[np.ndarray, int], np.ndarray]
@@ -114,3 +125,14 @@ def compile_c() -> Callable[[str], Run]:
     The function takes x, and the size of y, which it returns.
     """
     return _compile
+
+
+@pytest.fixture(scope="session")
+def loop_text() -> str:
+    """Four species in a loop, with a power whose exponent is a parameter."""
+    return LOOP
+
+
+@pytest.fixture(scope="session")
+def loop(loop_text: str) -> Model:
+    return compile_network(Network.from_antimony(loop_text))

@@ -121,25 +121,11 @@ def test_diffrax_agrees_on_a_loop(loop: Model) -> None:
 # ---------------------------------------------------------------------------------------------------- nestings
 
 
-LOOP = """
-model loop
-  species R = 1, S = 2, P = 0, X = 0; n = 1.7; k = 0.8; d = 0.4; x = 0.3; f = 0.5;
-  J0: S -> P; k*R*S/(1 + X);
-  J1: P -> S; d*P;
-  J2: -> X;   f*P^n;
-  J3: X -> ;  x*X;
-end
-"""
 LOOP_PROTOCOLS = [
     Protocol("dose").add("R", 0.6, at=5.0),
     Protocol.equilibrated("pulse").pulse("R", 0.6, start=0.0, stop=20.0),
     Protocol.equilibrated("set", k=0.1).set(at=7.0, k=2.0),
 ]
-
-
-@pytest.fixture(scope="module")
-def loop() -> Model:
-    return network(LOOP)
 
 
 @pytest.fixture(scope="module")
@@ -354,11 +340,11 @@ print("same")
 """
 
 
-def test_two_devices() -> None:
+def test_two_devices(loop_text: str) -> None:
     """One batch in two halves on two host devices, at the same time, is the batch on one."""
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     done = subprocess.run(
-        [sys.executable, "-c", SHARDED, LOOP], capture_output=True, text=True, env=environment, timeout=200
+        [sys.executable, "-c", SHARDED, loop_text], capture_output=True, text=True, env=environment, timeout=200
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "same"

@@ -25,15 +25,6 @@ from hexamer.models.solution import Solution
 
 FUSED = Settings(engine="fused")
 TIMES = [0.0, 5.0, 20.0, 90.0]
-LOOP = """
-model loop
-  species R = 1, S = 2, P = 0, X = 0; n = 1.7; k = 0.8; d = 0.4; x = 0.3; f = 0.5;
-  J0: S -> P; k*R*S/(1 + X);
-  J1: P -> S; d*P;
-  J2: -> X;   f*P^n;
-  J3: X -> ;  x*X;
-end
-"""
 GROWTH = "model m\n species A = 1; g = 0.1; k = 0; J0: -> A; g; J1: A -> ; k*A;\nend\n"
 PROTOCOLS: Mapping[str, list[Protocol]] = {
     "loop": [
@@ -57,11 +48,6 @@ PROTOCOLS: Mapping[str, list[Protocol]] = {
 
 def network(text: str) -> Model:
     return compile_network(Network.from_antimony(text))
-
-
-@pytest.fixture(scope="module")
-def loop() -> Model:
-    return network(LOOP)
 
 
 class Case(NamedTuple):
