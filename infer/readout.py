@@ -152,8 +152,8 @@ class Assays:
         columns = [c for g in self._groups for c in g.columns]
         index = np.concatenate(columns) if columns else np.zeros(0, int)
         index = np.where(index < 0, before - 1 - index, index)
-        self._index, self._gather = index, gather(index, before + len(self._numbers))
         self._pool = before + len(self._numbers)
+        self._index, self._gather = index, gather(index, self._pool)
         self._lengths = tuple(len(c) for c in columns)
         rows = np.concatenate([g.rows for g in self._groups])
         self._order = np.argsort(rows)
@@ -182,13 +182,13 @@ class Assays:
         solution = solve(self.model, self.plan, settings, values, few=True)
         fixed = [jnp.asarray(c, values.dtype) for c in (self.plan.constants, np.array(self._numbers))]
         ok = solution.status == Status.OK
-        if calls_handlers(self.model, settings) and self._formulas is not None:
-            pool = jnp.concatenate([values, fixed[0], jnp.ravel(solution.y), fixed[1]])
-            mean, sd = self._formulas(pool, solution.status, threads(settings))
+        compiled = self._formulas if calls_handlers(self.model, settings) else None
+        # A failed trajectory is NaN, and NaN · 0 would spoil XLA's gradient: read 1, and hide it after.
+        y = jnp.where(ok[:, None, None], solution.y, 1.0) if compiled is None else solution.y
+        pool = jnp.concatenate([values, fixed[0], jnp.ravel(y), fixed[1]])
+        if compiled is not None:
+            mean, sd = compiled(pool, solution.status, threads(settings))
         else:
-            # A failed trajectory is NaN, and NaN · 0 would spoil the gradient: read 1, and hide it after.
-            y = jnp.where(ok[:, None, None], solution.y, 1.0)
-            pool = jnp.concatenate([values, fixed[0], jnp.ravel(y), fixed[1]])
             mean, sd = (jnp.where(ok[self._protocol], x, jnp.nan) for x in self._by_xla(pool, settings))
         return Readout(mean, sd, solution.status, solution.steps)
 
