@@ -96,7 +96,7 @@ class Network:
     @staticmethod
     def load(source: str | Path) -> Network:
         """A network by file (`.ant`, `.xml`, `.sbml`) or by the name of a bundled one, such as `il6_stat3`."""
-        from .il6 import antimony_of, bundled
+        from .library import antimony_of, bundled
 
         if str(source) in bundled():
             return Network.from_antimony(antimony_of(str(source)))

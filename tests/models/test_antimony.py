@@ -8,7 +8,7 @@ import pytest
 
 from hexamer.models import Network, UnsupportedModelError
 from hexamer.models.antimony_text import antimony_to_sbml
-from hexamer.models.il6 import antimony_of, bundled
+from hexamer.models.library import antimony_of, bundled
 
 
 def test_bundled_names() -> None:

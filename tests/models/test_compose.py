@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hexamer.models import Network
-from hexamer.models.il6.compose import compose, merge
+from hexamer.models.library.compose import compose, merge
 
 SOURCE = """
 model source(load)

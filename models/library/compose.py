@@ -71,12 +71,12 @@ class _Module:
 
 
 def compose(names: Sequence[str]) -> str:
-    """One Antimony model of the named modules of this folder, in their order.
+    """One Antimony model of the named modules of the folder `modules`, in their order.
 
     `compose(["receptor", "stat3"])` is the model `receptor_stat3`. Raises ValueError for an unknown module
     and for modules that contradict each other.
     """
-    folder = files(__package__)
+    folder = files(__package__) / "modules"
     texts = []
     for name in names:
         path = folder / f"{name}.ant"

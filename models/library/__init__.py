@@ -20,5 +20,5 @@ def antimony_of(name: str) -> str:
     if name in COMPOSITIONS:
         return compose(list(COMPOSITIONS[name])).replace("model " + "_".join(COMPOSITIONS[name]), f"model {name}", 1)
     if name in STANDALONE:
-        return files(__name__).joinpath(f"{name}.ant").read_text()
+        return files(__name__).joinpath("cores", f"{name}.ant").read_text()
     raise ValueError(f"unknown network {name!r}; bundled: {', '.join(bundled())}")
