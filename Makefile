@@ -11,7 +11,7 @@ BIN := .venv/bin
 # A file stays on one worker, so that what its fixtures compile is compiled once.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: test test-all lint types demo bench bench-gpu peers wheel clean
+.PHONY: test test-all lint types demo bench bench-gpu peers docs wheel clean
 
 test: lint types
 	$(PYTEST)
@@ -34,6 +34,10 @@ bench: .venv/ready
 
 bench-gpu: .venv/ready
 	$(BIN)/python -m benchmarks.gpu --json benchmarks/results/gpu.json
+
+# docs/models.md, from the networks themselves.
+docs: .venv/ready
+	$(BIN)/python docs/make_models.py
 
 wheel: .venv/ready
 	$(BIN)/python -m build --no-isolation

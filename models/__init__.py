@@ -1,6 +1,9 @@
 """What the biology says: reaction networks, compiled, and simulated under protocols."""
 
+from typing import TYPE_CHECKING
+
 from .expressions import FormulaError, parse_infix
+from .library import bundled, il6
 from .model import Model, compile_network
 from .network import Network, Quantity, Reaction, Species
 from .protocol import Protocol, Step
@@ -9,6 +12,27 @@ from .sbml_read import UnsupportedModelError
 from .settings import Settings
 from .simulate import Trajectories, simulate
 from .status import Status
+
+if TYPE_CHECKING:
+    cytokine_release: Model
+    hepatocyte_core: Model
+    hepg2_core: Model
+    il6_classic: Model
+    il6_full: Model
+    il6_stat3: Model
+
+
+def __getattr__(name: str) -> Model:
+    """The bundled networks, compiled at first use: `hexamer.models.il6_stat3`."""
+    if name not in bundled():
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = Model.load(name)
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *bundled()})
+
 
 __all__ = [
     "DerivativeError",
@@ -24,7 +48,9 @@ __all__ = [
     "Step",
     "Trajectories",
     "UnsupportedModelError",
+    "bundled",
     "compile_network",
+    "il6",
     "parse_infix",
     "simulate",
 ]

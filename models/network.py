@@ -95,15 +95,19 @@ class Network:
 
     @staticmethod
     def load(source: str | Path) -> Network:
-        """A network by file (`.ant`, `.xml`, `.sbml`) or by the name of a bundled one, such as `il6_stat3`."""
-        from .library import antimony_of, bundled
+        """A network by file (`.ant`, `.xml`, `.sbml`), or a bundled one by name, such as `il6_stat3`.
 
-        if str(source) in bundled():
-            return Network.from_antimony(antimony_of(str(source)))
+        A name may compose modules, drugs and a cell type: `il6_stat3+tocilizumab+T_cell`. Raises `ValueError` for an
+        unknown name or part, `FileNotFoundError` for a missing file.
+        """
+        from .library import bundled, find
+
         path = Path(source)
         if path.suffix not in (".ant", ".xml", ".sbml"):
+            if (found := find(str(source))) is not None:
+                return found
             raise ValueError(
-                f"unknown network {str(source)!r}: give one of {', '.join(bundled())}, "
+                f"unknown network {str(source)!r}: give one of {', '.join(bundled())}, parts joined by '+', "
                 "or a file ending in .ant, .xml or .sbml"
             )
         if not path.is_file():

@@ -17,7 +17,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
 _MODEL = re.compile(
     r"^[ \t]*model[ \t]+\*?(?P<name>\w+)[ \t]*(?:\((?P<interface>[^)]*)\))?[^\n]*\n"
@@ -70,23 +69,6 @@ class _Module:
         return {symbol for statement in self.statements if statement.shared for symbol in statement.symbols}
 
 
-def compose(names: Sequence[str]) -> str:
-    """One Antimony model of the named modules of the folder `modules`, in their order.
-
-    `compose(["receptor", "stat3"])` is the model `receptor_stat3`. Raises ValueError for an unknown module
-    and for modules that contradict each other.
-    """
-    folder = files(__package__) / "modules"
-    texts = []
-    for name in names:
-        path = folder / f"{name}.ant"
-        if not path.is_file():
-            known = sorted(entry.name[:-4] for entry in folder.iterdir() if entry.name.endswith(".ant"))
-            raise ValueError(f"names: there is no module {name!r}; choose from {', '.join(known)}")
-        texts.append(path.read_text(encoding="utf-8"))
-    return merge(texts)
-
-
 def merge(texts: Sequence[str]) -> str:
     """One Antimony model of the given module texts, each holding exactly one `model ... end`."""
     modules = [_parse(text) for text in texts]
@@ -104,6 +86,17 @@ def merge(texts: Sequence[str]) -> str:
         parts.append(f"  // {'=' * 100}\n  // {module.name}\n  // {'=' * 100}\n" + _body(module, drop))
     preambles = "\n".join(module.preamble.rstrip() + "\n" for module in modules if module.preamble.strip())
     return f"{preambles}\nmodel {'_'.join(names)}({', '.join(borrowed)})\n" + "\n".join(parts) + "end\n"
+
+
+def interface_of(text: str) -> tuple[str, ...]:
+    """The symbols that a module borrows."""
+    return _parse(text).interface
+
+
+def owned_by(text: str) -> frozenset[str]:
+    """The symbols that a module owns, units and compartments apart."""
+    module = _parse(text)
+    return frozenset(module.declarations().keys() - set(module.interface) - module.shared())
 
 
 def _owners(modules: Sequence[_Module]) -> dict[str, str]:

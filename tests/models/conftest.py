@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from hexamer import models
 from hexamer.models import Model, Network, compile_network
 
 
 @pytest.fixture(scope="session")
 def il6_stat3() -> Model:
-    return Model.load("il6_stat3")
+    return models.il6_stat3
 
 
 @pytest.fixture(scope="session")
 def hepg2_core() -> Model:
-    return Model.load("hepg2_core")
+    return models.hepg2_core
 
 
 @pytest.fixture(scope="session")

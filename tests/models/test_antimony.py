@@ -8,15 +8,6 @@ import pytest
 
 from hexamer.models import Network, UnsupportedModelError
 from hexamer.models.antimony_text import antimony_to_sbml
-from hexamer.models.library import antimony_of, bundled
-
-
-def test_bundled_names() -> None:
-    assert bundled() == ("il6_stat3", "hepg2_core")
-    for name in bundled():
-        assert Network.load(name).name == name
-    with pytest.raises(ValueError, match="unknown network 'il7'; bundled: il6_stat3, hepg2_core"):
-        antimony_of("il7")
 
 
 def test_errors_have_the_parsers_words(tmp_path: Path) -> None:

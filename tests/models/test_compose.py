@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hexamer.models import Network
-from hexamer.models.library.compose import compose, merge
+from hexamer.models.library.compose import merge
 
 SOURCE = """
 model source(load)
@@ -77,13 +77,3 @@ def test_a_composition_is_a_module() -> None:
 def test_contradictions_are_named(texts: list[str], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         merge(texts)
-
-
-def test_bundled_modules() -> None:
-    with pytest.raises(ValueError, match=r"no module 'stat5'; choose from .*receptor, stat3"):
-        compose(["receptor", "stat5"])
-    network = Network.from_antimony(compose(["receptor", "stat3"]))
-    assert "act" in network.rules  # the receptor's, not the stand-in
-    assert "SOCS3" in network.species
-    for module in ("receptor", "stat3"):
-        assert Network.from_antimony(compose([module])).reactions

@@ -1,0 +1,93 @@
+"""Writes docs/models.md from the bundled networks themselves: `make docs`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+from hexamer.models import Network
+from hexamer.models.antimony_text import antimony_to_sbml
+from hexamer.models.describe import describe
+from hexamer.models.library import builder
+from hexamer.models.library.compose import interface_of
+from hexamer.models.library.constants import Constants
+
+FILE = Path(__file__).with_name("models.md")
+_PLACE = "example_drug"
+_INTRODUCTION = """# The bundled networks
+
+Made by `make docs` from the files in `models/library`: graphs, equations and numbers are those that hexamer solves.
+
+Units are nM, min and pl, so that amounts are nM·pl = zmol (602 molecules) and rates zmol/min. In the graphs blue is
+the medium, yellow the cytosol (and the membrane), violet the nucleus; ⌀ is a source or a sink, a circle a reaction of
+several partners, a dashed arrow what drives a rate without being used up, a hexagon a rule or what the module borrows.
+`⇌` in the tables is a reaction whose one rate runs both ways.
+
+Marks of constants: [measured], [fitted] to data, [tuned] until the model behaves as cells do, [assumed].
+"""
+
+
+def document() -> str:
+    """The text of docs/models.md."""
+    parts = [_INTRODUCTION, _compositions(), _constants("Cell types", builder.cells(), builder.cell_constants)]
+    parts += [_constants("Drugs", builder.drugs(), builder.drug_constants)]
+    for title, folder in (("Modules", "modules"), ("Mechanisms of drugs", "drugs"), ("Published models", "cores")):
+        parts.append(f"# {title}\n")
+        parts += [_chapter(name, text) for name, text in _texts(folder)]
+    return "\n".join(parts)
+
+
+def _texts(folder: str) -> Iterator[tuple[str, str]]:
+    found = {f.name.removesuffix(".ant"): f for f in (files("hexamer.models.library") / folder).iterdir()
+             if f.name.endswith(".ant")}  # fmt: skip
+    rank = {name: i for i, name in enumerate(builder.MODULES)}
+    for name in sorted(found, key=lambda n: (rank.get(n, len(rank)), n)):
+        yield name, found[name].read_text(encoding="utf-8")
+
+
+def _compositions() -> str:
+    rows = ["# Compositions\n", "| name | modules | species | parameters | reactions |", "|---|---|---|---|---|"]
+    for name, modules in builder.COMPOSITIONS.items():
+        network = builder.network(name)
+        sizes = [len(network.species), len(network.parameters), len(network.reactions)]
+        rows.append(f"| `{name}` | {', '.join(modules)} | " + " | ".join(map(str, sizes)) + " |")
+    return "\n".join(rows) + "\n"
+
+
+def _constants(title: str, names: tuple[str, ...], find) -> str:
+    rows = [
+        f"# {title}\n",
+        "| name | parameter | value | unit | grade | source | note |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in names:
+        constants: Constants = find(name)
+        label = f"`{name}`" + (f" ({constants.kind})" if constants.kind else "")
+        for parameter, c in constants.values.items():
+            rows.append(f"| {label} | `{parameter}` | {c.value:g} | {c.unit} | {c.grade} | {c.source} | {c.note} |")
+            label = ""
+    grades = "Grades: A measured, B fitted, C assumed or from secondary literature.\n"
+    return "\n".join([*rows, "", grades])
+
+
+def _chapter(name: str, text: str) -> str:
+    text = re.sub(r"(?<![A-Za-z0-9])DRUG(?![A-Za-z0-9])", _PLACE, text)
+    network = Network.from_sbml(antimony_to_sbml(text))
+    header = text[: text.index("model ")]
+    prose = "\n".join(line.removeprefix("//").removeprefix(" ") for line in header.splitlines())
+    borrowed = interface_of(text)
+    lends = f"Borrows from other modules: {', '.join(f'`{b}`' for b in borrowed)}.\n\n" if borrowed else ""
+    body = describe(network, inputs=borrowed, notes=_remarks(text))
+    return f"## {name}\n\n```text\n{prose.strip()}\n```\n\n{lends}{body}"
+
+
+def _remarks(text: str) -> dict[str, str]:
+    """What the comment behind `name = value unit;` says."""
+    found = re.finditer(r"^\s*(\w+)\s*=[^;\n]*;\s*//\s*(.+?)\s*$", text, re.MULTILINE)
+    return {m[1]: m[2] for m in found}
+
+
+if __name__ == "__main__":
+    FILE.write_text(document(), encoding="utf-8")

@@ -1,0 +1,235 @@
+"""Builds networks of IL-6 signalling: modules, the drugs given with them, and the abundances of a cell type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from ..model import Model, compile_network
+from ..network import Network
+from .compose import interface_of, merge, owned_by
+from .constants import Constants, read_constants
+
+Module = str | Path
+"""The name of a bundled module, group or composition, or an Antimony file (`.ant`) of one's own."""
+
+MODULES = (
+    "classic",
+    "trans",
+    "hyper",
+    "cluster",
+    "stat3",
+    "stat1",
+    "erk",
+    "akt",
+    "reporter",
+    "genes",
+    "serum",
+)
+GROUPS: Mapping[str, tuple[str, ...]] = {"receptor": ("classic", "trans", "hyper", "cluster")}
+COMPOSITIONS: Mapping[str, tuple[str, ...]] = {
+    "il6_classic": ("classic", "stat3"),
+    "il6_stat3": ("classic", "trans", "hyper", "stat3"),
+    "il6_full": ("receptor", "stat3", "stat1", "erk", "akt", "reporter", "genes"),
+    "cytokine_release": ("classic", "trans", "hyper", "stat3", "serum"),
+}
+# Inhibitors of one target compete for one site: what they add up to is one number, which the target's module borrows.
+_SHARED = {"JAK_inhibitor": "JAK_inhibition", "STAT3_inhibitor": "STAT3_inhibition"}
+_DRUG = re.compile(r"(?<![A-Za-z0-9])DRUG(?![A-Za-z0-9])")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A text of the composition, and the role it plays there: what glue files and errors call it."""
+
+    role: str
+    text: str
+
+
+def il6(
+    modules: Module | Sequence[Module] = "il6_stat3",
+    *,
+    cell: str | None = None,
+    drugs: str | Sequence[str] = (),
+    replace: Mapping[str, Path | str] | None = None,
+) -> Model:
+    """A compiled model of IL-6 signalling. See `network` for the arguments and for what is raised.
+
+    >>> model = il6(["classic", "stat3"], cell="IL6R_negative")
+    >>> float(model.defaults[model.parameters.index("IL6R_0")])
+    0.0
+    """
+    own = None if replace is None else tuple(sorted((k, str(v)) for k, v in replace.items()))
+    return _compiled(_as_tuple(modules), cell, _as_tuple(drugs), own)
+
+
+@cache
+def _compiled(modules, cell, drugs, own) -> Model:
+    return compile_network(network(modules, cell=cell, drugs=drugs, replace=None if own is None else dict(own)))
+
+
+def network(
+    modules: Module | Sequence[Module] = "il6_stat3",
+    *,
+    cell: str | None = None,
+    drugs: str | Sequence[str] = (),
+    replace: Mapping[str, Path | str] | None = None,
+    name: str | None = None,
+) -> Network:
+    """The network of the given modules, joined by name.
+
+    - `modules`: names of bundled modules (`MODULES`), groups (`receptor`) or compositions (`il6_full`), and paths of
+      Antimony files of one's own, in any mixture;
+    - `cell`: a cell type of `cells.csv`, whose abundances and volumes become the parameters' values; None: as the
+      modules state them (HepG2-like);
+    - `drugs`: names of `drugs.csv`; each adds its species, under its own name, and its reactions;
+    - `replace`: by the name of a bundled module, the Antimony file that takes its place;
+    - `name` of the network; None: made from the parts.
+
+    What a module borrows and no other owns stays a constant parameter, 0 in all bundled ones.
+
+    Raises `ValueError` for unknown modules, cells and drugs (the known ones are listed), for a drug without its target
+    in the model, and for modules that contradict each other; `FileNotFoundError` for a missing file.
+    """
+    asked, given = _as_tuple(modules), _as_tuple(drugs)
+    parts = _modules(asked, replace or {})
+    constants: list[Constants] = []
+    for drug in dict.fromkeys(given):
+        constants.append(drug_constants(drug))
+        parts += _drug(drug, parts)
+    parts += _sums(given, parts)
+    text = merge([part.text for part in parts])
+    label = name or "_".join([asked[0] if asked[0] in COMPOSITIONS and len(asked) == 1 else "il6", *given])
+    made = Network.from_antimony(re.sub(r"^model \w+", f"model {label}", text, count=1, flags=re.MULTILINE))
+    if cell is not None:
+        constants.append(cell_constants(cell))
+    for table in constants:
+        made = table.into(made)
+    return made
+
+
+def cells() -> tuple[str, ...]:
+    """Names of the cell types."""
+    return tuple(_cells())
+
+
+def drugs() -> tuple[str, ...]:
+    """Names of the drugs."""
+    return tuple(_drugs())
+
+
+def cell_constants(cell: str) -> Constants:
+    """What `cells.csv` states of a cell type. Raises `ValueError` naming the known ones."""
+    return _one_of(_cells(), cell, "cell")
+
+
+def drug_constants(drug: str) -> Constants:
+    """What `drugs.csv` states of a drug. Raises `ValueError` naming the known ones."""
+    return _one_of(_drugs(), drug, "drug")
+
+
+def _one_of(known: Mapping[str, Constants], name: str, what: str) -> Constants:
+    if name not in known:
+        raise ValueError(f"unknown {what} {name!r}; known: {', '.join(known)}")
+    return known[name]
+
+
+@cache
+def _cells() -> dict[str, Constants]:
+    return read_constants(_folder() / "cells.csv", "cell")
+
+
+@cache
+def _drugs() -> dict[str, Constants]:
+    return read_constants(_folder() / "drugs.csv", "drug")
+
+
+def _folder() -> Traversable:
+    return files(__package__)
+
+
+def _as_tuple(given) -> tuple:
+    return (given,) if isinstance(given, (str, Path)) else tuple(given)
+
+
+def _expand(module: Module) -> Iterator[Module]:
+    members = COMPOSITIONS.get(str(module)) or GROUPS.get(str(module))
+    if members is None:
+        yield module
+    for member in members or ():
+        yield from _expand(member)
+
+
+def _modules(asked: Sequence[Module], own: Mapping[str, Path | str]) -> list[_Part]:
+    """Modules in the order given, then the glue between them."""
+    wanted = list(dict.fromkeys(m for module in asked for m in _expand(module)))
+    unknown = [str(m) for m in wanted if str(m) not in MODULES and not str(m).endswith(".ant")]
+    if unknown or not wanted:
+        known = ", ".join([*COMPOSITIONS, *GROUPS, *MODULES])
+        raise ValueError(f"unknown module {', '.join(map(repr, unknown)) or '(none given)'}; known: {known}; "
+                         "or the path of an Antimony file, ending in .ant")  # fmt: skip
+    if strangers := [n for n in own if n not in wanted]:
+        raise ValueError(f"replace: {', '.join(strangers)} is not among the modules {', '.join(map(str, wanted))}")
+    parts = []
+    for module in wanted:
+        source = own.get(str(module), module)
+        if source in MODULES:
+            parts.append(_Part(str(module), (_folder() / "modules" / f"{module}.ant").read_text(encoding="utf-8")))
+        else:
+            role = str(module) if module in MODULES else Path(module).stem
+            parts.append(_Part(role, _read(Path(source))))
+    return parts + list(_glue("modules", {p.role for p in parts}))
+
+
+def _read(path: Path) -> str:
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no Antimony file {path}")
+    return path.read_text(encoding="utf-8")
+
+
+def _glue(folder: str, roles: Collection[str], *, first: Collection[str] | None = None) -> Iterator[_Part]:
+    """Files `a+b.ant`, where a and b are both there; in the folder of drugs the `first` is what the drug is."""
+    for file in sorted((_folder() / folder).iterdir(), key=lambda f: f.name):
+        names = file.name.removesuffix(".ant").split("+")
+        there = set(names[1:] if first is not None else names) <= set(roles)
+        if len(names) > 1 and there and (first is None or names[0] in first):
+            yield _Part("+".join(names), file.read_text(encoding="utf-8"))
+
+
+def _drug(drug: str, there: Sequence[_Part]) -> list[_Part]:
+    """The mechanism of a drug, written for it, and what it does to the modules that are there."""
+    mechanism = drug_constants(drug).kind
+    kinds = {mechanism, "antibody"} if mechanism.startswith("anti_") else {mechanism}
+    own = _Part(drug, _DRUG.sub(drug, (_folder() / "drugs" / f"{mechanism}.ant").read_text(encoding="utf-8")))
+    glue = _glue("drugs", {p.role for p in there}, first=kinds)
+    _check_target(drug, own, there)
+    return [own, *(_Part(f"{drug}: {p.role}", _DRUG.sub(drug, p.text)) for p in glue)]
+
+
+def _check_target(drug: str, own: _Part, there: Sequence[_Part]) -> None:
+    """Raises `ValueError` where what a drug acts on is in none of the modules."""
+    owned = {symbol for part in there for symbol in owned_by(part.text)}
+    missing = [symbol for symbol in interface_of(own.text) if symbol not in owned]
+    shared = _SHARED.get(drug_constants(drug).kind)
+    if shared and not any(shared in interface_of(part.text) for part in there):
+        missing.append(shared.replace("_inhibition", ""))
+    if missing:
+        raise ValueError(f"drugs: {drug} has no target here: it needs {', '.join(missing)}, which none of the modules "
+                         f"{', '.join(p.role for p in there)} has")  # fmt: skip
+
+
+def _sums(drugs: Sequence[str], there: Sequence[_Part]) -> list[_Part]:
+    """For each target that inhibitors share, the sum of what they do."""
+    made = []
+    for mechanism, shared in _SHARED.items():
+        terms = [f"inhibition_{d}" for d in dict.fromkeys(drugs) if drug_constants(d).kind == mechanism]
+        if terms:
+            borrowed = "\n".join(f"  {t} = 0 dimensionless;" for t in terms)
+            body = f"{borrowed}\n  {shared} := {' + '.join(terms)};\n  {shared} has dimensionless;\n"
+            made.append(_Part(shared, f"model {shared}_of_drugs({', '.join(terms)})\n{body}end\n"))
+    return made
