@@ -6,6 +6,7 @@ from functools import partial
 from typing import NamedTuple
 
 import diffrax
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -13,7 +14,7 @@ from jaxtyping import Array, Float
 from .model import Model
 from .plan import UNCHANGED, Plan
 from .rodas5p import Rodas5P
-from .settings import Settings
+from .settings import Settings, Tolerances
 from .solution import Solution
 from .status import Status
 from .steady_state import steady_state
@@ -31,8 +32,22 @@ class _Course(NamedTuple):
     add: Float[Array, "segments species"]
 
 
-def solve(model: Model, plan: Plan, settings: Settings, values: Float[Array, " names"]) -> Solution:
-    """Solves all protocols of `plan` for one vector of `values` (in the order of `plan.names`)."""
+def solve(
+    model: Model,
+    plan: Plan,
+    settings: Settings,
+    values: Float[Array, " names"],
+    *,
+    tolerances: Tolerances | None = None,
+) -> Solution:
+    """Solves all protocols of `plan` for one vector of `values` (in the order of `plan.names`).
+
+    `tolerances` stand in for those of `settings` in time courses; a state at rest is polished, so that those with which
+    it is sought do not matter. Where they make no sense, everything fails as `Status.NOT_FINITE`.
+    """
+    own = Tolerances(*(jnp.asarray(x, values.dtype) for x in tolerances or (settings.rtol, settings.atol)))
+    sensible = (own.rtol > 0) & (own.rtol < 1) & (own.atol > 0) & (own.atol < jnp.inf)
+    own = Tolerances(jnp.where(sensible, own.rtol, settings.rtol), jnp.where(sensible, own.atol, settings.atol))
     environment = jnp.concatenate([values, jnp.asarray(plan.constants, values.dtype)])
     p = environment[plan.parameters]
     first = jax.vmap(model.initial)(p[:, 0])
@@ -55,13 +70,16 @@ def solve(model: Model, plan: Plan, settings: Settings, values: Float[Array, " n
     fixed = jax.lax.optimization_barrier(
         tuple(map(jnp.asarray, (plan.assign != UNCHANGED, plan.start, plan.stop, plan.times, plan.segment)))
     )
-    y, outcome, taken, rejected = jax.vmap(run)(course, *fixed)
+    y, outcome, taken, rejected = jax.vmap(partial(run, own))(course, *fixed)
     status = jnp.where(status == Status.OK, outcome, status)
+    status = jnp.where(sensible, status, Status.NOT_FINITE)
     y = jnp.where((status == Status.OK)[:, None, None], y, jnp.nan)
     return Solution(y, status, steps + taken, rejected)
 
 
-def _course(model: Model, settings: Settings, course: _Course, assigned, start, stop, times, segment):
+def _course(
+    model: Model, settings: Settings, tolerances: Tolerances, course: _Course, assigned, start, stop, times, segment
+):
     """One trajectory, segment by segment; no step crosses a boundary."""
     count = course.p.shape[0]
 
@@ -73,7 +91,7 @@ def _course(model: Model, settings: Settings, course: _Course, assigned, start, 
         begin = jnp.minimum(start, stop)
         end = jnp.where(empty, begin + 1e-6, stop)  # an empty segment is solved for nothing, briefly
         saved, last, outcome, taken, refused = _segment(
-            model, settings, y, p, begin, end, jnp.clip(times, begin, end), last=count > 1
+            model, settings, tolerances, y, p, begin, end, jnp.clip(times, begin, end), last=count > 1
         )
         at = jnp.where((segment == number)[:, None], jnp.where(empty, y, saved), at)
         y = jnp.where(empty, y, last)
@@ -92,7 +110,7 @@ def _course(model: Model, settings: Settings, course: _Course, assigned, start, 
     return at, jnp.where((status == Status.OK) & ~finite, Status.NOT_FINITE, status), steps, rejected
 
 
-def _segment(model: Model, settings: Settings, y, p, begin, end, times, *, last: bool):
+def _segment(model: Model, settings: Settings, tolerances: Tolerances, y, p, begin, end, times, *, last: bool):
     length = end - begin
     reverse = settings.derivative == "reverse"
     solver = {
@@ -101,6 +119,8 @@ def _segment(model: Model, settings: Settings, y, p, begin, end, times, *, last:
         "kvaerno3": diffrax.Kvaerno3,
         "tsit5": diffrax.Tsit5,
     }[settings.solver]()
+    steps = controller(settings.rtol, settings.atol, shortest=1e-12 * length, longest=settings.longest_step * length)
+    steps = eqx.tree_at(lambda c: (c.rtol, c.atol), steps, tuple(tolerances))
     save = [diffrax.SubSaveAt(ts=times), *([diffrax.SubSaveAt(t1=True)] if last else [])]
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(lambda t, y, p: model.rhs(y, p)),
@@ -111,9 +131,7 @@ def _segment(model: Model, settings: Settings, y, p, begin, end, times, *, last:
         y0=y,
         args=p,
         saveat=diffrax.SaveAt(subs=save),
-        stepsize_controller=controller(
-            settings.rtol, settings.atol, shortest=1e-12 * length, longest=settings.longest_step * length
-        ),
+        stepsize_controller=steps,
         adjoint=diffrax.RecursiveCheckpointAdjoint(checkpoints=min(settings.max_steps, CHECKPOINTS))
         if reverse
         else diffrax.ForwardMode(),
@@ -137,14 +155,16 @@ def _segment(model: Model, settings: Settings, y, p, begin, end, times, *, last:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _guarded(model: Model, settings: Settings, course: _Course, assigned, start, stop, times, segment):
+def _guarded(
+    model: Model, settings: Settings, tolerances: Tolerances, course: _Course, assigned, start, stop, times, segment
+):
     """`_course`, whose failed trajectory has a zero gradient, not a NaN that would spoil the whole batch's."""
-    return _course(model, settings, course, assigned, start, stop, times, segment)
+    return _course(model, settings, tolerances, course, assigned, start, stop, times, segment)
 
 
-def _guarded_forward(model, settings, course, *fixed):
+def _guarded_forward(model, settings, tolerances, course, *fixed):
     def f(course):
-        y, *rest = _course(model, settings, course, *fixed)
+        y, *rest = _course(model, settings, tolerances, course, *fixed)
         return y, tuple(rest)
 
     y, pull, rest = jax.vjp(f, course, has_aux=True)
@@ -156,7 +176,7 @@ def _guarded_backward(model, settings, residuals, cotangents):
     ok = status == Status.OK
     (bar,) = pull(jnp.where(ok, cotangents[0], 0.0))
     bar = jax.tree.map(lambda x: jnp.where(ok, x, jnp.zeros_like(x)), bar)
-    return (bar, None, None, None, None, None)
+    return (None, bar, None, None, None, None, None)
 
 
 _guarded.defvjp(_guarded_forward, _guarded_backward)

@@ -15,27 +15,37 @@ from .fused.lower import Unsupported
 from .model import Model
 from .plan import Plan
 from .reverse_only import reverse_only
-from .settings import Settings
+from .settings import Settings, Tolerances
 from .solution import Solution
 
 log = logging.getLogger(__name__)
 
 
 def solve(
-    model: Model, plan: Plan, settings: Settings, values: Float[Array, " names"], *, few: bool = False
+    model: Model,
+    plan: Plan,
+    settings: Settings,
+    values: Float[Array, " names"],
+    *,
+    tolerances: Tolerances | None = None,
+    few: bool = False,
 ) -> Solution:
     """Solves all protocols of `plan` for one vector of `values` (in the order of `plan.names`).
+
+    `tolerances` stand in for those of `settings`, and have no derivative. Where they make no sense (rtol not within 0
+    and 1, atol not positive and finite) the trajectory fails, as `Status.NOT_FINITE`.
 
     `few` says that few trajectories are solved at a time; each may then take more memory, to be faster on the way back.
     Raises `ValueError` where `settings.engine` is `fused` and the model or the settings do not allow it.
     """
     if settings.derivative == "reverse":
         values = reverse_only(values)
+    tolerances = jax.lax.stop_gradient(tolerances)
     if uses_fused(model, settings):
-        return fused_engine.solve(model, plan, settings, values, few=few)
+        return fused_engine.solve(model, plan, settings, values, tolerances=tolerances, few=few)
     from . import diffrax_engine  # half a second to import
 
-    return diffrax_engine.solve(model, plan, settings, values)
+    return diffrax_engine.solve(model, plan, settings, values, tolerances=tolerances)
 
 
 def uses_fused(model: Model, settings: Settings) -> bool:

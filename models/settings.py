@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
+
+from jaxtyping import Array, Float
 
 Solver = Literal["rodas5p", "kvaerno5", "kvaerno3", "tsit5"]
 Engine = Literal["auto", "fused", "diffrax"]
 Derivative = Literal["reverse", "forward"]
 SOLVERS: tuple[str, ...] = get_args(Solver)
 ENGINES: tuple[str, ...] = get_args(Engine)
+
+
+class Tolerances(NamedTuple):
+    """Error a step of one trajectory set, as data: it may differ from set to set, and be traced."""
+
+    rtol: Float[Array, ""]
+    atol: Float[Array, ""]
 
 
 @dataclass(frozen=True)

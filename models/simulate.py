@@ -19,8 +19,9 @@ from .expressions import inline, parse_infix
 from .model import Model
 from .plan import Plan, compile_plan
 from .protocol import Protocol
-from .settings import Engine, Settings
+from .settings import Engine, Settings, Tolerances
 from .solution import Solution
+from .tolerances import checked
 
 
 class Trajectories(NamedTuple):
@@ -56,6 +57,8 @@ def simulate(
     times: ArrayLike | Sequence[float],
     *,
     observe: Sequence[str] = (),
+    rtol: ArrayLike | None = None,
+    atol: ArrayLike | None = None,
     engine: Engine | None = None,
     settings: Settings = Settings(),  # noqa: B008
 ) -> Trajectories:
@@ -65,13 +68,18 @@ def simulate(
     leading axes of the result; the model's defaults fill in what is not named. Names that are no parameters of the
     model may be used by the protocols, as doses. `observe` asks for rules of the model or formulas over its names.
 
+    `rtol` and `atol` (else those of `settings`) are the error a step, scalars or arrays of the parameters' shape: each
+    set may have its own. They are data, not code: other numbers compile nothing anew under `jax.jit`, and nothing is
+    differentiated by them.
+
     `engine` (else that of `settings`) is `fused`, `diffrax`, or `auto`: the first where it can.
 
     Works under `jax.jit`, `jax.vmap` and `jax.grad` (with `Settings(derivative="forward")`, `jax.jvp` instead).
     Forward mode and second derivatives of a solve made for reverse mode raise `DerivativeError`, saying what does them.
     A failed trajectory is NaN with zero gradient; `status` says why.
 
-    Raises `ValueError` naming what is wrong with protocols, times or names, `RuntimeError` with x64 off.
+    Raises `ValueError` naming what is wrong with protocols, times, names or tolerances, `RuntimeError` with x64 off.
+    Tolerances that are traced have no numbers yet: senseless ones fail their trajectories, as `Status.NOT_FINITE`.
     """
     require_x64()
     if engine is not None:
@@ -93,13 +101,15 @@ def simulate(
     plan = compile_plan(model, batch, [at.tolist()] * len(batch), names)
     functions = observables(model, observe)
 
-    def one(v: Float[Array, " names"]) -> tuple[Solution, dict[str, Array]]:
-        solution = solve(model, plan, settings, v)
+    own = Tolerances(checked("rtol", rtol, shape, settings), checked("atol", atol, shape, settings))
+
+    def one(v: Float[Array, " names"], tolerances: Tolerances) -> tuple[Solution, dict[str, Array]]:
+        solution = solve(model, plan, settings, v, tolerances=tolerances)
         return solution, {n: f(solution.y, parameters_at(plan, v)) for n, f in functions.items()}
 
     for _ in shape:
         one = jax.vmap(one)
-    solution, observed = jax.jit(one)(stacked)
+    solution, observed = jax.jit(one)(stacked, own)
     return Trajectories(jnp.asarray(at), solution.y, solution.status, solution.steps, solution.rejected, observed)
 
 

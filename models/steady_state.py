@@ -4,6 +4,11 @@ At a steady state the Jacobian is singular wherever a moiety is conserved. The r
 the dependent species by the moieties' totals, which the start state sets:
 
     G(y; y₀, p) = [ f_i(y, p) for independent i ;  L (w(p) ∘ (y − y₀)) ] = 0,    dy = −G_y⁻¹ (G_y₀ dy₀ + G_p dp)
+
+G_y may be singular still: what is lost in complexes alone with a partner that is absent (soluble receptor without its
+ligand) stays as it was, though no moiety says so. A left null vector l of the independent rows of f is then one more
+conserved sum, l·(y − y₀) = 0. That holds where nothing in it moved on the way to rest; where something did, what it
+came to depends on the way, and the derivative is NaN.
 """
 
 from __future__ import annotations
@@ -21,7 +26,16 @@ from .model import Model
 from .rodas5p import Rodas5P
 from .settings import Settings
 from .status import Status
-from .steady_criteria import HORIZON, NEWTON_ITERATIONS, ON_THE_WAY_ATOL, ON_THE_WAY_RTOL, STRICTEST, THRESHOLD
+from .steady_criteria import (
+    DRIFT,
+    HORIZON,
+    NEWTON_ITERATIONS,
+    ON_THE_WAY_ATOL,
+    ON_THE_WAY_RTOL,
+    SINGULAR,
+    STRICTEST,
+    THRESHOLD,
+)
 from .step_control import controller
 
 
@@ -142,6 +156,26 @@ def _steady_state_jvp(model: Model, settings: Settings, primals, tangents):
     matrix, idle = _linearised(model, y, p)
     _, dg = jax.jvp(lambda y0, p: _reduced(model, y, y0, p, idle), (y0, p), (dy0, dp))
     eye = jnp.eye(y.size, dtype=y.dtype)
-    dy = -jnp.linalg.solve(jnp.where(ok, matrix, eye), jnp.where(ok, dg, 0.0))
+    moved = jnp.where(ok, (y - y0) / (settings.atol + jnp.abs(y)), 0.0)
+    dy = -_solve(model, jnp.where(ok, matrix, eye), jnp.where(ok, dg, 0.0), dy0, moved)
     zero: Any = np.zeros((), dtype=jax.dtypes.float0)
     return found, SteadyState(dy, zero, zero)
+
+
+def _solve(model: Model, matrix, right, dy0, moved) -> Float[Array, " species"]:
+    """x of matrix · x = right and, for each left null vector l of the rows that are no moiety's, l · x = −l · dy0."""
+    free = np.setdiff1d(np.arange(right.size), model.dependent)
+    size = jnp.max(jnp.abs(matrix), axis=1)
+    size = jnp.where(size > 0, size, 1.0)
+    scaled = matrix / size[:, None]
+    left, spread, _ = jnp.linalg.svd(scaled[free], full_matrices=False)
+    # In rows of f itself: l · f = 0.
+    null = jnp.where(spread < SINGULAR, left / size[free, None], 0.0).T
+    longest = jnp.max(jnp.abs(null), axis=1, keepdims=True)
+    conserved = jnp.zeros((free.size, right.size)).at[:, free].set(null / jnp.where(longest > 0, longest, 1.0))
+    rows = jnp.concatenate([scaled, conserved])
+    x, *_ = jnp.linalg.lstsq(rows, jnp.concatenate([right / size, -conserved @ dy0]))
+    drifted = jnp.any(jnp.abs(conserved) @ jnp.abs(moved) > DRIFT)
+    singular = jnp.any(spread < SINGULAR)
+    square = jnp.linalg.solve(jnp.where(singular, jnp.eye(right.size), matrix), right)
+    return jnp.where(singular, x * jnp.where(drifted, jnp.nan, 1.0), square)

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from ..model import Model
 from ..plan import Plan
 from ..reverse_only import differentiated
-from ..settings import Settings
+from ..settings import Settings, Tolerances
 from ..solution import Solution
 from . import gpu, native
 from .folding import folded
@@ -27,6 +27,7 @@ def solve(
     settings: Settings,
     values: Float[Array, " names"],
     *,
+    tolerances: Tolerances | None = None,
     few: bool = False,
     by: By = "platform",
 ) -> Solution:
@@ -38,15 +39,23 @@ def solve(
     `few` says that the batch will be of few trajectories, of which more may be recorded. Raises `Unsupported` (a
     `ValueError`) saying why where the model cannot be run.
     """
-    environment = jnp.concatenate([values, jnp.asarray(plan.constants, values.dtype)])
+    environment = _environment(plan, settings, values, tolerances)
     y, status, steps, rejected = _solve(_described(model, plan, settings, few, by), environment[None])
     return Solution(y[0], status[0], steps[0], rejected[0])
+
+
+def _environment(
+    plan: Plan, settings: Settings, values: Float[Array, " names"], tolerances: Tolerances | None
+) -> Float[Array, " slots"]:
+    """All numbers of one set: its values, the plan's constants, and last its tolerances."""
+    own = [jnp.asarray(x, values.dtype) for x in tolerances or (settings.rtol, settings.atol)]
+    return jnp.concatenate([values, jnp.asarray(plan.constants, values.dtype), jnp.stack(own)])
 
 
 def _described(model: Model, plan: Plan, settings: Settings, few: bool, by: By) -> Task:
     protocols, segments, _ = plan.parameters.shape
     shape = (protocols, segments, plan.times.shape[1], len(plan.equilibration_parameters))
-    slots = len(plan.names) + len(plan.constants)
+    slots = len(plan.names) + len(plan.constants) + 2  # and the tolerances
     tables = [
         _at_least_one(plan.equilibration_parameters),
         plan.equilibration_set,
@@ -56,7 +65,7 @@ def _described(model: Model, plan: Plan, settings: Settings, few: bool, by: By) 
         plan.add,
         plan.segment,
     ]
-    head, scalars = [*shape, slots, settings.max_steps], [settings.rtol, settings.atol, settings.longest_step]
+    head, scalars = [*shape, slots, settings.max_steps], [settings.longest_step]
     return Task(
         model=model,
         shape=shape,

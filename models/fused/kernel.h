@@ -19,7 +19,7 @@ enum { STAGES = 8, HEAD = 2, KEPT = KEEP_STAGES ? STAGES * SPECIES : 0, ROW = HE
 // Protocols, as `hexamer.models.plan` lays them out; indices point into the environment, below 0: unchanged.
 struct Plan {
   int protocols, segments, times, equilibrations, slots, max_steps;
-  double rtol, atol, longest;
+  double longest;
   const int *rest_parameters, *rest_set, *rest_of, *parameters, *assign, *add, *segment;
   const double *start, *stop, *at;
 };
@@ -28,7 +28,7 @@ struct Plan {
 struct Batch {
   Plan plan;
   long sets;
-  const double* environment;  // sets x slots
+  const double* environment;  // sets x slots, of which the last two are rtol and atol
   double* y;                  // sets x protocols x times x species
   int *status, *steps, *rejected;  // sets x protocols
   int* accepted;              // sets x protocols x segments
@@ -51,6 +51,20 @@ STATIC double* rows_of(const Batch& b, long item)
 {
   if (b.again && b.offset[item - b.first] >= 0) return b.again + b.offset[item - b.first];
   return b.record + place(b, item) * b.capacity * ROW;
+}
+
+// Error a step, of each lane's trajectory.
+struct Tolerances {
+  real rtol, atol;
+};
+
+// False where a set's own are none: they may come from a traced computation, where nobody could check them.
+STATIC bool load_tolerances(const Batch& b, long set, int lane, Tolerances& tolerance)
+{
+  const double* own = b.environment + (set + 1) * b.plan.slots - 2;
+  AT(tolerance.rtol, lane) = own[0];
+  AT(tolerance.atol, lane) = own[1];
+  return own[0] > 0.0 && own[0] < 1.0 && own[1] > 0.0 && own[1] < INFINITY;
 }
 
 // ---------------------------------------------------------------------------------------------------- the method
@@ -119,7 +133,7 @@ STATIC void stages(const real* y, const real* q, const real h, real* w, real* k)
 }
 
 // One step of size h: stages k and state y1. Returns the squared norm of the error in units of the tolerance.
-STATIC real attempt(const real* y, const real* q, const real h, double rtol, double atol, real* k, real* y1)
+STATIC real attempt(const real* y, const real* q, const real h, const Tolerances& tolerance, real* k, real* y1)
 {
   real w[FACTORS], total = real_of(0.0);
   stages(y, q, h, w, k);
@@ -128,7 +142,7 @@ STATIC real attempt(const real* y, const real* q, const real h, double rtol, dou
     const real e = k[(STAGES - 1) * SPECIES + n];
     y1[n] += e;
     const real a = abs_(y[n]), b = abs_(y1[n]);
-    const real q = e / (atol + rtol * select_(a < b, b, a));
+    const real q = e / (tolerance.atol + tolerance.rtol * select_(a < b, b, a));
     total += q * q;
   }
   return total * (1.0 / SPECIES);
@@ -143,29 +157,29 @@ STATIC real growth(const real error)
   return select_(error < INFINITY, bounded, real_of(0.2));
 }
 
-STATIC real size_of(const real* x, const real* y, double rtol, double atol)
+STATIC real size_of(const real* x, const real* y, const Tolerances& tolerance)
 {
   real total = real_of(0.0);
   for (int n = 0; n < SPECIES; n++) {
-    const real q = x[n] / (atol + rtol * abs_(y[n]));
+    const real q = x[n] / (tolerance.atol + tolerance.rtol * abs_(y[n]));
     total += q * q;
   }
   return sqrt_(total * (1.0 / SPECIES));
 }
 
 // A first step (Hairer, Norsett, Wanner, Solving ODEs I, II.4); not finite where f is not.
-STATIC real first_step(const real* y, const real* q, double rtol, double atol, const real longest)
+STATIC real first_step(const real* y, const real* q, const Tolerances& tolerance, const real longest)
 {
   real f[SPECIES], s[SPECIES], g[SPECIES];
   rates(y, q, f);
-  const real d0 = size_of(y, y, rtol, atol), d1 = size_of(f, y, rtol, atol);
+  const real d0 = size_of(y, y, tolerance), d1 = size_of(f, y, tolerance);
   const real tiny = 1e-6 * longest;
   real h = select_(or_(d0 < 1e-5, d1 < 1e-5), tiny, 0.01 * d0 / d1);
   h = select_(h > longest, longest, h);
   for (int n = 0; n < SPECIES; n++) s[n] = y[n] + h * f[n];
   rates(s, q, g);
   for (int n = 0; n < SPECIES; n++) g[n] = g[n] - f[n];
-  const real d2 = size_of(g, y, rtol, atol) / h, d = select_(d1 > d2, d1, d2);
+  const real d2 = size_of(g, y, tolerance) / h, d = select_(d1 > d2, d1, d2);
   real second = exp_(0.2 * (log_(real_of(0.01)) - log_(select_(d > 1e-15, d, real_of(1e-15)))));
   second = select_(second > 100.0 * h, 100.0 * h, second);
   second = select_(second > longest, longest, second);
@@ -179,12 +193,12 @@ struct Pace {
 };
 
 // First steps for the lanes that begin.
-STATIC void set_out(Pace& pace, const real* y, const real* q, double rtol, double atol, const real longest)
+STATIC void set_out(Pace& pace, const real* y, const real* q, const Tolerances& tolerance, const real longest)
 {
   bool any = false;
   for (int l = 0; l < LANES; l++) any |= pace.fresh[l];
   if (!any) return;
-  const real guess = first_step(y, q, rtol, atol, longest);
+  const real guess = first_step(y, q, tolerance, longest);
   for (int l = 0; l < LANES; l++)
     if (pace.fresh[l]) {
       pace.fresh[l] = pace.refused_last[l] = false;
@@ -295,8 +309,8 @@ STATIC void enter(const Batch& b, Course& c, int lane, Pace& pace, real* y, real
   end_course(b, c, OK);
 }
 
-STATIC void load_course(const Batch& b, Queue& queue, Course& c, int lane, Pace& pace, real* y, real* q, real& t, real& stop,
-                        real& longest)
+STATIC void load_course(const Batch& b, Queue& queue, Course& c, int lane, Pace& pace, Tolerances& tolerance, real* y, real* q,
+                        real& t, real& stop, real& longest)
 {
   const Plan& plan = b.plan;
   long item;
@@ -307,6 +321,10 @@ STATIC void load_course(const Batch& b, Queue& queue, Course& c, int lane, Pace&
     c.place = place(b, item);
     c.segment = c.output = c.taken = c.refused = c.rows = 0;
     c.alive = true;
+    if (!load_tolerances(b, c.set, lane, tolerance)) {
+      end_course(b, c, NOT_FINITE);
+      continue;
+    }
     const int rest = plan.rest_of[c.protocol];
     if (rest >= 0) {
       const long r = c.set * plan.equilibrations + rest;
@@ -361,21 +379,22 @@ STATIC void solve_courses(const Batch& b, Queue& queue)
   real y[SPECIES], q[COEFFICIENTS], y1[SPECIES], k[STAGES * SPECIES];
   real t = real_of(0.0), stop = real_of(1.0), longest = real_of(1.0);
   Pace pace = {real_of(1.0)};
+  Tolerances tolerance = {real_of(1.0), real_of(1.0)};
   Course course[LANES];
   for (int n = 0; n < SPECIES; n++) y[n] = real_of(1.0);
   for (int i = 0; i < COEFFICIENTS; i++) q[i] = real_of(1.0);
   for (int l = 0; l < LANES; l++) {
     course[l].alive = false;
-    load_course(b, queue, course[l], l, pace, y, q, t, stop, longest);
+    load_course(b, queue, course[l], l, pace, tolerance, y, q, t, stop, longest);
   }
   for (;;) {
     bool any = false;
     for (int l = 0; l < LANES; l++) any |= course[l].alive;
     if (!any) return;
-    set_out(pace, y, q, plan.rtol, plan.atol, longest);
+    set_out(pace, y, q, tolerance, longest);
     const mask last = t + 1.0000001 * pace.h >= stop;
     const real step = select_(last, stop - t, pace.h);
-    const real error = attempt(y, q, step, plan.rtol, plan.atol, k, y1);
+    const real error = attempt(y, q, step, tolerance, k, y1);
     const mask good = error <= 1.0;
     const real factor = growth(error), end = select_(last, stop, t + step);
     for (int l = 0; l < LANES; l++)
@@ -397,7 +416,7 @@ STATIC void solve_courses(const Batch& b, Queue& queue)
       } else if (c.tried >= plan.max_steps) {
         end_course(b, c, TOO_MANY_STEPS);
       }
-      if (!c.alive) load_course(b, queue, c, l, pace, y, q, t, stop, longest);
+      if (!c.alive) load_course(b, queue, c, l, pace, tolerance, y, q, t, stop, longest);
     }
   }
 }
@@ -623,14 +642,14 @@ STATIC long rest_place(const Batch& b, long item)
 }
 
 // Largest |f_i| per unit of time, in units of the tolerance.
-STATIC real unrest(const Plan& plan, const real* y, const real* q)
+STATIC real unrest(const Tolerances& tolerance, const real* y, const real* q)
 {
   real f[SPECIES], most = real_of(0.0);
   rates(y, q, f);
-  const double rtol = plan.rtol < @STRICTEST@ ? plan.rtol : @STRICTEST@;
+  const real rtol = select_(tolerance.rtol < @STRICTEST@, tolerance.rtol, real_of(@STRICTEST@));
   for (int n = 0; n < SPECIES; n++) {
     if (n == TIME_STATE) continue;
-    const real size = abs_(f[n]) / (plan.atol + rtol * abs_(y[n]));
+    const real size = abs_(f[n]) / (tolerance.atol + rtol * abs_(y[n]));
     most = select_(size <= most, most, size);  // a NaN stays
   }
   return most;
@@ -641,19 +660,6 @@ struct Rest {
   int tried;
   bool alive;
 };
-
-STATIC void load_next_rest(const Batch& b, Queue& queue, Rest& r, int lane, Pace& pace, real* y, real* q, real& t)
-{
-  r.alive = take(queue, &r.item);
-  if (!r.alive) return;
-  load_coefficients(b, r.item % b.sets, rest_parameters(b, r.item), lane, q);
-  load_start(b, r.item, lane, y);
-  double* start = b.rest + (2 * rest_place(b, r.item) + 1) * SPECIES;
-  for (int n = 0; n < SPECIES; n++) start[n] = AT(y[n], lane);
-  AT(t, lane) = 0.0;
-  r.tried = 0;
-  pace.fresh[lane] = true;
-}
 
 STATIC void end_rest(const Batch& b, Rest& r, int lane, const real* y, int status)
 {
@@ -666,31 +672,54 @@ STATIC void end_rest(const Batch& b, Rest& r, int lane, const real* y, int statu
   r.alive = false;
 }
 
+STATIC void load_next_rest(const Batch& b, Queue& queue, Rest& r, int lane, Pace& pace, Tolerances& tolerance, real* y, real* q,
+                           real& t)
+{
+  for (r.alive = false; !r.alive;) {
+    if (!take(queue, &r.item)) return;
+    r.tried = 0;
+    r.alive = load_tolerances(b, r.item % b.sets, lane, tolerance);
+    if (!r.alive) end_rest(b, r, lane, y, NOT_FINITE);
+  }
+  load_coefficients(b, r.item % b.sets, rest_parameters(b, r.item), lane, q);
+  load_start(b, r.item, lane, y);
+  double* start = b.rest + (2 * rest_place(b, r.item) + 1) * SPECIES;
+  for (int n = 0; n < SPECIES; n++) start[n] = AT(y[n], lane);
+  AT(t, lane) = 0.0;
+  pace.fresh[lane] = true;
+}
+
+STATIC Tolerances on_the_way(const Tolerances& tolerance)
+{
+  const real rtol = real_of(@ON_THE_WAY_RTOL@), atol = real_of(@ON_THE_WAY_ATOL@);
+  return {select_(tolerance.rtol > rtol, tolerance.rtol, rtol), select_(tolerance.atol > atol, tolerance.atol, atol)};
+}
+
 STATIC void find_rests(const Batch& b, Queue& queue)
 {
   const Plan& plan = b.plan;
-  const double rtol = plan.rtol > @ON_THE_WAY_RTOL@ ? plan.rtol : @ON_THE_WAY_RTOL@;
-  const double atol = plan.atol > @ON_THE_WAY_ATOL@ ? plan.atol : @ON_THE_WAY_ATOL@;
   real y[SPECIES], q[COEFFICIENTS], y1[SPECIES], k[STAGES * SPECIES];
   real t = real_of(0.0);
   const real far = real_of(@HORIZON@);
   Pace pace = {real_of(1.0)};
+  Tolerances tolerance = {real_of(1.0), real_of(1.0)};
   Rest rest[LANES];
   for (int n = 0; n < SPECIES; n++) y[n] = real_of(1.0);
   for (int i = 0; i < COEFFICIENTS; i++) q[i] = real_of(1.0);
-  for (int l = 0; l < LANES; l++) load_next_rest(b, queue, rest[l], l, pace, y, q, t);
+  for (int l = 0; l < LANES; l++) load_next_rest(b, queue, rest[l], l, pace, tolerance, y, q, t);
   for (;;) {
     bool any = false;
     for (int l = 0; l < LANES; l++) any |= rest[l].alive;
     if (!any) return;
-    set_out(pace, y, q, rtol, atol, far);
+    const Tolerances loose = on_the_way(tolerance);
+    set_out(pace, y, q, loose, far);
     const real step = select_(t + pace.h >= far, far - t, pace.h);
-    const real error = attempt(y, q, step, rtol, atol, k, y1);
+    const real error = attempt(y, q, step, loose, k, y1);
     const mask good = error <= 1.0;
     const real factor = growth(error);
     for (int n = 0; n < SPECIES; n++) y[n] = select_(good, y1[n], y[n]);
     t = select_(good, t + step, t);
-    const real left = unrest(plan, y, q);
+    const real left = unrest(tolerance, y, q);
     for (int l = 0; l < LANES; l++) {
       Rest& r = rest[l];
       if (!r.alive) continue;
@@ -705,7 +734,7 @@ STATIC void find_rests(const Batch& b, Queue& queue)
       } else if (r.tried >= plan.max_steps) {
         end_rest(b, r, l, y, TOO_MANY_STEPS);
       }
-      if (!r.alive) load_next_rest(b, queue, r, l, pace, y, q, t);
+      if (!r.alive) load_next_rest(b, queue, r, l, pace, tolerance, y, q, t);
     }
   }
 }
@@ -776,6 +805,7 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
   const Plan& plan = b.plan;
   for (;;) {
     real y[SPECIES], q[COEFFICIENTS], f[SPECIES], j[ENTRIES], weight[SPECIES], found[SPECIES];
+    Tolerances tolerance = {real_of(1.0), real_of(1.0)};
     double start[LANES][SPECIES];
     long item[LANES];
     int count = 0;
@@ -786,6 +816,7 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
       if (b.rest_status[where] != OK) continue;
       load_coefficients(b, item[count] % b.sets, rest_parameters(b, item[count]), count, q);
       load_weights(b, item[count], count, weight);
+      load_tolerances(b, item[count] % b.sets, count, tolerance);
       for (int n = 0; n < SPECIES; n++) {
         AT(y[n], count) = b.rest[2 * where * SPECIES + n];
         start[count][n] = b.rest[(2 * where + 1) * SPECIES + n];
@@ -818,18 +849,18 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
         if (!converged) { moving[l] = false; continue; }
         for (int n = 0; n < SPECIES; n++) {
           AT(y[n], l) -= g[n];
-          converged &= ::fabs(g[n]) <= 1e-13 * ::fabs(AT(y[n], l)) + 1e-6 * plan.atol;
+          converged &= ::fabs(g[n]) <= 1e-13 * ::fabs(AT(y[n], l)) + 1e-6 * AT(tolerance.atol, l);
         }
         moving[l] = !converged;
       }
     }
-    const real left = unrest(plan, y, q);
+    const real left = unrest(tolerance, y, q);
     for (int l = 0; l < count; l++) {
       bool good = AT(left, l) <= @THRESHOLD@;
       for (int n = 0; n < SPECIES; n++) {
         const double x = AT(y[n], l), x0 = AT(found[n], l);
-        good &= ::fabs(x - x0) <= 1e-2 * ::fabs(x0) + 1e3 * plan.atol;
-        good &= x >= (x0 < 0.0 ? x0 : 0.0) - plan.atol;
+        good &= ::fabs(x - x0) <= 1e-2 * ::fabs(x0) + 1e3 * AT(tolerance.atol, l);
+        good &= x >= (x0 < 0.0 ? x0 : 0.0) - AT(tolerance.atol, l);
       }
       if (!good) continue;
       const long where = rest_place(b, item[l]);

@@ -17,10 +17,7 @@ STATIC void read_plan(const int* i, const double* x, Plan& plan)
   plan.assign = i; i += courses * SPECIES;
   plan.add = i; i += courses * SPECIES;
   plan.segment = i;
-  plan.rtol = x[0];
-  plan.atol = x[1];
-  plan.longest = x[2];
-  x += 3;
+  plan.longest = *x++;
   plan.start = x; x += courses;
   plan.stop = x; x += courses;
   plan.at = x;

@@ -1,7 +1,7 @@
 """What IL-6 does to cells, as published, at the nominal parameters of `il6_stat3`.
 
 Cells are at rest before the dose at time 0. Doses in ng/ml become nM through the molar mass in kDa: IL-6 21,
-sIL-6R 52.5, Hyper-IL-6 60.
+sIL-6R 52.5, Hyper-IL-6 60, sgp130 100. What drugs do is in test_drugs.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pytest
 
 from hexamer.models import Model, Protocol, Status, simulate
 
-MASS = {"IL6": 21.0, "sIL6R": 52.5, "HyperIL6": 60.0}  # kDa
+MASS = {"IL6": 21.0, "sIL6R": 52.5, "HyperIL6": 60.0, "sgp130": 100.0}  # kDa
 DOSES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 30.0, 50.0, 100.0, 300.0, 1000.0)  # ng/ml
 TURNOVER = (
     *("k_jak", "k_dea", "k_int", "k_rec", "k_lys", "k_shed"),
@@ -44,6 +44,11 @@ PROTOCOLS = [
     *(dose(IL6=d, sIL6R=1000.0) for d in (10.0, 100.0, 1000.0)),
     *(dose(HyperIL6=d) for d in (10.0, 100.0, 1000.0)),
 ]
+
+
+def dose_for(what: float, answer: np.ndarray) -> float:
+    """The dose, ng/ml, at which a rising `answer` to `DOSES` comes to `what`, interpolated in log dose."""
+    return float(np.exp(np.interp(what, answer, np.log(DOSES))))
 
 
 class Experiment:
@@ -143,7 +148,7 @@ def test_6_dose_response_is_sigmoid(cells: Experiment) -> None:
     slope = np.diff(answer) / np.diff(np.log(DOSES))
     top = int(np.argmax(slope))
     assert np.all(np.diff(slope[: top + 1]) > 0)
-    half = float(np.exp(np.interp(0.5 * answer[-1], answer, np.log(DOSES))))
+    half = dose_for(0.5 * answer[-1], answer)
     assert 0.5 < half < 20
     assert half == pytest.approx(2.17, rel=0.1)
 
@@ -178,3 +183,67 @@ def test_10_totals_are_constant(cells: Experiment) -> None:
         for what, cell in (("STAT3_all", "nominal"), ("gp130_all", "without gp130 turnover")):
             course = cells(what, cell, IL6=d)
             assert np.all(np.abs(course / course[0] - 1) < 1e-8)
+
+
+SOLUBLE = (0.0, 20.0, 50.0, 100.0, 170.0, 1000.0)  # sIL-6R, ng/ml
+SGP130 = (0.0, 25.0, 100.0, 400.0, 1600.0)  # ng/ml, beside 170 ng/ml sIL-6R: serum
+
+
+@pytest.fixture(scope="module")
+def buffered(il6_stat3: Model) -> dict[tuple[float, float], np.ndarray]:
+    """By sIL-6R and sgp130, ng/ml: pSTAT3 above rest at 20 min of `DOSES`; rows: few IL6R (1,200 a cell), none."""
+    mixtures = [*((s, 0.0) for s in SOLUBLE), *((170.0, g) for g in SGP130[1:])]
+    protocols = [dose(), *(dose(IL6=d, sIL6R=s, sgp130=g) for s, g in mixtures for d in DOSES)]
+    few = {"IL6R_0": jnp.array([3.1, 0.0])}
+    out = simulate(il6_stat3, few, protocols, [0.0, 20.0], observe=("pSTAT3_total",))
+    assert np.all(out.status == Status.OK)
+    at = np.asarray(out.observed["pSTAT3_total"])[:, :, 1]
+    answers = (at[:, 1:] - at[:, :1]).reshape(2, len(mixtures), len(DOSES))
+    return {mixture: answers[:, i] for i, mixture in enumerate(mixtures)}
+
+
+def test_12_sgp130_inhibits_trans_signalling(buffered: dict[tuple[float, float], np.ndarray]) -> None:
+    """More sgp130 at fixed sIL-6R: less trans response at every dose, and a higher EC50 of IL-6.
+
+    Source: Baran 2018, PMC5936821. Regression: EC50 2.8 to 12.8 ng/ml for 0 to 1,600 ng/ml sgp130.
+    """
+    answers = np.array([buffered[170.0, g][1] for g in SGP130])
+    assert np.all(np.diff(answers, axis=0) < 0)
+    half = [dose_for(0.5 * a[-1], a) for a in answers]
+    assert np.all(np.diff(half) > 0)
+    assert half[0] == pytest.approx(2.8, rel=0.1)
+    assert half[-1] == pytest.approx(12.8, rel=0.1)
+
+
+def test_12_sil6r_sensitises_cells_with_few_il6r(buffered: dict[tuple[float, float], np.ndarray]) -> None:
+    """Cells with 1,200 IL6R need less IL-6 the more sIL-6R there is, and for a given response with any at all.
+
+    Source: Baran 2018, PMC5936821. The dose of half their own maximum falls from 8.1 to 1.1 ng/ml; it does so only from
+    50 ng/ml sIL-6R on, since a little (20 ng/ml: 14 ng/ml) raises the maximum sevenfold first.
+    """
+    answers = {s: buffered[s, 0.0][0] for s in SOLUBLE}
+    alone = answers[0.0]
+    fixed = [dose_for(0.5 * alone[-1], a) for a in answers.values()]
+    assert np.all(np.diff(fixed) < 0)
+    own = [dose_for(0.5 * answers[s][-1], answers[s]) for s in (0.0, 50.0, 100.0, 170.0, 1000.0)]
+    assert np.all(np.diff(own) < 0)
+    assert own[0] == pytest.approx(8.1, rel=0.1)
+    assert own[-1] == pytest.approx(1.1, rel=0.1)
+
+
+def test_12_most_serum_il6_stays_free(il6_stat3: Model) -> None:
+    """Of 10 pg/ml IL-6 in serum more than half is on neither sIL-6R nor sgp130.
+
+    Source: Baran 2018, PMC5936821; sIL-6R: 161 (JCI 117206) and 196 ng/ml (Dore 1997); sgp130: 25 ng/ml, by other
+    assays 100 to 400. With Kd 9 nM that holds up to 150 or 110 ng/ml sgp130 and fails at 400 (33 or 29% free); with the
+    20 nM of Ward 1995 it holds up to 440 or 340.
+    """
+    mixtures = [(s, g) for s in (161.0, 196.0) for g in (25.0, 100.0, 400.0)]
+    protocols = [dose(IL6=0.01, sIL6R=s, sgp130=g) for s, g in mixtures]
+    serum = dict.fromkeys([*TURNOVER, "IL6R_0", "gp130_0"], jnp.zeros(2)) | {"Kd1": jnp.array([9.0, 20.0])}
+    out = simulate(il6_stat3, serum, protocols, [0.0, 1000.0])
+    held = [out.y[:, :, 1, il6_stat3.index(n)] for n in ("IL6", "IL6_sIL6R", "IL6_sIL6R_sgp130")]
+    free = np.asarray(held[0] / sum(held))
+    assert np.all(free[0, [0, 1, 3, 4]] > 0.5)
+    assert np.all(free[1, :5] > 0.5)
+    np.testing.assert_allclose(free[0], [0.69, 0.57, 0.33, 0.65, 0.52, 0.29], atol=0.01)

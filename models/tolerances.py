@@ -1,0 +1,34 @@
+"""Tolerances that a caller gives for each set of parameters: their shape, their numbers."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from .settings import Settings
+
+
+def checked(name: str, given: ArrayLike | None, shape: tuple[int, ...], settings: Settings) -> Float[Array, " *batch"]:
+    """The tolerance `name` of each set of a batch of `shape`; that of `settings` where None is given.
+
+    Raises `ValueError` where it has another shape, and, unless it is traced, for numbers that make no sense.
+    """
+    value = getattr(settings, name) if given is None else given
+    if np.shape(value) not in ((), shape):
+        raise ValueError(
+            f"{name} must be a number or an array of the parameters' shape {shape}, not of shape {np.shape(value)}"
+        )
+    if not isinstance(value, Tracer):
+        known = np.asarray(value, float)
+        bad = known[~_sensible(name, known)]
+        if bad.size:
+            least = "positive and below 1" if name == "rtol" else "positive and finite"
+            raise ValueError(f"{name} must be {least}, not {bad.flat[0]:g}")
+    return jnp.broadcast_to(jnp.asarray(value, float), shape)
+
+
+def _sensible(name: str, x: np.ndarray) -> np.ndarray:
+    return (x > 0) & (x < (1 if name == "rtol" else np.inf))
