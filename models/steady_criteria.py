@@ -5,5 +5,5 @@ HORIZON = 1e8  # time allowed to reach it; with steps beyond 1e9 conserved moiet
 STRICTEST = 1e-6  # relative tolerance; a constant rate k leaves k/(STRICTEST k HORIZON) = 10 THRESHOLD at the end
 NEWTON_ITERATIONS = 4
 ON_THE_WAY_RTOL, ON_THE_WAY_ATOL = 1e-3, 1e-6  # at least, while the state is sought; what is found is polished
-SINGULAR = 1e-10  # of the Jacobian with rows of size 1: below it a row says nothing, and a further sum is conserved
+SINGULAR = 1e-10  # rate below which what comes to rest within HORIZON does not change, and so is conserved
 DRIFT = 1e-6  # relative; what such a sum's species may have moved on the way to rest, to be conserved

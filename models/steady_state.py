@@ -156,26 +156,30 @@ def _steady_state_jvp(model: Model, settings: Settings, primals, tangents):
     matrix, idle = _linearised(model, y, p)
     _, dg = jax.jvp(lambda y0, p: _reduced(model, y, y0, p, idle), (y0, p), (dy0, dp))
     eye = jnp.eye(y.size, dtype=y.dtype)
-    moved = jnp.where(ok, (y - y0) / (settings.atol + jnp.abs(y)), 0.0)
-    dy = -_solve(model, jnp.where(ok, matrix, eye), jnp.where(ok, dg, 0.0), dy0, moved)
+    size = settings.atol + jnp.abs(y)
+    drift = jnp.where(ok, (y - y0) / size, 0.0)
+    dy = -_solve(model, jnp.where(ok, matrix, eye), jnp.where(ok, dg, 0.0), dy0, size, drift, idle)
     zero: Any = np.zeros((), dtype=jax.dtypes.float0)
     return found, SteadyState(dy, zero, zero)
 
 
-def _solve(model: Model, matrix, right, dy0, moved) -> Float[Array, " species"]:
-    """x of matrix · x = right and, for each left null vector l of the rows that are no moiety's, l · x = −l · dy0."""
+def _solve(model: Model, matrix, right, dy0, size, drift, idle) -> Float[Array, " species"]:
+    """x of matrix · x = right and, for each left null vector l of the rows of f, l · x = −l · dy0.
+
+    Each species in units of its `size`, so that entries are rates: what is slower than any time allowed to come to rest
+    is nothing. `drift` is what each species moved on the way to rest, relative to its size.
+    """
     free = np.setdiff1d(np.arange(right.size), model.dependent)
-    size = jnp.max(jnp.abs(matrix), axis=1)
-    size = jnp.where(size > 0, size, 1.0)
-    scaled = matrix / size[:, None]
-    left, spread, _ = jnp.linalg.svd(scaled[free], full_matrices=False)
-    # In rows of f itself: l · f = 0.
-    null = jnp.where(spread < SINGULAR, left / size[free, None], 0.0).T
-    longest = jnp.max(jnp.abs(null), axis=1, keepdims=True)
-    conserved = jnp.zeros((free.size, right.size)).at[:, free].set(null / jnp.where(longest > 0, longest, 1.0))
-    rows = jnp.concatenate([scaled, conserved])
-    x, *_ = jnp.linalg.lstsq(rows, jnp.concatenate([right / size, -conserved @ dy0]))
-    drifted = jnp.any(jnp.abs(conserved) @ jnp.abs(moved) > DRIFT)
+    rates = jnp.where(idle[:, None], jnp.eye(right.size), jnp.where(idle, 0.0, matrix * size / size[:, None]))
+    left, spread, _ = jnp.linalg.svd(rates[free], full_matrices=False)
+    null = jnp.where(spread < SINGULAR, left, 0.0).T
+    conserved = jnp.zeros((free.size, right.size)).at[:, free].set(null)  # of y / size
+    held = jnp.all(jnp.abs(conserved) @ jnp.abs(drift) <= DRIFT)
+    scaled = matrix * size
+    longest = jnp.max(jnp.abs(scaled), axis=1)
+    longest = jnp.where(longest > 0, longest, 1.0)
+    rows = jnp.concatenate([scaled / longest[:, None], conserved])
+    x, *_ = jnp.linalg.lstsq(rows, jnp.concatenate([right / longest, -conserved @ (dy0 / size)]))
     singular = jnp.any(spread < SINGULAR)
     square = jnp.linalg.solve(jnp.where(singular, jnp.eye(right.size), matrix), right)
-    return jnp.where(singular, x * jnp.where(drifted, jnp.nan, 1.0), square)
+    return jnp.where(singular, x * size * jnp.where(held, 1.0, jnp.nan), square)

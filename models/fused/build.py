@@ -62,6 +62,8 @@ def engine_source(functions: Functions, lanes: int, *, keep_stages: bool = False
         "ON_THE_WAY_ATOL": repr(steady_criteria.ON_THE_WAY_ATOL),
         "STRICTEST": repr(steady_criteria.STRICTEST),
         "NEWTON": repr(steady_criteria.NEWTON_ITERATIONS),
+        "SINGULAR": repr(steady_criteria.SINGULAR),
+        "DRIFT": repr(steady_criteria.DRIFT),
     }
     sizes = f"enum {{ {', '.join(f'{k} = {v}' for k, v in functions.sizes.items())} }};"
     text = "\n".join([read("types.h"), sizes, functions.text, read("queue.h"), read("kernel.h")])

@@ -739,14 +739,21 @@ STATIC void find_rests(const Batch& b, Queue& queue)
   }
 }
 
-// Solves a x = b by Gaussian elimination with partial pivoting, in place; false where a is singular.
-STATIC bool solve_dense(double* a, double* b)
+// Solves a x = b by Gaussian elimination with partial pivoting, in place; false where a pivot vanishes beside `least` of its
+// column.
+STATIC bool solve_dense(double* a, double* b, double least)
 {
+  double smallest[SPECIES];
+  for (int k = 0; k < SPECIES; k++) {
+    double most = 0.0;
+    for (int i = 0; i < SPECIES; i++) most = ::fabs(a[i * SPECIES + k]) > most ? ::fabs(a[i * SPECIES + k]) : most;
+    smallest[k] = least * most;
+  }
   for (int k = 0; k < SPECIES; k++) {
     int pivot = k;
     for (int i = k + 1; i < SPECIES; i++)
       if (::fabs(a[i * SPECIES + k]) > ::fabs(a[pivot * SPECIES + k])) pivot = i;
-    if (!(::fabs(a[pivot * SPECIES + k]) > 0.0)) return false;
+    if (!(::fabs(a[pivot * SPECIES + k]) > smallest[k])) return false;
     if (pivot != k) {
       for (int j = k; j < SPECIES; j++) {
         const double x = a[k * SPECIES + j];
@@ -790,6 +797,73 @@ STATIC void reduced_matrix(const real* j, const real* weight, int lane, bool tra
     for (int c = 0; c < SPECIES; c++)
       a[transposed ? c * SPECIES + r : r * SPECIES + c] = moiety(m * SPECIES + c) * AT(weight[c], lane);
   }
+}
+
+// Where G_y is singular still: rows of f that are combinations of others, since their species are lost in complexes alone
+// that are not there. Each combination l is one more conserved sum, l (y - y0) = 0, and takes the row's place; `open` says
+// which. Elimination with complete pivoting, of what is not idle, each species in units of its own size: so entries are rates,
+// and what is slower than any time allowed to come to rest is nothing. Multipliers stay where they make zeros.
+STATIC void complete(double* a, const bool* idle, const real* y, double atol, int lane, bool* open)
+{
+  double r[SPECIES * SPECIES], size[SPECIES], w[SPECIES];
+  int rows[SPECIES], columns[SPECIES], count = 0, width = 0, rank = 0;
+  for (int i = 0; i < SPECIES; i++) {
+    open[i] = idle[i];
+    size[i] = atol + ::fabs(AT(y[i], lane));
+    if (!idle[i]) columns[width++] = i;
+  }
+  for (int m = 0; m < MOIETIES; m++) open[dependent(m)] = true;
+  for (int i = 0; i < SPECIES; i++) {
+    if (!open[i]) rows[count++] = i;
+    open[i] = false;
+  }
+  for (int i = 0; i < count; i++)
+    for (int c = 0; c < width; c++) {
+      const int at = rows[i] * SPECIES + columns[c];
+      r[at] = a[at] * size[columns[c]] / size[rows[i]];
+    }
+  for (; rank < count; rank++) {
+    int row = -1, column = -1;
+    double most = @SINGULAR@;
+    for (int i = rank; i < count; i++)
+      for (int c = rank; c < width; c++)
+        if (::fabs(r[rows[i] * SPECIES + columns[c]]) > most) {
+          most = ::fabs(r[rows[i] * SPECIES + columns[c]]);
+          row = i, column = c;
+        }
+    if (row < 0) break;
+    const int first = rows[row], here = columns[column];
+    rows[row] = rows[rank], rows[rank] = first;
+    columns[column] = columns[rank], columns[rank] = here;
+    for (int i = rank + 1; i < count; i++) {
+      double* x = r + rows[i] * SPECIES;
+      x[here] /= r[first * SPECIES + here];
+      for (int c = rank + 1; c < width; c++) x[columns[c]] -= x[here] * r[first * SPECIES + columns[c]];
+    }
+  }
+  for (int i = rank; i < count; i++) {
+    double *l = a + rows[i] * SPECIES, most = 1.0 / size[rows[i]];
+    for (int c = 0; c < SPECIES; c++) l[c] = 0.0;
+    l[rows[i]] = most;
+    for (int k = 0; k < rank; k++) w[k] = -r[rows[i] * SPECIES + columns[k]];
+    for (int k = rank - 1; k >= 0; k--) {
+      for (int c = 0; c < k; c++) w[c] -= w[k] * r[rows[k] * SPECIES + columns[c]];
+      l[rows[k]] = w[k] / size[rows[k]];
+      most = ::fabs(l[rows[k]]) > most ? ::fabs(l[rows[k]]) : most;
+    }
+    for (int c = 0; c < SPECIES; c++) l[c] /= most;
+    open[rows[i]] = true;
+  }
+}
+
+STATIC void transpose(double* a)
+{
+  for (int i = 0; i < SPECIES; i++)
+    for (int c = 0; c < i; c++) {
+      const double x = a[i * SPECIES + c];
+      a[i * SPECIES + c] = a[c * SPECIES + i];
+      a[c * SPECIES + i] = x;
+    }
 }
 
 STATIC void load_weights(const Batch& b, long item, int lane, real* weight)
@@ -845,7 +919,21 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
             total += moiety(m * SPECIES + n) * AT(weight[n], l) * (AT(y[n], l) - start[l][n]);
           g[dependent(m)] = total;
         }
-        bool converged = solve_dense(a, g);
+        double right[SPECIES];
+        for (int n = 0; n < SPECIES; n++) right[n] = g[n];
+        bool converged = solve_dense(a, g, @SINGULAR@);
+        if (!converged) {
+          bool open[SPECIES];
+          reduced_matrix(j, weight, l, false, a, idle);
+          complete(a, idle, y, AT(tolerance.atol, l), l, open);
+          for (int n = 0; n < SPECIES; n++) {
+            g[n] = right[n];
+            if (!open[n]) continue;
+            g[n] = 0.0;
+            for (int c = 0; c < SPECIES; c++) g[n] += a[n * SPECIES + c] * (AT(y[c], l) - start[l][c]);
+          }
+          converged = solve_dense(a, g, 0.0);
+        }
         if (!converged) { moving[l] = false; continue; }
         for (int n = 0; n < SPECIES; n++) {
           AT(y[n], l) -= g[n];
@@ -867,6 +955,25 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
       for (int n = 0; n < SPECIES; n++) b.rest[2 * where * SPECIES + n] = AT(y[n], l);
     }
   }
+}
+
+// Cotangents of the start by the sums that `complete` found; NaN where such a sum did not hold on the way to rest, so that
+// what it came to is not known from the state alone.
+STATIC void hold_sums(const double* a, const bool* open, const real* y, const double* start, double atol, int lane, double* x,
+                      real* start_bar)
+{
+  bool unknown = false;
+  for (int n = 0; n < SPECIES; n++) {
+    if (!open[n]) continue;
+    double moved = 0.0;
+    for (int c = 0; c < SPECIES; c++)
+      moved += ::fabs(a[n * SPECIES + c] * (AT(y[c], lane) - start[c])) / (atol + ::fabs(AT(y[c], lane)));
+    const bool held = x[n] == 0.0 || moved <= @DRIFT@;
+    for (int c = 0; c < SPECIES; c++) AT(start_bar[c], lane) += a[n * SPECIES + c] * (held ? x[n] : NAN);
+    unknown |= !held;
+  }
+  if (unknown)
+    for (int n = 0; n < SPECIES; n++) x[n] = NAN;
 }
 
 STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
@@ -907,11 +1014,24 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
       for (int c = 0; c < plan.protocols; c++)
         if (plan.rest_of[c] == e)
           for (int n = 0; n < SPECIES; n++) x[n] += adjoint.start[(set * plan.protocols + c) * SPECIES + n];
+      double right[SPECIES];
+      bool open[SPECIES];
+      for (int n = 0; n < SPECIES; n++) right[n] = x[n], open[n] = false;
       reduced_matrix(j, weight, l, true, a, idle);
-      if (!solve_dense(a, x))
-        for (int n = 0; n < SPECIES; n++) x[n] = NAN;
+      if (!solve_dense(a, x, @SINGULAR@)) {
+        const double atol = b.environment[(set + 1) * plan.slots - 1];
+        for (int n = 0; n < SPECIES; n++) x[n] = right[n];
+        reduced_matrix(j, weight, l, false, a, idle);
+        complete(a, idle, y, atol, l, open);
+        transpose(a);
+        if (!solve_dense(a, x, 0.0))
+          for (int n = 0; n < SPECIES; n++) x[n] = NAN;
+        reduced_matrix(j, weight, l, false, a, idle);
+        complete(a, idle, y, atol, l, open);
+        hold_sums(a, open, y, start, atol, l, x, start_bar);
+      }
       for (int n = 0; n < SPECIES; n++) {
-        AT(u[n], l) = idle[n] ? 0.0 : -x[n];
+        AT(u[n], l) = idle[n] || open[n] ? 0.0 : -x[n];
         if (idle[n]) AT(start_bar[n], l) += x[n];
       }
       for (int m = 0; m < MOIETIES; m++) {

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hexamer.models import Model, Network, Protocol, Settings, Status, compile_network, simulate
+from hexamer.models.settings import Engine
 from hexamer.models.steady_state import steady_state
 
 TIGHT = Settings(rtol=1e-9, atol=1e-11)
@@ -101,3 +102,66 @@ def test_hepg2_core_is_shared_and_at_rest(hepg2_core: Model) -> None:
     for at_rest in (0, 2):
         np.testing.assert_allclose(out.y[at_rest, 1], out.y[at_rest, 0], rtol=1e-6)
     assert not np.allclose(out.y[0, 0], out.y[2, 0], rtol=1e-2)
+
+
+ABSENT = """
+model absent
+  compartment c = 2;
+  species L in c = 0, S in c = 2, LS in c = 0, D in c = 3, LD in c = 0, R in c = 1, A in c = 0.5;
+  kon = 0.7; koff = 0.2; loss = 0.3; s = 0.8; d = 0.25; k = 0.4; u = 0.6;
+  J1: L + S -> LS;  c*(kon*L*S - koff*LS);
+  J2: LS -> ;       c*loss*LS;
+  J3: L + D -> LD;  c*(kon*L*D - koff*LD);
+  J4: LD -> ;       c*loss*LD;
+  J5: -> R;         c*s*A;
+  J6: R -> ;        c*d*R;
+  J7: -> A;         c*k;
+  J8: A -> ;        c*u*A;
+  J9: L -> ;        c*loss*L;
+end
+"""
+
+
+@pytest.fixture(scope="module")
+def absent() -> Model:
+    """S and D are lost in complexes with L alone, which comes after the rest: no moieties, and yet they stay."""
+    return compile_network(Network.from_antimony(ABSENT))
+
+
+def slope_of(absent: Model, protocol: Protocol, engine: Engine) -> np.ndarray:
+    """Jacobian of what follows a dose of L, by log values, S and D at the start among them."""
+    names = ("S0", "D0", "s", "d", "k", "u", "kon")
+    z = jnp.log(jnp.array([2.0, 3.0, 0.8, 0.25, 0.4, 0.6, 0.7]))
+
+    def state(z: jax.Array) -> jax.Array:
+        values = dict(zip(names, jnp.exp(z), strict=True))
+        dosed = protocol.add("L", 0.5, at=0.0)
+        return simulate(absent, values, dosed, [0.0, 1.0, 5.0], engine=engine, settings=TIGHT).y[0]
+
+    return np.asarray(jax.jacrev(state)(z))
+
+
+@pytest.fixture(scope="module")
+def through(absent: Model) -> np.ndarray:
+    """By the adjoint through a simulation of 1,000 min."""
+    return slope_of(absent, Protocol(start=-1e3).set(at=-1e3, S="S0", D="D0"), "fused")
+
+
+@pytest.mark.parametrize("engine", ["diffrax", "fused"])
+def test_what_is_lost_with_an_absent_partner_stays(absent: Model, through: np.ndarray, engine: Engine) -> None:
+    """Regression: the gradient was NaN."""
+    assert not len(absent.dependent)
+    found = slope_of(absent, Protocol("rest", {"S": "S0", "D": "D0"}), engine)
+    assert np.linalg.norm(found - through) < 1e-9 * np.linalg.norm(through)
+
+
+@pytest.mark.parametrize("engine", ["diffrax", "fused"])
+def test_what_was_lost_on_the_way_has_no_derivative(absent: Model, engine: Engine) -> None:
+    """With ligand at the start, what is left of S at rest depends on the way there, which is not differentiated."""
+
+    def left(start: jax.Array) -> jax.Array:
+        protocol = Protocol("rest", {"L": "L0"})
+        return simulate(absent, {"L0": start}, protocol, [0.0], engine=engine, settings=TIGHT).y[0, 0, 1]
+
+    assert 0 < left(jnp.array(0.5)) < 1.9
+    assert np.isnan(jax.grad(left)(jnp.array(0.5)))
