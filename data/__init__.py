@@ -1,8 +1,25 @@
 """What was measured: tables of measurements and conditions, their units, their checks."""
 
-from .assays import blot, copy_number, direct, qpcr
+from .assay_error import AssayError
+from .assays import (
+    blot,
+    blot_ratio,
+    coip,
+    copy_number,
+    direct,
+    elisa,
+    flow_cytometry,
+    log10_expression,
+    log10_reading,
+    logit,
+    luciferase,
+    luminex,
+    phosphorylation_degree,
+    qpcr,
+)
 from .catalogue import bundled, load
-from .dataset import Dataset, Measurement, Noise, Observable
+from .composition import complexes, composition, seen
+from .dataset import Censored, Dataset, Measurement, Noise, Observable
 from .folder import read_folder
 from .formula import FormulaError, parse_formula
 from .literature import literature
@@ -10,10 +27,13 @@ from .parameter import Parameter, Prior, Scale, to_scale
 from .priors import PriorTable, read_priors
 from .problems import Problem, TableError
 from .published import DataNotFound, Published
+from .standard_curve import ReadBack, StandardCurve, StandardCurveError, fit_standard_curve
 from .units import UnitError, to_model
 from .values import read_values
 
 __all__ = [
+    "AssayError",
+    "Censored",
     "DataNotFound",
     "Dataset",
     "FormulaError",
@@ -25,20 +45,37 @@ __all__ = [
     "PriorTable",
     "Problem",
     "Published",
+    "ReadBack",
     "Scale",
+    "StandardCurve",
+    "StandardCurveError",
     "TableError",
     "UnitError",
     "blot",
+    "blot_ratio",
     "bundled",
+    "coip",
+    "complexes",
+    "composition",
     "copy_number",
     "direct",
+    "elisa",
+    "fit_standard_curve",
+    "flow_cytometry",
     "literature",
     "load",
+    "log10_expression",
+    "log10_reading",
+    "logit",
+    "luciferase",
+    "luminex",
     "parse_formula",
+    "phosphorylation_degree",
     "qpcr",
     "read_folder",
     "read_priors",
     "read_values",
+    "seen",
     "to_model",
     "to_scale",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import sympy
 
@@ -12,6 +12,7 @@ from ..models.protocol import Protocol, Value
 from .parameter import Parameter, Scale
 
 Noise = Literal["normal", "laplace"]
+Censored = Literal["", "left", "right"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,11 @@ class Observable:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One row: a value, of which observable, under which protocol, when."""
+    """One row: a value, of which observable, under which protocol, when.
+
+    A row that is `censored` states a limit: the quantity is at most `value` ("left", as below a limit of
+    detection) or at least (`"right"`, as above the top standard). Its likelihood is that probability.
+    """
 
     observable: str
     protocol: str
@@ -51,6 +56,7 @@ class Measurement:
     arguments: tuple[Value, ...] = ()  # for the observable's placeholders
     experiment: str = ""  # gel, plate or lysate
     row: int = 0  # line in the table it came from, 1 = first after the header
+    censored: Censored = ""
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,8 @@ class Dataset:
                 continue
             if m.protocol not in self.protocols:
                 problems.append(f"row {m.row}: unknown protocol {m.protocol!r}; known: {', '.join(self.protocols)}")
+            if m.censored not in get_args(Censored):
+                problems.append(f"row {m.row}: censored is {m.censored!r}; known: 'left', 'right', '' for neither")
             expected, given = len(self.observables[m.observable].placeholders), len(m.arguments)
             if expected != given:
                 problems.append(f"row {m.row}: {m.observable} takes {expected} placeholder values, not {given}")

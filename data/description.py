@@ -6,10 +6,13 @@ import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from ..models.network import Network
 from ..models.protocol import Value
+from .conditions import Conditions
 from .doses import Input
 from .problems import Problems
 from .published import Published
@@ -17,7 +20,7 @@ from .readings import Reading, make_reading
 from .section import Section
 from .units import UnitError, conversion_factor, is_concentration
 
-FILE = "problem.toml"
+FILE, MEASUREMENTS, PRIORS = "problem.toml", "measurements.csv", "priors.csv"
 STANDARD_COLUMNS = ("observable", "time", "value", "unit", "experiment", "replicate", "sd")
 _MODEL_FILES = ("model.ant", "model.xml")
 
@@ -32,12 +35,15 @@ class Description:
     time_unit: str
     time_factor: float
     preequilibration: Mapping[str, Value] | None
-    numbered_replicates: bool
+    replicates: str  # `numbered` in a column, `unnumbered` (told apart by their values) or `unchecked`
+    unit_column: bool  # else every value is in the unit of its observable
+    conditions: Conditions | None  # where the inputs' columns are, if not in the measurements
     columns: Mapping[str, str]  # the table's name of each standard column
     ignored_columns: tuple[str, ...]
     inputs: tuple[Input, ...]
     readings: Mapping[str, Reading]
     fixed: Mapping[str, float]
+    literature: bool  # constants of the network have the literature's priors where no others are given
     published: Published | None
     notes: tuple[str, ...]
 
@@ -65,7 +71,9 @@ def _parse(content: dict[str, Any], folder: Path, problems: Problems) -> Descrip
     time_factor = _factor(top, "time_unit", time_unit, model_time_unit, None)
     inputs = tuple(filter(None, (_input(s, n) for n, s in top.sections("inputs").items())))
     _check_inputs(inputs, top)
-    readings = {n: r for n, s in top.sections("observables").items() if (r := make_reading(s, n)) is not None}
+    model = _model(top.text("model", ""), folder, top)
+    load = partial(_network, model)
+    readings = {n: r for n, s in top.sections("observables").items() if (r := make_reading(s, n, load)) is not None}
     if "observables" not in content:
         top.complain("observables", "the table is missing; expected [observables.<name>] for each observable")
     columns = dict.fromkeys(STANDARD_COLUMNS, "")
@@ -74,27 +82,56 @@ def _parse(content: dict[str, Any], folder: Path, problems: Problems) -> Descrip
             top.complain(f"columns.{standard}", f"a column's name, under one of {', '.join(columns)}", own)
         else:
             columns[standard] = own
-    published = top.section("published")
+    conditions = _conditions(top)
     result = Description(
         name=top.text("name", folder.resolve().name),
-        model=_model(top.text("model", ""), folder, top),
+        model=model,
         source=top.text("source", ""),
         time_unit=time_unit,
         time_factor=time_factor,
         preequilibration=_preequilibration(top, inputs),
-        numbered_replicates=top.choice("replicates", ("numbered", "unnumbered")) == "numbered",
+        replicates=top.choice("replicates", ("numbered", "unnumbered", "unchecked")),
+        unit_column=top.choice("units", ("column", "observables")) == "column",
+        conditions=conditions,
         columns={standard: own or standard for standard, own in columns.items()},
         ignored_columns=top.texts("ignore_columns"),
         inputs=inputs,
         readings=readings,
         fixed=_fixed(top),
-        published=published and Published(published.required("folder"), published.required("reference")),
+        literature=_flag(top, "literature"),
+        published=_published(top, folder, conditions),
         notes=top.texts("notes"),
     )
-    if published:
-        published.done()
     top.done()
     return result
+
+
+def _conditions(top: Section) -> Conditions | None:
+    section = top.section("schedules")
+    if section is None:
+        return None
+    made = Conditions(
+        section.text("file", Conditions.file),
+        section.text("column", Conditions.column),
+        section.texts("ignore_columns"),
+    )
+    section.done()
+    return made
+
+
+def _published(top: Section, folder: Path, conditions: Conditions | None) -> Published | None:
+    section = top.section("published")
+    if section is None:
+        return None
+    # Priors beside the description are ours, and then not among what was published.
+    files = [
+        MEASUREMENTS,
+        *([conditions.file] if conditions else []),
+        *([] if (folder / PRIORS).is_file() else [PRIORS]),
+    ]
+    made = Published(section.required("folder"), section.required("reference"), tuple(files))
+    section.done()
+    return made
 
 
 def _factor(section: Section, key: str, unit: str, target: str, molar_mass: str | float | None) -> float:
@@ -159,6 +196,13 @@ def _fixed(top: Section) -> dict[str, float]:
     return fixed
 
 
+def _flag(top: Section, key: str) -> bool:
+    value = top.take(key, False)
+    if not isinstance(value, bool):
+        top.complain(key, "true or false", value)
+    return value is True
+
+
 def _finite(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -178,3 +222,17 @@ def _model(name: str, folder: Path, top: Section) -> str:
     if Path(name).suffix:
         top.complain("model", f"a bundled network, or a file in {folder}", name)
     return name
+
+
+def _network(model: str) -> Network | None:
+    """The network, None where it cannot be read, which compiling it will say."""
+    path = Path(model)
+    return _read(model, path.stat().st_mtime_ns if path.is_file() else 0) if model else None
+
+
+@cache
+def _read(model: str, _: int) -> Network | None:
+    try:
+        return Network.load(model)
+    except (ValueError, OSError):
+        return None

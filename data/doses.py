@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,6 +12,8 @@ from .table import parse_number
 
 Schedule = tuple[tuple[float, float], ...]
 """(time, value) in the table's units, in order of time; without the zeros before the first dose."""
+
+PRE = "pre"
 
 
 @dataclass(frozen=True)
@@ -36,16 +39,18 @@ class ScheduleError(ValueError):
 def parse_schedule(text: str) -> Schedule:
     """A dose from time 0 on, such as `10`, or steps `time:value`, such as `0:10;15:0`.
 
-    Times may be negative (a drug given before the stimulus at 0). Raises `ScheduleError`: what was expected.
+    Times may be negative (a drug given before the stimulus at 0). The first may be `pre`, from the protocol's start
+    on (-inf here, until `from_start` knows when that is): `pre:40;20:0` is a pulse from the start to 20.
+    Raises `ScheduleError`: what was expected.
 
     >>> parse_schedule("10"), parse_schedule("0:10;15:0")
     (((0.0, 10.0),), ((0.0, 10.0), (15.0, 0.0)))
     """
     parts = text.split(";") if ":" in text else [f"0:{text}"]
     entries: list[tuple[float, float]] = []
-    for part in parts:
+    for i, part in enumerate(parts):
         time, _, value = part.partition(":")
-        t, v = parse_number(time.strip()), parse_number(value.strip())
+        t, v = _time(time.strip(), first=i == 0), parse_number(value.strip())
         if t is None or v is None:
             raise ScheduleError("a dose, 0 for none, or steps 'time:value;time:value'")
         if v < 0:
@@ -55,6 +60,31 @@ def parse_schedule(text: str) -> Schedule:
         if v > 0 or (entries and entries[-1][1] > 0):
             entries.append((t, v))
     return tuple(entries)
+
+
+def _time(text: str, *, first: bool) -> float | None:
+    return -math.inf if first and text == PRE else parse_number(text)
+
+
+def start_of(schedules: Sequence[Schedule]) -> float:
+    """When a protocol starts: at 0, or with the first step before that."""
+    return min([0.0, *(t for schedule in schedules for t, _ in schedule if t > -math.inf)])
+
+
+def from_start(schedule: Schedule, start: float) -> Schedule:
+    """The schedule with `pre` replaced by the time that its protocol starts at.
+
+    Raises `ScheduleError` where the next step comes at that very time, so that the cells would never see the value.
+
+    >>> from_start(parse_schedule("pre:40;20:0"), 0.0)
+    ((0.0, 40.0), (20.0, 0.0))
+    """
+    if len(schedule) > 1 and schedule[0][0] == -math.inf and schedule[1][0] == start:
+        raise ScheduleError(
+            f"a value for '{PRE}' that lasts beyond the start at {_number(start)}; what the cells are brought to rest "
+            "with belongs into `preequilibrate` of the description"
+        )
+    return tuple((max(t, start), v) for t, v in schedule)
 
 
 def _number(value: float) -> str:
@@ -91,7 +121,7 @@ def make_protocol(
 
     `time_factor` turns the table's times into the model's.
     """
-    start = min([0.0, *(t for schedule in schedules for t, _ in schedule)])
+    start = start_of(schedules)
     assign: dict[float, dict[str, Value]] = {}
     add: dict[float, dict[str, Value]] = {}
     for source, schedule in zip(inputs, schedules, strict=True):

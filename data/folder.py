@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..models.network import Network
 from .dataset import Dataset
-from .description import Description, read_description
+from .description import MEASUREMENTS, PRIORS, Description, read_description
+from .literature import literature
 from .parameter import Parameter
 from .priors import PriorTable, covers, parse_priors
 from .problems import Problems
 from .rows import Rows, read_rows
 
-_MEASUREMENTS, _PRIORS = "measurements.csv", "priors.csv"
-
 
 def read_folder(folder: str | Path) -> Dataset:
-    """The data set described by `problem.toml` in `folder`.
+    """The data set described by `problem.toml` in `folder`; priors beside it win over those of published tables.
 
     Raises `TableError` with every problem of the description, or else of the tables, and `DataNotFound` where
     the tables are published ones that the user has to provide.
@@ -24,12 +24,17 @@ def read_folder(folder: str | Path) -> Dataset:
     description = read_description(folder)
     tables = folder if description.published is None else description.published.locate()
     problems = Problems(f"the data set {description.name!r} in {tables}")
-    rows = read_rows(tables / _MEASUREMENTS, description, problems)
+    rows = read_rows(tables / MEASUREMENTS, description, problems)
     priors = PriorTable({})
-    if (tables / _PRIORS).exists() or _needed(description, rows):
-        priors = parse_priors(tables / _PRIORS, problems)
+    beside = folder / PRIORS
+    table = beside if beside.exists() else tables / PRIORS
+    if table.exists() or _needed(description, rows):
+        priors = parse_priors(table, problems)
     parameters = {} if priors is None else _parameters(description, rows, priors, problems)
     problems.raise_any()
+    if description.literature:
+        known = Network.load(description.model).parameters
+        parameters = {n: p for n, p in literature().items() if n in known} | parameters
     return Dataset(
         name=description.name,
         observables={name: reading.observable for name, reading in description.readings.items()},
@@ -43,7 +48,7 @@ def read_folder(folder: str | Path) -> Dataset:
 
 
 def _needed(description: Description, rows: Rows) -> list[str]:
-    """Names of all parameters of scale and noise."""
+    """Names of all parameters of scale, offset and noise."""
     noise = [p for reading in description.readings.values() for p in reading.parameters]
     return list(dict.fromkeys([*rows.scales, *noise]))
 
@@ -55,7 +60,7 @@ def _parameters(description: Description, rows: Rows, priors: PriorTable, proble
         if name in priors.named:
             problems.add(
                 "problem.toml",
-                f"no row for {name!r} in {_PRIORS} beside it",
+                f"no row for {name!r} in {PRIORS} beside it",
                 column=f"fixed.{name}",
                 holds=f"{value:g}",
             )
@@ -74,7 +79,7 @@ def _parameters(description: Description, rows: Rows, priors: PriorTable, proble
             parameter = priors.parameter(name)
             if parameter is None:
                 problems.add(
-                    _PRIORS,
+                    PRIORS,
                     f"each parameter of scale and noise needs a prior; no row covers {name!r}",
                     column="parameter",
                 )
@@ -86,8 +91,10 @@ def _parameters(description: Description, rows: Rows, priors: PriorTable, proble
 def _notes(description: Description, rows: Rows, priors: PriorTable | None) -> list[str]:
     measured = {m.observable for m in rows.measurements}
     notes = [f"observable {name!r} has no measurements" for name in description.readings if name not in measured]
+    if rows.idle:
+        notes.append(f"conditions without measurements: {', '.join(sorted(rows.idle))}")
     needed = _needed(description, rows)
     for pattern, _ in priors.patterns if priors else ():
         if not any(covers(pattern, name) for name in needed):
-            notes.append(f"the row {pattern!r} of {_PRIORS} covers no parameter of this data set")
+            notes.append(f"the row {pattern!r} of {PRIORS} covers no parameter of this data set")
     return notes

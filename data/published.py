@@ -15,7 +15,7 @@ class DataNotFound(FileNotFoundError):
 
 @dataclass(frozen=True)
 class Published:
-    """Who published the tables of a data set, and the folder in HEXAMER_DATA that holds them."""
+    """Who published the tables of a data set, and the folder in HEXAMER_DATA that holds them, `files` at least."""
 
     folder: str
     reference: str

@@ -2,86 +2,206 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from . import assays
+from ..models.network import Network
+from .assay_keys import ASSAYS, Keys
+from .composition import Parts, seen
 from .dataset import Observable
 from .parameter import SCALES
+from .row_values import RowValues, take_efficiency
 from .section import Section
+from .standards import take_standards
 from .units import UnitError, conversion_factor, is_concentration
 
-ASSAYS = ("blot", "qpcr", "copy_number", "direct")
-_DEFAULT_UNITS = {"blot": "au", "qpcr": "au", "copy_number": "zmol/cell"}
+Load = Callable[[], Network | None]
+"""Gives the network that the data are made for; None where it cannot be read."""
+
+# Keys that may name a parameter of the data, which needs a prior; the second ones may name what the model has, too.
+_NOISE = ("scale", "offset", "sd", "sd_rel")
+_QUIRKS = ("background", "sd_between", "saturation", "left_over")
 
 
 @dataclass(frozen=True)
 class Reading:
-    """An observable, and what its rows bring: `unit` is that of its values before any logarithm."""
+    """An observable, and what its rows bring."""
 
     observable: Observable
-    unit: str
+    values: RowValues
     scale_group: str | None = None  # each experiment of the group has the parameter scale_<group>[<experiment>]
+    offset_group: str | None = None  # likewise <offset_key>_<group>[<experiment>]
+    offset_key: str = "offset"
     sd_column: str | None = None  # where each row has its own standard deviation
-    logged: bool = False  # the measurement is log10 of the row's value
-    signed: bool = True  # may be zero or negative
-    zero: bool = True  # may be zero
+    fold: bool = False  # values are relative to untreated cells of the same experiment
     parameters: tuple[str, ...] = ()  # of scale and noise, which need a prior
 
     @property
     def sd_in_unit(self) -> bool:
         """Whether a row's standard deviation is in the row's unit, not in that of a logarithm."""
-        return not self.logged and self.observable.scale == "lin"
+        return self.values.reads == "value" and self.observable.scale == "lin"
 
     def scale_of(self, experiment: str) -> str:
         return f"scale_{self.scale_group}[{experiment}]"
 
+    def offset_of(self, experiment: str) -> str:
+        return f"{self.offset_key}_{self.offset_group}[{experiment}]"
 
-def make_reading(section: Section, name: str) -> Reading | None:
-    """The reading of observable `name`; None where it is too wrong for more than its problems."""
+
+def make_reading(section: Section, name: str, load: Load = lambda: None) -> Reading | None:
+    """The reading of observable `name`; None where it is too wrong for more than its problems.
+
+    `load` gives the network, whose species and units say what the assay can see.
+    """
     assay = section.take("assay")
     if assay not in ASSAYS:
-        section.complain("assay", f"one of {', '.join(ASSAYS)}" if assay else f"the key is missing; {ASSAYS}", assay)
+        known = ", ".join(ASSAYS)
+        section.complain("assay", f"one of {known}" if assay else f"the key is missing; expected one of {known}", assay)
         return None
+    keys = ASSAYS[assay]
+    unit = _unit(section, assay, keys)
     options: dict[str, Any] = {"noise": section.choice("noise", ("normal", "laplace"))}
-    signal = section.text_or_number("signal")
-    if signal is None:
-        section.complain("signal", "the key is missing; expected a formula")
-    unit = _unit(section, assay)
-    options["unit"] = unit
-    parameters: list[str] = []
-    scaled = assay in ("blot", "qpcr")
-    group, sd_column = None, None
-    if scaled:
-        group, options["scale"] = _scale(section, name)
-    for key in ("sd", "sd_rel") if assay == "blot" else ("sd",):
-        value = section.text_or_number(key)
-        if value is not None:
-            options[key] = value
-    if assay == "blot":
-        options["noise_of"] = section.text_or_number("noise_of")
-    elif "sd" not in options:
-        sd_column = section.text("sd_column", "sd")
+    if keys.takes_unit:
+        options["unit"] = unit
+    group, offset_group = None, None
+    if keys.scale:
+        group, options["scale"] = _each("scale", section, name if keys.scale == "each" else None, 1)
+    if keys.background:
+        offset_group, options[keys.background] = _each(keys.background, section, None, 0)
+    options |= {k: v for k in keys.optional if (v := section.text_or_number(k)) is not None}
+    network = load() if keys.takes_network else None
+    signals = _signals(section, assay, keys, network, options)
+    values = _values(section, assay, keys, unit)
+    sd_column = _sd_column(section, keys, values, options)
+    fold = _flag(section, "fold") if keys.scale == "each" and not keys.background else False
+    parameters = _parameters(options, network)
     if assay == "direct":
         options["scale"] = section.choice("transformation", SCALES)
     section.done()
-    for key in ("scale", "sd", "sd_rel") if scaled else ("sd", "sd_rel"):
-        if isinstance(options.get(key), str) and options[key].isidentifier():
-            parameters.append(options[key])
+    if signals is None:
+        return None
+    if keys.takes_network:
+        options["network"] = network
     try:
-        observable = getattr(assays, assay)(name, 1 if signal is None else signal, **options)
+        observable = keys.make(name, *signals, **options)
     except ValueError as error:
         section.complain("", str(error))
         return None
-    positive = assay == "qpcr" or observable.scale != "lin"
-    signed = not (positive or assay == "copy_number" or is_concentration(unit))
-    return Reading(observable, unit, group, sd_column, assay == "qpcr", signed, not positive, tuple(parameters))
+    return Reading(
+        observable,
+        _in_range(values, observable, assay),
+        scale_group=group,
+        offset_group=offset_group,
+        offset_key=keys.background or "offset",
+        sd_column=sd_column,
+        fold=fold,
+        parameters=parameters,
+    )
 
 
-def _unit(section: Section, assay: str) -> str:
-    if assay == "direct":
+def _signals(
+    section: Section, assay: str, keys: Keys, network: Network | None, options: dict[str, Any]
+) -> list[Any] | None:
+    """What the assay is fed, None where it is unknown. A missing formula reads 1, so that the rest is checked, too."""
+    if assay == "coip":
+        bait, prey = section.required("bait"), section.required("prey")
+        options |= {"composition": _composition(section), "where": section.texts("where") or None}
+        if network is None:
+            section.complain("assay", "a network that can be read, to find the complexes in", assay)
+        return [bait, prey] if bait and prey and network is not None else None
+    if assay == "elisa" and section.take("analyte") is not None:
+        return _analyte(section, network)
+    signals = [section.text_or_number(key) for key in keys.signals]
+    for key, signal in zip(keys.signals, signals, strict=True):
+        if signal is None:
+            section.complain(key, "the key is missing; expected a formula")
+    if len(signals) == 1:
+        return [1 if signals[0] is None else signals[0]]
+    return None if None in signals else signals
+
+
+def _analyte(section: Section, network: Network | None) -> list[Any] | None:
+    """The concentration of all that holds the analyte, in one compartment."""
+    analyte, where = section.required("analyte"), section.required("where")
+    composition, hidden_by = _composition(section), section.texts("hidden_by")
+    if section.take("signal") is not None:
+        section.complain("signal", "either signal or analyte, not both", section.take("signal"))
+    if network is None:
+        section.complain("analyte", "a network that can be read, to find its complexes in", analyte)
+    if network is None or not analyte or not where:
+        return None
+    try:
+        return [seen(network, analyte, where=where, composition=composition, hidden_by=hidden_by)]
+    except ValueError as error:
+        section.complain("analyte", str(error), analyte)
+        return None
+
+
+def _composition(section: Section) -> Mapping[str, Parts]:
+    """Parts by species, as a list or as copies by part."""
+    found: dict[str, Parts] = {}
+    for species, parts in section.table("composition").items():
+        listed = isinstance(parts, list) and all(isinstance(p, str) for p in parts)
+        counted = isinstance(parts, dict) and all(type(n) is int and n > 0 for n in parts.values())
+        if parts and (listed or counted):
+            found[species] = parts
+        else:
+            section.complain(f"composition.{species}", "a list of parts, or how many there are of each", parts)
+    return found
+
+
+def _values(section: Section, assay: str, keys: Keys, unit: str) -> RowValues:
+    molar_mass, standards, reference, efficiencies, log10_values = None, None, None, (2.0, 2.0), False
+    if assay == "elisa":
+        molar_mass, standards = section.text_or_number("molar_mass"), take_standards(section, unit)
+    if standards is not None:
+        try:
+            conversion_factor(standards.unit, unit, molar_mass)
+        except UnitError as error:
+            section.complain("standards_unit", f"a unit that can become {unit!r}: {error}", standards.unit)
+    if assay == "qpcr_ct":
+        efficiencies = take_efficiency(section, "efficiency"), take_efficiency(section, "reference_efficiency")
+        reference = section.text("reference_column", "") or None
+    if assay == "log10_reading":
+        log10_values = section.choice("values", ("linear", "log10")) == "log10"
+    return RowValues(
+        unit,
+        keys.reads,
+        molar_mass,
+        log10_values,
+        efficiencies=efficiencies,
+        reference_column=reference,
+        standards=standards,
+    )
+
+
+def _in_range(values: RowValues, observable: Observable, assay: str) -> RowValues:
+    """With the sign that the values may have."""
+    positive = (values.reads == "log10" and not values.log10_values) or observable.scale != "lin"
+    amount = assay == "copy_number" or is_concentration(values.unit)
+    return replace(values, signed=values.log10_values or not (positive or amount), zero=not positive)
+
+
+def _sd_column(section: Section, keys: Keys, values: RowValues, options: Mapping[str, Any]) -> str | None:
+    if values.standards is not None:
+        if "sd" in options:
+            section.complain("sd", "no such key beside `standards`, whose curve gives each row its own", options["sd"])
+        return None
+    return section.text("sd_column", "sd") if keys.row_sd and "sd" not in options else None
+
+
+def _parameters(options: Mapping[str, Any], network: Network | None) -> tuple[str, ...]:
+    """Those that need a prior."""
+    model = set() if network is None else {*network.species, *network.parameters, *network.compartments}
+    named = {k: v for k, v in options.items() if isinstance(v, str) and v.isidentifier()}
+    return tuple(v for k, v in named.items() if k in _NOISE or (k in _QUIRKS and v not in model))
+
+
+def _unit(section: Section, assay: str, keys: Keys) -> str:
+    if keys.unit is None:
         return section.required("unit")
-    unit = section.text("unit", _DEFAULT_UNITS[assay])
+    unit = section.text("unit", keys.unit) if keys.takes_unit else keys.unit
     if assay == "copy_number":
         try:
             conversion_factor(unit, "zmol/cell")
@@ -90,16 +210,25 @@ def _unit(section: Section, assay: str) -> str:
     return unit
 
 
-def _scale(section: Section, name: str) -> tuple[str | None, str | float | None]:
-    """The group whose experiments have a scale each, or the one scale of all rows."""
-    group, scale = section.take("scale_group"), section.text_or_number("scale")
-    if group is not None and scale is not None:
-        section.complain("scale_group", "either scale_group or scale, not both", group)
-    if scale is not None:
-        return None, scale
+def _flag(section: Section, key: str) -> bool:
+    value = section.take(key, False)
+    if not isinstance(value, bool):
+        section.complain(key, "true or false", value)
+    return value is True
+
+
+def _each(
+    what: str, section: Section, default_group: str | None, default: float
+) -> tuple[str | None, str | float | None]:
+    """The group whose experiments have a scale or background each, or the one of all rows."""
+    group, one = section.take(f"{what}_group"), section.text_or_number(what)
+    if group is not None and one is not None:
+        section.complain(f"{what}_group", f"either {what}_group or {what}, not both", group)
+    if one is not None:
+        return None, one
     if group is None:
-        return name, None
+        return default_group, None if default_group else default
     if not isinstance(group, str) or not group:
-        section.complain("scale_group", "text in quotes", group)
-        return name, None
+        section.complain(f"{what}_group", "text in quotes", group)
+        return default_group, None
     return group, None

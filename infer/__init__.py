@@ -13,6 +13,8 @@ from .solver_choice import choose_solver
 from .store import StoreError
 
 if TYPE_CHECKING:
+    from .doses import Condition, DoseResponse, arm_share, combination, dose_response
+    from .population import Population, Spread, virtual_population
     from .posterior import to_datatree
     from .posterior_file import PosteriorFileError, read, save
     from .reporting import report, report_fits
@@ -20,14 +22,22 @@ if TYPE_CHECKING:
 
 # Trees and figures bring xarray and matplotlib, which half a script never needs: imported at first use.
 _LATER = {
+    "Condition": "doses",
+    "DoseResponse": "doses",
+    "Population": "population",
     "PosteriorFileError": "posterior_file",
+    "Spread": "population",
     "Summary": "summary",
+    "arm_share": "doses",
+    "combination": "doses",
+    "dose_response": "doses",
     "read": "posterior_file",
     "report": "reporting",
     "report_fits": "reporting",
     "save": "posterior_file",
     "summarise": "summary",
     "to_datatree": "posterior",
+    "virtual_population": "population",
 }
 
 
@@ -38,19 +48,26 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "Condition",
     "Curvature",
+    "DoseResponse",
     "Draws",
     "Evaluation",
     "Fit",
     "Fits",
     "GradientCheck",
+    "Population",
     "PosteriorFileError",
     "Problem",
+    "Spread",
     "StoreError",
     "Summary",
+    "arm_share",
     "check_gradient",
     "choose_solver",
+    "combination",
     "curvature",
+    "dose_response",
     "find_map",
     "find_mode",
     "fit",
@@ -61,4 +78,5 @@ __all__ = [
     "save",
     "summarise",
     "to_datatree",
+    "virtual_population",
 ]

@@ -102,8 +102,8 @@ def find_nuisance(
     """The scales that can be integrated out: all of them, or those `wanted`.
 
     `parameters` are the estimated ones; `elsewhere` names what the model uses, beyond the measurements. Of
-    two scales that touch the same row, the first is integrated out. Raises `ValueError` naming each wanted
-    one that cannot.
+    two scales that touch the same row, the first is integrated out. One that touches a censored row is not, and
+    is sampled. Raises `ValueError` naming each wanted one that cannot.
     """
     known = {p.name: p for p in parameters}
     direct = frozenset(elsewhere).union(*(o.symbols for o in dataset.observables.values()))
@@ -123,7 +123,7 @@ def find_nuisance(
         raise ValueError(
             f"cannot integrate out {', '.join(refused)}: each must be an estimated scale of observables that "
             "are normal on a logarithmic scale, be used for nothing else, share no row with another such "
-            "scale, and have a log-normal prior without bounds"
+            "scale, touch no censored row, and have a log-normal prior without bounds"
         )
     normal = [log_normal(known[n]) or (0.0, 1.0) for n in names]
     return Nuisance(tuple(names), taken, slope, np.array([n[0] for n in normal]), np.array([n[1] for n in normal]))
@@ -140,5 +140,6 @@ def _slopes(dataset: Dataset, known: Collection[str]) -> dict[str, dict[int, flo
                 if (key := (observable.name, placeholder)) not in cache:
                     cache[key] = _slope(observable, placeholder)
                 rows = slopes.setdefault(argument, {})
-                rows[i] = None if i in rows else cache[key]  # twice in one row: not additive
+                # Twice in one row, it is not additive; the integral over a row's probability has no closed form.
+                rows[i] = None if i in rows or m.censored else cache[key]
     return slopes

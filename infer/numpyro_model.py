@@ -2,7 +2,8 @@
 
 Sites: each estimated parameter by its name, in its own unit; the rows of each observable by the
 observable's name, and the rows that share an integrated-out scale by `rows of <scale>`, both observed, with
-values as measured. A failed simulation is a factor −∞, at the site `failed_simulation`.
+values as measured. A failed simulation is a factor −∞, at the site `failed_simulation`. A censored row has the
+probability of its limit, and is drawn as it would be recorded: never beyond the limit.
 
 The density is that of `Problem.log_density` over natural parameters: the same up to the Jacobian of the map
 from z, and, for noise scales, up to the folding of z.
@@ -24,6 +25,7 @@ from numpyro.distributions.transforms import AffineTransform, ExpTransform, Tran
 
 from ..data.parameter import Parameter
 from ..models.status import Status
+from .censoring import recordable, with_censored
 from .failures import worst
 from .space import LOG_BASE, effective_prior
 
@@ -110,6 +112,34 @@ class _FromScale(Transform):
         return isinstance(other, _FromScale) and bool(np.array_equal(self.log_base, other.log_base))
 
 
+class _Censored(dist.Distribution):
+    """Rows of `measured`, where those with a `tail` are read no further than their `limit`.
+
+    `on_scale` and `sd` are the means and standard deviations behind `measured`, on its scale of base e^log_base.
+    """
+
+    support = constraints.real  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
+    pytree_data_fields = ("measured", "on_scale", "sd", "limit")
+    pytree_aux_fields = ("log_base", "laplace", "tail")
+
+    def __init__(self, measured: dist.Distribution, on_scale, sd, limit, *, log_base: float, laplace: bool, tail):
+        self.measured, self.on_scale, self.sd, self.limit = measured, on_scale, sd, limit
+        self.log_base, self.laplace, self.tail = log_base, laplace, tuple(tail)
+        super().__init__(measured.batch_shape)
+
+    def sample(self, key, sample_shape=()):
+        low, high = recordable(self.limit, np.array(self.tail))
+        return jnp.clip(self.measured.sample(key, sample_shape), low, high)
+
+    def log_prob(self, value, intermediates=None):
+        tail = np.array(self.tail)
+        limit = jnp.log(self.limit) / self.log_base if self.log_base else self.limit
+        r = (limit - self.on_scale) / self.sd
+        beyond = tail * (value - self.limit) >= 0
+        density = jnp.asarray(self.measured.log_prob(value))
+        return jnp.where(beyond, with_censored(density, r, tail, np.full(len(tail), self.laplace)), density)
+
+
 def rows_of_sites(problem: Problem) -> dict[str, np.ndarray]:
     """The rows of the data set behind each observed site, as positions in `dataset.measurements`."""
     sites: dict[str, np.ndarray] = {}
@@ -150,6 +180,9 @@ def _observe(problem: Problem, readout: Readout) -> None:
             family = (dist.Laplace if assays.laplace[rows[0]] else dist.Normal)(mean, sd)
             parts = [AffineTransform(0.0, base[0]), ExpTransform()]
             family = dist.TransformedDistribution(family, parts) if base[0] > 0 else family
+            if np.any(assays.tail[rows]):
+                kind = {"log_base": float(base[0]), "laplace": bool(assays.laplace[rows[0]]), "tail": assays.tail[rows]}
+                family = _Censored(family, mean, sd, measured[rows], **kind)
         else:
             # Jointly normal, ln s integrated out: covariance diag(σ²) + τ² κ κᵀ about m(s=1) + κ μ.
             slope = nuisance.slope[rows]

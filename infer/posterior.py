@@ -3,7 +3,9 @@ provenance.
 
 Names: each parameter is a variable of its own, as it is called (`Kd1`, `scale_pSTAT3[gel-1]`; a slash, which
 no NetCDF name may hold, becomes ∕). Rows of an observable run along the dimension `row[<observable>]`, with
-the coordinates `protocol[…]`, `time[…]` and `experiment[…]`.
+the coordinates `protocol[…]`, `time[…]` and `experiment[…]`, and `censored[…]` where any row is: "left" or
+"right". Its value is then a limit, and its replicates are what would be recorded, never beyond it; so the middle
+of its ties is the quantile of the row.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from jaxtyping import Array, Float, Int
 from scipy import stats as distributions
 
 from ..data.parameter import Parameter, Prior
+from .censoring import recordable
 from .failures import count_kinds
 from .posterior_file import MARK, PosteriorFileError, read, save
 from .problem import Problem
@@ -134,9 +137,11 @@ def map_draws(function, draws: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def replicate(problem: Problem, mean: np.ndarray, sd: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Measurements drawn anew, … × rows, as measured (not on a logarithm's scale)."""
-    noise = np.where(problem.assays.laplace, rng.laplace(size=mean.shape), rng.standard_normal(mean.shape))
-    return problem.assays.natural(mean + sd * noise)
+    """Measurements drawn anew, … × rows, as they would be recorded (not on a logarithm's scale)."""
+    assays = problem.assays
+    noise = np.where(assays.laplace, rng.laplace(size=mean.shape), rng.standard_normal(mean.shape))
+    measured = np.array([m.value for m in problem.dataset.measurements])
+    return np.clip(assays.natural(mean + sd * noise), *recordable(measured, assays.tail))
 
 
 def draw_prior(parameter: Parameter, n: int, rng: np.random.Generator) -> Float[np.ndarray, " n"]:
@@ -203,6 +208,8 @@ def _rows_array(problem: Problem, name: str, rows, values, leading: tuple[str, .
         f"time[{key}]": (dimension, np.array([m.time for m in measured])),
         f"experiment[{key}]": (dimension, np.array([m.experiment for m in measured])),
     }
+    if any(m.censored for m in measured):
+        coords[f"censored[{key}]"] = (dimension, np.array([m.censored for m in measured]))
     return xr.DataArray(values, dims=(*leading, dimension), coords=coords, attrs=attrs)
 
 
@@ -236,13 +243,18 @@ def _replicates(problem: Problem, evaluated: Evaluated, log_scales, shape, rng) 
             problem,
             name,
             rows,
-            drawn[:, rows].reshape(*shape, -1).astype(np.float32),
+            drawn[:, rows].reshape(*shape, -1).astype(_precision(problem, rows)),
             _SAMPLE,
             {"unit": problem.dataset.observables[name].unit},
         )
         for name, rows in rows_of(problem).items()
     }
     return _sampled(xr.Dataset(variables, attrs=_failed(evaluated)), shape)
+
+
+def _precision(problem: Problem, rows) -> type[np.floating]:
+    """Of replicates: half the room is enough, but for those that must equal their limit."""
+    return np.float64 if np.any(problem.assays.tail[rows]) else np.float32
 
 
 def _failed(evaluated: Evaluated) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""Predictions beyond the rows that were measured: courses over dense times, dose-response curves."""
+"""What an assay would read beyond the rows that were measured: over dense times, and over doses.
+
+The response of the model itself, without an assay, is `hexamer.infer.dose_response`.
+"""
 
 from __future__ import annotations
 
@@ -113,7 +116,7 @@ def curves(
     }
 
 
-def dose_response(
+def over_doses(
     problem: Problem,
     values: Float[ArrayLike, "draws names"],
     observable: str,
@@ -124,7 +127,7 @@ def dose_response(
     *,
     gel: Mapping[str, Sequence[ArrayLike]] | None = None,
 ) -> Curve:
-    """An observable at `time` over `doses` of `input`, in model units, all else as in the protocol
+    """A measured observable at `time` over `doses` of `input`, in model units, all else as in the protocol
     `template`.
 
     Raises `ValueError` where the template never gives that input.

@@ -23,6 +23,7 @@ from ..models.model import Model
 from ..models.settings import Settings
 from ..models.simulate import require_x64
 from ..models.status import Status
+from .censoring import with_censored
 from .failures import FailureCounter, count_kinds, worst
 from .nuisance import Nuisance, find_nuisance
 from .readout import Assays, Readout
@@ -35,8 +36,8 @@ class Evaluation:
 
     `predictions` are in the units of the measurements, `standard_deviations` on each observable's scale (in
     log10 for one on that scale); NaN where a simulation failed. `nllh` is the negative log likelihood with
-    all constants, infinite then; `chi2` the sum of squared standardised residuals; `failed` counts failed
-    simulations by kind.
+    all constants, infinite then; `chi2` the sum of squared standardised residuals, without rows that are
+    censored, which have none; `failed` counts failed simulations by kind.
     """
 
     log_likelihood: float
@@ -111,15 +112,17 @@ class Problem:
         self._arrange = np.argsort(np.concatenate([self.position, held]))
 
     @staticmethod
-    def load(source: str | Path, **options) -> Problem:
+    def load(source: str | Path, *, model: str | Path | None = None, **options) -> Problem:
         """A problem by name (`hepg2`, `il6_demo`), folder or PEtab YAML. Options are those of `Problem`.
 
-        What has a prior or value, or is set by a protocol, no longer follows from an initial assignment of
-        the model.
+        `model`: another network than the one that the data name. What has a prior or value, or is set by a protocol,
+        no longer follows from an initial assignment of the model.
         """
         dataset = load_dataset(source)
         given = {*dataset.parameters, *(options.get("priors") or {})}
         given = given.union(*(q.targets for q in dataset.protocols.values()))
+        if model is not None:
+            dataset = replace(dataset, model=str(model))
         return Problem(Model.load(dataset.model, independent=given), dataset, **options)
 
     def with_settings(self, **changes) -> Problem:
@@ -158,11 +161,12 @@ class Problem:
         return self.assays.read(self.settings, values)
 
     def row_densities(self, readout: Readout) -> Float[Array, " rows"]:
-        """Log density of every row, given its scale."""
-        r = (self.assays.value - readout.mean) / readout.sd
+        """Log density of every row, given its scale; of a censored one the log probability."""
+        r = jnp.asarray((self.assays.value - readout.mean) / readout.sd)
         normal = -0.5 * r**2 - 0.5 * math.log(2 * math.pi)
         density = jnp.where(self.assays.laplace, -jnp.abs(r) - math.log(2), normal)
-        return density - jnp.log(readout.sd) + self.assays.jacobian
+        density = density - jnp.log(readout.sd) + self.assays.jacobian
+        return with_censored(density, r, self.assays.tail, self.assays.laplace)
 
     def terms(self, z: Z) -> Terms:
         """Log likelihood at z in pieces, scales integrated out."""
@@ -253,7 +257,7 @@ class Problem:
             log_likelihood, failed = -math.inf, failed or {Status.NOT_FINITE.label: 1}
         return Evaluation(
             log_likelihood=log_likelihood,
-            chi2=float(np.sum(r**2)),
+            chi2=float(np.sum(r[self.assays.tail == 0] ** 2)),
             n=len(self.dataset),
             failed=failed,
             predictions=self.assays.natural(np.asarray(readout.mean)),

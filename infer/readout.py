@@ -25,6 +25,7 @@ from ..models.model import Model
 from ..models.plan import compile_plan
 from ..models.settings import Settings
 from ..models.status import Status
+from .censoring import tails
 
 LN10 = float(np.log(10.0))
 _LOG_BASE = {"lin": 0.0, "log": 1.0, "log10": LN10}
@@ -87,7 +88,9 @@ class Assays:
         self._index_pool()
         scale = [dataset.observables[m.observable].scale for m in dataset.measurements]
         self.log_base = np.array([_LOG_BASE[s] for s in scale])
-        self.value, self.jacobian = _values_on_scale(dataset, self.log_base)
+        self.tail = tails(dataset)
+        self.value, jacobian = _values_on_scale(dataset, self.log_base)
+        self.jacobian = np.where(self.tail == 0, jacobian, 0.0)  # a probability has none
         self.laplace = np.array([dataset.observables[m.observable].noise == "laplace" for m in dataset.measurements])
 
     def _number(self, value: float) -> int:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from ...data.dataset import Measurement
 from ...models.protocol import Protocol
 from ..align import aligned, average_gel
-from ..predict import Curve, as_mapping, dose_of, dose_response, posterior_values
+from ..predict import Curve, as_mapping, dose_of, over_doses, posterior_values
 from ..problem import Problem
 from .fit import BANDS, axis_label
 from .style import BLUE, INK, breathe, grid, styled
@@ -46,10 +46,10 @@ def dose(
         doses = np.geomspace(min(positive, default=1.0) / 10, max(positive, default=1.0) * 10, 50)
     at = np.unique(np.append(np.asarray(doses, dtype=float), 0.0))
     gel = {observable: average_gel(problem.dataset, observable, named, len(values))}
-    curve = dose_response(problem, values, observable, input, at, time, protocol, gel=gel)
+    curve = over_doses(problem, values, observable, input, at, time, protocol, gel=gel)
     figure, (ax,) = grid(1, height=4.2)
     figure.set_figwidth(6.4)
-    _dose_axis(ax, at)
+    dose_axis(ax, at)
     drawn = _draw_bands(ax, curve)
     if rows:
         value = aligned(problem.dataset, rows, named, len(values))
@@ -91,12 +91,16 @@ def _draw_bands(ax: Axes, curve: Curve) -> list[np.ndarray]:
     return drawn
 
 
-def _dose_axis(ax: Axes, doses: np.ndarray) -> None:
-    """A logarithmic axis on which zero has its place, left of the smallest dose."""
+def dose_axis(ax: Axes, doses: np.ndarray) -> None:
+    """A logarithmic axis, on which zero has its place, left of the smallest dose, where it is one of them."""
     least, most = doses[doses > 0].min(), doses.max()
-    ax.set_xscale("symlog", linthresh=least / 2, linscale=0.35)
+    zero = bool(np.any(doses == 0))
+    if zero:
+        ax.set_xscale("symlog", linthresh=least / 2, linscale=0.35)
+    else:
+        ax.set_xscale("log")
     decades = 10.0 ** np.arange(np.floor(np.log10(least)), np.ceil(np.log10(most)) + 1)
     decades = decades[(decades >= least * 0.999) & (decades <= most * 1.001)]
-    ax.set_xticks([0.0, *decades], ["0", *(f"{d:g}" for d in decades)])
+    ax.set_xticks([*([0.0] * zero), *decades], [*(["0"] * zero), *(f"{d:g}" for d in decades)])
     ax.set_xticks([], minor=True)
-    ax.set_xlim(-least / 6, most)
+    ax.set_xlim(-least / 6 if zero else least, most)

@@ -1,4 +1,4 @@
-"""The command line: `hexamer fit`, `map`, `evaluate`, `simulate`."""
+"""The command line: `hexamer fit`, `map`, `evaluate`, `simulate`, `dose-response`."""
 
 from __future__ import annotations
 
@@ -325,6 +325,127 @@ def simulate(
     typer.echo(f"{len(protocols)} protocol(s) × {len(grid)} times in {out}")
     if all(int(s) != Status.OK for s in result.status):
         raise typer.Exit(2)
+
+
+class SummaryChoice(StrEnum):
+    peak = "peak"
+    area = "area"
+    time_of_peak = "time_of_peak"
+
+
+@app.command("dose-response")
+def dose_response(
+    result: Annotated[
+        str,
+        typer.Argument(
+            metavar="RESULT",
+            help="Folder of `hexamer fit` (its posterior), or a model: a bundled one, with drugs joined by + "
+            "(il6_stat3+tocilizumab), or an .ant or .xml file.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for responses.csv, curves.csv and figures.")],
+    ligand: Annotated[str, typer.Option(help="What is given: a species, or an input of the model.")] = "IL6",
+    doses: Annotated[
+        str,
+        typer.Option(help="Numbers, or START:STOP:COUNT at equal ratios, with a unit: '0, 0.01:500:32 ng/ml'."),
+    ] = "0.01:500:32 ng/ml",
+    at: Annotated[float | None, typer.Option(help="Time of the reading, min; 20 where no --summary is given.")] = None,
+    summary: Annotated[SummaryChoice | None, typer.Option(help="What of the course is read, in place of --at.")] = None,
+    times: Annotated[
+        str | None, typer.Option(help="Times of the course for --summary: START:STOP:STEP, or separated by commas.")
+    ] = None,
+    observe: Annotated[str, typer.Option(help="Rule, species, or formula over the model's names.")] = "pSTAT3_total",
+    condition: Annotated[
+        list[str],
+        typer.Option(
+            help="'NAME: PARAMETER=VALUE, SPECIES=DOSE UNIT; STATEMENT', may be repeated; e.g. "
+            "'no IL6R: IL6R_0=0, sIL6R=100 ng/ml' or 'pulse: ; wash out IL6 at 15'."
+        ),
+    ] = [],  # noqa: B006
+    drug: Annotated[
+        list[str],
+        typer.Option(help="NAME=DOSES given with the ligand, may be repeated: 'tocilizumab=0, 0.01:50:9 ug/ml'."),
+    ] = [],  # noqa: B006
+    pretreat: Annotated[float, typer.Option(min=0, help="Minutes by which drugs come before the ligand.")] = 0.0,
+    draws: Annotated[int, typer.Option(min=1, help="Draws of the posterior, evenly spread.")] = 1000,
+    model: Annotated[
+        str | None, typer.Option(help="Model for a posterior, where its own is not bundled or lacks the drugs.")
+    ] = None,
+    problem: Annotated[str | None, typer.Option(help="Problem that was fitted, where its model is not bundled")] = None,
+    molar_mass: Annotated[list[str], typer.Option(help="NAME=MASS, e.g. 'IL6=21 kDa'; may be repeated.")] = [],  # noqa: B006
+    parameter: Annotated[
+        list[str], typer.Option("--set", help="NAME=VALUE of a parameter of a model; may be repeated.")
+    ] = [],  # noqa: B006
+    memory: Annotated[int, typer.Option(min=1, help="Most memory that a batch of trajectories takes, MiB.")] = 256,
+    engine: EngineOption = EngineChoice.auto,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Response to doses of a ligand, with drugs: EC50, IC50 and their intervals over the draws of a posterior.
+
+    \b
+    hexamer dose-response runs/demo --out dr --doses "0.1:500:32 ng/ml"
+    hexamer dose-response il6_stat3+tocilizumab --out dr --doses "10 ng/ml" \\
+        --drug "tocilizumab=0, 0.01:50:9 ug/ml" \\
+        --condition "classic:" --condition "trans: IL6R_0=0, sIL6R=100 ng/ml"
+    """
+    from .infer.doses.report import report
+    from .infer.doses.response import dose_response as run
+    from .infer.doses.text import parse_conditions, parse_drugs
+    from .infer.fit import writable
+    from .models import Settings
+
+    writable(out)
+    source, given = _source(result, model, problem)
+    if parameter and isinstance(source, Path):
+        raise ValueError("--set belongs to a model; change a posterior's parameters in a --condition")
+    masses = dict(_text_assignment("--molar-mass", text) for text in molar_mass)
+    found = run(
+        source,
+        ligand,
+        doses,
+        at=20.0 if at is None and summary is None else at,
+        summary=None if summary is None else summary.value,
+        times=None if times is None else _grid(times),
+        observe=observe,
+        molar_mass=masses,
+        conditions=parse_conditions(condition) or None,
+        drugs=parse_drugs(drug) or None,
+        pretreat=pretreat,
+        parameters=dict(_assignment(text) for text in parameter) or None,
+        model=given,
+        draws=draws,
+        settings=Settings(engine=engine.value),
+        memory=memory * 2**20,
+        progress=not quiet,
+    )
+    for line in report(found, out):
+        typer.echo(line)
+    typer.echo(f"{found.data['status'].size} simulations in {found.seconds:.1f} s; all of it in {out}")
+    if sum(found.failed.values()) == found.data["status"].size:
+        raise typer.Exit(2)
+
+
+def _source(result: str, model: str | None, problem: str | None):
+    """A posterior's path with the model or problem named for it, or a model."""
+    from .models import Model
+
+    path = Path(result)
+    if path.suffix != ".nc" and not (path.is_dir() and (path / "posterior.nc").is_file()):
+        if model is not None or problem is not None:
+            raise ValueError(f"--model and --problem belong to a posterior, and {result} has none (posterior.nc)")
+        if path.is_dir():
+            raise ValueError(f"{result} holds no posterior.nc: name the folder of a finished `hexamer fit`")
+        return Model.load(result), None
+    if model is not None and problem is not None:
+        raise ValueError("give --model or --problem, not both")
+    return path, model if problem is None else _load(problem)
+
+
+def _text_assignment(option: str, text: str) -> tuple[str, str]:
+    name, _, value = (x.strip() for x in text.partition("="))
+    if not name or not value:
+        raise ValueError(f"{option} takes NAME=VALUE, not {text!r}")
+    return name, value
 
 
 def _assignment(text: str) -> tuple[str, float]:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from hexamer.cli import main
+from hexamer.infer.posterior import save
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -36,7 +37,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
 def test_help_names_every_command(run: Run) -> None:
     status, out, _ = run("--help")
     assert status == 0
-    for command in ("fit", "map", "evaluate", "simulate"):
+    for command in ("fit", "map", "evaluate", "simulate", "dose-response"):
         assert command in out
         assert run(command, "--help")[0] == 0
 
@@ -80,6 +81,48 @@ def test_simulate_writes_a_table(run: Run, tmp_path: Path) -> None:
     assert set(table["status"]) == {"ok"}
 
 
+def test_dose_response_of_a_model(run: Run, tmp_path: Path) -> None:
+    """EC50 of the classic and the trans route, and the IC50 of an antibody; tables and figures beside."""
+    routes = ["--condition", "classic:", "--condition", "trans: IL6R_0=0, sIL6R=100 ng/ml", "--quiet"]
+    status, out, err = run("dose-response", "il6_stat3", "--out", tmp_path / "a", *routes)
+    assert status == 0, err
+    lines = dict(line.split(": ", 1) for line in out.splitlines() if "EC50" in line)
+    assert set(lines) == {"classic", "trans"}
+    assert 0.5 < float(lines["classic"].split()[1]) < 20
+    assert "64 simulations" in out
+    table = pd.read_csv(tmp_path / "a" / "responses.csv")
+    assert len(table) == 64
+    assert set(table["failed"].tolist()) == {0}
+    curves = pd.read_csv(tmp_path / "a" / "curves.csv").set_index("condition")
+    assert f"{curves['ec50']['classic']:.3g}" == lines["classic"].split()[1]
+    assert (tmp_path / "a" / "dose_response.png").stat().st_size > 5000
+
+    drug = ["--drug", "tocilizumab=0, 0.01:50:6 ug/ml", "--doses", "0, 10 ng/ml", "--summary", "peak"]
+    status, out, err = run("dose-response", "il6_stat3+tocilizumab", "--out", tmp_path / "b", *routes, *drug)
+    assert status == 0, err
+    assert "classic, IL6 10 ng/ml: IC50 of tocilizumab " in out
+    assert {p.name for p in (tmp_path / "b").iterdir()} == {
+        "responses.csv",
+        "curves_tocilizumab.csv",
+        "drug_response_tocilizumab.png",
+    }
+
+
+def test_dose_response_of_a_posterior(run: Run, conversion_tree, conversion_folder: Path, tmp_path: Path) -> None:
+    """The half-saturating dose of A ⇌ B at 200 min is about k2/k1, over the draws."""
+    save(conversion_tree, tmp_path / "posterior.nc")
+    options = ["--ligand", "L", "--observe", "B", "--doses", "0.001:100:20", "--at", "200", "--quiet"]
+    status, out, err = run("dose-response", tmp_path, "--problem", conversion_folder, *options, "--out", tmp_path / "o")
+    assert status == 0, err
+    assert out.startswith("L: EC50 0.")
+    assert "4800 simulations" in out
+    curve = pd.read_csv(tmp_path / "o" / "curves.csv").iloc[0]
+    assert curve["ec50_lower"] < 0.4 < curve["ec50_upper"]
+    status, _, err = run("dose-response", tmp_path, *options, "--out", tmp_path / "o")
+    assert status == 2
+    assert "pass model=" in err
+
+
 BAD = {
     "unknown problem": (["evaluate", "hepg3"], ["hepg3", "il6_demo", "hepg2"]),
     "no such values": (["evaluate", "il6_demo", "--at", "absent.csv"], ["absent.csv"]),
@@ -94,6 +137,25 @@ BAD = {
     "unknown parameter": (["simulate", "il6_stat3", "--set", "Kd99=1", "--out", "x.csv"], ["Kd99", "Kd1"]),
     "not a number": (["simulate", "il6_stat3", "--set", "Kd1=nine", "--out", "x.csv"], ["--set", "Kd1=nine"]),
     "option out of range": (["fit", "il6_demo", "--out", "here", "--chains", "0"], ["chains"]),
+    "dose without a molar mass": (
+        ["dose-response", "il6_stat3", "--ligand", "STAT3", "--doses", "1 ng/ml", "--out", "here"],
+        ["STAT3", "molar mass"],
+    ),
+    "negative dose": (["dose-response", "il6_stat3", "--doses=-1,2 nM", "--out", "here"], ["IL6", "negative"]),
+    "drug that is not there": (
+        ["dose-response", "il6_stat3", "--drug", "tocilizumab=1 nM", "--out", "here"],
+        ["tocilizumab", "drugs="],
+    ),
+    "unreadable drug": (["dose-response", "il6_stat3", "--drug", "tocilizumab", "--out", "here"], ["NAME=DOSES"]),
+    "unreadable condition": (
+        ["dose-response", "il6_stat3", "--condition", "a: IL6R_0", "--out", "here"],
+        ["'IL6R_0'", "PARAMETER=VALUE"],
+    ),
+    "condition twice": (
+        ["dose-response", "il6_stat3", "--condition", "a:", "--condition", "a: IL6R_0=0", "--out", "here"],
+        ["two conditions are called 'a'"],
+    ),
+    "no posterior": (["dose-response", "empty", "--out", "here"], ["posterior.nc", "hexamer fit"]),
     "folder is a file": (["fit", "il6_demo", "--out", "torn.ant"], ["torn.ant", "cannot write"]),
 }
 
@@ -101,6 +163,7 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input(case: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
     (tmp_path / "torn.ant").write_text("model m\n A -> B k*A;\nend\n")
     arguments, words = BAD[case]
     status, _, err = run(*arguments)

@@ -1,4 +1,4 @@
-"""The notebook runs from start to end on a small posterior, and is kept without outputs."""
+"""The notebooks run from start to end, on few draws, and are kept without outputs."""
 
 import os
 from pathlib import Path
@@ -10,26 +10,34 @@ from nbclient.exceptions import CellExecutionError
 
 from hexamer.infer.posterior import save
 
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "posterior_summary.ipynb"
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
-def test_it_is_kept_without_outputs():
-    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+@pytest.mark.parametrize("notebook", sorted(p.name for p in NOTEBOOKS.glob("*.ipynb")))
+def test_it_is_kept_without_outputs(notebook: str):
+    cells = nbformat.read(NOTEBOOKS / notebook, as_version=4).cells
     assert not [c for c in cells if c.cell_type == "code" and (c.outputs or c.execution_count)]
 
 
-def execute(tmp_path: Path, **environment: str) -> nbformat.NotebookNode:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+def execute(name: str, tmp_path: Path, **environment: str) -> nbformat.NotebookNode:
+    notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
     client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
     client.execute(env={**os.environ, **environment})
     return notebook
 
 
+def outputs_of(notebook: nbformat.NotebookNode) -> tuple[list, str]:
+    """All outputs, and what was printed."""
+    outputs = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
+    return outputs, "".join(o.text for o in outputs if o.output_type == "stream" and o.name == "stdout")
+
+
 def test_it_runs(conversion_folder, conversion_tree, tmp_path):
     path = save(conversion_tree, tmp_path / "posterior.nc")
-    notebook = execute(tmp_path, HEXAMER_POSTERIOR=str(path), HEXAMER_PROBLEM=str(conversion_folder))
-    outputs = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
-    text = "".join(o.text for o in outputs if o.output_type == "stream" and o.name == "stdout")
+    notebook = execute(
+        "posterior_summary.ipynb", tmp_path, HEXAMER_POSTERIOR=str(path), HEXAMER_PROBLEM=str(conversion_folder)
+    )
+    outputs, text = outputs_of(notebook)
     assert "conversion: 6 parameters, 4 chains × 60 draws" in text
     assert "scale_blot_B[gel-1]" in text
     figures = [o for o in outputs if "image/png" in o.get("data", {})]
@@ -39,4 +47,18 @@ def test_it_runs(conversion_folder, conversion_tree, tmp_path):
 
 def test_without_a_posterior_it_says_what_to_do(tmp_path):
     with pytest.raises(CellExecutionError, match="run `make demo`"):
-        execute(tmp_path, HEXAMER_POSTERIOR=str(tmp_path / "none.nc"))
+        execute("posterior_summary.ipynb", tmp_path, HEXAMER_POSTERIOR=str(tmp_path / "none.nc"))
+
+
+def test_tocilizumab_against_sgp130fc(tmp_path):
+    notebook = execute("dose_response.ipynb", tmp_path, HEXAMER_DRAWS="8")
+    outputs, text = outputs_of(notebook)
+    assert "44 species" in text
+    assert "8 draws" in text
+    assert "failed simulations: 0" in text
+    figures = [o for o in outputs if "image/png" in o.get("data", {})]
+    assert len(figures) == 5  # routes, two drugs, arms, both drugs
+    tables = "".join(o["data"]["text/html"] for o in outputs if "text/html" in o.get("data", {}))
+    for row in ("no receptor", "sgp130Fc", "sIL-6R 300 ng/ml"):
+        assert row in tables
+    assert not [o for o in outputs if o.output_type == "stream" and o.name == "stderr"]

@@ -12,7 +12,7 @@ from hexamer.infer.predict import (
     as_mapping,
     curves,
     dose_of,
-    dose_response,
+    over_doses,
     posterior_values,
     with_dose,
 )
@@ -47,13 +47,13 @@ def test_curves_at_times_and_gel_of_their_own(conversion, conversion_course, val
     assert curve.mean[1, 1] == pytest.approx(5 * conversion_course(1, 40, k1=0.1), rel=1e-4)
 
 
-def test_dose_response_is_the_closed_form(conversion, conversion_course, values):
+def test_readings_over_doses_are_the_closed_form(conversion, conversion_course, values):
     doses = np.array([0.0, 0.5, 20.0])
-    curve = dose_response(conversion, values, "blot_B", "L", doses, 20.0, "L 1 nM")
+    curve = over_doses(conversion, values, "blot_B", "L", doses, 20.0, "L 1 nM")
     expected = [[conversion_course(d, 20, k1=k) for d in doses] for k in (0.05, 0.1)]
     np.testing.assert_allclose(curve.mean, expected, rtol=1e-4, atol=1e-6)
     with pytest.raises(ValueError, match="gives no 'drug'"):
-        dose_response(conversion, values, "blot_B", "drug", doses, 20.0, "L 1 nM")
+        over_doses(conversion, values, "blot_B", "drug", doses, 20.0, "L 1 nM")
 
 
 def test_a_failed_simulation_is_no_prediction(blow_up):

@@ -1,0 +1,33 @@
+"""Readings of a quantity as it is."""
+
+from __future__ import annotations
+
+from ...models.network import Network
+from ..dataset import Noise, Observable
+from ..dimensions import check_unit
+from ..formula import Formula
+from ..parameter import Scale
+from .parts import SD, filled, noise_needed, plain, sees
+
+
+def direct(
+    name: str,
+    signal: Formula,
+    *,
+    sd: Formula | None = None,
+    unit: str = "1",
+    scale: Scale = "lin",
+    noise: Noise = "normal",
+    network: Network | None = None,
+) -> Observable:
+    """A quantity read as it is, `signal` in `unit`.
+
+    `sd` in `unit`, or of the logarithm where `scale` is "log" or "log10"; None: each row gives it.
+    On a logarithmic scale the density is that of the value, with the Jacobian. Raises `AssayError` where
+    `network` declares units by which the signal is in another one than `unit`.
+    """
+    spread, placeholders = filled(sd, SD, name)
+    noise_needed(name, spread)
+    with sees(name, f"a quantity in {unit!r}", signal):
+        check_unit(network, signal, unit)
+    return Observable(name, plain(signal, name), spread, placeholders, scale, noise, unit)

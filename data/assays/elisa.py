@@ -1,0 +1,51 @@
+"""Concentrations read off a standard curve."""
+
+from __future__ import annotations
+
+import sympy
+
+from ...models.network import Network
+from ..dataset import Noise, Observable
+from ..dimensions import check_unit
+from ..formula import Formula
+from .parts import SCALE, SD, filled, noise_needed, plain, sees
+
+BACKGROUND = 1e-9
+
+
+def elisa(
+    name: str,
+    signal: Formula,
+    *,
+    scale: Formula | None = 1,
+    background: Formula = BACKGROUND,
+    sd: Formula | None = None,
+    sd_between: Formula = 0,
+    unit: str = "nM",
+    noise: Noise = "normal",
+    network: Network | None = None,
+) -> Observable:
+    r"""A concentration by ELISA or by beads with standards (Luminex): ln v normal (or Laplace) about
+    ln(s (c + b)).
+
+    `signal` c: what the antibodies see, in `unit`: `hexamer.data.seen` sums up all species that hold the analyte,
+    as complexes with drugs or soluble receptors often count, too.
+    `scale` s: an error that all wells of a plate share, as by its standards, with a prior about 1; None: each row
+    names its plate's parameter, and it is integrated out where no row of the plate is censored. 1: none.
+    `background` b, in `unit`: what a blank reads. It keeps ln v finite where the model has none of the analyte, as
+    before stimulation; by default far below all that an ELISA sees, in nM as in ng/ml.
+    `sd` of ln v: the error of reading, as `StandardCurve.read_back` gives it; None: each row gives it.
+    `sd_between`: noise of ln v from culture to culture, which adds to that: σ² = sd² + sd_between².
+
+    Values below the limit of detection or above the top standard are rows with `censored` "left" or "right", whose
+    value is the limit. Raises `AssayError` where `network` declares units by which the signal is not in `unit`.
+    """
+    with sees(name, f"a concentration in {unit!r}", signal):
+        check_unit(network, signal, unit)
+    s, placeholders = filled(scale, SCALE, name)
+    reading, row_sd = filled(sd, SD, name)
+    between = plain(sd_between, name)
+    spread = reading if between == 0 else sympy.sqrt(reading**2 + between**2)
+    noise_needed(name, spread)
+    formula = s * (plain(signal, name) + plain(background, name))
+    return Observable(name, formula, spread, placeholders + row_sd, "log", noise, unit)

@@ -1,0 +1,37 @@
+"""A reading whose logarithm is what is measured, above a background of its own."""
+
+from __future__ import annotations
+
+import sympy
+
+from ..dataset import Noise, Observable
+from ..formula import Formula
+from .parts import OFFSET, SCALE, SD, filled, noise_needed, plain
+
+_HELD = (SCALE, OFFSET, SD)
+
+
+def log10_reading(
+    name: str,
+    signal: Formula,
+    *,
+    scale: Formula | None = None,
+    offset: Formula | None = 0,
+    sd: Formula | None = None,
+    unit: str = "au",
+    noise: Noise = "normal",
+) -> Observable:
+    r"""An intensity or a concentration read in log10: $\log_{10} v = \log_{10}(s\,u + o) + \varepsilon$.
+
+    The measurement is the logarithm itself, on a linear scale, and its density has no Jacobian: measurements
+    of this observable must be given as log10 of v (a folder's reader does that). Blots, beads and PCR alike.
+    `signal` u: the model's quantity. `scale` s, in `unit` per unit of the signal, and `offset` o, the background
+    in `unit`: formulas, or None: each row names the parameter of its gel or plate. `sd` of ε, in log10; None: each
+    row gives it. Raises `FormulaError` for a formula that takes a placeholder's name.
+    """
+    s, of_scale = filled(scale, SCALE, name, held=_HELD)
+    o, of_offset = filled(offset, OFFSET, name, held=_HELD)
+    spread, row_sd = filled(sd, SD, name, held=_HELD)
+    noise_needed(name, spread)
+    formula = sympy.log(s * plain(signal, name, held=_HELD) + o) / sympy.log(10)
+    return Observable(name, formula, spread, of_scale + of_offset + row_sd, noise=noise, unit=f"log10({unit})")

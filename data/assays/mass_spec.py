@@ -1,0 +1,89 @@
+"""Degrees of phosphorylation by mass spectrometry."""
+
+from __future__ import annotations
+
+import numpy as np
+import sympy
+from numpy.typing import ArrayLike
+
+from ...models.expressions import inline
+from ...models.network import Network
+from ..dataset import Noise, Observable
+from ..dimensions import check_same
+from ..formula import Formula
+from .parts import SCALE, SD, AssayError, filled, noise_needed, plain, sees
+
+
+def phosphorylation_degree(
+    name: str,
+    phospho: Formula,
+    total: Formula,
+    *,
+    scale: Formula | None = 1,
+    sd: Formula | None = None,
+    noise: Noise = "normal",
+    network: Network | None = None,
+) -> Observable:
+    r"""A share that is phosphorylated, read in logits: $\mathrm{logit}\,v = \ln(s\,p/(t - p)) + \varepsilon$.
+
+    The instrument sees two peptides, with and without phosphate, each with its relative error, and v follows from
+    their ratio: v/(1 − v) is that ratio, and its logarithm is normal (or Laplace). So v keeps within 0 and 1, and
+    its error shrinks towards both ends, as counts of peptides do; a normal v would leave the interval, and a beta
+    would say nothing of the two intensities. (Absolute degrees from the two ion currents: Steen et al. 2005, PNAS
+    102, 3948-3953.)
+
+    The measurement is the logit itself, on a linear scale, without a Jacobian: give measurements as `logit(v)`, as a
+    folder's reader does. A share of 0 or 1 has no logit: state the limit of detection, as `<0.01`.
+    `phospho` p and `total` t: in one unit, p above 0 and below t at every state that is measured.
+    `scale` s: how much better the phosphorylated peptide flies than its twin; 1 with spiked-in standards of both;
+    None: each row names its experiment's parameter. `sd` of ε, in logits; None: each row gives it.
+
+    Raises `AssayError` where p exceeds t by construction, such as a dimer counted twice in p and once in t, or where
+    `network` declares units by which they differ. Its rules are looked through; without it a name may stand for
+    anything, and only what cannot lie within 0 and 1 is refused.
+    """
+    p, t = plain(phospho, name), plain(total, name)
+    with sees(name, "two amounts or concentrations of one protein", phospho):
+        check_same(network, {"phospho": p, "total": t})
+    without = _unphosphorylated(name, p, t, network)
+    s, placeholders = filled(scale, SCALE, name)
+    spread, row_sd = filled(sd, SD, name)
+    noise_needed(name, spread)
+    return Observable(name, sympy.log(s * p / without), spread, placeholders + row_sd, noise=noise, unit="logit")
+
+
+def _unphosphorylated(name: str, p: sympy.Expr, t: sympy.Expr, network: Network | None) -> sympy.Expr:
+    """t − p, all of whose terms must be positive where species and constants are.
+
+    Written as a sum: the difference of two numbers would lose its digits where nearly all is phosphorylated.
+    """
+    rules = dict(network.rules) if network is not None else {}
+    written = inline({**rules, "_p": p, "_t": t})
+    p, t = written["_p"], written["_t"]
+    positive = {s: sympy.Symbol(str(s), positive=True) for s in p.free_symbols | t.free_symbols}
+    numerator, denominator = sympy.fraction(sympy.together((t - p).xreplace(positive)))
+    terms = sympy.Add.make_args(sympy.expand(numerator))
+    wrong = [a for a in terms if not a.is_nonnegative]
+    possible = len(wrong) < len(terms) if network is None else not wrong
+    if numerator == 0 or not denominator.is_positive or not possible:
+        back = {v: k for k, v in positive.items()}
+        left = " + ".join(str(a.xreplace(back)) for a in terms)
+        raise AssayError(
+            f"{name}: a degree of phosphorylation lies between 0 and 1, but total − phospho = {left}"
+            + (f" (over {denominator.xreplace(back)})" if denominator != 1 else "")
+            + ", which is not above 0 whatever the state; count each molecule alike in both"
+        )
+    result = sympy.Add(*terms) / denominator
+    return result.xreplace({v: k for k, v in positive.items()})  # pyright: ignore[reportReturnType]
+
+
+def logit(share: ArrayLike) -> np.ndarray:
+    """ln(v/(1 − v)). Raises `ValueError` for shares that are not between 0 and 1.
+
+    >>> float(logit(0.5))
+    0.0
+    """
+    v = np.asarray(share, dtype=float)
+    if not np.all((v > 0) & (v < 1)):
+        raise ValueError(f"a share must lie strictly between 0 and 1 to have a logit, not {share!r}; state its limit")
+    return np.log(v) - np.log1p(-v)

@@ -1,0 +1,52 @@
+"""What all assays are made of: formulas with placeholders, and the check that an assay can see what it is fed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sympy
+
+from ..assay_error import AssayError
+from ..formula import Formula, FormulaError, parse_formula
+from ..units import UnitError
+
+SCALE = "scale"
+OFFSET = "offset"
+SD = "sd"
+
+
+def plain(
+    formula: Formula, name: str, *, may_use: tuple[str, ...] = (), held: tuple[str, ...] = (SCALE, SD)
+) -> sympy.Expr:
+    """A formula that does not take a placeholder's name for something of the model."""
+    parsed = parse_formula(formula)
+    taken = sorted({str(s) for s in parsed.free_symbols} & (set(held) - set(may_use)))
+    if taken:
+        raise FormulaError(
+            f"{name}: {', '.join(taken)} in {str(formula)!r} names a placeholder; rename it in the model"
+        )
+    return parsed
+
+
+def filled(
+    formula: Formula | None, placeholder: str, name: str, *, held: tuple[str, ...] = (SCALE, SD)
+) -> tuple[sympy.Expr, tuple[str, ...]]:
+    """A formula, or the placeholder where each row fills it, and the placeholders that are left."""
+    if formula is None:
+        return sympy.Symbol(placeholder), (placeholder,)
+    return plain(formula, name, held=held), ()
+
+
+def noise_needed(name: str, spread: sympy.Expr) -> None:
+    if spread == 0:
+        raise ValueError(f"{name}: the standard deviation is 0; without noise it has no likelihood")
+
+
+@contextmanager
+def sees(name: str, what: str, formula: Formula) -> Iterator[None]:
+    """Turns a unit that does not fit into an error of the assay, which sees `what`."""
+    try:
+        yield
+    except UnitError as error:
+        raise AssayError(f"{name}: sees {what}, but {str(formula)!r} is something else: {error}") from None

@@ -1,0 +1,60 @@
+"""Quantitative PCR: expression on a plate's scale, and cycles of threshold as expression."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import sympy
+from numpy.typing import ArrayLike
+
+from ..dataset import Noise, Observable
+from ..formula import Formula
+from .parts import SCALE, SD, filled, plain
+
+
+def qpcr(
+    name: str,
+    signal: Formula,
+    *,
+    scale: Formula | None = None,
+    sd: Formula | None = None,
+    unit: str = "au",
+    noise: Noise = "normal",
+) -> Observable:
+    r"""A quantitative PCR read in log10: $\log_{10} v = \log_{10}(s\,m) + \varepsilon$.
+
+    The measurement is the logarithm itself, on a linear scale, and its density has no Jacobian: measurements
+    of this observable must be given as log10 of the expression (a folder's reader does that).
+    `signal` m: the model's mRNA. `scale` s: as for `blot`. `sd` of ε, in log10; None: each row gives it.
+    """
+    s, placeholders = filled(scale, SCALE, name)
+    spread, row_sd = filled(sd, SD, name)
+    formula = sympy.log(s * plain(signal, name)) / sympy.log(10)
+    return Observable(name, formula, spread, placeholders + row_sd, noise=noise, unit=f"log10({unit})")
+
+
+def log10_expression(
+    ct: ArrayLike, reference_ct: ArrayLike = 0.0, *, efficiency: float = 2.0, reference_efficiency: float = 2.0
+) -> np.ndarray:
+    r"""Cycles of threshold as log10 of expression: $\log_{10} v = C_{ref} \log_{10} E_{ref} - C_t \log_{10} E$.
+
+    The reference gene's cycles correct for the RNA in the well; they broadcast against the target's. An efficiency
+    is the factor a cycle, in (1, 2]; at 2 for both this is −ΔCt·log10 2. The calibrator that ΔΔCt subtracts is left
+    to the plate's scale s of `qpcr`: it would put the calibrator's own error into every row of the plate as if the
+    rows erred independently, while s is estimated from all of them. Give the calibrator as rows of its own.
+
+    Noise of σ cycles is σ·log10 E here. Raises `ValueError` for an efficiency outside (1, 2] or cycles that are not
+    positive; a reference of 0 means none. Sources: Livak and Schmittgen (2001), Methods 25, 402-408; Pfaffl (2001),
+    Nucleic Acids Res. 29, e45.
+
+    >>> round(float(log10_expression(25.0, 20.0)), 4)
+    -1.5051
+    """
+    for what, factor in (("efficiency", efficiency), ("reference_efficiency", reference_efficiency)):
+        if not 1 < factor <= 2:
+            raise ValueError(f"{what} must be the factor a cycle, above 1 and at most 2 (a doubling), not {factor!r}")
+    target, reference = np.asarray(ct, dtype=float), np.asarray(reference_ct, dtype=float)
+    if not (np.all(target > 0) and np.all(reference >= 0)):
+        raise ValueError("cycles of threshold must be above 0; write `>40` in a table for what never came up")
+    return reference * math.log10(reference_efficiency) - target * math.log10(efficiency)

@@ -1,0 +1,153 @@
+"""Doses as they are written on the bench, 50 ug/ml or 0.48 nM, as numbers in the model's unit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+
+from ...data.units import UnitError, conversion_factor
+from ...models.library.builder import drug_constants, drugs
+from ...models.model import Model
+
+_MASS = re.compile(r"M\((\w+)\)")
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_PART = re.compile(rf"\s*({_NUMBER})(?::({_NUMBER}):(\d+))?\s*([^\s\d,:;+.-].*?)?\s*")
+
+Masses = Mapping[str, str | float]
+Given = ArrayLike | str | Sequence[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Doses:
+    """Doses of one substance: in the model's unit, and the unit they were given in (`values = per_unit · given`)."""
+
+    name: str
+    values: Float[np.ndarray, " doses"]
+    model_unit: str
+    unit: str
+    per_unit: float
+
+    @property
+    def given(self) -> Float[np.ndarray, " doses"]:
+        """The doses in the unit they were given in."""
+        return self.values / self.per_unit
+
+
+@cache
+def known_masses() -> dict[str, str]:
+    """Molar masses by the name of the species: those of `data/literature.csv`, and of the drugs of the library."""
+    from importlib.resources import files
+
+    import pandas as pd
+
+    with files("hexamer.data").joinpath("literature.csv").open() as file:
+        table = pd.read_csv(file, dtype=str)
+    found = {}
+    for symbol, median, unit in zip(table["symbol"], table["median"], table["unit"], strict=True):
+        if match := _MASS.fullmatch(str(symbol)):
+            found[match[1]] = f"{median} {unit}"
+    for drug in drugs():
+        if (mass := drug_constants(drug).values.get("molar_mass")) is not None:
+            found[drug] = f"{mass.value!r} {mass.unit}"
+    return found
+
+
+def model_unit(model: Model, name: str) -> str:
+    """The unit of a species or parameter of `model`: that of its network; nM where the model states none."""
+    network = model.network
+    if network is None:
+        return "nM"
+    if name in network.species:
+        substance, volume = network.base_units.get("substance", ""), network.base_units.get("volume", "")
+        unit = f"{substance}/{volume}" if substance and volume and not network.species[name].amount else substance
+        return "nM" if unit == "zmol/pl" else unit or "nM"
+    stated = network.parameters[name].unit if name in network.parameters else ""
+    return stated.replace("_per_", "/") or "nM"
+
+
+def doses_of(
+    model: Model, name: str, given: Given, *, unit: str | None = None, molar_mass: str | float | None = None
+) -> Doses:
+    """Doses of `name` in the model's unit.
+
+    `given` are numbers, in `unit` or else the model's own; texts with a unit (`50 ug/ml`); or one text of numbers and
+    ranges, `0, 0.01:100:64 ng/ml`: dose 0, and 64 doses from 0.01 to 100 at equal ratios. Mass concentrations become
+    molar ones through `molar_mass` (kDa, or text with its unit), or what is known of that name (`known_masses`).
+
+    Raises `ValueError` for doses that are negative, not finite, not increasing or none; `UnitError` for a unit that
+    cannot become the model's, and a mass concentration without a molar mass.
+    """
+    wanted = model_unit(model, name)
+    numbers, written = _read(name, given)
+    if unit is not None and written not in (None, unit):
+        raise ValueError(f"doses of {name} are given in {written!r} and unit={unit!r}: state one")
+    unit = written or unit or wanted
+    factor = _factor(name, unit, wanted, molar_mass)
+    if not numbers.size:
+        raise ValueError(f"no doses of {name}: give at least one number")
+    if not np.all(np.isfinite(numbers)):
+        raise ValueError(f"doses of {name} must be finite, not {numbers[~np.isfinite(numbers)][0]:g}")
+    if np.any(numbers < 0):
+        raise ValueError(f"doses of {name} cannot be negative: {numbers[numbers < 0][0]:g} {unit}")
+    if np.any(np.diff(numbers) <= 0):
+        raise ValueError(f"doses of {name} must increase, each given once")
+    return Doses(name, numbers * factor, wanted, unit, factor)
+
+
+def _factor(name: str, unit: str, wanted: str, molar_mass: str | float | None) -> float:
+    mass = known_masses().get(name) if molar_mass is None else molar_mass
+    try:
+        return conversion_factor(unit, wanted, mass)
+    except UnitError as error:
+        raise UnitError(f"doses of {name}: {error}") from None
+
+
+def _read(name: str, given: Given) -> tuple[np.ndarray, str | None]:
+    """Numbers, and the unit written beside them."""
+    if isinstance(given, str):
+        parts = given.split(",")
+        read = [_part(name, part) for part in parts]
+        units = {unit for _, unit in read[:-1]} - {None, read[-1][1]}  # the last one's unit is that of all
+        if units:
+            raise ValueError(f"doses of {name} are given in several units: {given!r}: use one")
+        return np.concatenate([numbers for numbers, _ in read]), read[-1][1]
+    items = list(np.asarray(given, dtype=object).ravel())
+    if not any(isinstance(x, str) for x in items):
+        try:
+            return np.asarray(given, dtype=float).ravel(), None
+        except (TypeError, ValueError):
+            raise ValueError(f"doses of {name} must be numbers or texts such as '50 ug/ml', not {given!r}") from None
+    read = [_part(name, str(item)) for item in items]
+    units = {unit for _, unit in read}
+    if len(units) > 1:
+        raise ValueError(f"doses of {name} are given in several units, {', '.join(map(str, units))}: use one")
+    return np.concatenate([numbers for numbers, _ in read]), units.pop()
+
+
+def _part(name: str, text: str) -> tuple[np.ndarray, str | None]:
+    """A number or a range START:STOP:COUNT, and the unit behind it."""
+    match = _PART.fullmatch(text)
+    if match is None:
+        raise ValueError(
+            f"cannot read {text.strip()!r} among the doses of {name}: expected a number or START:STOP:COUNT, and a "
+            "unit, such as '50 ug/ml' or '0.01:100:64 ng/ml'"
+        )
+    start, stop, count, unit = match.groups()
+    if stop is None:
+        return np.array([float(start)]), unit
+    low, high, number = float(start), float(stop), int(count)
+    if not 0 < low < high or number < 2:
+        raise ValueError(
+            f"cannot read the range {text.strip()!r} of {name}: START must be above 0 (list dose 0 apart: "
+            "'0, 0.01:100:64 ng/ml'), STOP above START, COUNT at least 2"
+        )
+    return np.geomspace(low, high, number), unit
+
+
+__all__ = ["Doses", "Given", "Masses", "doses_of", "known_masses", "model_unit"]

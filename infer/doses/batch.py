@@ -1,0 +1,142 @@
+"""All trajectories of a design for all draws: compiled once, in chunks that fit into memory, over all devices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, Int
+from tqdm import tqdm
+
+from ...models.codegen import compile_elementwise
+from ...models.engines import solve, uses_fused
+from ...models.expressions import inline, parse_infix
+from ...models.model import Model
+from ...models.plan import Plan, compile_plan
+from ...models.protocol import Protocol
+from ...models.settings import Settings
+from ...models.status import Status
+from .summaries import Summary, summarise
+
+_COPIES = 2  # of a chunk's states that are held at once, at most
+
+
+class Responses(NamedTuple):
+    """Responses of draws × protocols (× times where courses are kept), NaN where the solve failed; see `Status`."""
+
+    values: Float[np.ndarray, "draws protocols times"]
+    status: Int[np.ndarray, "draws protocols"]
+
+
+def evaluate(
+    model: Model,
+    parameters: Mapping[str, Float[np.ndarray, "*draws"]],
+    protocols: Sequence[Protocol],
+    times: Float[np.ndarray, " times"],
+    observe: str,
+    *,
+    draws: int,
+    summary: Summary | None,
+    settings: Settings,
+    memory: int,
+    progress: bool,
+) -> Responses:
+    """Simulates every draw under every protocol and reads `observe`, a rule, species or formula, or its summary.
+
+    `parameters` are values by name, one number or one for each draw. A chunk is as many draws as fit into `memory`
+    bytes with all states of their trajectories; where one draw with all protocols does not, the protocols are solved
+    in parts. Chunks are spread over all devices of JAX's default backend.
+
+    Raises `ValueError` for what the model does not have.
+    """
+    names = tuple(parameters)
+    table = np.stack([np.broadcast_to(np.asarray(parameters[n], float), (draws,)) for n in names], -1)
+    each = len(times) * len(model.species) * 8 * _COPIES
+    devices = jax.devices()
+    part = max(1, min(len(protocols), memory // (each * len(devices))))
+    parts = [protocols[i : i + part] for i in range(0, len(protocols), part)]
+    most = max(1, memory // (each * part * len(devices)))  # draws of a chunk on one device
+    chunks = math.ceil(draws / (most * len(devices)))
+    size = math.ceil(draws / (chunks * len(devices))) * len(devices)  # chunks as equal as they can be
+    values, status = [], []
+    with tqdm(total=draws * len(protocols), desc="trajectories", unit="", unit_scale=True, disable=not progress) as bar:
+        for some in parts:
+            plan = compile_plan(model, some, [times.tolist()] * len(some), names)
+            function = _compiled(model, plan, times, observe, summary, settings, devices)
+            found = []
+            for start in range(0, draws, size):
+                rows = np.minimum(np.arange(start, start + size), draws - 1)  # the last chunk is filled up
+                kept = min(size, draws - start)
+                found.append(tuple(np.asarray(r)[:kept] for r in function(table[rows])))
+                bar.update(kept * len(some))
+            values.append(np.concatenate([v for v, _ in found]))
+            status.append(np.concatenate([s for _, s in found]))
+    return Responses(np.concatenate(values, axis=1), np.concatenate(status, axis=1))
+
+
+def _compiled(
+    model: Model,
+    plan: Plan,
+    times: np.ndarray,
+    observe: str,
+    summary: Summary | None,
+    settings: Settings,
+    devices: Sequence[Any],
+) -> Callable[[np.ndarray], tuple[Array, Array]]:
+    read = observable(model, plan, observe)
+
+    def one(values: Float[Array, " names"]) -> tuple[Array, Array]:
+        solution = solve(model, plan, settings, values)
+        response = summarise(summary, times, read(values, solution.y))
+        failed = solution.status != Status.OK
+        finite = jnp.all(jnp.isfinite(response), axis=-1)
+        status = jnp.where(failed | finite, solution.status, Status.NOT_FINITE)
+        return jnp.where((failed | ~finite)[:, None], jnp.nan, response), status
+
+    function = jax.vmap(one)
+    if len(devices) == 1:
+        return jax.jit(function)
+    mesh = jax.make_mesh((len(devices),), ("draws",), devices=devices)
+    along = PartitionSpec("draws")
+    # diffrax's loops do not say over which axes their state varies.
+    mapped = jax.shard_map(function, mesh=mesh, in_specs=along, out_specs=along, check_vma=uses_fused(model, settings))
+    compiled = jax.jit(mapped)
+    return lambda table: compiled(jax.device_put(table, NamedSharding(mesh, along)))
+
+
+def observable(
+    model: Model, plan: Plan, formula: str
+) -> Callable[[Float[Array, " names"], Float[Array, "protocols times species"]], Float[Array, "protocols times"]]:
+    """A function of a plan's values and states that reads a species, rule or formula over the model's names.
+
+    Only what the formula uses is gathered. Raises `ValueError` naming what the model does not have.
+    """
+    expression = inline({**model.rules, "": parse_infix(formula)})[""]
+    known = [*model.species, *model.parameters]
+    try:
+        used, function = compile_elementwise(known, [expression])
+    except ValueError as error:
+        raise ValueError(
+            f"cannot observe {formula!r} in {model.name}: {error}; rules: {', '.join(model.rules) or 'none'}; "
+            f"species: {', '.join(model.species)}"
+        ) from None
+    segment = np.take_along_axis(plan.parameters, plan.segment[:, :, None], axis=1)
+
+    def read(values, y):
+        environment = jnp.concatenate([values, jnp.asarray(plan.constants, values.dtype)])
+        columns = []
+        for k in used:
+            if k < len(model.species):
+                columns.append(y[..., k])
+                continue
+            slots = segment[..., k - len(model.species)]
+            same = np.all(slots == slots.flat[0])
+            columns.append(environment[slots.flat[0]] if same else environment[slots])
+        return jnp.broadcast_to(jnp.asarray(function(*columns)[0], values.dtype), y.shape[:-1])
+
+    return read

@@ -1,0 +1,257 @@
+r"""Hill curves of every draw, with the reason where the doses do not determine one.
+
+    E(d) = bottom + span · d^h / (EC50^h + d^h)
+
+by least squares, EC50 and h bounded: the best of a grid, where bottom and span are linear, then Levenberg–Marquardt.
+A response is a smooth function of dose without noise, so what the curve misses is misfit, and is reported.
+
+Source: Hill (1910), J. Physiol. 40, iv-vii; linear parameters apart: Golub and Pereyra (1973), SIAM J. Numer. Anal. 10.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
+from scipy import special
+
+from .amounts import Doses
+from .quantiles import quantiles_over_draws
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .response import DoseResponse
+
+SLOPES = (0.1, 10.0)
+DECADES_BEYOND = 2.0  # the doses, where EC50 is looked for
+PLATEAU = 0.9  # share of the span that the highest dose must reach, and the lowest may not exceed by 1 − PLATEAU
+FLAT = 0.01  # of the response: a smaller change over all doses is none
+_ITERATIONS = 40
+
+
+class Curve(enum.IntEnum):
+    """Whether the doses determine a curve; `sentence` says what to do where they do not."""
+
+    OK = 0
+    NO_PLATEAU = 1
+    NO_FOOT = 2
+    FLAT = 3
+    FAILED = 4
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+    @property
+    def sentence(self) -> str:
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Curve.OK: "the doses determine the curve",
+    Curve.NO_PLATEAU: "the doses end before the plateau, so EC50 and plateau would be extrapolated: give higher doses",
+    Curve.NO_FOOT: "the lowest dose acts already, so EC50 and foot would be extrapolated: give lower doses",
+    Curve.FLAT: "the response does not depend on the dose, so there is no EC50",
+    Curve.FAILED: "a simulation failed, so the curve has a gap",
+}
+
+
+class HillCurve(NamedTuple):
+    """Parameters of Hill curves; `misfit` is the root mean square of what the curve misses, as a share of the
+    responses' range.
+    """
+
+    ec50: Float[np.ndarray, "*batch"]
+    slope: Float[np.ndarray, "*batch"]
+    bottom: Float[np.ndarray, "*batch"]
+    span: Float[np.ndarray, "*batch"]
+    misfit: Float[np.ndarray, "*batch"]
+
+
+def occupancy(
+    d: Float[ArrayLike, "*batch"], ec50: Float[ArrayLike, "*batch"], slope: Float[ArrayLike, "*batch"]
+) -> Float[np.ndarray, "*batch"]:
+    """d^h/(EC50^h + d^h), in a form that neither overflows nor loses dose 0."""
+    d = np.asarray(d, dtype=float)
+    z = np.asarray(slope) * (np.log(np.where(d > 0, d, 1.0)) - np.log(ec50))
+    return np.where(d > 0, special.expit(z), 0.0)
+
+
+def fit_curves(
+    doses: Float[np.ndarray, " doses"],
+    e: Float[np.ndarray, "*batch doses"],
+    *,
+    foot: float | None = None,
+    reference: float = 0.0,
+) -> tuple[HillCurve, Int[np.ndarray, "*batch"]]:
+    """Hill curves of all responses `e`, and a `Curve` for each: where that is not `OK` a curve is no more than a guess.
+
+    `foot` holds the bottom at that value. `reference` is added to the responses to tell which are flat.
+    """
+    flat = np.reshape(np.asarray(e, dtype=float), (-1, len(doses)))
+    whole = np.where(np.all(np.isfinite(flat), axis=1)[:, None], flat, doses)
+    curve = _least_squares(doses, whole, foot)
+    kind = _kinds(doses, flat + reference, curve)
+    shape = np.shape(e)[:-1]
+    return HillCurve(*(v.reshape(shape) for v in curve)), kind.reshape(shape)
+
+
+def _least_squares(d: Float[np.ndarray, " doses"], e: Float[np.ndarray, "n doses"], foot: float | None) -> HillCurve:
+    low, high = _bounds(d)
+    offset = np.min(e, axis=1, keepdims=True) if foot is None else np.full((len(e), 1), foot)
+    scale = np.maximum(np.max(e, axis=1) - np.min(e, axis=1), 1e-300)[:, None]
+    y = (e - offset) / scale
+    x = _best_of_grid(d, y, low, high, foot is None)
+    r, j = _residual(d, y, x, foot is None)
+    damping = np.full(len(y), 1e-3)
+    for _ in range(_ITERATIONS):
+        normal = np.einsum("nda,ndb->nab", j, j)
+        slack = damping[:, None] * (np.einsum("naa->na", normal) + 1e-12)
+        step = np.linalg.solve(normal + slack[:, :, None] * np.eye(4), -np.einsum("nda,nd->na", j, r)[..., None])
+        tried = x + step[..., 0]
+        tried[:, :2] = np.clip(tried[:, :2], low, high)
+        r_tried, j_tried = _residual(d, y, tried, foot is None)
+        better = np.sum(r_tried**2, axis=1) < np.sum(r**2, axis=1)
+        x, r = np.where(better[:, None], tried, x), np.where(better[:, None], r_tried, r)
+        j = np.where(better[:, None, None], j_tried, j)
+        damping = np.where(better, np.maximum(damping * 0.2, 1e-12), np.minimum(damping * 5.0, 1e8))
+    missed = np.sqrt(np.mean(r**2, axis=1))
+    bottom = offset[:, 0] + scale[:, 0] * x[:, 2]
+    return HillCurve(np.exp(x[:, 0]), np.exp(x[:, 1]), bottom, scale[:, 0] * x[:, 3], missed)
+
+
+def _bounds(d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of ln EC50 and ln h."""
+    log_d, beyond = np.log(d[d > 0]), DECADES_BEYOND * np.log(10)
+    return np.array([log_d[0] - beyond, np.log(SLOPES[0])]), np.array([log_d[-1] + beyond, np.log(SLOPES[1])])
+
+
+def _residual(d: np.ndarray, y: Float[np.ndarray, "n doses"], x: Float[np.ndarray, "n 4"], free: bool):
+    """What is left, and its derivatives with respect to x = (ln EC50, ln h, bottom, span)."""
+    h = np.exp(x[:, 1:2])
+    log_d = np.log(np.where(d > 0, d, 1.0))
+    z = np.where(d > 0, h * (log_d - x[:, :1]), 0.0)
+    w = np.where(d > 0, special.expit(z), 0.0)
+    slope = x[:, 3:] * w * (1 - w)
+    j = np.stack([slope * h, -slope * z, np.full_like(w, -float(free)), -w], axis=-1)
+    return y - x[:, 2:3] - x[:, 3:] * w, j
+
+
+def _best_of_grid(d: np.ndarray, y: Float[np.ndarray, "n doses"], low, high, free: bool) -> Float[np.ndarray, "n 4"]:
+    """The best start of a grid over EC50 and h, with the bottom and span that fit best there, which are linear."""
+    q = np.stack(np.meshgrid(np.linspace(low[0], high[0], 32), np.linspace(low[1], high[1], 12)), -1).reshape(-1, 2)
+    w = occupancy(d, np.exp(q[:, :1]), np.exp(q[:, 1:]))
+    mean_w, mean_y = w.mean(axis=1) * free, y.mean(axis=1) * free
+    centred = w - mean_w[:, None]
+    square = np.maximum(np.sum(centred**2, axis=1), 1e-12)
+    with_y = y @ centred.T
+    k = np.argmax(with_y**2 / square, axis=1)  # what the curve explains
+    span = with_y[np.arange(len(y)), k] / square[k]
+    return np.stack([q[k, 0], q[k, 1], mean_y - span * mean_w[k], span], axis=1)
+
+
+def _kinds(d: np.ndarray, e: Float[np.ndarray, "n doses"], curve: HillCurve) -> Int[np.ndarray, " n"]:
+    least = d[d > 0].min()
+    at_ends = occupancy(d[[0, -1]], curve.ec50[:, None], curve.slope[:, None])
+    # Dose 0 shows the foot, but an EC50 below all other doses is still a guess.
+    foot = curve.ec50 >= least if d[0] == 0 else at_ends[:, 0] <= 1 - PLATEAU
+    finite = np.all(np.isfinite(e), axis=1)
+    change = np.max(e, axis=1) - np.min(e, axis=1)
+    flat = change <= FLAT * np.max(np.abs(e), axis=1)
+    return np.select(
+        [~finite, flat, at_ends[:, 1] < PLATEAU, ~foot],
+        [Curve.FAILED, Curve.FLAT, Curve.NO_PLATEAU, Curve.NO_FOOT],
+        Curve.OK,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class HillFits:
+    """Hill curves of every draw (and condition, and doses of what else is varied).
+
+    `data` holds `ec50` (the model's unit), `emax` (the plateau), `bottom` (the foot), `slope`, `misfit` and `kind`, a
+    `Curve`. Where the doses do not determine a curve all but `kind` are NaN.
+    """
+
+    data: xr.Dataset
+    doses: Doses
+
+    @property
+    def kinds(self) -> dict[str, int]:
+        """How many curves are of each kind."""
+        counts = Counter(self.data["kind"].values.ravel().tolist())
+        return {Curve(k).label: n for k, n in sorted(counts.items())}
+
+    def interval(
+        self, name: str = "ec50", probabilities: Sequence[float] = (0.05, 0.5, 0.95), *, given: bool = True
+    ) -> xr.DataArray:
+        """Quantiles over draws of `ec50` (in the unit that doses were given in, unless `given` is False), `emax`,
+        `bottom`, `slope` or `misfit`.
+
+        For `ec50` a curve without plateau ranks above all others, one without foot below, so that a quantile that
+        falls among them is +inf or −inf: beyond what the doses show. Flat and failed curves are left out. The other
+        names have quantiles over the curves that are determined.
+        """
+        values, kind = self.data[name], self.data["kind"]
+        if name != "ec50":
+            return quantiles_over_draws(values, probabilities)
+        values = values / self.doses.per_unit if given else values
+        values = values.where(kind != Curve.NO_PLATEAU, np.inf).where(kind != Curve.NO_FOOT, -np.inf)
+        # Ranks, not interpolation, which has no meaning between a number and infinity.
+        found: list[xr.DataArray] = [
+            xr.apply_ufunc(_ranked, values, input_core_dims=[["draw"]], kwargs={"probability": p}, vectorize=True)
+            for p in probabilities
+        ]
+        return xr.concat(found, xr.DataArray(list(probabilities), dims="quantile", name="quantile"))
+
+    def table(self, interval: float = 0.9) -> pd.DataFrame:
+        """By condition: EC50, plateau, foot and slope with intervals, the median misfit, and counts by kind."""
+        import pandas as pd
+
+        edges = ((1 - interval) / 2, 0.5, (1 + interval) / 2)
+        columns: dict[str, xr.DataArray] = {}
+        for name in ("ec50", "emax", "bottom", "slope"):
+            found = self.interval(name, edges)
+            labels = (f"{name}_lower", name, f"{name}_upper")
+            columns |= {n: found.isel(quantile=i, drop=True) for i, n in enumerate(labels)}
+        columns["misfit"] = self.interval("misfit", [0.5]).isel(quantile=0, drop=True)
+        for kind in Curve:
+            columns[kind.label] = (self.data["kind"] == kind).sum("draw")
+        whole = xr.Dataset(columns)
+        frame = whole.to_dataframe() if whole.dims else pd.DataFrame({n: [v.item()] for n, v in whole.items()})
+        return frame.reset_index()
+
+
+def _ranked(x: np.ndarray, probability: float) -> float:
+    """The value at the nearest rank; infinities rank, NaN are left out."""
+    kept = np.sort(x[~np.isnan(x)])
+    return float(kept[round(probability * (len(kept) - 1))]) if len(kept) else np.nan
+
+
+def fit_hill(result: DoseResponse, along: str = "dose") -> HillFits:
+    """Hill curves along the doses of the ligand (`dose`) or of a drug (its name), for all draws at once.
+
+    Raises `ValueError` for fewer than 5 doses: a curve has 4 parameters.
+    """
+    doses = result.doses(along)
+    if len(doses.values) < 5:
+        raise ValueError(f"a Hill curve has 4 parameters: give at least 5 doses of {doses.name}")
+    response = result.response.transpose(..., along)
+    curve, kind = fit_curves(doses.values, response.values)
+    determined = kind == Curve.OK
+    columns = {n: np.where(determined, v, np.nan) for n, v in curve._asdict().items()}
+    columns["emax"] = columns["bottom"] + columns.pop("span")
+    over = response.dims[:-1]
+    coords = {n: c for n, c in response.coords.items() if along not in c.dims}
+    variables = {n: (over, v) for n, v in {**columns, "kind": kind}.items()}
+    data = xr.Dataset(variables, coords)
+    data["ec50"].attrs["unit"] = doses.model_unit
+    return HillFits(data, doses)

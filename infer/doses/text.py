@@ -1,0 +1,59 @@
+"""Conditions and drugs written as text, for the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...models.protocol import Protocol
+from ...models.protocol_text import parse_protocol
+from .conditions import Condition
+
+CONDITION = (
+    "'NAME: PARAMETER=VALUE, SPECIES=DOSE UNIT; STATEMENT; …', such as 'no IL6R: IL6R_0=0, sIL6R=100 ng/ml' or "
+    "'pulse: ; wash out IL6 at 15'"
+)
+
+
+def parse_conditions(texts: Sequence[str]) -> dict[str, Condition]:
+    """Conditions by name, in order. Raises `ValueError` with the text that cannot be read and what is expected."""
+    found: dict[str, Condition] = {}
+    for text in texts:
+        name, _, rest = text.partition(":")
+        name = name.strip()
+        changes, _, statements = rest.partition(";")
+        if not name or name in found:
+            problem = f"two conditions are called {name!r}" if name else f"a condition has no name: {text!r}"
+            raise ValueError(f"{problem}; expected {CONDITION}")
+        given = dict(_pair(part, text) for part in changes.split(",") if part.strip())
+        protocol = parse_protocol(statements, name=name) if statements.strip() else Protocol()
+        # Cells come to steady state first, unless the statements say under what.
+        if protocol.preequilibration is None:
+            protocol = Protocol(name, {}, protocol.steps, protocol.start)
+        found[name] = Condition(given, protocol)
+    return found
+
+
+def _pair(part: str, text: str) -> tuple[str, float | str]:
+    name, equals, value = (x.strip() for x in part.partition("="))
+    if not equals or not name or not value:
+        raise ValueError(f"cannot read {part.strip()!r} in the condition {text!r}; expected {CONDITION}")
+    try:
+        return name, float(value)
+    except ValueError:
+        return name, value
+
+
+def parse_drugs(texts: Sequence[str]) -> dict[str, str]:
+    """Doses of drugs by name, from `NAME=DOSES`; the doses are read later. Raises `ValueError` where there are none."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, doses = (x.strip() for x in text.partition("="))
+        if not equals or not name or not doses:
+            raise ValueError(f"--drug takes NAME=DOSES, such as 'tocilizumab=0, 0.01:100:9 ug/ml', not {text!r}")
+        if name in found:
+            raise ValueError(f"--drug names {name} twice: list its doses in one, {name}=…, …")
+        found[name] = doses
+    return found
+
+
+__all__ = ["parse_conditions", "parse_drugs"]

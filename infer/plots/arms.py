@@ -1,0 +1,45 @@
+"""Which arm of IL-6 signalling carries the response, over doses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from ..doses.quantiles import quantiles_over_draws
+from .dose import dose_axis
+from .style import COLOURS, grid, styled
+
+
+@styled
+def arm_share(shares: xr.Dataset, *, conditions: Sequence[str] | None = None) -> Figure:
+    """Shares of the response by arm, as `hexamer.infer.arm_share` returns them: median and 90% band over draws, a
+    panel for each condition. Doses at which the ligand does next to nothing have no shares.
+
+    Raises `ValueError` for unknown conditions and for shares with dimensions beyond doses of the ligand.
+    """
+    share = shares["share"]
+    if more := set(share.dims) - {"arm", "draw", "condition", "dose"}:
+        raise ValueError(f"choose one of {', '.join(sorted(map(str, more)))} first")
+    known = [str(c) for c in share["condition"].values]
+    names = known if conditions is None else list(conditions)
+    if unknown := sorted(set(names) - set(known)):
+        raise ValueError(f"unknown conditions {', '.join(unknown)}; known: {', '.join(known)}")
+    figure, axes = grid(len(names), columns=3, height=3.2)
+    given = share["given_dose"]
+    for ax, name in zip(axes, names, strict=True):
+        for arm, colour in zip(share["arm"].values, COLOURS, strict=False):
+            low, middle, high = quantiles_over_draws(share.sel(arm=arm, condition=name), (0.05, 0.5, 0.95)).values
+            ax.fill_between(given.values, low, high, color=colour, alpha=0.2, lw=0)
+            ax.plot(given.values, middle, color=colour, label=str(arm))
+        dose_axis(ax, given.values)
+        ax.set_ylim(-0.04, 1.04)
+        ax.set_title(name)
+        ax.set_xlabel(f"{shares.attrs['ligand']} [{given.attrs.get('unit', '')}]")
+        ax.set_ylabel("share of the response")
+        if np.isnan(share.sel(condition=name).values).all():
+            ax.text(0.5, 0.5, "no response", ha="center", transform=ax.transAxes)
+    axes[0].legend()
+    return figure

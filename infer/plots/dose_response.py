@@ -1,0 +1,144 @@
+"""Responses over doses of a ligand or of a drug, with bands over draws, and EC50 or IC50 in the legend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..doses.hill import HillFits
+from ..doses.response import DoseResponse
+from .dose import dose_axis
+from .style import COLOURS, breathe, grid, styled
+
+BAND = (0.05, 0.95)
+
+
+@styled
+def dose_response(result: DoseResponse, *, conditions: Sequence[str] | None = None) -> Figure:
+    """The response over doses of the ligand: median and 90% band over draws, a colour for each condition.
+
+    Where a drug was given at several doses, a panel for each condition and a colour for each of them. The legend has
+    EC50 with its 90% interval, and says where the doses do not determine it.
+
+    Raises `ValueError` for courses over time, several drugs, and unknown conditions.
+    """
+    drugs = _varied(result)
+    if len(drugs) > 1:
+        raise ValueError(f"doses of {' and '.join(drugs)} make a surface: use plots.surface, or choose one dose of one")
+    return _figure(result, "dose", drugs[0] if drugs else None, conditions)
+
+
+@styled
+def drug_response(result: DoseResponse, drug: str, *, conditions: Sequence[str] | None = None) -> Figure:
+    """The response over doses of a drug: median and 90% band over draws, a colour for each condition.
+
+    With several doses of the ligand, a panel for each condition and a colour for each dose. The legend has IC50 with
+    its 90% interval. Raises as `dose_response` does, and for a drug that was not varied.
+    """
+    if drug not in _varied(result):
+        raise ValueError(
+            f"{drug!r} was not given at several doses; what was: {', '.join(_varied(result)) or 'no drug'}"
+        )
+    if len(_varied(result)) > 1:
+        raise ValueError("doses of two drugs make a surface: use plots.surface, or choose one dose of one")
+    return _figure(result, drug, "dose" if result.response.sizes["dose"] > 1 else None, conditions)
+
+
+def _varied(result: DoseResponse) -> list[str]:
+    if "time" in result.response.dims:
+        raise ValueError("these are courses over time: choose at= or summary= in dose_response")
+    return [d.name for d in result.drugs if d.name in result.response.dims]
+
+
+def _figure(result: DoseResponse, along: str, other: str | None, conditions: Sequence[str] | None) -> Figure:
+    known = [str(c) for c in result.data["condition"].values]
+    names = known if conditions is None else list(conditions)
+    if unknown := sorted(set(names) - set(known)):
+        raise ValueError(f"unknown conditions {', '.join(unknown)}; known: {', '.join(known)}")
+    response = result.response.sel(condition=names)
+    if "dose" in response.dims and along != "dose" and other is None:
+        response = response.isel(dose=0)
+    fits = result.hill(along) if len(result.doses(along).values) >= 5 else None
+    if other is None:
+        panels = [("", [(name, dict(condition=name)) for name in names])]
+        colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
+    else:
+        levels = result.doses(other)
+        labels = [f"{levels.name} {g:.3g} {levels.unit}" for g in levels.given]
+        panels = [
+            (n, [(s, {"condition": n, other: v}) for s, v in zip(labels, levels.values, strict=True)]) for n in names
+        ]
+        colours = [mpl.colormaps["viridis"](x) for x in np.linspace(0.9, 0.1, len(labels))]
+    columns = min(len(panels), 3 if len(panels) in (3, 5, 6) else 2)
+    figure, axes = grid(len(panels), columns=columns, height=4.0)
+    figure.set_figwidth(6.6 if columns == 1 else 5.0 * columns)
+    doses = result.doses(along)
+    for ax, (title, curves) in zip(axes, panels, strict=True):
+        for (label, where), colour in zip(curves, colours, strict=True):
+            _curve(ax, doses.given, response.sel(where), colour, _legend(label, fits, where, along))
+        dose_axis(ax, doses.given)
+        ax.set_xlabel(f"{doses.name} [{doses.unit}]")
+        ax.set_ylabel(result.reading)
+        ax.set_title(title or f"{result.reading} over {doses.name}")
+        ax.legend(loc="best", fontsize=7.5)
+    drawn = np.concatenate([np.asarray(line.get_ydata(), float) for ax in axes for line in ax.lines])
+    for ax in axes:
+        breathe(ax, drawn)
+    return figure
+
+
+def _curve(ax: Axes, x: np.ndarray, response: xr.DataArray, colour, label: str) -> None:
+    values = response.values
+    kept = values[np.all(np.isfinite(values), axis=1)]
+    if not len(kept):
+        ax.plot([], [], color=colour, label=f"{label}: every draw failed")
+        return
+    low, middle, high = np.quantile(kept, [BAND[0], 0.5, BAND[1]], axis=0)
+    if len(kept) > 1:
+        ax.fill_between(x, low, high, color=colour, alpha=0.18, lw=0)
+    ax.plot(x, middle, color=colour, label=label)
+    for edge in (low, high):
+        ax.plot(x, edge, color=colour, lw=0.5, alpha=0.6 if len(kept) > 1 else 0.0)
+
+
+def _legend(label: str, fits: HillFits | None, where: dict, along: str) -> str:
+    if fits is None:
+        return label or "median"
+    known = {k: v for k, v in where.items() if k in fits.data.dims}
+    data = fits.data.sel(known)
+    if "dose" in data.dims:
+        data = data.isel(dose=0)
+    text = describe(HillFits(data, fits.doses), "EC50" if along == "dose" else "IC50")
+    return f"{label}: {text}" if label else text
+
+
+def describe(fits: HillFits, name: str) -> str:
+    """EC50 or IC50 of one condition in words, with its 90% interval; what the doses do not show is said so."""
+    low, middle, high = fits.interval("ec50", (BAND[0], 0.5, BAND[1])).values
+    unit, ends, kinds = fits.doses.unit, fits.doses.given, fits.kinds
+    total = sum(kinds.values())
+    if 2 * kinds.get("flat", 0) > total:
+        return "no effect" if kinds["flat"] == total else f"no effect in {kinds['flat']} of {total} draws"
+    if np.isnan(middle):
+        return ", ".join(f"{n} {k}" for k, n in kinds.items())
+    if middle == np.inf:
+        return f"no plateau by {ends.max():.4g} {unit}"
+    if middle == -np.inf:
+        return f"acts below {ends[ends > 0].min():.3g} {unit}"
+    edges = {_edge(low), _edge(high)}
+    ranged = f" ({_edge(low)} to {_edge(high)})" if len(edges) > 1 else ""
+    taken = 1 - fits.data["emax"] / fits.data["bottom"]
+    part = f", takes away {100 * float(taken.median()):.0f}%" if name.startswith("IC50") else ""
+    return f"{name} {middle:.3g}{ranged} {unit}{part}"
+
+
+def _edge(x: float) -> str:
+    return "beyond" if x == np.inf else "below" if x == -np.inf else f"{x:.3g}"
+
+
+__all__ = ["describe", "dose_response", "drug_response"]

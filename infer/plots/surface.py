@@ -1,0 +1,58 @@
+"""Two drugs together: their effect over both doses, and what is beyond Bliss and Loewe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..doses.quantiles import quantiles_over_draws
+from .style import grid, styled
+
+_PANELS = (("effect", "effect"), ("bliss_excess", "beyond Bliss"), ("loewe_excess", "beyond Loewe"))
+
+
+@styled
+def surface(combined: xr.Dataset, *, conditions: Sequence[str] | None = None) -> Figure:
+    """Medians over draws of what `hexamer.infer.combination` returns, a row of three panels for each condition.
+
+    Red is synergy, blue antagonism; a dot marks excess whose 90% interval over draws excludes 0 and whose size is above
+    0.01, for Loewe also above three times the misfit of the Hill curves that it rests on.
+    """
+    known = [str(c) for c in combined["condition"].values]
+    names = known if conditions is None else list(conditions)
+    if unknown := sorted(set(names) - set(known)):
+        raise ValueError(f"unknown conditions {', '.join(unknown)}; known: {', '.join(known)}")
+    figure, axes = grid(3 * len(names), columns=3, height=3.4)
+    for i, name in enumerate(names):
+        data = combined.sel(condition=name)
+        misfit = float(data["misfit"].max("drug").median("draw"))
+        for (key, title), ax in zip(_PANELS, axes[3 * i : 3 * i + 3], strict=True):
+            _panel(figure, ax, data[key], max(0.01, 3 * misfit) if key == "loewe_excess" else 0.01, key != "effect")
+            ax.set_title(f"{name}: {title}" if name else title)
+            ax.set_xlabel(_label(data, combined.attrs["second"]))
+            ax.set_ylabel(_label(data, combined.attrs["first"]))
+    return figure
+
+
+def _label(data: xr.Dataset, drug: str) -> str:
+    return f"{drug} [{data[f'given_{drug}'].attrs.get('unit', '')}]"
+
+
+def _panel(figure: Figure, ax: Axes, values: xr.DataArray, least: float, excess: bool) -> None:
+    low, middle, high = quantiles_over_draws(values, (0.05, 0.5, 0.95)).values
+    limit = max(0.1, float(np.nanmax(np.abs(middle), initial=0.0))) if excess else 1.0
+    drawn = ax.pcolormesh(middle, cmap="RdBu_r" if excess else "viridis", vmin=-limit if excess else 0.0, vmax=limit)
+    bar = figure.colorbar(drawn, ax=ax, shrink=0.9)
+    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+    if excess:
+        sure = ((low > 0) | (high < 0)) & (np.abs(middle) > least)
+        rows, columns = np.nonzero(sure)
+        ax.plot(columns + 0.5, rows + 0.5, ".", ms=3, color="#222222")
+    for axis, dim in ((ax.yaxis, values.dims[-2]), (ax.xaxis, values.dims[-1])):
+        given = values.coords[f"given_{dim}"].values
+        step = max(1, len(given) // 5)
+        axis.set_ticks(np.arange(0, len(given), step) + 0.5, [f"{g:.2g}" for g in given[::step]])

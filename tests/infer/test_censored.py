@@ -1,0 +1,239 @@
+"""Rows that state a limit: their probability against scipy, its gradient, NumPyro's, replicates and residuals."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import pytest
+import sympy
+import xarray as xr
+from numpyro.infer.util import log_density
+from scipy import stats
+
+from hexamer import Model, Problem, Protocol, Settings
+from hexamer.data import Dataset, Measurement, direct, elisa
+from hexamer.infer import posterior
+from hexamer.infer.censoring import log_distribution, recordable, tails, with_censored
+from hexamer.infer.plots.checks import standardised
+from hexamer.infer.readout import Readout
+
+QUICK = Settings(solver="tsit5")
+VALUES = {"k": 0.4, "a0": 1.7, "noise": 0.25, "scale_1": 1.2, "scale_2": 0.5}
+CENSORED = {2: "left", 4: "left", 5: "right", 8: "left", 9: "right", 10: "left"}  # by row, of all kinds
+LN10 = math.log(10.0)
+
+
+@pytest.fixture(scope="module")
+def data(decay_data: Dataset) -> Dataset:
+    rows = tuple(replace(m, censored=CENSORED.get(m.row, "")) for m in decay_data.measurements)
+    return replace(decay_data, measurements=rows)
+
+
+@pytest.fixture(scope="module")
+def problem(decay_model: Model, data: Dataset) -> Problem:
+    """A = a0 exp(−k t) is put in for the solver, which is tested elsewhere and takes long to compile."""
+    made = Problem(decay_model, data, settings=QUICK)
+    rows = data.measurements
+
+    def read(values) -> Readout:
+        at = dict(zip(made.names, values, strict=True))
+        a = [at["a0"] * jnp.exp(-at["k"] * m.time) * (at[str(m.arguments[0])] if m.arguments else 1.0) for m in rows]
+        formula = {"A_abs": lambda a: a, "gel": jnp.log, "lone": lambda a: jnp.log(3 * a)}
+        mean = [formula.get(m.observable, jnp.log10)(x) for m, x in zip(rows, a, strict=True)]
+        sd = [jnp.asarray(0.2) if m.observable == "robust" else at["noise"] for m in rows]
+        return Readout(jnp.stack(mean), jnp.stack(sd), jnp.zeros(1, int), jnp.ones(1, int))
+
+    made.read = read  # pyright: ignore[reportAttributeAccessIssue]
+    return made
+
+
+@pytest.fixture(scope="module")
+def z(problem: Problem) -> np.ndarray:
+    return problem.space.unconstrain(VALUES)
+
+
+def noise_of(m: Measurement) -> tuple[Any, float]:
+    """The distribution of a row's value as measured, and the same of what scipy knows."""
+    a = VALUES["a0"] * math.exp(-VALUES["k"] * m.time)
+    s = VALUES[str(m.arguments[0])] if m.arguments else 1.0
+    noise = VALUES["noise"]
+    return {
+        "A_abs": stats.norm(a, noise),
+        "mRNA": stats.norm(math.log10(s * a), noise),
+        "gel": stats.lognorm(noise, scale=s * a),
+        "robust": stats.loglaplace(1 / (0.2 * LN10), scale=a),
+        "lone": stats.lognorm(noise, scale=3 * a),
+    }[m.observable], m.value
+
+
+def test_a_limits_likelihood_is_its_probability(problem: Problem) -> None:
+    """Normal, log-normal and Laplace rows with scipy's distribution functions of the value as measured."""
+    expected = {"": 0.0, "left": 0.0, "right": 0.0}
+    for m in problem.dataset.measurements:
+        noise, value = noise_of(m)
+        of = {"": noise.logpdf, "left": noise.logcdf, "right": noise.logsf}[m.censored]
+        expected[m.censored] += float(of(value))
+    assert all(abs(v) > 0.1 for v in expected.values())
+    assert problem.evaluate(VALUES).log_likelihood == pytest.approx(sum(expected.values()), abs=1e-9)
+
+
+def test_chi2_counts_what_was_measured(problem: Problem) -> None:
+    result = problem.evaluate(VALUES)
+    r = (problem.assays.value - _on_scale(problem, result.predictions)) / result.standard_deviations
+    kept = [i for i, m in enumerate(problem.dataset.measurements) if not m.censored]
+    assert len(kept) == 4
+    assert result.chi2 == pytest.approx(np.sum(r[kept] ** 2))
+
+
+def _on_scale(problem: Problem, values: np.ndarray) -> np.ndarray:
+    base = problem.assays.log_base
+    return np.where(base > 0, np.log(np.where(base > 0, values, 1)) / np.where(base > 0, base, 1), values)
+
+
+def test_distribution_functions_far_out() -> None:
+    """log F stays finite, with a finite slope, where F itself is zero or one."""
+    r = np.array([-300.0, -39.0, -8.0, -1.0, 0.0, 1.0, 8.0, 300.0])
+    for laplace, family in ((False, stats.norm), (True, stats.laplace)):
+        f = jax.vmap(jax.value_and_grad(lambda x, k=laplace: log_distribution(x, k)))
+        found, slope = f(jnp.asarray(r))
+        np.testing.assert_allclose(found, family.logcdf(r), rtol=1e-7, atol=1e-16)
+        np.testing.assert_allclose(slope, np.exp(family.logpdf(r) - family.logcdf(r)), rtol=1e-6, atol=1e-16)
+
+
+def test_gradient(problem: Problem, z: np.ndarray) -> None:
+    f = jax.jit(jax.vmap(jax.value_and_grad(problem.log_density)))
+    steps = 1e-4 * np.concatenate([np.eye(len(z)), -np.eye(len(z)), np.zeros((1, len(z)))])
+    values, slopes = (np.asarray(x) for x in f(jnp.asarray(z + steps)))
+    differences = (values[: len(z)] - values[len(z) : -1]) / 2e-4
+    np.testing.assert_allclose(slopes[-1], differences, rtol=1e-6, atol=1e-6)
+
+
+def test_a_scale_that_touches_a_limit_is_sampled(decay_model: Model, decay_data: Dataset, problem: Problem) -> None:
+    assert problem.nuisance.names == ("scale_2",)
+    assert "scale_1" in problem.space.names
+    one = replace(
+        decay_data,
+        measurements=tuple(replace(m, censored="left" if m.row == 3 else "") for m in decay_data.measurements),
+    )
+    assert Problem(decay_model, one).nuisance.names == ("scale_2",)
+    with pytest.raises(ValueError, match=r"cannot integrate out scale_1: .*touch no censored row"):
+        Problem(decay_model, one, marginalise=["scale_1"])
+
+
+def test_numpyro_has_the_same_density(problem: Problem, z: np.ndarray) -> None:
+    """Over natural parameters: prior and likelihood, compared where the priors agree."""
+    theta = {
+        n: jnp.asarray(v) for n, v in zip(problem.space.names, problem.space.constrain(jnp.asarray(z)), strict=True)
+    }
+
+    def density(theta):
+        value, trace = log_density(problem.numpyro_model, (), {}, theta)
+        priors = [trace[n]["fn"].log_prob(theta[n]) for n in theta]
+        return value - sum(priors)
+
+    assert float(jax.jit(density)(theta)) == pytest.approx(float(problem.log_likelihood(jnp.asarray(z))), abs=1e-9)
+    trace = numpyro.handlers.trace(numpyro.handlers.substitute(problem.numpyro_model, data=theta)).get_trace()
+    site = trace["A_abs"]["fn"]
+    drawn = np.asarray(site.sample(jax.random.key(1), (400,)))
+    assert drawn[:, 1].min() == 0.8  # row 2 is censored at 0.8 on the left
+    assert drawn[:, 0].min() < 1.0  # row 1 is not
+
+
+@pytest.fixture(scope="module")
+def tree(problem: Problem, z: np.ndarray) -> xr.DataTree:
+    """A posterior of one point, so that replicates show the noise alone."""
+    return posterior.to_datatree(problem, np.tile(z, (2, 1500, 1)), {}, seed=1, failures={})
+
+
+def test_replicates_are_what_would_be_recorded(tree: xr.DataTree, problem: Problem) -> None:
+    for name in ("A_abs", "gel", "robust", "lone"):
+        replicated = tree["posterior_predictive"].dataset[name]
+        for i, m in enumerate(m for m in problem.dataset.measurements if m.observable == name):
+            noise, limit = noise_of(m)
+            values = replicated.values[..., i].ravel()
+            beyond = {"": 0.0, "left": noise.cdf(limit), "right": noise.sf(limit)}[m.censored]
+            assert np.mean(values == limit) == pytest.approx(beyond, abs=4 * 0.5 / math.sqrt(len(values)))
+            assert m.censored != "left" or values.min() == limit
+            assert m.censored != "right" or values.max() == limit
+
+
+def test_a_limits_residual_is_the_middle_of_its_probability(tree: xr.DataTree, problem: Problem) -> None:
+    r = standardised(problem, tree, "A_abs")
+    noise, value = noise_of(problem.dataset.measurements[0])
+    assert stats.norm.cdf(r[0]) == pytest.approx(noise.cdf(value), abs=0.04)
+    noise, limit = noise_of(problem.dataset.measurements[1])
+    assert stats.norm.cdf(r[1]) == pytest.approx(noise.cdf(limit) / 2, abs=0.03)
+    r = standardised(problem, tree, "gel")
+    noise, limit = noise_of(problem.dataset.measurements[4])
+    assert stats.norm.cdf(r[0]) == pytest.approx(1 - noise.sf(limit) / 2, abs=0.03)
+
+
+def test_observed_data_say_what_is_censored(tree: xr.DataTree, tmp_path) -> None:
+    posterior.save(tree, tmp_path / "posterior.nc")
+    kept = posterior.read(tmp_path / "posterior.nc")
+    for each in (tree, kept):
+        observed = each["observed_data"].dataset
+        assert list(observed["censored[A_abs]"].values) == ["", "left"]
+        assert list(each["posterior_predictive"].dataset["censored[robust]"].values) == ["left", "right"]
+
+
+def test_limits_are_open_where_a_row_was_measured() -> None:
+    low, high = recordable(np.array([1.0, 2.0, 3.0]), np.array([0, -1, 1]))
+    np.testing.assert_array_equal(low, [-np.inf, 2.0, -np.inf])
+    np.testing.assert_array_equal(high, [np.inf, np.inf, 3.0])
+
+
+def test_an_analyte_that_is_not_there_yet() -> None:
+    """Below detection without any: probability one, and a gradient, since a blank reads something."""
+    o = elisa("IL6", "c", sd=0.1)
+    mean = sympy.lambdify("c", sympy.log(o.formula), "jax")
+    limit, left, normal = math.log(1e-4), np.array([-1]), np.array([False])
+
+    def log_probability(c):
+        return with_censored(jnp.zeros(1), (limit - mean(c))[None] / 0.1, left, normal)[0]
+
+    value, slope = jax.vmap(jax.value_and_grad(log_probability))(jnp.array([0.0, 1e-4]))
+    np.testing.assert_allclose(value, [0.0, math.log(0.5)], atol=1e-4)
+    assert slope[0] == 0.0
+    assert slope[1] == pytest.approx(-math.sqrt(2 / math.pi) / (0.1 * 1e-4), rel=1e-3)
+
+
+def tails_of(rows: tuple[Measurement, ...]) -> np.ndarray:
+    return tails(Dataset("d", {"y": direct("y", "y", sd=0.5)}, {"rest": Protocol("rest")}, rows))
+
+
+def test_half_of_the_samples_below_detection() -> None:
+    """y = m, read 400 times with known noise; all below 1 reads `<1`. Dropping those rows, or taking the limit for
+    the value, is wrong by many standard errors."""
+    rng, sd, m = np.random.default_rng(0), 0.5, 0.9
+    x = m + sd * rng.standard_normal(400)
+    rows = tuple(
+        Measurement("y", "rest", 1.0, max(v, 1.0), row=i, censored="left" if v < 1 else "") for i, v in enumerate(x)
+    )
+    grid = np.linspace(0.7, 1.1, 81)[:, None]
+    value, tail = np.array([r.value for r in rows]), tails_of(rows)
+    r = (value - grid) / sd
+    density = with_censored(jnp.asarray(stats.norm.logpdf(r)), jnp.asarray(r), tail, np.zeros(400, bool))
+    best = grid[int(np.argmax(density.sum(axis=1))), 0]
+    assert best == pytest.approx(m, abs=3 * sd / math.sqrt(200))
+    kept = [r.value for r in rows if not r.censored]
+    assert np.mean(kept) - m > 8 * sd / math.sqrt(200)
+    assert np.mean([r.value for r in rows]) - m > 4 * sd / math.sqrt(200)
+
+
+def test_an_unknown_kind_is_refused(decay_data: Dataset) -> None:
+    rows = (replace(decay_data.measurements[0], censored="below"),)
+    with pytest.raises(ValueError, match=r"row 1: censored is 'below'; known: 'left', 'right'"):
+        replace(decay_data, measurements=rows)
+    none = replace(decay_data.measurements[7], value=0.0, censored="left")
+    with pytest.raises(ValueError, match="a value on a logarithmic scale must be positive"):
+        Problem(
+            Model.from_function(lambda t, y, p: -y, species=["A"], parameters={}, initial=[1.0], name="m"),
+            replace(decay_data, measurements=(none,), parameters={}),
+        )

@@ -1,0 +1,237 @@
+"""Hill curves, combinations of drugs and arms: closed forms first, then what the model's biology demands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from hexamer import Model, Network
+from hexamer.infer import DoseResponse, arm_share, combination, dose_response
+from hexamer.infer.doses.amounts import Doses
+from hexamer.infer.doses.combination import Margin, loewe
+from hexamer.infer.doses.hill import Curve, HillFits, fit_curves, occupancy
+from hexamer.models import compile_network, il6
+
+DOSES = np.geomspace(0.01, 100, 13)
+
+
+def doses(name: str, values: np.ndarray) -> Doses:
+    return Doses(name, values, "nM", "ng/ml", 0.5)
+
+
+def responses(values: np.ndarray, ligand: np.ndarray, **drugs: np.ndarray) -> DoseResponse:
+    """A result from an array of draws × doses of each drug × doses of the ligand."""
+    given = tuple(doses(n, d) for n, d in drugs.items())
+    dims = ("draw", "condition", *drugs, "dose")
+    coords: dict = {"condition": ["c"], "dose": ligand, "given_dose": ("dose", ligand * 2), **drugs}
+    coords |= {f"given_{n}": (n, d * 2) for n, d in drugs.items()}
+    status = np.zeros(values[:, None].shape, int)
+    data = xr.Dataset({"response": (dims, values[:, None]), "status": (dims, status)}, coords)
+    return DoseResponse(data, "x", "x at 20 min", doses("L", ligand), given, 0.0)
+
+
+@pytest.mark.parametrize("zero", [True, False])
+def test_hill_curves_are_found_again(zero: bool) -> None:
+    rng = np.random.default_rng(2)
+    ec50, slope = np.exp(rng.normal(size=200)), np.exp(0.3 * rng.normal(size=200))
+    bottom, span = rng.normal(size=200), 5 * rng.normal(size=200)  # rising and falling
+    d = np.append(0.0, DOSES) if zero else DOSES
+    e = bottom[:, None] + span[:, None] * occupancy(d, ec50[:, None], slope[:, None])
+    curve, kind = fit_curves(d, e.reshape(20, 10, -1))
+    assert kind.shape == (20, 10)
+    ok = kind.ravel() == Curve.OK
+    assert ok.mean() > 0.8
+    for found, true in zip(curve[:4], (ec50, slope, bottom, span), strict=True):
+        np.testing.assert_allclose(found.ravel()[ok], true[ok], rtol=1e-8)
+    assert curve.misfit.max() < 1e-8
+
+
+def test_curves_that_are_not_hill_s_are_said_to_miss() -> None:
+    two = 0.5 * occupancy(DOSES, 0.05, 2.0) + 0.5 * occupancy(DOSES, 20.0, 2.0)
+    curve, _ = fit_curves(DOSES, two)
+    assert curve.misfit > 0.03
+
+
+KINDS = {  # EC50, doses, kind
+    "within": (1.0, DOSES, Curve.OK),
+    "plateau beyond": (50.0, DOSES, Curve.NO_PLATEAU),
+    "plateau far beyond": (1e6, DOSES, Curve.FLAT),
+    "foot below": (0.02, DOSES, Curve.NO_FOOT),
+    "foot shown by dose 0": (0.02, np.append(0.0, DOSES), Curve.OK),
+    "all below the lowest but 0": (0.002, np.append(0.0, DOSES), Curve.NO_FOOT),
+}
+
+
+@pytest.mark.parametrize("case", KINDS)
+def test_what_the_doses_determine(case: str) -> None:
+    ec50, d, kind = KINDS[case]
+    assert fit_curves(d, 1 + 5 * occupancy(d, ec50, 1.0))[1] == kind
+    assert Curve(kind).sentence
+
+
+def test_curves_with_gaps_fail_alone() -> None:
+    e = np.tile(occupancy(DOSES, 1.0, 1.0), (2, 1))
+    e[0, 3] = np.nan
+    assert fit_curves(DOSES, e)[1].tolist() == [Curve.FAILED, Curve.OK]
+
+
+def test_intervals_say_what_lies_beyond_the_doses() -> None:
+    """Ten draws: six determined, four without plateau, which rank above them."""
+    ec50 = np.array([0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 60.0, 60.0, 60.0, 60.0])
+    fits = responses(1 + occupancy(DOSES, ec50[:, None], 1.0), DOSES).hill()
+    assert fits.kinds == {"ok": 6, "no_plateau": 4}
+    low, middle, high = fits.interval("ec50", (0.0, 0.5, 0.95)).sel(condition="c").values
+    assert (low, middle) == (pytest.approx(1.0), pytest.approx(1.8))  # in the unit given, half a nM each
+    assert high == np.inf
+    assert fits.interval("ec50", (0.0,), given=False).item() == pytest.approx(0.5)
+    assert fits.interval("emax", (0.5,)).item() == pytest.approx(2.0)
+    row = fits.table().iloc[0]
+    assert (row["ok"], row["no_plateau"], row["ec50_upper"]) == (6, 4, np.inf)
+    assert row["slope"] == pytest.approx(1.0)
+
+
+def test_flat_curves_have_no_ec50() -> None:
+    fits = responses(np.full((3, 13), 7.0), DOSES).hill()
+    assert np.isnan(fits.interval().values).all()
+    assert fits.table()["flat"].tolist() == [3]
+    assert isinstance(fits, HillFits)
+
+
+def test_too_few_doses_for_a_curve() -> None:
+    result = responses(np.ones((1, 4)), DOSES[:4])
+    with pytest.raises(ValueError, match="at least 5 doses of L"):
+        result.hill()
+    with pytest.raises(ValueError, match="no doses along 'drug'; known: dose"):
+        result.hill("drug")
+
+
+A, B = np.append(0.0, np.geomspace(0.05, 50, 9)), np.append(0.0, np.geomspace(0.02, 20, 8))
+
+
+def pair(effect: np.ndarray) -> DoseResponse:
+    """Two draws, with other scales, of an effect over doses of a and b on a response of 3 above 2."""
+    stimulated = 2 + 3 * (1 - effect)
+    both = np.stack([np.full_like(stimulated, 2.0), stimulated], -1)
+    return responses(np.stack([both, 4 * both]), np.array([0.0, 1.0]), a=A, b=B)
+
+
+def test_independent_drugs_have_no_bliss_excess() -> None:
+    a, b = 0.9 * occupancy(A, 1.0, 1.5), 0.7 * occupancy(B, 0.5, 1.0)
+    effect = 1 - (1 - a[:, None]) * (1 - b[None, :])
+    found = combination(pair(effect), "a", "b")
+    np.testing.assert_allclose(found["effect"].isel(draw=1, condition=0), effect, atol=1e-12)
+    np.testing.assert_allclose(found["bliss_excess"], 0, atol=1e-12)
+
+
+def test_a_drug_with_itself_has_no_loewe_excess() -> None:
+    """The sham combination, b at four times the potency; Bliss does not see through it."""
+    effect = 0.95 * occupancy(A[:, None] + 4 * B[None, :], 1.0, 2.0)
+    found = combination(pair(effect), "a", "b")
+    np.testing.assert_allclose(found["loewe_excess"], 0, atol=1e-7)
+    assert float(np.abs(found["bliss_excess"]).max()) > 0.1
+    assert float(found["misfit"].max()) < 1e-7
+
+
+def test_loewe_beyond_the_weaker_drug() -> None:
+    """Above the plateau of one drug the other one's dose alone counts; where neither does anything, nothing is due."""
+    strong, weak = Margin(*map(np.array, (1.0, 1.0, 1.0))), Margin(*map(np.array, (0.3, 1.0, 2.0)))
+    none = Margin(*map(np.array, (0.0, 1.0, 1.0)))
+    a = np.array([0.0, 3.0])
+    np.testing.assert_allclose(loewe(a, np.full(2, 10.0), strong, weak), [0.3 * 100 / 101, 0.75], rtol=1e-9)
+    np.testing.assert_allclose(loewe(a, np.full(2, 10.0), strong, none), [0.0, 0.75], atol=1e-12)
+    np.testing.assert_allclose(loewe(a, np.full(2, 10.0), none, none), 0.0, atol=1e-12)
+
+
+def test_combination_that_cannot_be_had() -> None:
+    values = np.ones((1, 9, 10, 2))
+    with pytest.raises(ValueError, match="missing of dose"):
+        combination(responses(values, np.array([1.0, 2.0]), a=A[:9], b=A), "a", "b")
+    with pytest.raises(ValueError, match="missing of a"):
+        combination(responses(values, np.array([0.0, 2.0]), a=A[1:], b=A), "a", "b")
+    with pytest.raises(ValueError, match="at least 5 doses"):
+        combination(responses(values[:, :4], np.array([0.0, 2.0]), a=A[:4], b=A), "a", "b")
+    several = responses(np.ones((1, 9, 10, 3)), np.array([0.0, 1.0, 2.0]), a=A[:9], b=A)
+    with pytest.raises(ValueError, match="several doses: say which"):
+        combination(several, "a", "b")
+    with pytest.raises(ValueError, match="known: 2, 4"):
+        combination(several, "a", "b", dose=3.0)
+    silent = combination(several, "a", "b", dose=4.0)  # the ligand does nothing, so nothing can be taken away
+    assert np.isnan(silent["effect"]).all()
+    with pytest.raises(ValueError, match="no doses along 'c'"):
+        combination(several, "a", "c")
+
+
+TWO_ARMS = """
+model arms()
+  species L = 0, X = 0;
+  on_a = 1; on_b = 1; on_c = 1;
+  drive := on_a*L + 2*on_b*L + on_a*on_c*L;
+  J: -> X; 5 + drive - X;
+end
+"""
+
+
+@pytest.fixture(scope="module")
+def arms() -> Model:
+    """At rest X = 5 + L·(a + 2b + ac): shares of 1.5, 2 and 0.5 in 4."""
+    return compile_network(Network.from_antimony(TWO_ARMS))
+
+
+def test_shares_are_shapley_values(arms: Model) -> None:
+    closed = {n: {f"on_{n}": 0.0} for n in "abc"}
+    found = arm_share(arms, "L", [0.0, 1.0, 3.0], at=60, observe="X", closed=closed, progress=False)
+    np.testing.assert_allclose(found["share"].isel(draw=0, condition=0, dose=1), [1.5 / 4, 2 / 4, 0.5 / 4], rtol=1e-5)
+    np.testing.assert_allclose(found["alone"].isel(draw=0, condition=0, dose=2), [3, 6, 0], atol=1e-4)
+    np.testing.assert_allclose(found["lost"].isel(draw=0, condition=0, dose=2), [6, 6, 3], rtol=1e-5)
+    assert np.isnan(found["share"].sel(dose=0.0)).all()
+    assert int(found["failed"]) == 0
+
+
+def test_arms_that_the_model_does_not_have(arms: Model) -> None:
+    with pytest.raises(ValueError, match=r"arms has no kon2, kon2m, which would close an arm: say by closed="):
+        arm_share(arms, "L", [1.0], at=1)
+    with pytest.raises(ValueError, match="at least two arms"):
+        arm_share(arms, "L", [1.0], at=1, closed={"a": {"on_a": 0.0}})
+
+
+@pytest.fixture(scope="module")
+def cells() -> Model:
+    return il6("il6_stat3", drugs=("tocilizumab", "sgp130Fc"))
+
+
+CONDITIONS: dict[str, Any] = {"classic": {}, "trans": {"IL6R_0": 0.0, "sIL6R": "100 ng/ml"}}
+
+
+def test_tocilizumab_and_sgp130fc(cells: Model) -> None:
+    """The antibody stops both routes; sgp130Fc the trans route alone (Rose-John 2012; science.md 4 and 5)."""
+    amounts = "0, 0.01:100:9 ug/ml"
+    options: dict[str, Any] = dict(at=20, conditions=CONDITIONS, progress=False)
+    both = {
+        drug: dose_response(cells, "IL6", "10 ng/ml", drugs={drug: amounts}, **options).hill(drug)
+        for drug in ("tocilizumab", "sgp130Fc")
+    }
+    for drug, condition in (("tocilizumab", "classic"), ("tocilizumab", "trans"), ("sgp130Fc", "trans")):
+        one = both[drug].data.sel(condition=condition).squeeze()
+        assert one["kind"] == Curve.OK
+        assert 0.01 < both[drug].interval().sel(condition=condition, quantile=0.5).item() < 10
+        assert one["emax"] < 0.1 * one["bottom"]
+    assert both["sgp130Fc"].data["kind"].sel(condition="classic").item() == Curve.FLAT
+
+
+def test_which_arm_drives(cells: Model) -> None:
+    """Hepatocytes alone signal by the classic route; without IL6R the trans route is all there is; both add to one."""
+    found = arm_share(
+        cells,
+        "IL6",
+        [0.1, 0.5],
+        at=20,
+        conditions={**CONDITIONS, "both": {"sIL6R": "100 ng/ml"}},
+        progress=False,
+    )["share"].squeeze("draw")
+    np.testing.assert_allclose(found.sum("arm"), 1, rtol=1e-9)
+    assert float(found.sel(arm="classic", condition="classic").min()) > 0.95
+    np.testing.assert_allclose(found.sel(arm="trans", condition="trans"), 1, atol=1e-6)
+    assert 0.1 < float(found.sel(arm="trans", condition="both").isel(dose=1)) < 0.9

@@ -1,0 +1,135 @@
+"""Virtual cells and patients: moments of what is drawn and of what linear and saturable cells answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hexamer import Model, Network
+from hexamer.infer import Spread, plots, virtual_population
+from hexamer.infer.population import SERUM, lognormal_factors
+from hexamer.models import compile_network
+
+LINEAR = """
+model linear()
+  species L = 0, S = 0, X = 0;
+  size = 2; other = 3;
+  drive := size*L + S;
+  J: -> X; drive - X;
+end
+"""
+VARIES = {"size": Spread(0.5), "other": Spread(0.2)}
+
+
+@pytest.fixture(scope="module")
+def linear() -> Model:
+    """After an hour X = size·L + S."""
+    return compile_network(Network.from_antimony(LINEAR))
+
+
+def test_moments_of_what_is_drawn() -> None:
+    found = lognormal_factors({"a": 0.5, "b": 0.2, "c": 0.0}, 200_000, 0, {("a", "b"): 0.6})
+    assert found["a"].mean() == pytest.approx(1, abs=5e-3)
+    assert found["a"].std() == pytest.approx(0.5, rel=0.02)
+    assert found["b"].std() == pytest.approx(0.2, rel=0.02)
+    assert np.all(found["c"] == 1)
+    assert np.corrcoef(np.log(found["a"]), np.log(found["b"]))[0, 1] == pytest.approx(0.6, abs=0.01)
+
+
+def test_linear_cells_vary_as_their_parameter_does(linear: Model) -> None:
+    """Two draws with the same members: mean and cv of the response are those of the parameter, at every dose."""
+    found = virtual_population(
+        linear,
+        "L",
+        [0.0, 1.0, 4.0],
+        VARIES,
+        size=2000,
+        seed=1,
+        correlation=0.3,
+        at=60,
+        observe="X",
+        parameters={"size": [2.0, 6.0]},
+        progress=False,
+    )
+    assert found.response.dims == ("draw", "member", "condition", "dose")
+    size = found.data["drawn_size"]
+    np.testing.assert_allclose(size.sel(draw=1), 3 * size.sel(draw=0))
+    np.testing.assert_allclose(found.response.isel(condition=0, dose=2), 4 * size, rtol=1e-4)
+    moments = found.moments().isel(condition=0, dose=1)
+    np.testing.assert_allclose(moments["mean"], [2, 6], rtol=0.05)
+    np.testing.assert_allclose(moments["cv"], 0.5, rtol=0.1)
+    assert size.mean() == pytest.approx(4, rel=0.05)
+
+
+def test_serum_is_added(linear: Model) -> None:
+    """What a species adds varies by itself; a condition that states the amount holds it for all members alike."""
+    found = virtual_population(
+        linear,
+        "L",
+        [0.0, 5.0],
+        {"S": Spread(0.3, 10.0)},
+        size=500,
+        conditions={"": {}, "fixed": {"S": 7.0}},
+        at=60,
+        observe="X",
+        progress=False,
+    )
+    drawn = found.data["drawn_S"].values
+    np.testing.assert_allclose(found.response.sel(condition="", dose=5.0), drawn + 10, rtol=1e-4)
+    np.testing.assert_allclose(found.response.sel(condition="fixed", dose=0.0), 7, rtol=1e-4)
+    assert drawn.mean() == pytest.approx(10, rel=0.05)
+    positive = found.positive(0.9)
+    assert positive.sel(condition="", dose=0.0).item() == pytest.approx(0.1, abs=0.01)
+    expected = np.mean(drawn + 10 > np.quantile(drawn, 0.9))
+    assert positive.sel(condition="", dose=5.0).item() == pytest.approx(expected, abs=0.01)
+
+
+def test_patients() -> None:
+    """Serum buffers IL-6: cells without IL6R answer through the patient's sIL-6R, and less the more sgp130 there is."""
+    from hexamer.models import il6
+
+    found = virtual_population(
+        il6("il6_stat3"), "IL6", ["2 ng/ml"], SERUM, size=60, conditions={"": {"IL6R_0": 0.0}}, at=20, progress=False
+    )
+    x = np.log(found.response.values.ravel())
+    receptor, trap = (np.log(found.data[f"drawn_{n}"].values.ravel()) for n in ("sIL6R", "sgp130"))
+    slopes = np.linalg.lstsq(np.stack([receptor, trap, np.ones_like(x)], 1), x, rcond=None)[0]
+    assert slopes[0] > 0.1
+    assert slopes[1] < -0.1
+    assert np.exp(receptor).mean() == pytest.approx(161 / 52.5, rel=0.1)
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "one member": (dict(size=1), "at least 2 members"),
+    "nothing varies": (dict(varies={}), "what varies"),
+    "unknown": (dict(varies={"volume": Spread(0.5)}), "'volume' varies, and linear does not have it"),
+    "species without a mean": (dict(varies={"S": Spread(0.5)}), r"how much, Spread\(cv=0.5, mean="),
+    "correlation of another": (dict(correlation={("size", "S"): 0.5}), "correlation names S"),
+    "impossible correlation": (dict(correlation=1.5), "no distribution"),
+    "no gate": (dict(), "dose 0"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input(case: str, linear: Model) -> None:
+    changes, words = BAD[case]
+    arguments: dict[str, Any] = dict(varies=VARIES, size=3, at=1.0, observe="X", progress=False) | changes
+    with pytest.raises(ValueError, match=words):
+        virtual_population(linear, "L", [1.0], **arguments).positive()
+    with pytest.raises(ValueError, match="cv must be 0 or more"):
+        Spread(-0.1)
+
+
+def test_figure(linear: Model, tmp_path) -> None:
+    found = virtual_population(
+        linear, "L", [0.0, 1.0, 4.0], VARIES, size=200, conditions={"a": {}, "b": {"S": 3.0}}, at=60, observe="X",
+        progress=False,
+    )  # fmt: skip
+    figure = plots.population(found)
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["a", "b", "positive members"]
+    assert figure.axes[0].get_ylabel() == "X at 60 min"
+    figure.savefig(tmp_path / "figure.png", dpi=50)
+    with pytest.raises(ValueError, match="unknown conditions c; known: a, b"):
+        plots.population(found, conditions=["c"])
