@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import arviz as az
 import numpy as np
@@ -60,7 +61,9 @@ def main() -> None:
     for name, one in terms.items():
         if set(one) != set(order):
             raise SystemExit(f"{name} is of other measurements: {sorted(set(one) ^ set(order))[:5]}")
-    loos = {name: az.loo(as_tree(one, order), var_name="y", pointwise=True) for name, one in terms.items()}
+    loos: dict[str, Any] = {
+        name: az.loo(as_tree(one, order), var_name="y", pointwise=True) for name, one in terms.items()
+    }
     best = max(loos, key=lambda n: float(loos[n].elpd))
     rows = {}
     print(f"{len(order)} left out one at a time; differences to {best}")

@@ -134,7 +134,7 @@ def slope_of(absent: Model, protocol: Protocol, engine: Engine) -> np.ndarray:
     z = jnp.log(jnp.array([2.0, 3.0, 0.8, 0.25, 0.4, 0.6, 0.7]))
 
     def state(z: jax.Array) -> jax.Array:
-        values = dict(zip(names, jnp.exp(z), strict=True))
+        values: dict[str, jax.Array] = dict(zip(names, jnp.exp(z), strict=True))
         dosed = protocol.add("L", 0.5, at=0.0)
         return simulate(absent, values, dosed, [0.0, 1.0, 5.0], engine=engine, settings=TIGHT).y[0]
 
