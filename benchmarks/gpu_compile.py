@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from dataclasses import fields
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,20 @@ from hexamer.models.fused.functions import write_functions
 from hexamer.models.fused.kernels import Kernels, write_kernels
 
 ARCHITECTURES = (80, 90)
+PRECISIONS = ("float64", "float32")
 NO_PTXAS = "no ptxas on the path (it comes with CUDA's toolkit)"
 
 Row = dict[str, Any]
 
 
 def compile_rows(name: str) -> list[Row]:
-    """A row for each kernel of a bundled network and each architecture."""
+    """A row for each kernel of a bundled network, each precision and each architecture."""
     functions = write_functions(Model.load(name))
     rows = []
-    for arch in ARCHITECTURES:
-        kernels = write_kernels(functions)
+    for precision, arch in product(PRECISIONS, ARCHITECTURES):
+        kernels = write_kernels(functions, single=precision == "float32")
         for field in fields(Kernels):
-            row: Row = {"model": name, "kernel": field.name, "arch": f"sm_{arch}"}
+            row: Row = {"model": name, "precision": precision, "kernel": field.name, "arch": f"sm_{arch}"}
             rows.append(row | _compiled(getattr(kernels, field.name), arch))
     return rows
 

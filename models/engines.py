@@ -58,7 +58,7 @@ def uses_fused(model: Model, settings: Settings) -> bool:
     except Unsupported as reason:
         if settings.engine == "fused":
             raise
-        _say_once(str(reason))
+        _say_once(str(reason) + ("; in float64" if settings.precision == "float32" else ""))
         return False
     return True
 

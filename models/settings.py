@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
@@ -10,8 +11,12 @@ from jaxtyping import Array, Float
 Solver = Literal["rodas5p", "kvaerno5", "kvaerno3", "tsit5"]
 Engine = Literal["auto", "fused", "diffrax"]
 Derivative = Literal["reverse", "forward"]
+Precision = Literal["float64", "float32"]
 SOLVERS: tuple[str, ...] = get_args(Solver)
 ENGINES: tuple[str, ...] = get_args(Engine)
+# What a precision can keep: errors fall no further below this rtol, and an atol below this may be no number in it.
+LEAST_RTOL: Mapping[Precision, float] = {"float64": 0.0, "float32": 1e-5}
+LEAST_ATOL: Mapping[Precision, float] = {"float64": 0.0, "float32": 1e-30}
 
 
 class Tolerances(NamedTuple):
@@ -37,7 +42,10 @@ class Settings:
     - `threads`: of the fused engine, for one batch; 0: as many as there are cores;
     - `record`: steps a trajectory that the fused engine keeps for the way back; it solves longer ones twice;
     - `memory`: bytes that this may take for one batch; of a larger batch nothing is kept, and on the way back it is
-      solved again piece by piece.
+      solved again piece by piece;
+    - `precision`: in which the fused engine takes its steps. `float32` needs an rtol of 1e-5 or more, said by name
+      (`Settings(precision="float32", rtol=1e-4, atol=1e-6)`). What goes in and comes out is float64 all the same, and
+      so are time, what of rates depends on parameters alone, and the state at rest with its derivative.
     """
 
     engine: Engine = "auto"
@@ -50,6 +58,7 @@ class Settings:
     threads: int = 0
     record: int = 256
     memory: int = 2**32
+    precision: Precision = "float64"
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
@@ -58,8 +67,14 @@ class Settings:
             raise ValueError(f"unknown solver {self.solver!r}; known: {', '.join(SOLVERS)}")
         if self.derivative not in get_args(Derivative):
             raise ValueError(f"derivative must be 'reverse' or 'forward', not {self.derivative!r}")
+        if self.precision not in get_args(Precision):
+            raise ValueError(f"precision must be 'float64' or 'float32', not {self.precision!r}")
+        if self.precision == "float32" and self.engine == "diffrax":
+            raise ValueError("diffrax solves in float64 here: precision='float32' is for engine='fused'")
         if not (0 < self.rtol < 1 and self.atol > 0):
             raise ValueError(f"tolerances must be positive and rtol below 1, not rtol={self.rtol}, atol={self.atol}")
+        if (why := too_fine(self.precision, self.rtol, self.atol)) is not None:
+            raise ValueError(why)
         if min(self.threads, self.record, self.memory) < 0:
             raise ValueError(
                 f"threads, record and memory cannot be negative: {self.threads}, {self.record}, {self.memory}"
@@ -68,3 +83,15 @@ class Settings:
             raise ValueError(f"max_steps must be at least 1 and less than 2**31, not {self.max_steps}")
         if not 0 < self.longest_step <= 1:
             raise ValueError(f"longest_step is a fraction of a segment, not {self.longest_step}")
+
+
+def too_fine(precision: Precision, rtol: float, atol: float) -> str | None:
+    """What is wrong with tolerances that `precision` cannot keep, else None."""
+    if rtol < LEAST_RTOL[precision]:
+        return (
+            f"rtol={rtol:g} is finer than {precision} can keep ({LEAST_RTOL[precision]:g}): "
+            f"choose a coarser one (rtol=1e-4, atol=1e-6, say), or precision='float64'"
+        )
+    if atol < LEAST_ATOL[precision]:
+        return f"atol={atol:g} is finer than {precision} can keep ({LEAST_ATOL[precision]:g})"
+    return None

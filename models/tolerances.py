@@ -8,7 +8,7 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from .settings import Settings
+from .settings import Settings, too_fine
 
 
 def checked(name: str, given: ArrayLike | None, shape: tuple[int, ...], settings: Settings) -> Float[Array, " *batch"]:
@@ -27,6 +27,9 @@ def checked(name: str, given: ArrayLike | None, shape: tuple[int, ...], settings
         if bad.size:
             least = "positive and below 1" if name == "rtol" else "positive and finite"
             raise ValueError(f"{name} must be {least}, not {bad.flat[0]:g}")
+        finest = {"rtol": settings.rtol, "atol": settings.atol} | {name: float(known.min(initial=np.inf))}
+        if (why := too_fine(settings.precision, **finest)) is not None:
+            raise ValueError(why)
     return jnp.broadcast_to(jnp.asarray(value, float), shape)
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from .. import steady_criteria, tableau
 from ..model import Model
+from ..settings import LEAST_ATOL, LEAST_RTOL
 from .functions import Functions, write_functions
 from .lower import Unsupported
 
@@ -48,9 +49,15 @@ def read(name: str) -> str:
     return files("hexamer.models").joinpath("fused", name).read_text()
 
 
-def engine_source(functions: Functions, lanes: int, *, keep_stages: bool = False) -> str:
-    """The engine of one model as the body of a C++ struct, for the CPU (without its handlers) and for CUDA."""
+def engine_source(functions: Functions, lanes: int, *, single: bool = False, keep_stages: bool = False) -> str:
+    """The engine of one model as the body of a C++ struct, for the CPU (without its handlers) and for CUDA.
+
+    `single`: steps in float32, beside a struct `Exact` that has the model's functions in float64.
+    """
+    precision = "float32" if single else "float64"
     constants = {
+        "LEAST_RTOL": repr(LEAST_RTOL[precision]),
+        "LEAST_ATOL": repr(LEAST_ATOL[precision]),
         "A": _table(tableau.A),
         "C": _table(tableau.C),
         "H": _table(tableau.H),
@@ -66,7 +73,10 @@ def engine_source(functions: Functions, lanes: int, *, keep_stages: bool = False
         "DRIFT": repr(steady_criteria.DRIFT),
     }
     sizes = f"enum {{ {', '.join(f'{k} = {v}' for k, v in functions.sizes.items())} }};"
-    text = "\n".join([read("types.h"), sizes, functions.text, read("queue.h"), read("kernel.h")])
+    own = "\n".join([read("types.h"), functions.text, read("unrest.h")])
+    exact = f"#define SINGLE 0\nstruct Exact {{\n{own}\n}};\n#undef SINGLE\n" if single else ""
+    around = "\n".join(map(read, ("precision.h", "queue.h", "kernel.h")))
+    text = f"{sizes}\n{exact}#define SINGLE {int(single)}\n{own}\n{around}"
     return f"#define LANES {lanes}\n#define KEEP_STAGES {int(keep_stages)}\n" + _fill(text, constants)
 
 
@@ -87,9 +97,9 @@ def _xla() -> dict[str, str]:
     return {"API_MAJOR": major[1], "API_MINOR": minor[1], "SCHEDULE": str(schedule)}
 
 
-def gpu_source(functions: Functions, call: str) -> str:
+def gpu_source(functions: Functions, call: str, *, single: bool = False) -> str:
     """The body of a function that makes one call of those in gpu.h."""
-    return f"{struct([engine_source(functions, 1), read('plan.h'), read('gpu.h')])}{call}\n"
+    return f"{struct([engine_source(functions, 1, single=single), read('plan.h'), read('gpu.h')])}{call}\n"
 
 
 def struct(parts: Sequence[str]) -> str:
@@ -134,7 +144,7 @@ def quiet(wp) -> Iterator[None]:
 
 # By the model itself, which is kept so that its id is.
 _written: dict[int, tuple[Model, Functions]] = {}
-_built: dict[tuple[int, int, bool], tuple[Model, Handlers]] = {}
+_built: dict[tuple[int, int, bool, bool], tuple[Model, Handlers]] = {}
 
 
 def functions_of(model: Model) -> Functions:
@@ -151,29 +161,29 @@ def require(model: Model) -> None:
     functions_of(model)
 
 
-def build(model: Model, lanes: int, *, keep_stages: bool = False) -> Handlers:
+def build(model: Model, lanes: int, *, single: bool = False, keep_stages: bool = False) -> Handlers:
     """Compiles a model for the CPU, or takes it from Warp's cache on disk, and registers its handlers with XLA.
 
     Raises `Unsupported` saying why a model cannot be run.
     """
     with _lock:
-        key = (id(model), lanes, keep_stages)
+        key = (id(model), lanes, single, keep_stages)
         if key not in _built:
-            _built[key] = (model, _build(model, lanes, keep_stages))
+            _built[key] = (model, _build(model, lanes, single, keep_stages))
         return _built[key][1]
 
 
-def handlers_of(model: Model, lanes: int, *, keep_stages: bool = False) -> Handlers:
+def handlers_of(model: Model, lanes: int, *, single: bool = False, keep_stages: bool = False) -> Handlers:
     """What `build` registers, by name; compiles nothing. Raises `Unsupported` saying why a model cannot be run."""
-    return Handlers(*names_of(_handler_source(model, lanes, keep_stages), TARGETS))
+    return Handlers(*names_of(_handler_source(model, lanes, single, keep_stages), TARGETS))
 
 
-def _build(model: Model, lanes: int, keep_stages: bool) -> Handlers:
-    return Handlers(*register(_handler_source(model, lanes, keep_stages), TARGETS))
+def _build(model: Model, lanes: int, single: bool, keep_stages: bool) -> Handlers:
+    return Handlers(*register(_handler_source(model, lanes, single, keep_stages), TARGETS))
 
 
-def _handler_source(model: Model, lanes: int, keep_stages: bool) -> str:
-    engine = engine_source(functions_of(model), lanes, keep_stages=keep_stages)
+def _handler_source(model: Model, lanes: int, single: bool, keep_stages: bool) -> str:
+    engine = engine_source(functions_of(model), lanes, single=single, keep_stages=keep_stages)
     return struct([engine, read("plan.h"), xla_source(), read("handler.h")])
 
 

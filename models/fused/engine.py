@@ -74,6 +74,7 @@ def _described(model: Model, plan: Plan, settings: Settings, few: bool, by: By) 
         record=settings.record,
         memory=settings.memory,
         max_steps=settings.max_steps,
+        single=settings.precision == "float32",
         keep_stages=few and protocols <= FEW and by == "platform" and not gpu.devices(),
         integers=np.concatenate([np.ravel(t) for t in [head, *tables]]).astype(np.int32).tobytes(),
         floats=np.concatenate([np.ravel(t) for t in (scalars, plan.start, plan.stop, plan.times)]).tobytes(),

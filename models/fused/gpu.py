@@ -25,7 +25,7 @@ from .task import Solved, Task
 BLOCK = 64  # threads; each takes as many registers as a thread can have
 
 _lock = threading.Lock()
-_written: dict[int, tuple[Model, Kernels]] = {}  # by the model itself, which is kept so that its id is
+_written: dict[tuple[int, bool], tuple[Model, Kernels]] = {}  # by the model itself, which is kept so that its id is
 
 
 @cache
@@ -39,12 +39,13 @@ def devices() -> tuple[Any, ...]:
     return tuple(map(wp.device_from_jax, found)) if wp.is_cuda_available() else ()
 
 
-def kernels_of(model: Model) -> Kernels:
+def kernels_of(model: Model, *, single: bool) -> Kernels:
     """The kernels of a model, not yet compiled. Raises `Unsupported` saying why a model cannot be run."""
     with _lock:
-        if id(model) not in _written:
-            _written[id(model)] = (model, write_kernels(write_functions(model)))
-        return _written[id(model)][1]
+        key = (id(model), single)
+        if key not in _written:
+            _written[key] = (model, write_kernels(write_functions(model), single=single))
+        return _written[key][1]
 
 
 def _launch(kernel: Any, threads: int, *arrays: Any, **results: tuple[int, ...] | Array) -> Sequence[Array]:
@@ -75,7 +76,7 @@ def forward(task: Task, record: int, environment: Float[Array, "sets slots"]) ->
     results = task.results(sets, record)
     if not sets:
         return Solved(**{name: jnp.zeros(x.shape, x.dtype) for name, x in results.items()})
-    kernels, plan = kernels_of(task.model), _plan(task)
+    kernels, plan = kernels_of(task.model, single=task.single), _plan(task)
     shapes = {name: x.shape for name, x in results.items()}
     kept, rest, each = (shapes.pop(name) for name in ("record", "rest", "rest_status"))
     rests = [jnp.zeros(rest), jnp.zeros(each, np.int32), jnp.zeros(each, np.int32)]
@@ -104,7 +105,7 @@ def backward(task: Task, environment, status, accepted, record, rest, rest_statu
     protocols, segments, _, equilibrations = task.shape
     if not sets:
         return jnp.zeros(environment.shape)
-    kernels, plan = kernels_of(task.model), _plan(task)
+    kernels, plan = kernels_of(task.model, single=task.single), _plan(task)
     items = sets * protocols
     needed = accepted.sum(-1, dtype=np.int64)
     waiting = status == Status.OK

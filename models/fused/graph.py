@@ -327,7 +327,7 @@ def emit(outputs: Mapping[str, Value], *, add: bool = False) -> str:
             if op == "power":
                 raised = share(f"power{x}_{n}", f"exp_({text(n)} * {log})")
             else:
-                raised = share(f"lower{x}_{n}", f"exp_(({text(n)} - 1.0) * {log})")
+                raised = share(f"lower{x}_{n}", f"exp_(({text(n)} - 1) * {log})")
             said = f"{op}_({text(x)}, {text(n)}, {log}, {raised})"
         elif op == "guarded_log":
             said = f"guarded_log_({text(arguments[0])}, {logarithm(arguments[0])})"

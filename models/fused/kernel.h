@@ -58,40 +58,46 @@ struct Tolerances {
   real rtol, atol;
 };
 
+STATIC const double* own_tolerances(const Batch& b, long set)
+{
+  return b.environment + (set + 1) * b.plan.slots - 2;
+}
+
 // False where a set's own are none: they may come from a traced computation, where nobody could check them.
 STATIC bool load_tolerances(const Batch& b, long set, int lane, Tolerances& tolerance)
 {
-  const double* own = b.environment + (set + 1) * b.plan.slots - 2;
+  const double* own = own_tolerances(b, set);
   AT(tolerance.rtol, lane) = own[0];
   AT(tolerance.atol, lane) = own[1];
-  return own[0] > 0.0 && own[0] < 1.0 && own[1] > 0.0 && own[1] < INFINITY;
+  const bool kept = own[0] >= @LEAST_RTOL@ && own[1] >= @LEAST_ATOL@;
+  return kept && own[0] > 0.0 && own[0] < 1.0 && own[1] > 0.0 && own[1] < INFINITY;
 }
 
 // ---------------------------------------------------------------------------------------------------- the method
 
-INLINE double A(int i, int j)
+INLINE scalar A(int i, int j)
 {
-  static const double table[8][8] = {@A@};
+  static const scalar table[8][8] = {@A@};
   return table[i][j];
 }
 
-INLINE double C(int i, int j)
+INLINE scalar C(int i, int j)
 {
-  static const double table[8][8] = {@C@};
+  static const scalar table[8][8] = {@C@};
   return table[i][j];
 }
 
-INLINE double M(int i)
+INLINE scalar M(int i)
 {
-  static const double table[8] = {@M@};
+  static const scalar table[8] = {@M@};
   return table[i];
 }
 
 // Weight of stage i in the dense output.
-INLINE double dense(int i, double theta)
+INLINE scalar dense(int i, scalar theta)
 {
-  static const double table[3][8] = {@H@};
-  return theta * (M(i) + (1.0 - theta) * (table[0][i] + theta * (table[1][i] + theta * table[2][i])));
+  static const scalar table[3][8] = {@H@};
+  return theta * (M(i) + (1 - theta) * (table[0][i] + theta * (table[1][i] + theta * table[2][i])));
 }
 
 // Y_i and sum_j c_ij k_j. Inlined into an unrolled loop over stages, so that the coefficients are constants.
@@ -114,13 +120,13 @@ STATIC void linearise(const real* y, const real* q, const real inverse, real* w)
 {
   real j[ENTRIES];
   jacobian(y, q, j);
-  factorise(j, inverse * (1.0 / @GAMMA@), w);
+  factorise(j, inverse * scalar(1.0 / @GAMMA@), w);
 }
 
 STATIC void stages(const real* y, const real* q, const real h, real* w, real* k)
 {
   real s[SPECIES], f[SPECIES];
-  const real inverse = 1.0 / h;
+  const real inverse = 1 / h;
   linearise(y, q, inverse, w);
   UNROLL
   for (int i = 0; i < STAGES; i++) {
@@ -145,15 +151,15 @@ STATIC real attempt(const real* y, const real* q, const real h, const Tolerances
     const real q = e / (tolerance.atol + tolerance.rtol * select_(a < b, b, a));
     total += q * q;
   }
-  return total * (1.0 / SPECIES);
+  return total * scalar(1.0 / SPECIES);
 }
 
 // Factor of the next step's size, for the square of an error that goes with h^5.
 STATIC real growth(const real error)
 {
-  const real e = select_(error < 1e-10, real_of(1e-10), error);
-  const real factor = 0.9 * exp_(-0.1 * log_(e));
-  const real bounded = select_(factor > 8.0, real_of(8.0), select_(factor < 0.2, real_of(0.2), factor));
+  const real e = select_(error < scalar(1e-10), real_of(1e-10), error);
+  const real factor = scalar(0.9) * exp_(scalar(-0.1) * log_(e));
+  const real bounded = select_(factor > 8, real_of(8.0), select_(factor < scalar(0.2), real_of(0.2), factor));
   return select_(error < INFINITY, bounded, real_of(0.2));
 }
 
@@ -164,7 +170,7 @@ STATIC real size_of(const real* x, const real* y, const Tolerances& tolerance)
     const real q = x[n] / (tolerance.atol + tolerance.rtol * abs_(y[n]));
     total += q * q;
   }
-  return sqrt_(total * (1.0 / SPECIES));
+  return sqrt_(total * scalar(1.0 / SPECIES));
 }
 
 // A first step (Hairer, Norsett, Wanner, Solving ODEs I, II.4); not finite where f is not.
@@ -173,22 +179,22 @@ STATIC real first_step(const real* y, const real* q, const Tolerances& tolerance
   real f[SPECIES], s[SPECIES], g[SPECIES];
   rates(y, q, f);
   const real d0 = size_of(y, y, tolerance), d1 = size_of(f, y, tolerance);
-  const real tiny = 1e-6 * longest;
-  real h = select_(or_(d0 < 1e-5, d1 < 1e-5), tiny, 0.01 * d0 / d1);
+  const real tiny = scalar(1e-6) * longest;
+  real h = select_(or_(d0 < scalar(1e-5), d1 < scalar(1e-5)), tiny, scalar(0.01) * d0 / d1);
   h = select_(h > longest, longest, h);
   for (int n = 0; n < SPECIES; n++) s[n] = y[n] + h * f[n];
   rates(s, q, g);
   for (int n = 0; n < SPECIES; n++) g[n] = g[n] - f[n];
   const real d2 = size_of(g, y, tolerance) / h, d = select_(d1 > d2, d1, d2);
-  real second = exp_(0.2 * (log_(real_of(0.01)) - log_(select_(d > 1e-15, d, real_of(1e-15)))));
-  second = select_(second > 100.0 * h, 100.0 * h, second);
+  real second = exp_(scalar(0.2) * (log_(real_of(0.01)) - log_(select_(d > scalar(1e-15), d, real_of(1e-15)))));
+  second = select_(second > 100 * h, 100 * h, second);
   second = select_(second > longest, longest, second);
   return select_(d1 < INFINITY, second, real_of(NAN));
 }
 
 // Sizes of all lanes' next steps.
 struct Pace {
-  real h;
+  exact h;
   bool fresh[LANES], refused_last[LANES];  // at the start of a stretch; after a refusal
 };
 
@@ -220,23 +226,23 @@ STATIC bool adapt(Pace& pace, int lane, bool went, double factor, double step, d
 // ---------------------------------------------------------------------------------------------------- parameters
 
 // One item's parameters, in all lanes.
-STATIC void parameters_of(const Batch& b, long set, const int* index, real* p)
+STATIC void parameters_of(const Batch& b, long set, const int* index, exact* p)
 {
   const double* values = b.environment + set * b.plan.slots;
-  for (int i = 0; i < PARAMETERS; i++) p[i] = real_of(values[index[i]]);
+  for (int i = 0; i < PARAMETERS; i++) p[i] = exact_of(values[index[i]]);
 }
 
 STATIC void load_coefficients(const Batch& b, long set, const int* index, int lane, real* q)
 {
-  real p[PARAMETERS], x[COEFFICIENTS];
+  exact p[PARAMETERS], x[COEFFICIENTS];
   parameters_of(b, set, index, p);
   coefficients(p, x);
-  for (int i = 0; i < COEFFICIENTS; i++) AT(q[i], lane) = AT(x[i], lane);
+  for (int i = 0; i < COEFFICIENTS; i++) AT(q[i], lane) = within(AT(x[i], lane));
 }
 
-STATIC void load_initial(const Batch& b, long set, const int* index, int lane, real* y)
+STATIC void load_initial(const Batch& b, long set, const int* index, int lane, exact* y)
 {
-  real p[PARAMETERS], x[SPECIES];
+  exact p[PARAMETERS], x[SPECIES];
   parameters_of(b, set, index, p);
   initial(p, x);
   for (int n = 0; n < SPECIES; n++) AT(y[n], lane) = AT(x[n], lane);
@@ -279,7 +285,7 @@ STATIC void end_course(const Batch& b, Course& c, int status)
 }
 
 // Puts a lane at the start of segment c.segment: jumps, outputs at that time. Goes on over empty segments.
-STATIC void enter(const Batch& b, Course& c, int lane, Pace& pace, real* y, real* q, real& t, real& stop, real& longest)
+STATIC void enter(const Batch& b, Course& c, int lane, Pace& pace, real* y, real* q, exact& t, exact& stop, exact& longest)
 {
   const Plan& plan = b.plan;
   const double* values = b.environment + c.set * plan.slots;
@@ -310,7 +316,7 @@ STATIC void enter(const Batch& b, Course& c, int lane, Pace& pace, real* y, real
 }
 
 STATIC void load_course(const Batch& b, Queue& queue, Course& c, int lane, Pace& pace, Tolerances& tolerance, real* y, real* q,
-                        real& t, real& stop, real& longest)
+                        exact& t, exact& stop, exact& longest)
 {
   const Plan& plan = b.plan;
   long item;
@@ -336,7 +342,9 @@ STATIC void load_course(const Batch& b, Queue& queue, Course& c, int lane, Pace&
       c.taken = b.y ? b.rest_steps[r] : 0;
       for (int n = 0; n < SPECIES; n++) AT(y[n], lane) = b.rest[2 * r * SPECIES + n];
     } else {
-      load_initial(b, c.set, parameters_in(plan, c), lane, y);
+      exact first[SPECIES];
+      load_initial(b, c.set, parameters_in(plan, c), lane, first);
+      for (int n = 0; n < SPECIES; n++) AT(y[n], lane) = AT(first[n], lane);
     }
     enter(b, c, lane, pace, y, q, t, stop, longest);
   }
@@ -352,10 +360,10 @@ STATIC void note_step(const Batch& b, Course& c, int lane, const real* y, const 
     if (b.y) {
       double* out = b.y + (c.place * plan.times + c.output) * SPECIES;
       const double theta = at[c.output] >= end ? 1.0 : (at[c.output] - t) / h;
-      double weight[STAGES];
+      scalar weight[STAGES];
       for (int i = 0; i < STAGES; i++) weight[i] = dense(i, theta);
       for (int n = 0; n < SPECIES; n++) {
-        double x = AT(y[n], lane);
+        scalar x = AT(y[n], lane);
         for (int i = 0; i < STAGES; i++) x += weight[i] * AT(k[i * SPECIES + n], lane);
         out[n] = x;
       }
@@ -377,8 +385,8 @@ STATIC void solve_courses(const Batch& b, Queue& queue)
 {
   const Plan& plan = b.plan;
   real y[SPECIES], q[COEFFICIENTS], y1[SPECIES], k[STAGES * SPECIES];
-  real t = real_of(0.0), stop = real_of(1.0), longest = real_of(1.0);
-  Pace pace = {real_of(1.0)};
+  exact t = exact_of(0.0), stop = exact_of(1.0), longest = exact_of(1.0);
+  Pace pace = {exact_of(1.0)};
   Tolerances tolerance = {real_of(1.0), real_of(1.0)};
   Course course[LANES];
   for (int n = 0; n < SPECIES; n++) y[n] = real_of(1.0);
@@ -391,16 +399,17 @@ STATIC void solve_courses(const Batch& b, Queue& queue)
     bool any = false;
     for (int l = 0; l < LANES; l++) any |= course[l].alive;
     if (!any) return;
-    set_out(pace, y, q, tolerance, longest);
-    const mask last = t + 1.0000001 * pace.h >= stop;
-    const real step = select_(last, stop - t, pace.h);
-    const real error = attempt(y, q, step, tolerance, k, y1);
-    const mask good = error <= 1.0;
-    const real factor = growth(error), end = select_(last, stop, t + step);
+    set_out(pace, y, q, tolerance, narrow_(longest));
+    const exact_mask last = t + 1.0000001 * pace.h >= stop;
+    const exact step = select_(last, stop - t, pace.h);
+    const real error = attempt(y, q, narrow_(step), tolerance, k, y1);
+    const mask good = error <= 1;
+    const real factor = growth(error);
+    const exact end = select_(last, stop, t + step);
     for (int l = 0; l < LANES; l++)
       if (course[l].alive && AT(good, l)) note_step(b, course[l], l, y, k, AT(t, l), AT(step, l), AT(end, l));
     for (int n = 0; n < SPECIES; n++) y[n] = select_(good, y1[n], y[n]);
-    t = select_(good, end, t);
+    t = select_(widen_(good), end, t);
     for (int l = 0; l < LANES; l++) {
       Course& c = course[l];
       if (!c.alive) continue;
@@ -435,7 +444,7 @@ struct Adjoint {
 STATIC void step_back(const real* y, const real* q, const real h, real* k, const real* outputs, real* lambda, real* q_bar)
 {
   real w[FACTORS], u[STAGES * SPECIES], v[STAGES * SPECIES], s[SPECIES], c[ENTRIES], y_bar[SPECIES];
-  const real inverse = 1.0 / h;
+  const real inverse = 1 / h;
   if (KEPT) linearise(y, q, inverse, w); else stages(y, q, h, w, k);
   for (int e = 0; e < ENTRIES; e++) c[e] = real_of(0.0);
   for (int n = 0; n < SPECIES; n++) y_bar[n] = lambda[n];
@@ -464,7 +473,7 @@ STATIC void step_back(const real* y, const real* q, const real h, real* k, const
   for (int n = 0; n < SPECIES; n++) lambda[n] = y_bar[n];
 }
 
-STATIC void add_parameters(const int* index, int lane, const real* p_bar, double* slots)
+STATIC void add_parameters(const int* index, int lane, const exact* p_bar, double* slots)
 {
   for (int i = 0; i < PARAMETERS; i++) slots[index[i]] += AT(p_bar[i], lane);
 }
@@ -478,10 +487,10 @@ STATIC void leave(const Batch& b, const Adjoint& adjoint, Course& c, int lane, r
   for (; c.output >= 0 && segment[c.output] == c.segment; c.output--)
     for (int n = 0; n < SPECIES; n++)
       AT(lambda[n], lane) += adjoint.cotangent[(c.place * plan.times + c.output) * SPECIES + n];
-  real p[PARAMETERS], p_bar[PARAMETERS];
+  exact p[PARAMETERS], p_bar[PARAMETERS], room[COEFFICIENTS];
   parameters_of(b, c.set, parameters_in(plan, c), p);
-  for (int i = 0; i < PARAMETERS; i++) p_bar[i] = real_of(0.0);
-  pull_coefficients(p, q_bar, p_bar);
+  for (int i = 0; i < PARAMETERS; i++) p_bar[i] = exact_of(0.0);
+  pull_coefficients(p, widened(q_bar, room, COEFFICIENTS), p_bar);
   add_parameters(parameters_in(plan, c), lane, p_bar, slots);
   for (int i = 0; i < COEFFICIENTS; i++) AT(q_bar[i], lane) = 0.0;
   const long where = (long)c.protocol * plan.segments + c.segment;
@@ -508,11 +517,11 @@ STATIC void enter_back(const Batch& b, const Adjoint& adjoint, Course& c, int la
   double* start = adjoint.start + c.place * SPECIES;
   for (int n = 0; n < SPECIES; n++) start[n] = AT(lambda[n], lane);
   if (plan.rest_of[c.protocol] < 0) {
-    real p[PARAMETERS], p_bar[PARAMETERS];
+    exact p[PARAMETERS], p_bar[PARAMETERS], room[SPECIES];
     c.segment = 0;
     parameters_of(b, c.set, parameters_in(plan, c), p);
-    for (int i = 0; i < PARAMETERS; i++) p_bar[i] = real_of(0.0);
-    pull_initial(p, lambda, p_bar);
+    for (int i = 0; i < PARAMETERS; i++) p_bar[i] = exact_of(0.0);
+    pull_initial(p, widened(lambda, room, SPECIES), p_bar);
     add_parameters(parameters_in(plan, c), lane, p_bar, adjoint.slots + c.place * plan.slots);
   }
 }
@@ -552,12 +561,12 @@ STATIC bool take_outputs(const Batch& b, const Adjoint& adjoint, Course& c, int 
     double theta = (at[c.output] - t) / h;
     if (theta > 1.0) theta = 1.0;
     any = true;
-    double weight[STAGES];
+    scalar weight[STAGES];
     for (int i = 0; i < STAGES; i++) weight[i] = dense(i, theta);
     for (int n = 0; n < SPECIES; n++) {
       if (cotangent[n] == 0.0) continue;
       AT(direct[n], lane) += cotangent[n];
-      for (int i = 0; i < STAGES; i++) AT(stage[i * SPECIES + n], lane) += weight[i] * cotangent[n];
+      for (int i = 0; i < STAGES; i++) AT(stage[i * SPECIES + n], lane) += weight[i] * scalar(cotangent[n]);
     }
   }
   return any;
@@ -628,7 +637,7 @@ STATIC const int* rest_parameters(const Batch& b, long item)
   return b.plan.rest_parameters + (item / b.sets) * PARAMETERS;
 }
 
-STATIC void load_start(const Batch& b, long item, int lane, real* y)
+STATIC void load_start(const Batch& b, long item, int lane, exact* y)
 {
   const int* set = b.plan.rest_set + (item / b.sets) * SPECIES;
   load_initial(b, item % b.sets, rest_parameters(b, item), lane, y);
@@ -639,20 +648,6 @@ STATIC void load_start(const Batch& b, long item, int lane, real* y)
 STATIC long rest_place(const Batch& b, long item)
 {
   return (item % b.sets) * b.plan.equilibrations + item / b.sets;
-}
-
-// Largest |f_i| per unit of time, in units of the tolerance.
-STATIC real unrest(const Tolerances& tolerance, const real* y, const real* q)
-{
-  real f[SPECIES], most = real_of(0.0);
-  rates(y, q, f);
-  const real rtol = select_(tolerance.rtol < @STRICTEST@, tolerance.rtol, real_of(@STRICTEST@));
-  for (int n = 0; n < SPECIES; n++) {
-    if (n == TIME_STATE) continue;
-    const real size = abs_(f[n]) / (tolerance.atol + rtol * abs_(y[n]));
-    most = select_(size <= most, most, size);  // a NaN stays
-  }
-  return most;
 }
 
 struct Rest {
@@ -673,7 +668,7 @@ STATIC void end_rest(const Batch& b, Rest& r, int lane, const real* y, int statu
 }
 
 STATIC void load_next_rest(const Batch& b, Queue& queue, Rest& r, int lane, Pace& pace, Tolerances& tolerance, real* y, real* q,
-                           real& t)
+                           exact& t)
 {
   for (r.alive = false; !r.alive;) {
     if (!take(queue, &r.item)) return;
@@ -682,9 +677,13 @@ STATIC void load_next_rest(const Batch& b, Queue& queue, Rest& r, int lane, Pace
     if (!r.alive) end_rest(b, r, lane, y, NOT_FINITE);
   }
   load_coefficients(b, r.item % b.sets, rest_parameters(b, r.item), lane, q);
-  load_start(b, r.item, lane, y);
+  exact first[SPECIES];
+  load_start(b, r.item, lane, first);
   double* start = b.rest + (2 * rest_place(b, r.item) + 1) * SPECIES;
-  for (int n = 0; n < SPECIES; n++) start[n] = AT(y[n], lane);
+  for (int n = 0; n < SPECIES; n++) {
+    start[n] = AT(first[n], lane);
+    AT(y[n], lane) = start[n];
+  }
   AT(t, lane) = 0.0;
   pace.fresh[lane] = true;
 }
@@ -699,9 +698,9 @@ STATIC void find_rests(const Batch& b, Queue& queue)
 {
   const Plan& plan = b.plan;
   real y[SPECIES], q[COEFFICIENTS], y1[SPECIES], k[STAGES * SPECIES];
-  real t = real_of(0.0);
-  const real far = real_of(@HORIZON@);
-  Pace pace = {real_of(1.0)};
+  exact t = exact_of(0.0);
+  const exact far = exact_of(@HORIZON@);
+  Pace pace = {exact_of(1.0)};
   Tolerances tolerance = {real_of(1.0), real_of(1.0)};
   Rest rest[LANES];
   for (int n = 0; n < SPECIES; n++) y[n] = real_of(1.0);
@@ -712,14 +711,14 @@ STATIC void find_rests(const Batch& b, Queue& queue)
     for (int l = 0; l < LANES; l++) any |= rest[l].alive;
     if (!any) return;
     const Tolerances loose = on_the_way(tolerance);
-    set_out(pace, y, q, loose, far);
-    const real step = select_(t + pace.h >= far, far - t, pace.h);
-    const real error = attempt(y, q, step, loose, k, y1);
-    const mask good = error <= 1.0;
+    set_out(pace, y, q, loose, narrow_(far));
+    const exact step = select_(t + pace.h >= far, far - t, pace.h);
+    const real error = attempt(y, q, narrow_(step), loose, k, y1);
+    const mask good = error <= 1;
     const real factor = growth(error);
     for (int n = 0; n < SPECIES; n++) y[n] = select_(good, y1[n], y[n]);
-    t = select_(good, t + step, t);
-    const real left = unrest(tolerance, y, q);
+    t = select_(widen_(good), t + step, t);
+    const real left = unrest(y, q, tolerance.rtol, tolerance.atol);
     for (int l = 0; l < LANES; l++) {
       Rest& r = rest[l];
       if (!r.alive) continue;
@@ -780,7 +779,7 @@ STATIC bool solve_dense(double* a, double* b, double least)
 }
 
 // One lane's reduced matrix G_y, or its transpose, from the Jacobian's entries; which species are idle.
-STATIC void reduced_matrix(const real* j, const real* weight, int lane, bool transposed, double* a, bool* idle)
+STATIC void reduced_matrix(const exact* j, const exact* weight, int lane, bool transposed, double* a, bool* idle)
 {
   for (int i = 0; i < SPECIES * SPECIES; i++) a[i] = 0.0;
   for (int i = 0; i < SPECIES; i++) idle[i] = true;
@@ -803,7 +802,7 @@ STATIC void reduced_matrix(const real* j, const real* weight, int lane, bool tra
 // that are not there. Each combination l is one more conserved sum, l (y - y0) = 0, and takes the row's place; `open` says
 // which. Elimination with complete pivoting, of what is not idle, each species in units of its own size: so entries are rates,
 // and what is slower than any time allowed to come to rest is nothing. Multipliers stay where they make zeros.
-STATIC void complete(double* a, const bool* idle, const real* y, double atol, int lane, bool* open)
+STATIC void complete(double* a, const bool* idle, const exact* y, double atol, int lane, bool* open)
 {
   double r[SPECIES * SPECIES], size[SPECIES], w[SPECIES];
   int rows[SPECIES], columns[SPECIES], count = 0, width = 0, rank = 0;
@@ -866,31 +865,27 @@ STATIC void transpose(double* a)
     }
 }
 
-STATIC void load_weights(const Batch& b, long item, int lane, real* weight)
-{
-  real p[PARAMETERS], x[SPECIES];
-  parameters_of(b, item % b.sets, rest_parameters(b, item), p);
-  weights(p, x);
-  for (int n = 0; n < SPECIES; n++) AT(weight[n], lane) = AT(x[n], lane);
-}
-
+// In floats the state that was come to is off by rounding, and all the more where something slow is left to happen; so
+// Newton, in doubles, may go further, and is what finds the state: where it does not, there is none.
 STATIC void polish_rests(const Batch& b, Queue& queue)
 {
   const Plan& plan = b.plan;
   for (;;) {
-    real y[SPECIES], q[COEFFICIENTS], f[SPECIES], j[ENTRIES], weight[SPECIES], found[SPECIES];
-    Tolerances tolerance = {real_of(1.0), real_of(1.0)};
+    exact y[SPECIES], p[PARAMETERS], q[COEFFICIENTS], f[SPECIES], j[ENTRIES], weight[SPECIES], found[SPECIES];
+    exact rtol = exact_of(1.0), atol = exact_of(1.0);
+    const double near = SINGLE ? 1e-1 : 1e-2;
     double start[LANES][SPECIES];
     long item[LANES];
     int count = 0;
-    for (int n = 0; n < SPECIES; n++) y[n] = real_of(1.0);
-    for (int i = 0; i < COEFFICIENTS; i++) q[i] = real_of(1.0);
+    for (int n = 0; n < SPECIES; n++) y[n] = exact_of(1.0);
+    for (int i = 0; i < PARAMETERS; i++) p[i] = exact_of(1.0);
     while (count < LANES && take(queue, &item[count])) {
-      const long where = rest_place(b, item[count]);
+      const long where = rest_place(b, item[count]), set = item[count] % b.sets;
       if (b.rest_status[where] != OK) continue;
-      load_coefficients(b, item[count] % b.sets, rest_parameters(b, item[count]), count, q);
-      load_weights(b, item[count], count, weight);
-      load_tolerances(b, item[count] % b.sets, count, tolerance);
+      const double* values = b.environment + set * b.plan.slots;
+      for (int i = 0; i < PARAMETERS; i++) AT(p[i], count) = values[rest_parameters(b, item[count])[i]];
+      AT(rtol, count) = own_tolerances(b, set)[0];
+      AT(atol, count) = own_tolerances(b, set)[1];
       for (int n = 0; n < SPECIES; n++) {
         AT(y[n], count) = b.rest[2 * where * SPECIES + n];
         start[count][n] = b.rest[(2 * where + 1) * SPECIES + n];
@@ -898,10 +893,12 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
       count++;
     }
     if (!count) return;
+    weights(p, weight);
+    coefficients(p, q);
     for (int n = 0; n < SPECIES; n++) found[n] = y[n];
     bool moving[LANES];
     for (int l = 0; l < count; l++) moving[l] = true;
-    for (int iteration = 0; iteration < @NEWTON@; iteration++) {
+    for (int iteration = 0; iteration < (SINGLE ? 2 : 1) * @NEWTON@; iteration++) {
       bool any = false;
       for (int l = 0; l < count; l++) any |= moving[l];
       if (!any) break;
@@ -925,7 +922,7 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
         if (!converged) {
           bool open[SPECIES];
           reduced_matrix(j, weight, l, false, a, idle);
-          complete(a, idle, y, AT(tolerance.atol, l), l, open);
+          complete(a, idle, y, AT(atol, l), l, open);
           for (int n = 0; n < SPECIES; n++) {
             g[n] = right[n];
             if (!open[n]) continue;
@@ -937,21 +934,22 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
         if (!converged) { moving[l] = false; continue; }
         for (int n = 0; n < SPECIES; n++) {
           AT(y[n], l) -= g[n];
-          converged &= ::fabs(g[n]) <= 1e-13 * ::fabs(AT(y[n], l)) + 1e-6 * AT(tolerance.atol, l);
+          converged &= ::fabs(g[n]) <= 1e-13 * ::fabs(AT(y[n], l)) + 1e-6 * AT(atol, l);
         }
         moving[l] = !converged;
       }
     }
-    const real left = unrest(tolerance, y, q);
+    const exact left = unrest(y, q, rtol, atol), before = SINGLE ? unrest(found, q, rtol, atol) : left;
     for (int l = 0; l < count; l++) {
       bool good = AT(left, l) <= @THRESHOLD@;
       for (int n = 0; n < SPECIES; n++) {
         const double x = AT(y[n], l), x0 = AT(found[n], l);
-        good &= ::fabs(x - x0) <= 1e-2 * ::fabs(x0) + 1e3 * AT(tolerance.atol, l);
-        good &= x >= (x0 < 0.0 ? x0 : 0.0) - AT(tolerance.atol, l);
+        good &= ::fabs(x - x0) <= near * ::fabs(x0) + 1e3 * AT(atol, l);
+        good &= x >= (x0 < 0.0 ? x0 : 0.0) - AT(atol, l);
       }
-      if (!good) continue;
       const long where = rest_place(b, item[l]);
+      if (!good && SINGLE && !(AT(before, l) <= @THRESHOLD@)) b.rest_status[where] = NO_STEADY_STATE;
+      if (!good) continue;
       for (int n = 0; n < SPECIES; n++) b.rest[2 * where * SPECIES + n] = AT(y[n], l);
     }
   }
@@ -959,8 +957,8 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
 
 // Cotangents of the start by the sums that `complete` found; NaN where such a sum did not hold on the way to rest, so that
 // what it came to is not known from the state alone.
-STATIC void hold_sums(const double* a, const bool* open, const real* y, const double* start, double atol, int lane, double* x,
-                      real* start_bar)
+STATIC void hold_sums(const double* a, const bool* open, const exact* y, const double* start, double atol, int lane, double* x,
+                      exact* start_bar)
 {
   bool unknown = false;
   for (int n = 0; n < SPECIES; n++) {
@@ -980,16 +978,16 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
 {
   const Plan& plan = b.plan;
   for (;;) {
-    real y[SPECIES], p[PARAMETERS], q[COEFFICIENTS], j[ENTRIES], weight[SPECIES];
-    real u[SPECIES], ignored[SPECIES], p_bar[PARAMETERS], q_bar[COEFFICIENTS], start_bar[SPECIES], weight_bar[SPECIES];
+    exact y[SPECIES], p[PARAMETERS], q[COEFFICIENTS], j[ENTRIES], weight[SPECIES];
+    exact u[SPECIES], ignored[SPECIES], p_bar[PARAMETERS], q_bar[COEFFICIENTS], start_bar[SPECIES], weight_bar[SPECIES];
     long item[LANES];
     int count = 0;
     for (int n = 0; n < SPECIES; n++) {
-      y[n] = real_of(1.0);
-      u[n] = ignored[n] = start_bar[n] = weight_bar[n] = real_of(0.0);
+      y[n] = exact_of(1.0);
+      u[n] = ignored[n] = start_bar[n] = weight_bar[n] = exact_of(0.0);
     }
-    for (int i = 0; i < PARAMETERS; i++) p[i] = real_of(1.0), p_bar[i] = real_of(0.0);
-    for (int i = 0; i < COEFFICIENTS; i++) q_bar[i] = real_of(0.0);
+    for (int i = 0; i < PARAMETERS; i++) p[i] = exact_of(1.0), p_bar[i] = exact_of(0.0);
+    for (int i = 0; i < COEFFICIENTS; i++) q_bar[i] = exact_of(0.0);
     while (count < LANES && take(queue, &item[count])) {
       const long where = rest_place(b, item[count]);
       double* slots = adjoint.rest_slots + where * plan.slots;

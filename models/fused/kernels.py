@@ -21,7 +21,7 @@ class Kernels:
     slot: Any
 
 
-def write_kernels(functions: Functions) -> Kernels:
+def write_kernels(functions: Functions, *, single: bool = False) -> Kernels:
     """The kernels of one model, each a module of its own, so that only those are compiled that are called."""
     wp = warp()
     i1, i2, i3 = (wp.array(dtype=wp.int32, ndim=n) for n in (1, 2, 3))
@@ -30,7 +30,7 @@ def write_kernels(functions: Functions) -> Kernels:
     batch = "Engine::batch_of(integers.data, floats.data, environment.data, environment.shape[0])"
 
     def snippet(call: str) -> Callable:
-        return wp.func_native(gpu_source(functions, call))
+        return wp.func_native(gpu_source(functions, call, single=single))
 
     @snippet(f"Engine::gpu_rest({batch}, rest.data, status.data, steps.data, item);")
     def solve_rest(integers: i1, floats: f1, environment: f2, rest: f4, status: i2, steps: i2, item: int): ...

@@ -17,17 +17,20 @@ from .folding import varying_as
 from .task import Solved, Task
 
 NARROW, WIDE = 4, 8  # trajectories side by side
+SINGLE = 8  # of them in float32: 16 are no faster, since what they work on no longer fits the nearest cache
 FEW = 16  # trajectories for which narrow is as fast, and two threads have something to do
 
 
 def _lanes(task: Task, sets: int) -> int:
+    if task.single:
+        return SINGLE
     return NARROW if sets * task.shape[0] <= FEW else WIDE
 
 
 def _handlers(task: Task, environment: jax.Array) -> tuple[Handlers, jax.Array]:
     """The handlers for a batch, and its environment, with which lowering them comes to be built."""
     lanes = _lanes(task, environment.shape[0])
-    what = {"model": task.model, "lanes": lanes, "keep_stages": task.keep_stages}
+    what = {"model": task.model, "lanes": lanes, "single": task.single, "keep_stages": task.keep_stages}
     return handlers_of(**what), _built.bind(environment, **what)
 
 

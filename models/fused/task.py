@@ -39,6 +39,7 @@ class Task(NamedTuple):
     record: int
     memory: int
     max_steps: int
+    single: bool  # steps in float32
     keep_stages: bool  # in the record, so that the way back need not find them again
     integers: bytes  # the plan, as plan.h reads it
     floats: bytes

@@ -1,4 +1,6 @@
 // `real`: LANES values side by side, `mask`: as many conditions; and the functions that generated code uses on them.
+// `scalar` is what one of the values is: a double, or a float where SINGLE is set. Numbers are whole or scalar(x): a bare
+// 0.5 is a double, and on a GPU what it meets would become one.
 
 #if defined(__CUDA_ARCH__) || defined(__CUDACC__)
 #define STATIC static __device__ __noinline__
@@ -8,34 +10,76 @@
 #define INLINE static inline CUDA_CALLABLE
 #define UNROLL _Pragma("unroll")
 
+#if SINGLE
+typedef float scalar;
+#else
+typedef double scalar;
+#endif
+
 #if LANES == 1
-typedef double real;
+typedef scalar real;
 typedef bool mask;
 #define AT(v, l) (v)
 INLINE mask and_(mask a, mask b) { return a && b; }
 INLINE mask or_(mask a, mask b) { return a || b; }
 INLINE mask not_(mask a) { return !a; }
-INLINE real real_of(double x) { return x; }
+INLINE real real_of(scalar x) { return x; }
 INLINE real select_(mask m, real a, real b) { return m ? a : b; }
 INLINE real exp_(real x) { return ::exp(x); }
 INLINE real log_(real x) { return ::log(x); }
 INLINE real sqrt_(real x) { return ::sqrt(x); }
 #define EACH(name, f) INLINE real name(real x) { return f(x); }
 #else
-typedef double real __attribute__((vector_size(8 * LANES)));
+typedef scalar real __attribute__((vector_size(sizeof(scalar) * LANES)));
+#if SINGLE
+typedef int mask __attribute__((vector_size(4 * LANES)));
+#else
 typedef long long mask __attribute__((vector_size(8 * LANES)));
+#endif
 #define AT(v, l) (v)[l]
 INLINE mask and_(mask a, mask b) { return a & b; }
 INLINE mask or_(mask a, mask b) { return a | b; }
 INLINE mask not_(mask a) { return ~a; }
-INLINE real real_of(double x) { return (real) {} + x; }
+INLINE real real_of(scalar x) { return (real) {} + x; }
 INLINE real select_(mask m, real a, real b) { return m ? a : b; }
 INLINE real sqrt_(real x) { return __builtin_elementwise_sqrt(x); }
 #define EACH(name, f) INLINE real name(real x) { for (int l = 0; l < LANES; l++) x[l] = f(x[l]); return x; }
 
 // exp and log for all lanes at once, as short chains of operations: a stage of a step waits for them. Errors are below
-// 1 ulp, of exp from -708 to 709, beyond which it is 0 and infinity.
-// exp: e^x = 2^k e^r, a polynomial that fits (e^r - 1 - r) / r^2 on |r| <= log(2)/2 to 1e-17. log: as in FreeBSD's libm.
+// 1 ulp, of exp from -708 to 709 (float: -87 to 88), beyond which it is 0 and infinity.
+// exp: e^x = 2^k e^r, a polynomial that fits (e^r - 1 - r) / r^2 on |r| <= log(2)/2 to 1e-17 (float: that of Cephes).
+// log: as in FreeBSD's libm.
+#if SINGLE
+INLINE real exp_(real x)
+{
+  const real magic = real_of(12582912.0f);  // 1.5 * 2^23
+  const real held = select_(x > 88.0f, real_of(88.0f), select_(x < -87.0f, real_of(-87.0f), x));
+  const real shifted = held * 1.44269504f + magic, k = shifted - magic;
+  const real r = (held - k * 6.93145752e-1f) - k * 1.42860677e-6f;
+  const real r2 = r * r, r4 = r2 * r2;
+  const real p = ((5.0000001201e-1f + 1.6666665459e-1f * r) + (4.1665795894e-2f + 8.3334519073e-3f * r) * r2)
+      + (1.3981999507e-3f + 1.9875691500e-4f * r) * r4;
+  const real y = 1.0f + (r + r2 * p);
+  const real scaled = (real) ((mask) y + (((mask) shifted - (mask) magic) << 23));
+  const real bounded = select_(x > 88.0f, real_of(INFINITY), select_(x < -87.0f, real_of(0.0f), scaled));
+  return select_(x == x, bounded, x);
+}
+
+INLINE real log_(real x)
+{
+  const mask small = x < 1.17549435e-38f;
+  const mask bits = (mask) select_(small, x * 33554432.0f, x);  // 2^25
+  const mask above = bits - 0x3f3504f3;  // than sqrt(1/2)
+  const real m = (real) (bits - (above & -0x00800000));
+  const real e = __builtin_convertvector((above >> 23) - (small & 25), real);
+  const real f = m - 1.0f, s = f / (2.0f + f), z = s * s, w = z * z;
+  const real r = z * (6.6666662693e-01f + w * 2.8498786688e-01f) + w * (4.0000972152e-01f + w * 2.4279078841e-01f);
+  const real half = 0.5f * f * f;
+  const real y = e * 6.9313812256e-01f - ((half - (s * (half + r) + e * 9.0580006145e-06f)) - f);
+  const real bounded = select_(x < INFINITY, y, x);
+  return select_(x > 0.0f, bounded, select_(x == 0.0f, real_of(-INFINITY), real_of(NAN)));
+}
+#else
 INLINE real exp_(real x)
 {
   const real magic = real_of(6755399441055744.0);  // 1.5 * 2^52: adding it rounds to a whole number
@@ -68,6 +112,7 @@ INLINE real log_(real x)
   return select_(x > 0.0, bounded, select_(x == 0.0, real_of(-INFINITY), real_of(NAN)));
 }
 #endif
+#endif
 
 EACH(sin_, ::sin)
 EACH(cos_, ::cos)
@@ -75,8 +120,8 @@ EACH(tan_, ::tan)
 EACH(tanh_, ::tanh)
 EACH(floor_, ::floor)
 EACH(ceil_, ::ceil)
-INLINE real abs_(real x) { return select_(x < 0.0, -x, x); }
-INLINE real sign_(real x) { return select_(x > 0.0, real_of(1.0), select_(x < 0.0, real_of(-1.0), real_of(0.0))); }
+INLINE real abs_(real x) { return select_(x < 0, -x, x); }
+INLINE real sign_(real x) { return select_(x > 0, real_of(1.0), select_(x < 0, real_of(-1), real_of(0.0))); }
 
 INLINE bool all_finite(const double* x, long count)
 {
@@ -87,37 +132,37 @@ INLINE bool all_finite(const double* x, long count)
 
 // Powers x^n, continued to x <= 0 with finite derivatives, as `hexamer.models.codegen.guarded_power` does and says why.
 // They are given what they share: l = log x and r = x^n, the derivatives r = x^(n-1); of 1 in place of x <= 0.
-INLINE real safe_log_(real x) { return log_(select_(x > 0.0, x, real_of(1.0))); }
+INLINE real safe_log_(real x) { return log_(select_(x > 0, x, real_of(1.0))); }
 
 INLINE real power_(real x, real n, real, real r)
 {
-  real below = select_(n == 1.0, x, select_(n == 2.0, x * x, real_of(0.0)));
-  below = select_(n == 0.0, real_of(1.0), select_(n < 0.0, real_of(INFINITY), below));
-  return select_(x > 0.0, r, below);
+  real below = select_(n == 1, x, select_(n == 2, x * x, real_of(0.0)));
+  below = select_(n == 0, real_of(1.0), select_(n < 0, real_of(INFINITY), below));
+  return select_(x > 0, r, below);
 }
 
 // n x^(n-1)
 INLINE real slope_(real x, real n, real, real r)
 {
-  const real above = select_(n == 0.0, real_of(0.0), n * r);  // the power may be infinite
-  const real below = select_(n == 1.0, real_of(1.0), select_(n == 2.0, 2.0 * x, real_of(0.0)));
-  return select_(x > 0.0, above, below);
+  const real above = select_(n == 0, real_of(0.0), n * r);  // the power may be infinite
+  const real below = select_(n == 1, real_of(1.0), select_(n == 2, 2 * x, real_of(0.0)));
+  return select_(x > 0, above, below);
 }
 
 // n (n-1) x^(n-2)
 INLINE real curvature_(real x, real n, real, real r)
 {
-  const real factor = n * (n - 1.0);
-  const real above = select_(factor == 0.0, real_of(0.0), factor * (r / x));
-  return select_(x > 0.0, above, select_(n == 2.0, real_of(2.0), real_of(0.0)));
+  const real factor = n * (n - 1);
+  const real above = select_(factor == 0, real_of(0.0), factor * (r / x));
+  return select_(x > 0, above, select_(n == 2, real_of(2.0), real_of(0.0)));
 }
 
 // d/dn of n x^(n-1)
 INLINE real slope_by_exponent_(real x, real n, real l, real r)
 {
-  return select_(x > 0.0, (1.0 + n * l) * r, real_of(0.0));
+  return select_(x > 0, (1 + n * l) * r, real_of(0.0));
 }
 
-INLINE real guarded_log_(real x, real l) { return select_(x > 0.0, l, real_of(0.0)); }
+INLINE real guarded_log_(real x, real l) { return select_(x > 0, l, real_of(0.0)); }
 
-INLINE real guarded_inverse_(real x) { return select_(x > 0.0, 1.0 / x, real_of(0.0)); }
+INLINE real guarded_inverse_(real x) { return select_(x > 0, 1 / x, real_of(0.0)); }

@@ -23,9 +23,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Calibrates mechanistic models of receptor signalling with full Bayesian uncertainty.\n\n"
-    "PROBLEM is a bundled name (il6_demo, hepg2), a folder with problem.toml, measurements.csv and priors.csv, "
-    "or a PEtab v1 YAML file. MODEL is a bundled network (il6_stat3, hepg2_core) or an Antimony (.ant) or SBML "
-    "(.xml) file.",
+    "PROBLEM is a bundled name (il6_demo, hepg2, hepg2_assembly, hepatocytes), a folder with problem.toml, "
+    "measurements.csv and priors.csv, or a PEtab v1 YAML file. MODEL is a bundled network (il6_stat3, il6_full, "
+    "hepg2_core, …), parts of one joined by + (il6_stat3+tocilizumab+T_cell), or an Antimony (.ant) or SBML (.xml) "
+    "file.",
 )
 
 ProblemArgument = Annotated[str, typer.Argument(metavar="PROBLEM", help="Bundled name, folder, or PEtab YAML.")]
@@ -47,6 +48,12 @@ class EngineChoice(StrEnum):
 
 EngineOption = Annotated[
     EngineChoice, typer.Option(help="fused: code compiled for the model; auto: fused where it can, else diffrax.")
+]
+
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", help="Another network than the problem's: a bundled one, parts joined by +, or a file."),
 ]
 
 
@@ -119,6 +126,7 @@ def fit(
     draws: Annotated[int, typer.Option(min=1, help="Draws a chain.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of starts and sampler.")] = 0,
     starts: Annotated[int, typer.Option(min=1, help="Starts of the search for the best fit.")] = 16,
+    model: ModelOption = None,
     engine: EngineOption = EngineChoice.auto,
     solver: Annotated[
         SolverChoice,
@@ -144,7 +152,7 @@ def fit(
     from .infer.reporting import report
 
     writable(out)
-    loaded = _load(problem).with_settings(rtol=rtol, atol=rtol / 100, engine=_engine(engine, solver))
+    loaded = _load(problem, model=model).with_settings(rtol=rtol, atol=rtol / 100, engine=_engine(engine, solver))
     _say_what_is_estimated(loaded)
     result = run(
         loaded,
@@ -194,6 +202,7 @@ def map_(
     ] = InitialChoice.prior,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the starts.")] = 0,
     iterations: Annotated[int, typer.Option(min=1, help="Most iterations a start.")] = 1000,
+    model: ModelOption = None,
     engine: EngineOption = EngineChoice.auto,
     solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
     out: Annotated[Path | None, typer.Option(help="Folder for map.json, best.csv and figures.")] = None,
@@ -207,7 +216,7 @@ def map_(
 
     if out is not None:
         writable(out)
-    loaded = _load(problem, marginalise=() if objective == "likelihood" else None)
+    loaded = _load(problem, model=model, marginalise=() if objective == "likelihood" else None)
     loaded = loaded.with_settings(engine=_engine(engine, solver), solver=_solver(solver))
     fits = find_map(
         loaded,
@@ -238,6 +247,7 @@ def map_(
 def evaluate(
     problem: ProblemArgument,
     at: Annotated[Path | None, typer.Option(help="CSV with columns parameter,value; else nominal values.")] = None,
+    model: ModelOption = None,
     engine: EngineOption = EngineChoice.auto,
     solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
     rtol: Annotated[float, typer.Option(help="Relative tolerance of the solver.")] = 1e-8,
@@ -246,7 +256,7 @@ def evaluate(
     from .data import read_values
 
     values = read_values(at) if at is not None else None
-    loaded = _load(problem).with_settings(rtol=rtol, atol=rtol / 100, max_steps=20_000)
+    loaded = _load(problem, model=model).with_settings(rtol=rtol, atol=rtol / 100, max_steps=20_000)
     loaded = loaded.with_settings(engine=_engine(engine, solver), solver=_solver(solver))
     if values is not None:
         idle = sorted(loaded.unknown(values))
@@ -275,7 +285,7 @@ def evaluate(
 
 @app.command()
 def simulate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Bundled network, or .ant or .xml file.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Bundled network, parts joined by +, or .ant or .xml file.")],
     out: Annotated[Path, typer.Option(help="CSV to write: protocol, time, status, and a column for each name.")],
     protocol: Annotated[
         list[str],

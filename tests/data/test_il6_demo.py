@@ -66,9 +66,7 @@ def test_priors_are_those_of_the_literature(demo):
 def test_fixed_values_are_the_networks_and_the_literatures(demo):
     model, known = Model.load(demo.model), literature()
     fixed = tomllib.loads((make.HERE / "problem.toml").read_text())["fixed"]
-    absent = {
-        n for n, v in zip(model.parameters, model.defaults, strict=True) if v == 0
-    }  # owned elsewhere
+    absent = {n for n, v in zip(model.parameters, model.defaults, strict=True) if v == 0}  # owned elsewhere
     named = {*fixed, *make.ESTIMATED, *absent, "medium", "cytosol", "nucleus", "Kd2H"}
     assert named == set(model.parameters)
     for name, value in fixed.items():

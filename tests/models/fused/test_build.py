@@ -39,9 +39,9 @@ def test_the_choice_compiles_nothing_and_a_batch_its_own_width(monkeypatch: pyte
     compiled: list[int] = []
     original = build_module._build
 
-    def noted(model: Model, lanes: int, keep_stages: bool) -> Handlers:
+    def noted(model: Model, lanes: int, single: bool, keep_stages: bool) -> Handlers:
         compiled.append(lanes)
-        return original(model, lanes, keep_stages)
+        return original(model, lanes, single, keep_stages)
 
     monkeypatch.setattr(build_module, "_build", noted)
     model = compile_network(Network.from_antimony(DECAY))

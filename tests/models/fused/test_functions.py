@@ -91,10 +91,10 @@ static void run(const double* x, double* out, long)
 """
 
 
-def harness(lanes: int, source: str, run: str) -> str:
+def harness(lanes: int, source: str, run: str, *, single: bool = False) -> str:
     types = files("hexamer.models").joinpath("fused", "types.h").read_text()
     text = HARNESS.replace("@LANES@", str(lanes)).replace("@RUN@", run)
-    return text.replace("@SOURCE@", f"{types}\n{source}")
+    return f"#define SINGLE {int(single)}\n" + text.replace("@SOURCE@", f"{types}\n{source}")
 
 
 @dataclass(frozen=True)
@@ -239,9 +239,19 @@ class Types:
 
 @pytest.fixture(scope="module", params=[1, 4])
 def types(request: pytest.FixtureRequest, compile_c: Callable) -> Types:
+    return types_of(compile_c, request.param)
+
+
+@pytest.fixture(scope="module", params=[1, 8])
+def single(request: pytest.FixtureRequest, compile_c: Callable) -> Types:
+    """Those of float32."""
+    return types_of(compile_c, request.param, single=True)
+
+
+def types_of(compile_c: Callable, lanes: int, *, single: bool = False) -> Types:
     cases = [f"case {i}: r = {name}(a); break;" for i, name in enumerate(UNARY)]
     for name in BINARY:
-        power = "b" if name == "power_" else "(b - 1.0)"
+        power = "b" if name == "power_" else "(b - 1)"
         cases.append(f"case {len(cases)}: r = {name}(a, b, l, exp_({power} * l)); break;")
     cases.append(f"case {len(cases)}: r = guarded_log_(a, l); break;")
     run = f"""
@@ -256,7 +266,7 @@ def types(request: pytest.FixtureRequest, compile_c: Callable) -> Types:
         write(out + i, &r, 1);
       }}
     }}"""
-    return Types(compile_c(harness(request.param, "", run)), request.param)
+    return Types(compile_c(harness(lanes, "", run, single=single)), lanes)
 
 
 def relative_error(found: np.ndarray, exact: np.ndarray) -> float:
@@ -321,6 +331,46 @@ def test_guarded_functions(types: Types) -> None:
     assert not types("curvature_", tiny, 1.0).any()
     np.testing.assert_allclose(types("guarded_log_", x), guarded_log(jnp.asarray(x)), rtol=1e-15)
     np.testing.assert_array_equal(types("guarded_inverse_", np.array([-1.0, 0.0, 4.0])), [0, 0, 0.25])
+
+
+def ulps(found: np.ndarray, exact: np.ndarray) -> float:
+    """Largest error, in units of the last place of the nearest float32."""
+    assert found.dtype == float
+    np.testing.assert_array_equal(found, found.astype(np.float32))
+    return float(np.max(np.abs(found - exact) / np.spacing(np.abs(exact).astype(np.float32))))
+
+
+def test_float32_exp_and_log_are_accurate(single: Types) -> None:
+    random = np.random.default_rng(0)
+    x = np.concatenate([np.linspace(-87, 88, 100_001), random.normal(size=50_000), 1e-5 * random.normal(size=1000)])
+    x = x.astype(np.float32).astype(float)
+    assert ulps(single("exp_", x), np.exp(x)) < 1
+    x = [10 ** random.uniform(-37, 38, 100_000), 1 + random.normal(0, 0.2, 50_000), 1 + 1e-5 * random.normal(size=999)]
+    x = np.concatenate([*x, 2.0 ** np.arange(-149, 128), 10 ** random.uniform(-44, -38, 1000)])
+    x = x.astype(np.float32).astype(float)
+    x = x[(x > 0) & (x != 1)]
+    assert ulps(single("log_", x), np.log(x)) < 1
+    assert single("log_", np.ones(1)) == 0
+
+
+def test_float32_ends_and_guards(single: Types) -> None:
+    inf, nan = np.inf, np.nan
+    found = single("exp_", np.array([0.0, -0.0, 89.0, inf, -inf, nan]))
+    np.testing.assert_array_equal(found, [1, 1, inf, inf, 0, nan])
+    low = single("exp_", np.array([-88.0, -104.0, -1e5, -1e30]))
+    assert np.all((low >= 0) & (low < 1e-38))
+    found = single("log_", np.array([0.0, -0.0, -1.0, -inf, inf, nan]))
+    np.testing.assert_array_equal(found, [-inf, -inf, nan, nan, inf, nan])
+    x, n = (a.ravel() for a in np.meshgrid([0.0, -1e-12, -0.5, 0.5, 1.0, 37.0], [0.0, 0.7, 1.0, 1.3, 2.0, 4.0, -1.5]))
+    for name, function in {
+        "power_": guarded_power,
+        "slope_": guarded_slope,
+        "curvature_": jax.grad(guarded_slope),
+    }.items():
+        expected = np.asarray(jax.vmap(function)(jnp.asarray(x), jnp.asarray(n)))
+        compare = np.isfinite(expected) | (x <= 0)
+        np.testing.assert_allclose(single(name, x, n)[compare], expected[compare], rtol=3e-6, atol=1e-12, err_msg=name)
+    assert not single("curvature_", np.array([1e-44]), 1.0).any()  # 0 times an infinite power
 
 
 # -------------------------------------------------------------------------------------------------------- size, limits

@@ -1,0 +1,25 @@
+// Largest |f_i| per unit of time, in units of the tolerance. A rate of change that is a difference of large rates is off
+// by their rounding, which no state makes smaller: in floats as much as that, a_i = sum_j |J_ij y_j| four times rounded,
+// does not count.
+STATIC real unrest(const real* y, const real* q, const real rtol, const real atol)
+{
+  real f[SPECIES], most = real_of(0.0);
+  rates(y, q, f);
+#if SINGLE
+  real j[ENTRIES], a[SPECIES];
+  jacobian(y, q, j);
+  for (int n = 0; n < SPECIES; n++) a[n] = real_of(0.0);
+  for (int e = 0; e < ENTRIES_USED; e++) a[row_of(e)] += abs_(j[e] * y[column_of(e)]);
+  for (int n = 0; n < SPECIES; n++) {
+    const real left = abs_(f[n]) - scalar(4 * 5.9604645e-8) * a[n];
+    f[n] = select_(left < 0, real_of(0.0), left);
+  }
+#endif
+  const real strict = select_(rtol < scalar(@STRICTEST@), rtol, real_of(@STRICTEST@));
+  for (int n = 0; n < SPECIES; n++) {
+    if (n == TIME_STATE) continue;
+    const real size = abs_(f[n]) / (atol + strict * abs_(y[n]));
+    most = select_(size <= most, most, size);  // a NaN stays
+  }
+  return most;
+}
