@@ -42,8 +42,7 @@ def solve(
 ) -> Solution:
     """Solves all protocols of `plan` for one vector of `values` (in the order of `plan.names`).
 
-    `tolerances` stand in for those of `settings` in time courses; a state at rest is polished, so that those with which
-    it is sought do not matter. Where they make no sense, everything fails as `Status.NOT_FINITE`.
+    `tolerances` stand in for those of `settings`. Where they make no sense, everything fails as `Status.NOT_FINITE`.
     """
     own = Tolerances(*(jnp.asarray(x, values.dtype) for x in tolerances or (settings.rtol, settings.atol)))
     sensible = (own.rtol > 0) & (own.rtol < 1) & (own.atol > 0) & (own.atol < jnp.inf)
@@ -57,7 +56,7 @@ def solve(
         p_eq = environment[plan.equilibration_parameters]
         at_start = jax.vmap(model.initial)(p_eq)
         at_start = jnp.where(plan.equilibration_set == UNCHANGED, at_start, environment[plan.equilibration_set])
-        rest = jax.vmap(partial(steady_state, model, settings))(at_start, p_eq)
+        rest = jax.vmap(partial(steady_state, model, settings), in_axes=(0, 0, None))(at_start, p_eq, own)
         uses = plan.equilibration_of >= 0
         which = plan.equilibration_of.clip(0)
         status = jnp.where(uses, rest.status[which], status)

@@ -24,7 +24,7 @@ from jaxtyping import Array, Float, Int
 
 from .model import Model
 from .rodas5p import Rodas5P
-from .settings import Settings
+from .settings import Settings, Tolerances
 from .status import Status
 from .steady_criteria import (
     DRIFT,
@@ -45,7 +45,7 @@ class SteadyState(NamedTuple):
     steps: Int[Array, ""]
 
 
-def unrest(model: Model, settings: Settings, y, p) -> Float[Array, ""]:
+def unrest(model: Model, tolerances: Tolerances, y, p) -> Float[Array, ""]:
     """Largest |f_i| per unit of time, in units of the solve's tolerance; a time state is left out.
 
     The largest, not a mean, which would hide one growing species among many; and relative to `STRICTEST` at most, or a
@@ -54,7 +54,7 @@ def unrest(model: Model, settings: Settings, y, p) -> Float[Array, ""]:
     f = model.rhs(y, p)
     if model.time_index is not None:
         f = f.at[model.time_index].set(0.0)
-    return jnp.max(jnp.abs(f) / (settings.atol + min(settings.rtol, STRICTEST) * jnp.abs(y)))
+    return jnp.max(jnp.abs(f) / (tolerances.atol + jnp.minimum(tolerances.rtol, STRICTEST) * jnp.abs(y)))
 
 
 def _reduced(model: Model, y, y0, p, idle) -> Float[Array, " species"]:
@@ -76,11 +76,11 @@ def _linearised(model: Model, y, p) -> tuple[Float[Array, "species species"], Ar
     return matrix, idle
 
 
-def _integrate(model: Model, settings: Settings, y0, p) -> SteadyState:
+def _integrate(model: Model, settings: Settings, tolerances: Tolerances, y0, p) -> SteadyState:
     def reached(t, y, args, **_):
-        return unrest(model, settings, y, args) <= THRESHOLD
+        return unrest(model, tolerances, y, args) <= THRESHOLD
 
-    rtol, atol = max(settings.rtol, ON_THE_WAY_RTOL), max(settings.atol, ON_THE_WAY_ATOL)
+    rtol, atol = jnp.maximum(tolerances.rtol, ON_THE_WAY_RTOL), jnp.maximum(tolerances.atol, ON_THE_WAY_ATOL)
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(lambda t, y, p: model.rhs(y, p)),
         Rodas5P(model.rhs, model.jacobian, reverse=False),
@@ -112,51 +112,56 @@ def _integrate(model: Model, settings: Settings, y0, p) -> SteadyState:
     return SteadyState(y, status, solution.stats["num_steps"])
 
 
-def _polish(model: Model, settings: Settings, y, y0, p) -> Float[Array, " species"]:
+def _polish(model: Model, tolerances: Tolerances, y, y0, p) -> Float[Array, " species"]:
     """Newton on the reduced system; kept only if finite, non-negative, near, and no worse."""
     polished = y
     for _ in range(NEWTON_ITERATIONS):
         matrix, idle = _linearised(model, polished, p)
         polished = polished - jnp.linalg.solve(matrix, _reduced(model, polished, y0, p, idle))
-    near = jnp.abs(polished - y) <= 1e-2 * jnp.abs(y) + 1e3 * settings.atol
-    good = jnp.isfinite(polished) & near & (polished >= jnp.minimum(y, 0.0) - settings.atol)
-    better = unrest(model, settings, polished, p) <= THRESHOLD
+    near = jnp.abs(polished - y) <= 1e-2 * jnp.abs(y) + 1e3 * tolerances.atol
+    good = jnp.isfinite(polished) & near & (polished >= jnp.minimum(y, 0.0) - tolerances.atol)
+    better = unrest(model, tolerances, polished, p) <= THRESHOLD
     return jnp.where(jnp.all(good) & better, polished, y)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def steady_state(
-    model: Model, settings: Settings, y0: Float[Array, " species"], p: Float[Array, " parameters"]
+    model: Model,
+    settings: Settings,
+    y0: Float[Array, " species"],
+    p: Float[Array, " parameters"],
+    tolerances: Tolerances | None = None,
 ) -> SteadyState:
     """The state that `y0` runs into under `p`, with a status; differentiable in both, forward and reverse.
 
     Integrated with error control until the unrest is below `THRESHOLD` at the solve's own tolerances, so that of
     several steady states the right one is found, then polished by Newton. Raises `ValueError` for a model whose
-    f depends on time.
+    f depends on time. `tolerances` stand in for those of `settings`, and have no derivative.
     """
+    own = Tolerances(*map(jnp.asarray, tolerances or (settings.rtol, settings.atol)))
     if model.rhs_depends_on_time:
         raise ValueError(
             f"model {model.name!r} depends on time explicitly, so it has no steady state to pre-equilibrate to"
         )
-    found = _integrate(model, settings, y0, p)
+    found = _integrate(model, settings, own, y0, p)
     if model.time_index is not None:
         found = found._replace(y=found.y.at[model.time_index].set(y0[model.time_index]))
     safe = jnp.where(found.status == Status.OK, found.y, 1.0)
-    y = jnp.where(found.status == Status.OK, _polish(model, settings, safe, y0, p), found.y)
+    y = jnp.where(found.status == Status.OK, _polish(model, own, safe, y0, p), found.y)
     return SteadyState(y, found.status, found.steps)
 
 
 @steady_state.defjvp
 def _steady_state_jvp(model: Model, settings: Settings, primals, tangents):
-    y0, p = primals
-    dy0, dp = tangents
-    found = steady_state(model, settings, y0, p)
+    y0, p, tolerances = primals
+    dy0, dp, _ = tangents
+    found = steady_state(model, settings, y0, p, tolerances)
     ok = found.status == Status.OK
     y = jnp.where(ok, found.y, 1.0)
     matrix, idle = _linearised(model, y, p)
     _, dg = jax.jvp(lambda y0, p: _reduced(model, y, y0, p, idle), (y0, p), (dy0, dp))
     eye = jnp.eye(y.size, dtype=y.dtype)
-    size = settings.atol + jnp.abs(y)
+    size = (tolerances.atol if tolerances else settings.atol) + jnp.abs(y)
     drift = jnp.where(ok, (y - y0) / size, 0.0)
     dy = -_solve(model, jnp.where(ok, matrix, eye), jnp.where(ok, dg, 0.0), dy0, size, drift, idle)
     zero: Any = np.zeros((), dtype=jax.dtypes.float0)

@@ -17,7 +17,11 @@ def error_norm(error: Float[Array, " species"]) -> Float[Array, ""]:
 
 
 def controller(
-    rtol: float, atol: float, *, shortest: float | Float[Array, ""], longest: Float[Array, ""] | None = None
+    rtol: float | Float[Array, ""],
+    atol: float | Float[Array, ""],
+    *,
+    shortest: float | Float[Array, ""],
+    longest: Float[Array, ""] | None = None,
 ) -> diffrax.PIDController:
     """Steps between `shortest` and `longest`; a solve that would need shorter ones ends there."""
     return diffrax.PIDController(

@@ -184,6 +184,12 @@ class HillFits:
     data: xr.Dataset
     doses: Doses
 
+    def __repr__(self) -> str:
+        kinds = ", ".join(f"{n} {label}" for label, n in self.kinds.items())
+        over = self.table()[[n for n in self.data["kind"].dims if n != "draw"] + ["ec50_lower", "ec50", "ec50_upper"]]
+        head = f"Hill curves along {self.doses.name}: {kinds}; EC50 in {self.doses.unit}, 90% interval"
+        return f"{head}\n{over.to_string(index=False)}"
+
     @property
     def kinds(self) -> dict[str, int]:
         """How many curves are of each kind."""

@@ -46,6 +46,11 @@ class DoseResponse:
     drugs: tuple[Doses, ...]
     seconds: float
 
+    def __repr__(self) -> str:
+        sizes = " × ".join(f"{n} {dim}" for dim, n in self.response.sizes.items())
+        failed = ", ".join(f"{n} {kind}" for kind, n in self.failed.items()) or "none"
+        return f"{self.reading} over doses of {self.ligand.name}: {sizes}; failed: {failed}; {self.seconds:.1f} s"
+
     @property
     def response(self) -> xr.DataArray:
         return self.data["response"]

@@ -285,7 +285,9 @@ def evaluate(
 
 @app.command()
 def simulate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Bundled network, parts joined by +, or .ant or .xml file.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Bundled network, parts joined by +, or .ant or .xml file.")
+    ],
     out: Annotated[Path, typer.Option(help="CSV to write: protocol, time, status, and a column for each name.")],
     protocol: Annotated[
         list[str],
