@@ -75,7 +75,7 @@ def engine_source(functions: Functions, lanes: int, *, single: bool = False, kee
     sizes = f"enum {{ {', '.join(f'{k} = {v}' for k, v in functions.sizes.items())} }};"
     own = "\n".join([read("types.h"), functions.text, read("unrest.h")])
     exact = f"#define SINGLE 0\nstruct Exact {{\n{own}\n}};\n#undef SINGLE\n" if single else ""
-    around = "\n".join(map(read, ("precision.h", "queue.h", "kernel.h")))
+    around = "\n".join(map(read, ("precision.h", "queue.h", "kernel.h", "rest.h")))
     text = f"{sizes}\n{exact}#define SINGLE {int(single)}\n{own}\n{around}"
     return f"#define LANES {lanes}\n#define KEEP_STAGES {int(keep_stages)}\n" + _fill(text, constants)
 

@@ -14,6 +14,11 @@ def il6_stat3() -> Model:
 
 
 @pytest.fixture(scope="session")
+def il6_full() -> Model:
+    return models.il6_full
+
+
+@pytest.fixture(scope="session")
 def hepg2_core() -> Model:
     return models.hepg2_core
 

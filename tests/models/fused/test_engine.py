@@ -50,6 +50,7 @@ PROTOCOLS: Mapping[str, Mapping[str, Protocol]] = {
         "no rest": Protocol().set(IL6=10.0),
         "set midway": Protocol.equilibrated(IL6=0.5).set(at=5, IL6=40.0).set(at=16, CHX=1.0, pR=0.0),
     },
+    "il6_full": {"dose after rest": Protocol.equilibrated(contact=0.2).add("IL6", 0.48).add("sIL6R", 2.0)},
 }
 ALL = [(name, protocol) for name, some in PROTOCOLS.items() for protocol in some]
 

@@ -1,0 +1,435 @@
+// States at rest: found, polished, and differentiated without the way there.
+//
+// A start is integrated at loose tolerances until the unrest is below a threshold at the solve's own, then polished by
+// Newton on the reduced system, in which conserved moieties' totals stand for dependent species, and a species that
+// nothing changes keeps its start (`hexamer.models.steady_state`, whose criteria these are):
+//   G(y; y0, p) = [ f_i(y, p) ;  L (w(p) o (y - y0)) ] = 0,    dy = -G_y^-1 (G_y0 dy0 + G_p dp)
+
+STATIC const int* rest_parameters(const Batch& b, long item)
+{
+  return b.plan.rest_parameters + (item / b.sets) * PARAMETERS;
+}
+
+STATIC void load_start(const Batch& b, long item, int lane, exact* y)
+{
+  const int* set = b.plan.rest_set + (item / b.sets) * SPECIES;
+  load_initial(b, item % b.sets, rest_parameters(b, item), lane, y);
+  for (int n = 0; n < SPECIES; n++)
+    if (set[n] >= 0) AT(y[n], lane) = b.environment[item % b.sets * b.plan.slots + set[n]];
+}
+
+STATIC long rest_place(const Batch& b, long item)
+{
+  return (item % b.sets) * b.plan.equilibrations + item / b.sets;
+}
+
+struct Rest {
+  long item;
+  int tried;
+  bool alive;
+};
+
+STATIC void end_rest(const Batch& b, Rest& r, int lane, const real* y, int status)
+{
+  const long where = rest_place(b, r.item);
+  double* found = b.rest + 2 * where * SPECIES;
+  for (int n = 0; n < SPECIES; n++) found[n] = AT(y[n], lane);
+  if (TIME_STATE >= 0) found[TIME_STATE] = found[SPECIES + TIME_STATE];
+  b.rest_status[where] = status;
+  b.rest_steps[where] = r.tried;
+  r.alive = false;
+}
+
+STATIC void load_next_rest(const Batch& b, Queue& queue, Rest& r, int lane, Pace& pace, Tolerances& tolerance, real* y, real* q,
+                           exact& t)
+{
+  for (r.alive = false; !r.alive;) {
+    if (!take(queue, &r.item)) return;
+    r.tried = 0;
+    r.alive = load_tolerances(b, r.item % b.sets, lane, tolerance);
+    if (!r.alive) end_rest(b, r, lane, y, NOT_FINITE);
+  }
+  load_coefficients(b, r.item % b.sets, rest_parameters(b, r.item), lane, q);
+  exact first[SPECIES];
+  load_start(b, r.item, lane, first);
+  double* start = b.rest + (2 * rest_place(b, r.item) + 1) * SPECIES;
+  for (int n = 0; n < SPECIES; n++) {
+    start[n] = AT(first[n], lane);
+    AT(y[n], lane) = start[n];
+  }
+  AT(t, lane) = 0.0;
+  pace.fresh[lane] = true;
+}
+
+STATIC Tolerances on_the_way(const Tolerances& tolerance)
+{
+  const real rtol = real_of(@ON_THE_WAY_RTOL@), atol = real_of(@ON_THE_WAY_ATOL@);
+  return {select_(tolerance.rtol > rtol, tolerance.rtol, rtol), select_(tolerance.atol > atol, tolerance.atol, atol)};
+}
+
+STATIC void find_rests(const Batch& b, Queue& queue)
+{
+  const Plan& plan = b.plan;
+  real y[SPECIES], q[COEFFICIENTS], y1[SPECIES], k[STAGES * SPECIES];
+  exact t = exact_of(0.0);
+  const exact far = exact_of(@HORIZON@);
+  Pace pace = {exact_of(1.0)};
+  Tolerances tolerance = {real_of(1.0), real_of(1.0)};
+  Rest rest[LANES];
+  for (int n = 0; n < SPECIES; n++) y[n] = real_of(1.0);
+  for (int i = 0; i < COEFFICIENTS; i++) q[i] = real_of(1.0);
+  for (int l = 0; l < LANES; l++) load_next_rest(b, queue, rest[l], l, pace, tolerance, y, q, t);
+  for (;;) {
+    bool any = false;
+    for (int l = 0; l < LANES; l++) any |= rest[l].alive;
+    if (!any) return;
+    const Tolerances loose = on_the_way(tolerance);
+    set_out(pace, y, q, loose, narrow_(far));
+    const exact step = select_(t + pace.h >= far, far - t, pace.h);
+    const real error = attempt(y, q, narrow_(step), loose, k, y1);
+    const mask good = error <= 1;
+    const real factor = growth(error);
+    for (int n = 0; n < SPECIES; n++) y[n] = select_(good, y1[n], y[n]);
+    t = select_(widen_(good), t + step, t);
+    const real left = unrest(y, q, tolerance.rtol, tolerance.atol);
+    for (int l = 0; l < LANES; l++) {
+      Rest& r = rest[l];
+      if (!r.alive) continue;
+      r.tried++;
+      const bool went = AT(good, l) != 0, grew = adapt(pace, l, went, AT(factor, l), AT(step, l), INFINITY);
+      if (went && AT(left, l) <= @THRESHOLD@) {
+        end_rest(b, r, l, y, OK);
+      } else if (!grew && !(AT(pace.h, l) > 1e-12)) {
+        end_rest(b, r, l, y, !(AT(error, l) < INFINITY) ? NOT_FINITE : STEP_TOO_SMALL);
+      } else if (AT(t, l) >= @HORIZON@) {
+        end_rest(b, r, l, y, NO_STEADY_STATE);
+      } else if (r.tried >= plan.max_steps) {
+        end_rest(b, r, l, y, TOO_MANY_STEPS);
+      }
+      if (!r.alive) load_next_rest(b, queue, r, l, pace, tolerance, y, q, t);
+    }
+  }
+}
+
+// Solves a x = b by Gaussian elimination with partial pivoting, in place; false where a pivot vanishes beside `least` of its
+// column.
+STATIC bool solve_dense(double* a, double* b, double least)
+{
+  double smallest[SPECIES];
+  for (int k = 0; k < SPECIES; k++) {
+    double most = 0.0;
+    for (int i = 0; i < SPECIES; i++) most = ::fabs(a[i * SPECIES + k]) > most ? ::fabs(a[i * SPECIES + k]) : most;
+    smallest[k] = least * most;
+  }
+  for (int k = 0; k < SPECIES; k++) {
+    int pivot = k;
+    for (int i = k + 1; i < SPECIES; i++)
+      if (::fabs(a[i * SPECIES + k]) > ::fabs(a[pivot * SPECIES + k])) pivot = i;
+    if (!(::fabs(a[pivot * SPECIES + k]) > smallest[k])) return false;
+    if (pivot != k) {
+      for (int j = k; j < SPECIES; j++) {
+        const double x = a[k * SPECIES + j];
+        a[k * SPECIES + j] = a[pivot * SPECIES + j];
+        a[pivot * SPECIES + j] = x;
+      }
+      const double x = b[k];
+      b[k] = b[pivot];
+      b[pivot] = x;
+    }
+    const double inverse = 1.0 / a[k * SPECIES + k];
+    for (int i = k + 1; i < SPECIES; i++) {
+      const double factor = a[i * SPECIES + k] * inverse;
+      if (factor == 0.0) continue;
+      for (int j = k + 1; j < SPECIES; j++) a[i * SPECIES + j] -= factor * a[k * SPECIES + j];
+      b[i] -= factor * b[k];
+    }
+  }
+  for (int k = SPECIES - 1; k >= 0; k--) {
+    for (int j = k + 1; j < SPECIES; j++) b[k] -= a[k * SPECIES + j] * b[j];
+    b[k] /= a[k * SPECIES + k];
+  }
+  return true;
+}
+
+// One lane's reduced matrix G_y, or its transpose, from the Jacobian's entries; which species are idle.
+STATIC void reduced_matrix(const exact* j, const exact* weight, int lane, bool transposed, double* a, bool* idle)
+{
+  for (int i = 0; i < SPECIES * SPECIES; i++) a[i] = 0.0;
+  for (int i = 0; i < SPECIES; i++) idle[i] = true;
+  for (int e = 0; e < ENTRIES_USED; e++) {
+    const int r = row_of(e), c = column_of(e);
+    const double x = AT(j[e], lane);
+    if (x != 0.0) idle[r] = false;
+    a[transposed ? c * SPECIES + r : r * SPECIES + c] = x;
+  }
+  for (int i = 0; i < SPECIES; i++)
+    if (idle[i]) a[i * SPECIES + i] = 1.0;
+  for (int m = 0; m < MOIETIES; m++) {
+    const int r = dependent(m);
+    for (int c = 0; c < SPECIES; c++)
+      a[transposed ? c * SPECIES + r : r * SPECIES + c] = moiety(m * SPECIES + c) * AT(weight[c], lane);
+  }
+}
+
+// Where G_y is singular still: rows of f that are combinations of others, since their species are lost in complexes alone
+// that are not there. Each combination l is one more conserved sum, l (y - y0) = 0, and takes the row's place; `open` says
+// which. Elimination with complete pivoting, of what is not idle, each species in units of its own size: so entries are rates,
+// and what is slower than any time allowed to come to rest is nothing. Multipliers stay where they make zeros.
+STATIC void complete(double* a, const bool* idle, const exact* y, double atol, int lane, bool* open)
+{
+  double r[SPECIES * SPECIES], size[SPECIES], w[SPECIES];
+  int rows[SPECIES], columns[SPECIES], count = 0, width = 0, rank = 0;
+  for (int i = 0; i < SPECIES; i++) {
+    open[i] = idle[i];
+    size[i] = atol + ::fabs(AT(y[i], lane));
+    if (!idle[i]) columns[width++] = i;
+  }
+  for (int m = 0; m < MOIETIES; m++) open[dependent(m)] = true;
+  for (int i = 0; i < SPECIES; i++) {
+    if (!open[i]) rows[count++] = i;
+    open[i] = false;
+  }
+  for (int i = 0; i < count; i++)
+    for (int c = 0; c < width; c++) {
+      const int at = rows[i] * SPECIES + columns[c];
+      r[at] = a[at] * size[columns[c]] / size[rows[i]];
+    }
+  for (; rank < count; rank++) {
+    int row = -1, column = -1;
+    double most = @SINGULAR@;
+    for (int i = rank; i < count; i++)
+      for (int c = rank; c < width; c++)
+        if (::fabs(r[rows[i] * SPECIES + columns[c]]) > most) {
+          most = ::fabs(r[rows[i] * SPECIES + columns[c]]);
+          row = i, column = c;
+        }
+    if (row < 0) break;
+    const int first = rows[row], here = columns[column];
+    rows[row] = rows[rank], rows[rank] = first;
+    columns[column] = columns[rank], columns[rank] = here;
+    for (int i = rank + 1; i < count; i++) {
+      double* x = r + rows[i] * SPECIES;
+      x[here] /= r[first * SPECIES + here];
+      for (int c = rank + 1; c < width; c++) x[columns[c]] -= x[here] * r[first * SPECIES + columns[c]];
+    }
+  }
+  for (int i = rank; i < count; i++) {
+    double *l = a + rows[i] * SPECIES, most = 1.0 / size[rows[i]];
+    for (int c = 0; c < SPECIES; c++) l[c] = 0.0;
+    l[rows[i]] = most;
+    for (int k = 0; k < rank; k++) w[k] = -r[rows[i] * SPECIES + columns[k]];
+    for (int k = rank - 1; k >= 0; k--) {
+      for (int c = 0; c < k; c++) w[c] -= w[k] * r[rows[k] * SPECIES + columns[c]];
+      l[rows[k]] = w[k] / size[rows[k]];
+      most = ::fabs(l[rows[k]]) > most ? ::fabs(l[rows[k]]) : most;
+    }
+    for (int c = 0; c < SPECIES; c++) l[c] /= most;
+    open[rows[i]] = true;
+  }
+}
+
+STATIC void transpose(double* a)
+{
+  for (int i = 0; i < SPECIES; i++)
+    for (int c = 0; c < i; c++) {
+      const double x = a[i * SPECIES + c];
+      a[i * SPECIES + c] = a[c * SPECIES + i];
+      a[c * SPECIES + i] = x;
+    }
+}
+
+// In floats the state that was come to is off by rounding, and all the more where something slow is left to happen; so
+// Newton, in doubles, may go further, and is what finds the state: where it does not, there is none.
+STATIC void polish_rests(const Batch& b, Queue& queue)
+{
+  const Plan& plan = b.plan;
+  for (;;) {
+    exact y[SPECIES], p[PARAMETERS], q[COEFFICIENTS], f[SPECIES], j[ENTRIES], weight[SPECIES], found[SPECIES];
+    exact rtol = exact_of(1.0), atol = exact_of(1.0);
+    const double near = SINGLE ? 1e-1 : 1e-2;
+    double start[LANES][SPECIES];
+    long item[LANES];
+    int count = 0;
+    for (int n = 0; n < SPECIES; n++) y[n] = exact_of(1.0);
+    for (int i = 0; i < PARAMETERS; i++) p[i] = exact_of(1.0);
+    while (count < LANES && take(queue, &item[count])) {
+      const long where = rest_place(b, item[count]), set = item[count] % b.sets;
+      if (b.rest_status[where] != OK) continue;
+      const double* values = b.environment + set * b.plan.slots;
+      for (int i = 0; i < PARAMETERS; i++) AT(p[i], count) = values[rest_parameters(b, item[count])[i]];
+      AT(rtol, count) = own_tolerances(b, set)[0];
+      AT(atol, count) = own_tolerances(b, set)[1];
+      for (int n = 0; n < SPECIES; n++) {
+        AT(y[n], count) = b.rest[2 * where * SPECIES + n];
+        start[count][n] = b.rest[(2 * where + 1) * SPECIES + n];
+      }
+      count++;
+    }
+    if (!count) return;
+    weights(p, weight);
+    coefficients(p, q);
+    for (int n = 0; n < SPECIES; n++) found[n] = y[n];
+    bool moving[LANES];
+    for (int l = 0; l < count; l++) moving[l] = true;
+    for (int iteration = 0; iteration < (SINGLE ? 2 : 1) * @NEWTON@; iteration++) {
+      bool any = false;
+      for (int l = 0; l < count; l++) any |= moving[l];
+      if (!any) break;
+      rates(y, q, f);
+      jacobian(y, q, j);
+      for (int l = 0; l < count; l++) {
+        if (!moving[l]) continue;
+        double a[SPECIES * SPECIES], g[SPECIES];
+        bool idle[SPECIES];
+        reduced_matrix(j, weight, l, false, a, idle);
+        for (int n = 0; n < SPECIES; n++) g[n] = idle[n] ? AT(y[n], l) - start[l][n] : AT(f[n], l);
+        for (int m = 0; m < MOIETIES; m++) {
+          double total = 0.0;
+          for (int n = 0; n < SPECIES; n++)
+            total += moiety(m * SPECIES + n) * AT(weight[n], l) * (AT(y[n], l) - start[l][n]);
+          g[dependent(m)] = total;
+        }
+        double right[SPECIES];
+        for (int n = 0; n < SPECIES; n++) right[n] = g[n];
+        bool converged = solve_dense(a, g, @SINGULAR@);
+        if (!converged) {
+          bool open[SPECIES];
+          reduced_matrix(j, weight, l, false, a, idle);
+          complete(a, idle, y, AT(atol, l), l, open);
+          for (int n = 0; n < SPECIES; n++) {
+            g[n] = right[n];
+            if (!open[n]) continue;
+            g[n] = 0.0;
+            for (int c = 0; c < SPECIES; c++) g[n] += a[n * SPECIES + c] * (AT(y[c], l) - start[l][c]);
+          }
+          converged = solve_dense(a, g, 0.0);
+        }
+        if (!converged) { moving[l] = false; continue; }
+        for (int n = 0; n < SPECIES; n++) {
+          AT(y[n], l) -= g[n];
+          converged &= ::fabs(g[n]) <= 1e-13 * ::fabs(AT(y[n], l)) + 1e-6 * AT(atol, l);
+        }
+        moving[l] = !converged;
+      }
+    }
+    const exact left = unrest(y, q, rtol, atol), before = SINGLE ? unrest(found, q, rtol, atol) : left;
+    for (int l = 0; l < count; l++) {
+      bool good = AT(left, l) <= @THRESHOLD@;
+      for (int n = 0; n < SPECIES; n++) {
+        const double x = AT(y[n], l), x0 = AT(found[n], l);
+        good &= ::fabs(x - x0) <= near * ::fabs(x0) + 1e3 * AT(atol, l);
+        good &= x >= (x0 < 0.0 ? x0 : 0.0) - AT(atol, l);
+      }
+      const long where = rest_place(b, item[l]);
+      if (!good && SINGLE && !(AT(before, l) <= @THRESHOLD@)) b.rest_status[where] = NO_STEADY_STATE;
+      if (!good) continue;
+      for (int n = 0; n < SPECIES; n++) b.rest[2 * where * SPECIES + n] = AT(y[n], l);
+    }
+  }
+}
+
+// Cotangents of the start by the sums that `complete` found; NaN where such a sum did not hold on the way to rest, so that
+// what it came to is not known from the state alone.
+STATIC void hold_sums(const double* a, const bool* open, const exact* y, const double* start, double atol, int lane, double* x,
+                      exact* start_bar)
+{
+  bool unknown = false;
+  for (int n = 0; n < SPECIES; n++) {
+    if (!open[n]) continue;
+    double moved = 0.0;
+    for (int c = 0; c < SPECIES; c++)
+      moved += ::fabs(a[n * SPECIES + c] * (AT(y[c], lane) - start[c])) / (atol + ::fabs(AT(y[c], lane)));
+    const bool held = x[n] == 0.0 || moved <= @DRIFT@;
+    for (int c = 0; c < SPECIES; c++) AT(start_bar[c], lane) += a[n * SPECIES + c] * (held ? x[n] : NAN);
+    unknown |= !held;
+  }
+  if (unknown)
+    for (int n = 0; n < SPECIES; n++) x[n] = NAN;
+}
+
+STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
+{
+  const Plan& plan = b.plan;
+  for (;;) {
+    exact y[SPECIES], p[PARAMETERS], q[COEFFICIENTS], j[ENTRIES], weight[SPECIES];
+    exact u[SPECIES], ignored[SPECIES], p_bar[PARAMETERS], q_bar[COEFFICIENTS], start_bar[SPECIES], weight_bar[SPECIES];
+    long item[LANES];
+    int count = 0;
+    for (int n = 0; n < SPECIES; n++) {
+      y[n] = exact_of(1.0);
+      u[n] = ignored[n] = start_bar[n] = weight_bar[n] = exact_of(0.0);
+    }
+    for (int i = 0; i < PARAMETERS; i++) p[i] = exact_of(1.0), p_bar[i] = exact_of(0.0);
+    for (int i = 0; i < COEFFICIENTS; i++) q_bar[i] = exact_of(0.0);
+    while (count < LANES && take(queue, &item[count])) {
+      const long where = rest_place(b, item[count]);
+      double* slots = adjoint.rest_slots + where * plan.slots;
+      for (int i = 0; i < plan.slots; i++) slots[i] = 0.0;
+      if (b.rest_status[where] != OK) continue;
+      const double* values = b.environment + item[count] % b.sets * plan.slots;
+      for (int i = 0; i < PARAMETERS; i++) AT(p[i], count) = values[rest_parameters(b, item[count])[i]];
+      for (int n = 0; n < SPECIES; n++) AT(y[n], count) = b.rest[2 * where * SPECIES + n];
+      count++;
+    }
+    if (!count) return;
+    weights(p, weight);
+    coefficients(p, q);
+    jacobian(y, q, j);
+    for (int l = 0; l < count; l++) {
+      const long set = item[l] % b.sets;
+      const int e = (int)(item[l] / b.sets);
+      const double* start = b.rest + (2 * rest_place(b, item[l]) + 1) * SPECIES;
+      double a[SPECIES * SPECIES], x[SPECIES];
+      bool idle[SPECIES];
+      for (int n = 0; n < SPECIES; n++) x[n] = 0.0;
+      for (int c = 0; c < plan.protocols; c++)
+        if (plan.rest_of[c] == e)
+          for (int n = 0; n < SPECIES; n++) x[n] += adjoint.start[(set * plan.protocols + c) * SPECIES + n];
+      double right[SPECIES];
+      bool open[SPECIES];
+      for (int n = 0; n < SPECIES; n++) right[n] = x[n], open[n] = false;
+      reduced_matrix(j, weight, l, true, a, idle);
+      if (!solve_dense(a, x, @SINGULAR@)) {
+        const double atol = b.environment[(set + 1) * plan.slots - 1];
+        for (int n = 0; n < SPECIES; n++) x[n] = right[n];
+        reduced_matrix(j, weight, l, false, a, idle);
+        complete(a, idle, y, atol, l, open);
+        transpose(a);
+        if (!solve_dense(a, x, 0.0))
+          for (int n = 0; n < SPECIES; n++) x[n] = NAN;
+        reduced_matrix(j, weight, l, false, a, idle);
+        complete(a, idle, y, atol, l, open);
+        hold_sums(a, open, y, start, atol, l, x, start_bar);
+      }
+      for (int n = 0; n < SPECIES; n++) {
+        AT(u[n], l) = idle[n] || open[n] ? 0.0 : -x[n];
+        if (idle[n]) AT(start_bar[n], l) += x[n];
+      }
+      for (int m = 0; m < MOIETIES; m++) {
+        const int d = dependent(m);
+        AT(u[d], l) = 0.0;
+        if (idle[d]) AT(start_bar[d], l) -= x[d];
+        for (int n = 0; n < SPECIES; n++) {
+          AT(start_bar[n], l) += x[d] * moiety(m * SPECIES + n) * AT(weight[n], l);
+          AT(weight_bar[n], l) -= x[d] * moiety(m * SPECIES + n) * (AT(y[n], l) - start[n]);
+        }
+      }
+      double* slots = adjoint.rest_slots + rest_place(b, item[l]) * plan.slots;
+      for (int n = 0; n < SPECIES; n++) {
+        const int set_to = plan.rest_set[(long)e * SPECIES + n];
+        if (set_to < 0) continue;
+        slots[set_to] += AT(start_bar[n], l);
+        AT(start_bar[n], l) = 0.0;
+      }
+    }
+    pull_rates(y, q, u, ignored, q_bar);
+    pull_coefficients(p, q_bar, p_bar);
+    pull_weights(p, weight_bar, p_bar);
+    pull_initial(p, start_bar, p_bar);
+    for (int l = 0; l < count; l++) {
+      const int e = (int)(item[l] / b.sets);
+      double* slots = adjoint.rest_slots + rest_place(b, item[l]) * plan.slots;
+      for (int i = 0; i < PARAMETERS; i++) slots[plan.rest_parameters[(long)e * PARAMETERS + i]] += AT(p_bar[i], l);
+    }
+  }
+}
