@@ -75,7 +75,9 @@ def _constants(title: str, names: tuple[str, ...], find) -> str:
 def _chapter(name: str, text: str) -> str:
     text = re.sub(r"(?<![A-Za-z0-9])DRUG(?![A-Za-z0-9])", _PLACE, text)
     network = Network.from_sbml(antimony_to_sbml(text))
-    header = text[: text.index("model ")]
+    start = re.search(r"^model\b", text, re.MULTILINE)
+    assert start, name
+    header = text[: start.start()]
     prose = "\n".join(line.removeprefix("//").removeprefix(" ") for line in header.splitlines())
     borrowed = interface_of(text)
     lends = f"Borrows from other modules: {', '.join(f'`{b}`' for b in borrowed)}.\n\n" if borrowed else ""

@@ -161,25 +161,27 @@ def _steady_state_jvp(model: Model, settings: Settings, primals, tangents):
     matrix, idle = _linearised(model, y, p)
     _, dg = jax.jvp(lambda y0, p: _reduced(model, y, y0, p, idle), (y0, p), (dy0, dp))
     eye = jnp.eye(y.size, dtype=y.dtype)
-    size = (tolerances.atol if tolerances else settings.atol) + jnp.abs(y)
-    drift = jnp.where(ok, (y - y0) / size, 0.0)
-    dy = -_solve(model, jnp.where(ok, matrix, eye), jnp.where(ok, dg, 0.0), dy0, size, drift, idle)
+    atol = tolerances.atol if tolerances else settings.atol
+    size, allowed = atol + jnp.abs(y), jnp.maximum(atol, ON_THE_WAY_ATOL) + DRIFT * jnp.abs(y)
+    moved = jnp.where(ok, y - y0, 0.0)
+    dy = -_solve(model, jnp.where(ok, matrix, eye), jnp.where(ok, dg, 0.0), dy0, size, moved, allowed, idle)
     zero: Any = np.zeros((), dtype=jax.dtypes.float0)
     return found, SteadyState(dy, zero, zero)
 
 
-def _solve(model: Model, matrix, right, dy0, size, drift, idle) -> Float[Array, " species"]:
+def _solve(model: Model, matrix, right, dy0, size, moved, allowed, idle) -> Float[Array, " species"]:
     """x of matrix · x = right and, for each left null vector l of the rows of f, l · x = −l · dy0.
 
     Each species in units of its `size`, so that entries are rates: what is slower than any time allowed to come to rest
-    is nothing. `drift` is what each species moved on the way to rest, relative to its size.
+    is nothing. `moved` is by how much each species changed on the way to rest, `allowed` how much may be errors.
     """
     free = np.setdiff1d(np.arange(right.size), model.dependent)
     rates = jnp.where(idle[:, None], jnp.eye(right.size), jnp.where(idle, 0.0, matrix * size / size[:, None]))
     left, spread, _ = jnp.linalg.svd(rates[free], full_matrices=False)
     null = jnp.where(spread < SINGULAR, left, 0.0).T
     conserved = jnp.zeros((free.size, right.size)).at[:, free].set(null)  # of y / size
-    held = jnp.all(jnp.abs(conserved) @ jnp.abs(drift) <= DRIFT)
+    weight = jnp.abs(conserved) / size
+    held = jnp.all(weight @ jnp.abs(moved) <= weight @ allowed)
     scaled = matrix * size
     longest = jnp.max(jnp.abs(scaled), axis=1)
     longest = jnp.where(longest > 0, longest, 1.0)

@@ -336,10 +336,13 @@ STATIC void hold_sums(const double* a, const bool* open, const exact* y, const d
   bool unknown = false;
   for (int n = 0; n < SPECIES; n++) {
     if (!open[n]) continue;
-    double moved = 0.0;
-    for (int c = 0; c < SPECIES; c++)
-      moved += ::fabs(a[n * SPECIES + c] * (AT(y[c], lane) - start[c])) / (atol + ::fabs(AT(y[c], lane)));
-    const bool held = x[n] == 0.0 || moved <= @DRIFT@;
+    double moved = 0.0, allowed = 0.0;
+    for (int c = 0; c < SPECIES; c++) {
+      const double l = a[n * SPECIES + c], least = atol > @ON_THE_WAY_ATOL@ ? atol : @ON_THE_WAY_ATOL@;
+      moved += ::fabs(l * (AT(y[c], lane) - start[c]));
+      allowed += ::fabs(l) * (least + @DRIFT@ * ::fabs(AT(y[c], lane)));
+    }
+    const bool held = x[n] == 0.0 || moved <= allowed;
     for (int c = 0; c < SPECIES; c++) AT(start_bar[c], lane) += a[n * SPECIES + c] * (held ? x[n] : NAN);
     unknown |= !held;
   }

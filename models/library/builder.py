@@ -64,13 +64,15 @@ def il6(
     >>> float(model.defaults[model.parameters.index("IL6R_0")])
     0.0
     """
-    own = None if replace is None else tuple(sorted((k, str(v)) for k, v in replace.items()))
-    return _compiled(_as_tuple(modules), cell, _as_tuple(drugs), own)
+    wanted, own = _as_tuple(modules), dict(replace or {})
+    files_read = tuple(Path(m).read_text(encoding="utf-8") for m in (*wanted, *own.values()) if Path(m).is_file())
+    return _compiled(wanted, cell, _as_tuple(drugs), tuple(sorted((k, str(v)) for k, v in own.items())), files_read)
 
 
 @cache
-def _compiled(modules, cell, drugs, own) -> Model:
-    return compile_network(network(modules, cell=cell, drugs=drugs, replace=None if own is None else dict(own)))
+def _compiled(modules, cell, drugs, own, files_read) -> Model:
+    """`files_read`: the text of files of one's own, so that one that was changed is compiled anew."""
+    return compile_network(network(modules, cell=cell, drugs=drugs, replace=dict(own)))
 
 
 def network(
@@ -85,8 +87,9 @@ def network(
 
     - `modules`: names of bundled modules (`MODULES`), groups (`receptor`) or compositions (`il6_full`), and paths of
       Antimony files of one's own, in any mixture;
-    - `cell`: a cell type of `cells.csv`, whose abundances and volumes become the parameters' values; None: as the
-      modules state them (HepG2-like);
+    - `cell`: a cell type of `cells.csv`, whose abundances become the parameters' values; None: as the modules state
+      them (HepG2-like). All cells have HepG2's volumes, in which molecules a cell are counted: the affinity that a
+      surface shows rests on that volume. Only receptors and STAT3 differ; what else a cell type does is not in it;
     - `drugs`: names of `drugs.csv`; each adds its species, under its own name, and its reactions;
     - `replace`: by the name of a bundled module, the Antimony file that takes its place;
     - `name` of the network; None: made from the parts.
@@ -217,10 +220,10 @@ def _check_target(drug: str, own: _Part, there: Sequence[_Part]) -> None:
     missing = [symbol for symbol in interface_of(own.text) if symbol not in owned]
     shared = _SHARED.get(drug_constants(drug).kind)
     if shared and not any(shared in interface_of(part.text) for part in there):
-        missing.append(shared.replace("_inhibition", ""))
+        missing.append(f"a module that borrows {shared}")
     if missing:
-        raise ValueError(f"drugs: {drug} has no target here: it needs {', '.join(missing)}, which none of the modules "
-                         f"{', '.join(p.role for p in there)} has")  # fmt: skip
+        raise ValueError(f"drugs: {drug} has no target here: it needs {', '.join(missing)}; the modules are "
+                         f"{', '.join(p.role for p in there)}")  # fmt: skip
 
 
 def _sums(drugs: Sequence[str], there: Sequence[_Part]) -> list[_Part]:

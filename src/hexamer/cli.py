@@ -246,7 +246,12 @@ def map_(
 @app.command()
 def evaluate(
     problem: ProblemArgument,
-    at: Annotated[Path | None, typer.Option(help="CSV with columns parameter,value; else nominal values.")] = None,
+    at: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV with columns parameter,value, such as best.csv of `map`; else nominal values, where all have one."
+        ),
+    ] = None,
     model: ModelOption = None,
     engine: EngineOption = EngineChoice.auto,
     solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
@@ -415,7 +420,7 @@ def dose_response(
         source,
         ligand,
         doses,
-        at=20.0 if at is None and summary is None else at,
+        at=20.0 if at is None and summary is None and times is None else at,
         summary=None if summary is None else summary.value,
         times=None if times is None else _grid(times),
         observe=observe,
@@ -450,6 +455,9 @@ def _source(result: str, model: str | None, problem: str | None):
         return Model.load(result), None
     if model is not None and problem is not None:
         raise ValueError("give --model or --problem, not both")
+    words = path.parent / "summary.txt" if path.suffix == ".nc" else path / "summary.txt"
+    if words.is_file() and "NOT CONVERGED" in words.read_text(encoding="utf-8"):
+        typer.echo(f"warning: this posterior has NOT CONVERGED ({words}), so its intervals mean little", err=True)
     return path, model if problem is None else _load(problem)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hexamer import models
-from hexamer.models import Model, Network, il6
+from hexamer.models import Model, Network, Protocol, il6, simulate
 from hexamer.models.library import COMPOSITIONS, CORES, MODULES, bundled, cells, drugs, network
 from hexamer.models.library.builder import cell_constants, drug_constants
 
@@ -119,6 +119,26 @@ def test_a_module_of_ones_own(tmp_path: Path) -> None:
         network(["classic", "stat3", own])
 
 
+def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
+    own = tmp_path / "own.ant"
+    text = (LIBRARY / "modules" / "stat3.ant").read_text()
+    own.write_text(text)
+    before = il6(["classic", own])
+    assert il6(["classic", own]) is before
+    own.write_text(text.replace("k_stat = 0.16", "k_stat = 1.6"))
+    assert value(il6(["classic", own]), "k_stat") == 1.6
+    assert value(il6("il6_classic", replace={"stat3": own}), "k_stat") == 1.6
+
+
+def test_inhibitors_of_jak_reach_both_stats() -> None:
+    """Without IL-6 too, where JAK phosphorylates a little of either."""
+    model = il6(["classic", "stat3", "stat1"], drugs="ruxolitinib")
+    protocol = Protocol.equilibrated().add("ruxolitinib", 1e5)
+    out = simulate(model, {}, protocol, [0.0, 600.0], observe=["pSTAT3_total", "pSTAT1_total"])
+    for course in out.observed.values():
+        assert course[0, 1] < 0.01 * course[0, 0]
+
+
 def test_a_name_composes() -> None:
     made = Network.load("il6_stat3+tocilizumab+T_cell")
     assert made.name == "il6_stat3_tocilizumab"
@@ -134,8 +154,14 @@ def test_a_name_composes() -> None:
         ({"modules": []}, r"unknown module \(none given\)"),
         ({"cell": "neuron"}, "unknown cell 'neuron'; known: HepG2, .*monocyte"),
         ({"drugs": "aspirin"}, "unknown drug 'aspirin'; known: siltuximab, .*"),
-        ({"modules": "erk", "drugs": "tocilizumab"}, "tocilizumab has no target here: it needs IL6R.*modules erk has"),
-        ({"modules": "reporter", "drugs": "ruxolitinib"}, "ruxolitinib has no target here: it needs JAK"),
+        (
+            {"modules": "erk", "drugs": "tocilizumab"},
+            "tocilizumab has no target here: it needs IL6R.*the modules are erk",
+        ),
+        (
+            {"modules": "reporter", "drugs": "ruxolitinib"},
+            "ruxolitinib has no target here: it needs a module that borrows JAK_inhibition",
+        ),
         ({"modules": "il6_classic", "drugs": "sgp130Fc"}, "sgp130Fc has no target here: it needs .*IL6_sIL6R"),
         ({"modules": "il6_classic", "replace": {"erk": "a.ant"}}, "replace: erk is not among the modules classic"),
     ],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import runpy
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,12 @@ def test_the_document_is_of_these_networks() -> None:
     """`make docs` has nothing to change."""
     made = runpy.run_path(str(DOCUMENT / "make_models.py"))["document"]()
     assert (DOCUMENT / "models.md").read_text(encoding="utf-8") == made
+
+
+@pytest.mark.parametrize("folder", ["modules", "drugs", "cores"])
+def test_the_document_has_all_that_a_header_says(folder: str) -> None:
+    said = (DOCUMENT / "models.md").read_text(encoding="utf-8").replace("example_drug", "DRUG")
+    for file in (files("hexamer.models.library") / folder).iterdir():
+        header = itertools.takewhile(lambda line: not line.startswith("model"), file.read_text().splitlines())
+        for line in header:
+            assert line.removeprefix("//").strip() in said, file.name
