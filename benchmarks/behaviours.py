@@ -47,6 +47,9 @@ def given(**ng_per_ml: float) -> Given:
     return tuple(sorted((n, v) for n, v in ng_per_ml.items() if v > 0))
 
 
+SERUM = given(IL6=0.01, sIL6R=178, sgp130=25)  # of the healthy, with 10 pg/ml IL-6
+
+
 def protocol(doses: Given) -> Protocol:
     made = Protocol.equilibrated(" + ".join(f"{n} {v:g}" for n, v in doses) or "nothing")
     for name, amount in doses:
@@ -72,7 +75,8 @@ CELLS = {
             given(IL6=10, sgp130Fc=10_000),
             *(given(**{"IL6": 10.0, drug: 50_000.0}) for drug in ("tocilizumab", "siltuximab")),
             *(given(HyperIL6=d) for d in (10, 100)),
-            *(given(**{"HyperIL6": 10.0, drug: 50_000.0}) for drug in ("tocilizumab",)),
+            *(given(**{"HyperIL6": 10.0, drug: 50_000.0}) for drug in ("tocilizumab", "siltuximab")),
+            SERUM,
             *(given(IL6=10, ruxolitinib=d * MASS["ruxolitinib"]) for d in RUXOLITINIB),
         ),
     ),
@@ -256,6 +260,11 @@ def sgp130_blocks(lab: Laboratory) -> np.ndarray:
     return np.all(np.diff(left, axis=1) < 0, axis=1) & (halves[1] > halves[0])
 
 
+def free_in_serum(lab: Laboratory) -> np.ndarray:
+    free, bound, buffered = (lab(n, doses=SERUM)[:, -2] for n in ("IL6", "IL6_sIL6R", "IL6_sIL6R_sgp130"))
+    return free > bound + buffered
+
+
 def sil6r_sensitises(lab: Laboratory) -> np.ndarray:
     halves = [half_dose(np.stack([lab.response("few IL6R", IL6=d, sIL6R=s) for d in DOSES], axis=1)) for s in (0, 1000)]
     return halves[1] < halves[0]
@@ -274,15 +283,22 @@ BEHAVIOURS: dict[str, Callable[[Laboratory], np.ndarray]] = {
     "5 tocilizumab spares Hyper-IL-6": lambda lab: (
         lab.response(HyperIL6=10, tocilizumab=50_000) > 0.9 * lab.response(HyperIL6=10)
     ),
+    "5 siltuximab spares Hyper-IL-6, by assumption": lambda lab: (
+        lab.response(HyperIL6=10, siltuximab=50_000) > 0.9 * lab.response(HyperIL6=10)
+    ),
     "6 dose response rises, EC50 0.5-20 ng/ml": sigmoid,
-    "7 without SOCS3 pSTAT3 stays up": lambda lab: knockout(lab, 10),
-    "8 SOCS3 mRNA peaks at 30-90 min, after pSTAT3": lambda lab: order_of_peaks(lab, 10),
-    "8 pERK peaks at 5-20 min": lambda lab: erk(lab, 10),
+    "7 without SOCS3 pSTAT3 stays up (10 ng/ml)": lambda lab: knockout(lab, 10),
+    "7 the same at 50 ng/ml": lambda lab: knockout(lab, 50),
+    "8 SOCS3 mRNA peaks at 30-90 min, after pSTAT3 (10 ng/ml)": lambda lab: order_of_peaks(lab, 10),
+    "8 the same at 50 ng/ml": lambda lab: order_of_peaks(lab, 50),
+    "8 pERK peaks at 5-20 min (10 ng/ml)": lambda lab: erk(lab, 10),
+    "8 the same of pERK at 50 ng/ml": lambda lab: erk(lab, 50),
     "8 pAkt is transient": lambda lab: akt(lab, 10),
     "9 genes change from more than 2 to more than 50 fold": genes,
     "10 totals are constant within 1e-8": totals,
     "11 ruxolitinib: monotone, IC50 3-500 nM": ruxolitinib,
     "12 sgp130 lowers the trans response and raises the EC50": sgp130_blocks,
+    "12 most IL-6 in serum is free": free_in_serum,
     "12 sIL-6R lowers the EC50 of cells with few IL6R": sil6r_sensitises,
 }
 

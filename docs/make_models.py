@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from importlib.resources import files
@@ -15,6 +16,7 @@ from hexamer.models.library.compose import interface_of
 from hexamer.models.library.constants import Constants
 
 FILE = Path(__file__).with_name("models.md")
+BEHAVIOURS = Path(__file__).parents[1] / "benchmarks" / "results" / "behaviours.json"
 _PLACE = "example_drug"
 _INTRODUCTION = """# The bundled networks
 
@@ -31,7 +33,12 @@ Marks of constants: [measured], [fitted] to data, [tuned] until the model behave
 
 def document() -> str:
     """The text of docs/models.md."""
-    parts = [_INTRODUCTION, _compositions(), _constants("Cell types", builder.cells(), builder.cell_constants)]
+    parts = [
+        _INTRODUCTION,
+        _compositions(),
+        _behaviours(),
+        _constants("Cell types", builder.cells(), builder.cell_constants),
+    ]
     parts += [_constants("Drugs", builder.drugs(), builder.drug_constants)]
     for title, folder in (("Modules", "modules"), ("Mechanisms of drugs", "drugs"), ("Published models", "cores")):
         parts.append(f"# {title}\n")
@@ -48,10 +55,11 @@ def _texts(folder: str) -> Iterator[tuple[str, str]]:
 
 
 def _compositions() -> str:
-    rows = ["# Compositions\n", "| name | modules | species | parameters | reactions |", "|---|---|---|---|---|"]
+    rows = ["# Compositions\n", "| name | modules | species | constants | reactions |", "|---|---|---|---|---|"]
     for name, modules in builder.COMPOSITIONS.items():
         network = builder.network(name)
-        sizes = [len(network.species), len(network.parameters), len(network.reactions)]
+        constants = network.parameters.keys() - network.rules.keys()
+        sizes = [len(network.species), len(constants), len(network.reactions)]
         rows.append(f"| `{name}` | {', '.join(modules)} | " + " | ".join(map(str, sizes)) + " |")
     return "\n".join(rows) + "\n"
 
@@ -70,6 +78,20 @@ def _constants(title: str, names: tuple[str, ...], find) -> str:
             label = ""
     grades = "Grades: A measured, B fitted, C assumed or from secondary literature.\n"
     return "\n".join([*rows, "", grades])
+
+
+def _behaviours() -> str:
+    """What `python -m benchmarks.behaviours` found last."""
+    found = json.loads(BEHAVIOURS.read_text(encoding="utf-8"))
+    rows = [
+        "# How robust the behaviours are\n",
+        f"Of {found['draws']} draws of all constants at once (log-sd {found['log_sd']} about the nominal values), how "
+        "many show what IL-6\ndoes to cells (`python -m benchmarks.behaviours`). Numbers are those of the tests.\n",
+        "| behaviour | nominal | draws |",
+        "|---|---|---|",
+    ]
+    rows += [f"| {n} | {'yes' if b['nominal'] else 'no'} | {b['draws']} |" for n, b in found["behaviours"].items()]
+    return "\n".join([*rows, ""])
 
 
 def _chapter(name: str, text: str) -> str:

@@ -19,7 +19,6 @@ ELSEWHERE = {"molar_mass": "kDa", "half_life": "d"}
 
 @cache
 def largest(drug: str | None) -> Network:
-    modules = ["il6_full", "serum"]
     return network(["il6_full", "serum"], drugs=() if drug is None else drug)
 
 

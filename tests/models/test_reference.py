@@ -37,7 +37,10 @@ PROTOCOLS = {
         Protocol("untreated"),
         Protocol.equilibrated("dose after rest", contact=0.2).add("IL6", 0.48).add("sIL6R", 2.0).set(at=15, CHX=1.0),
     ],
-    "cytokine_release": [Protocol("untreated")],
+    "cytokine_release": [
+        Protocol("untreated"),
+        Protocol("burst").set(at=5, IL6_burst=500.0).add("IL6", 0.1, at=15).set(at=40, IL6_burst=0.0),
+    ],
     "il6_stat3+tocilizumab+sgp130Fc+olokizumab+ruxolitinib": [
         Protocol("untreated"),
         Protocol("drugs before the dose")
