@@ -20,8 +20,9 @@ import xarray as xr
 from jaxtyping import Float
 
 from ..models.model import Model
+from ..models.protocol import Protocol
 from .doses.amounts import Given, Masses, doses_of
-from .doses.conditions import Changes, Condition
+from .doses.conditions import Changes, Condition, as_condition
 from .doses.response import DoseResponse, respond
 from .doses.source import Draws, Source, draws_of
 
@@ -45,9 +46,11 @@ Correlation = float | Mapping[tuple[str, str], float]
 
 SERUM: Mapping[str, Spread] = {
     "sIL6R": Spread(46 / 161, "161 ng/ml"),  # 161 ± 46 in healthy children (JCI 117206)
-    "sgp130": Spread(0.37, "200 ng/ml"),  # 100 to 400 ng/ml (reviews), taken as 95% of patients: assumed
+    # The mean of the module serum (JCI 117206, Doré 1997 and reviews). Other assays find 100 to 400 ng/ml (reviews):
+    # that factor of 4, taken as 95% of patients, is the spread, which is assumed.
+    "sgp130": Spread(0.37, "25 ng/ml"),
 }
-"""Soluble receptors in the serum of patients."""
+"""Soluble receptors in the serum of patients: added to cells, or what serum holds (`sIL6R_0`) in a model of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,19 +98,20 @@ def virtual_population(
     size: int = 1000,
     seed: int = 0,
     correlation: Correlation = 0.0,
-    conditions: Mapping[str, Changes] | None = None,
+    conditions: Mapping[str, Changes | Condition | Protocol] | None = None,
     draws: int | None = 20,
     **options,
 ) -> Population:
     """The response of `size` members to `doses` of `ligand`, for `draws` draws of a posterior, in one batch.
 
     `varies` says by name what differs between members: parameters of the model, and species that are added with the
-    ligand (`SERUM`). `correlation`, on the logarithmic scale, is one number for all pairs, or numbers by pair. Other
-    arguments are those of `hexamer.infer.dose_response`. A condition that gives a varying quantity a value has it in
-    all members alike.
+    ligand (`SERUM`). A species S that the model holds at a level `S_0` by itself, as `cytokine_release` does soluble
+    receptors, is not added on top of it: `S_0` varies in its place. `correlation`, on the logarithmic scale, is one
+    number for all pairs, or numbers by pair. Other arguments are those of `hexamer.infer.dose_response`. A condition
+    that gives a varying quantity a value has it in all members alike.
 
-    Raises `ValueError` for names that the model does not have, a species without a mean, and correlations that no
-    distribution has.
+    Raises `ValueError` for names that the model does not have, a species without a mean, one that varies twice, and
+    correlations that no distribution has.
     """
     if size < 2:
         raise ValueError(f"a population has at least 2 members, not {size}")
@@ -117,11 +121,14 @@ def virtual_population(
     factors = lognormal_factors({n: s.cv for n, s in varies.items()}, size, seed, correlation)
     masses = options.get("molar_mass")
     centre = {n: _mean(base.model, n, s, base.values, masses, base.size) for n, s in varies.items()}
-    drawn = {n: (centre[n][:, None] * factors[n]).ravel() for n in varies}
+    drawn = {_level(base.model, n): (centre[n][:, None] * factors[n]).ravel() for n in varies}
+    if len(drawn) < len(varies):
+        raise ValueError(f"a species and the level that the model holds it at are one: {', '.join(varies)} vary twice")
     parameters = {n: np.repeat(v, size) for n, v in base.values.items()}
     parameters |= {n: v for n, v in drawn.items() if n in base.model.parameters}
     added = {n: v for n, v in drawn.items() if n not in base.model.parameters}
-    cases = {n: _with(c, added) for n, c in ({"": {}} if conditions is None else conditions).items()}
+    given = {"": {}} if conditions is None else conditions
+    cases = {n: _with(as_condition(n, c), added) for n, c in given.items()}
     flat = Draws(base.model, parameters, base.size * size)
     result = respond(flat, ligand, doses, conditions=cases, **options)
     return Population(_folded(result, drawn, base.size, size), result.reading)
@@ -159,6 +166,7 @@ def _mean(model: Model, name: str, spread: Spread, values, masses: str | float |
     if spread.mean is not None:
         mass = masses.get(name) if isinstance(masses, Mapping) else None
         return np.repeat(doses_of(model, name, spread.mean, molar_mass=mass).values, draws)
+    name = _level(model, name)
     if name in model.species:
         raise ValueError(f"{name} is added to the cells: say how much, Spread(cv={spread.cv:g}, mean='100 ng/ml')")
     if name in values:
@@ -166,8 +174,13 @@ def _mean(model: Model, name: str, spread: Spread, values, masses: str | float |
     return np.full(draws, model.defaults[model.parameters.index(name)])
 
 
-def _with(given: Changes | Condition, added: Changes) -> Condition:
-    condition = given if isinstance(given, Condition) else Condition(given)
+def _level(model: Model, name: str) -> str:
+    """What varies where `name` does: the level `S_0` that the model holds a species S at, else itself."""
+    level = f"{name}_0"
+    return level if name in model.species and level in model.parameters else name
+
+
+def _with(condition: Condition, added: Changes) -> Condition:
     return Condition({**added, **condition.changes}, condition.protocol)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 from ..data import literature
 from ..data import load as load_dataset
 from ..data.dataset import Dataset
-from ..data.parameter import Parameter
+from ..data.parameter import FIXED, Parameter
 from ..models.model import Model
 from ..models.settings import Settings
 from ..models.simulate import require_x64
@@ -28,6 +29,8 @@ from .failures import FailureCounter, count_kinds, worst
 from .nuisance import Nuisance, find_nuisance
 from .readout import Assays, Readout
 from .space import ParameterSpace, Z
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,7 +250,7 @@ class Problem:
         given = {n: p.value for n, p in self.parameters.items()} | dict(values or {})
         missing = [n for n in self.names if given[n] is None]
         if missing:
-            raise ValueError(f"no value for {', '.join(missing)}: give one, or a file with all of them")
+            raise ValueError(f"no value for {', '.join(missing)}: give one, or a file with all of them (--at)")
         vector = jnp.array([float(given[n]) for n in self.names])  # pyright: ignore[reportArgumentType]
         readout, rows = self._evaluate(vector)
         r = (self.assays.value - np.asarray(readout.mean)) / np.asarray(readout.sd)
@@ -281,6 +284,9 @@ def _check_used(model: Model, dataset: Dataset, parameters: Mapping[str, Paramet
     idle = [n for n, p in parameters.items() if p.estimated and n not in used]
     if idle:
         raise ValueError(f"no part of the model or the data uses {', '.join(idle)}: remove their priors")
+    held = [n for n, p in parameters.items() if p.source == FIXED and n not in used]
+    if held:
+        log.warning("[fixed] of problem.toml names what nothing uses: %s", ", ".join(held))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))

@@ -13,7 +13,7 @@ Source: Shapley (1953), Contributions to the Theory of Games II, 307.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from math import factorial
 
@@ -21,14 +21,26 @@ import numpy as np
 import xarray as xr
 
 from ...models.model import Model
+from ...models.protocol import Protocol
 from .amounts import Given
-from .conditions import Changes, Condition
+from .conditions import Changes, Condition, as_condition
 from .response import respond
-from .source import Source, draws_of
+from .source import Draws, Source, draws_of
 
 # An arm is closed where its complex of IL-6 and receptor no longer binds gp130. kon2 is also that of soluble gp130,
 # which then holds no complex: what is closed is all that the soluble complex does.
 CLOSED: Mapping[str, Changes] = {"classic": {"kon2m": 0.0}, "trans": {"kon2": 0.0}}
+# What else signals through kon2m or kon2 where it is above 0, and would be closed with the arm.
+_PRESENTED = (
+    "a neighbour presents IL-6, through kon2m as classic signalling does, and nothing closes classic signalling alone: "
+    "say by closed= what closes each arm, such as {'classic': {'IL6R_0': 0}, 'trans': {'kon2': 0}, 'cluster': "
+    "{'contact': 0}}, where IL6R_0 also takes away what the cells shed"
+)
+_FUSED = (
+    "it needs neither receptor, and binds gp130 with kon2 as trans signalling does, which would count it as that: give "
+    "IL6 alone, or say by closed= what closes each arm"
+)
+_OTHERS = {"contact": _PRESENTED, "IL6R_P": _PRESENTED, "IL6_IL6R_P": _PRESENTED, "HyperIL6": _FUSED}
 _LEAST = 0.01  # of the response with no arm open: a smaller increment has no shares
 
 
@@ -38,7 +50,7 @@ def arm_share(
     doses: Given,
     *,
     closed: Mapping[str, Changes] | None = None,
-    conditions: Mapping[str, Changes] | None = None,
+    conditions: Mapping[str, Changes | Condition | Protocol] | None = None,
     **options,
 ) -> xr.Dataset:
     """How much of the response to `ligand` each arm carries, for every draw, condition and dose.
@@ -51,17 +63,21 @@ def arm_share(
     only), `lost` (what closing this arm takes away), and, without the dimension `arm`, `increment`: all but the share
     in the observable's unit.
 
-    Raises `ValueError` for a model without the parameters that close an arm.
+    Raises `ValueError` for a model without the parameters that close an arm, and, unless `closed` is given, where more
+    than the two arms may signal: a neighbour that presents IL-6 (`contact` above 0 in the model, a draw or a
+    condition), or Hyper-IL-6.
     """
     of_source = {n: options.pop(n) for n in ("parameters", "model", "draws") if n in options}
     found = draws_of(source, **of_source)
     arms = _arms(found.model, closed)
-    cases = conditions or {"": {}}
+    cases = {n: as_condition(n, c) for n, c in ({"": {}} if conditions is None else conditions).items()}
+    if closed is None:
+        _check_no_other_arm(found, {ligand, *(options.get("drugs") or ())}, cases)
     names = tuple(arms)
     every = [s for k in range(len(names) + 1) for s in combinations(names, k)]
     wanted = {
-        f"{label}|{'+'.join(opened)}": _with_closed(label, changes, [arms[a] for a in names if a not in opened])
-        for label, changes in cases.items()
+        f"{label}|{'+'.join(opened)}": _with_closed(case, [arms[a] for a in names if a not in opened])
+        for label, case in cases.items()
         for opened in every
     }
     result = respond(found, ligand, doses, conditions=wanted, **options)
@@ -98,11 +114,6 @@ def _ordered(names: tuple[str, ...], some: tuple[str, ...]) -> tuple[str, ...]:
 
 def _arms(model: Model, closed: Mapping[str, Changes] | None) -> Mapping[str, Changes]:
     arms = CLOSED if closed is None else closed
-    if closed is None and "contact" in model.parameters and model.defaults[model.parameters.index("contact")] != 0:
-        raise ValueError(
-            "cells of this model also present IL-6 to each other, through kon2m as well: say by closed= what closes "
-            "each arm, such as {'classic': {'IL6R_0': 0}, 'trans': {'kon2': 0}, 'cluster': {'contact': 0}}"
-        )
     if len(arms) < 2:
         raise ValueError("shares need at least two arms: closed={'classic': {…}, 'trans': {…}}")
     missing = sorted({n for changes in arms.values() for n in changes} - set(model.parameters))
@@ -114,8 +125,36 @@ def _arms(model: Model, closed: Mapping[str, Changes] | None) -> Mapping[str, Ch
     return arms
 
 
-def _with_closed(label: str, changes: Changes | Condition, closing: list[Changes]) -> Condition:
-    given = changes if isinstance(changes, Condition) else Condition(changes)
+def _check_no_other_arm(found: Draws, given: set[str], cases: Mapping[str, Condition]) -> None:
+    """What closes `classic` and `trans` by default closes nothing else only where there is nothing else."""
+    for name, why in _OTHERS.items():
+        where = [label for label, case in cases.items() if not all(map(_is_zero, _values(found, name, case)))]
+        if name in given or where:
+            of = f" in condition {', '.join(map(repr, where))}" if any(where) and name not in given else ""
+            raise ValueError(f"{name} may be above 0{of}: {why}")
+
+
+def _values(found: Draws, name: str, case: Condition) -> Iterator[object]:
+    """All values of a parameter, or amounts of a species, in the draws under a condition."""
+    if name in case.changes:
+        yield case.changes[name]
+    elif name in found.model.parameters:
+        yield found.values.get(name, found.model.defaults[found.model.parameters.index(name)])
+    steps = case.protocol.steps
+    for changes in (case.protocol.preequilibration or {}, *(s.assign for s in steps), *(s.add for s in steps)):
+        if name in changes:
+            yield changes[name]
+
+
+def _is_zero(value: object) -> bool:
+    """Whether a value, or all of them, are 0; False for a text: a dose, or the name of a value."""
+    try:
+        return not np.any(np.asarray(value, dtype=float))
+    except (TypeError, ValueError):
+        return False
+
+
+def _with_closed(given: Condition, closing: list[Changes]) -> Condition:
     merged = dict(given.changes)
     for more in closing:
         merged |= more

@@ -63,13 +63,21 @@ def combination(result: DoseResponse, first: str, second: str, *, dose: float | 
 
     Returns `effect`, `bliss`, `loewe`, `bliss_excess` and `loewe_excess` along draw × condition × doses of `first` ×
     doses of `second`, and the `misfit` (a share of its effect) and `kind` of the Hill curve of each drug alone, which
-    Loewe rests on: an excess of that size means nothing. NaN where the ligand does nothing, or a margin has no foot.
+    Loewe rests on: an excess of that size means nothing. NaN where the ligand does nothing; Loewe also where a drug
+    alone has no foot or is no sigmoid.
 
-    Raises `ValueError` for drugs that were not varied, and where dose 0 of the ligand or a drug is missing.
+    Raises `ValueError` for drugs that were not varied, a drug with itself, and where dose 0 of the ligand or a drug is
+    missing.
     """
     response = result.response
     if "time" in response.dims:
         raise ValueError("a combination is of responses at one time or of a summary, not of courses")
+    varied = [d.name for d in result.drugs if d.name in response.dims]
+    if first == second or not {first, second} <= set(varied):
+        known = ", ".join(varied) or "none"
+        raise ValueError(
+            f"a combination is of two drugs that were given at several doses ({known}), not of {first!r} and {second!r}"
+        )
     doses = {d: result.doses(d).values for d in (first, second, "dose")}
     if others := set(response.dims) - {"draw", "condition", first, second, "dose"}:
         raise ValueError(f"choose one dose of {', '.join(map(str, sorted(map(str, others))))} first")
@@ -129,7 +137,7 @@ def _margin(doses: np.ndarray, effect: Float[np.ndarray, "draws conditions doses
     """
 
     curve, kind = fit_curves(doses, effect, foot=0.0, reference=1.0)
-    none, bad = kind == Curve.FLAT, (kind == Curve.FAILED) | (kind == Curve.NO_FOOT)
+    none, bad = kind == Curve.FLAT, np.isin(kind, (Curve.FAILED, Curve.NO_FOOT, Curve.NOT_SIGMOID))
     most = np.where(none, 0.0, np.where(bad, np.nan, curve.span))
     margin = Margin(most, np.where(none, 1.0, curve.ec50), np.where(none, 1.0, curve.slope))
     return margin, np.where(none, 0.0, curve.misfit), kind

@@ -34,6 +34,17 @@ class Condition:
     protocol: Protocol = field(default_factory=Protocol.equilibrated)
 
 
+def as_condition(name: str, given: Changes | Condition | Protocol) -> Condition:
+    """What was given as the condition `name`. Raises `ValueError` for what is none."""
+    if isinstance(given, Condition):
+        return given
+    if isinstance(given, Protocol):
+        return Condition(protocol=given)
+    if isinstance(given, Mapping):
+        return Condition(given)
+    raise ValueError(f"condition {name!r} must be a mapping of names to values, a Protocol or a Condition: {given!r}")
+
+
 @dataclass(frozen=True, eq=False)
 class Design:
     """Protocols of all conditions × doses of drugs × doses of the ligand, in that order, and the values they name."""

@@ -24,6 +24,7 @@ from scipy import special
 
 from .amounts import Doses
 from .quantiles import quantiles_over_draws
+from .tables import as_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +35,7 @@ SLOPES = (0.1, 10.0)
 DECADES_BEYOND = 2.0  # the doses, where EC50 is looked for
 PLATEAU = 0.9  # share of the span that the highest dose must reach, and the lowest may not exceed by 1 − PLATEAU
 FLAT = 0.01  # of the response: a smaller change over all doses is none
+MISFIT = 0.05  # of the range of the responses: a curve that misses more is not theirs
 _ITERATIONS = 40
 
 
@@ -45,6 +47,7 @@ class Curve(enum.IntEnum):
     NO_FOOT = 2
     FLAT = 3
     FAILED = 4
+    NOT_SIGMOID = 5
 
     @property
     def label(self) -> str:
@@ -61,6 +64,8 @@ _SENTENCES = {
     Curve.NO_FOOT: "the lowest dose acts already, so EC50 and foot would be extrapolated: give lower doses",
     Curve.FLAT: "the response does not depend on the dose, so there is no EC50",
     Curve.FAILED: "a simulation failed, so the curve has a gap",
+    Curve.NOT_SIGMOID: "the response turns back or rises in steps over the doses, so there is no one EC50: look at the "
+    "responses, or give doses of one flank",
 }
 
 
@@ -167,8 +172,8 @@ def _kinds(d: np.ndarray, e: Float[np.ndarray, "n doses"], curve: HillCurve) -> 
     change = np.max(e, axis=1) - np.min(e, axis=1)
     flat = change <= FLAT * np.max(np.abs(e), axis=1)
     return np.select(
-        [~finite, flat, at_ends[:, 1] < PLATEAU, ~foot],
-        [Curve.FAILED, Curve.FLAT, Curve.NO_PLATEAU, Curve.NO_FOOT],
+        [~finite, flat, curve.misfit > MISFIT, at_ends[:, 1] < PLATEAU, ~foot],
+        [Curve.FAILED, Curve.FLAT, Curve.NOT_SIGMOID, Curve.NO_PLATEAU, Curve.NO_FOOT],
         Curve.OK,
     )
 
@@ -178,16 +183,20 @@ class HillFits:
     """Hill curves of every draw (and condition, and doses of what else is varied).
 
     `data` holds `ec50` (the model's unit), `emax` (the plateau), `bottom` (the foot), `slope`, `misfit` and `kind`, a
-    `Curve`. Where the doses do not determine a curve all but `kind` are NaN.
+    `Curve`. Where the doses do not determine a curve all but `kind` are NaN. `name` is what tables call `ec50`: EC50,
+    or IC50 along doses of a drug.
     """
 
     data: xr.Dataset
     doses: Doses
+    name: str = "EC50"
 
     def __repr__(self) -> str:
         kinds = ", ".join(f"{n} {label}" for label, n in self.kinds.items())
-        over = self.table()[[n for n in self.data["kind"].dims if n != "draw"] + ["ec50_lower", "ec50", "ec50_upper"]]
-        head = f"Hill curves along {self.doses.name}: {kinds}; EC50 in {self.doses.unit}, 90% interval"
+        half = self.name.lower()
+        over = self.table()
+        over = over[[n for n in self.data["kind"].dims if n != "draw"] + [f"{half}_lower", half, f"{half}_upper"]]
+        head = f"Hill curves along {self.doses.name}: {kinds}; {self.name} in {self.doses.unit}, 90% interval"
         return f"{head}\n{over.to_string(index=False)}"
 
     @property
@@ -203,8 +212,8 @@ class HillFits:
         `bottom`, `slope` or `misfit`.
 
         For `ec50` a curve without plateau ranks above all others, one without foot below, so that a quantile that
-        falls among them is +inf or −inf: beyond what the doses show. Flat and failed curves are left out. The other
-        names have quantiles over the curves that are determined.
+        falls among them is +inf or −inf: beyond what the doses show. Flat and failed curves, and those that are no
+        sigmoid, are left out. The other names have quantiles over the curves that are determined.
         """
         values, kind = self.data[name], self.data["kind"]
         if name != "ec50":
@@ -219,21 +228,25 @@ class HillFits:
         return xr.concat(found, xr.DataArray(list(probabilities), dims="quantile", name="quantile"))
 
     def table(self, interval: float = 0.9) -> pd.DataFrame:
-        """By condition: EC50, plateau, foot and slope with intervals, the median misfit, and counts by kind."""
-        import pandas as pd
+        """By condition: EC50, plateau, foot and slope with intervals, the median misfit, and counts by kind.
 
+        EC50 (`ec50`, and `ic50` along doses of a drug) is in the unit of the column `ec50_unit`, doses of what else is
+        varied are as they were given, in `dose_unit` and the like.
+        """
         edges = ((1 - interval) / 2, 0.5, (1 + interval) / 2)
         columns: dict[str, xr.DataArray] = {}
+        half = self.name.lower()
         for name in ("ec50", "emax", "bottom", "slope"):
             found = self.interval(name, edges)
-            labels = (f"{name}_lower", name, f"{name}_upper")
+            label = half if name == "ec50" else name
+            labels = (f"{label}_lower", label, f"{label}_upper")
             columns |= {n: found.isel(quantile=i, drop=True) for i, n in enumerate(labels)}
         columns["misfit"] = self.interval("misfit", [0.5]).isel(quantile=0, drop=True)
         for kind in Curve:
             columns[kind.label] = (self.data["kind"] == kind).sum("draw")
-        whole = xr.Dataset(columns)
-        frame = whole.to_dataframe() if whole.dims else pd.DataFrame({n: [v.item()] for n, v in whole.items()})
-        return frame.reset_index()
+        frame = as_table(xr.Dataset(columns), self.data)
+        frame.insert(list(frame.columns).index(f"{half}_upper") + 1, f"{half}_unit", self.doses.unit)
+        return frame
 
 
 def _ranked(x: np.ndarray, probability: float) -> float:
@@ -260,4 +273,4 @@ def fit_hill(result: DoseResponse, along: str = "dose") -> HillFits:
     variables = {n: (over, v) for n, v in {**columns, "kind": kind}.items()}
     data = xr.Dataset(variables, coords)
     data["ec50"].attrs["unit"] = doses.model_unit
-    return HillFits(data, doses)
+    return HillFits(data, doses, "EC50" if along == "dose" else "IC50")

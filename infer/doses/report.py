@@ -15,6 +15,7 @@ from ..reporting import save_figures
 from .combination import combination
 from .hill import Curve, HillFits
 from .response import DoseResponse
+from .tables import as_table
 
 _FEWEST = 5  # doses that a Hill curve needs
 
@@ -60,7 +61,7 @@ def _figures(result: DoseResponse, varied: list[str], folder: Path) -> Iterator[
     enough = all(len(result.doses(d).values) >= _FEWEST for d in varied)
     if len(varied) == 2 and zero and enough and len(result.ligand.values) == 2:
         found = combination(result, *varied)
-        found.drop_dims("drug").median("draw").to_dataframe().to_csv(folder / "combination.csv")
+        as_table(found.drop_dims("drug").median("draw"), found).to_csv(folder / "combination.csv", index=False)
         yield "surface", plots.surface(found)
 
 
@@ -77,7 +78,7 @@ def _lines(result: DoseResponse, along: str, fits: HillFits) -> Iterator[str]:
         given = [(result.doses(d), float(one[f"given_{d}"])) for d in others]
         amounts = [f"{d.name} {x:.3g} {d.unit}" for d, x in given if x > 0 or d is not result.ligand]
         label = ", ".join(filter(None, [str(one["condition"].values), *amounts])) or fits.doses.name
-        found = HillFits(one, fits.doses)
+        found = HillFits(one, fits.doses, fits.name)
         counts = found.kinds
         undetermined = [f"{n} {k.replace('_', ' ')}" for k, n in counts.items() if k != Curve.OK.label]
         mixed = f" [of {sum(counts.values())} draws {', '.join(undetermined)}]" if len(counts) > 1 else ""

@@ -19,10 +19,11 @@ from ..failures import count_kinds
 from ..problem import Problem
 from .amounts import Doses, Given, Masses, doses_of
 from .batch import evaluate
-from .conditions import Changes, Condition, Design, design
+from .conditions import Changes, Condition, Design, as_condition, design
 from .quantiles import quantiles_over_draws
 from .source import Draws, Source, draws_of
 from .summaries import COURSE, SUMMARIES, Summary
+from .tables import as_table
 
 if TYPE_CHECKING:
     from .hill import HillFits
@@ -81,12 +82,15 @@ class DoseResponse:
         return quantiles_over_draws(self.response, probabilities)
 
     def table(self, interval: float = 0.9):
-        """Quantiles by condition and doses as a pandas table, with the number of draws that failed."""
+        """Quantiles by condition and doses as a pandas table, with the number of draws that failed.
+
+        Doses are as they were given, in the unit of the column beside (`dose_unit`).
+        """
         low, high = (1 - interval) / 2, (1 + interval) / 2
         found = self.quantiles((low, 0.5, high))
         columns = {n: found.isel(quantile=i, drop=True) for i, n in enumerate(("lower", "median", "upper"))}
         columns["failed"] = (self.data["status"] != 0).sum("draw")
-        return xr.Dataset(columns).to_dataframe().reset_index()
+        return as_table(xr.Dataset(columns), self.data)
 
 
 def dose_response(
@@ -188,7 +192,7 @@ def respond(
     if pretreat < 0 or not np.isfinite(pretreat):
         raise ValueError(f"pretreat is how long before the ligand drugs are given, min; it cannot be {pretreat}")
     grid = _times(at, summary, times)
-    cases = {n: _condition(n, c) for n, c in ({"": {}} if conditions is None else conditions).items()}
+    cases = {n: as_condition(n, c) for n, c in ({"": {}} if conditions is None else conditions).items()}
     if not cases:
         raise ValueError("conditions is empty: leave it out, or name at least one")
     plan = design(found.model, agonist, given, cases, draws=found.size, pretreat=pretreat, molar_mass=masses)
@@ -225,16 +229,6 @@ def _times(at: float | None, summary: str | None, times: ArrayLike | None) -> np
     if summary is not None and len(grid) < 2:
         raise ValueError(f"the {summary} of a course needs at least 2 times")
     return grid
-
-
-def _condition(name: str, given: Changes | Condition | Protocol) -> Condition:
-    if isinstance(given, Condition):
-        return given
-    if isinstance(given, Protocol):
-        return Condition(protocol=given)
-    if isinstance(given, Mapping):
-        return Condition(given)
-    raise ValueError(f"condition {name!r} must be a mapping of names to values, a Protocol or a Condition: {given!r}")
 
 
 def _check_names(model: Model, ligand: str, drugs: Mapping[str, Given], masses: Masses) -> None:

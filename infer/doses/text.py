@@ -18,8 +18,10 @@ def parse_conditions(texts: Sequence[str]) -> dict[str, Condition]:
     """Conditions by name, in order. Raises `ValueError` with the text that cannot be read and what is expected."""
     found: dict[str, Condition] = {}
     for text in texts:
-        name, _, rest = text.partition(":")
+        name, colon, rest = text.partition(":")
         name = name.strip()
+        if not colon:
+            raise ValueError(f"the condition {text!r} has no colon behind its name; expected {CONDITION}")
         changes, _, statements = rest.partition(";")
         if not name or name in found:
             problem = f"two conditions are called {name!r}" if name else f"a condition has no name: {text!r}"

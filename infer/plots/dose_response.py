@@ -10,7 +10,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..doses.hill import HillFits
+from ..doses.hill import Curve, HillFits
+from ..doses.quantiles import quantiles_over_draws
 from ..doses.response import DoseResponse
 from .dose import dose_axis
 from .style import COLOURS, breathe, grid, styled
@@ -93,17 +94,16 @@ def _figure(result: DoseResponse, along: str, other: str | None, conditions: Seq
 
 
 def _curve(ax: Axes, x: np.ndarray, response: xr.DataArray, colour, label: str) -> None:
-    values = response.values
-    kept = values[np.all(np.isfinite(values), axis=1)]
-    if not len(kept):
+    if not np.any(np.isfinite(response.values)):
         ax.plot([], [], color=colour, label=f"{label}: every draw failed")
         return
-    low, middle, high = np.quantile(kept, [BAND[0], 0.5, BAND[1]], axis=0)
-    if len(kept) > 1:
+    several = response.sizes["draw"] > 1
+    low, middle, high = quantiles_over_draws(response, (BAND[0], 0.5, BAND[1])).values
+    if several:
         ax.fill_between(x, low, high, color=colour, alpha=0.18, lw=0)
     ax.plot(x, middle, color=colour, label=label)
     for edge in (low, high):
-        ax.plot(x, edge, color=colour, lw=0.5, alpha=0.6 if len(kept) > 1 else 0.0)
+        ax.plot(x, edge, color=colour, lw=0.5, alpha=0.6 if several else 0.0)
 
 
 def _legend(label: str, fits: HillFits | None, where: dict, along: str) -> str:
@@ -113,7 +113,7 @@ def _legend(label: str, fits: HillFits | None, where: dict, along: str) -> str:
     data = fits.data.sel(known)
     if "dose" in data.dims:
         data = data.isel(dose=0)
-    text = describe(HillFits(data, fits.doses), "EC50" if along == "dose" else "IC50")
+    text = describe(HillFits(data, fits.doses, fits.name), "EC50" if along == "dose" else "IC50")
     return f"{label}: {text}" if label else text
 
 
@@ -122,10 +122,12 @@ def describe(fits: HillFits, name: str) -> str:
     low, middle, high = fits.interval("ec50", (BAND[0], 0.5, BAND[1])).values
     unit, ends, kinds = fits.doses.unit, fits.doses.given, fits.kinds
     total = sum(kinds.values())
-    if 2 * kinds.get("flat", 0) > total:
-        return "no effect" if kinds["flat"] == total else f"no effect in {kinds['flat']} of {total} draws"
+    for kind, words in ((Curve.FLAT, "no effect"), (Curve.NOT_SIGMOID, "no sigmoid")):
+        count = kinds.get(kind.label, 0)
+        if 2 * count > total:
+            return words if count == total else f"{words} in {count} of {total} draws"
     if np.isnan(middle):
-        return ", ".join(f"{n} {k}" for k, n in kinds.items())
+        return ", ".join(f"{n} {k.replace('_', ' ')}" for k, n in kinds.items())
     if middle == np.inf:
         return f"no plateau by {ends.max():.4g} {unit}"
     if middle == -np.inf:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
-from hexamer import Model, Network
-from hexamer.infer import DoseResponse, arm_share, combination, dose_response
+from hexamer import Model, Network, Protocol
+from hexamer.infer import Condition, DoseResponse, arm_share, combination, dose_response, plots
 from hexamer.infer.doses.amounts import Doses
 from hexamer.infer.doses.combination import Margin, loewe
 from hexamer.infer.doses.hill import Curve, HillFits, fit_curves, occupancy
+from hexamer.infer.doses.report import report
+from hexamer.infer.plots.dose_response import describe
 from hexamer.models import compile_network, il6
 
 DOSES = np.geomspace(0.01, 100, 13)
@@ -26,8 +30,9 @@ def responses(values: np.ndarray, ligand: np.ndarray, **drugs: np.ndarray) -> Do
     """A result from an array of draws × doses of each drug × doses of the ligand."""
     given = tuple(doses(n, d) for n, d in drugs.items())
     dims = ("draw", "condition", *drugs, "dose")
-    coords: dict = {"condition": ["c"], "dose": ligand, "given_dose": ("dose", ligand * 2), **drugs}
-    coords |= {f"given_{n}": (n, d * 2) for n, d in drugs.items()}
+    coords: dict = {"condition": ["c"], "dose": ligand, **drugs}
+    given_as = {"unit": "ng/ml"}
+    coords |= {f"given_{n}": (n, d * 2, given_as) for n, d in {"dose": ligand, **drugs}.items()}
     status = np.zeros(values[:, None].shape, int)
     data = xr.Dataset({"response": (dims, values[:, None]), "status": (dims, status)}, coords)
     return DoseResponse(data, "x", "x at 20 min", doses("L", ligand), given, 0.0)
@@ -53,6 +58,84 @@ def test_curves_that_are_not_hill_s_are_said_to_miss() -> None:
     two = 0.5 * occupancy(DOSES, 0.05, 2.0) + 0.5 * occupancy(DOSES, 20.0, 2.0)
     curve, _ = fit_curves(DOSES, two)
     assert curve.misfit > 0.03
+
+
+NOT_SIGMOID = {
+    "bell": DOSES / (1 + DOSES) / (1 + DOSES / 10),
+    "bell in the middle": DOSES / (1 + DOSES) / (1 + DOSES),
+    "trough": 5 - DOSES / (1 + DOSES) / (1 + DOSES / 10),
+    "two steps": 0.5 * occupancy(DOSES, 0.03, 4.0) + 0.5 * occupancy(DOSES, 30.0, 4.0),
+}
+
+
+@pytest.mark.parametrize("case", NOT_SIGMOID)
+def test_responses_that_are_no_sigmoid_have_no_ec50(case: str) -> None:
+    """A curve that misses more than 5% of their range is not theirs; table, counts and words say so."""
+    bad, good = NOT_SIGMOID[case], 1 + occupancy(DOSES, 1.0, 1.0)
+    fits = responses(np.stack([bad, bad, good]), DOSES).hill()
+    assert fits.kinds == {"ok": 1, "not_sigmoid": 2}
+    assert fits.interval().sel(quantile=0.5).item() == pytest.approx(2.0)  # of the one that has it
+    row = fits.table().iloc[0]
+    assert (row["ok"], row["not_sigmoid"]) == (1, 2)
+    assert describe(fits, "EC50") == "no sigmoid in 2 of 3 draws"
+    alone = responses(bad[None], DOSES)
+    assert np.isnan(alone.hill().interval()).all()
+    assert describe(alone.hill(), "EC50") == "no sigmoid"
+    assert plots.dose_response(alone).axes[0].get_legend_handles_labels()[1] == ["c: no sigmoid"]
+
+
+def test_report_says_what_is_no_sigmoid(tmp_path: Path) -> None:
+    good = 1 + occupancy(DOSES, 1.0, 1.0)
+    assert report(responses(NOT_SIGMOID["bell"][None], DOSES), tmp_path) == ["c: no sigmoid"]
+    lines = report(responses(np.stack([good, good, NOT_SIGMOID["bell"]]), DOSES), tmp_path)
+    assert lines == ["c: EC50 2 ng/ml [of 3 draws 1 not sigmoid]"]
+
+
+def test_a_drug_that_is_no_sigmoid_has_no_loewe() -> None:
+    effect = 0.9 * (A / (1 + A) / (1 + A / 5))[:, None] + 0.0 * B[None, :]
+    found = combination(pair(effect), "a", "b")
+    assert (found["kind"].sel(drug="a") == Curve.NOT_SIGMOID).all()
+    assert np.isnan(found["loewe"]).all()
+    assert np.isfinite(found["bliss"]).all()
+
+
+def test_tables_state_units(tmp_path: Path) -> None:
+    """Every dose as it was given, with its unit; half-maximal doses of drugs are IC50."""
+    ligand = np.append(0.0, DOSES[::2])
+    e = 3 * occupancy(ligand, 1.0, 1.0)[None, None] * (1 - 0.9 * occupancy(A, 2.0, 1.0))[None, :, None]
+    result = responses(e, ligand, a=A)
+    report(result, tmp_path)
+    drug = pd.read_csv(tmp_path / "curves_a.csv")
+    assert "ec50" not in drug
+    row = drug[drug["dose"] == ligand[3] * 2].iloc[0]
+    assert (row["dose_unit"], row["ic50_unit"]) == ("ng/ml", "ng/ml")
+    assert row["ic50"] == pytest.approx(4.0)
+    curves = pd.read_csv(tmp_path / "curves.csv")
+    assert curves["a"].tolist() == pytest.approx(list(2 * A))
+    assert set(curves["a_unit"]) == set(curves["ec50_unit"]) == {"ng/ml"}
+    given = pd.read_csv(tmp_path / "responses.csv")
+    assert list(given.columns)[:5] == ["condition", "dose", "dose_unit", "a", "a_unit"]
+    assert sorted(set(given["dose"])) == pytest.approx(list(2 * ligand))
+    assert "IC50 in ng/ml" in repr(result.hill("a"))
+    one = result.hill().data.isel(condition=0, a=2)
+    assert HillFits(one, result.doses()).table()["a"].tolist() == [2 * A[2]]
+
+
+def test_combination_table_states_units(tmp_path: Path) -> None:
+    effect = 1 - (1 - 0.9 * occupancy(A, 1.0, 1.5))[:, None] * (1 - 0.7 * occupancy(B, 0.5, 1.0))[None, :]
+    report(pair(effect), tmp_path)
+    table = pd.read_csv(tmp_path / "combination.csv")
+    assert sorted(set(table["b"])) == pytest.approx(list(2 * B))
+    assert set(table["a_unit"]) == set(table["b_unit"]) == {"ng/ml"}
+
+
+def test_figure_and_table_leave_out_the_same_draws() -> None:
+    """A draw that failed at one dose still counts at the others."""
+    e = np.array([1.0, 2.0, 9.0])[:, None] * occupancy(DOSES, 1.0, 1.0)
+    e[2, 3] = np.nan
+    result = responses(e, DOSES)
+    drawn = np.asarray(plots.dose_response(result).axes[0].lines[0].get_ydata(), float)
+    np.testing.assert_allclose(drawn, result.table()["median"])
 
 
 KINDS = {  # EC50, doses, kind
@@ -160,8 +243,9 @@ def test_combination_that_cannot_be_had() -> None:
         combination(several, "a", "b", dose=3.0)
     silent = combination(several, "a", "b", dose=4.0)  # the ligand does nothing, so nothing can be taken away
     assert np.isnan(silent["effect"]).all()
-    with pytest.raises(ValueError, match="no doses along 'c'"):
-        combination(several, "a", "c")
+    for other in ("a", "c", "dose"):
+        with pytest.raises(ValueError, match=rf"two drugs .* \(a, b\), not of 'a' and '{other}'"):
+            combination(several, "a", other)
 
 
 TWO_ARMS = """
@@ -200,6 +284,60 @@ def test_arms_that_the_model_does_not_have(arms: Model) -> None:
 @pytest.fixture(scope="module")
 def cells() -> Model:
     return il6("il6_stat3", drugs=("tocilizumab", "sgp130Fc"))
+
+
+@pytest.fixture(scope="module")
+def touching() -> Model:
+    return il6(["receptor", "stat3"])
+
+
+ALONE: dict[str, Any] = {"IL6R_0": 0.0}
+MORE_ARMS: dict[str, tuple[dict[str, Any], str]] = {
+    "parameters": (dict(parameters={"contact": [0.0, 0.5]}), "contact may be above 0: a neighbour presents IL-6"),
+    "condition": (
+        dict(conditions={"a": {}, "x": {"contact": 0.5, **ALONE}}),
+        "contact may be above 0 in condition 'x'",
+    ),
+    "draws of a condition": (
+        dict(parameters={"k_jak": [0.05, 0.06]}, conditions={"x": {"contact": [0.0, 0.1]}}),
+        "contact may be above 0 in condition 'x'",
+    ),
+    "protocol": (dict(conditions={"x": Protocol.equilibrated(contact=0.5)}), "contact may .* in condition 'x'"),
+    "step": (dict(conditions={"x": Condition(ALONE, Protocol().set(contact=0.5))}), "contact may .* in condition 'x'"),
+    "ligand": (dict(ligand="contact"), "contact may be above 0: "),
+    "presented receptor": (dict(conditions={"x": {"IL6R_P": "10 nM"}}), "IL6R_P may be above 0 in condition 'x'"),
+    "Hyper-IL-6": (dict(ligand="HyperIL6"), "HyperIL6 may be above 0: it needs neither receptor"),
+    "Hyper-IL-6 besides": (dict(conditions={"x": {"HyperIL6": "1 ng/ml"}}), "HyperIL6 may .* in condition 'x'"),
+    "no condition": (dict(conditions={}), "conditions is empty"),
+    "condition of another kind": (dict(conditions={"x": 3}), "must be a mapping of names"),
+}
+
+
+@pytest.mark.parametrize("case", MORE_ARMS)
+def test_arms_beyond_the_two_are_not_passed_over(case: str, touching: Model) -> None:
+    changes, words = MORE_ARMS[case]
+    arguments: dict[str, Any] = dict(ligand="IL6", doses=[0.5], at=20, progress=False) | changes
+    with pytest.raises(ValueError, match=words):
+        arm_share(touching, **arguments)
+
+
+def test_cluster_arm(touching: Model) -> None:
+    """With what the error suggests: a cell without IL6R answers to its neighbour; one not in contact has two arms."""
+    closed = {"classic": ALONE, "trans": {"kon2": 0.0}, "cluster": {"contact": 0.0}}
+    options: dict[str, Any] = dict(at=20, parameters={"contact": 0.5}, progress=False)
+    found = arm_share(touching, "IL6", [0.5], closed=closed, conditions={"x": ALONE}, **options)
+    np.testing.assert_allclose(found["share"].squeeze(), [0, 0, 1], atol=1e-6)
+    apart = arm_share(touching, "IL6", [0.5], conditions={"x": {"contact": 0.0}}, **options)["share"]
+    assert apart.squeeze().sel(arm="classic") > 0.95
+
+
+def test_arms_under_a_protocol(cells: Model) -> None:
+    """A condition may be a protocol, as in dose_response."""
+    wash = Protocol.equilibrated().wash_out("IL6", at=10)
+    both: dict[str, Any] = {"protocol": wash, "condition": Condition({}, wash)}
+    found = arm_share(cells, "IL6", [0.5], at=20, conditions=both, progress=False)
+    protocol, condition = (found["increment"].sel(condition=c).item() for c in both)
+    assert protocol == pytest.approx(condition, rel=1e-9)
 
 
 CONDITIONS: dict[str, Any] = {"classic": {}, "trans": {"IL6R_0": 0.0, "sIL6R": "100 ng/ml"}}

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hexamer import Model, Network
+from hexamer import Model, Network, Protocol
 from hexamer.infer import Spread, plots, virtual_population
+from hexamer.infer.doses.amounts import doses_of
 from hexamer.infer.population import SERUM, lognormal_factors
-from hexamer.models import compile_network
+from hexamer.models import compile_network, il6
 
 LINEAR = """
 model linear()
@@ -87,11 +88,13 @@ def test_serum_is_added(linear: Model) -> None:
 
 
 def test_patients() -> None:
-    """Serum buffers IL-6: cells without IL6R answer through the patient's sIL-6R, and less the more sgp130 there is."""
-    from hexamer.models import il6
+    """Serum buffers IL-6: cells without IL6R answer through the patient's sIL-6R, and less the more sgp130 there is.
 
+    With as much sgp130 as the assays that find most of it.
+    """
+    serum = {**SERUM, "sgp130": Spread(0.37, "200 ng/ml")}
     found = virtual_population(
-        il6("il6_stat3"), "IL6", ["2 ng/ml"], SERUM, size=60, conditions={"": {"IL6R_0": 0.0}}, at=20, progress=False
+        il6("il6_stat3"), "IL6", ["2 ng/ml"], serum, size=60, conditions={"": {"IL6R_0": 0.0}}, at=20, progress=False
     )
     x = np.log(found.response.values.ravel())
     receptor, trap = (np.log(found.data[f"drawn_{n}"].values.ravel()) for n in ("sIL6R", "sgp130"))
@@ -99,6 +102,28 @@ def test_patients() -> None:
     assert slopes[0] > 0.1
     assert slopes[1] < -0.1
     assert np.exp(receptor).mean() == pytest.approx(161 / 52.5, rel=0.1)
+
+
+def test_serum_that_the_model_holds_is_not_added_to() -> None:
+    """In a model of serum the levels vary that it is held at: an assay of it finds them, and little that cells shed."""
+    model = il6("cytokine_release")
+    found = virtual_population(model, "IL6", [0.0], SERUM, size=3, at=1.0, observe="sIL6R_serum", progress=False)
+    ratio = found.response.squeeze().values / found.data["drawn_sIL6R_0"].squeeze().values
+    assert np.all((ratio > 0.99) & (ratio < 1.1))
+    nominal = dict(zip(model.parameters, model.defaults, strict=True))
+    means = {n: doses_of(model, n, str(s.mean)).values[0] for n, s in SERUM.items()}
+    assert means["sgp130"] == pytest.approx(nominal["sgp130_0"])
+    assert means["sIL6R"] == pytest.approx(nominal["sIL6R_0"], rel=0.15)
+    with pytest.raises(ValueError, match="sIL6R, sIL6R_0 vary twice"):
+        virtual_population(model, "IL6", [0.0], {"sIL6R": Spread(0.1), "sIL6R_0": Spread(0.1)}, at=1.0)
+
+
+def test_conditions_that_are_protocols(linear: Model) -> None:
+    wash = Protocol.equilibrated().wash_out("L", at=0.5)
+    found = virtual_population(
+        linear, "L", [1.0], VARIES, size=3, conditions={"": {}, "washed": wash}, at=1.0, observe="X", progress=False
+    )
+    assert np.all(found.response.sel(condition="washed") < 0.9 * found.response.sel(condition=""))
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
