@@ -35,9 +35,10 @@ ASSAYS: Mapping[str, Keys] = {
         scale="each",
         background="offset",
         row_sd=False,
+        takes_network=True,
     ),
-    "qpcr": Keys(assays.qpcr, scale="each", reads="log10"),
-    "qpcr_ct": Keys(assays.qpcr, unit="Ct", scale="each", reads="cycles", takes_unit=False),
+    "qpcr": Keys(assays.qpcr, scale="each", reads="log10", takes_network=True),
+    "qpcr_ct": Keys(assays.qpcr, unit="Ct", scale="each", reads="cycles", takes_unit=False, takes_network=True),
     "blot_ratio": Keys(
         assays.blot_ratio,
         signals=("signal", "total"),
@@ -55,7 +56,9 @@ ASSAYS: Mapping[str, Keys] = {
         row_sd=False,
         takes_network=True,
     ),
-    "luciferase": Keys(assays.luciferase, optional=("renilla", "background", "sd"), unit="1", scale="each"),
+    "luciferase": Keys(
+        assays.luciferase, optional=("renilla", "background", "sd"), unit="1", scale="each", takes_network=True
+    ),
     "elisa": Keys(
         assays.elisa, optional=("background", "sd", "sd_between"), unit="nM", scale="one", takes_network=True
     ),
@@ -72,5 +75,5 @@ ASSAYS: Mapping[str, Keys] = {
     ),
     "copy_number": Keys(assays.copy_number, unit="zmol/cell", takes_network=True),
     "direct": Keys(assays.direct, unit=None, takes_network=True),
-    "log10_reading": Keys(log10_reading, scale="each", background="offset", reads="log10"),
+    "log10_reading": Keys(log10_reading, scale="each", background="offset", reads="log10", takes_network=True),
 }

@@ -61,6 +61,10 @@ def composition(network: Network, given: Mapping[str, Parts] | None = None) -> d
     return {name: _parts(name, network, known, elementary, ()) for name in network.species}
 
 
+def _all_parts(network: Network, given: Mapping[str, Parts] | None) -> set[str]:
+    return {part for held in composition(network, given).values() for part in held}
+
+
 def _parts(
     name: str, network: Network, known: Mapping[str, Parts], elementary: set[str], seen: tuple[str, ...]
 ) -> Counter[str]:
@@ -166,8 +170,14 @@ def seen(
     """Concentration of `part` in the compartment `where`, free and in complexes: what an ELISA of it sees.
 
     Complexes that hold one of `hidden_by`, such as a drug that covers the epitope, are not seen. Raises `AssayError`
-    as `complexes` does.
+    as `complexes` does, and for a name in `hidden_by` that no species holds.
     """
+    known = _all_parts(network, composition)
+    if unknown := sorted(set(hidden_by) - known):
+        raise AssayError(
+            f"ELISA of {part}: no species of {network.name} holds {', '.join(unknown)}, which is to hide it; "
+            f"known parts: {', '.join(sorted(known))}"
+        )
     holding = complexes(network, (part,), composition, where=(where,), name=f"ELISA of {part}")
     kept = {s: held for s, held in holding.items() if not set(hidden_by) & set(held)}
     if not kept:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import sympy
@@ -13,6 +14,7 @@ from .units import UnitError, registry
 if TYPE_CHECKING:
     import pint
 
+_MOLECULES = ("zmol", "nM", "ng", "ng/ml")
 _SAME = 1e-9  # relative; two units that differ by less are one
 
 
@@ -51,7 +53,21 @@ def check_kind(network: Network | None, formula: Formula, units: tuple[str, ...]
     """Raises `UnitError` where a formula's dimension is known and is that of none of `units`."""
     found = None if network is None else unit_of_formula(network, formula)
     if found is not None and not any(found.is_compatible_with(registry().Quantity(1.0, u)) for u in units):
-        raise UnitError(f"it is in {_words(found)}, which cannot become {' or '.join(units)}")
+        known = " or ".join(filter(None, (", ".join(units[:-1]), units[-1])))
+        raise UnitError(f"it is in {_words(found)}, which cannot become {known}")
+
+
+def check_molecules(network: Network | None, formula: Formula, also: tuple[str, ...] = ()) -> None:
+    """Raises `UnitError` where a formula is known to be neither an amount nor a concentration, nor of `also`.
+
+    Amounts are moles, mass, and whatever else the network counts its species in. A plain number fits.
+    """
+    if network is None or parse_formula(formula).is_number:
+        return
+    found = unit_of_formula(network, formula)
+    if found is None or any(found.is_compatible_with(u) for u in _of_all_species(network)):
+        return
+    check_kind(network, formula, (*_MOLECULES, *also))
 
 
 def check_same(network: Network | None, formulas: dict[str, Formula]) -> None:
@@ -64,9 +80,11 @@ def check_same(network: Network | None, formulas: dict[str, Formula]) -> None:
 
 
 def _words(unit: pint.Quantity) -> str:
-    quantity = (registry().Quantity(1.0) * unit).to_compact()
+    quantity = registry().Quantity(1.0) * unit
+    times = registry().minute ** quantity.dimensionality.get("[time]", 0)
+    quantity = (quantity / times).to_reduced_units().to_compact() * times  # by the minute, as the models are
     text = f"{quantity:.4g~}"
-    return "no unit" if text == "1" else text.removeprefix("1 ")
+    return "no unit" if text == "1" else text if text.startswith("1 /") else text.removeprefix("1 ")
 
 
 def _named(unit: str) -> pint.Quantity | None:
@@ -92,6 +110,17 @@ def _of_network(network: Network, unit: str):
             return None
         result = result * (factor.multiplier * 10.0**factor.scale * kind) ** factor.exponent
     return result
+
+
+def _of_all_species(network: Network) -> list[pint.Quantity]:
+    """Of their amounts and of their concentrations, as far as known."""
+    found = []
+    for unit, compartment in dict.fromkeys((s.unit, s.compartment) for s in network.species.values()):
+        amount = _of_network(network, unit or network.base_units.get("substance", ""))
+        volume = _of_symbol(network, compartment, ())
+        if amount is not None:
+            found += [amount] if volume is None else [amount, amount / volume]
+    return found
 
 
 def _of_symbol(network: Network, name: str, seen: tuple[str, ...]):
@@ -125,17 +154,12 @@ def _unit(network: Network, e: sympy.Basic, seen: tuple[str, ...]):
             raise UnitError(f"{e} adds {' to '.join(dict.fromkeys(map(_words, units)))}")
         return units[0] if units else None
     if isinstance(e, sympy.Mul):
-        result = registry().Quantity(1.0)
-        for a in e.args:
-            unit = _unit(network, a, seen)
-            if unit is None:
-                return None
-            result = result * unit
-        return result
+        units = [_unit(network, a, seen) for a in e.args]  # all, for a wrong sum beside an unknown name
+        return None if any(u is None for u in units) else math.prod(units, start=registry().Quantity(1.0))
     if isinstance(e, sympy.Pow) and e.exp.is_number:
         base = _unit(network, e.base, seen)
         return None if base is None else base ** float(e.exp)
     return None
 
 
-__all__ = ["check_kind", "check_same", "check_unit", "unit_of_formula"]
+__all__ = ["check_kind", "check_molecules", "check_same", "check_unit", "unit_of_formula"]

@@ -8,7 +8,7 @@ from ..models.network import Network
 from .dataset import Dataset
 from .description import MEASUREMENTS, PRIORS, Description, read_description
 from .literature import literature
-from .parameter import Parameter
+from .parameter import FIXED, Parameter
 from .priors import PriorTable, covers, parse_priors
 from .problems import Problems
 from .rows import Rows, read_rows
@@ -73,7 +73,7 @@ def _parameters(description: Description, rows: Rows, priors: PriorTable, proble
                 holds=repr(name),
             )
         unit = getattr(priors.parameter(name), "unit", "")
-        found[name] = Parameter(name, value=value, unit=unit, source="fixed by problem.toml")
+        found[name] = Parameter(name, value=value, unit=unit, source=FIXED)
     for name in needed:
         if name not in found:
             parameter = priors.parameter(name)

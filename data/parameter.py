@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 Scale = Literal["lin", "log", "log10"]
 Family = Literal["normal", "laplace", "uniform", "half_normal"]
+FIXED = "fixed by problem.toml"  # the source of a parameter that the description of a folder holds
 SCALES: tuple[str, ...] = get_args(Scale)
 FAMILIES: tuple[str, ...] = get_args(Family)
 

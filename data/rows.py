@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..models.protocol import Protocol, Value
@@ -200,7 +200,8 @@ class _Reader:
         if curve is None or cell is None:
             return None
         factor = conversion_factor(standards.unit, reading.values.unit, reading.values.molar_mass)
-        return curve.read_back(cell.value, wells=standards.wells, dilution=standards.dilution * factor)
+        read = curve.read_back(cell.value, wells=standards.wells, dilution=standards.dilution)
+        return replace(read, value=read.value * factor)
 
     def _reference(self, row: Row, values: RowValues) -> float:
         """Cycles of the reference gene; 0 where there is none."""

@@ -29,6 +29,9 @@ from .dataset import Censored
 CurveNoise = Literal["relative", "constant"]
 _NAMES = ("lower plateau a", "upper plateau d", "midpoint ln c", "steepness ln b", "asymmetry ln g")
 _DETECTED = 3.0  # standard deviations above the blank
+_MISFIT = 0.1  # share of the range of responses; what lies nearer to the curve never makes it refused
+_CHANCE = 0.01  # that wells which are as alike as those of other standards lie so far off
+_FEW = 3  # wells beside the first of each standard, whose scatter says nothing yet
 _WORST_CONDITION = 1e14  # of the scaled normal equations; beyond, a parameter is left open
 
 
@@ -80,12 +83,16 @@ class StandardCurve:
         """Concentrations of undiluted samples from responses, each the mean of so many `wells`.
 
         The error of the curve is common to all samples of the plate; a plate's `scale` in `elisa` stands for it.
-        Raises `StandardCurveError` for responses that are not finite, and `ValueError` for other bad input.
+        `dilution`: how many times the sample was diluted before; 1: not at all. Raises `StandardCurveError` for
+        responses that are not finite, and `ValueError` for other bad input.
         """
         y = np.atleast_1d(np.asarray(response, dtype=float))
         if not np.all(np.isfinite(y)):
             raise StandardCurveError(f"responses must be finite numbers, not {response!r}")
-        _check_positive(wells=wells, dilution=dilution)
+        if isinstance(wells, bool) or not isinstance(wells, (int, np.integer)) or wells < 1:
+            raise ValueError(f"wells must be a whole number, 1 or more, not {wells!r}")
+        if not 1 <= dilution < math.inf:
+            raise ValueError(f"dilution must be how many times a sample was diluted, 1 or more, not {dilution!r}")
         x = self.concentration(y)
         at = np.clip(x, self.lower, self.upper)
         sd = np.sqrt(self._variance(at, self._noise(self.response(at)) / math.sqrt(wells)))
@@ -122,7 +129,8 @@ def fit_standard_curve(
     from the blank's, and no less than the lowest standard where there is no blank. `upper`: None: the top standard.
 
     Raises `StandardCurveError` where the standards cannot determine the curve, and says which parameter they leave
-    open.
+    open; and where a well lies off the curve by more than a tenth of the range of responses, as by a hook at the top
+    or a bad well, unless the replicates of the other standards scatter so much, too (F test, 1%).
     """
     x, y = np.asarray(concentration, dtype=float), np.asarray(response, dtype=float)
     _check_standards(x, y, parameters, noise)
@@ -132,6 +140,7 @@ def fit_standard_curve(
     covariance[:parameters, :parameters] = scale**2 * _inverse_normal(jacobian)
     if abs(eta[1] - eta[0]) < _DETECTED * scale * (abs(eta[0]) if noise == "relative" else 1.0):
         raise StandardCurveError("the response does not change with concentration by more than the noise of a well")
+    _check_fit(x, y, residual, _response(eta, x))
     spread = max(scale, float(np.finfo(float).tiny))
     curve = StandardCurve(eta, covariance, spread, noise, 0.0, math.inf)
     top = float(x.max()) if upper is None else float(upper)
@@ -161,6 +170,33 @@ def _check_standards(x: np.ndarray, y: np.ndarray, parameters: int, noise: str) 
             f"{parameters} parameters need {parameters} distinct concentrations and {parameters + 1} wells at least; "
             f"there are {len(np.unique(x))} and {len(x)}"
         )
+
+
+def _check_fit(x: np.ndarray, y: np.ndarray, residual: np.ndarray, fitted: np.ndarray) -> None:
+    """Raises `StandardCurveError` for the standard that lies farthest off, where that is too far."""
+    off = (y - fitted) / np.ptp(y)
+    for at in np.argsort(-np.abs(off)):
+        if abs(off[at]) <= _MISFIT:
+            return
+        if not _by_chance(x, residual, float(x[at])):
+            raise StandardCurveError(
+                f"a well of the standard {x[at]:g} reads {y[at]:.4g} where the curve has {fitted[at]:.4g}, off by "
+                f"{abs(off[at]):.0%} of the range of responses (at most {_MISFIT:.0%}, unless other replicates scatter "
+                "so much); leave out a bad well, and standards beyond a hook, where responses turn back"
+            )
+
+
+def _by_chance(x: np.ndarray, residual: np.ndarray, standard: float) -> bool:
+    """Whether replicates of the other standards scatter enough for this one's wells; False where there are few."""
+    from scipy.special import fdtrc
+
+    others = [residual[x == v] for v in np.unique(x[x != standard])]
+    freedom = sum(len(r) - 1 for r in others)
+    if freedom < _FEW:
+        return False
+    variance = sum(float(np.sum((r - r.mean()) ** 2)) for r in others) / freedom
+    own = residual[x == standard]
+    return bool(fdtrc(len(own), freedom, np.mean(own**2) / max(variance, 1e-300)) > _CHANCE)
 
 
 def _powers(eta: np.ndarray) -> tuple[float, float, float, float, float]:
@@ -251,7 +287,8 @@ def _inverse_normal(jacobian: np.ndarray) -> np.ndarray:
             return (vectors / values) @ vectors.T / np.outer(length, length)
         length = 1 / np.maximum(np.abs(vectors[:, 0]), 1e-300)
     left = _NAMES[int(np.argmin(length))]
-    raise StandardCurveError(f"the standards leave the {left} open; take 4 parameters, or standards that reach further")
+    fewer = "take 4 parameters, or " if jacobian.shape[1] == 5 else "take "
+    raise StandardCurveError(f"the standards leave the {left} open; {fewer}standards that reach further")
 
 
 def _detection(curve: StandardCurve, x: np.ndarray) -> float:
@@ -259,12 +296,6 @@ def _detection(curve: StandardCurve, x: np.ndarray) -> float:
     away = _DETECTED * float(curve._noise(np.array(a)))
     limit = float(curve.concentration(a + math.copysign(away, d - a)))
     return limit if x.min() == 0 else max(limit, float(x.min()))
-
-
-def _check_positive(**values: float) -> None:
-    for name, value in values.items():
-        if not 0 < value < math.inf:
-            raise ValueError(f"{name} must be positive and finite, not {value!r}")
 
 
 __all__ = ["ReadBack", "StandardCurve", "StandardCurveError", "fit_standard_curve"]

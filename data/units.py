@@ -108,6 +108,14 @@ def to_model(value: float, unit: str, target_unit: str, molar_mass: str | float 
     return value * conversion_factor(unit, target_unit, molar_mass)
 
 
+def is_share(unit: str) -> bool:
+    """Whether `unit` is without dimension, as `1` and `percent`; False for text that is no unit."""
+    try:
+        return _quantity(unit, "unit").dimensionless
+    except UnitError:
+        return False
+
+
 def is_concentration(unit: str) -> bool:
     """Whether `unit` is an amount or a mass in a volume; False for text that is no unit."""
     try:

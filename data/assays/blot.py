@@ -8,7 +8,7 @@ from ...models.network import Network
 from ..dataset import Noise, Observable
 from ..dimensions import check_same
 from ..formula import Formula
-from .parts import OFFSET, SCALE, SD, filled, noise_needed, plain, sees
+from .parts import OFFSET, SCALE, SD, filled, noise_needed, plain, sees, sees_molecules
 
 
 def blot(
@@ -23,6 +23,7 @@ def blot(
     noise_of: Formula | None = None,
     unit: str = "au",
     noise: Noise = "normal",
+    network: Network | None = None,
 ) -> Observable:
     r"""A blot: $v = s\,g + o$ with standard deviation $s\sqrt{sd^2 + (sd_{rel}\,w)^2}$ and $g = u/(1 + u/K)$.
 
@@ -36,8 +37,10 @@ def blot(
     `sd`: background noise in the unit of w; `sd_rel`: relative, no unit; at least one of them.
     `noise_of` w: what the noise is relative to; g where it is None.
 
-    `saturation` and `noise_of` may use `scale`.
+    `saturation` and `noise_of` may use `scale`. Raises `AssayError` where `network` declares units by which u is
+    neither an amount nor a concentration.
     """
+    sees_molecules(name, "a blot", signal, network)
     u = plain(signal, name)
     s, placeholders = filled(scale, SCALE, name)
     o, of_gel = filled(offset, OFFSET, name)

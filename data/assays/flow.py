@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from ...models.network import Network
 from ..dataset import Noise, Observable
-from ..dimensions import check_kind
 from ..formula import Formula
-from .parts import OFFSET, SCALE, SD, filled, noise_needed, plain, sees
+from .parts import OFFSET, SCALE, SD, filled, noise_needed, plain, sees_molecules
 
 
 def flow_cytometry(
@@ -31,8 +30,7 @@ def flow_cytometry(
 
     Raises `AssayError` where `network` declares units by which n is neither an amount nor a concentration.
     """
-    with sees(name, "molecules, by an amount or a concentration", molecules):
-        check_kind(network, molecules, ("zmol", "nM"))
+    sees_molecules(name, "fluorescence", molecules, network)
     held = (SCALE, SD, OFFSET)
     s, placeholders = filled(scale, SCALE, name, held=held)
     b, of_experiment = filled(background, OFFSET, name, held=held)

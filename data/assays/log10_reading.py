@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sympy
 
+from ...models.network import Network
 from ..dataset import Noise, Observable
 from ..formula import Formula
-from .parts import OFFSET, SCALE, SD, filled, noise_needed, plain
+from ..units import is_share
+from .parts import OFFSET, SCALE, SD, filled, noise_needed, plain, sees_molecules
 
 _HELD = (SCALE, OFFSET, SD)
 
@@ -20,6 +22,7 @@ def log10_reading(
     sd: Formula | None = None,
     unit: str = "au",
     noise: Noise = "normal",
+    network: Network | None = None,
 ) -> Observable:
     r"""An intensity or a concentration read in log10: $\log_{10} v = \log_{10}(s\,u + o) + \varepsilon$.
 
@@ -27,8 +30,12 @@ def log10_reading(
     of this observable must be given as log10 of v (a folder's reader does that). Blots, beads and PCR alike.
     `signal` u: the model's quantity. `scale` s, in `unit` per unit of the signal, and `offset` o, the background
     in `unit`: formulas, or None: each row names the parameter of its gel or plate. `sd` of ε, in log10; None: each
-    row gives it. Raises `FormulaError` for a formula that takes a placeholder's name.
+    row gives it.
+
+    Raises `FormulaError` for a formula that takes a placeholder's name, and `AssayError` where `network` declares
+    units by which u is neither an amount nor a concentration, nor a share where `unit` is one of shares ("percent").
     """
+    sees_molecules(name, "a reading in log10", signal, network, ("percent",) if is_share(unit) else ())
     s, of_scale = filled(scale, SCALE, name, held=_HELD)
     o, of_offset = filled(offset, OFFSET, name, held=_HELD)
     spread, row_sd = filled(sd, SD, name, held=_HELD)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ...models.network import Network
 from ..dataset import Noise, Observable
 from ..formula import Formula
-from .parts import SCALE, SD, filled, noise_needed, plain
+from .parts import SCALE, SD, filled, noise_needed, plain, sees_molecules
 
 
 def luciferase(
@@ -17,6 +18,7 @@ def luciferase(
     sd: Formula | None = None,
     unit: str = "1",
     noise: Noise = "normal",
+    network: Network | None = None,
 ) -> Observable:
     r"""Firefly over Renilla luciferase: $v = s\,(F + b)/R$ with ln v normal (or Laplace) about its model.
 
@@ -32,7 +34,11 @@ def luciferase(
     s integrated out, is exactly that of the logarithms of the ratios, whose errors are correlated through their
     common divisor. To divide the model by its own untreated value instead, with s = 1, would take the divisor for
     free of error, and count it as many times as the plate has rows.
+
+    Raises `AssayError` where `network` declares units by which F or R is neither an amount nor a concentration.
     """
+    for enzyme in (firefly, renilla):
+        sees_molecules(name, "luciferase", enzyme, network)
     s, placeholders = filled(scale, SCALE, name)
     spread, row_sd = filled(sd, SD, name)
     noise_needed(name, spread)

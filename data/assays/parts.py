@@ -7,7 +7,9 @@ from contextlib import contextmanager
 
 import sympy
 
+from ...models.network import Network
 from ..assay_error import AssayError
+from ..dimensions import check_molecules
 from ..formula import Formula, FormulaError, parse_formula
 from ..units import UnitError
 
@@ -44,9 +46,18 @@ def noise_needed(name: str, spread: sympy.Expr) -> None:
 
 
 @contextmanager
-def sees(name: str, what: str, formula: Formula) -> Iterator[None]:
-    """Turns a unit that does not fit into an error of the assay, which sees `what`."""
+def sees(name: str, what: str, formula: Formula, assay: str = "") -> Iterator[None]:
+    """Turns a unit that does not fit into an error of the observable `name`, whose `assay` sees `what`."""
     try:
         yield
     except UnitError as error:
-        raise AssayError(f"{name}: sees {what}, but {str(formula)!r} is something else: {error}") from None
+        by = f"{assay} " if assay else ""
+        raise AssayError(f"{name}: {by}sees {what}, but {str(formula)!r} is something else: {error}") from None
+
+
+def sees_molecules(
+    name: str, assay: str, formula: Formula, network: Network | None, also: tuple[str, ...] = ()
+) -> None:
+    """Raises `AssayError` where a formula is known to be neither an amount nor a concentration, nor of `also`."""
+    with sees(name, "molecules, by an amount (zmol) or a concentration (nM)", formula, assay):
+        check_molecules(network, formula, also)

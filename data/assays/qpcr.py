@@ -8,9 +8,10 @@ import numpy as np
 import sympy
 from numpy.typing import ArrayLike
 
+from ...models.network import Network
 from ..dataset import Noise, Observable
 from ..formula import Formula
-from .parts import SCALE, SD, filled, plain
+from .parts import SCALE, SD, filled, plain, sees_molecules
 
 
 def qpcr(
@@ -21,13 +22,16 @@ def qpcr(
     sd: Formula | None = None,
     unit: str = "au",
     noise: Noise = "normal",
+    network: Network | None = None,
 ) -> Observable:
     r"""A quantitative PCR read in log10: $\log_{10} v = \log_{10}(s\,m) + \varepsilon$.
 
     The measurement is the logarithm itself, on a linear scale, and its density has no Jacobian: measurements
     of this observable must be given as log10 of the expression (a folder's reader does that).
     `signal` m: the model's mRNA. `scale` s: as for `blot`. `sd` of ε, in log10; None: each row gives it.
+    Raises `AssayError` where `network` declares units by which m is neither an amount nor a concentration.
     """
+    sees_molecules(name, "qPCR", signal, network)
     s, placeholders = filled(scale, SCALE, name)
     spread, row_sd = filled(sd, SD, name)
     formula = sympy.log(s * plain(signal, name)) / sympy.log(10)

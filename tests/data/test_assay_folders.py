@@ -265,6 +265,13 @@ def test_bad_standards(folder) -> None:
     assert "'plate': unknown column" in text
 
 
+def test_standards_with_a_hook(folder) -> None:
+    lines = [f"{line[: line.rindex(',')]},1.2" if ",2000.0," in line else line for line in standards().splitlines()]
+    text = complaints(folder(curves="\n".join(lines)))
+    assert "standards.csv, 'experiment' holds 'plate B'; expected standards that make a curve; a well of" in text
+    assert "beyond a hook, where responses turn back" in text
+
+
 BAD_KEYS = {
     "no bait": ("pulled", 'bait = "L"\n', "", "pulled.bait': the key is missing"),
     "unbound bait": (
@@ -279,6 +286,27 @@ BAD_KEYS = {
         'analyte = "L"',
         'analyte = "L"\nsignal = "L"',
         "IL6.signal' holds 'L'; expected either signal",
+    ),
+    "unknown cover": (
+        "IL6",
+        'where = "medium"',
+        'where = "medium"\nhidden_by = ["sR", "tocilizumab_typo"]',
+        "no species of bench holds tocilizumab_typo, which is to hide it; known parts: L, R, S, luc, m, pS, sR",
+    ),
+    "band of a rate": ("band", 'signal = "pS"', 'signal = "k"', "band: a blot sees molecules, by an amount (zmol) or"),
+    "band of a sum": ("band", 'signal = "pS"', 'signal = "pS + cell"', "'pS + cell' is something else: cell + pS adds"),
+    "message of a rate": ("Ct", 'signal = "m"', 'signal = "m + k"', "Ct: qPCR sees molecules, by an amount (zmol) or"),
+    "light by volume": (
+        "light",
+        'signal = "luc"',
+        'signal = "k/cell"',
+        "light: luciferase sees molecules, by an amount",
+    ),
+    "share of light": (
+        "light",
+        'signal = "luc"',
+        'signal = "luc"\nrenilla = "k"',
+        "'k' is something else: it is in 1 / min",
     ),
     "no compartment": ("IL6", 'where = "medium"\n', "", "IL6.where': the key is missing"),
     "not there": ("IL6", 'where = "medium"', 'where = "moon"', "moon is no compartment of bench; it has cell, medium"),
@@ -302,7 +330,7 @@ BAD_KEYS = {
     "no such key": ("band", 'saturation = "K"', 'saturated = "K"', "band.saturated': unknown key; known here are"),
     "concentration of molecules": ("copies", '"cell*R"', '"R"', "copies: sees an amount"),
     "more than all": ("degree", 'signal = "pS"', 'signal = "2*pS"', "degree: a degree of phosphorylation lies between"),
-    "light of a rate": ("cells", '"cell*R"', '"k*R"', "cells: sees molecules"),
+    "light of a rate": ("cells", '"cell*R"', '"k*R"', "cells: fluorescence sees molecules"),
     "parts": (
         "pulled",
         'prey = "R"',

@@ -29,6 +29,7 @@ from hexamer.data import (
     phosphorylation_degree,
     qpcr,
 )
+from hexamer.data.assays.log10_reading import log10_reading
 from hexamer.models.library.builder import network as il6_network
 
 S, V, U, A, B, SD = sympy.symbols("scale Vc cpS sd_a rel_a sd")
@@ -249,8 +250,28 @@ UNSEEN = {
     "a wrong unit": (lambda n: direct("d", "STAT3", unit="min", network=n), "d: sees a quantity in 'min'"),
     "another prefix": (lambda n: direct("d", "STAT3", unit="pM", network=n), "not in 'pM'; multiply it by 1000"),
     "an ELISA of molecules": (lambda n: elisa("e", "cytosol*STAT3", network=n), "e: sees a concentration in 'nM'"),
-    "light of a share": (lambda n: flow_cytometry("f", "STAT3/STAT3_all", network=n), "f: sees molecules"),
-    "light of a rate": (lambda n: luminex("f", "k_imp*STAT3", network=n), "f: sees molecules"),
+    "light of a share": (lambda n: flow_cytometry("f", "STAT3/STAT3_all", network=n), "f: fluorescence sees molecules"),
+    "light of a rate": (lambda n: luminex("f", "k_imp*STAT3", network=n), "f: fluorescence sees molecules"),
+    "a blot of a rate": (
+        lambda n: blot("b", "k_jak", sd=1, network=n),
+        r"b: a blot sees .* \(zmol\) .* \(nM\), but 'k_jak' is .* 1 / min, .* cannot become zmol, nM, ng or ng/ml",
+    ),
+    "a blot of two kinds": (
+        lambda n: blot("b", "pSTAT3_total + cytosol", sd=1, network=n),
+        "'pSTAT3_total \\+ cytosol' is something else: cytosol \\+ pSTAT3_total adds (pl to nmol / l|nmol / l to pl)",
+    ),
+    "two kinds beside an unknown": (
+        lambda n: blot("b", "mcyto*(pSTAT3_total + cytosol)", sd=1, network=n),
+        "something else: cytosol \\+ pSTAT3_total adds",
+    ),
+    "message and a rate": (lambda n: qpcr("q", "SOCS3 + k_jak", network=n), "q: qPCR sees .* SOCS3 \\+ k_jak adds"),
+    "light of a rate by volume": (
+        lambda n: luciferase("l", "k_jak/cytosol", network=n),
+        "l: luciferase sees molecules, .* 1 / min / pl",
+    ),
+    "light over a rate": (lambda n: luciferase("l", "STAT3", "jak", network=n), "'jak' is something else"),
+    "a logarithm of a rate": (lambda n: log10_reading("x", "k_jak", network=n), "x: a reading in log10 sees molecules"),
+    "a share as intensity": (lambda n: log10_reading("x", "STAT3/STAT3_all", network=n), "it is in no unit"),
     "a ratio of two kinds": (
         lambda n: blot_ratio("r", "cytosol*STAT3", "STAT3_all", network=n),
         "signal is in zmol; total is in nmol / l",
@@ -283,6 +304,24 @@ def test_what_an_assay_sees(il6: Network) -> None:
     elisa("e", "IL6 + IL6_sIL6R", network=il6)
     flow_cytometry("f", "cytosol*IL6R", network=il6)
     blot_ratio("r", "pSTAT3_total", "STAT3_all", network=il6)
+    for signal in ("pSTAT3_total", "cytosol*pSTAT3_total", "mcyto/mnuc*nucleus*nSTAT3", "fudge*k_jak"):
+        blot("b", signal, sd=1, network=il6)  # a name that the network lacks may have any unit
+        log10_reading("x", signal, network=il6)
+    qpcr("q", "mSOCS3", network=il6)
+    luciferase("l", "mSOCS3", network=il6)
+    log10_reading("x", "100*pSTAT3_total/STAT3_all", unit="percent", network=il6)
     degree = phosphorylation_degree("p", "pSTAT3_total", "STAT3_all", network=il6)
     assert "pSTAT3_2" not in {str(s) for s in sympy.denom(sympy.together(degree.formula.args[0])).free_symbols}
     phosphorylation_degree("p", "phosphorylated", "all")  # names of rules, for all that is known without a network
+
+
+def test_an_assay_sees_whatever_a_network_counts_its_species_in() -> None:
+    text = "model m()\n unit volume = 1e-12 litre; unit {}\n compartment c; species A in c, B in c; k = 1 per_min\n"
+    text += " unit per_min = 1/(60 second)\nend\n"
+    shares = Network.from_antimony(text.format("substance = dimensionless"))
+    blot("b", "A + B", sd=1, network=shares)
+    blot("b", "c*A", sd=1, network=shares)
+    with pytest.raises(AssayError, match="b: a blot sees"):
+        blot("b", "k*A", sd=1, network=shares)
+    blot("b", "A", sd=1, network=Network.from_antimony(text.format("substance = 1e-9 gram")))
+    blot("b", "IL6", sd=1, network=Network.load("hepg2_core"))  # in ng/ml

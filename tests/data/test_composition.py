@@ -91,6 +91,8 @@ def test_drugs_hold_what_they_bind() -> None:
     assert parts["sgp130Fc_TT"] == {"sgp130Fc": 1, "IL6": 2, "sIL6R": 2}
     everything = seen(network, "IL6", where="medium")
     assert everything.coeff(sympy.Symbol("siltuximab_2")) == 2
+    with pytest.raises(AssayError, match=r"holds tocilizumab_typo, which is to hide it; known parts: .*siltuximab"):
+        seen(network, "IL6", where="medium", hidden_by=["siltuximab", "tocilizumab_typo"])
     free = seen(network, "IL6", where="medium", hidden_by=["siltuximab"])
     assert "siltuximab" not in str(free)
     assert everything.coeff(sympy.Symbol("sgp130Fc_TT")) == free.coeff(sympy.Symbol("sgp130Fc_TT")) == 2

@@ -170,8 +170,8 @@ def test_priors_are_wide_and_hold_the_published_fit(dataset, fit):
         assert p.unit
         assert p.source
     fixed = {p.name: p.value for p in dataset.parameters.values() if not p.estimated}
-    assert fixed == {"scale_SOCS3_mRNA[set35]": 1.0}
-    assert len(dataset.parameters) == 22 + 2 * 78
+    assert fixed == {"scale_SOCS3_mRNA[set35]": 1.0, "dwell_nucleus": 1.0}
+    assert len(dataset.parameters) == 22 + 1 + 2 * 78
 
 
 @pytest.fixture(scope="module")

@@ -109,6 +109,11 @@ def test_an_offset_of_each_experiment_with_one_scale(folder):
 
 
 BAD = {
+    "rate": (
+        ROWS,
+        PROBLEM.replace('signal = "R"', 'signal = "k_jak"', 1),
+        "bead: a reading in log10 sees molecules, by an amount (zmol) or a concentration (nM), but 'k_jak' is",
+    ),
     "log of zero": (ROWS.replace("100", "0"), PROBLEM, "holds '0'; expected a value above 0, since bead is read on a"),
     "both offsets": (
         ROWS,

@@ -10,7 +10,7 @@ import pytest
 from scipy.optimize import curve_fit
 
 from hexamer.data import StandardCurve, StandardCurveError, fit_standard_curve
-from hexamer.data.standard_curve import CurveNoise
+from hexamer.data.standard_curve import CurveNoise, _inverse_normal
 
 STANDARDS = np.repeat([0.0, 7.8, 15.6, 31.2, 62.5, 125.0, 250.0, 500.0, 1000.0], 2)
 TRUE = {"a": 0.05, "d": 3.0, "c": 200.0, "b": 1.2}
@@ -144,7 +144,47 @@ def test_standards_that_make_no_curve(case: str) -> None:
 def test_responses_that_cannot_be_read(curve: StandardCurve) -> None:
     with pytest.raises(StandardCurveError, match="must be finite numbers"):
         curve.read_back([1.0, math.nan])
-    with pytest.raises(ValueError, match="wells must be positive and finite, not 0"):
-        curve.read_back(1.0, wells=0)
-    with pytest.raises(ValueError, match="dilution must be positive and finite, not -1"):
-        curve.read_back(1.0, dilution=-1)
+    for wells in (0, 0.5, 1.5, True, math.nan):
+        with pytest.raises(ValueError, match=f"wells must be a whole number, 1 or more, not {wells!r}"):
+            curve.read_back(1.0, wells=wells)  # pyright: ignore[reportArgumentType]
+    for dilution in (-1, 0.1, math.inf, math.nan):
+        with pytest.raises(ValueError, match=f"how many times a sample was diluted, 1 or more, not {dilution!r}"):
+            curve.read_back(1.0, dilution=dilution)
+
+
+def test_what_to_do_of_open_parameters() -> None:
+    """Of four parameters there are no fewer to take."""
+    for parameters, advice in ((4, "open; take standards that"), (5, "open; take 4 parameters, or standards that")):
+        with pytest.raises(StandardCurveError, match=advice):
+            _inverse_normal(np.ones((9, parameters)))
+
+
+def hooked(y: np.ndarray) -> np.ndarray:
+    """The top standard reads a quarter less than the one before."""
+    return np.where(STANDARDS == 1000.0, 0.75 * y[-3], y)
+
+
+def bad_well(y: np.ndarray) -> np.ndarray:
+    return np.concatenate([y[:-1], [0.4 * y[-1]]])
+
+
+@pytest.mark.parametrize("noise", ["relative", "constant"])
+@pytest.mark.parametrize("spoil", [hooked, bad_well])
+@pytest.mark.parametrize("wells", [1, 2])
+def test_a_hook_and_a_bad_top_well_are_no_curve(noise: CurveNoise, spoil, wells: int) -> None:
+    """With replicates they are judged by the others' spread, without by their share of the range."""
+    every = slice(None) if wells == 2 else slice(1, None, 2)
+    for seed in range(5):
+        y = plate(seed, noise=0.02)
+        assert fit_standard_curve(STANDARDS[every], y[every], noise=noise).upper == 1000.0
+        with pytest.raises(StandardCurveError, match=r"standard (1000|500) reads .* of the range .* a hook"):
+            fit_standard_curve(STANDARDS[every], spoil(y)[every], noise=noise)
+
+
+def test_wells_that_scatter_much_are_no_misfit() -> None:
+    """Readings off by more than a tenth of the range pass where replicates differ as much; single ones do not."""
+    y = plate(2, noise=0.25)
+    off = np.abs(y - fit_standard_curve(STANDARDS, y).response(STANDARDS)) / np.ptp(y)
+    assert off.max() > 0.1
+    with pytest.raises(StandardCurveError, match=r"off by [0-9]+% of the range"):
+        fit_standard_curve(STANDARDS[1::2], y[1::2])

@@ -13,8 +13,8 @@ from hexamer.models.library import cells, drugs, network
 from hexamer.models.library.builder import cell_constants, drug_constants
 from hexamer.models.library.constants import Constant
 
-# What no network has: the mass turns ng/ml into nM before, the half-life is what the kinetics in serum were taken from.
-ELSEWHERE = {"molar_mass": "kDa", "half_life": "d"}
+# What no network has: by the mass, ng/ml become nM before anything is simulated.
+ELSEWHERE = {"molar_mass": "kDa"}
 
 
 @cache
