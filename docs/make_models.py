@@ -30,10 +30,10 @@ several partners, a dashed arrow what drives a rate without being used up, a hex
 Marks of constants: [measured], [fitted] to data, [tuned] until the model behaves as cells do, [assumed].
 """
 
-_OF_CELLS = """Numbers of receptors and of STAT3, counted in HepG2's volumes, which all cells have here: the affinity that a surface
-shows rests on that volume (see classic). All else is HepG2's, so a cell type is a question asked of the model, not a fit: mouse
-hepatocytes hold 53 to 56% of their STAT3 phosphorylated at 18 min of 40 ng/ml (Sobotta 2017), here 23%; `hepatocyte_core` is the
-model that was fitted to them.
+_OF_CELLS = """Numbers of receptors and of STAT3, counted in HepG2's volumes, which all cells have here: the
+affinity that a surface shows rests on that volume (see classic). All else is HepG2's, so a cell type is a
+question asked of the model, not a fit: mouse hepatocytes hold 53 to 56% of their STAT3 phosphorylated at 18 min
+of 40 ng/ml (Sobotta 2017), here 23%; `hepatocyte_core` is the model that was fitted to them.
 """
 
 
