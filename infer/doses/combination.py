@@ -4,7 +4,8 @@ The effect of a treatment is the share of the response to the ligand that it tak
 
     f = 1 − (R − R₀)/(R_c − R₀),    R₀: without ligand and drugs, R_c: with the ligand alone
 
-Bliss (independent action; Bliss 1939, Ann Appl Biol 26, 585):  f_A + f_B − f_A f_B.
+Bliss (independent action; Bliss 1939, Ann Appl Biol 26, 585):  f_A + f_B − f_A f_B. It speaks of shares: an effect
+above 1 (a drug that takes away more than the ligand brought) counts as 1 in it and in the excess over it.
 Loewe (each drug a dilution of the other; Loewe 1953, Arzneimittelforschung 3, 285): the f at which
 
     a/D_A(f) + b/D_B(f) = 1,    D_A(f): dose of A alone with effect f, by its Hill curve; infinite above its plateau.
@@ -100,7 +101,8 @@ def combination(result: DoseResponse, first: str, second: str, *, dose: float | 
     a, b = doses[first], doses[second]
     spread = [Margin(*(v[..., None, None] for v in m)) for m in margins]
     expected = xr.zeros_like(effect).copy(data=loewe(a[:, None], b[None, :], *spread))
-    bliss = alone[0] + alone[1] - alone[0] * alone[1]
+    shares = [x.clip(max=1.0) for x in alone]
+    bliss = shares[0] + shares[1] - shares[0] * shares[1]
     over = ("draw", "condition", "drug")
     found = xr.Dataset(
         {
@@ -112,7 +114,7 @@ def combination(result: DoseResponse, first: str, second: str, *, dose: float | 
         },
         {"drug": [first, second]},
     )
-    found["bliss_excess"] = found["effect"] - found["bliss"]
+    found["bliss_excess"] = found["effect"].clip(max=1.0) - found["bliss"]
     found["loewe_excess"] = found["effect"] - found["loewe"]
     return found.assign_attrs(first=first, second=second, reading=result.reading)
 

@@ -209,6 +209,17 @@ def test_independent_drugs_have_no_bliss_excess() -> None:
     np.testing.assert_allclose(found["bliss_excess"], 0, atol=1e-12)
 
 
+def test_what_lies_below_the_untreated_level_is_no_synergy() -> None:
+    """Regression: a drug that takes the basal response away too has effects above 1, of which Bliss made an excess."""
+    a, b = 1.1 * occupancy(A, 1.0, 1.5), 0.7 * occupancy(B, 0.5, 1.0)
+    effect = np.maximum(np.maximum(a[:, None], b[None, :]), np.minimum(a[:, None] + b[None, :], 1.1))
+    found = combination(pair(effect), "a", "b")
+    whole = a >= 1
+    assert whole.any()
+    np.testing.assert_allclose(found["bliss_excess"].isel(a=whole), 0, atol=1e-12)
+    np.testing.assert_allclose(found["effect"].isel(draw=0, condition=0), effect, atol=1e-12)
+
+
 def test_a_drug_with_itself_has_no_loewe_excess() -> None:
     """The sham combination, b at four times the potency; Bliss does not see through it."""
     effect = 0.95 * occupancy(A[:, None] + 4 * B[None, :], 1.0, 2.0)
