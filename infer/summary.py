@@ -248,7 +248,7 @@ def _lines(summary: Summary) -> list[str]:
         rest = table.loc[gels]
         least = np.fmin(rest["ess_bulk"], rest["ess_tail"]).min()
         worst = f"R-hat ≤ {rest['r_hat'].max():.3f}, ESS ≥ {least:.0f}"
-        lines.append(f"… and {len(rest)} of single gels or plates ({worst}), see .table")
+        lines.append(f"… and {len(rest)} of single gels or plates ({worst}), see summary.csv, or .table")
     if summary.truth is not None:
         lines += ["", *_truth_lines(summary.truth)]
     lines += ["", _VERDICTS[summary.verdict]]

@@ -55,4 +55,10 @@ def _panel(figure: Figure, ax: Axes, values: xr.DataArray, least: float, excess:
     for axis, dim in ((ax.yaxis, values.dims[-2]), (ax.xaxis, values.dims[-1])):
         given = values.coords[f"given_{dim}"].values
         step = max(1, len(given) // 5)
-        axis.set_ticks(np.arange(0, len(given), step) + 0.5, [f"{g:.2g}" for g in given[::step]])
+        axis.set_ticks(np.arange(0, len(given), step) + 0.5, [_short(g) for g in given[::step]])
+    ax.tick_params(axis="x", rotation=30)
+
+
+def _short(dose: float) -> str:
+    """Two digits, without an exponent that would run into the next one."""
+    return np.format_float_positional(float(f"{dose:.2g}"), trim="-")
