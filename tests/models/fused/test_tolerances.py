@@ -25,7 +25,7 @@ K = jnp.array([0.8, 0.8, 1.1])
 Run = Callable[[jax.Array, jax.Array, jax.Array], Trajectories]
 
 
-@pytest.fixture(scope="module", params=["fused", "diffrax"])
+@pytest.fixture(scope="module", params=["fused", pytest.param("diffrax", marks=pytest.mark.slow)])
 def run(loop: Model, request: pytest.FixtureRequest) -> Run:
     """Simulations by one engine, for values of k with tolerances each; always seven, so that it is compiled once."""
 
