@@ -171,6 +171,12 @@ def prior_text(prior: Prior) -> str:
     return f"{left} ~ {prior.family.replace('_', '-')}({inside}){bounds}"
 
 
+def thinned(total: int, wanted: int | None) -> np.ndarray:
+    """Positions of about `wanted` of `total` draws, evenly spread; None: all of them."""
+    count = total if wanted is None else min(wanted, total)
+    return np.unique(np.linspace(0, total - 1, count).round().astype(int))
+
+
 def safe(name: str) -> str:
     """A name that NetCDF takes."""
     return name.replace("/", "∕")

@@ -18,7 +18,7 @@ from scipy import stats
 from ..data.dataset import Measurement, Observable
 from ..models.protocol import Protocol, Step
 from .align import Values, alignment, average_gel
-from .posterior import map_draws, safe
+from .posterior import map_draws, safe, thinned
 from .problem import Problem
 from .readout import Assays
 from .space import LOG_BASE
@@ -69,9 +69,7 @@ def posterior_values(
     missing = [n for n in problem.names if safe(n) not in known and n not in fixed]
     if missing:
         raise ValueError(f"the posterior is not of this problem: it lacks {', '.join(missing)}")
-    total = known.sizes["chain"] * known.sizes["draw"]
-    wanted = total if draws is None else min(draws, total)
-    kept = np.unique(np.linspace(0, total - 1, wanted).round().astype(int))
+    kept = thinned(known.sizes["chain"] * known.sizes["draw"], draws)
     columns = [
         known[safe(n)].values.reshape(-1)[kept] if safe(n) in known else np.full(len(kept), fixed[n])
         for n in problem.names

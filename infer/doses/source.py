@@ -13,7 +13,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from ...models.model import Model
-from ..posterior import safe
+from ..posterior import safe, thinned
 from ..posterior_file import read
 from ..problem import Problem
 
@@ -72,12 +72,6 @@ def _check_used(model: Model, unused: set[str]) -> None:
             f"the posterior estimates {', '.join(derived)}, which in {model.name} follow from other parameters: pass "
             f"the problem that was fitted, or Model.load(…, independent={derived})"
         )
-
-
-def thinned(total: int, wanted: int | None) -> np.ndarray:
-    """Positions of about `wanted` of `total` draws, evenly spread; None: all of them."""
-    count = total if wanted is None else min(wanted, total)
-    return np.unique(np.linspace(0, total - 1, count).round().astype(int))
 
 
 def _of_model(model: Model, parameters: Mapping[str, ArrayLike]) -> Draws:

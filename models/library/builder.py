@@ -105,7 +105,7 @@ def network(
     for drug in dict.fromkeys(given):
         constants.append(drug_constants(drug))
         parts += _drug(drug, parts)
-    parts += _sums(given, parts)
+    parts += _sums(given)
     text = merge([part.text for part in parts])
     label = name or "_".join([asked[0] if asked[0] in COMPOSITIONS and len(asked) == 1 else "il6", *given])
     made = Network.from_antimony(re.sub(r"^model \w+", f"model {label}", text, count=1, flags=re.MULTILINE))
@@ -195,21 +195,19 @@ def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _glue(folder: str, roles: Collection[str], *, first: Collection[str] | None = None) -> Iterator[_Part]:
-    """Files `a+b.ant`, where a and b are both there; in the folder of drugs the `first` is what the drug is."""
+def _glue(folder: str, roles: Collection[str], *, first: str = "") -> Iterator[_Part]:
+    """Files `a+b.ant`, where a and b are both there; of drugs those that begin with `first`, what the drug is."""
     for file in sorted((_folder() / folder).iterdir(), key=lambda f: f.name):
         names = file.name.removesuffix(".ant").split("+")
-        there = set(names[1:] if first is not None else names) <= set(roles)
-        if len(names) > 1 and there and (first is None or names[0] in first):
+        if len(names) > 1 and set(names) <= set(roles) and first in ("", names[0]):
             yield _Part("+".join(names), file.read_text(encoding="utf-8"))
 
 
 def _drug(drug: str, there: Sequence[_Part]) -> list[_Part]:
     """The mechanism of a drug, written for it, and what it does to the modules that are there."""
     mechanism = drug_constants(drug).kind
-    kinds = {mechanism, "antibody"} if mechanism.startswith("anti_") else {mechanism}
     own = _Part(drug, _DRUG.sub(drug, (_folder() / "drugs" / f"{mechanism}.ant").read_text(encoding="utf-8")))
-    glue = _glue("drugs", {p.role for p in there}, first=kinds)
+    glue = _glue("drugs", {mechanism, *(p.role for p in there)}, first=mechanism)
     _check_target(drug, own, there)
     return [own, *(_Part(f"{drug}: {p.role}", _DRUG.sub(drug, p.text)) for p in glue)]
 
@@ -226,7 +224,7 @@ def _check_target(drug: str, own: _Part, there: Sequence[_Part]) -> None:
                          f"{', '.join(p.role for p in there)}")  # fmt: skip
 
 
-def _sums(drugs: Sequence[str], there: Sequence[_Part]) -> list[_Part]:
+def _sums(drugs: Sequence[str]) -> list[_Part]:
     """For each target that inhibitors share, the sum of what they do."""
     made = []
     for mechanism, shared in _SHARED.items():
