@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import sympy
 
+from .expressions import TIME, to_infix
 from .model import Model
 from .protocol import Protocol, Value
 
@@ -32,6 +34,7 @@ class Plan:
     equilibration_parameters: np.ndarray  # E × parameters
     equilibration_set: np.ndarray  # E × species
     equilibration_of: np.ndarray  # C; −1: none
+    equilibration_moment: np.ndarray  # E; what switches in time is at rest as it is just before
     parameters: np.ndarray  # C × S × parameters
     assign: np.ndarray  # C × S × species
     add: np.ndarray  # C × S × species
@@ -86,7 +89,7 @@ def compile_plan(
             target[index] = environment.slot(value, where)
 
     distinct: dict[tuple, int] = {}
-    eq_parameters, eq_set, eq_of = [], [], []
+    eq_parameters, eq_set, eq_of, eq_moment = [], [], [], []
     rows = []
     segments = max(1 + sum(s.time > q.start for s in q.steps) for q in protocols)
     for protocol, at in zip(protocols, times, strict=True):
@@ -96,13 +99,17 @@ def compile_plan(
         else:
             p, y = list(defaults), [UNCHANGED] * len(species)
             apply(protocol.preequilibration, p, y, where)
-            key = (tuple(p), tuple(y))
+            key = (tuple(p), tuple(y), protocol.start if model.switches else 0.0)
             if key not in distinct:
                 distinct[key] = len(distinct)
                 eq_parameters.append(p)
                 eq_set.append(y)
+                eq_moment.append(protocol.start)
             eq_of.append(distinct[key])
-        rows.append(_segments(protocol, at, defaults, species, segments, zero, apply, environment))
+        row = _segments(protocol, at, defaults, species, segments, zero, apply, environment)
+        if model.time_index is not None and protocol.start:
+            row[1][0][model.time_index] = environment.slot(protocol.start, "")  # the model's own start is at 0
+        rows.append(row)
     columns = [np.array(c) for c in zip(*rows, strict=True)]
     parameters, assign, add = (c.astype(int) for c in columns[:3])
     start, stop = columns[3:5]
@@ -116,6 +123,7 @@ def compile_plan(
         equilibration_parameters=np.array(eq_parameters, dtype=int).reshape(len(distinct), len(parameter)),
         equilibration_set=np.array(eq_set, dtype=int).reshape(len(distinct), len(species)),
         equilibration_of=np.array(eq_of),
+        equilibration_moment=np.array(eq_moment, dtype=float),
         parameters=parameters,
         assign=assign,
         add=add,
@@ -155,6 +163,24 @@ def _segments(protocol, at, defaults, species, segments, zero, apply, environmen
     return parameters, assign, add, [s if s <= end else math.inf for s in start], stop
 
 
+def _moving_at_rest(model: Model, protocol: Protocol, names: Sequence[str]) -> str | None:
+    """The rate that changes with time under the values of the pre-equilibration, if there is one.
+
+    Conditions in time do not count: before the start they are as they were.
+    """
+    if not model.rhs_depends_on_time:
+        return None
+    if model.kinetics is None:
+        return "its function uses t"
+    values = {n: v for n, v in zip(model.parameters, model.defaults, strict=True) if n not in names and v == v}
+    values |= protocol.preequilibration or {}
+    known = {sympy.Symbol(n): sympy.nsimplify(v) for n, v in values.items() if not isinstance(v, str)}
+    for rate in model.kinetics.rates:
+        if TIME in rate.free_symbols and TIME in rate.xreplace(known).free_symbols:
+            return to_infix(rate)
+    return None
+
+
 def _set_at_start(protocol: Protocol) -> set[str]:
     return {n for step in protocol.steps if step.time == protocol.start for n in step.assign}
 
@@ -171,8 +197,11 @@ def _check(model: Model, protocols: Sequence[Protocol], times: Sequence[Sequence
         for step in protocol.steps:
             for name in sorted(set(step.add) & known - species):
                 problems.append(f"protocol {protocol.name!r} adds to {name!r}, which is no species of {model.name}")
-        if protocol.preequilibration is not None and model.rhs_depends_on_time:
-            problems.append(f"protocol {protocol.name!r} pre-equilibrates, but {model.name} depends on time explicitly")
+        if protocol.preequilibration is not None and (term := _moving_at_rest(model, protocol, names)):
+            problems.append(
+                f"protocol {protocol.name!r} pre-equilibrates, but {model.name} depends on time explicitly then: "
+                f"{term}; set the inputs that this multiplies to 0 in the pre-equilibration"
+            )
         if not len(at):
             problems.append(f"protocol {protocol.name!r} has no output time")
         elif not np.all(np.isfinite(at)):
