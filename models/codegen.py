@@ -81,9 +81,14 @@ def _whole(exponent: sympy.Expr) -> bool:
     return bool(exponent.is_Integer or (exponent.is_Float and float(exponent).is_integer()))
 
 
+def without_ite(expression: sympy.Basic) -> sympy.Basic:
+    """`expression` without sympy's if-then-else of conditions, which it makes where a branch is compared."""
+    return expression.replace(sympy.ITE, lambda c, a, b: sympy.Or(sympy.And(c, a), sympy.And(sympy.Not(c), b)))
+
+
 def guard(expression: sympy.Expr) -> sympy.Expr:
     """`expression` with functions whose derivatives are finite numbers wherever a solver may evaluate them."""
-    expression = expression.replace(
+    expression = without_ite(expression).replace(
         lambda e: isinstance(e, sympy.Pow) and not _whole(e.exp) and not (e.base.is_number and e.base.is_positive),
         lambda e: Power(e.base, e.exp),
     )

@@ -140,6 +140,8 @@ def _course(
     else:
         carry, _ = jax.lax.scan(one, carry, parts)
     _, at, status, steps, rejected = carry
+    if model.time_index is not None:  # to the last digit: what is observed may compare it with a moment
+        at = at.at[:, model.time_index].set(times)
     finite = jnp.all(jnp.isfinite(at))
     return at, jnp.where((status == Status.OK) & ~finite, Status.NOT_FINITE, status), steps, rejected
 

@@ -174,7 +174,8 @@ def _moving_at_rest(model: Model, protocol: Protocol, names: Sequence[str]) -> s
         return "its function uses t"
     values = {n: v for n, v in zip(model.parameters, model.defaults, strict=True) if n not in names and v == v}
     values |= protocol.preequilibration or {}
-    known = {sympy.Symbol(n): sympy.nsimplify(v) for n, v in values.items() if not isinstance(v, str)}
+    numbers = {n: v for n, v in values.items() if not isinstance(v, str)}
+    known = {sympy.Symbol(n): sympy.Integer(int(v)) if v == int(v) else sympy.Float(v) for n, v in numbers.items()}
     for rate in model.kinetics.rates:
         if TIME in rate.free_symbols and TIME in rate.xreplace(known).free_symbols:
             return to_infix(rate)

@@ -11,10 +11,12 @@ just before and after T, then moving T by dT moves the state after it by (fâ‚‹ â
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import sympy
 from sympy.core.relational import Relational
 
+from .codegen import without_ite
 from .expressions import TIME, FormulaError, to_infix
 
 _HALF = sympy.Rational(1, 2)
@@ -33,7 +35,7 @@ class Switches:
         """What expressions call the switches; no identifier can hold a space."""
         return tuple(f"switch {k}" for k in range(len(self.times)))
 
-    def freeze(self, expression: sympy.Expr, place: str) -> sympy.Expr:
+    def freeze(self, expression: sympy.Basic, place: str) -> Any:
         """`expression` with a switch for every condition in time.
 
         Raises `FormulaError` naming `place` and the condition if it mixes time with the state, or if it is not linear
@@ -41,6 +43,7 @@ class Switches:
         """
         if TIME not in expression.free_symbols:
             return expression
+        expression = without_ite(expression)
         conditions = [r for r in expression.atoms(Relational) if TIME in r.free_symbols]
         frozen = expression.xreplace({r: self._switch(r, place) for r in sorted(conditions, key=str)})
         return self._without_kinks(frozen, place)
@@ -54,7 +57,11 @@ class Switches:
             )
         if isinstance(relation, (sympy.Equality, sympy.Unequality)):  # one instant, which no integral sees
             return sympy.sympify(isinstance(relation, sympy.Unequality))
-        difference = sympy.expand(relation.lhs - relation.rhs)
+        difference = relation.lhs - relation.rhs
+        branched = _in_branches(difference)
+        if branched.has(sympy.Piecewise):
+            return self._of_branches(sympy.piecewise_fold(branched), relation, place)
+        difference = sympy.expand(difference)
         slope = sympy.simplify(sympy.diff(difference, TIME))
         if TIME in slope.free_symbols or difference.atoms(sympy.floor, sympy.ceiling):
             raise FormulaError(
@@ -67,7 +74,8 @@ class Switches:
         above = isinstance(relation, (sympy.StrictGreaterThan, sympy.GreaterThan))
         if slope.is_number:
             return self._passed(sympy.expand(-offset / slope), after=above == bool(slope > 0))
-        moment = sympy.Piecewise((-offset / slope, sympy.Ne(slope, 0)), (sympy.nan, True))
+        divisor = sympy.Piecewise((slope, sympy.Ne(slope, 0)), (1, True))  # a branch not taken has a derivative too
+        moment = sympy.Piecewise((-offset / divisor, sympy.Ne(slope, 0)), (sympy.nan, True))
         return sympy.Or(
             sympy.And(slope > 0, self._passed(moment, after=above)),
             sympy.And(slope < 0, self._passed(moment, after=not above)),
@@ -81,27 +89,40 @@ class Switches:
         switch = sympy.Symbol(self.names[self.times.index(moment)])
         return switch > _HALF if after else switch < _HALF
 
-    def _without_kinks(self, expression: sympy.Expr, place: str) -> sympy.Expr:
+    def _of_branches(self, difference: sympy.Expr, relation: Relational, place: str) -> sympy.Basic:
+        """Whether a difference of several branches satisfies `relation`: one branch is taken, and satisfies it."""
+        assert isinstance(difference, sympy.Piecewise), difference
+        holds, before = [], sympy.true
+        for value, condition in (pair.args for pair in difference.args):
+            holds.append(sympy.And(before, condition, relation.func(value, 0)))
+            before = sympy.And(before, sympy.Not(condition))
+        return self.freeze(sympy.Or(*holds), place)
+
+    def _without_kinks(self, expression: sympy.Basic, place: str) -> sympy.Basic:
         """min, max and abs of time written as two branches: a step might pass over both ends of what they hold."""
         if jumps := [e for e in expression.atoms(sympy.floor, sympy.ceiling) if TIME in e.free_symbols]:
             raise FormulaError(
                 f"{place}: {to_infix(min(jumps, key=str))} jumps at moments that are not known ahead; this is not "
                 f"supported yet: {_UNTIL_EVENTS}"
             )
+        kinks = [e for e in expression.atoms(sympy.Min, sympy.Max, sympy.Abs) if TIME in e.free_symbols]
+        known = [e for e in kinks if not e.free_symbols & self._states]
+        outermost = [e for e in known if not any(e is not other and other.has(e) for other in known)]
+        return expression.xreplace({e: self.freeze(_in_branches(e), place) for e in outermost})
 
-        def known_ahead(e: sympy.Basic) -> bool:
-            return TIME in e.free_symbols and not e.free_symbols & self._states
 
-        def choose(e: sympy.Basic) -> sympy.Basic:
-            least = isinstance(e, sympy.Min)
-            value = e.args[0]
-            for other in e.args[1:]:
-                first = sympy.Le(value, other) if least else sympy.Ge(value, other)
-                value = sympy.Piecewise((value, first), (other, True))
-            return self.freeze(value, place)
+def _in_branches(expression: sympy.Expr) -> sympy.Expr:
+    """min, max and abs that hold time, as `Piecewise`."""
 
-        def size(e: sympy.Basic) -> sympy.Basic:
-            return self.freeze(sympy.Piecewise((e.args[0], sympy.Ge(e.args[0], 0)), (-e.args[0], True)), place)
+    def choose(e: sympy.Expr) -> sympy.Expr:
+        value = e.args[0]
+        for other in e.args[1:]:
+            first = sympy.Le(value, other) if isinstance(e, sympy.Min) else sympy.Ge(value, other)
+            value = sympy.Piecewise((value, first), (other, True))
+        return value
 
-        expression = expression.replace(lambda e: isinstance(e, (sympy.Min, sympy.Max)) and known_ahead(e), choose)
-        return expression.replace(lambda e: isinstance(e, sympy.Abs) and known_ahead(e), size)
+    def size(e: sympy.Expr) -> sympy.Expr:
+        return sympy.Piecewise((e.args[0], sympy.Ge(e.args[0], 0)), (-e.args[0], True))
+
+    expression = expression.replace(lambda e: isinstance(e, (sympy.Min, sympy.Max)) and TIME in e.free_symbols, choose)
+    return expression.replace(lambda e: isinstance(e, sympy.Abs) and TIME in e.free_symbols, size)

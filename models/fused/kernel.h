@@ -273,11 +273,18 @@ STATIC const int* parameters_in(const Plan& plan, const Course& c)
   return plan.parameters + ((long)c.protocol * plan.segments + c.segment) * PARAMETERS;
 }
 
+// The state `time` at an output is that output's time to the last digit: what is observed may compare it with a moment.
+STATIC void note_time(const Plan& plan, const Course& c, double* out)
+{
+  if (TIME_STATE >= 0) out[TIME_STATE] = plan.at[(long)c.protocol * plan.times + c.output];
+}
+
 STATIC void save(const Batch& b, Course& c, int lane, const real* y)
 {
   if (b.y) {
     double* out = b.y + (c.place * b.plan.times + c.output) * SPECIES;
     for (int n = 0; n < SPECIES; n++) out[n] = AT(y[n], lane);
+    note_time(b.plan, c, out);
   }
   c.output++;
 }
@@ -403,6 +410,7 @@ STATIC void note_step(const Batch& b, Course& c, int lane, const real* y, const 
         for (int i = 0; i < STAGES; i++) x += weight[i] * AT(k[i * SPECIES + n], lane);
         out[n] = x;
       }
+      note_time(plan, c, out);
     }
     c.output++;
   }
