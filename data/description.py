@@ -59,6 +59,9 @@ def read_description(folder: Path) -> Description:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         problems.add(FILE, f"cannot be read as TOML: {error}")
         content = {}
+    except RecursionError:
+        problems.add(FILE, "cannot be read as TOML: lists or tables are nested too deeply")
+        content = {}
     problems.raise_any()
     description = _parse(content, folder, problems)
     problems.raise_any()

@@ -13,6 +13,8 @@ import sympy
 from jaxtyping import Array, Float
 from sympy.printing.numpy import JaxPrinter
 
+from .operations import real
+
 Compiled = Callable[..., Float[Array, " n"]]
 
 
@@ -92,7 +94,7 @@ def guard(expression: sympy.Expr) -> sympy.Expr:
         lambda e: isinstance(e, sympy.Pow) and not _whole(e.exp) and not (e.base.is_number and e.base.is_positive),
         lambda e: Power(e.base, e.exp),
     )
-    return expression.replace(sympy.Abs, Size).replace(sympy.floor, Floor).replace(sympy.ceiling, Ceiling)
+    return real(expression).replace(sympy.Abs, Size).replace(sympy.floor, Floor).replace(sympy.ceiling, Ceiling)
 
 
 class _Printer(JaxPrinter):
@@ -103,6 +105,12 @@ class _Printer(JaxPrinter):
         if _whole(exponent):
             return f"({self._print(base)})**({int(exponent)})"
         return f"guarded_power({self._print(base)}, {self._print(exponent)})"
+
+    def _print_Xor(self, expr):
+        result = self._print(expr.args[0])
+        for a in expr.args[1:]:
+            result = f"logical_xor({result}, {self._print(a)})"
+        return result
 
     def _print_Float(self, expr):
         return repr(float(expr))
@@ -122,6 +130,7 @@ _FUNCTIONS = {
     "Size": jnp.abs,
     "Floor": jnp.floor,
     "Ceiling": jnp.ceil,
+    "logical_xor": jnp.logical_xor,
 }
 
 

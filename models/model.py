@@ -146,6 +146,11 @@ class Model:
         )
 
     @property
+    def names(self) -> frozenset[str]:
+        """All that a formula over this model may use."""
+        return frozenset((*self.species, *self.parameters, *self.rules)) - {TIME.name}
+
+    @property
     def digest(self) -> str:
         """A hash of the model's content, the same on every machine."""
         text = repr(
