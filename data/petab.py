@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -17,7 +18,8 @@ import sympy
 from ..models.protocol import Protocol, Step, Value
 from .dataset import Dataset, Measurement, Observable
 from .parameter import Family, Parameter, Prior, Scale, to_scale
-from .petab_files import Row, Tables, cell, load_tables, number, unreadable
+from .petab_files import Row, Tables, cell, load_tables, number
+from .petab_yaml import unreadable
 
 PRIORS: dict[str, tuple[Family, Scale | None]] = {
     "uniform": ("uniform", "lin"),
@@ -30,20 +32,6 @@ PRIORS: dict[str, tuple[Family, Scale | None]] = {
     "parameterScaleLaplace": ("laplace", None),
 }
 """PEtab's objective priors: family, and the scale it is on, None for that of the parameter."""
-
-MEASUREMENT_COLUMNS = frozenset(
-    {
-        "observableId",
-        "preequilibrationConditionId",
-        "simulationConditionId",
-        "measurement",
-        "time",
-        "observableParameters",
-        "noiseParameters",
-        "datasetId",
-        "replicateId",
-    }
-)
 
 
 def read_petab(path: str | Path) -> Dataset:
@@ -197,7 +185,11 @@ def _measurements(
             arguments += cast(list[Value], split_parameter_replacement_list(cell(row, column, "")))
         labels = [str(cell(row, column, "")) for column in ("datasetId", "replicateId")]
         experiment = "/".join(label for label in labels if label)
-        measurements.append(Measurement(name, names[_pair(row)], time, value, tuple(arguments), experiment, line))
+        limit = tables.limits.get(line - 1)
+        measured = Measurement(name, names[_pair(row)], time, value, tuple(arguments), experiment, line)
+        if limit is not None:
+            measured = replace(measured, value=limit.value, censored=limit.censored, upper=limit.upper)
+        measurements.append(measured)
     return tuple(measurements)
 
 
@@ -213,7 +205,6 @@ def _assumptions(tables: Tables) -> list[str]:
         notes.append(f"{assumed}, for {len(members)} estimated parameters: {', '.join(members)}")
     if any(cell(row, "initializationPriorType", None) is not None for row in tables.parameters):
         notes.append("initialization priors are not read")
-    columns = [column for row in tables.measurements[:1] for column in row]
-    if unread := [column for column in columns if column not in MEASUREMENT_COLUMNS]:
-        notes.append(f"not read, since PEtab v1 has no such columns of measurements: {', '.join(unread)}")
+    if typed := [str(r["parameterId"]) for r in tables.parameters if cell(r, "parameterType", None) is not None]:
+        notes.append(f"parameterType is not read: {', '.join(typed)} are estimated as all other parameters are")
     return notes
