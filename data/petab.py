@@ -136,6 +136,21 @@ def _protocols(tables: Tables, problems: list[str]) -> tuple[dict[str, Protocol]
     return protocols, names
 
 
+def _resized(tables: Tables) -> list[str]:
+    """Says what is assumed where a compartment has another size after a pre-equilibration."""
+    overrides = {str(row["conditionId"]): _overrides(row) for row in tables.conditions}
+    found: dict[str, None] = {}
+    for before, after in dict.fromkeys(_pair(row) for row in tables.measurements):
+        if before:
+            sizes = ({n: v for n, v in overrides[c].items() if n in tables.compartments} for c in (before, after))
+            first, second = sizes
+            found |= dict.fromkeys(n for n in sorted({*first, *second}) if first.get(n) != second.get(n))
+    if not found:
+        return []
+    kept = "amounts are kept, as in SBML and PEtab v2 (v1 leaves it open)"
+    return [f"{', '.join(found)} is resized after pre-equilibration: {kept}"]
+
+
 def _bound(value: float, scale: Scale) -> float:
     """A bound on `scale`; zero and less do not bound a positive quantity."""
     return -math.inf if scale != "lin" and value <= 0 else to_scale(value, scale)
@@ -205,6 +220,7 @@ def _assumptions(tables: Tables) -> list[str]:
         notes.append(f"{assumed}, for {len(members)} estimated parameters: {', '.join(members)}")
     if any(cell(row, "initializationPriorType", None) is not None for row in tables.parameters):
         notes.append("initialization priors are not read")
+    notes += _resized(tables)
     if typed := [str(r["parameterId"]) for r in tables.parameters if cell(r, "parameterType", None) is not None]:
         notes.append(f"parameterType is not read: {', '.join(typed)} are estimated as all other parameters are")
     return notes

@@ -38,6 +38,7 @@ class Tables(NamedTuple):
     measurements: list[Row]
     model: Path
     limits: Mapping[int, Limit]
+    compartments: frozenset[str]
     notes: tuple[str, ...]
 
 
@@ -66,6 +67,7 @@ def load_tables(path: Path) -> Tables:
         measurements=_rows(problem.measurement_df),
         model=(path.parent / part["sbml_files"][0]).resolve(),
         limits=limits,
+        compartments=frozenset(c.getId() for c in _sbml_model(problem).getListOfCompartments()),
         notes=(*cells.notes, *(("visualization tables are not read",) if plots else ())),
     )
 
@@ -107,6 +109,10 @@ def _problem(path: Path, model: str, cells: Cells, limits: Mapping[int, Limit]) 
             )
     except Exception as error:  # a library meets a file that nobody has checked yet
         raise unreadable(path, [_said(error)]) from error
+
+
+def _sbml_model(problem: petab.v1.Problem) -> Any:
+    return cast(Any, problem.model).sbml_model
 
 
 def _frame(cells: Cells, kind: Kind) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from .model import Model
 from .plan import UNCHANGED, Plan
+from .resize import with_ratios
 from .rodas5p import Rodas5P
 from .settings import Settings, Tolerances
 from .solution import Solution
@@ -30,6 +31,7 @@ class _Course(NamedTuple):
     p: Float[Array, "segments parameters"]
     assign: Float[Array, "segments species"]
     add: Float[Array, "segments species"]
+    scale: Float[Array, "segments species"]  # of volumes, where a compartment is resized
 
 
 def solve(
@@ -48,6 +50,7 @@ def solve(
     sensible = (own.rtol > 0) & (own.rtol < 1) & (own.atol > 0) & (own.atol < jnp.inf)
     own = Tolerances(jnp.where(sensible, own.rtol, settings.rtol), jnp.where(sensible, own.atol, settings.atol))
     environment = jnp.concatenate([values, jnp.asarray(plan.constants, values.dtype)])
+    environment = with_ratios(model, plan.resizes, environment)
     p = environment[plan.parameters]
     first = jax.vmap(model.initial)(p[:, 0])
     status = jnp.zeros(len(plan.protocols), int)
@@ -63,7 +66,8 @@ def solve(
         # Without a steady state the time course is solved from the model's initial values, and not shown.
         first = jnp.where((uses & (status == Status.OK))[:, None], rest.y[which], first)
         steps = jnp.where(uses, rest.steps[which], steps)
-    course = _Course(first, p, environment[plan.assign], environment[plan.add])
+    scale = jnp.where(plan.scale == UNCHANGED, 1.0, environment[plan.scale])
+    course = _Course(first, p, environment[plan.assign], environment[plan.add], scale)
     run = partial(_guarded if settings.derivative == "reverse" else _course, model, settings)
     # Behind a barrier, since XLA's simplifier runs in circles on these constants.
     fixed = jax.lax.optimization_barrier(
@@ -84,8 +88,8 @@ def _course(
 
     def one(carry, segment_of):
         y, at, status, steps, rejected = carry
-        number, p, assign, add, assigned, start, stop = segment_of
-        y = jnp.where(assigned, assign, y) + add
+        number, p, assign, add, scale, assigned, start, stop = segment_of
+        y = jnp.where(assigned, assign, y * scale) + add
         empty = stop <= start
         begin = jnp.minimum(start, stop)
         end = jnp.where(empty, begin + 1e-6, stop)  # an empty segment is solved for nothing, briefly
@@ -99,7 +103,7 @@ def _course(
 
     zero = jnp.zeros((), int)
     carry = (course.y0, jnp.zeros((times.size, course.y0.size), course.y0.dtype), zero, zero, zero)
-    segments = (jnp.arange(count), course.p, course.assign, course.add, assigned, start, stop)
+    segments = (jnp.arange(count), course.p, course.assign, course.add, course.scale, assigned, start, stop)
     if count == 1:
         carry, _ = one(carry, jax.tree.map(lambda x: x[0], segments))
     else:
