@@ -56,7 +56,7 @@ def read_description(folder: Path) -> Description:
     content: dict[str, Any] = {}
     try:
         content = {} if text is None else tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # tomllib's own, or Python's of a number with thousands of digits
         problems.add(FILE, f"cannot be read as TOML: {error}")
     except RecursionError:
         problems.add(FILE, "cannot be read as TOML: its values are nested too deeply")

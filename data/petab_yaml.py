@@ -5,6 +5,7 @@ Source: PEtab v1 data format, https://petab.readthedocs.io/en/latest/v1/document
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,10 @@ def read_configuration(path: Path) -> dict[str, Any]:
         raise unreadable(path, problems)
     files = [file for named in table_files(path, config).values() for file in named]
     files = [path.parent / file for file in config["problems"][0]["sbml_files"]] + files
-    if missing := [str(file.relative_to(path.parent)) for file in files if not file.is_file()]:
+    if missing := [os.path.relpath(file, path.parent) for file in files if not file.exists()]:
         raise FileNotFoundError(f"the PEtab problem {path} names missing files: {', '.join(missing)}")
+    if folders := [os.path.relpath(file, path.parent) for file in files if not file.is_file()]:
+        raise unreadable(path, [f"{name} is a folder; expected a file" for name in folders])
     return config
 
 
@@ -87,19 +90,27 @@ def _unsupported(config: Mapping[str, Any]) -> list[str]:
         return [f"format_version is {version}: only PEtab v1 is supported"]
     found: list[str] = []
     if config.get("extensions"):
-        found.append(f"PEtab extensions are not supported: {', '.join(config['extensions'])}")
-    parts = config.get("problems") or []
+        found.append(f"PEtab extensions are not supported: {', '.join(map(str, config['extensions']))}")
+    parts = config.get("problems")
+    parts = parts if isinstance(parts, list) else []
     if len(parts) > 1:
         found.append(f"it holds {len(parts)} problems: give each a YAML file of its own")
-    for part in parts:
-        if part.get("mapping_files"):
-            found.append(f"mapping tables are not supported: {', '.join(part['mapping_files'])}")
-        for name, model in (part.get("model_files") or {}).items():
-            found.append(f"model {name!r} in language {model.get('language')!r}: only SBML is supported")
-        models = part.get("sbml_files") or []
-        if len(models) > 1:
-            found.append(f"it names {len(models)} models, {', '.join(models)}: only one is supported")
+    for part in (p for p in parts if isinstance(p, dict)):
+        if mappings := _listed(part.get("mapping_files")):
+            found.append(f"mapping tables are not supported: {', '.join(mappings)}")
+        models = part.get("model_files")
+        for name, model in models.items() if isinstance(models, dict) else ():
+            language = model.get("language") if isinstance(model, dict) else None
+            found.append(f"model {name!r} in language {language!r}: only SBML is supported")
+        files = _listed(part.get("sbml_files"))
+        if len(files) > 1:
+            found.append(f"it names {len(files)} models, {', '.join(files)}: only one is supported")
     return found
+
+
+def _listed(value: object) -> list[str]:
+    """The entries of a list as text; nothing else is a list, which PEtab's schema says."""
+    return [str(v) for v in value] if isinstance(value, list) else []
 
 
 def _malformed(config: Mapping[str, Any]) -> list[str]:
@@ -114,5 +125,14 @@ def _malformed(config: Mapping[str, Any]) -> list[str]:
         return [f"YAML file, {where}: {error.message}"]
     if not config["problems"]:
         return ["YAML file: it holds no problem"]
+    tables = config["parameter_file"]
+    if not tables or (isinstance(tables, list) and not all(isinstance(t, str) for t in tables)):
+        return [f"YAML file, parameter_file: {tables!r}; expected the name of a file, or a list of names"]
+    known = {"format_version", "parameter_file", "problems", "extensions"}
+    keys = {"sbml_files", "measurement_files", "condition_files", "observable_files", "visualization_files"}
+    strange = [str(k) for k in config if k not in known]
+    strange += [f"problems/0/{k}" for k in config["problems"][0] if k not in keys | {"mapping_files", "model_files"}]
+    if strange:
+        return [f"YAML file: unknown key {', '.join(strange)}; known are {', '.join(sorted(known | keys))}"]
     files = config["problems"][0].items()
     return [f"YAML file: {key} names no file" for key, named in files if key != "visualization_files" and not named]

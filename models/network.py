@@ -91,7 +91,8 @@ class Network:
         from .antimony_text import antimony_to_sbml
         from .sbml_read import read_sbml
 
-        return read_sbml(antimony_to_sbml(source))
+        is_file = isinstance(source, Path) or ("\n" not in str(source) and str(source).endswith(".ant"))
+        return read_sbml(antimony_to_sbml(source), called=str(source) if is_file else "the Antimony text")
 
     @staticmethod
     def load(source: str | Path) -> Network:
