@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -12,7 +13,7 @@ from ..models.protocol import Protocol, Value
 from .parameter import Parameter, Scale
 
 Noise = Literal["normal", "laplace"]
-Censored = Literal["", "left", "right"]
+Censored = Literal["", "left", "right", "interval"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Measurement:
     """One row: a value, of which observable, under which protocol, when.
 
     A row that is `censored` states a limit: the quantity is at most `value` ("left", as below a limit of
-    detection) or at least (`"right"`, as above the top standard). Its likelihood is that probability.
+    detection), at least (`"right"`, as above the top standard), or between `value` and `upper` ("interval").
+    Its likelihood is that probability.
     """
 
     observable: str
@@ -57,6 +59,7 @@ class Measurement:
     experiment: str = ""  # gel, plate or lysate
     row: int = 0  # line in the table it came from, 1 = first after the header
     censored: Censored = ""
+    upper: float | None = None  # of an interval, whose lower limit is `value`
 
 
 @dataclass(frozen=True)
@@ -88,8 +91,7 @@ class Dataset:
                 continue
             if m.protocol not in self.protocols:
                 problems.append(f"row {m.row}: unknown protocol {m.protocol!r}; known: {', '.join(self.protocols)}")
-            if m.censored not in get_args(Censored):
-                problems.append(f"row {m.row}: censored is {m.censored!r}; known: 'left', 'right', '' for neither")
+            problems += _unsound_numbers(m)
             expected, given = len(self.observables[m.observable].placeholders), len(m.arguments)
             if expected != given:
                 problems.append(f"row {m.row}: {m.observable} takes {expected} placeholder values, not {given}")
@@ -98,3 +100,20 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.measurements)
+
+
+def _unsound_numbers(m: Measurement) -> list[str]:
+    """What a reader lets pass and no likelihood can use."""
+    problems: list[str] = []
+    if not math.isfinite(m.value):
+        problems.append(f"row {m.row}: {m.observable} is measured as {m.value}; expected a finite number")
+    if not math.isfinite(m.time):
+        problems.append(f"row {m.row}: the time of {m.observable} is {m.time}; expected a finite number")
+    if m.censored not in get_args(Censored):
+        known = "'left', 'right', 'interval', '' for none of them"
+        problems.append(f"row {m.row}: censored is {m.censored!r}; known: {known}")
+    elif (m.censored == "interval") != (m.upper is not None):
+        problems.append(f"row {m.row}: censored is {m.censored!r} and upper is {m.upper}; an interval has both limits")
+    elif m.upper is not None and not m.value < m.upper < math.inf:
+        problems.append(f"row {m.row}: an interval from {m.value:g} to {m.upper:g}; expected finite limits in order")
+    return problems

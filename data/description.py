@@ -18,6 +18,7 @@ from .problems import Problems
 from .published import Published
 from .readings import Reading, make_reading
 from .section import Section
+from .text_file import read_text
 from .units import UnitError, conversion_factor, is_concentration
 
 FILE, MEASUREMENTS, PRIORS = "problem.toml", "measurements.csv", "priors.csv"
@@ -51,17 +52,14 @@ class Description:
 def read_description(folder: Path) -> Description:
     """`problem.toml` in `folder`. Raises `TableError` with all its problems."""
     problems = Problems(f"the description {folder / FILE}")
+    text = read_text(folder / FILE, problems)
+    content: dict[str, Any] = {}
     try:
-        content = tomllib.loads((folder / FILE).read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        problems.add(FILE, f"there is no such file in {folder}")
-        content = {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        content = {} if text is None else tomllib.loads(text)
+    except ValueError as error:  # tomllib's own, or Python's of a number with thousands of digits
         problems.add(FILE, f"cannot be read as TOML: {error}")
-        content = {}
     except RecursionError:
-        problems.add(FILE, "cannot be read as TOML: lists or tables are nested too deeply")
-        content = {}
+        problems.add(FILE, "cannot be read as TOML: its values are nested too deeply")
     problems.raise_any()
     description = _parse(content, folder, problems)
     problems.raise_any()

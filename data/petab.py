@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -20,7 +21,8 @@ from ..models.protocol import Protocol, Step, Value
 from .dataset import Dataset, Measurement, Observable
 from .formula import parse_formula
 from .parameter import Family, Parameter, Prior, Scale, to_scale
-from .petab_files import Row, Tables, cell, load_tables, number, unreadable
+from .petab_files import Row, Tables, cell, load_tables, number
+from .petab_yaml import unreadable
 
 PRIORS: dict[str, tuple[Family, Scale | None]] = {
     "uniform": ("uniform", "lin"),
@@ -33,20 +35,6 @@ PRIORS: dict[str, tuple[Family, Scale | None]] = {
     "parameterScaleLaplace": ("laplace", None),
 }
 """PEtab's objective priors: family, and the scale it is on, None for that of the parameter."""
-
-MEASUREMENT_COLUMNS = frozenset(
-    {
-        "observableId",
-        "preequilibrationConditionId",
-        "simulationConditionId",
-        "measurement",
-        "time",
-        "observableParameters",
-        "noiseParameters",
-        "datasetId",
-        "replicateId",
-    }
-)
 
 
 def read_petab(path: str | Path) -> Dataset:
@@ -148,6 +136,21 @@ def _protocols(tables: Tables, problems: list[str]) -> tuple[dict[str, Protocol]
     return protocols, names
 
 
+def _resized(tables: Tables) -> list[str]:
+    """Says what is assumed where a compartment has another size after a pre-equilibration."""
+    overrides = {str(row["conditionId"]): _overrides(row) for row in tables.conditions}
+    found: dict[str, None] = {}
+    for before, after in dict.fromkeys(_pair(row) for row in tables.measurements):
+        if before:
+            sizes = ({n: v for n, v in overrides[c].items() if n in tables.compartments} for c in (before, after))
+            first, second = sizes
+            found |= dict.fromkeys(n for n in sorted({*first, *second}) if first.get(n) != second.get(n))
+    if not found:
+        return []
+    kept = "amounts are kept, as in SBML and PEtab v2 (v1 leaves it open)"
+    return [f"{', '.join(found)} is resized after pre-equilibration: {kept}"]
+
+
 def _bound(value: float, scale: Scale) -> float:
     """A bound on `scale`; zero and less do not bound a positive quantity."""
     return -math.inf if scale != "lin" and value <= 0 else to_scale(value, scale)
@@ -197,7 +200,11 @@ def _measurements(
             arguments += cast(list[Value], split_parameter_replacement_list(cell(row, column, "")))
         labels = [str(cell(row, column, "")) for column in ("datasetId", "replicateId")]
         experiment = "/".join(label for label in labels if label)
-        measurements.append(Measurement(name, names[_pair(row)], time, value, tuple(arguments), experiment, line))
+        limit = tables.limits.get(line - 1)
+        measured = Measurement(name, names[_pair(row)], time, value, tuple(arguments), experiment, line)
+        if limit is not None:
+            measured = replace(measured, value=limit.value, censored=limit.censored, upper=limit.upper)
+        measurements.append(measured)
     return tuple(measurements)
 
 
@@ -213,7 +220,7 @@ def _assumptions(tables: Tables) -> list[str]:
         notes.append(f"{assumed}, for {len(members)} estimated parameters: {', '.join(members)}")
     if any(cell(row, "initializationPriorType", None) is not None for row in tables.parameters):
         notes.append("initialization priors are not read")
-    columns = [column for row in tables.measurements[:1] for column in row]
-    if unread := [column for column in columns if column not in MEASUREMENT_COLUMNS]:
-        notes.append(f"not read, since PEtab v1 has no such columns of measurements: {', '.join(unread)}")
+    notes += _resized(tables)
+    if typed := [str(r["parameterId"]) for r in tables.parameters if cell(r, "parameterType", None) is not None]:
+        notes.append(f"parameterType is not read: {', '.join(typed)} are estimated as all other parameters are")
     return notes

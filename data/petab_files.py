@@ -1,4 +1,4 @@
-"""The files of a PEtab v1 problem as plain tables, once petab's own checks have passed them.
+"""The files of a PEtab v1 problem as plain tables, once our checks of their cells and petab's own have passed them.
 
 What this project does not support is refused here by name. The library `petab` is imported when a problem is
 read, not with this module: it takes more than a second to load.
@@ -19,6 +19,10 @@ import pandas as pd
 
 from ..models.infix import PETAB, parse_infix
 from ..models.operations import FormulaError
+from .petab_cells import REPEATED, Cells, Kind, is_missing, number_or_nan, read_cells
+from .petab_limits import KINDS, Limit, read_limits
+from .petab_yaml import read_configuration, table_files, unreadable
+from .table import hint_of, parse_number
 
 if TYPE_CHECKING:
     import petab.v1
@@ -28,13 +32,15 @@ Row = Mapping[str, Any]
 
 
 class Tables(NamedTuple):
-    """A problem's tables, line by line, and the path of its SBML model."""
+    """A problem's tables, line by line, the path of its SBML model, and limits by position of their measurement."""
 
     observables: list[Row]
     conditions: list[Row]
     parameters: list[Row]
     measurements: list[Row]
     model: Path
+    limits: Mapping[int, Limit]
+    compartments: frozenset[str]
     notes: tuple[str, ...]
 
 
@@ -43,17 +49,22 @@ def load_tables(path: Path) -> Tables:
 
     Raises ValueError and FileNotFoundError as `read_petab` does.
     """
-    config = _configuration(path)
+    config = read_configuration(path)
     part = config["problems"][0]
     plots = part.pop("visualization_files", None)  # their reader loads a plotting library
-    problem = _load(path, config)
-    if problems := _formula_problems(problem):
+    cells = read_cells(table_files(path, config))
+    limits = read_limits(cells)
+    _check_scales(cells, limits)
+    _check_formulas(cells)
+    problems = [*map(str, cells.problems.found)]
+    if problems and not _typed(cells):
         raise unreadable(path, problems)
+    problem = _problem(path, part["sbml_files"][0], cells, limits)
     try:
         _resolve_noise(problem)
-        problems = [*_row_problems(problem), *_lint(problem)]
+        problems = [*problems, *_lint(problem)]
     except RecursionError:  # petab's reader calls itself for each term of a sum
-        problems = ["a formula of the observable table is too long for petab's checks, which take some 300 terms"]
+        problems.append("a formula of the observable table is too long for petab's checks, which take some 300 terms")
     if problems:
         raise unreadable(path, problems)
     return Tables(
@@ -62,118 +73,118 @@ def load_tables(path: Path) -> Tables:
         parameters=_rows(problem.parameter_df),
         measurements=_rows(problem.measurement_df),
         model=(path.parent / part["sbml_files"][0]).resolve(),
-        notes=("visualization tables are not read",) if plots else (),
+        limits=limits,
+        compartments=frozenset(c.getId() for c in _sbml_model(problem).getListOfCompartments()),
+        notes=(*cells.notes, *(("visualization tables are not read",) if plots else ())),
     )
 
 
-def unreadable(path: Path, problems: list[str]) -> ValueError:
-    return ValueError(f"the PEtab problem {path} cannot be read:\n  " + "\n  ".join(problems))
-
-
 def _said(error: Exception) -> str:
-    return str(error.args[0]) if error.args else repr(error)
+    """The words of a library, which a user may not place, with whose they are."""
+    words = " ".join((str(error.args[0]) if error.args else "").split()) or type(error).__name__
+    return f"petab's checks refuse the problem: {words}"
 
 
-def _configuration(path: Path) -> dict[str, Any]:
-    """The content of the YAML file, after refusing by name what this reader does not support."""
+_NUMERIC: Mapping[Kind, tuple[str, ...]] = {
+    "measurement": ("measurement", "time"),
+    "parameter": ("lowerBound", "upperBound", "nominalValue", "estimate"),
+}
+
+
+def _typed(cells: Cells) -> bool:
+    """Whether petab can make sense of the cells, so that its checks add something to ours."""
+    telling = [p for p in cells.problems.found if p.column not in ("time", None)]
+    return all(cells.rows.values()) and not telling
+
+
+def _problem(path: Path, model: str, cells: Cells, limits: Mapping[int, Limit]) -> petab.v1.Problem:
+    """The tables as petab's own, and the model as it reads it; a row that states a limit is measured there."""
     import petab.v1
+    from petab.v1.models.sbml_model import SbmlModel
 
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no PEtab problem at {path}: give the path of its YAML file")
-    try:
-        config = petab.v1.load_yaml(path)
-    except RecursionError:
-        raise unreadable(path, ["the YAML file is nested too deeply"]) from None
-    if not isinstance(config, dict):
-        raise unreadable(path, ["it is no PEtab YAML file: its top level must hold keys and values"])
-    if problems := _unsupported(config) or _malformed(config):
-        raise unreadable(path, problems)
-    tables = config["parameter_file"]
-    files = [*tables] if isinstance(tables, list) else [tables]
-    part = config["problems"][0]
-    files += [file for key, named in part.items() if key != "visualization_files" for file in named]
-    if missing := [str(file) for file in files if not (path.parent / file).is_file()]:
-        raise FileNotFoundError(f"the PEtab problem {path} names missing files: {', '.join(missing)}")
-    return config
-
-
-def _unsupported(config: Mapping[str, Any]) -> list[str]:
-    """What a PEtab YAML file may ask for and this reader does not support."""
-    version = str(config.get("format_version", "missing"))
-    if version.split(".")[0] != "1":
-        return [f"format_version is {version}: only PEtab v1 is supported"]
-    found: list[str] = []
-    if config.get("extensions"):
-        found.append(f"PEtab extensions are not supported: {', '.join(config['extensions'])}")
-    parts = config.get("problems") or []
-    if len(parts) > 1:
-        found.append(f"it holds {len(parts)} problems: give each a YAML file of its own")
-    for part in parts:
-        if part.get("mapping_files"):
-            found.append(f"mapping tables are not supported: {', '.join(part['mapping_files'])}")
-        for name, model in (part.get("model_files") or {}).items():
-            found.append(f"model {name!r} in language {model.get('language')!r}: only SBML is supported")
-        models = part.get("sbml_files") or []
-        if len(models) > 1:
-            found.append(f"it names {len(models)} models, {', '.join(models)}: only one is supported")
-    return found
-
-
-def _malformed(config: Mapping[str, Any]) -> list[str]:
-    """Where the YAML file departs from PEtab's schema."""
-    import jsonschema
-    from petab.v1.yaml import validate_yaml_syntax
-
-    try:
-        validate_yaml_syntax(dict(config))
-    except jsonschema.ValidationError as error:
-        where = "/".join(str(key) for key in error.absolute_path) or "top level"
-        return [f"YAML file, {where}: {error.message}"]
-    if not config["problems"]:
-        return ["YAML file: it holds no problem"]
-    files = config["problems"][0].items()
-    return [f"YAML file: {key} names no file" for key, named in files if key != "visualization_files" and not named]
-
-
-def _load(path: Path, config: dict[str, Any]) -> petab.v1.Problem:
-    """The tables and the model, as petab reads them."""
-    import petab.v1
-
+    frames = {kind: _frame(cells, kind) for kind in cells.rows}
+    for index, limit in limits.items():
+        frames["measurement"].loc[index, "measurement"] = limit.value
     try:
         with _errors_of("petab.v1"):
-            return petab.v1.Problem.from_yaml(config, base_path=str(path.parent))
-    except (AssertionError, KeyError, ValueError) as error:
+            return petab.v1.Problem(
+                model=SbmlModel.from_file(path.parent / model),
+                condition_df=petab.v1.get_condition_df(frames["condition"]),
+                observable_df=cast(pd.DataFrame, petab.v1.get_observable_df(frames["observable"])),
+                measurement_df=petab.v1.get_measurement_df(frames["measurement"]),
+                parameter_df=cast(pd.DataFrame, petab.v1.get_parameter_df(frames["parameter"])),
+            )
+    except Exception as error:  # a library meets a file that nobody has checked yet
         raise unreadable(path, [_said(error)]) from error
 
 
-def _formula_problems(problem: petab.v1.Problem) -> list[str]:
-    """Formulas that cannot be read whole, each with its row; petab's own reader meets none of these."""
-    found: list[str] = []
-    for line, row in enumerate(_rows(problem.observable_df), start=1):
+def _check_formulas(cells: Cells) -> None:
+    """Formulas that cannot be read whole; petab's own reader meets none of these."""
+    for index, row in enumerate(cells.rows["observable"]):
         for column in ("observableFormula", "noiseFormula"):
-            if not isinstance(row.get(column), str):
+            text = row.cells.get(column, "")
+            if is_missing(text) or parse_number(text) is not None:
                 continue
             try:
-                parse_infix(row[column], dialect=PETAB)
+                parse_infix(text, dialect=PETAB)
             except FormulaError as error:
-                found.append(f"observable table, row {line} ({row['observableId']}), {column!r}: {error}")
-    return found
+                cells.problems.add(cells.files["observable"][index], str(error), row=row.number, column=column)
 
 
-def _row_problems(problem: petab.v1.Problem) -> list[str]:
-    """Measurements that cannot be used, each with its row, which petab's checks do not give."""
-    scales = {row["observableId"]: row.get("observableTransformation") for row in _rows(problem.observable_df)}
-    found: list[str] = []
-    for line, row in enumerate(_rows(problem.measurement_df), start=1):
-        time, value = number(row.get("time")), number(row.get("measurement"))
-        if time == math.inf:
-            found.append(f"row {line}: measurements at steady state (time = inf) are not supported")
-        elif isinstance(time, str) or not time >= 0:
-            found.append(f"row {line}: time is {time}, expected a number from 0 up")
-        observable = row.get("observableId")
-        if scales.get(observable) in ("log", "log10") and not isinstance(value, str) and value <= 0:
-            found.append(f"row {line}: {observable} is on a logarithmic scale, but measured as {value}")
-    return found
+def _sbml_model(problem: petab.v1.Problem) -> Any:
+    return cast(Any, problem.model).sbml_model
+
+
+def _frame(cells: Cells, kind: Kind) -> pd.DataFrame:
+    """Cells with numbers where the column has numbers; empty ones are NaN, as petab expects them."""
+    columns = list(dict.fromkeys(c for row in cells.rows[kind] for c in row.cells))
+    values: dict[str, list[Any]] = {}
+    for column in columns:
+        texts = [row.cells.get(column, "") for row in cells.rows[kind]]
+        if column in _NUMERIC.get(kind, ()):
+            values[column] = [number_or_nan(text) for text in texts]
+        else:
+            numeric = kind == "condition" and column not in ("conditionId", "conditionName")
+            values[column] = [_value(text, numeric=numeric) for text in texts]
+    return pd.DataFrame(values)
+
+
+def _value(text: str, *, numeric: bool) -> float | str:
+    value = parse_number(text) if numeric else None
+    if value is not None:
+        return value
+    return math.nan if is_missing(text) else text
+
+
+def _check_scales(cells: Cells, limits: dict[int, Limit]) -> None:
+    """Measurements and limits that their observable's scale cannot have, and what their own table says of it."""
+    observables = {row.cells["observableId"]: row.cells for row in cells.rows["observable"]}
+    for index, row in enumerate(cells.rows["measurement"]):
+        observable = observables.get(row.cells["observableId"], {})
+        for column in REPEATED:
+            own, there = row.cells.get(column, ""), observable.get(column, "")
+            default = "lin" if column == "observableTransformation" else "normal"
+            if not is_missing(own) and own != (default if is_missing(there) else there):
+                cells.complain("measurement", index, column, "what the observable table says, or an empty cell")
+        limit = limits.get(index)
+        text = row.cells["measurement"]
+        value = parse_number(text) if limit is None else limit.value
+        if value is None:
+            if row.cells.get("measurementType", "") not in KINDS:
+                ways = "; if it is a limit, say so in measurementType and censoringBounds" if _is_infinite(text) else ""
+                ways = ways or ("; delete the row if nothing was measured" if is_missing(text) else hint_of(text))
+                cells.complain("measurement", index, "measurement", "a finite number" + ways)
+        elif observable.get("observableTransformation") in ("log", "log10") and value <= 0:
+            if limit is not None and limit.upper is not None and limit.upper > 0:
+                limits[index] = Limit("left", limit.upper)  # nothing lies below 0 there
+                continue
+            column = "measurement" if limit is None else "censoringBounds"
+            name = row.cells["observableId"]
+            cells.complain("measurement", index, column, f"a number above 0, since {name} is on a logarithmic scale")
+
+
+def _is_infinite(text: str) -> bool:
+    return math.isinf(number_or_nan(text))
 
 
 @contextmanager
@@ -204,15 +215,10 @@ def _lint(problem: petab.v1.Problem) -> list[str]:
     with _errors_of("petab.v1") as found:
         try:
             failed = lint_problem(problem)
-        except (
-            AssertionError,
-            KeyError,
-            TypeError,
-            ValueError,
-        ) as error:  # a check that trips over the table
+        except Exception as error:  # a check that trips over the table
             failed = True
-            found.append(_said(error))
-    said = [message for message in found if message != "Not OK"]
+            found.append(" ".join(str(error).split()) or type(error).__name__)
+    said = [f"petab's checks say: {' '.join(message.split())}" for message in found if message != "Not OK"]
     return said or ["petab refuses it without a reason; run `petablint` on it"] if failed else []
 
 

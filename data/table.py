@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .problems import Problems
+from .text_file import read_text
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
@@ -42,9 +44,21 @@ def number_in(row: Row, column: str, file: str, problems: Problems) -> float | N
     text = row.cells.get(column, "")
     value = parse_number(text)
     if value is None:
-        hint = "; write decimals with a point" if re.fullmatch(r"[+-]?\d+,\d+", text) else ""
-        problems.add(file, "a finite number" + hint, row=row.number, column=column, holds=quote(text))
+        problems.add(file, "a finite number" + hint_of(text), row=row.number, column=column, holds=quote(text))
     return value
+
+
+def hint_of(text: str) -> str:
+    """How to write the number that `text` seems to mean, to follow "a finite number"; empty where it means none."""
+    if re.fullmatch(r"[+-]?(\d|[.'\s])*,\d+([eE][+-]?\d+)?", text):
+        return "; write decimals with a point"
+    if re.fullmatch(r"[+-]?\d+(\.\d*)?[dD][+-]?\d+", text):
+        return "; write powers of ten with an e, as in 1e-3"
+    if text and not text.isascii():
+        return (
+            f"; it has characters beyond ASCII: {', '.join(sorted({ascii(c)[1:-1] for c in text if not c.isascii()}))}"
+        )
+    return ""
 
 
 def quote(text: str) -> str:
@@ -52,48 +66,65 @@ def quote(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "…") if text else ""
 
 
-def read_table(path: Path, problems: Problems) -> Table | None:
-    """The CSV file at `path` (comma, UTF-8, first line the header); None where it cannot be read at all.
+def read_table(path: Path, problems: Problems, *, delimiter: str = ",", short_rows: bool = False) -> Table | None:
+    """The table at `path` (UTF-8, first line the header); None where it cannot be read at all.
 
     Blank lines are skipped. Added to `problems`: no such file, not UTF-8, no header, no rows, a column
-    without name or named twice, a row with too few, too many or only empty cells.
+    without name or named twice, a row with too few (unless `short_rows`), too many or only empty cells.
     """
-    file = path.name
+    text = read_text(path, problems)
+    records = None if text is None else _records(text, path.name, delimiter, problems)
+    if records is None:
+        return None
+    return _table(records, path.name, delimiter, problems, short_rows=short_rows)
+
+
+_NAMES = {",": "commas", "\t": "tabs", ";": "semicolons"}
+
+
+def _records(text: str, file: str, delimiter: str, problems: Problems) -> list[tuple[int, list[str]]] | None:
+    """Cells without blanks around them, each line with its number in the file; blank lines are left out."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
+    # A quoted cell may span lines, so the row's number is that of its first line.
+    records, before = [], 0
     try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.reader(lines, strict=True)
-            # A quoted cell may span lines, so the row's number is that of its first line.
-            records, before = [], 0
-            for cells in reader:
-                records.append((before, [c.strip() for c in cells]))
-                before = reader.line_num
-    except FileNotFoundError:
-        problems.add(file, f"there is no such file in {path.parent}")
+        for cells in reader:
+            records.append((before, [c.strip() for c in cells]))
+            before = reader.line_num
+    except csv.Error as error:
+        expected = f"cells separated by {_NAMES[delimiter]}, but line {before + 1} cannot be split into cells: {error}"
+        problems.add(file, f"{expected}; look for a quotation mark that is not closed")
         return None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        problems.add(file, f"cannot be read as comma-separated UTF-8 text: {error}")
-        return None
-    records = [(number, cells) for number, cells in records if cells]
+    return [(number, cells) for number, cells in records if cells]
+
+
+def _table(
+    records: list[tuple[int, list[str]]], file: str, delimiter: str, problems: Problems, *, short_rows: bool
+) -> Table | None:
     if not records:
         problems.add(file, "the file is empty; expected a header line and rows")
         return None
     offset, header = records[0]
-    if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
-        problems.add(file, f"the header must have columns separated by commas, not {quote(header[0])}")
+    if len(header) == 1 and any(mark in header[0] for mark in _NAMES):
+        problems.add(file, f"the header must have columns separated by {_NAMES[delimiter]}, not {quote(header[0])}")
         return None
     for name in sorted({c for c in header if header.count(c) > 1 or not c}):
         problems.add(file, f"column {name!r} appears twice" if name else "a column has no name")
-    if len(set(header)) < len(header):
+    if len(set(header)) < len(header) or "" in header:
         return None
     rows = []
     for line, cells in records[1:]:
         number = line - offset
         if not any(cells):
             problems.add(file, "all cells are empty; delete the row", row=number)
-        elif len(cells) != len(header):
-            problems.add(file, f"{len(header)} cells, as the header has", row=number, holds=f"{len(cells)} cells")
+            continue
+        missing = len(header) - len(cells)
+        if missing < 0 or (missing and not short_rows):
+            expected = f"{len(header)} cells, as the header has"
+            hint = "; write decimals with a point" if missing < 0 and delimiter == "," else ""
+            problems.add(file, expected + hint, row=number, holds=f"{len(cells)} cells")
         else:
-            rows.append(Row(number, dict(zip(header, cells, strict=True))))
+            rows.append(Row(number, dict(zip(header, [*cells, *[""] * missing], strict=True))))
     if len(records) == 1:
         problems.add(file, "the table has a header but no rows")
     return Table(file, tuple(header), tuple(rows))

@@ -25,7 +25,7 @@ from numpyro.distributions.transforms import AffineTransform, ExpTransform, Tran
 
 from ..data.parameter import Parameter
 from ..models.status import Status
-from .censoring import recordable, with_censored
+from .censoring import INTERVAL, recorded, uppers, with_censored
 from .failures import worst
 from .space import LOG_BASE, effective_prior
 
@@ -113,31 +113,35 @@ class _FromScale(Transform):
 
 
 class _Censored(dist.Distribution):
-    """Rows of `measured`, where those with a `tail` are read no further than their `limit`.
+    """Rows of `measured`, where those with a `tail` are read to a limit alone, from `limit` to `upper` in an interval.
 
     `on_scale` and `sd` are the means and standard deviations behind `measured`, on its scale of base e^log_base.
     """
 
     support = constraints.real  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
-    pytree_data_fields = ("measured", "on_scale", "sd", "limit")
+    pytree_data_fields = ("measured", "on_scale", "sd", "limit", "upper")
     pytree_aux_fields = ("log_base", "laplace", "tail")
 
-    def __init__(self, measured: dist.Distribution, on_scale, sd, limit, *, log_base: float, laplace: bool, tail):
-        self.measured, self.on_scale, self.sd, self.limit = measured, on_scale, sd, limit
+    def __init__(self, measured: dist.Distribution, on_scale, sd, limits, *, log_base: float, laplace: bool, tail):
+        self.measured, self.on_scale, self.sd = measured, on_scale, sd
+        self.limit, self.upper = limits
         self.log_base, self.laplace, self.tail = log_base, laplace, tuple(tail)
         super().__init__(measured.batch_shape)
 
     def sample(self, key, sample_shape=()):
-        low, high = recordable(self.limit, np.array(self.tail))
-        return jnp.clip(self.measured.sample(key, sample_shape), low, high)
+        return recorded(
+            jnp.asarray(self.measured.sample(key, sample_shape)), self.limit, self.upper, np.array(self.tail)
+        )
 
     def log_prob(self, value, intermediates=None):
         tail = np.array(self.tail)
-        limit = jnp.log(self.limit) / self.log_base if self.log_base else self.limit
-        r = (limit - self.on_scale) / self.sd
-        beyond = tail * (value - self.limit) >= 0
+        limit, upper = (jnp.log(x) / self.log_base if self.log_base else x for x in (self.limit, self.upper))
+        r, width = (limit - self.on_scale) / self.sd, (upper - limit) / self.sd
+        inside = (tail == INTERVAL) & (value >= self.limit) & (value <= self.upper)
+        beyond = ((np.abs(tail) == 1) & (tail * (value - self.limit) >= 0)) | inside
         density = jnp.asarray(self.measured.log_prob(value))
-        return jnp.where(beyond, with_censored(density, r, tail, np.full(len(tail), self.laplace)), density)
+        limited = with_censored(density, r, tail, np.full(len(tail), self.laplace), width)
+        return jnp.where(beyond, limited, density)
 
 
 def rows_of_sites(problem: Problem) -> dict[str, np.ndarray]:
@@ -172,7 +176,7 @@ def numpyro_model(problem: Problem) -> None:
 
 def _observe(problem: Problem, readout: Readout) -> None:
     assays, nuisance = problem.assays, problem.nuisance
-    measured = np.array([m.value for m in problem.dataset.measurements])
+    measured, upper = np.array([m.value for m in problem.dataset.measurements]), uppers(problem.dataset)
     for site, rows in rows_of_sites(problem).items():
         mean, sd, base = readout.mean[rows], readout.sd[rows], assays.log_base[rows]
         group = nuisance.group[rows[0]]
@@ -182,7 +186,7 @@ def _observe(problem: Problem, readout: Readout) -> None:
             family = dist.TransformedDistribution(family, parts) if base[0] > 0 else family
             if np.any(assays.tail[rows]):
                 kind = {"log_base": float(base[0]), "laplace": bool(assays.laplace[rows[0]]), "tail": assays.tail[rows]}
-                family = _Censored(family, mean, sd, measured[rows], **kind)
+                family = _Censored(family, mean, sd, (measured[rows], upper[rows]), **kind)
         else:
             # Jointly normal, ln s integrated out: covariance diag(σ²) + τ² κ κᵀ about m(s=1) + κ μ.
             slope = nuisance.slope[rows]

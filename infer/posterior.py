@@ -3,9 +3,9 @@ provenance.
 
 Names: each parameter is a variable of its own, as it is called (`Kd1`, `scale_pSTAT3[gel-1]`; a slash, which
 no NetCDF name may hold, becomes ∕). Rows of an observable run along the dimension `row[<observable>]`, with
-the coordinates `protocol[…]`, `time[…]` and `experiment[…]`, and `censored[…]` where any row is: "left" or
-"right". Its value is then a limit, and its replicates are what would be recorded, never beyond it; so the middle
-of its ties is the quantile of the row.
+the coordinates `protocol[…]`, `time[…]` and `experiment[…]`, and `censored[…]` where any row is: "left",
+"right" or "interval". Its value is then a limit, and its replicates are what would be recorded, never beyond it; so the
+middle of its ties is the quantile of the row.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from jaxtyping import Array, Float, Int
 from scipy import stats as distributions
 
 from ..data.parameter import Parameter, Prior
-from .censoring import recordable
+from .censoring import recorded, uppers
 from .failures import count_kinds
 from .posterior_file import MARK, PosteriorFileError, read, save
 from .problem import Problem
@@ -141,7 +141,7 @@ def replicate(problem: Problem, mean: np.ndarray, sd: np.ndarray, rng: np.random
     assays = problem.assays
     noise = np.where(assays.laplace, rng.laplace(size=mean.shape), rng.standard_normal(mean.shape))
     measured = np.array([m.value for m in problem.dataset.measurements])
-    return np.clip(assays.natural(mean + sd * noise), *recordable(measured, assays.tail))
+    return np.asarray(recorded(assays.natural(mean + sd * noise), measured, uppers(problem.dataset), assays.tail))
 
 
 def draw_prior(parameter: Parameter, n: int, rng: np.random.Generator) -> Float[np.ndarray, " n"]:

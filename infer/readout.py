@@ -25,7 +25,7 @@ from ..models.model import Model
 from ..models.plan import compile_plan
 from ..models.settings import Settings
 from ..models.status import Status
-from .censoring import tails
+from .censoring import tails, uppers
 
 LN10 = float(np.log(10.0))
 _LOG_BASE = {"lin": 0.0, "log": 1.0, "log10": LN10}
@@ -90,6 +90,7 @@ class Assays:
         self.log_base = np.array([_LOG_BASE[s] for s in scale])
         self.tail = tails(dataset)
         self.value, jacobian = _values_on_scale(dataset, self.log_base)
+        self.width = _on_base(uppers(dataset), self.log_base) - self.value  # of intervals, 0 for other rows
         self.jacobian = np.where(self.tail == 0, jacobian, 0.0)  # a probability has none
         self.laplace = np.array([dataset.observables[m.observable].noise == "laplace" for m in dataset.measurements])
 
@@ -218,7 +219,14 @@ def _values_on_scale(dataset: Dataset, log_base: np.ndarray) -> tuple[np.ndarray
         raise ValueError(f"a value on a logarithmic scale must be positive: {rows}")
     base = np.where(logarithmic, log_base, 1.0)
     logged = np.log(np.where(logarithmic, values, 1.0))
-    return np.where(logarithmic, logged / base, values), np.where(logarithmic, -logged - np.log(base), 0.0)
+    return _on_base(values, log_base), np.where(logarithmic, -logged - np.log(base), 0.0)
+
+
+def _on_base(values: np.ndarray, log_base: np.ndarray) -> np.ndarray:
+    """Values on their observable's scale."""
+    logarithmic = log_base > 0
+    logged = np.log(np.where(logarithmic, values, 1.0))
+    return np.where(logarithmic, logged / np.where(logarithmic, log_base, 1.0), values)
 
 
 def _with_inputs_of_protocols(model: Model, dataset: Dataset) -> Model:

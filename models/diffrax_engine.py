@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from .model import Model
 from .plan import UNCHANGED, Plan
+from .resize import with_ratios
 from .rodas5p import Rodas5P
 from .settings import Settings, Tolerances
 from .solution import Solution
@@ -31,6 +32,7 @@ class _Course(NamedTuple):
     p: Float[Array, "segments parameters"]
     assign: Float[Array, "segments species"]
     add: Float[Array, "segments species"]
+    scale: Float[Array, "segments species"]  # of volumes, where a compartment is resized
 
 
 class _Stretches(NamedTuple):
@@ -59,6 +61,7 @@ def solve(
     sensible = (own.rtol > 0) & (own.rtol < 1) & (own.atol > 0) & (own.atol < jnp.inf)
     own = Tolerances(jnp.where(sensible, own.rtol, settings.rtol), jnp.where(sensible, own.atol, settings.atol))
     environment = jnp.concatenate([values, jnp.asarray(plan.constants, values.dtype)])
+    environment = with_ratios(model, plan.resizes, environment)
     p = environment[plan.parameters]
     first = jax.vmap(model.initial)(p[:, 0])
     status = jnp.zeros(len(plan.protocols), int)
@@ -78,7 +81,8 @@ def solve(
         # Without a steady state the time course is solved from the model's initial values, and not shown.
         first = jnp.where((uses & (status == Status.OK))[:, None], rest.y[which], first)
         steps = jnp.where(uses, rest.steps[which], steps)
-    course = _Course(first, p, environment[plan.assign], environment[plan.add])
+    scale = jnp.where(plan.scale == UNCHANGED, 1.0, environment[plan.scale])
+    course = _Course(first, p, environment[plan.assign], environment[plan.add], scale)
     run = partial(_guarded if settings.derivative == "reverse" else _course, model, settings)
     # Behind a barrier, since XLA's simplifier runs in circles on these constants.
     fixed = jax.lax.optimization_barrier(
@@ -105,8 +109,8 @@ def _course(
 
     def one(carry, part):
         y, at, status, steps, rejected = carry
-        number, p, assign, add, assigned, (begin, stop, switches, before, delay) = part
-        y = jnp.where(assigned, assign, y) + add
+        number, p, assign, add, scale, assigned, (begin, stop, switches, before, delay) = part
+        y = jnp.where(assigned, assign, y * scale) + add
         if model.switches:
             y = y + delay * jax.lax.stop_gradient(model.rhs(y, p, before) - model.rhs(y, p, switches))
         empty = stop <= begin
@@ -131,10 +135,11 @@ def _course(
     carry = (course.y0, jnp.zeros((times.size, course.y0.size), course.y0.dtype), zero, zero, zero)
     # What a step of the protocol changes, it changes at the start of the first stretch of its segment.
     first = (np.arange(count * each) % each == 0)[:, None]
-    of_segment = [jnp.repeat(x, each, axis=0) for x in (course.p, course.assign, course.add, assigned)]
-    p, assign, add, assigned = of_segment
+    of_segment = (course.p, course.assign, course.add, course.scale, assigned)
+    p, assign, add, scale, assigned = (jnp.repeat(x, each, axis=0) for x in of_segment)
+    add, scale = jnp.where(first, add, 0.0), jnp.where(first, scale, 1.0)
     flat = jax.tree.map(lambda x: x.reshape(count * each, *x.shape[2:]), stretches)
-    parts = (jnp.arange(count * each), p, assign, jnp.where(first, add, 0.0), assigned & first, tuple(flat))
+    parts = (jnp.arange(count * each), p, assign, add, scale, assigned & first, tuple(flat))
     if count * each == 1:
         carry, _ = one(carry, jax.tree.map(lambda x: x[0], parts))
     else:

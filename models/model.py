@@ -238,7 +238,8 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
     }
     depends = any(TIME in e.free_symbols for pairs in terms.values() for pair in pairs for e in pair)
     time_index = None
-    if depends or any(TIME in e.free_symbols for e in public.values()):
+    # A model in which nothing changes has time for its state, as an engine solves no fewer than one.
+    if depends or not states or any(TIME in e.free_symbols for e in public.values()):
         time_index = len(states)
         states, initial = [*states, str(TIME)], [*initial, sympy.Integer(0)]
         terms[str(TIME)] = [(sympy.Integer(1), sympy.Integer(1))]

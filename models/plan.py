@@ -17,6 +17,7 @@ import sympy
 from .expressions import TIME, to_infix
 from .model import Model
 from .protocol import Protocol, Value
+from .resize import Resizes, ResizeTable, resized_but_fixed
 
 UNCHANGED = -1
 
@@ -38,6 +39,8 @@ class Plan:
     parameters: np.ndarray  # C × S × parameters
     assign: np.ndarray  # C × S × species
     add: np.ndarray  # C × S × species
+    scale: np.ndarray  # C × S × species: behind the constants, the ratio of volumes where a compartment is resized
+    resizes: Resizes
     start: np.ndarray  # C × S
     stop: np.ndarray  # C × S
     times: np.ndarray  # C × T, padded with the last
@@ -88,12 +91,14 @@ def compile_plan(
             target, index = (y, species[name]) if name in species else (p, parameter[name])
             target[index] = environment.slot(value, where)
 
+    table = ResizeTable(model)
     distinct: dict[tuple, int] = {}
     eq_parameters, eq_set, eq_of, eq_moment = [], [], [], []
     rows = []
     segments = max(1 + sum(s.time > q.start for s in q.steps) for q in protocols)
     for protocol, at in zip(protocols, times, strict=True):
         where = f"protocol {protocol.name!r}"
+        before = None
         if protocol.preequilibration is None:
             eq_of.append(-1)
         else:
@@ -106,13 +111,15 @@ def compile_plan(
                 eq_set.append(y)
                 eq_moment.append(protocol.start)
             eq_of.append(distinct[key])
+            before = p
         row = _segments(protocol, at, defaults, species, segments, zero, apply, environment)
         if model.time_index is not None and protocol.start:
             row[1][0][model.time_index] = environment.slot(protocol.start, "")  # the model's own start is at 0
-        rows.append(row)
+        rows.append(_resized(model, protocol, row, before, table))
     columns = [np.array(c) for c in zip(*rows, strict=True)]
     parameters, assign, add = (c.astype(int) for c in columns[:3])
-    start, stop = columns[3:5]
+    start, stop, scale = columns[3:6]
+    scale = np.where(scale == UNCHANGED, UNCHANGED, scale + len(names) + len(environment.constants)).astype(int)
     longest = max(len(t) for t in times)
     padded = np.array([[*t, *([t[-1]] * (longest - len(t)))] for t in times], dtype=float)
     segment = np.array([[int(np.sum(s[1:] <= t)) for t in row] for s, row in zip(start, padded, strict=True)])
@@ -127,6 +134,8 @@ def compile_plan(
         parameters=parameters,
         assign=assign,
         add=add,
+        scale=scale,
+        resizes=table.resizes(),
         start=start,
         stop=stop,
         times=padded,
@@ -180,6 +189,41 @@ def _moving_at_rest(model: Model, protocol: Protocol, names: Sequence[str]) -> s
         if TIME in rate.free_symbols and TIME in rate.xreplace(known).free_symbols:
             return to_infix(rate)
     return None
+
+
+def _resized(
+    model: Model,
+    protocol: Protocol,
+    row: tuple[list, ...],
+    equilibrated: list[int] | None,
+    table: ResizeTable,
+) -> tuple[list, ...]:
+    """The columns of `_segments` and one more: numbers of the ratios of volumes, by segment and species.
+
+    `equilibrated` are the parameters of the pre-equilibration, None without one. A segment that resizes and would be
+    empty, as it starts at the last output, is given a little time: the way back needs the state at its start.
+    """
+    parameters, assign, add, start, stop = row
+    scale = [[UNCHANGED] * len(model.species) for _ in parameters]
+    stop = list(stop)
+    steps = {step.time: step for step in protocol.steps}
+    before = equilibrated
+    for i, after in enumerate(parameters):
+        if before is not None and math.isfinite(start[i]):
+            for species, ratio in table.ratios(before, after).items():
+                scale[i][species] = ratio
+                if stop[i] <= start[i]:
+                    stop[i] = start[i] + 1e-6 * max(1.0, abs(start[i]))
+            own = steps[start[i]].assign if start[i] in steps else {}
+            fixed = {n: c for n, c in resized_but_fixed(model, before, after).items() if n not in own}
+            if fixed:
+                each = ", ".join(f"{name} in {compartment}" for name, compartment in fixed.items())
+                raise ValueError(
+                    f"protocol {protocol.name!r} resizes a compartment at time {start[i]:g} in which species are held "
+                    f"({each}): set their new concentrations in the same step"
+                )
+        before = after
+    return parameters, assign, add, start, stop, scale
 
 
 def _set_at_start(protocol: Protocol) -> set[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import libsbml
 import sympy
 
-from .expressions import FormulaError, as_number, from_ast, names_in
+from .expressions import TIME, FormulaError, as_number, from_ast, names_in, to_infix
 from .network import Network, Quantity, Reaction, Species, Unit
 from .sbml_text import check_sbml_text
 
@@ -85,15 +85,18 @@ class _Reader:
         self.model = model
         self.functions = {f.getId(): f for f in model.getListOfFunctionDefinitions()}
         self.problems: list[str] = []
+        self.numbers: dict[str, sympy.Expr] = {}  # of stoichiometries that have a name
 
-    def math(self, element, what: str) -> sympy.Expr:
+    def math(self, element, what: str, *, local: frozenset[str] = frozenset()) -> sympy.Expr:
+        """A formula; a stoichiometry's name in it stands for its number, unless it is `local` to a reaction."""
         if not element.isSetMath():
             raise FormulaError(f"{what} has no formula")
         try:
             self.check_units(element.getMath())
-            return as_number(from_ast(element.getMath(), self.functions))
+            expression = as_number(from_ast(element.getMath(), self.functions))
         except FormulaError as error:
             raise FormulaError(f"{what}: {error}") from None
+        return expression.xreplace({sympy.Symbol(n): v for n, v in self.numbers.items() if n not in local})
 
     def check_units(self, formula: libsbml.ASTNode) -> None:
         """Refuses `2 S` of an Antimony text, which is 2 in the unit S and no product, unless S is only a unit."""
@@ -112,9 +115,11 @@ class _Reader:
 
     def network(self) -> Network:
         model = self.model
+        named = self.name_stoichiometries()
         initial = {
             a.getSymbol(): self.math(a, f"initial assignment of {a.getSymbol()}")
             for a in model.getListOfInitialAssignments()
+            if a.getSymbol() not in named
         }
         rules = {
             r.getVariable(): self.math(r, f"rule of {r.getVariable()}")
@@ -137,8 +142,9 @@ class _Reader:
         reactions = tuple(self.reaction(r, parameters) for r in model.getListOfReactions())
         species = {s.getId(): self.species(s, compartments, initial) for s in model.getListOfSpecies()}
         for c in compartments:
-            if c in rates or (c in rules and names_in(rules[c]) - parameters.keys() - compartments.keys()):
-                self.problems.append(f"the volume of compartment {c} changes")
+            if c in rates or (c in rules and (reason := self.moving(rules[c], rules, rates))):
+                because = "it has a rate rule" if c in rates else f"its rule uses {reason}, which is not constant"
+                self.problems.append(f"the volume of compartment {c} changes: {because}")
         return Network(
             name=model.getId() or model.getName() or "model",
             compartments=compartments,
@@ -172,10 +178,10 @@ class _Reader:
         name, law = r.getId(), r.getKineticLaw()
         if law is None:
             raise FormulaError(f"reaction {name} has no kinetic law")
-        rate = self.math(law, f"reaction {name}")
         local = {}
         # Level 3 lists its local parameters under both names.
         own = law.getListOfLocalParameters() if self.model.getLevel() >= 3 else law.getListOfParameters()
+        rate = self.math(law, f"reaction {name}", local=frozenset(p.getId() for p in own))
         for p in own:
             unique = f"{name}_{p.getId()}"
             while unique in parameters:
@@ -200,17 +206,56 @@ class _Reader:
             tuple(m.getSpecies() for m in r.getListOfModifiers()),
         )
 
+    def moving(self, rule: sympy.Expr, rules: dict[str, sympy.Expr], rates: dict[str, sympy.Expr]) -> str:
+        """A name that changes with time and that `rule` uses, itself or through other rules; empty if there is none."""
+        changing = {s.getId() for s in self.model.getListOfSpecies()} | rates.keys() | {str(TIME)}
+        changing |= {r.getId() for r in self.model.getListOfReactions()}
+        seen: set[str] = set()
+        waiting = sorted(names_in(rule))
+        while waiting:
+            name = waiting.pop(0)
+            if name in changing:
+                return name
+            if name in rules and name not in seen:
+                seen.add(name)
+                waiting += sorted(names_in(rules[name]))
+        return ""
+
+    def name_stoichiometries(self) -> frozenset[str]:
+        """Fills `numbers` and returns all names of stoichiometries, of those too that are not numbers."""
+        named = []
+        for reaction in self.model.getListOfReactions():
+            for references in (reaction.getListOfReactants(), reaction.getListOfProducts()):
+                named += [(reaction.getId(), r) for r in references if r.getId()]
+        for reaction, reference in named:
+            self.numbers[reference.getId()] = self.stoichiometry(reaction, reference)
+        self.problems = list(dict.fromkeys(self.problems))
+        return frozenset(r.getId() for _, r in named)
+
     def stoichiometry(self, reaction: str, reference: libsbml.SpeciesReference) -> sympy.Expr:
-        if reference.isSetStoichiometryMath():
-            value = self.math(reference.getStoichiometryMath(), f"reaction {reaction}, stoichiometry")
-            if value.free_symbols:
-                self.problems.append(f"reaction {reaction}: the stoichiometry of {reference.getSpecies()} is a formula")
-            return value
-        ident = reference.getId()
-        if ident and (self.model.getInitialAssignment(ident) or self.model.getRule(ident)):
-            self.problems.append(f"reaction {reaction}: the stoichiometry of {reference.getSpecies()} is assigned")
-        number = reference.getStoichiometry()
-        return sympy.Integer(int(number)) if number == int(number) else sympy.nsimplify(number, rational=True)
+        """A number; a problem is added where it is none or may change."""
+        ident, what = reference.getId(), f"reaction {reaction}: the stoichiometry of {reference.getSpecies()}"
+        if ident and ident in self.numbers:
+            return self.numbers[ident]
+        assignment = self.model.getInitialAssignment(ident) if ident else None
+        given: sympy.Expr = sympy.nan
+        if ident and self.model.getRule(ident):
+            self.problems.append(f"{what} is {ident}, which a rule gives; expected a number")
+            return sympy.Integer(1)
+        if assignment is not None:
+            given = self.math(assignment, f"initial assignment of {ident}")
+        elif reference.isSetStoichiometryMath():
+            given = self.math(reference.getStoichiometryMath(), what)
+        elif reference.isSetStoichiometry() or self.model.getLevel() < 3:
+            number = reference.getStoichiometry()
+            given = sympy.nsimplify(number, rational=True) if math.isfinite(number) else sympy.nan
+        if given.free_symbols:
+            self.problems.append(f"{what} is the formula {to_infix(given)}; expected a number")
+        elif given.is_finite is not True or given.is_real is not True:
+            self.problems.append(f"{what} has no value; expected a number")
+        else:
+            return sympy.nsimplify(given, rational=True)
+        return sympy.Integer(1)
 
     def units(self) -> dict[str, tuple[Unit, ...]]:
         return {

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from ..model import Model
 from ..plan import Plan
+from ..resize import with_ratios
 from ..reverse_only import differentiated
 from ..settings import Settings, Tolerances
 from ..solution import Solution
@@ -39,23 +40,24 @@ def solve(
     `few` says that the batch will be of few trajectories, of which more may be recorded. Raises `Unsupported` (a
     `ValueError`) saying why where the model cannot be run.
     """
-    environment = _environment(plan, settings, values, tolerances)
+    environment = _environment(model, plan, settings, values, tolerances)
     y, status, steps, rejected = _solve(_described(model, plan, settings, few, by), environment[None])
     return Solution(y[0], status[0], steps[0], rejected[0])
 
 
 def _environment(
-    plan: Plan, settings: Settings, values: Float[Array, " names"], tolerances: Tolerances | None
+    model: Model, plan: Plan, settings: Settings, values: Float[Array, " names"], tolerances: Tolerances | None
 ) -> Float[Array, " slots"]:
-    """All numbers of one set: its values, the plan's constants, and last its tolerances."""
+    """All numbers of one set: its values, the plan's constants, ratios of volumes, and last its tolerances."""
     own = [jnp.asarray(x, values.dtype) for x in tolerances or (settings.rtol, settings.atol)]
-    return jnp.concatenate([values, jnp.asarray(plan.constants, values.dtype), jnp.stack(own)])
+    numbers = jnp.concatenate([values, jnp.asarray(plan.constants, values.dtype)])
+    return jnp.concatenate([with_ratios(model, plan.resizes, numbers), jnp.stack(own)])
 
 
 def _described(model: Model, plan: Plan, settings: Settings, few: bool, by: By) -> Task:
     protocols, segments, _ = plan.parameters.shape
     shape = (protocols, segments, plan.times.shape[1], len(plan.equilibration_parameters))
-    slots = len(plan.names) + len(plan.constants) + 2  # and the tolerances
+    slots = len(plan.names) + len(plan.constants) + len(plan.resizes) + 2  # and the tolerances
     tables = [
         _at_least_one(plan.equilibration_parameters),
         plan.equilibration_set,
@@ -63,6 +65,7 @@ def _described(model: Model, plan: Plan, settings: Settings, few: bool, by: By) 
         _at_least_one(plan.parameters),
         plan.assign,
         plan.add,
+        plan.scale,
         plan.segment,
     ]
     head = [*shape, slots, settings.max_steps]

@@ -20,7 +20,7 @@ enum { STAGES = 8, HEAD = 2, KEPT = KEEP_STAGES ? STAGES * SPECIES : 0, ROW = HE
 struct Plan {
   int protocols, segments, times, equilibrations, slots, max_steps;
   double longest;
-  const int *rest_parameters, *rest_set, *rest_of, *parameters, *assign, *add, *segment;
+  const int *rest_parameters, *rest_set, *rest_of, *parameters, *assign, *add, *scale, *segment;
   const double *rest_moment, *start, *stop, *at;
 };
 
@@ -340,8 +340,9 @@ STATIC void enter(const Batch& b, Course& c, int lane, Pace& pace, real* y, real
   for (; c.segment < plan.segments; c.segment++) {
     const long where = segment_of(plan, c);
     for (int n = 0; n < SPECIES; n++) {
-      const int assigned = plan.assign[where * SPECIES + n];
+      const int assigned = plan.assign[where * SPECIES + n], scaled = plan.scale[where * SPECIES + n];
       if (assigned >= 0) AT(y[n], lane) = values[assigned];
+      else if (scaled >= 0) AT(y[n], lane) *= values[scaled];
       AT(y[n], lane) += values[plan.add[where * SPECIES + n]];
     }
     const double begin = begin_of(plan, c), end = end_of(plan, c);
@@ -596,10 +597,15 @@ STATIC void leave(const Batch& b, const Adjoint& adjoint, Course& c, int lane, r
   const long where = segment_of(plan, c);
   for (int n = 0; n < SPECIES; n++) {
     slots[plan.add[where * SPECIES + n]] += AT(lambda[n], lane);
-    const int assigned = plan.assign[where * SPECIES + n];
+    const int assigned = plan.assign[where * SPECIES + n], scaled = plan.scale[where * SPECIES + n];
     if (assigned >= 0) {
       slots[assigned] += AT(lambda[n], lane);
       AT(lambda[n], lane) = 0.0;
+    } else if (scaled >= 0) {  // such a segment has steps, of which the first is the next row
+      const double* values = b.environment + c.set * plan.slots;
+      const double after = rows_of(b, c.item)[(long)c.rows * ROW + HEAD + n] - values[plan.add[where * SPECIES + n]];
+      slots[scaled] += AT(lambda[n], lane) * after / values[scaled];
+      AT(lambda[n], lane) *= values[scaled];
     }
   }
 }

@@ -16,6 +16,7 @@ STATIC void read_plan(const int* i, const double* x, Plan& plan)
   plan.parameters = i; i += courses * PARAMETERS;
   plan.assign = i; i += courses * SPECIES;
   plan.add = i; i += courses * SPECIES;
+  plan.scale = i; i += courses * SPECIES;
   plan.segment = i;
   plan.longest = *x++;
   plan.rest_moment = x; x += plan.equilibrations;

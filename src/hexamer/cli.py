@@ -513,3 +513,7 @@ def main() -> None:
             raise
         typer.echo(f"error: {type(error).__name__}: {error} (HEXAMER_DEBUG=1 shows where)", err=True)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -203,11 +203,11 @@ def test_priors(write: Write, given: str, prior: Prior) -> None:
         ("yaml", "sbml_files: [model.xml]", "model_files: {m: {language: pysb}}", "'pysb': only SBML"),
         ("yaml", "problems:", "extensions: {sub: {}}\nproblems:", "extensions are not supported: sub"),
         ("yaml", "  observable_files: [observables.tsv]\n", "", "'observable_files' is a required"),
-        ("measurements", "5    0.5", "inf  0.5", "row 3: measurements at steady state"),
-        ("measurements", "5    0.5", "-1   0.5", "row 3: time is -1"),
-        ("measurements", "5    0.5", "5    0", "row 3: obs_b is on a logarithmic scale"),
+        ("measurements", "5    0.5", "inf  0.5", r"measurements.tsv, row 3, 'time' holds 'inf'.*steady state"),
+        ("measurements", "5    0.5", "-1   0.5", r"row 3, 'time' holds '-1'; expected a number from 0 up"),
+        ("measurements", "5    0.5", "5    0", r"row 3, 'measurement' holds '0'.*obs_b is on a logarithmic scale"),
         ("measurements", "after                 2.5", "later                 2.5", "later"),
-        ("conditions", "NaN  0.8", "NaN  inf", "condition after: .*k1 is given as inf"),
+        ("conditions", "NaN  0.8", "NaN  inf", r"conditions.tsv, row 2, 'k1' holds 'inf'; expected a finite number"),
         ("observables", "log10                    0.5", "lin noiseParameter1_obs_a", "placeholder of obs_a"),
         ("parameters", "2;0.5", "2;0", "parameter s: .* positive"),
         ("parameters", "k2 ", "k3 ", "k3"),
@@ -221,7 +221,7 @@ def test_refusals(write: Write, table: str, old: str, new: str, message: str) ->
 
 def test_all_problems_at_once(write: Write) -> None:
     path = write(measurements=("5    0.5", "-1   0.5"), parameters=("k2 ", "k3 "))
-    with pytest.raises(ValueError, match=r"(?s)row 3: time.*Extraneous.*k3"):
+    with pytest.raises(ValueError, match=r"(?s)row 3, 'time'.*Extraneous.*k3"):
         read_petab(path)
 
 
@@ -287,6 +287,7 @@ def test_a_prior_on_the_parameter_scale(shared_data: Path) -> None:
 
 
 def test_what_is_left_unread_is_noted(shared_data: Path) -> None:
+    """Its measurements repeat the observables' scale and noise: read now, and compared."""
     notes = read_petab(shared_data / "petab/Raia_CancerResearch2011/Raia_CancerResearch2011.yaml").notes
-    assert any("observableTransformation, noiseDistribution" in note for note in notes)
+    assert not any("observableTransformation" in note for note in notes)
     assert any("visualization" in note for note in notes)

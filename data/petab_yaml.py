@@ -1,0 +1,138 @@
+"""The YAML file of a PEtab v1 problem: what it names, once it is known that all of that can be read.
+
+Source: PEtab v1 data format, https://petab.readthedocs.io/en/latest/v1/documentation_data_format.html.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .petab_cells import Kind
+from .problems import Problems
+from .text_file import read_text
+
+
+def unreadable(path: Path, problems: list[str]) -> ValueError:
+    rows = " (row 1 is the first below the header)" if any(", row " in p for p in problems) else ""
+    return ValueError(f"the PEtab problem {path} cannot be read{rows}:\n  " + "\n  ".join(problems))
+
+
+def read_configuration(path: Path) -> dict[str, Any]:
+    """The content of the YAML file, after refusing by name what this reader does not support."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no PEtab problem at {path}: give the path of its YAML file")
+    config = _yaml(path)
+    if problems := _unsupported(config) or _malformed(config):
+        raise unreadable(path, problems)
+    files = [file for named in table_files(path, config).values() for file in named]
+    files = [path.parent / file for file in config["problems"][0]["sbml_files"]] + files
+    if missing := [os.path.relpath(file, path.parent) for file in files if not file.exists()]:
+        raise FileNotFoundError(f"the PEtab problem {path} names missing files: {', '.join(missing)}")
+    if folders := [os.path.relpath(file, path.parent) for file in files if not file.is_file()]:
+        raise unreadable(path, [f"{name} is a folder; expected a file" for name in folders])
+    return config
+
+
+def table_files(path: Path, config: Mapping[str, Any]) -> dict[Kind, list[Path]]:
+    tables, part = config["parameter_file"], config["problems"][0]
+    named: dict[Kind, list[str]] = {
+        "condition": part["condition_files"],
+        "observable": part["observable_files"],
+        "measurement": part["measurement_files"],
+        "parameter": [*tables] if isinstance(tables, list) else [tables],
+    }
+    return {kind: [path.parent / file for file in files] for kind, files in named.items()}
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error, where the standard lets the last one win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        found: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str) and key in found:
+                raise yaml.MarkedYAMLError(problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark)
+            if isinstance(key, str):
+                found.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    problems = Problems("")
+    text = read_text(path, problems)
+    if text is None:
+        raise unreadable(path, [*map(str, problems.found)])
+    try:
+        config = yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = "" if mark is None else f"line {mark.line + 1}: "
+        raise unreadable(path, [f"{where}it cannot be read as YAML: {error.problem or error.context}"]) from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise unreadable(path, [f"it cannot be read as YAML: {' '.join(str(error).split())}"]) from None
+    except RecursionError:
+        raise unreadable(path, ["it cannot be read as YAML: its values are nested too deeply"]) from None
+    if not isinstance(config, dict):
+        raise unreadable(path, ["it is no PEtab YAML file: its top level must hold keys and values"])
+    return config
+
+
+def _unsupported(config: Mapping[str, Any]) -> list[str]:
+    """What a PEtab YAML file may ask for and this reader does not support."""
+    version = str(config.get("format_version", "missing"))
+    if version.split(".")[0] != "1":
+        return [f"format_version is {version}: only PEtab v1 is supported"]
+    found: list[str] = []
+    if config.get("extensions"):
+        found.append(f"PEtab extensions are not supported: {', '.join(map(str, config['extensions']))}")
+    parts = config.get("problems")
+    parts = parts if isinstance(parts, list) else []
+    if len(parts) > 1:
+        found.append(f"it holds {len(parts)} problems: give each a YAML file of its own")
+    for part in (p for p in parts if isinstance(p, dict)):
+        if mappings := _listed(part.get("mapping_files")):
+            found.append(f"mapping tables are not supported: {', '.join(mappings)}")
+        models = part.get("model_files")
+        for name, model in models.items() if isinstance(models, dict) else ():
+            language = model.get("language") if isinstance(model, dict) else None
+            found.append(f"model {name!r} in language {language!r}: only SBML is supported")
+        files = _listed(part.get("sbml_files"))
+        if len(files) > 1:
+            found.append(f"it names {len(files)} models, {', '.join(files)}: only one is supported")
+    return found
+
+
+def _listed(value: object) -> list[str]:
+    """The entries of a list as text; nothing else is a list, which PEtab's schema says."""
+    return [str(v) for v in value] if isinstance(value, list) else []
+
+
+def _malformed(config: Mapping[str, Any]) -> list[str]:
+    """Where the YAML file departs from PEtab's schema."""
+    import jsonschema
+    from petab.v1.yaml import validate_yaml_syntax
+
+    try:
+        validate_yaml_syntax(dict(config))
+    except jsonschema.ValidationError as error:
+        where = "/".join(str(key) for key in error.absolute_path) or "top level"
+        return [f"YAML file, {where}: {error.message}"]
+    if not config["problems"]:
+        return ["YAML file: it holds no problem"]
+    tables = config["parameter_file"]
+    if not tables or (isinstance(tables, list) and not all(isinstance(t, str) for t in tables)):
+        return [f"YAML file, parameter_file: {tables!r}; expected the name of a file, or a list of names"]
+    known = {"format_version", "parameter_file", "problems", "extensions"}
+    keys = {"sbml_files", "measurement_files", "condition_files", "observable_files", "visualization_files"}
+    strange = [str(k) for k in config if k not in known]
+    strange += [f"problems/0/{k}" for k in config["problems"][0] if k not in keys | {"mapping_files", "model_files"}]
+    if strange:
+        return [f"YAML file: unknown key {', '.join(strange)}; known are {', '.join(sorted(known | keys))}"]
+    files = config["problems"][0].items()
+    return [f"YAML file: {key} names no file" for key, named in files if key != "visualization_files" and not named]
