@@ -36,6 +36,14 @@ class Section:
         self.complain(key, "the key is missing; expected text in quotes" if value is None else "text in quotes", value)
         return ""
 
+    def needed(self, key: str, what: str) -> str:
+        """As `required`; `what` says what the text is, for the message."""
+        if self._content.get(key) is not None:
+            return self.required(key)
+        self._asked.append(key)
+        self.complain(key, f"the key is missing; expected {what}")
+        return ""
+
     def choice(self, key: str, options: tuple[str, ...]) -> str:
         """One of `options`; the first is the default."""
         value = self.take(key, options[0])

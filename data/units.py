@@ -12,6 +12,7 @@ _DEFINITIONS = (
     "arbitrary_unit = [arbitrary] = au = AU",  # elsewhere `au` is the astronomical unit
     "cell = [cell] = cell = cells",
     "molecules = 1 / avogadro_number * mole = _ = molecule",
+    "international_unit = [international_unit] = IU",
 )
 
 
@@ -42,6 +43,16 @@ def _quantity(text: str, what: str) -> pint.Quantity:
     if "[temperature]" in quantity.dimensionality:
         raise UnitError(f"{what} {text!r} is a temperature, which may have an offset and is not supported")
     return quantity
+
+
+def quantity_of(unit: str) -> pint.Quantity:
+    """1 of a unit. Raises `UnitError` for text that is no unit."""
+    return _quantity(unit, "unit")
+
+
+def parts_of(unit: str) -> dict[str, float]:
+    """The named units that a unit is made of, with their exponents: `1/(nM min)` is {nanomolar: -1, minute: -1}."""
+    return {str(name): float(exponent) for name, exponent in quantity_of(unit).unit_items()}  # pyright: ignore
 
 
 def molar_mass_kda(text: str | float) -> float:
