@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any
 
 from .problems import Problems
@@ -92,4 +93,6 @@ class Section:
         """Complains of every key that was not asked for."""
         for key in self._content:
             if key not in self._asked:
-                self.complain(key, f"unknown key; known here are {', '.join(sorted(set(self._asked)))}")
+                close = get_close_matches(key, sorted(set(self._asked)), 1, 0.7)
+                meant = f"; is {close[0]!r} meant?" if close else ""
+                self.complain(key, f"unknown key; known here are {', '.join(sorted(set(self._asked)))}{meant}")
