@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any
 
 from .formula import FormulaError, parse_formula
@@ -35,6 +36,14 @@ class Section:
         if isinstance(value, str) and value.strip():
             return value
         self.complain(key, "the key is missing; expected text in quotes" if value is None else "text in quotes", value)
+        return ""
+
+    def needed(self, key: str, what: str) -> str:
+        """As `required`; `what` says what the text is, for the message."""
+        if self._content.get(key) is not None:
+            return self.required(key)
+        self._asked.append(key)
+        self.complain(key, f"the key is missing; expected {what}")
         return ""
 
     def choice(self, key: str, options: tuple[str, ...]) -> str:
@@ -94,4 +103,6 @@ class Section:
         """Complains of every key that was not asked for."""
         for key in self._content:
             if key not in self._asked:
-                self.complain(key, f"unknown key; known here are {', '.join(sorted(set(self._asked)))}")
+                close = get_close_matches(key, sorted(set(self._asked)), 1, 0.7)
+                meant = f"; is {close[0]!r} meant?" if close else ""
+                self.complain(key, f"unknown key; known here are {', '.join(sorted(set(self._asked)))}{meant}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 from ..data import literature
 from ..data import load as load_dataset
 from ..data.dataset import Dataset
-from ..data.parameter import FIXED, Parameter
+from ..data.parameter import Parameter
 from ..models.model import Model
 from ..models.settings import Settings
 from ..models.simulate import require_x64
@@ -29,8 +28,7 @@ from .failures import FailureCounter, count_kinds, worst
 from .nuisance import Nuisance, find_nuisance
 from .readout import Assays, Readout
 from .space import ParameterSpace, Z
-
-log = logging.getLogger(__name__)
+from .usage import check_same_units, check_used, without_idle
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +98,7 @@ class Problem:
         estimated = [p for p in self.parameters.values() if p.estimated and p.name not in self.nuisance.names]
         self.space = ParameterSpace(estimated)
         self.names = tuple(self.parameters)
-        _check_used(model, dataset, self.parameters)
+        check_used(model, dataset, self.parameters)
         self.assays = Assays(model, dataset, self.names)
         self.model = self.assays.model
         self.failures = FailureCounter()
@@ -124,9 +122,12 @@ class Problem:
         dataset = load_dataset(source)
         given = {*dataset.parameters, *(options.get("priors") or {})}
         given = given.union(*(q.targets for q in dataset.protocols.values()))
-        if model is not None:
-            dataset = replace(dataset, model=str(model))
-        return Problem(Model.load(dataset.model, independent=given), dataset, **options)
+        if model is None:
+            return Problem(Model.load(dataset.model, independent=given), dataset, **options)
+        compiled = Model.load(model, independent=given)
+        check_same_units(dataset, compiled)
+        dataset = replace(dataset, model=str(model), parameters=without_idle(compiled, dataset))
+        return Problem(compiled, dataset, **options)
 
     def with_settings(self, **changes) -> Problem:
         """The same problem under other solver settings."""
@@ -274,19 +275,6 @@ class Problem:
             return readout, self.row_densities(readout)
 
         return jax.jit(f)
-
-
-def _check_used(model: Model, dataset: Dataset, parameters: Mapping[str, Parameter]) -> None:
-    used = {*model.parameters, *(n for p in dataset.protocols.values() for n in p.references)}
-    for o in dataset.observables.values():
-        used |= o.symbols
-    used |= {a for m in dataset.measurements for a in m.arguments if isinstance(a, str)}
-    idle = [n for n, p in parameters.items() if p.estimated and n not in used]
-    if idle:
-        raise ValueError(f"no part of the model or the data uses {', '.join(idle)}: remove their priors")
-    held = [n for n, p in parameters.items() if p.source == FIXED and n not in used]
-    if held:
-        log.warning("[fixed] of problem.toml names what nothing uses: %s", ", ".join(held))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))

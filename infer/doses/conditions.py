@@ -71,7 +71,7 @@ def design(
     pretreat: float,
     molar_mass: Masses,
 ) -> Design:
-    """The protocols of a dose-response experiment. Doses of drugs are given `pretreat` (min) before the ligand, at 0.
+    """The protocols of a dose-response experiment. Doses of drugs are given `pretreat` before the ligand, at 0.
 
     Raises `ValueError` for names that the model does not have, and values of the wrong number.
     """

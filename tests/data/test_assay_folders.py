@@ -69,6 +69,7 @@ assay = "elisa"
 signal = "L"
 molar_mass = "21 kDa"
 scale_group = "plates"
+sd_between = 0
 standards = "standards.csv"
 standards_unit = "pg/ml"
 wells = 2
