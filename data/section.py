@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath, PureWindowsPath
 from typing import Any
 
 from .problems import Problems
@@ -28,6 +29,14 @@ class Section:
             return value
         self.complain(key, "text in quotes", value)
         return default
+
+    def file_beside(self, key: str, default: str) -> str:
+        """The name of a file in the folder of the description, or in a folder there."""
+        name = self.text(key, default)
+        path = PurePath(name.replace("\\", "/"))
+        if path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts or name.startswith("~"):
+            self.complain(key, "a file in the folder of this description, by its name, such as 'standards.csv'", name)
+        return name
 
     def required(self, key: str) -> str:
         value = self.take(key)

@@ -29,7 +29,7 @@ class Standards:
 
 def take_standards(section: Section, unit: str) -> Standards | None:
     """The key `standards`, and those that need it; None without."""
-    file = section.text("standards", "")
+    file = section.file_beside("standards", "")
     if not file:
         return None
     parameters = section.take("curve", 4)
