@@ -84,7 +84,7 @@ def whole(problem: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def draws(out: Path) -> np.ndarray:
-    return read(out / "posterior.nc")["posterior"]["k"].values
+    return np.asarray(read(out / "posterior.nc")["posterior"].dataset["k"])
 
 
 def parts(out: Path) -> list[Path]:

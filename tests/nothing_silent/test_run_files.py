@@ -194,7 +194,7 @@ def test_posterior_is_read_by_other_programs(posterior: Path) -> None:
     import h5py
 
     with h5py.File(posterior) as file:
-        assert file["posterior/k"].shape == (4, 50)
+        assert np.shape(file["posterior/k"]) == (4, 50)
     xr.testing.assert_equal(xr.open_dataset(posterior, group="posterior"), read(posterior)["posterior"].to_dataset())
 
 
@@ -218,7 +218,8 @@ def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
             main()
         except SystemExit as ended:
             status = int(ended.code or 0)
-        return status, *capfd.readouterr()
+        captured = capfd.readouterr()
+        return status, captured.out, captured.err
 
     return call
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jax
@@ -110,6 +110,10 @@ def known(name: str, **changes) -> dict[str, Parameter]:
     return {**found, name: dataclasses.replace(found[name], **changes)}
 
 
+def backwards[T](mapping: Mapping[str, T]) -> dict[str, T]:
+    return dict(list(mapping.items())[::-1])
+
+
 A = sympy.Symbol("A")
 TELLING: dict[str, tuple[Callable[[], Problem], str]] = {
     "rate rule": (lambda: problem(("x' = -v*x", "x' = -3*v*x")), "rates"),
@@ -156,7 +160,7 @@ TELLING: dict[str, tuple[Callable[[], Problem], str]] = {
         "the sampled parameters changed .without noise",
     ),
     "order of priors": (
-        lambda: problem(parameters=dict(reversed(data().parameters.items()))),
+        lambda: problem(parameters=backwards(data().parameters)),
         "the sampled parameters changed .another order",
     ),
     "rtol": (lambda: problem(settings={"rtol": 1e-7}), "rtol was 1e-06, now 1e-07"),
@@ -229,8 +233,8 @@ NEUTRAL: dict[str, Callable[[], Problem]] = {
     "lines of the table": lambda: problem(
         measurements=tuple(dataclasses.replace(m, row=9) for m in data().measurements)
     ),
-    "order of observables": lambda: problem(observables=dict(reversed(data().observables.items()))),
-    "order of protocols": lambda: problem(protocols=dict(reversed(data().protocols.items()))),
+    "order of observables": lambda: problem(observables=backwards(data().observables)),
+    "order of protocols": lambda: problem(protocols=backwards(data().protocols)),
     "observable without rows": lambda: problem(observables={**data().observables, "idle": IDLE}),
     "protocol without rows": lambda: problem(protocols={**data().protocols, "none": Protocol("none").set(v=3.0)}),
     "order of what is fixed": lambda: problem(parameters={n: data().parameters[n] for n in ("v", "k", "noise")}),
@@ -263,8 +267,8 @@ def test_changes_of_no_draw_together_resume_bit_for_bit(whole, tmp_path: Path) -
         settings={"threads": 1, "memory": 2**20, "record": 16},
         name="elsewhere",
         notes=("an assumption",),
-        observables={"idle": IDLE, **dict(reversed(data().observables.items()))},
-        protocols=dict(reversed(data().protocols.items())),
+        observables={"idle": IDLE, **backwards(data().observables)},
+        protocols=backwards(data().protocols),
         parameters={n: data().parameters[n] for n in ("v", "k", "noise")},
     )
     check_resumed(made, whole, tmp_path / "killed")
