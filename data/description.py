@@ -127,7 +127,7 @@ def _conditions(top: Section) -> Conditions | None:
     if section is None:
         return None
     made = Conditions(
-        section.text("file", Conditions.file),
+        section.file_beside("file", Conditions.file),
         section.text("column", Conditions.column),
         section.texts("ignore_columns"),
     )
@@ -203,7 +203,9 @@ def _preequilibration(top: Section, inputs: tuple[Input, ...]) -> dict[str, Valu
         return None
     values: dict[str, Value] = {i.target: 0.0 for i in inputs}
     for name, value in given.items():
-        if isinstance(value, str) or _finite(value):
+        if name in values and _finite(value) and value < 0:
+            top.complain(f"preequilibrate.{name}", "a dose of 0 or more", value)
+        elif isinstance(value, str) or _finite(value):
             values[name] = value if isinstance(value, str) else float(value)
         else:
             top.complain(f"preequilibrate.{name}", "a finite number or a parameter's name", value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from pathlib import PurePath, PureWindowsPath
 from typing import Any
 
 from .formula import FormulaError, parse_formula
@@ -30,6 +31,14 @@ class Section:
             return value
         self.complain(key, "text in quotes", value)
         return default
+
+    def file_beside(self, key: str, default: str) -> str:
+        """The name of a file in the folder of the description, or in a folder there."""
+        name = self.text(key, default)
+        path = PurePath(name.replace("\\", "/"))
+        if path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts or name.startswith("~"):
+            self.complain(key, "a file in the folder of this description, by its name, such as 'standards.csv'", name)
+        return name
 
     def required(self, key: str) -> str:
         value = self.take(key)

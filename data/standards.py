@@ -29,7 +29,7 @@ class Standards:
 
 def take_standards(section: Section) -> Standards | None:
     """The key `standards`, and those that need it; None without."""
-    file = section.text("standards", "")
+    file = section.file_beside("standards", "")
     if not file:
         for key in ("standards_unit", "response_unit", "curve", "curve_noise", "wells", "dilution"):
             if section.take(key) is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -19,12 +18,14 @@ from ..data import literature
 from ..data import load as load_dataset
 from ..data.dataset import Dataset
 from ..data.parameter import Parameter
+from ..models.canonical import content_hash
 from ..models.model import Model
 from ..models.settings import Settings
 from ..models.simulate import require_x64
 from ..models.status import Status
 from .censoring import with_censored
 from .failures import FailureCounter, count_kinds, worst
+from .identity import problem_parts
 from .nuisance import Nuisance, find_nuisance
 from .readout import Assays, Readout
 from .space import ParameterSpace, Z
@@ -139,17 +140,8 @@ class Problem:
 
     @property
     def digest(self) -> str:
-        """A hash of all that the density depends on but the solver: model, data, protocols, observables, priors."""
-        data = self.dataset
-        said = [
-            self.model.digest,
-            repr(data.measurements),
-            repr(sorted(data.protocols.items())),
-            repr([(o.name, str(o.formula), str(o.noise_formula), o.scale, o.noise) for o in data.observables.values()]),
-            repr(sorted((n, repr(p.prior), p.scale, p.value) for n, p in self.parameters.items())),
-            repr(self.nuisance.names),
-        ]
-        return hashlib.sha256("\n".join(said).encode()).hexdigest()[:16]
+        """A hash of all that the density depends on but the solver; see `hexamer.infer.identity`."""
+        return content_hash(problem_parts(self))
 
     @property
     def fixed(self) -> dict[str, float]:

@@ -83,7 +83,8 @@ class Assays:
         self._numbers: list[float] = []
         where = {(p, t): (i, j) for i, p in enumerate(self.protocols) for j, t in enumerate(sorted_times[p])}
         self._protocol = np.array([where[m.protocol, m.time][0] for m in dataset.measurements], dtype=int)
-        used = [o for o in dataset.observables.values() if any(m.observable == o.name for m in dataset.measurements)]
+        # In the order of the rows: that of the description must not decide in which order gradients are summed.
+        used = [dataset.observables[n] for n in dict.fromkeys(m.observable for m in dataset.measurements)]
         self._groups = [self._group(o, where) for o in used]
         self._index_pool()
         scale = [dataset.observables[m.observable].scale for m in dataset.measurements]

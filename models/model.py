@@ -5,7 +5,6 @@
 # pyright: reportIncompatibleMethodOverride=false
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,8 +18,10 @@ import numpy as np
 import sympy
 from jaxtyping import Array, Float
 
+from .canonical import content_hash
 from .codegen import compile_vector, guard
 from .expressions import TIME, inline, names_in
+from .identity import model_parts
 from .kinetics import Kinetics
 from .moieties import conserved_moieties
 from .network import Network
@@ -152,21 +153,8 @@ class Model:
 
     @property
     def digest(self) -> str:
-        """A hash of the model's content, the same on every machine."""
-        text = repr(
-            (
-                self.name,
-                self.species,
-                self.parameters,
-                self.defaults.tolist(),
-                sorted(map(str, self.rules.items())),
-            )
-        )
-        if self.network is not None:
-            text += repr(
-                [(r.name, str(r.rate), sorted(map(str, r.stoichiometry.items()))) for r in self.network.reactions]
-            )
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """A hash of the model's content, the same on every machine; see `hexamer.models.identity`."""
+        return content_hash(model_parts(self))
 
 
 Terms = list[tuple[sympy.Expr, sympy.Expr]]  # (coefficient, rate)

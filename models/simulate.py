@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import sympy
+from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
@@ -99,6 +100,7 @@ def simulate(
     values = [jnp.asarray(parameters[n], float) for n in names]
     shape = jnp.broadcast_shapes(*(v.shape for v in values)) if values else ()
     stacked = jnp.stack([jnp.broadcast_to(v, shape) for v in values], -1) if values else jnp.zeros((0,))
+    _check_doses(model, batch, parameters)
     plan = compile_plan(model, batch, [at.tolist()] * len(batch), names)
     functions = observables(model, observe)
 
@@ -112,6 +114,15 @@ def simulate(
         one = jax.vmap(one)
     solution, observed = jax.jit(one)(stacked, own)
     return Trajectories(jnp.asarray(at), solution.y, solution.status, solution.steps, solution.rejected, observed)
+
+
+def _check_doses(model: Model, protocols: Sequence[Protocol], parameters: Mapping[str, ArrayLike]) -> None:
+    """Raises `ValueError` for negative amounts of species; those that are traced have no numbers yet."""
+    species = set() if model.network is None else set(model.network.species)
+    used = {n: parameters[n] for q in protocols for n in q.references if n in parameters}
+    known = {n: float(np.min(np.asarray(v))) for n, v in used.items() if not isinstance(v, Tracer) and np.size(v)}
+    for q in protocols:
+        q.check_doses(species, known)
 
 
 def parameters_at(plan: Plan, values: Float[Array, " names"]) -> Float[Array, "protocols times parameters"]:

@@ -111,6 +111,7 @@ def _base(model: Model, label: str, condition: Condition, draws: int, masses: Ma
                 f"{', '.join(model.parameters)}; its species: {', '.join(model.species)}"
             )
     own = condition.protocol
+    own.check_doses(() if model.network is None else model.network.species, {})
     if twice := sorted(set(held) & own.targets):
         raise ValueError(f"condition {label!r} gives {', '.join(twice)} a value, and its protocol another")
     rest = None if own.preequilibration is None else {**own.preequilibration, **held}

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from . import interrupt
+
 if TYPE_CHECKING:
     from .models.settings import Engine, Solver
 
@@ -148,10 +150,11 @@ def fit(
     """Posterior of PROBLEM by NUTS, started from its best fit."""
     _use_devices(chains)
     from .infer.fit import fit as run
-    from .infer.fit import writable
+    from .infer.fit import kept_in, writable
     from .infer.reporting import report
 
     writable(out)
+    interrupt.leaves(lambda: kept_in(out))
     loaded = _load(problem, model=model).with_settings(rtol=rtol, atol=rtol / 100, engine=_engine(engine, solver))
     _say_what_is_estimated(loaded)
     result = run(
@@ -286,6 +289,10 @@ def evaluate(
             }
         )
     )
+    if not finite:
+        kinds = ", ".join(f"{n} {kind}" for kind, n in result.failed.items())
+        typer.echo(f"the likelihood does not exist at these values: failed solves ({kinds})", err=True)
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -308,6 +315,7 @@ def simulate(
 ) -> None:
     """Trajectories of MODEL under each --protocol, with all species and rules."""
     from .data import read_values
+    from .infer.files import write
     from .infer.fit import writable
     from .models import Model, Settings, Status
     from .models import simulate as run
@@ -338,7 +346,7 @@ def simulate(
         tables.append(pd.DataFrame({"protocol": q.name, "time": grid, "status": status.label, **columns}))
         if status != Status.OK:
             typer.echo(f"protocol {q.name!r} failed: {status.sentence}", err=True)
-    pd.concat(tables).to_csv(out, index=False)
+    write(out, pd.concat(tables).to_csv(index=False))
     typer.echo(f"{len(protocols)} protocol(s) × {len(grid)} times in {out}")
     if all(int(s) != Status.OK for s in result.status):
         raise typer.Exit(2)
@@ -494,16 +502,21 @@ def _grid(text: str) -> list[float]:
 
 
 def main() -> None:
-    """Runs the command line: exit status 0, or 2 with one message and no traceback; 3 where `fit` stopped early."""
+    """Runs the command line: exit status 0, or 2 with one message and no traceback; 3 where `fit` stopped early.
+
+    130 where it was interrupted, at once.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    with interrupt.ends_at_once():
+        _run()
+
+
+def _run() -> None:
     try:
         app()
     except SystemExit as ended:
-        if ended.code == 130:  # Ctrl-C; not waiting for the threads of the sampler
-            typer.echo("interrupted; draws of `fit` are on disk, and the same command goes on from there", err=True)
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(130)
+        if ended.code == interrupt.EXIT:  # Ctrl-C before or beside `ends_at_once`
+            interrupt.end()
         raise
     except (ValueError, OSError, FloatingPointError, RuntimeError) as error:
         typer.echo(f"error: {error}", err=True)
