@@ -162,7 +162,9 @@ class Problem:
         normal = -0.5 * r**2 - 0.5 * math.log(2 * math.pi)
         density = jnp.where(self.assays.laplace, -jnp.abs(r) - math.log(2), normal)
         density = density - jnp.log(readout.sd) + self.assays.jacobian
-        return with_censored(density, r, self.assays.tail, self.assays.laplace, self.assays.width / readout.sd)
+        return with_censored(
+            density, r, self.assays.tail, self.assays.laplace, jnp.asarray(self.assays.width) / readout.sd
+        )
 
     def terms(self, z: Z) -> Terms:
         """Log likelihood at z in pieces, scales integrated out."""
