@@ -105,8 +105,9 @@ def _start(
         kept = _prepare(problem, folder, starts, seed, solver, progress, say)
         texts = {"identity": json.dumps(identity), "settings": json.dumps(asdict(kept[1]))}
         save_arrays(folder / START, {**{n: np.array(t) for n, t in texts.items()}, **kept[0]._asdict()})
-    start, settings = kept
-    return start, problem.with_settings(**with_layout_of(settings, problem.settings))
+    chosen = with_layout_of(kept[1], problem.settings)
+    # The problem itself where it can be: what is compiled for it stays.
+    return kept[0], problem if chosen == asdict(problem.settings) else problem.with_settings(**chosen)
 
 
 def _prepare(

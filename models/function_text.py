@@ -31,12 +31,12 @@ _LIBRARIES = {"jax", "jaxlib", "numpy", "builtins", "functools"}
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+|id=\d{6,}|<function |<locals>")
 
 
-def function_text(f: Callable, *shapes: tuple[int, ...]) -> str:
+def function_text(f: Callable, *shapes: tuple[int, ...], second: bool = True) -> str:
     """The text of `f` over float64 arguments of `shapes`, and of its derivatives.
 
-    The derivatives are the forward and the reverse one, and the reverse of the forward one. They belong to the text
-    because a `custom_jvp` or `custom_vjp` may change without the value. Raises `NoIdentityError` for a function that
-    calls Python from inside (`jax.pure_callback`), of which JAX knows nothing.
+    The derivatives are the forward and the reverse one, and (`second`) the reverse of the forward one. They belong to
+    the text because a `custom_jvp` or `custom_vjp` may change without the value. Raises `NoIdentityError` for a
+    function that calls Python from inside (`jax.pure_callback`), of which JAX knows nothing.
     """
     arguments = [jax.ShapeDtypeStruct(s, np.dtype(float)) for s in shapes]
 
@@ -50,7 +50,8 @@ def function_text(f: Callable, *shapes: tuple[int, ...]) -> str:
 
         return reverse
 
-    forms = {"value": f, "forward": forward, "reverse": reverse_of(f), "second": reverse_of(forward)}
+    forms = {"value": f, "forward": forward, "reverse": reverse_of(f)}
+    forms |= {"second": reverse_of(forward)} if second else {}
     return "\n".join(f"{name} {_traced(g, arguments, needed=name == 'value')}" for name, g in forms.items())
 
 

@@ -79,4 +79,4 @@ def _functions(model: Model) -> dict[str, str]:
         "initial": (model.initial, (p,)),
         "weights": (model.weights, (p,)),
     }
-    return {name: function_text(f, *shapes) for name, (f, shapes) in functions.items()}
+    return {name: function_text(f, *shapes, second=name == "rhs") for name, (f, shapes) in functions.items()}

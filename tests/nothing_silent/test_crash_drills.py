@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hexamer.infer import read
+from hexamer import Problem
+from hexamer.infer import PosteriorFileError, StoreError, fit, read, save, to_datatree
 
 MODEL = "model decay; species A = 2; k = 0.5; J: A -> ; k*A; end"
 PROBLEM = '[observables.A]\nassay = "direct"\nsignal = "A"\nunit = "nM"\nsd = 0.1\n'
@@ -141,28 +142,29 @@ def test_full_disk_in_the_draws(problem: Path, whole: Path, tmp_path: Path) -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", ["truncated", "flipped"])
-def test_damaged_files(damage: str, problem: Path, whole: Path, tmp_path: Path) -> None:
+def test_damaged_files(damage: str, problem: Path, tmp_path: Path) -> None:
     """A chunk, the start and the posterior; what the message says leads to the same draws."""
-    out = tmp_path / "out"
-    assert finished("fit", problem, "--out", out, *FIT)[0] == 0
-    for path in (chunks(out)[2], out / "start.npz"):
+    loaded = Problem.load(problem)
+
+    def again() -> np.ndarray:
+        found = fit(loaded, tmp_path, chains=2, warmup=100, draws=300, starts=2, seed=1, progress=False)
+        assert found is not None
+        tree = to_datatree(loaded, found.draws.z, found.draws.stats, seed=1, failures={}, predictive=False)
+        save(tree, tmp_path / "posterior.nc")
+        return draws(tmp_path)
+
+    expected = again()
+    for path, lost in ((chunks(tmp_path)[2], chunks(tmp_path)[2:]), (tmp_path / "start.npz", [tmp_path / "start.npz"])):
         spoil(path, damage)
-        status, _, err = finished("fit", problem, "--out", out, *FIT)
-        assert status == 2
-        assert f"{path} is damaged (" in err
-        assert "remove it" in err
-        later = chunks(out)[2:] if "chunk" in path.name else [path]
-        for file in later:
+        with pytest.raises(StoreError, match=rf"{path} is damaged \(.*\): remove it"):
+            again()
+        for file in lost:
             file.unlink()
-        assert finished("fit", problem, "--out", out, *FIT)[0] == 0
-        np.testing.assert_array_equal(draws(out), draws(whole))
-    spoil(out / "posterior.nc", damage)
-    dose = ["--ligand", "A", "--observe", "A", "--doses", "1:10:8", "--model", problem / "model.ant"]
-    status, _, err = finished("dose-response", out, *dose, "--out", tmp_path / "dr")
-    assert status == 2
-    assert "cannot read the posterior" in err
-    assert finished("fit", problem, "--out", out, *FIT)[0] == 0
-    np.testing.assert_array_equal(draws(out), draws(whole))
+        np.testing.assert_array_equal(again(), expected)
+    spoil(tmp_path / "posterior.nc", damage)
+    with pytest.raises(PosteriorFileError, match=r"a fit into the same folder makes it anew from the draws there"):
+        draws(tmp_path)
+    np.testing.assert_array_equal(again(), expected)
 
 
 def spoil(path: Path, damage: str) -> None:
