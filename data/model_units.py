@@ -101,20 +101,20 @@ class ModelUnits:
         amount = self._declared_amount
         return found if amount is None or volume is None else replace(found, concentration=amount / volume)
 
-    @property
+    @cached_property
     def declared_time(self) -> pint.Quantity | None:
         return declared_unit(self.network, "time")
 
-    @property
+    @cached_property
     def _declared_amount(self) -> pint.Quantity | None:
         substance = declared_unit(self.network, "substance")
         return declared_unit(self.network, "extent") if substance is None else substance
 
-    @property
+    @cached_property
     def time(self) -> ModelUnit:
         return named(self.assumed.time)
 
-    @property
+    @cached_property
     def concentration(self) -> ModelUnit:
         return named(self.assumed.concentration)
 
@@ -131,7 +131,7 @@ class ModelUnits:
         found = (unit_of_symbol(self.network, c) for c in self.network.compartments)
         return [u for u in found if u is not None]
 
-    @property
+    @cached_property
     def _amount(self) -> pint.Quantity | None:
         """The unit of amounts; None where neither it nor a volume is declared."""
         amount = self._declared_amount
@@ -147,12 +147,21 @@ class ModelUnits:
     def declared(self, name: str) -> pint.Quantity | None:
         return unit_of_symbol(self.network, name)
 
+    @cached_property
+    def _coherent(self) -> dict[str, tuple[float, str]]:
+        return {}
+
     def coherent(self, unit: str) -> tuple[float, str]:
         """A unit made of the model's own time, amounts and volumes: the factor into it, and its name.
 
         Each part of `unit` that is a time, an amount, a volume or made of these becomes the model's: `1/(nM min)`
         becomes `1/(pM h)`. What else it holds, such as au or ng/ml, stays. Raises `UnitError` for text that is no unit.
         """
+        if unit not in self._coherent:
+            self._coherent[unit] = self._made_coherent(unit)
+        return self._coherent[unit]
+
+    def _made_coherent(self, unit: str) -> tuple[float, str]:
         parts = parts_of(unit)
         mass = any("[mass]" in quantity_of(u).dimensionality for u in parts)
         factor, words = 1.0, []
@@ -208,6 +217,15 @@ class ModelUnits:
         ]
 
 
+def declared_units(network: Network | None) -> dict[str, str]:
+    """Units of the parameters that a network declares them for, by name."""
+    if network is None:
+        return {}
+    units = ModelUnits(network)
+    found = {n: unit for n in network.parameters if (unit := units.declared(n)) is not None}
+    return {n: named(u).name for n, u in found.items() if named(u).number == 1}
+
+
 def unit_of_amount(network: Network, unit: str) -> pint.Quantity | None:
     """A species' own unit of amount; None where it has none."""
     return None if not unit else declared_unit(replace(network, base_units={"substance": unit}), "substance")
@@ -236,4 +254,4 @@ def _joined(words: list[tuple[str, float]]) -> str:
     return f"{above}/{below[0]}" if len(below) == 1 else f"{above}/({' '.join(below)})"
 
 
-__all__ = ["ModelUnit", "ModelUnits", "named"]
+__all__ = ["ModelUnit", "ModelUnits", "declared_units", "named"]

@@ -45,11 +45,13 @@ def _quantity(text: str, what: str) -> pint.Quantity:
     return quantity
 
 
+@functools.cache
 def quantity_of(unit: str) -> pint.Quantity:
     """1 of a unit. Raises `UnitError` for text that is no unit."""
     return _quantity(unit, "unit")
 
 
+@functools.cache
 def parts_of(unit: str) -> dict[str, float]:
     """The named units that a unit is made of, with their exponents: `1/(nM min)` is {nanomolar: -1, minute: -1}."""
     return {str(name): float(exponent) for name, exponent in quantity_of(unit).unit_items()}  # pyright: ignore

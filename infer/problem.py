@@ -29,7 +29,7 @@ from .identity import problem_parts
 from .nuisance import Nuisance, find_nuisance
 from .readout import Assays, Readout
 from .space import ParameterSpace, Z
-from .usage import check_same_units, check_used, without_idle
+from .usage import check_same_units, check_used, converted, without_idle
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,8 @@ class Terms(NamedTuple):
 class Problem:
     """A model, a data set and priors, with one `log_density(z)` over unconstrained z.
 
-    `priors` add to or replace the data set's own parameters, by name. Scales of gels and plates are
+    `priors` add to or replace the data set's own parameters, by name; those of the model's constants are converted from
+    their units into the model's. Scales of gels and plates are
     integrated out in closed form where they can be (`marginalise=None`: all such; a collection of names:
     those; empty: none, so that they are sampled). What is estimated is listed in `space.names`, what is
     fixed in `fixed`.
@@ -88,7 +89,7 @@ class Problem:
         require_x64()
         self.dataset = dataset
         self.settings = settings
-        self.parameters: dict[str, Parameter] = {**dataset.parameters, **(priors or {})}
+        self.parameters: dict[str, Parameter] = {**dataset.parameters, **converted(priors or {}, dataset, model)}
         self.name = dataset.name
         self.nuisance: Nuisance = find_nuisance(
             dataset,

@@ -9,6 +9,8 @@ from ..data.coverage import near
 from ..data.dataset import Dataset
 from ..data.model_units import ModelUnits
 from ..data.parameter import FIXED, Parameter
+from ..data.prior_units import in_model_units
+from ..data.units import UnitError
 from ..models.model import Model
 from ..models.network import Network
 
@@ -57,6 +59,27 @@ def _why_idle(parameter: Parameter, model: Model, free: Collection[str]) -> str:
     return said + near(name, free)
 
 
+def converted(priors: Mapping[str, Parameter], dataset: Dataset, model: Model) -> dict[str, Parameter]:
+    """Parameters given beside a data set, those of the network's constants in its units.
+
+    Raises `ValueError` for a unit that is not known or cannot become the network's.
+    """
+    if model.network is None or not dataset.time_unit:
+        return dict(priors)
+    units, found = ModelUnits(model.network), {}
+    for name, parameter in priors.items():
+        old = dataset.parameters.get(name)
+        same = old is not None and old.unit == parameter.unit
+        if same or name not in model.network.parameters:
+            found[name] = parameter
+            continue
+        try:
+            found[name] = in_model_units(parameter, units, {})
+        except UnitError as error:
+            raise ValueError(f"the prior of {name} is in {parameter.unit!r}; expected {error}") from None
+    return found
+
+
 def without_idle(model: Model, dataset: Dataset) -> dict[str, Parameter]:
     """Parameters without those of `[fixed]` that were meant for the problem's own network."""
     used = _used(model, dataset)
@@ -86,4 +109,4 @@ def check_same_units(dataset: Dataset, model: Model) -> None:
             )
 
 
-__all__ = ["check_same_units", "check_used", "without_idle"]
+__all__ = ["check_same_units", "check_used", "converted", "without_idle"]

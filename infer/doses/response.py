@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from ...data.model_units import ModelUnit
+from ...data.table import parse_number
 from ...data.units import conversion_factor
 from ...models.model import Model
 from ...models.protocol import Protocol
@@ -100,7 +101,7 @@ def dose_response(
     ligand: str,
     doses: Given,
     *,
-    at: float | None = None,
+    at: float | str | None = None,
     summary: Summary | None = None,
     times: ArrayLike | None = None,
     observe: str = "pSTAT3_total",
@@ -136,7 +137,7 @@ def dose_response(
       or a `Condition` of both.
 
     What is read: `observe`, a rule or species of the model or a formula over its names,
-    - `at` a time (in the model's unit, min where it states none), or
+    - `at` a time: a number in the model's unit (min where it states none), or text such as "20 min", or
     - as a `summary` over `times`: its `peak`, `area` or `time_of_peak`; by default 0 to 180 min, or
     - as courses at `times`, where neither is given.
 
@@ -170,7 +171,7 @@ def respond(
     ligand: str,
     doses: Given,
     *,
-    at: float | None = None,
+    at: float | str | None = None,
     summary: Summary | None = None,
     times: ArrayLike | None = None,
     observe: str = "pSTAT3_total",
@@ -194,6 +195,7 @@ def respond(
     if pretreat < 0 or not np.isfinite(pretreat):
         raise ValueError(f"pretreat is how long before the ligand drugs are given; it cannot be {pretreat}")
     clock = time_unit(found.model)
+    at = _time(at, clock) if isinstance(at, str) else at
     grid = _times(at, summary, times, clock)
     cases = {n: as_condition(n, c) for n, c in ({"": {}} if conditions is None else conditions).items()}
     if not cases:
@@ -217,6 +219,15 @@ def respond(
     data = _dataset(plan, found_values, grid, squeezed, single, str(clock))
     unit_of = f" at {at:g} {clock}" if at is not None else f", {summary.replace('_', ' ')}" if summary else ""
     return DoseResponse(data, observe, f"{observe}{unit_of}", agonist, given, time.perf_counter() - began)
+
+
+def _time(text: str, clock: ModelUnit) -> float:
+    """A time such as `20 min` as a number in the model's unit."""
+    number, _, unit = text.strip().partition(" ")
+    value = parse_number(number)
+    if value is None or not unit.strip():
+        raise ValueError(f"at= takes a number, or text such as '20 min', not {text!r}")
+    return value * conversion_factor(unit.strip(), clock.name) / clock.number
 
 
 def _times(at: float | None, summary: str | None, times: ArrayLike | None, clock: ModelUnit) -> np.ndarray:

@@ -263,8 +263,8 @@ def evaluate(
     """Likelihood of PROBLEM at given parameter values, as one JSON object: nllh, chi2, n, failed."""
     from .data import read_values
 
-    values = read_values(at) if at is not None else None
     loaded = _load(problem, model=model).with_settings(rtol=rtol, atol=rtol / 100, max_steps=20_000)
+    values = None if at is None else read_values(at, {n: p.unit for n, p in loaded.parameters.items()})
     loaded = loaded.with_settings(engine=_engine(engine, solver), solver=_solver(solver))
     if values is not None:
         idle = sorted(loaded.unknown(values))
@@ -315,6 +315,7 @@ def simulate(
 ) -> None:
     """Trajectories of MODEL under each --protocol, with all species and rules."""
     from .data import read_values
+    from .data.model_units import declared_units
     from .infer.files import write
     from .infer.fit import writable
     from .models import Model, Settings, Status
@@ -326,7 +327,7 @@ def simulate(
     writable(out.parent)
     loaded = Model.load(model)
     protocols = [parse_protocol(text) for text in protocol or [""]]
-    values = read_values(at) if at is not None else {}
+    values = read_values(at, declared_units(loaded.network)) if at is not None else {}
     idle = sorted(set(values) - set(loaded.parameters) - set().union(*(q.references for q in protocols)))
     if idle:
         typer.echo(f"note: {loaded.name} has no use for {', '.join(idle)}", err=True)
@@ -374,7 +375,10 @@ def dose_response(
         str,
         typer.Option(help="Numbers, or START:STOP:COUNT at equal ratios, with a unit: '0, 0.01:500:32 ng/ml'."),
     ] = "0.01:500:32 ng/ml",
-    at: Annotated[float | None, typer.Option(help="Time of the reading, min; 20 where no --summary is given.")] = None,
+    at: Annotated[
+        float | None,
+        typer.Option(help="Time of the reading in the model's unit, such as min; 20 min where no --summary is given."),
+    ] = None,
     summary: Annotated[SummaryChoice | None, typer.Option(help="What of the course is read, in place of --at.")] = None,
     times: Annotated[
         str | None, typer.Option(help="Times of the course for --summary: START:STOP:STEP, or separated by commas.")
@@ -391,7 +395,10 @@ def dose_response(
         list[str],
         typer.Option(help="NAME=DOSES given with the ligand, may be repeated: 'tocilizumab=0, 0.01:50:9 ug/ml'."),
     ] = [],  # noqa: B006
-    pretreat: Annotated[float, typer.Option(min=0, help="Minutes by which drugs come before the ligand.")] = 0.0,
+    pretreat: Annotated[
+        float,
+        typer.Option(min=0, help="How long drugs come before the ligand, in the model's unit of time, such as min."),
+    ] = 0.0,
     draws: Annotated[int, typer.Option(min=1, help="Draws of the posterior, evenly spread.")] = 1000,
     model: Annotated[
         str | None, typer.Option(help="Model for a posterior, where its own is not bundled or lacks the drugs.")
@@ -428,7 +435,7 @@ def dose_response(
         source,
         ligand,
         doses,
-        at=20.0 if at is None and summary is None and times is None else at,
+        at="20 min" if at is None and summary is None and times is None else at,
         summary=None if summary is None else summary.value,
         times=None if times is None else _grid(times),
         observe=observe,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hexamer import Problem
-from hexamer.data import TableError, load
+from hexamer.data import Parameter, Prior, TableError, load, read_values
 from hexamer.infer.doses import dose_response
 from hexamer.infer.doses.amounts import doses_of
 from hexamer.models import Model
@@ -354,3 +354,44 @@ RATES_BY_HOUR = [
     ),
     ("ksec = 0.000004; kbas = 0.00002;", "ksec = 0.00024; kbas = 0.0012;"),
 ]
+
+
+def test_texts_of_times(tmp_path: Path) -> None:
+    from hexamer.models import Protocol
+
+    arguments = {"observe": "pERK", "molar_mass": "6 kDa", "conditions": {"": Protocol()}, "progress": False}
+    hours = Model.load(changed(tmp_path / "h", model=[*IN_HOURS, *RATES_BY_HOUR]) / "model.ant")
+    assert dose_response(hours, "EGF", ["5 ng/ml"], at="30 min", **arguments).reading == "pERK at 0.5 h"
+    with pytest.raises(ValueError, match="at= takes a number, or text such as '20 min', not 'soon'"):
+        dose_response(hours, "EGF", ["5 ng/ml"], at="soon", **arguments)
+
+
+def test_values_with_a_unit(tmp_path: Path) -> None:
+    path = tmp_path / "values.csv"
+    path.write_text("parameter,value,unit\nkint,6,1/h\nKd,2,nM\nplain,3,\n")
+    assert read_values(path, {"kint": "1/min", "Kd": "nM", "plain": "nM"}) == {
+        "kint": pytest.approx(0.1),
+        "Kd": 2.0,
+        "plain": 3.0,
+    }
+    with pytest.raises(TableError, match="values.csv, row 1, 'unit' holds '1/h'; expected 'nM', the unit of kint"):
+        read_values(path, {"kint": "nM"})
+
+
+def test_priors_from_python(tmp_path: Path) -> None:
+    given = {"kdeg": Parameter("kdeg", Prior("normal", "log", -4.6, 1.0), unit="1/min")}
+    keys = ('name = "egfr"', 'name = "egfr"\ntime_unit = "min"')
+    problem = Problem.load(changed(tmp_path, model=IN_HOURS, problem=keys), priors=given)
+    prior = problem.parameters["kdeg"].prior
+    assert prior is not None
+    assert (prior.location, problem.parameters["kdeg"].unit) == (pytest.approx(-4.6 + math.log(60)), "1/h")
+    with pytest.raises(ValueError, match="the prior of kdeg is in '1/mim'; expected unit '1/mim' is not known"):
+        Problem.load(tmp_path, priors={"kdeg": Parameter("kdeg", Prior("normal", "log"), unit="1/mim")})
+
+
+def test_a_petab_problem_is_in_its_models_units() -> None:
+    """PEtab states no units, so nothing is converted or assumed, and figures say none."""
+    path = next((FOLDER.parent / "resized-compartment").glob("**/*.yaml"))
+    data = load(path)
+    assert data.time_unit == ""
+    assert not [n for n in data.notes if "declares no unit" in n]
