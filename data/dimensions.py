@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import sympy
 
+from ..models.expressions import TIME
 from ..models.network import Network
 from .formula import Formula, parse_formula
 from .units import UnitError, registry
@@ -125,8 +126,6 @@ def _of_all_species(network: Network) -> list[pint.Quantity]:
 
 def _of_symbol(network: Network, name: str, seen: tuple[str, ...]):
     base = network.base_units
-    if name == "time":
-        return _of_network(network, base.get("time", ""))
     if name in network.compartments:
         return _of_network(network, network.compartments[name].unit or base.get("volume", ""))
     if name in network.species:
@@ -140,6 +139,8 @@ def _of_symbol(network: Network, name: str, seen: tuple[str, ...]):
         return _of_network(network, network.parameters[name].unit)
     if name in network.rules and name not in seen:
         return _unit(network, network.rules[name], (*seen, name))
+    if name == TIME.name or (name == "time" and name not in network.parameters.keys() | network.rules.keys()):
+        return _of_network(network, base.get("time", ""))
     return None
 
 

@@ -101,6 +101,9 @@ class _Printer(JaxPrinter):
             return f"({self._print(base)})**({int(exponent)})"
         return f"guarded_power({self._print(base)}, {self._print(exponent)})"
 
+    def _print_ITE(self, expr):
+        return f"if_then_else({', '.join(self._print(a) for a in expr.args)})"
+
     def _print_Xor(self, expr):
         result = self._print(expr.args[0])
         for a in expr.args[1:]:
@@ -126,11 +129,20 @@ _FUNCTIONS = {
     "Floor": jnp.floor,
     "Ceiling": jnp.ceil,
     "logical_xor": jnp.logical_xor,
+    "if_then_else": jnp.where,
 }
 
 
+Name = str | sympy.Symbol
+
+
+def as_symbol(name: Name) -> sympy.Symbol:
+    """The symbol of a name; the time of a simulation has a symbol that no name has."""
+    return sympy.Symbol(name) if isinstance(name, str) else name
+
+
 def compile_elementwise(
-    names: Sequence[str], expressions: Sequence[sympy.Expr]
+    names: Sequence[Name], expressions: Sequence[sympy.Expr]
 ) -> tuple[tuple[int, ...], Callable[..., Sequence[Float[Array, ...]]]]:
     """Which of `names` the expressions use (positions), and a function of those, array by array, that broadcasts.
 
@@ -138,7 +150,7 @@ def compile_elementwise(
     """
     # Names of models may be Python's keywords or clash with numpy's: number them.
     symbols = [sympy.Symbol(f"x_{i}") for i in range(len(names))]
-    numbered = {sympy.Symbol(n): s for n, s in zip(names, symbols, strict=True)}
+    numbered = {as_symbol(n): s for n, s in zip(names, symbols, strict=True)}
     found = set().union(*(e.free_symbols for e in expressions)) if expressions else set()
     if unknown := found - numbered.keys():
         raise ValueError(f"unknown names in a formula: {', '.join(sorted(map(str, unknown)))}")
@@ -150,7 +162,7 @@ def compile_elementwise(
     return where, sympy.lambdify(wanted, renamed, modules=[_FUNCTIONS, "jax"], printer=printer, cse=True)
 
 
-def compile_vector(arguments: Sequence[Sequence[str]], expressions: Sequence[sympy.Expr]) -> Compiled:
+def compile_vector(arguments: Sequence[Sequence[Name]], expressions: Sequence[sympy.Expr]) -> Compiled:
     """A function of one array for each list of names in `arguments`, returning the stacked `expressions`.
 
     The arrays' last axis runs over the names; leading axes broadcast.

@@ -18,8 +18,8 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import BooleanAtom, BooleanFunction
 
-TIME = sympy.Symbol("time")
-"""The time of a simulation."""
+TIME = sympy.Symbol("<time>")
+"""The time of a simulation. No name of a model can equal it: a parameter may well be called `time`."""
 
 LARGEST_EXPONENT = 2**31
 """Of a power with a number as exponent: compiled code holds it as an integer."""
