@@ -15,7 +15,8 @@ import pytest
 import sympy
 
 from hexamer import Problem
-from hexamer.models import Model, Network, Protocol, Quantity, compile_network, parse_infix, simulate
+from hexamer.data import parse_formula
+from hexamer.models import Model, Network, Protocol, Quantity, compile_network, simulate
 from hexamer.models.expressions import TIME
 from hexamer.models.protocol_text import parse_protocol
 from hexamer.models.settings import Engine, Settings
@@ -48,7 +49,7 @@ SPECIES, RATES, SIZES, RULES = 12, 12, 3, 2  # and one that grows by a rate rule
 
 def names_of(number: int) -> list[str]:
     """Thirty of the words; `time` and `pi` are in the first two, in different parts."""
-    words = sorted(set(WORDS) - {"time", "pi"})
+    words: list[str] = sorted(set(WORDS) - {"time", "pi"})
     random.Random(number).shuffle(words)
     chosen = words[:28]
     chosen.insert((3, 14, 24, 27)[number % 4], "time")
@@ -194,7 +195,7 @@ def test_names_of_the_case() -> None:
 
 
 def test_time_is_the_clock_where_no_name_takes_it() -> None:
-    model = compile_network(Network("m", {}, {}, {"x": Quantity(0.0)}, rates={"x": parse_infix("2*time")}))
+    model = compile_network(Network("m", {}, {}, {"x": Quantity(0.0)}, rates={"x": parse_formula("2*time")}))
     assert model.species == ("x", "time")
     assert model.symbols == (sympy.Symbol("x"), TIME)
     result = simulate(model, {}, Protocol("p"), [3.0], observe=["time + x"])
@@ -311,3 +312,15 @@ def test_problem_with_awkward_names(tmp_path: Path) -> None:
             noise.append({"lambda": 0.5, "time": 2 * s[names[14]], "I": s["_sd"], "_mean": 1}[observable])
     assert read.mean.tolist() == pytest.approx(expected, rel=1e-7)
     assert read.sd.tolist() == pytest.approx(noise, rel=1e-7)
+
+
+@pytest.mark.parametrize("name", ["draw", "chain"])
+def test_names_of_a_posteriors_axes_are_refused_before_anything_runs(tmp_path: Path, name: str) -> None:
+    (tmp_path / "model.ant").write_text(f"model m\n x = 1; {name} = 0.5; x' = -{name}*x;\nend\n")
+    (tmp_path / "problem.toml").write_text(
+        'replicates = "unchecked"\n[observables.x]\nassay = "direct"\nsignal = "x"\nunit = "1"\nsd = 0.1\n'
+    )
+    (tmp_path / "measurements.csv").write_text("observable,time,value,unit,experiment\nx,1,0.5,1,e\n")
+    (tmp_path / "priors.csv").write_text(f"parameter,unit,distribution,location,scale\n{name},1,lognormal,0,1\n")
+    with pytest.raises(ValueError, match=f"estimated parameter '{name}' has the name of an axis"):
+        Problem.load(tmp_path)
