@@ -2,8 +2,9 @@
 
 Sites: each estimated parameter by its name, in its own unit; the rows of each observable by the observable's name
 (`rows of <observable>` where a parameter has it), and the rows that share an integrated-out scale by
-`rows of <scale>`, both observed, with values as measured. A failed simulation is a factor −∞, at the site `failed_simulation`. A censored row has the
-probability of its limit, and is drawn as it would be recorded: never beyond the limit.
+`rows of <scale>`, both observed, with values as measured. A failed simulation is a factor −∞, at the site
+`failed_simulation`. A censored row has the probability of its limit, and is drawn as it would be recorded: never beyond
+the limit.
 
 The density is that of `Problem.log_density` over natural parameters: the same up to the Jacobian of the map
 from z, and, for noise scales, up to the folding of z.
