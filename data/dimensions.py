@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import sympy
 
+from ..models.expressions import TIME
 from ..models.network import Network
 from .formula import Formula, parse_formula
 from .units import UnitError, molar_mass_kda, registry
@@ -200,9 +201,6 @@ def _of_all_species(network: Network) -> list[pint.Quantity]:
 
 def _of_symbol(network: Network, name: str, seen: tuple[str, ...], assumed: Assumed | None):
     base = network.base_units
-    if name == "time":
-        declared = _of_network(network, base.get("time", ""))
-        return declared if declared is not None or assumed is None else assumed.time
     if name in network.compartments:
         return _of_network(network, network.compartments[name].unit or base.get("volume", ""))
     if name in network.species:
@@ -211,6 +209,9 @@ def _of_symbol(network: Network, name: str, seen: tuple[str, ...], assumed: Assu
         return _of_network(network, network.parameters[name].unit)
     if name in network.rules and name not in seen:
         return _unit(network, network.rules[name], (*seen, name), assumed)
+    if name == TIME.name or (name == "time" and name not in network.parameters.keys() | network.rules.keys()):
+        declared = _of_network(network, base.get("time", ""))
+        return declared if declared is not None or assumed is None else assumed.time
     return None
 
 

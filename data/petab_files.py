@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pandas as pd
+import sympy
 
 from ..models.infix import PETAB, parse_infix
 from ..models.operations import FormulaError
@@ -55,14 +56,15 @@ def load_tables(path: Path) -> Tables:
     cells = read_cells(table_files(path, config))
     limits = read_limits(cells)
     _check_scales(cells, limits)
-    _check_formulas(cells)
     problems = [*map(str, cells.problems.found)]
     if problems and not _typed(cells):
         raise unreadable(path, problems)
     problem = _problem(path, part["sbml_files"][0], cells, limits)
+    if formulas := _formula_problems(problem):
+        raise unreadable(path, [*problems, *formulas])
     try:
         _resolve_noise(problem)
-        problems = [*problems, *_lint(problem)]
+        problems += _lint(problem)
     except RecursionError:  # petab's reader calls itself for each term of a sum
         problems.append("a formula of the observable table is too long for petab's checks, which take some 300 terms")
     if problems:
@@ -116,19 +118,6 @@ def _problem(path: Path, model: str, cells: Cells, limits: Mapping[int, Limit]) 
             )
     except Exception as error:  # a library meets a file that nobody has checked yet
         raise unreadable(path, [_said(error)]) from error
-
-
-def _check_formulas(cells: Cells) -> None:
-    """Formulas that cannot be read whole; petab's own reader meets none of these."""
-    for index, row in enumerate(cells.rows["observable"]):
-        for column in ("observableFormula", "noiseFormula"):
-            text = row.cells.get(column, "")
-            if is_missing(text) or parse_number(text) is not None:
-                continue
-            try:
-                parse_infix(text, dialect=PETAB)
-            except FormulaError as error:
-                cells.problems.add(cells.files["observable"][index], str(error), row=row.number, column=column)
 
 
 def _sbml_model(problem: petab.v1.Problem) -> Any:
@@ -185,6 +174,24 @@ def _check_scales(cells: Cells, limits: dict[int, Limit]) -> None:
 
 def _is_infinite(text: str) -> bool:
     return math.isinf(number_or_nan(text))
+
+
+def _formula_problems(problem: petab.v1.Problem) -> list[str]:
+    """Formulas that cannot be read whole, each with its row; petab's own reader meets none of these."""
+    found: list[str] = []
+    for line, row in enumerate(_rows(problem.observable_df), start=1):
+        for column in ("observableFormula", "noiseFormula"):
+            if not isinstance(row.get(column), str):
+                continue
+            where = f"observable table, row {line} ({row['observableId']}), {column!r}"
+            try:
+                names = parse_infix(row[column], dialect=PETAB).free_symbols
+            except FormulaError as error:
+                found.append(f"{where}: {error}")
+                continue
+            if sympy.Symbol("time") in names and problem.model is not None and problem.model.has_entity_with_id("time"):
+                found.append(f"{where}: 'time' is PEtab's time, and the model calls something else so: rename that")
+    return found
 
 
 @contextmanager

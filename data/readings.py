@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+import sympy
 
 from ..models.network import Network
 from .assay_keys import ASSAYS, Keys
 from .composition import Parts, seen
 from .dataset import Observable
+from .formula import Formula
 from .parameter import SCALES
 from .row_values import RowValues, take_efficiency
 from .section import Section
@@ -73,12 +76,13 @@ def make_reading(section: Section, name: str, load: Load = lambda: None, *, unit
     if keys.takes_unit:
         options["unit"] = unit
     group, offset_group = None, None
-    if keys.scale:
-        group, options["scale"] = _each("scale", section, name if keys.scale == "each" else None, 1)
-    if keys.background:
-        offset_group, options[keys.background] = _each(keys.background, section, None, 0)
-    options |= {k: v for k in keys.optional if (v := section.formula(k)) is not None}
     network = load() if keys.takes_network else None
+    names = frozenset() if network is None else network.names
+    if keys.scale:
+        group, options["scale"] = _each("scale", section, names, name if keys.scale == "each" else None, 1)
+    if keys.background:
+        offset_group, options[keys.background] = _each(keys.background, section, names, None, 0)
+    options |= {k: v for k in keys.optional if (v := section.formula(k, names)) is not None}
     signals = _signals(section, assay, keys, network, options)
     values = _values(section, assay, keys, unit)
     if assay == "elisa" and values.molar_mass is not None:
@@ -135,7 +139,8 @@ def _signals(
         return [bait, prey] if bait and prey and network is not None else None
     if assay == "elisa" and section.take("analyte") is not None:
         return _analyte(section, network)
-    signals = [section.formula(key) for key in keys.signals]
+    names = frozenset() if network is None else network.names
+    signals = [section.formula(key, names) for key in keys.signals]
     for key, signal in zip(keys.signals, signals, strict=True):
         if signal is None:
             section.complain(key, "the key is missing; expected a formula")
@@ -229,7 +234,8 @@ def _check_between(section: Section, options: Mapping[str, Any]) -> None:
 def _parameters(options: Mapping[str, Any], network: Network | None) -> tuple[str, ...]:
     """Those that need a prior."""
     model = set() if network is None else {*network.species, *network.parameters, *network.compartments}
-    named = {k: v for k, v in options.items() if isinstance(v, str) and v.isidentifier()}
+    texts = {k: str(v) for k, v in options.items() if isinstance(v, str | sympy.Symbol)}
+    named = {k: v for k, v in texts.items() if v.isidentifier()}
     return tuple(v for k, v in named.items() if k in _NOISE or (k in _QUIRKS and v not in model))
 
 
@@ -257,10 +263,10 @@ def _flag(section: Section, key: str) -> bool:
 
 
 def _each(
-    what: str, section: Section, default_group: str | None, default: float
-) -> tuple[str | None, str | float | None]:
+    what: str, section: Section, names: Collection[str], default_group: str | None, default: float
+) -> tuple[str | None, Formula | None]:
     """The group whose experiments have a scale or background each, or the one of all rows."""
-    group, one = section.take(f"{what}_group"), section.formula(what)
+    group, one = section.take(f"{what}_group"), section.formula(what, names)
     if group is not None and one is not None:
         section.complain(f"{what}_group", f"either {what}_group or {what}, not both", group)
     if one is not None:

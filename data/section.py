@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import PurePath, PureWindowsPath
 from typing import Any
 
-from .formula import FormulaError, parse_formula
+from .formula import Formula, FormulaError, parse_formula
 from .problems import Problems
 
 
@@ -70,11 +71,18 @@ class Section:
         self.complain(key, "text in quotes or a number", value)
         return None
 
-    def formula(self, key: str) -> str | float | None:
-        """Text or a number that can be read as a formula; one that cannot is complained of, and 1 stands in for it."""
+    def formula(self, key: str, names: Collection[str] = ()) -> Formula | None:
+        """Text or a number that can be read as a formula; one that cannot is complained of, and 1 stands in for it.
+
+        It comes back as it is written, unless it uses one of a model's `names` that is a constant elsewhere, as `pi`.
+        """
         value = self.text_or_number(key)
+        if value is None:
+            return None
         try:
-            return value if value is None or parse_formula(value) is not None else None
+            read = parse_formula(value)
+            with_names = parse_formula(value, names)
+            return value if with_names == read else with_names
         except FormulaError as error:
             self.complain(key, f"a formula; {error}", value)
             return 1.0

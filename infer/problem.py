@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -98,6 +98,7 @@ class Problem:
             elsewhere={*model.parameters, *model.species, *model.rules},
         )
         estimated = [p for p in self.parameters.values() if p.estimated and p.name not in self.nuisance.names]
+        _check_axes(dataset, estimated)
         self.space = ParameterSpace(estimated)
         self.names = tuple(self.parameters)
         check_used(model, dataset, self.parameters)
@@ -270,6 +271,18 @@ class Problem:
             return readout, self.row_densities(readout)
 
         return jax.jit(f)
+
+
+def _check_axes(dataset: Dataset, estimated: Sequence[Parameter]) -> None:
+    """Raises `ValueError` for names that draws could not be stored under: those of a posterior's axes."""
+    taken = sorted({p.name for p in estimated} & {"chain", "draw", "failed_simulation"})
+    if taken:
+        raise ValueError(
+            f"the estimated parameter {taken[0]!r} has the name of an axis or a part of the posterior: rename it"
+        )
+    taken = sorted(dataset.observables.keys() & {"chain", "draw", "scale"})
+    if taken:
+        raise ValueError(f"the observable {taken[0]!r} has the name of an axis or a part of the posterior: rename it")
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))

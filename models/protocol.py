@@ -94,6 +94,10 @@ class Protocol:
         """Sets parameters (inputs, inhibitors) or species from time `at` on."""
         return self._change(at, assign=values)
 
+    def change(self, values: Mapping[str, Value], *, at: float = 0.0) -> Protocol:
+        """As `set`, for names that are no keywords or that are `at` or `self`."""
+        return self._change(at, assign=values)
+
     def wash_out(self, *species: str, at: float) -> Protocol:
         """Removes all of each `species` at time `at`."""
         return self._change(at, assign=dict.fromkeys(species, 0.0))

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int
 
 from .codegen import compile_vector
 from .engines import solve
-from .expressions import inline, parse_infix
+from .expressions import bind_time, inline, parse_infix
 from .model import Model
 from .plan import Plan, compile_plan
 from .protocol import Protocol
@@ -134,7 +134,8 @@ def parameters_at(plan: Plan, values: Float[Array, " names"]) -> Float[Array, "p
 
 def observed(model: Model, formula: str) -> sympy.Expr:
     """A formula over species, parameters and rules of `model`, over species and parameters alone."""
-    return inline({**model.rules, "": parse_infix(formula, model.names)})[""]
+    expression = bind_time(parse_infix(formula, model.names), model.names)
+    return inline({**model.rules, "": expression})[""]
 
 
 def observables(model: Model, formulas: Sequence[str]):
@@ -143,7 +144,7 @@ def observables(model: Model, formulas: Sequence[str]):
     for formula in formulas:
         expression = observed(model, formula)
         try:
-            f = compile_vector((model.species, model.parameters), [expression])
+            f = compile_vector((model.symbols, model.parameters), [expression])
         except ValueError as error:
             raise ValueError(f"cannot observe {formula!r} in {model.name}: {error}") from None
         compiled[formula] = partial(_first, f)

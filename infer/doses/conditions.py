@@ -117,7 +117,7 @@ def _base(model: Model, label: str, condition: Condition, draws: int, masses: Ma
     rest = None if own.preequilibration is None else {**own.preequilibration, **held}
     protocol = Protocol(label, rest, own.steps, min(own.start, start))
     if held:
-        protocol = protocol.set(at=protocol.start, **held)
+        protocol = protocol.change(held, at=protocol.start)
     for name, slot in added.items():
         protocol = protocol.add(name, slot)
     return protocol

@@ -341,10 +341,14 @@ def simulate(
 
     tables = []
     for i, q in enumerate(protocols):
-        columns = {n: np.asarray(result.y[i, :, j]) for j, n in enumerate(loaded.species) if n != "time"}
+        states = [(j, n) for j, n in enumerate(loaded.species) if j != loaded.time_index]
+        columns = {n: np.asarray(result.y[i, :, j]) for j, n in states}
         columns |= {n: np.asarray(v[i]) for n, v in result.observed.items()}
         status = Status(int(result.status[i]))
-        tables.append(pd.DataFrame({"protocol": q.name, "time": grid, "status": status.label, **columns}))
+        first = {"protocol": q.name, "time": grid, "status": status.label}
+        # A species may be called as one of these.
+        columns = {f"{n} (model)" if n in first else n: v for n, v in columns.items()}
+        tables.append(pd.DataFrame({**first, **columns}))
         if status != Status.OK:
             typer.echo(f"protocol {q.name!r} failed: {status.sentence}", err=True)
     write(out, pd.concat(tables).to_csv(index=False))
