@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import sympy
 
-from ..models.expressions import FormulaError, parse_infix
+from ..models.expressions import FormulaError, check_result, parse_infix
 
 Formula = str | float | sympy.Expr
 """Text such as `Vc*cpS`, a number, or a sympy expression over symbols without assumptions."""
@@ -13,9 +15,10 @@ Formula = str | float | sympy.Expr
 def parse_formula(formula: Formula) -> sympy.Expr:
     """`formula` as a sympy expression; text in SBML's infix notation, never evaluated.
 
-    Raises `FormulaError` (a `ValueError`) where the text is no formula.
+    Raises `FormulaError` (a `ValueError`) for text that cannot be read to its end, and for what is not a finite number.
     """
     if isinstance(formula, sympy.Expr):
+        check_result(formula)
         return formula
     if isinstance(formula, str):
         if not formula.strip():
@@ -26,7 +29,16 @@ def parse_formula(formula: Formula) -> sympy.Expr:
         return parsed
     if isinstance(formula, bool) or not isinstance(formula, (int, float)):
         raise FormulaError(f"expected a formula, that is text or a number, not {formula!r}")
+    if not _is_finite(formula):
+        raise FormulaError(f"expected a formula, that is text or a finite number, not {str(formula)[:40]}")
     return sympy.Integer(formula) if isinstance(formula, int) else sympy.Float(formula)
+
+
+def _is_finite(x: float) -> bool:
+    try:
+        return math.isfinite(x)
+    except OverflowError:  # an integer beyond the largest float
+        return False
 
 
 __all__ = ["Formula", "FormulaError", "parse_formula"]

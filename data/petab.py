@@ -15,8 +15,11 @@ from typing import cast
 import pandas as pd
 import sympy
 
+from ..models.expressions import as_number
+from ..models.infix import PETAB, parse_infix
 from ..models.protocol import Protocol, Step, Value
 from .dataset import Dataset, Measurement, Observable
+from .formula import parse_formula
 from .parameter import Family, Parameter, Prior, Scale, to_scale
 from .petab_files import Row, Tables, cell, load_tables, number
 from .petab_yaml import unreadable
@@ -68,13 +71,10 @@ def read_petab(path: str | Path) -> Dataset:
 
 
 def _formula(text: str | float) -> sympy.Expr:
-    """A PEtab formula with plain symbols (petab's are real); whole numbers are exact, as in x^2."""
-    from petab.v1.math import sympify_petab
-
-    expression = sympify_petab(text if isinstance(text, str) else float(text))
-    plain: dict[sympy.Basic, sympy.Basic] = {s: sympy.Symbol(str(s)) for s in expression.free_symbols}
-    plain |= {f: sympy.Integer(int(f)) for f in expression.atoms(sympy.Float) if float(f).is_integer()}
-    return cast(sympy.Expr, expression.xreplace(plain))
+    """A PEtab formula; whole numbers are exact, as in x^2, and a condition is 1 where it holds, else 0."""
+    if not isinstance(text, str):
+        return parse_formula(int(text) if float(text).is_integer() else float(text))
+    return as_number(parse_infix(text, dialect=PETAB))
 
 
 def _observables(tables: Tables, problems: list[str]) -> dict[str, Observable]:

@@ -69,7 +69,7 @@ def make_reading(section: Section, name: str, load: Load = lambda: None) -> Read
         group, options["scale"] = _each("scale", section, name if keys.scale == "each" else None, 1)
     if keys.background:
         offset_group, options[keys.background] = _each(keys.background, section, None, 0)
-    options |= {k: v for k in keys.optional if (v := section.text_or_number(k)) is not None}
+    options |= {k: v for k in keys.optional if (v := section.formula(k)) is not None}
     network = load() if keys.takes_network else None
     signals = _signals(section, assay, keys, network, options)
     values = _values(section, assay, keys, unit)
@@ -112,7 +112,7 @@ def _signals(
         return [bait, prey] if bait and prey and network is not None else None
     if assay == "elisa" and section.take("analyte") is not None:
         return _analyte(section, network)
-    signals = [section.text_or_number(key) for key in keys.signals]
+    signals = [section.formula(key) for key in keys.signals]
     for key, signal in zip(keys.signals, signals, strict=True):
         if signal is None:
             section.complain(key, "the key is missing; expected a formula")
@@ -221,7 +221,7 @@ def _each(
     what: str, section: Section, default_group: str | None, default: float
 ) -> tuple[str | None, str | float | None]:
     """The group whose experiments have a scale or background each, or the one of all rows."""
-    group, one = section.take(f"{what}_group"), section.text_or_number(what)
+    group, one = section.take(f"{what}_group"), section.formula(what)
     if group is not None and one is not None:
         section.complain(f"{what}_group", f"either {what}_group or {what}, not both", group)
     if one is not None:

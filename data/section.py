@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .formula import FormulaError, parse_formula
 from .problems import Problems
 
 
@@ -50,6 +51,15 @@ class Section:
             return value
         self.complain(key, "text in quotes or a number", value)
         return None
+
+    def formula(self, key: str) -> str | float | None:
+        """Text or a number that can be read as a formula; one that cannot is complained of, and 1 stands in for it."""
+        value = self.text_or_number(key)
+        try:
+            return value if value is None or parse_formula(value) is not None else None
+        except FormulaError as error:
+            self.complain(key, f"a formula; {error}", value)
+            return 1.0
 
     def texts(self, key: str) -> tuple[str, ...]:
         value = self.take(key, [])

@@ -2,28 +2,127 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 
 import antimony
 
+from .infix import character, meant
 from .sbml_read import UnsupportedModelError
+
+_SILENT = re.compile(r'//[^\n]*|#[^\n]*|/\*.*?(?:\*/|\Z)|"(?:\\.|[^"\\])*"|```.*?(?:```|\Z)', re.DOTALL)  # not computed
+_NUMBER = re.compile(r"(?<![A-Za-z0-9_.])(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_MALFORMED = re.compile(
+    r"(?<![A-Za-z0-9_.])(?:0[xX][0-9A-Fa-f]+|[0-9][0-9.]*(?:_[0-9]+)+|[0-9][0-9.]*[eE](?![+-]?[0-9]))\b"
+)
+_LINE = re.compile(r"line (\d+):")
+_MODEL_LINE = re.compile(r"^\s*(?:model|module|function|end)\b")
+_RESERVED = frozenset(
+    "model module end function at after in is has var const species compartment reaction gene operator DNA ext import "
+    "delete unit substanceOnly formula event maximize minimize time avogadro delay pi exponentiale true false inf "
+    "infinity nan notanumber abs acos arccos acosh arccosh acot arccot acoth arccoth acsc arccsc acsch arccsch asec "
+    "arcsec asech arcsech asin arcsin asinh arcsinh atan arctan atanh arctanh ceil ceiling cos cosh cot coth csc csch "
+    "exp factorial floor ln log log10 pow power sec sech sin sinh sqr sqrt root tan tanh and or not xor eq geq gt leq "
+    "lt neq plus minus times divide piecewise lambda max min rem quotient implies rateOf normal uniform exponential "
+    "gamma poisson truncatedNormal cauchy laplace lognormal rayleigh chisquare bernoulli binomial substance volume "
+    "area length extent".lower().split()
+)
 
 
 def antimony_to_sbml(source: str | Path) -> str:
     """SBML text of the last model in an Antimony file or Antimony text.
 
-    Raises `UnsupportedModelError` with libantimony's own words when it cannot be parsed.
+    Raises `UnsupportedModelError` with file and line for text that cannot be read, and for numbers that libantimony
+    would read to their middle.
     """
-    text, where = str(source), "the Antimony text"
-    if isinstance(source, Path) or ("\n" not in text and text.endswith(".ant")):
+    where = antimony_name(source)
+    text = str(source)
+    if _is_file(source):
         path = Path(source)
         if not path.is_file():
             raise FileNotFoundError(f"there is no Antimony file {path}")
-        text, where = path.read_text(), str(path)
+        text = _decoded(path.read_bytes(), where)
         antimony.clearDirectories()
         antimony.addDirectory(str(path.parent))
+    _check(text, where)
     antimony.clearPreviousLoads()
     if antimony.loadAntimonyString(text) < 0:
-        reason = " ".join((antimony.getLastError() or "").split())
-        raise UnsupportedModelError(f"{where} cannot be read as Antimony: {reason}")
+        raise UnsupportedModelError(f"{where} cannot be read as Antimony: {_reason(text)}")
     return antimony.getSBMLString(antimony.getMainModuleName()) or ""
+
+
+def antimony_name(source: str | Path) -> str:
+    """What messages call an Antimony file or text."""
+    return str(source) if _is_file(source) else "the Antimony text"
+
+
+def _is_file(source: str | Path) -> bool:
+    return isinstance(source, Path) or ("\n" not in source and source.endswith(".ant"))
+
+
+def _decoded(content: bytes, where: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        column = error.start - (content.rfind(b"\n", 0, error.start) + 1) + 1
+        raise UnsupportedModelError(
+            f"{where}, line {line}, byte {column}: the byte 0x{content[error.start]:02x} is not UTF-8; "
+            "save the file as UTF-8"
+        ) from None
+
+
+def _check(text: str, where: str) -> None:
+    """Refuses what libantimony drops or reads to its middle. Comments and names in quotes may hold anything."""
+    computed = _SILENT.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text)
+    problems = []
+    for found in re.finditer(r"[^\x00-\x7f]", computed):
+        better = meant(found.group())
+        advice = f"; write {better}" if better else "; Antimony knows ASCII only, outside comments and quotes"
+        problems.append((found.start(), f"{character(found.group())} has no meaning{advice}"))
+    for found in _MALFORMED.finditer(computed):
+        problems.append((found.start(), f"{found.group()!r} is not a number; write it in decimal digits"))
+    for found in _NUMBER.finditer(computed):
+        value = float(found.group())
+        if math.isinf(value) or (value == 0 and re.search("[1-9]", found.group().lower().partition("e")[0])):
+            beyond = "the largest that can be computed with, 1.8e308" if value else "the smallest one, 5e-324"
+            problems.append((found.start(), f"the number {found.group()[:40]} is beyond {beyond}"))
+    if problems:
+        lines = [f"{_place(text, at)}: {reason}" for at, reason in sorted(problems)[:10]]
+        raise UnsupportedModelError(f"{where} cannot be read as Antimony:\n  " + "\n  ".join(lines))
+
+
+def _place(text: str, at: int) -> str:
+    return f"line {text.count(chr(10), 0, at) + 1}, column {at - text.rfind(chr(10), 0, at)}"
+
+
+def _reason(text: str) -> str:
+    """What libantimony says of the text that it could not read, and what it leaves unsaid."""
+    try:
+        said = " ".join((antimony.getLastError() or "").split()).removeprefix("Error in model string, ")
+    except UnicodeDecodeError:
+        said = "libantimony gives no reason"
+    unit = re.search(r"unknown unit definition: '([^']*)'", said)
+    if unit is not None:
+        return (
+            f"a number is followed by {unit.group(1)!r}, as if that were its unit, and no such unit is defined; "
+            "write * for a product"
+        )
+    if "memory exhausted" in said:
+        said = said.replace("memory exhausted", "a formula is nested too deeply")
+    line = _LINE.search(said)
+    lines = text.split("\n")
+    written = lines[min(int(line.group(1)), len(lines)) - 1] if line is not None else ""
+    if "Unable to set a unit definition" in said:
+        said = "a name is also that of a unit, or follows a number as its unit; rename it, or write * for a product"
+        return f"{line.group() + ' ' if line else ''}{said}; the line is {written.strip()[:80]!r}"
+    if line is not None and "syntax error" in said and "reserved" not in said:
+        words = re.findall(r"[A-Za-z_][A-Za-z0-9_]*", _MODEL_LINE.sub("", _SILENT.sub("", written)))
+        reserved = sorted({w for w in words if w.lower() in _RESERVED})
+        said += f"; the line is {written.strip()[:80]!r}"
+        if reserved:
+            said += f"; reserved words of Antimony in it, which cannot be names: {', '.join(reserved)}"
+        elif "name of an existing module" in said:
+            said += "; a name of a model or function cannot be used for something in it"
+    return said

@@ -13,6 +13,8 @@ import sympy
 from jaxtyping import Array, Float
 from sympy.printing.numpy import JaxPrinter
 
+from .operations import real
+
 Compiled = Callable[..., Float[Array, " n"]]
 
 
@@ -81,13 +83,18 @@ def _whole(exponent: sympy.Expr) -> bool:
     return bool(exponent.is_Integer or (exponent.is_Float and float(exponent).is_integer()))
 
 
+def without_ite(expression: sympy.Basic) -> sympy.Basic:
+    """`expression` without sympy's if-then-else of conditions, which it makes where a branch is compared."""
+    return expression.replace(sympy.ITE, lambda c, a, b: sympy.Or(sympy.And(c, a), sympy.And(sympy.Not(c), b)))
+
+
 def guard(expression: sympy.Expr) -> sympy.Expr:
     """`expression` with functions whose derivatives are finite numbers wherever a solver may evaluate them."""
-    expression = expression.replace(
+    expression = without_ite(expression).replace(
         lambda e: isinstance(e, sympy.Pow) and not _whole(e.exp) and not (e.base.is_number and e.base.is_positive),
         lambda e: Power(e.base, e.exp),
     )
-    return expression.replace(sympy.Abs, Size).replace(sympy.floor, Floor).replace(sympy.ceiling, Ceiling)
+    return real(expression).replace(sympy.Abs, Size).replace(sympy.floor, Floor).replace(sympy.ceiling, Ceiling)
 
 
 class _Printer(JaxPrinter):
@@ -98,6 +105,12 @@ class _Printer(JaxPrinter):
         if _whole(exponent):
             return f"({self._print(base)})**({int(exponent)})"
         return f"guarded_power({self._print(base)}, {self._print(exponent)})"
+
+    def _print_Xor(self, expr):
+        result = self._print(expr.args[0])
+        for a in expr.args[1:]:
+            result = f"logical_xor({result}, {self._print(a)})"
+        return result
 
     def _print_Float(self, expr):
         return repr(float(expr))
@@ -117,6 +130,7 @@ _FUNCTIONS = {
     "Size": jnp.abs,
     "Floor": jnp.floor,
     "Ceiling": jnp.ceil,
+    "logical_xor": jnp.logical_xor,
 }
 
 

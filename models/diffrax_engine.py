@@ -9,6 +9,7 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from .model import Model
@@ -32,6 +33,16 @@ class _Course(NamedTuple):
     assign: Float[Array, "segments species"]
     add: Float[Array, "segments species"]
     scale: Float[Array, "segments species"]  # of volumes, where a compartment is resized
+
+
+class _Stretches(NamedTuple):
+    """The parts of a segment between the moments at which its switches go, in order; some may be empty."""
+
+    begin: Float[Array, " stretches"]
+    end: Float[Array, " stretches"]
+    switches: Float[Array, "stretches switches"]
+    before: Float[Array, "stretches switches"]  # those of the stretch before
+    delay: Float[Array, " stretches"]  # 0, with the derivative of the moment at which the stretch begins
 
 
 def solve(
@@ -59,7 +70,11 @@ def solve(
         p_eq = environment[plan.equilibration_parameters]
         at_start = jax.vmap(model.initial)(p_eq)
         at_start = jnp.where(plan.equilibration_set == UNCHANGED, at_start, environment[plan.equilibration_set])
-        rest = jax.vmap(partial(steady_state, model, settings), in_axes=(0, 0, None))(at_start, p_eq, own)
+        at_rest = model
+        if model.switches or model.rhs_depends_on_time:
+            at_rest, moment = model.at_rest, jnp.asarray(plan.equilibration_moment, values.dtype)
+            p_eq = jnp.concatenate([p_eq, moment[:, None]], axis=1)
+        rest = jax.vmap(partial(steady_state, at_rest, settings), in_axes=(0, 0, None))(at_start, p_eq, own)
         uses = plan.equilibration_of >= 0
         which = plan.equilibration_of.clip(0)
         status = jnp.where(uses, rest.status[which], status)
@@ -83,18 +98,33 @@ def solve(
 def _course(
     model: Model, settings: Settings, tolerances: Tolerances, course: _Course, assigned, start, stop, times, segment
 ):
-    """One trajectory, segment by segment; no step crosses a boundary."""
+    """One trajectory, segment by segment and stretch by stretch; no step crosses a boundary."""
     count = course.p.shape[0]
+    stretches = jax.vmap(partial(_stretches, model))(course.p, start, stop)
+    each = stretches.begin.shape[1]
+    # An output at a boundary belongs to the stretch that ends there.
+    inside = jnp.sum(stretches.end[segment] < times[:, None], axis=1).clip(0, each - 1)
+    segment = segment * each + inside
+    within = model.in_stretch if model.switches else model
 
-    def one(carry, segment_of):
+    def one(carry, part):
         y, at, status, steps, rejected = carry
-        number, p, assign, add, scale, assigned, start, stop = segment_of
+        number, p, assign, add, scale, assigned, (begin, stop, switches, before, delay) = part
         y = jnp.where(assigned, assign, y * scale) + add
-        empty = stop <= start
-        begin = jnp.minimum(start, stop)
-        end = jnp.where(empty, begin + 1e-6, stop)  # an empty segment is solved for nothing, briefly
+        if model.switches:
+            y = y + delay * jax.lax.stop_gradient(model.rhs(y, p, before) - model.rhs(y, p, switches))
+        empty = stop <= begin
+        end = jnp.where(empty, begin + 1e-6, stop)  # an empty stretch is solved for nothing, briefly
         saved, last, outcome, taken, refused = _segment(
-            model, settings, tolerances, y, p, begin, end, jnp.clip(times, begin, end), last=count > 1
+            within,
+            settings,
+            tolerances,
+            y,
+            (p, switches) if model.switches else p,
+            begin,
+            end,
+            jnp.clip(times, begin, end),
+            last=count * each > 1,
         )
         at = jnp.where((segment == number)[:, None], jnp.where(empty, y, saved), at)
         y = jnp.where(empty, y, last)
@@ -103,14 +133,48 @@ def _course(
 
     zero = jnp.zeros((), int)
     carry = (course.y0, jnp.zeros((times.size, course.y0.size), course.y0.dtype), zero, zero, zero)
-    segments = (jnp.arange(count), course.p, course.assign, course.add, course.scale, assigned, start, stop)
-    if count == 1:
-        carry, _ = one(carry, jax.tree.map(lambda x: x[0], segments))
+    # What a step of the protocol changes, it changes at the start of the first stretch of its segment.
+    first = (np.arange(count * each) % each == 0)[:, None]
+    of_segment = [jnp.repeat(x, each, axis=0) for x in (course.p, course.assign, course.add, course.scale, assigned)]
+    p, assign, add, scale, assigned = of_segment
+    flat = jax.tree.map(lambda x: x.reshape(count * each, *x.shape[2:]), stretches)
+    add, scale = jnp.where(first, add, 0.0), jnp.where(first, scale, 1.0)
+    parts = (jnp.arange(count * each), p, assign, add, scale, assigned & first, tuple(flat))
+    if count * each == 1:
+        carry, _ = one(carry, jax.tree.map(lambda x: x[0], parts))
     else:
-        carry, _ = jax.lax.scan(one, carry, segments)
+        carry, _ = jax.lax.scan(one, carry, parts)
     _, at, status, steps, rejected = carry
+    if model.time_index is not None:  # to the last digit: what is observed may compare it with a moment
+        at = at.at[:, model.time_index].set(times)
     finite = jnp.all(jnp.isfinite(at))
     return at, jnp.where((status == Status.OK) & ~finite, Status.NOT_FINITE, status), steps, rejected
+
+
+def _stretches(model: Model, p: Float[Array, " parameters"], start, stop) -> _Stretches:
+    """One segment, split where its switches go."""
+    begin = jnp.minimum(start, stop)
+    if not model.switches:
+        none = jnp.zeros((1, 0))
+        return _Stretches(begin[None], stop[None], none, none, jnp.zeros(1))
+    assert model.switch_times is not None
+    moments = model.switch_times(p)
+    fixed = jax.lax.stop_gradient(moments)
+    order = jnp.argsort(fixed)  # those without a moment, NaN, come last
+    sorted_moments, fixed = moments[order], fixed[order]
+    inside = (fixed > begin) & (fixed < stop)
+    bounds = jnp.clip(jnp.where(jnp.isnan(fixed), jnp.inf, fixed), begin, stop)
+    # Row j: the first j switches have gone.
+    rank = jnp.argsort(order)
+    switches = (rank[None, :] < jnp.arange(model.switches + 1)[:, None]).astype(p.dtype)
+    delay = jnp.where(inside, jnp.where(inside, sorted_moments, 0.0) - jnp.where(inside, fixed, 0.0), 0.0)
+    return _Stretches(
+        jnp.concatenate([begin[None], bounds]),
+        jnp.concatenate([bounds, stop[None]]),
+        switches,
+        jnp.concatenate([switches[:1], switches[:-1]]),
+        jnp.concatenate([jnp.zeros(1), delay]),
+    )
 
 
 def _segment(model: Model, settings: Settings, tolerances: Tolerances, y, p, begin, end, times, *, last: bool):

@@ -2,126 +2,223 @@
 
 # sympy's annotations say Basic where an expression is meant.
 # pyright: reportArgumentType=false, reportReturnType=false, reportAssignmentType=false
-# pyright: reportIncompatibleMethodOverride=false
+# pyright: reportIncompatibleMethodOverride=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping, Sequence
 from functools import reduce
-from itertools import pairwise
 
 import libsbml
 import sympy
 from sympy.printing.str import StrPrinter
 
-TIME = sympy.Symbol("time")
+from .infix import parse_infix as parse_infix
+from .operations import (
+    TIME,
+    FormulaError,
+    Operand,
+    as_condition,
+    as_number,
+    check_result,
+    operate,
+    real,
+    symbol,
+    without_ite,
+)
 
+LARGEST = 100_000
+"""How many numbers, names and operations a formula may have, once functions and rules are written out."""
 
-class FormulaError(ValueError):
-    """A formula that cannot be read, or that holds a construct not supported here."""
+DEEPEST = 100
+"""How many operations may stand within one another then."""
 
-
-def _all_pairs(relation: Callable[..., sympy.Basic]) -> Callable[..., sympy.Basic]:
-    return lambda *args: sympy.And(*(relation(a, b) for a, b in pairwise(args)))
-
-
-_FUNCTIONS: dict[int, Callable[..., sympy.Basic]] = {
-    libsbml.AST_PLUS: lambda *a: sympy.Add(*a),
-    libsbml.AST_TIMES: lambda *a: sympy.Mul(*a),
-    libsbml.AST_MINUS: lambda a, b=None: -a if b is None else a - b,
-    libsbml.AST_DIVIDE: lambda a, b: a / b,
-    libsbml.AST_POWER: lambda a, b: a**b,
-    libsbml.AST_FUNCTION_POWER: lambda a, b: a**b,
-    libsbml.AST_FUNCTION_ROOT: lambda n, a: a ** (1 / n),
-    libsbml.AST_FUNCTION_EXP: sympy.exp,
-    libsbml.AST_FUNCTION_LN: sympy.log,
-    libsbml.AST_FUNCTION_LOG: lambda base, a: sympy.log(a) / sympy.log(base),
-    libsbml.AST_FUNCTION_ABS: sympy.Abs,
-    libsbml.AST_FUNCTION_FLOOR: sympy.floor,
-    libsbml.AST_FUNCTION_CEILING: sympy.ceiling,
-    libsbml.AST_FUNCTION_MIN: lambda *a: sympy.Min(*a),
-    libsbml.AST_FUNCTION_MAX: lambda *a: sympy.Max(*a),
-    libsbml.AST_FUNCTION_SIN: sympy.sin,
-    libsbml.AST_FUNCTION_COS: sympy.cos,
-    libsbml.AST_FUNCTION_TAN: sympy.tan,
-    libsbml.AST_FUNCTION_TANH: sympy.tanh,
-    libsbml.AST_RELATIONAL_LT: _all_pairs(sympy.Lt),
-    libsbml.AST_RELATIONAL_LEQ: _all_pairs(sympy.Le),
-    libsbml.AST_RELATIONAL_GT: _all_pairs(sympy.Gt),
-    libsbml.AST_RELATIONAL_GEQ: _all_pairs(sympy.Ge),
-    libsbml.AST_RELATIONAL_EQ: _all_pairs(sympy.Eq),
-    libsbml.AST_RELATIONAL_NEQ: sympy.Ne,
-    libsbml.AST_LOGICAL_AND: lambda *a: sympy.And(*a),
-    libsbml.AST_LOGICAL_OR: lambda *a: sympy.Or(*a),
-    libsbml.AST_LOGICAL_NOT: sympy.Not,
+_OPERATIONS: dict[int, str] = {
+    libsbml.AST_PLUS: "plus",
+    libsbml.AST_TIMES: "times",
+    libsbml.AST_MINUS: "minus",
+    libsbml.AST_DIVIDE: "divide",
+    libsbml.AST_POWER: "power",
+    libsbml.AST_FUNCTION_POWER: "power",
+    libsbml.AST_FUNCTION_ROOT: "root",
+    libsbml.AST_FUNCTION_EXP: "exp",
+    libsbml.AST_FUNCTION_LN: "ln",
+    libsbml.AST_FUNCTION_LOG: "log",
+    libsbml.AST_FUNCTION_ABS: "abs",
+    libsbml.AST_FUNCTION_FLOOR: "floor",
+    libsbml.AST_FUNCTION_CEILING: "ceiling",
+    libsbml.AST_FUNCTION_MIN: "min",
+    libsbml.AST_FUNCTION_MAX: "max",
+    libsbml.AST_FUNCTION_SIN: "sin",
+    libsbml.AST_FUNCTION_COS: "cos",
+    libsbml.AST_FUNCTION_TAN: "tan",
+    libsbml.AST_FUNCTION_TANH: "tanh",
+    libsbml.AST_FUNCTION_PIECEWISE: "piecewise",
+    libsbml.AST_RELATIONAL_LT: "lt",
+    libsbml.AST_RELATIONAL_LEQ: "leq",
+    libsbml.AST_RELATIONAL_GT: "gt",
+    libsbml.AST_RELATIONAL_GEQ: "geq",
+    libsbml.AST_RELATIONAL_EQ: "eq",
+    libsbml.AST_RELATIONAL_NEQ: "neq",
+    libsbml.AST_LOGICAL_AND: "and",
+    libsbml.AST_LOGICAL_OR: "or",
+    libsbml.AST_LOGICAL_XOR: "xor",
+    libsbml.AST_LOGICAL_NOT: "not",
+    libsbml.AST_LOGICAL_IMPLIES: "implies",
 }
 _CONSTANTS = {
-    libsbml.AST_CONSTANT_E: sympy.E,
-    libsbml.AST_CONSTANT_PI: sympy.pi,
-    libsbml.AST_CONSTANT_TRUE: sympy.true,
-    libsbml.AST_CONSTANT_FALSE: sympy.false,
-    libsbml.AST_NAME_TIME: TIME,
-    libsbml.AST_NAME_AVOGADRO: sympy.Float(6.02214179e23),
+    libsbml.AST_CONSTANT_E: Operand(sympy.E, math.e),
+    libsbml.AST_CONSTANT_PI: Operand(sympy.pi, math.pi),
+    libsbml.AST_CONSTANT_TRUE: Operand(sympy.true),
+    libsbml.AST_CONSTANT_FALSE: Operand(sympy.false),
+    libsbml.AST_NAME_TIME: Operand(TIME),
+    libsbml.AST_NAME_AVOGADRO: Operand(sympy.Float(6.02214179e23), 6.02214179e23),
 }
+_FIRST = {libsbml.AST_FUNCTION_ROOT: 2, libsbml.AST_FUNCTION_LOG: 10}  # the operand that may be left out
+_CHAINS = {libsbml.AST_PLUS, libsbml.AST_TIMES}
+
+Functions = Mapping[str, libsbml.FunctionDefinition]
 
 
-def _piecewise(args: list[sympy.Basic]) -> sympy.Basic:
-    pairs = [(args[i], args[i + 1]) for i in range(0, len(args) - 1, 2)]
-    if len(args) % 2:
-        pairs.append((args[-1], sympy.true))
-    return sympy.Piecewise(*pairs)
+def from_ast(node: libsbml.ASTNode, functions: Functions | None = None) -> sympy.Basic:
+    """A libsbml syntax tree as a sympy expression; user-defined functions are inlined.
 
-
-def from_ast(node: libsbml.ASTNode, functions: Mapping[str, libsbml.FunctionDefinition] | None = None) -> sympy.Expr:
-    """A libsbml syntax tree as a sympy expression; user-defined functions are inlined."""
+    Raises `FormulaError` naming what is not supported, not a finite real number, too large or nested too deeply.
+    """
     functions = functions or {}
+    size, depth = _extent(node, functions)
+    _check_extent(size, depth)
+    result = _from_ast(node, functions, {}).expression
+    check_result(result)
+    return result
+
+
+def _check_extent(size: int, depth: int) -> None:
+    if size > LARGEST:
+        raise FormulaError(
+            f"the formula is too large: more than {LARGEST} numbers, names and operations, "
+            "once the functions and rules that it uses are written out"
+        )
+    if depth > DEEPEST:
+        raise FormulaError(f"the formula is nested too deeply: more than {DEEPEST} operations within one another")
+
+
+def _children(node: libsbml.ASTNode) -> list[libsbml.ASTNode]:
+    """The operands of a node; those of a chain of sums or of products are one list, however it was bracketed."""
+    kind = node.getType()
+    children = [node.getChild(i) for i in range(node.getNumChildren())]
+    if kind not in _CHAINS:
+        return children
+    flat: list[libsbml.ASTNode] = []
+    stack = children[::-1]
+    while stack:
+        child = stack.pop()
+        if child.getType() == kind and child.getNumChildren():
+            stack += [child.getChild(i) for i in reversed(range(child.getNumChildren()))]
+        else:
+            flat.append(child)
+    return flat
+
+
+def _extent(node: libsbml.ASTNode, functions: Functions) -> tuple[int, int]:
+    """How many nodes a formula has and how deep it is, functions written out, without doing so."""
+    known: dict[str, tuple[int, int, dict[str, tuple[int, int]]]] = {}
+
+    def of_function(name: str, path: tuple[str, ...]) -> tuple[int, int, dict[str, tuple[int, int]]]:
+        if name in path:
+            raise FormulaError(
+                f"functions call one another in a circle: {' → '.join([*path[path.index(name) :], name])}"
+            )
+        if name not in known:
+            definition = functions[name]
+            arguments = {definition.getArgument(i).getName() for i in range(definition.getNumArguments())}
+            body = definition.getBody()
+            if body is None:
+                raise FormulaError(f"the function {name} has no formula")
+            known[name] = walk(body, arguments, (*path, name))
+        return known[name]
+
+    def walk(top: libsbml.ASTNode, arguments: set[str], path: tuple[str, ...]):
+        """Nodes, depth, and for each argument: how often it is used and how deep at most."""
+        # Each level of `stack` is a node that waits for its children: no recursion, as the tree may be deep.
+        stack: list[tuple[libsbml.ASTNode, list, list]] = [(top, _children(top), [])]
+        while True:
+            node, waiting, done = stack[-1]
+            if len(stack) > 5 * DEEPEST:
+                _check_extent(0, len(stack))
+            if waiting:
+                child = waiting.pop()
+                stack.append((child, _children(child), []))
+                continue
+            stack.pop()
+            result = combine(node, done[::-1], arguments, path)
+            if not stack:
+                return result
+            stack[-1][2].append(result)
+
+    def combine(node: libsbml.ASTNode, parts: Sequence, arguments: set[str], path: tuple[str, ...]):
+        kind = node.getType()
+        if kind == libsbml.AST_NAME and node.getName() in arguments:
+            return 0, 0, {node.getName(): (1, 0)}
+        if kind == libsbml.AST_FUNCTION and node.getName() in functions and node.getName() != "":
+            size, depth, uses = of_function(node.getName(), path)
+            definition = functions[node.getName()]
+            names = [definition.getArgument(i).getName() for i in range(definition.getNumArguments())]
+            total: dict[str, tuple[int, int]] = {}
+            for name, (inner_size, inner_depth, inner_uses) in zip(names, parts, strict=False):
+                times, below = uses.get(name, (0, 0))
+                if not times:
+                    continue
+                size, depth = size + times * inner_size, max(depth, below + inner_depth)
+                for argument, (count, level) in inner_uses.items():
+                    before = total.get(argument, (0, 0))
+                    total[argument] = before[0] + times * count, max(before[1], below + level)
+            return size, depth, total
+        total = {}
+        for _, _, uses in parts:
+            for argument, (count, level) in uses.items():
+                before = total.get(argument, (0, 0))
+                total[argument] = before[0] + count, max(before[1], level + 1)
+        return 1 + sum(p[0] for p in parts), 1 + max((p[1] for p in parts), default=-1), total
+
+    size, depth, _ = walk(node, set(), ())
+    return size, depth
+
+
+def _from_ast(node: libsbml.ASTNode, functions: Functions, arguments: Mapping[str, Operand]) -> Operand:
     kind = node.getType()
     if kind in _CONSTANTS:
         return _CONSTANTS[kind]
-    if node.isInteger():
-        return sympy.Integer(node.getInteger())
     if node.isNumber():
-        if kind == libsbml.AST_RATIONAL:
-            return sympy.Rational(node.getNumerator(), node.getDenominator())
-        return sympy.Float(node.getReal())
+        return _number(node)
     if kind == libsbml.AST_NAME:
-        return sympy.Symbol(node.getName())
-    args = [from_ast(node.getChild(i), functions) for i in range(node.getNumChildren())]
-    if kind == libsbml.AST_FUNCTION_PIECEWISE:
-        return _piecewise(args)
+        return arguments.get(node.getName()) or symbol(node.getName())
+    operands = [_from_ast(child, functions, arguments) for child in _children(node)]
     if kind == libsbml.AST_FUNCTION and node.getName() in functions:
-        return _inline(functions[node.getName()], args, functions)
-    if kind == libsbml.AST_FUNCTION_ROOT and len(args) == 1:
-        args.insert(0, sympy.Integer(2))
-    if kind == libsbml.AST_FUNCTION_LOG and len(args) == 1:
-        args.insert(0, sympy.Integer(10))
-    if kind not in _FUNCTIONS:
+        return _call(functions[node.getName()], operands, functions)
+    if kind in _FIRST and len(operands) == 1:
+        operands.insert(0, Operand(sympy.Integer(_FIRST[kind]), float(_FIRST[kind])))
+    if kind not in _OPERATIONS:
         raise FormulaError(f"the function {node.getName() or libsbml.formulaToL3String(node)!r} is not supported")
-    return _FUNCTIONS[kind](*args)
+    return operate(_OPERATIONS[kind], operands)
 
 
-def _inline(definition: libsbml.FunctionDefinition, args: list[sympy.Basic], functions) -> sympy.Expr:
+def _number(node: libsbml.ASTNode) -> Operand:
+    if node.isInteger():
+        return Operand(sympy.Integer(node.getInteger()), float(node.getInteger()))
+    value = node.getReal()
+    if not math.isfinite(value):
+        raise FormulaError(f"a number in it is {value:g}, which is not finite")
+    if node.getType() == libsbml.AST_RATIONAL:
+        return Operand(sympy.Rational(node.getNumerator(), node.getDenominator()), value)
+    return Operand(sympy.Float(value), value)
+
+
+def _call(definition: libsbml.FunctionDefinition, operands: Sequence[Operand], functions: Functions) -> Operand:
     names = [definition.getArgument(i).getName() for i in range(definition.getNumArguments())]
-    if len(names) != len(args):
-        raise FormulaError(f"{definition.getId()} takes {len(names)} arguments, not {len(args)}")
-    body = from_ast(definition.getBody(), functions)
-    return body.xreplace({sympy.Symbol(n): a for n, a in zip(names, args, strict=True)})
-
-
-def parse_infix(text: str) -> sympy.Expr:
-    """A formula in SBML's infix notation, such as `Vc*cpS` or `sqrt(sd^2 + (rel*cpS)^2)`.
-
-    `log10`, `ln`, `exp`, `sqrt`, `abs`, `min`, `max`, `piecewise(value, condition, …, otherwise)` are known;
-    a bare `log` is refused as ambiguous. Raises `FormulaError` with what libsbml says of the text.
-    """
-    settings = libsbml.L3ParserSettings()
-    settings.setParseLog(libsbml.L3P_PARSE_LOG_AS_ERROR)
-    settings.setParseCollapseMinus(True)
-    settings.setParseAvogadroCsymbol(False)
-    node = libsbml.parseL3FormulaWithSettings(str(text), settings)
-    if node is None:
-        reason = " ".join((libsbml.getLastParseL3Error() or "").split())
-        raise FormulaError(f"cannot read the formula {text!r}: {reason}")
-    return sympy.sympify(from_ast(node))
+    if len(names) != len(operands):
+        raise FormulaError(f"{definition.getId()} takes {len(names)} arguments, not {len(operands)}")
+    return _from_ast(definition.getBody(), functions, dict(zip(names, operands, strict=True)))
 
 
 class _InfixPrinter(StrPrinter):
@@ -172,6 +269,12 @@ class _InfixPrinter(StrPrinter):
     def _print_Or(self, expr):
         return "(" + " || ".join(self._print(a) for a in expr.args) + ")"
 
+    def _print_Xor(self, expr):
+        return f"xor({', '.join(self._print(a) for a in expr.args)})"
+
+    def _print_re(self, expr):  # of |exp(x)|, say: every name here is real
+        return self._print(expr.args[0])
+
     def _print_Not(self, expr):
         return f"!({self._print(expr.args[0])})"
 
@@ -187,29 +290,68 @@ def to_infix(expression: sympy.Basic) -> str:
     return _InfixPrinter().doprint(expression)
 
 
-def inline(expressions: Mapping[str, sympy.Expr]) -> dict[str, sympy.Expr]:
+def inline(expressions: Mapping[str, sympy.Basic]) -> dict[str, sympy.Expr]:
     """Assignments that may refer to one another, each written out in names that none of them defines.
 
-    Raises `FormulaError` when they run in a circle.
+    Each is a number: a condition is 1 where it holds, else 0. Raises `FormulaError` if they run in a circle, or if one
+    becomes too large or too deep.
     """
     done: dict[str, sympy.Expr] = {}
-    visiting: list[str] = []
-
-    def visit(name: str) -> sympy.Expr:
-        if name in done:
-            return done[name]
-        if name in visiting:
-            raise FormulaError(f"rules run in a circle: {' → '.join([*visiting[visiting.index(name) :], name])}")
-        visiting.append(name)
-        expression = sympy.sympify(expressions[name])
-        used = {s: visit(str(s)) for s in expression.free_symbols if str(s) in expressions}
-        visiting.pop()
-        done[name] = expression.xreplace(used)
-        return done[name]
-
-    for name in expressions:
-        visit(name)
+    extent: dict[str, tuple[int, int]] = {}
+    for start in expressions:
+        path: dict[str, list[str]] = {}  # what waits for what: names, each with those it uses that are still to be done
+        _enter(path, start, expressions, done)
+        while path:
+            name = next(reversed(path))
+            while path[name] and path[name][-1] in done:
+                path[name].pop()
+            if path[name]:
+                _enter(path, path[name][-1], expressions, done)
+                continue
+            del path[name]
+            expression = as_number(sympy.sympify(expressions[name]))
+            used = [s for s in expression.free_symbols if s.name in expressions]
+            extent[name] = _extent_written_out(expression, {s: extent[s.name] for s in used})
+            try:
+                _check_extent(*extent[name])
+            except FormulaError as error:
+                raise FormulaError(f"{name}: {error}" if name else str(error)) from None
+            done[name] = substitute(expression, {s: done[s.name] for s in used})
     return done
+
+
+def _enter(
+    path: dict[str, list[str]], name: str, expressions: Mapping[str, sympy.Basic], done: Mapping[str, sympy.Expr]
+) -> None:
+    if name in path:
+        names = list(path)
+        raise FormulaError(f"rules run in a circle: {' → '.join([*names[names.index(name) :], name])}")
+    if name not in done:
+        used = sympy.sympify(expressions[name]).free_symbols
+        path[name] = sorted((s.name for s in used if s.name in expressions), reverse=True)
+
+
+def _extent_written_out(expression: sympy.Basic, used: Mapping[sympy.Symbol, tuple[int, int]]) -> tuple[int, int]:
+    """Nodes and depth once each symbol in `used` is written out, which has so many itself."""
+    size, deepest = 0, 0
+    stack = [(expression, 0)]
+    while stack:
+        e, level = stack.pop()
+        more, below = used.get(e, (1, 0)) if isinstance(e, sympy.Symbol) else (1, 0)
+        size, deepest = size + more, max(deepest, level + below)
+        stack += [(a, level + 1) for a in e.args]
+    return size, deepest
+
+
+def substitute(expression: sympy.Basic, values: Mapping[sympy.Symbol, sympy.Basic]) -> sympy.Expr:
+    """`expression` with symbols replaced; a condition that a symbol stood for as a number is a condition again."""
+    rule: dict[sympy.Basic, sympy.Basic] = {}
+    for name, value in values.items():
+        rule[name] = as_number(value)
+        truth = as_condition(rule[name])
+        if isinstance(rule[name], sympy.Piecewise):
+            rule[sympy.Ne(name, 0)], rule[sympy.Eq(name, 0)] = truth, sympy.Not(truth)
+    return as_number(without_ite(real(expression.xreplace(rule))))
 
 
 def names_in(*expressions: sympy.Basic) -> frozenset[str]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import jax
@@ -24,6 +24,7 @@ from .expressions import TIME, inline, names_in
 from .kinetics import Kinetics
 from .moieties import conserved_moieties
 from .network import Network
+from .switches import Switches
 
 State = Float[Array, " species"]
 Parameters = Float[Array, " parameters"]
@@ -31,18 +32,18 @@ Parameters = Float[Array, " parameters"]
 
 @dataclass(frozen=True, eq=False)
 class SparseJacobian:
-    """∂f/∂y as a function `(y, p)` to a dense matrix, which knows where its entries are.
+    """∂f/∂y as a function of what f takes, `(y, p)`, to a dense matrix, which knows where its entries are.
 
     Entry k stands at `rows[k]`, `columns[k]`; `slot` holds k + 1 there and 0 elsewhere.
     """
 
-    entries: Callable[[State, Parameters], Float[Array, " entries"]]
+    entries: Callable[..., Float[Array, " entries"]]
     rows: np.ndarray
     columns: np.ndarray
     slot: np.ndarray
 
-    def __call__(self, y: State, p: Parameters) -> Float[Array, "species species"]:
-        return jnp.concatenate([jnp.zeros(1, y.dtype), self.entries(y, p)])[self.slot]
+    def __call__(self, y: State, *others: Array) -> Float[Array, "species species"]:
+        return jnp.concatenate([jnp.zeros(1, y.dtype), self.entries(y, *others)])[self.slot]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +56,8 @@ class Model:
 
     - `rhs(y, p)`: species; per unit of time
     - `jacobian(y, p)`: species × species, ∂f/∂y
+    - `switch_times(p)`: moments at which conditions in time change, if the rates hold any; `rhs(y, p, s)` and
+      `jacobian(y, p, s)` then also take the switches s, 0 before its moment and 1 from then on, for each of them
     - `initial(p)`: the state at the start
     - `weights(p)`: what turns a symbol into an amount (the compartment's volume, or 1)
     - `moieties`: moieties × species, such that `moieties @ (weights * y)` is constant
@@ -64,8 +67,8 @@ class Model:
     species: tuple[str, ...]
     parameters: tuple[str, ...]
     defaults: np.ndarray
-    rhs: Callable[[State, Parameters], State]
-    jacobian: Callable[[State, Parameters], Float[Array, "species species"]]
+    rhs: Callable[..., State]
+    jacobian: Callable[..., Float[Array, "species species"]]
     initial: Callable[[Parameters], State]
     weights: Callable[[Parameters], State]
     moieties: np.ndarray
@@ -75,6 +78,7 @@ class Model:
     network: Network | None = None
     kinetics: Kinetics | None = None
     rhs_depends_on_time: bool = False
+    switch_times: Callable[[Parameters], Float[Array, " switches"]] | None = None
 
     @staticmethod
     def load(source: str | Path, *, independent: Collection[str] = ()) -> Model:
@@ -103,6 +107,48 @@ class Model:
         if name not in self.species:
             raise KeyError(f"{name!r} is no species of {self.name}; its species: {', '.join(self.species)}")
         return self.species.index(name)
+
+    @property
+    def switches(self) -> int:
+        """How many switches the rates have; see `hexamer.models.switches`."""
+        return len(self.kinetics.switches) if self.kinetics is not None else 0
+
+    @cached_property
+    def in_stretch(self) -> Model:
+        """The model between two moments of its switches: its p is a pair, the parameters and the switches."""
+        inner = self.jacobian
+        assert isinstance(inner, SparseJacobian)
+        return replace(
+            self,
+            rhs=lambda y, p: self.rhs(y, *p),
+            jacobian=replace(inner, entries=lambda y, p: inner.entries(y, *p)),
+        )
+
+    @cached_property
+    def at_rest(self) -> Model:
+        """The model before time runs: its p has one more number at the end, the moment before which switches have gone.
+
+        What else depends on time is taken at the start; a plan refuses it unless it is constant.
+        """
+
+        def switched(p: Parameters) -> Array:
+            assert self.switch_times is not None
+            return (self.switch_times(p[:-1]) < p[-1]).astype(p.dtype)
+
+        def with_switches(f: Callable, y: State, p: Parameters) -> Array:
+            return f(y, p[:-1], switched(p)) if self.switches else f(y, p[:-1])
+
+        return replace(
+            self,
+            rhs=partial(with_switches, self.rhs),
+            jacobian=partial(with_switches, self.jacobian),
+            rhs_depends_on_time=False,
+        )
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All that a formula over this model may use."""
+        return frozenset((*self.species, *self.parameters, *self.rules)) - {TIME.name}
 
     @property
     def digest(self) -> str:
@@ -185,6 +231,11 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
     initial = [at_start[n] for n in states]
     public = {n: e for n, e in rules.items() if n in network.rules}
 
+    switches = Switches(states)
+    terms = {
+        n: [tuple(switches.freeze(e, f"{network.name}, rate of change of {n}") for e in pair) for pair in pairs]
+        for n, pairs in terms.items()
+    }
     depends = any(TIME in e.free_symbols for pairs in terms.values() for pair in pairs for e in pair)
     time_index = None
     # A model in which nothing changes has time for its state, as an engine solves no fewer than one.
@@ -199,15 +250,19 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
         for n in states
     ]
     kinetics = Kinetics.of(
-        [terms[n] for n in states], initial, [sympy.sympify(v).xreplace(substitution) for v in volume]
+        [terms[n] for n in states],
+        initial,
+        [sympy.sympify(v).xreplace(substitution) for v in volume],
+        switches.names,
+        switches.times,
     )
     f = kinetics.derivatives()
 
-    unknown = names_in(*f, *initial) - set(states) - set(parameters)
+    unknown = names_in(*f, *initial, *switches.times) - {*states, *parameters, *switches.names}
     if unknown:
         raise ValueError(f"network {network.name!r} uses names it does not define: {', '.join(sorted(unknown))}")
     moieties, dependent = conserved_moieties(_stoichiometry(network, states))
-    names = (states, parameters)
+    names = (states, parameters, switches.names) if switches.names else (states, parameters)
     rhs, jacobian = _with_jacobian(names, f)
     return Model(
         name=network.name,
@@ -225,6 +280,7 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
         network=network,
         kinetics=kinetics,
         rhs_depends_on_time=depends,
+        switch_times=compile_vector((parameters,), switches.times) if switches.times else None,
     )
 
 
@@ -233,7 +289,7 @@ def _start(network: Network, name: str) -> sympy.Expr:
     return network.initial.get(name, sympy.Float(network.parameters[name].value))
 
 
-def _with_jacobian(names: tuple[Sequence[str], Sequence[str]], f: list[sympy.Expr]) -> tuple[Callable, Callable]:
+def _with_jacobian(names: Sequence[Sequence[str]], f: list[sympy.Expr]) -> tuple[Callable, Callable]:
     states = names[0]
     f = [guard(e) for e in f]
     entries: list[sympy.Expr] = []

@@ -88,11 +88,10 @@ class Network:
     @staticmethod
     def from_antimony(source: str | Path) -> Network:
         """Reads an Antimony file, or Antimony text. See `hexamer.models.antimony_text`."""
-        from .antimony_text import antimony_to_sbml
+        from .antimony_text import antimony_name, antimony_to_sbml
         from .sbml_read import read_sbml
 
-        is_file = isinstance(source, Path) or ("\n" not in str(source) and str(source).endswith(".ant"))
-        return read_sbml(antimony_to_sbml(source), called=str(source) if is_file else "the Antimony text")
+        return read_sbml(antimony_to_sbml(source), antimony_name(source))
 
     @staticmethod
     def load(source: str | Path) -> Network:

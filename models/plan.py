@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import sympy
 
+from .expressions import TIME, to_infix
 from .model import Model
 from .protocol import Protocol, Value
 from .resize import Resizes, ResizeTable, resized_but_fixed
@@ -33,6 +35,7 @@ class Plan:
     equilibration_parameters: np.ndarray  # E × parameters
     equilibration_set: np.ndarray  # E × species
     equilibration_of: np.ndarray  # C; −1: none
+    equilibration_moment: np.ndarray  # E; what switches in time is at rest as it is just before
     parameters: np.ndarray  # C × S × parameters
     assign: np.ndarray  # C × S × species
     add: np.ndarray  # C × S × species
@@ -90,7 +93,7 @@ def compile_plan(
 
     table = ResizeTable(model)
     distinct: dict[tuple, int] = {}
-    eq_parameters, eq_set, eq_of = [], [], []
+    eq_parameters, eq_set, eq_of, eq_moment = [], [], [], []
     rows = []
     segments = max(1 + sum(s.time > q.start for s in q.steps) for q in protocols)
     for protocol, at in zip(protocols, times, strict=True):
@@ -101,14 +104,17 @@ def compile_plan(
         else:
             p, y = list(defaults), [UNCHANGED] * len(species)
             apply(protocol.preequilibration, p, y, where)
-            key = (tuple(p), tuple(y))
+            key = (tuple(p), tuple(y), protocol.start if model.switches else 0.0)
             if key not in distinct:
                 distinct[key] = len(distinct)
                 eq_parameters.append(p)
                 eq_set.append(y)
+                eq_moment.append(protocol.start)
             eq_of.append(distinct[key])
             before = p
         row = _segments(protocol, at, defaults, species, segments, zero, apply, environment)
+        if model.time_index is not None and protocol.start:
+            row[1][0][model.time_index] = environment.slot(protocol.start, "")  # the model's own start is at 0
         rows.append(_resized(model, protocol, row, before, table))
     columns = [np.array(c) for c in zip(*rows, strict=True)]
     parameters, assign, add = (c.astype(int) for c in columns[:3])
@@ -124,6 +130,7 @@ def compile_plan(
         equilibration_parameters=np.array(eq_parameters, dtype=int).reshape(len(distinct), len(parameter)),
         equilibration_set=np.array(eq_set, dtype=int).reshape(len(distinct), len(species)),
         equilibration_of=np.array(eq_of),
+        equilibration_moment=np.array(eq_moment, dtype=float),
         parameters=parameters,
         assign=assign,
         add=add,
@@ -200,6 +207,25 @@ def _resized(
     return parameters, assign, add, start, stop, scale
 
 
+def _moving_at_rest(model: Model, protocol: Protocol, names: Sequence[str]) -> str | None:
+    """The rate that changes with time under the values of the pre-equilibration, if there is one.
+
+    Conditions in time do not count: before the start they are as they were.
+    """
+    if not model.rhs_depends_on_time:
+        return None
+    if model.kinetics is None:
+        return "its function uses t"
+    values = {n: v for n, v in zip(model.parameters, model.defaults, strict=True) if n not in names and v == v}
+    values |= protocol.preequilibration or {}
+    numbers = {n: v for n, v in values.items() if not isinstance(v, str)}
+    known = {sympy.Symbol(n): sympy.Integer(int(v)) if v == int(v) else sympy.Float(v) for n, v in numbers.items()}
+    for rate in model.kinetics.rates:
+        if TIME in rate.free_symbols and TIME in rate.xreplace(known).free_symbols:
+            return to_infix(rate)
+    return None
+
+
 def _set_at_start(protocol: Protocol) -> set[str]:
     return {n for step in protocol.steps if step.time == protocol.start for n in step.assign}
 
@@ -216,8 +242,11 @@ def _check(model: Model, protocols: Sequence[Protocol], times: Sequence[Sequence
         for step in protocol.steps:
             for name in sorted(set(step.add) & known - species):
                 problems.append(f"protocol {protocol.name!r} adds to {name!r}, which is no species of {model.name}")
-        if protocol.preequilibration is not None and model.rhs_depends_on_time:
-            problems.append(f"protocol {protocol.name!r} pre-equilibrates, but {model.name} depends on time explicitly")
+        if protocol.preequilibration is not None and (term := _moving_at_rest(model, protocol, names)):
+            problems.append(
+                f"protocol {protocol.name!r} pre-equilibrates, but {model.name} depends on time explicitly then: "
+                f"{term}; set the inputs that this multiplies to 0 in the pre-equilibration"
+            )
         if not len(at):
             problems.append(f"protocol {protocol.name!r} has no output time")
         elif not np.all(np.isfinite(at)):

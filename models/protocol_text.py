@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .infix import read_number
 from .protocol import Protocol
 
 GRAMMAR = (
@@ -30,12 +31,12 @@ class _UnreadableError(Exception):
 
 
 def _value(word: str) -> float | str:
-    try:
-        return float(word)
-    except ValueError:
-        if not word.isidentifier():
-            raise _UnreadableError from None
-        return word
+    value = read_number(word)
+    if value is not None:
+        return value
+    if not word.isidentifier() or word in ("inf", "nan", "infinity"):
+        raise _UnreadableError
+    return word
 
 
 def _time(words: list[str]) -> float:
@@ -47,10 +48,10 @@ def _time(words: list[str]) -> float:
 
 
 def _number(word: str) -> float:
-    try:
-        return float(word)
-    except ValueError:
-        raise _UnreadableError from None
+    value = read_number(word)
+    if value is None:
+        raise _UnreadableError
+    return value
 
 
 def _apply(protocol: Protocol, words: list[str]) -> Protocol:

@@ -11,8 +11,9 @@ from pathlib import Path
 import libsbml
 import sympy
 
-from .expressions import TIME, FormulaError, from_ast, names_in, to_infix
+from .expressions import TIME, FormulaError, as_number, from_ast, names_in, to_infix
 from .network import Network, Quantity, Reaction, Species, Unit
+from .sbml_text import check_sbml_text
 
 _HARMLESS = {"layout", "render", "annotation", "l3v2extendedmath"}  # drawings, and functions known anyhow
 
@@ -21,15 +22,18 @@ class UnsupportedModelError(ValueError):
     """The file cannot be read, or it holds constructs that are not supported: each is named."""
 
 
-def _document(source: str | Path, called: str | None) -> tuple[libsbml.SBMLDocument, str]:
+def _document(source: str | Path, where: str) -> tuple[libsbml.SBMLDocument, str]:
     text = str(source)
     if text.lstrip().startswith("<"):
-        document, where = libsbml.readSBMLFromString(text), called or "the SBML text"
+        content, path, where = text.encode(), None, where or "the SBML text"
     else:
         path = Path(source)
         if not path.is_file():
             raise FileNotFoundError(f"there is no SBML file {path}")
-        document, where = libsbml.readSBMLFromFile(str(path)), str(path)
+        content, where = path.read_bytes(), where or str(path)
+    if problems := check_sbml_text(content):
+        raise UnsupportedModelError(f"{where} holds what is not supported:\n  " + "\n  ".join(problems))
+    document = libsbml.readSBMLFromString(text) if path is None else libsbml.readSBMLFromFile(str(path))
     worst = [document.getError(i) for i in range(document.getNumErrors())]
     worst = [e for e in worst if e.getSeverity() >= libsbml.LIBSBML_SEV_ERROR]
     if worst or document.getModel() is None:
@@ -55,13 +59,13 @@ def _refusals(document: libsbml.SBMLDocument, model: libsbml.Model) -> list[str]
     return found
 
 
-def read_sbml(source: str | Path, *, called: str | None = None) -> Network:
-    """A `Network` from an SBML file or SBML text (levels 2 and 3); `called` is what messages call the text.
+def read_sbml(source: str | Path, where: str = "") -> Network:
+    """A `Network` from an SBML file or SBML text (levels 2 and 3), which messages call `where`.
 
     Raises `UnsupportedModelError` naming every construct that is not supported: algebraic rules, events, constraints,
     delays, fast reactions, conversion factors, volumes that change, stoichiometry that changes.
     """
-    document, where = _document(source, called)
+    document, where = _document(source, where)
     model = document.getModel()
     reader = _Reader(model)
     problems = _refusals(document, model)
@@ -88,10 +92,26 @@ class _Reader:
         if not element.isSetMath():
             raise FormulaError(f"{what} has no formula")
         try:
-            expression = sympy.sympify(from_ast(element.getMath(), self.functions))
+            self.check_units(element.getMath())
+            expression = as_number(from_ast(element.getMath(), self.functions))
         except FormulaError as error:
             raise FormulaError(f"{what}: {error}") from None
         return expression.xreplace({sympy.Symbol(n): v for n, v in self.numbers.items() if n not in local})
+
+    def check_units(self, formula: libsbml.ASTNode) -> None:
+        """Refuses `2 S` of an Antimony text, which is 2 in the unit S and no product, unless S is only a unit."""
+        stack = [formula]
+        while stack:
+            node = stack.pop()
+            stack += [node.getChild(i) for i in range(node.getNumChildren())]
+            if not (node.isNumber() and node.isSetUnits()):
+                continue
+            unit, shown = node.getUnits(), libsbml.formulaToL3String(node)
+            if self.model.getElementBySId(unit) is not None:
+                raise FormulaError(f"{shown!r} has the unit {unit!r}, which is also a name; write a product with *")
+            defined = self.model.getUnitDefinition(unit)
+            if defined is not None and not defined.getNumUnits():
+                raise FormulaError(f"{shown!r} has the unit {unit!r}, which is not defined; write a product with *")
 
     def network(self) -> Network:
         model = self.model

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import sympy
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
@@ -120,11 +121,16 @@ def parameters_at(plan: Plan, values: Float[Array, " names"]) -> Float[Array, "p
     return environment[index]
 
 
+def observed(model: Model, formula: str) -> sympy.Expr:
+    """A formula over species, parameters and rules of `model`, over species and parameters alone."""
+    return inline({**model.rules, "": parse_infix(formula, model.names)})[""]
+
+
 def observables(model: Model, formulas: Sequence[str]):
     """Functions `(y, p) -> value` for rules of `model` or formulas over its names."""
     compiled = {}
     for formula in formulas:
-        expression = inline({**model.rules, "": parse_infix(formula)})[""]
+        expression = observed(model, formula)
         try:
             f = compile_vector((model.species, model.parameters), [expression])
         except ValueError as error:

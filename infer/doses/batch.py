@@ -15,11 +15,11 @@ from tqdm import tqdm
 
 from ...models.codegen import compile_elementwise
 from ...models.engines import solve, uses_fused
-from ...models.expressions import inline, parse_infix
 from ...models.model import Model
 from ...models.plan import Plan, compile_plan
 from ...models.protocol import Protocol
 from ...models.settings import Settings
+from ...models.simulate import observed
 from ...models.status import Status
 from .summaries import Summary, summarise
 
@@ -116,7 +116,7 @@ def observable(
 
     Only what the formula uses is gathered. Raises `ValueError` naming what the model does not have.
     """
-    expression = inline({**model.rules, "": parse_infix(formula)})[""]
+    expression = observed(model, formula)
     known = [*model.species, *model.parameters]
     try:
         used, function = compile_elementwise(known, [expression])

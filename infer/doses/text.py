@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...models.infix import read_number
 from ...models.protocol import Protocol
 from ...models.protocol_text import parse_protocol
 from .conditions import Condition
@@ -39,10 +40,10 @@ def _pair(part: str, text: str) -> tuple[str, float | str]:
     name, equals, value = (x.strip() for x in part.partition("="))
     if not equals or not name or not value:
         raise ValueError(f"cannot read {part.strip()!r} in the condition {text!r}; expected {CONDITION}")
-    try:
-        return name, float(value)
-    except ValueError:
-        return name, value
+    number = read_number(value)
+    if number is None and value.lstrip("+-").lower() in ("inf", "nan", "infinity"):
+        raise ValueError(f"{name} is {value} in the condition {text!r}; expected a finite number or a dose")
+    return name, value if number is None else number
 
 
 def parse_drugs(texts: Sequence[str]) -> dict[str, str]:

@@ -68,7 +68,8 @@ def _described(model: Model, plan: Plan, settings: Settings, few: bool, by: By) 
         plan.scale,
         plan.segment,
     ]
-    head, scalars = [*shape, slots, settings.max_steps], [settings.longest_step]
+    head = [*shape, slots, settings.max_steps]
+    floats = [[settings.longest_step], plan.equilibration_moment, plan.start, plan.stop, plan.times]
     return Task(
         model=model,
         shape=shape,
@@ -80,7 +81,7 @@ def _described(model: Model, plan: Plan, settings: Settings, few: bool, by: By) 
         single=settings.precision == "float32",
         keep_stages=few and protocols <= FEW and by == "platform" and not gpu.devices(),
         integers=np.concatenate([np.ravel(t) for t in [head, *tables]]).astype(np.int32).tobytes(),
-        floats=np.concatenate([np.ravel(t) for t in (scalars, plan.start, plan.stop, plan.times)]).tobytes(),
+        floats=np.concatenate([np.ravel(t) for t in floats]).tobytes(),
         by=by,
     )
 

@@ -113,11 +113,16 @@ def write_functions(model: Model) -> Functions:
     _write_algebra(out, n, list(entries), layout)
 
     graph = Graph()
-    lower = Lowering(graph, dict(zip(model.parameters, graph.inputs("p", parameters), strict=True)))
+    # Behind the parameters, of which C has one at least, stand the switches.
+    first, switches = max(parameters, 1), model.kinetics.switches
+    arguments = graph.inputs("p", first + len(switches))
+    names = dict(zip(model.parameters, arguments, strict=False)) | dict(zip(switches, arguments[first:], strict=True))
+    lower = Lowering(graph, names)
     for name, expressions in (
         ("coefficients", coefficients.parts),
         ("initial", model.kinetics.initial),
         ("weights", model.kinetics.weights),
+        ("switch_times", model.kinetics.switch_times),
     ):
         values = [lower(e) for e in expressions]
         out.function(name, "const real* p, real* x", _indexed("x", values))
@@ -127,7 +132,9 @@ def write_functions(model: Model) -> Functions:
     out.parts.append(_tables(model, list(entries)))
     sizes = {
         "SPECIES": n,
-        "PARAMETERS": max(parameters, 1),
+        "PARAMETERS": first,
+        "SWITCHES": len(switches),
+        "ARGUMENTS": first + len(switches),
         "COEFFICIENTS": max(len(coefficients.parts), 1),
         "ENTRIES": max(len(jacobian), 1),
         "ENTRIES_USED": len(jacobian),

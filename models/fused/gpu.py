@@ -122,7 +122,7 @@ def backward(task: Task, environment, status, accepted, record, rest, rest_statu
         start, slots = go_back(where, record.reshape(-1, task.row), start, slots)
         waiting &= ~kept
 
-    most = task.max_steps * segments  # steps that one trajectory may have
+    most = task.max_steps * segments * (1 + task.model.switches)  # steps that one trajectory may have
     size = max(most, min(items * (capacity or most), task.memory // (task.row * 8)))
     nothing = dict(y=(0,) * 4, status=(0, 0), steps=(0, 0), rejected=(0, 0), accepted=(0,) * 3)
 

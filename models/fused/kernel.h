@@ -21,7 +21,7 @@ struct Plan {
   int protocols, segments, times, equilibrations, slots, max_steps;
   double longest;
   const int *rest_parameters, *rest_set, *rest_of, *parameters, *assign, *add, *scale, *segment;
-  const double *start, *stop, *at;
+  const double *rest_moment, *start, *stop, *at;
 };
 
 // A batch: `sets` environments, each under all protocols. Item = protocol * sets + set.
@@ -232,17 +232,27 @@ STATIC void parameters_of(const Batch& b, long set, const int* index, exact* p)
   for (int i = 0; i < PARAMETERS; i++) p[i] = exact_of(values[index[i]]);
 }
 
-STATIC void load_coefficients(const Batch& b, long set, const int* index, int lane, real* q)
+// What rates depend on but the state: an item's parameters and, of each switch, whether it has gone before `moment`; in all
+// lanes. The moments of the switches are left in `times`.
+STATIC void arguments_of(const Batch& b, long set, const int* index, double moment, exact* p, exact* times)
 {
-  exact p[PARAMETERS], x[COEFFICIENTS];
   parameters_of(b, set, index, p);
+  if (!SWITCHES) return;
+  switch_times(p, times);
+  for (int k = 0; k < SWITCHES; k++) p[PARAMETERS + k] = exact_of(AT(times[k], 0) < moment ? 1.0 : 0.0);
+}
+
+STATIC void load_coefficients(const Batch& b, long set, const int* index, double moment, int lane, real* q)
+{
+  exact p[ARGUMENTS], times[SWITCHES + 1], x[COEFFICIENTS];
+  arguments_of(b, set, index, moment, p, times);
   coefficients(p, x);
   for (int i = 0; i < COEFFICIENTS; i++) AT(q[i], lane) = within(AT(x[i], lane));
 }
 
 STATIC void load_initial(const Batch& b, long set, const int* index, int lane, exact* y)
 {
-  exact p[PARAMETERS], x[SPECIES];
+  exact p[ARGUMENTS], x[SPECIES];
   parameters_of(b, set, index, p);
   initial(p, x);
   for (int n = 0; n < SPECIES; n++) AT(y[n], lane) = AT(x[n], lane);
@@ -250,9 +260,11 @@ STATIC void load_initial(const Batch& b, long set, const int* index, int lane, e
 
 // ------------------------------------------------------------------------------------------------------ time courses
 
+// A stretch is the part of a segment between two switches that go within it, or an end of the segment.
 struct Course {
   long item, set, place;
   int protocol, segment, output, tried, taken, refused, rows;
+  double from, to;  // ends of the stretch
   bool alive;
 };
 
@@ -261,11 +273,18 @@ STATIC const int* parameters_in(const Plan& plan, const Course& c)
   return plan.parameters + ((long)c.protocol * plan.segments + c.segment) * PARAMETERS;
 }
 
+// The state `time` at an output is that output's time to the last digit: what is observed may compare it with a moment.
+STATIC void note_time(const Plan& plan, const Course& c, double* out)
+{
+  if (TIME_STATE >= 0) out[TIME_STATE] = plan.at[(long)c.protocol * plan.times + c.output];
+}
+
 STATIC void save(const Batch& b, Course& c, int lane, const real* y)
 {
   if (b.y) {
     double* out = b.y + (c.place * b.plan.times + c.output) * SPECIES;
     for (int n = 0; n < SPECIES; n++) out[n] = AT(y[n], lane);
+    note_time(b.plan, c, out);
   }
   c.output++;
 }
@@ -284,33 +303,57 @@ STATIC void end_course(const Batch& b, Course& c, int status)
   }
 }
 
+STATIC long segment_of(const Plan& plan, const Course& c) { return (long)c.protocol * plan.segments + c.segment; }
+STATIC double end_of(const Plan& plan, const Course& c) { return plan.stop[segment_of(plan, c)]; }
+
+STATIC double begin_of(const Plan& plan, const Course& c)
+{
+  const double begin = plan.start[segment_of(plan, c)], end = end_of(plan, c);
+  return begin < end ? begin : end;
+}
+
+// Puts a lane at the start of the stretch that begins at c.to.
+STATIC void enter_stretch(const Batch& b, Course& c, int lane, Pace& pace, real* q, exact& t, exact& stop, exact& longest)
+{
+  const int* index = parameters_in(b.plan, c);
+  c.from = c.to;
+  c.to = end_of(b.plan, c);
+  if (SWITCHES) {
+    exact p[ARGUMENTS], times[SWITCHES + 1];
+    arguments_of(b, c.set, index, c.from, p, times);
+    for (int k = 0; k < SWITCHES; k++)
+      if (AT(times[k], 0) > c.from && AT(times[k], 0) < c.to) c.to = AT(times[k], 0);
+  }
+  load_coefficients(b, c.set, index, 0.5 * (c.from + c.to), lane, q);
+  AT(t, lane) = c.from;
+  AT(stop, lane) = c.to;
+  AT(longest, lane) = b.plan.longest * (c.to - c.from);
+  c.tried = 0;
+  pace.fresh[lane] = true;
+}
+
 // Puts a lane at the start of segment c.segment: jumps, outputs at that time. Goes on over empty segments.
 STATIC void enter(const Batch& b, Course& c, int lane, Pace& pace, real* y, real* q, exact& t, exact& stop, exact& longest)
 {
   const Plan& plan = b.plan;
   const double* values = b.environment + c.set * plan.slots;
   for (; c.segment < plan.segments; c.segment++) {
-    const long where = (long)c.protocol * plan.segments + c.segment;
+    const long where = segment_of(plan, c);
     for (int n = 0; n < SPECIES; n++) {
       const int assigned = plan.assign[where * SPECIES + n], scaled = plan.scale[where * SPECIES + n];
       if (assigned >= 0) AT(y[n], lane) = values[assigned];
       else if (scaled >= 0) AT(y[n], lane) *= values[scaled];
       AT(y[n], lane) += values[plan.add[where * SPECIES + n]];
     }
-    const double end = plan.stop[where], begin = plan.start[where] < end ? plan.start[where] : end;
+    const double begin = begin_of(plan, c), end = end_of(plan, c);
     const double* at = plan.at + (long)c.protocol * plan.times;
     const int* segment = plan.segment + (long)c.protocol * plan.times;
     const bool empty = !(begin < end);
     while (c.output < plan.times && segment[c.output] == c.segment && (empty || at[c.output] <= begin)) save(b, c, lane, y);
     if (b.accepted) b.accepted[c.place * plan.segments + c.segment] = 0;
     if (!empty) {
-      load_coefficients(b, c.set, parameters_in(plan, c), lane, q);
-      AT(t, lane) = begin;
-      AT(stop, lane) = end;
-      AT(longest, lane) = plan.longest * (end - begin);
-      c.tried = 0;
-      pace.fresh[lane] = true;
-      return;
+      c.to = begin;
+      return enter_stretch(b, c, lane, pace, q, t, stop, longest);
     }
   }
   end_course(b, c, OK);
@@ -368,6 +411,7 @@ STATIC void note_step(const Batch& b, Course& c, int lane, const real* y, const 
         for (int i = 0; i < STAGES; i++) x += weight[i] * AT(k[i * SPECIES + n], lane);
         out[n] = x;
       }
+      note_time(plan, c, out);
     }
     c.output++;
   }
@@ -419,8 +463,12 @@ STATIC void solve_courses(const Batch& b, Queue& queue)
       const bool went = AT(good, l) != 0, grew = adapt(pace, l, went, AT(factor, l), AT(step, l), AT(longest, l));
       c.refused += !went;
       if (went && AT(last, l)) {
-        c.segment++;
-        enter(b, c, l, pace, y, q, t, stop, longest);
+        if (c.to < end_of(plan, c)) {
+          enter_stretch(b, c, l, pace, q, t, stop, longest);
+        } else {
+          c.segment++;
+          enter(b, c, l, pace, y, q, t, stop, longest);
+        }
       } else if (!grew && !(AT(pace.h, l) > 1e-12 * AT(longest, l) / plan.longest)) {  // a first step may be shorter
         end_course(b, c, !(AT(error, l) < INFINITY) ? NOT_FINITE : STEP_TOO_SMALL);
       } else if (c.tried >= plan.max_steps) {
@@ -479,6 +527,63 @@ STATIC void add_parameters(const int* index, int lane, const exact* p_bar, doubl
   for (int i = 0; i < PARAMETERS; i++) slots[index[i]] += AT(p_bar[i], lane);
 }
 
+// The last switch that goes before c.to is where the stretch begins, or the segment does.
+STATIC void enter_stretch_back(const Batch& b, Course& c, int lane, real* q)
+{
+  const int* index = parameters_in(b.plan, c);
+  c.from = begin_of(b.plan, c);
+  if (SWITCHES) {
+    exact p[ARGUMENTS], times[SWITCHES + 1];
+    arguments_of(b, c.set, index, c.from, p, times);
+    for (int k = 0; k < SWITCHES; k++)
+      if (AT(times[k], 0) > c.from && AT(times[k], 0) < c.to) c.from = AT(times[k], 0);
+  }
+  load_coefficients(b, c.set, index, 0.5 * (c.from + c.to), lane, q);
+}
+
+// Adds the cotangents of a stretch's coefficients to those of its parameters.
+STATIC void leave_stretch(const Batch& b, const Adjoint& adjoint, const Course& c, int lane, real* q_bar)
+{
+  const int* index = parameters_in(b.plan, c);
+  exact p[ARGUMENTS], times[SWITCHES + 1], p_bar[ARGUMENTS], room[COEFFICIENTS];
+  arguments_of(b, c.set, index, 0.5 * (c.from + c.to), p, times);
+  for (int i = 0; i < ARGUMENTS; i++) p_bar[i] = exact_of(0.0);
+  pull_coefficients(p, widened(q_bar, room, COEFFICIENTS), p_bar);
+  add_parameters(index, lane, p_bar, adjoint.slots + c.place * b.plan.slots);
+  for (int i = 0; i < COEFFICIENTS; i++) AT(q_bar[i], lane) = 0.0;
+}
+
+// Goes back over the switches at c.from, whose state is y. That a switch goes later by dT moves the state by the difference
+// of the rates before and after it, times dT. Of several at one moment, the last in order is undone first.
+STATIC void cross_back(const Batch& b, const Adjoint& adjoint, Course& c, int lane, const real* y, const real* lambda, real* q,
+                       real* q_bar)
+{
+  const int* index = parameters_in(b.plan, c);
+  leave_stretch(b, adjoint, c, lane, q_bar);
+  exact p[ARGUMENTS], times[SWITCHES + 1], u[SWITCHES + 1], p_bar[ARGUMENTS], x[COEFFICIENTS];
+  real after[SPECIES], before[SPECIES], changed[COEFFICIENTS];
+  arguments_of(b, c.set, index, 0.5 * (c.from + c.to), p, times);
+  for (int k = 0; k <= SWITCHES; k++) u[k] = exact_of(0.0);
+  for (int i = 0; i < COEFFICIENTS; i++) changed[i] = q[i];
+  rates(y, q, after);
+  for (int k = SWITCHES - 1; k >= 0; k--) {
+    if (AT(times[k], 0) != c.from) continue;
+    p[PARAMETERS + k] = exact_of(0.0);
+    coefficients(p, x);
+    for (int i = 0; i < COEFFICIENTS; i++) AT(changed[i], lane) = within(AT(x[i], lane));
+    rates(y, changed, before);
+    for (int n = 0; n < SPECIES; n++) {
+      AT(u[k], lane) += AT(lambda[n], lane) * (AT(before[n], lane) - AT(after[n], lane));
+      AT(after[n], lane) = AT(before[n], lane);
+    }
+  }
+  for (int i = 0; i < ARGUMENTS; i++) p_bar[i] = exact_of(0.0);
+  pull_switch_times(p, u, p_bar);
+  add_parameters(index, lane, p_bar, adjoint.slots + c.place * b.plan.slots);
+  c.to = c.from;
+  enter_stretch_back(b, c, lane, q);
+}
+
 // Takes in the outputs at a segment's begin, hands its parameters' cotangents over, and undoes its jumps.
 STATIC void leave(const Batch& b, const Adjoint& adjoint, Course& c, int lane, real* lambda, real* q_bar)
 {
@@ -488,13 +593,8 @@ STATIC void leave(const Batch& b, const Adjoint& adjoint, Course& c, int lane, r
   for (; c.output >= 0 && segment[c.output] == c.segment; c.output--)
     for (int n = 0; n < SPECIES; n++)
       AT(lambda[n], lane) += adjoint.cotangent[(c.place * plan.times + c.output) * SPECIES + n];
-  exact p[PARAMETERS], p_bar[PARAMETERS], room[COEFFICIENTS];
-  parameters_of(b, c.set, parameters_in(plan, c), p);
-  for (int i = 0; i < PARAMETERS; i++) p_bar[i] = exact_of(0.0);
-  pull_coefficients(p, widened(q_bar, room, COEFFICIENTS), p_bar);
-  add_parameters(parameters_in(plan, c), lane, p_bar, slots);
-  for (int i = 0; i < COEFFICIENTS; i++) AT(q_bar[i], lane) = 0.0;
-  const long where = (long)c.protocol * plan.segments + c.segment;
+  leave_stretch(b, adjoint, c, lane, q_bar);
+  const long where = segment_of(plan, c);
   for (int n = 0; n < SPECIES; n++) {
     slots[plan.add[where * SPECIES + n]] += AT(lambda[n], lane);
     const int assigned = plan.assign[where * SPECIES + n], scaled = plan.scale[where * SPECIES + n];
@@ -516,17 +616,18 @@ STATIC void enter_back(const Batch& b, const Adjoint& adjoint, Course& c, int la
   const Plan& plan = b.plan;
   for (; c.segment >= 0; c.segment--) {
     c.tried = b.accepted[c.place * plan.segments + c.segment];
-    if (c.tried) return load_coefficients(b, c.set, parameters_in(plan, c), lane, q);
+    c.from = c.to = end_of(plan, c);
+    if (c.tried) return enter_stretch_back(b, c, lane, q);
     leave(b, adjoint, c, lane, lambda, q_bar);
   }
   c.alive = false;
   double* start = adjoint.start + c.place * SPECIES;
   for (int n = 0; n < SPECIES; n++) start[n] = AT(lambda[n], lane);
   if (plan.rest_of[c.protocol] < 0) {
-    exact p[PARAMETERS], p_bar[PARAMETERS], room[SPECIES];
+    exact p[ARGUMENTS], p_bar[ARGUMENTS], room[SPECIES];
     c.segment = 0;
     parameters_of(b, c.set, parameters_in(plan, c), p);
-    for (int i = 0; i < PARAMETERS; i++) p_bar[i] = exact_of(0.0);
+    for (int i = 0; i < ARGUMENTS; i++) p_bar[i] = exact_of(0.0);
     pull_initial(p, widened(lambda, room, SPECIES), p_bar);
     add_parameters(parameters_in(plan, c), lane, p_bar, adjoint.slots + c.place * plan.slots);
   }
@@ -623,7 +724,10 @@ STATIC void solve_back(const Batch& b, const Adjoint& adjoint, Queue& queue)
       Course& c = course[l];
       if (!c.alive) continue;
       c.rows--;
-      if (--c.tried) continue;
+      if (--c.tried) {
+        if (SWITCHES && rows_of(b, c.item)[(long)(c.rows - 1) * ROW] < c.from) cross_back(b, adjoint, c, l, y, lambda, q, q_bar);
+        continue;
+      }
       leave(b, adjoint, c, l, lambda, q_bar);
       c.segment--;
       enter_back(b, adjoint, c, l, lambda, q, q_bar);

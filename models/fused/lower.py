@@ -119,4 +119,10 @@ class Lowering:
                 for a in e.args[1:]:
                     result = graph.node(op, result, low(a))
                 return result
+            case sympy.Xor():
+                result = low(e.args[0])
+                for a in map(low, e.args[1:]):
+                    either = graph.node("or", result, a)
+                    result = graph.node("and", either, graph.node("not", graph.node("and", result, a)))
+                return result
         raise Unsupported(f"the fused engine has no {e.func.__name__}, used in {str(e)[:60]}")

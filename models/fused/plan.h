@@ -19,6 +19,7 @@ STATIC void read_plan(const int* i, const double* x, Plan& plan)
   plan.scale = i; i += courses * SPECIES;
   plan.segment = i;
   plan.longest = *x++;
+  plan.rest_moment = x; x += plan.equilibrations;
   plan.start = x; x += courses;
   plan.stop = x; x += courses;
   plan.at = x;

@@ -35,8 +35,10 @@ INLINE const exact* widened(const real* x, exact* room, int count)
 INLINE void coefficients(const exact* p, exact* x) { Exact::coefficients(p, x); }
 INLINE void initial(const exact* p, exact* x) { Exact::initial(p, x); }
 INLINE void weights(const exact* p, exact* x) { Exact::weights(p, x); }
+INLINE void switch_times(const exact* p, exact* x) { Exact::switch_times(p, x); }
 INLINE void pull_coefficients(const exact* p, const exact* u, exact* p_bar) { Exact::pull_coefficients(p, u, p_bar); }
 INLINE void pull_initial(const exact* p, const exact* u, exact* p_bar) { Exact::pull_initial(p, u, p_bar); }
+INLINE void pull_switch_times(const exact* p, const exact* u, exact* p_bar) { Exact::pull_switch_times(p, u, p_bar); }
 INLINE void pull_weights(const exact* p, const exact* u, exact* p_bar) { Exact::pull_weights(p, u, p_bar); }
 INLINE void rates(const exact* y, const exact* q, exact* f) { Exact::rates(y, q, f); }
 INLINE void jacobian(const exact* y, const exact* q, exact* j) { Exact::jacobian(y, q, j); }

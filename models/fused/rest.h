@@ -18,6 +18,21 @@ STATIC void load_start(const Batch& b, long item, int lane, exact* y)
     if (set[n] >= 0) AT(y[n], lane) = b.environment[item % b.sets * b.plan.slots + set[n]];
 }
 
+STATIC double rest_moment(const Batch& b, long item) { return b.plan.rest_moment[item / b.sets]; }
+
+// The switches at rest: gone are those of before the moment at which the course starts. p holds one item's parameters a lane.
+STATIC void switches_at_rest(const Batch& b, const long* item, int count, exact* p)
+{
+  if (!SWITCHES) return;
+  exact times[SWITCHES + 1];
+  switch_times(p, times);
+  for (int k = 0; k < SWITCHES; k++) {
+    p[PARAMETERS + k] = exact_of(0.0);
+    for (int l = 0; l < count; l++)
+      if (AT(times[k], l) < rest_moment(b, item[l])) AT(p[PARAMETERS + k], l) = 1.0;
+  }
+}
+
 STATIC long rest_place(const Batch& b, long item)
 {
   return (item % b.sets) * b.plan.equilibrations + item / b.sets;
@@ -49,7 +64,7 @@ STATIC void load_next_rest(const Batch& b, Queue& queue, Rest& r, int lane, Pace
     r.alive = load_tolerances(b, r.item % b.sets, lane, tolerance);
     if (!r.alive) end_rest(b, r, lane, y, NOT_FINITE);
   }
-  load_coefficients(b, r.item % b.sets, rest_parameters(b, r.item), lane, q);
+  load_coefficients(b, r.item % b.sets, rest_parameters(b, r.item), rest_moment(b, r.item), lane, q);
   exact first[SPECIES];
   load_start(b, r.item, lane, first);
   double* start = b.rest + (2 * rest_place(b, r.item) + 1) * SPECIES;
@@ -244,7 +259,7 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
 {
   const Plan& plan = b.plan;
   for (;;) {
-    exact y[SPECIES], p[PARAMETERS], q[COEFFICIENTS], f[SPECIES], j[ENTRIES], weight[SPECIES], found[SPECIES];
+    exact y[SPECIES], p[ARGUMENTS], q[COEFFICIENTS], f[SPECIES], j[ENTRIES], weight[SPECIES], found[SPECIES];
     exact rtol = exact_of(1.0), atol = exact_of(1.0);
     const double near = SINGLE ? 1e-1 : 1e-2;
     double start[LANES][SPECIES];
@@ -266,6 +281,7 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
       count++;
     }
     if (!count) return;
+    switches_at_rest(b, item, count, p);
     weights(p, weight);
     coefficients(p, q);
     for (int n = 0; n < SPECIES; n++) found[n] = y[n];
@@ -354,15 +370,16 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
 {
   const Plan& plan = b.plan;
   for (;;) {
-    exact y[SPECIES], p[PARAMETERS], q[COEFFICIENTS], j[ENTRIES], weight[SPECIES];
-    exact u[SPECIES], ignored[SPECIES], p_bar[PARAMETERS], q_bar[COEFFICIENTS], start_bar[SPECIES], weight_bar[SPECIES];
+    exact y[SPECIES], p[ARGUMENTS], q[COEFFICIENTS], j[ENTRIES], weight[SPECIES];
+    exact u[SPECIES], ignored[SPECIES], p_bar[ARGUMENTS], q_bar[COEFFICIENTS], start_bar[SPECIES], weight_bar[SPECIES];
     long item[LANES];
     int count = 0;
     for (int n = 0; n < SPECIES; n++) {
       y[n] = exact_of(1.0);
       u[n] = ignored[n] = start_bar[n] = weight_bar[n] = exact_of(0.0);
     }
-    for (int i = 0; i < PARAMETERS; i++) p[i] = exact_of(1.0), p_bar[i] = exact_of(0.0);
+    for (int i = 0; i < PARAMETERS; i++) p[i] = exact_of(1.0);
+    for (int i = 0; i < ARGUMENTS; i++) p_bar[i] = exact_of(0.0);
     for (int i = 0; i < COEFFICIENTS; i++) q_bar[i] = exact_of(0.0);
     while (count < LANES && take(queue, &item[count])) {
       const long where = rest_place(b, item[count]);
@@ -375,6 +392,7 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
       count++;
     }
     if (!count) return;
+    switches_at_rest(b, item, count, p);
     weights(p, weight);
     coefficients(p, q);
     jacobian(y, q, j);

@@ -308,7 +308,10 @@ BAD_DESCRIPTIONS = {
         "'observables.pS.assay' holds 'blott'; expected one of blot, qpcr",
     ),
     "bad formula": (PROBLEM.replace('"m"', '"m*"'), "cannot read the formula 'm*'"),
-    "empty formula": (PROBLEM.replace('"m"', '""'), "'observables.mRNA': a formula is empty"),
+    "empty formula": (
+        PROBLEM.replace('"m"', '""'),
+        "'observables.mRNA.signal' holds ''; expected a formula; a formula is empty",
+    ),
     "no noise": (PROBLEM.replace("sd_rel", "# sd_rel"), "pS: a blot needs `sd`, `sd_rel` or both"),
     "no molar mass": (
         PROBLEM.replace("molar_mass", "# molar_mass"),

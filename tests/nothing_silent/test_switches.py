@@ -1,0 +1,372 @@
+"""Conditions in time: no step crosses the moment at which one changes, and the gradient knows what moving it does."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hexamer import Problem
+from hexamer.models import FormulaError, Model, Network, Protocol, Settings, compile_network, simulate
+from hexamer.models.expressions import TIME
+from hexamer.models.plan import compile_plan
+from hexamer.models.settings import Engine
+
+CASES = Path(__file__).parents[1] / "cases"
+ENGINES: list[Engine] = ["fused", "diffrax"]
+# diffrax compiles for some ten seconds a test: the cases run on both engines always, the variants in the slow tests.
+VARIANTS = ["fused", pytest.param("diffrax", marks=pytest.mark.slow)]
+
+
+def network(text: str) -> Model:
+    return compile_network(Network.from_antimony(text))
+
+
+def expected(case: str) -> dict:
+    return json.loads((CASES / case / "expected.json").read_text())
+
+
+def tight(engine: Engine, **others) -> Settings:
+    return Settings(engine=engine, rtol=1e-9, atol=1e-12, **others)
+
+
+# -------------------------------------------------------------------------------------------------------- the cases
+
+
+@pytest.mark.parametrize("engine", VARIANTS)
+@pytest.mark.parametrize("model", ["boolean_rule", "inline", "late"])
+def test_short_pulses_are_not_stepped_over(model: str, engine: Engine):
+    right = expected("pulse-in-the-model")["late" if model == "late" else "boolean_rule_and_inline"]
+    pulsed = Model.load(CASES / "pulse-in-the-model" / f"{model}.xml")
+    out = simulate(pulsed, {}, Protocol(), right["times"], engine=engine)
+    np.testing.assert_allclose(out.y[0, :, 0], right["X"], rtol=1e-6, atol=1e-7)
+    # and what is asked for does not change it
+    alone = simulate(pulsed, {}, Protocol(), right["times"][-1:], engine=engine)
+    np.testing.assert_allclose(alone.y[0, -1, 0], out.y[0, -1, 0], rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("engine", VARIANTS)
+@pytest.mark.parametrize("written", ["greater", "shifted"])
+def test_an_estimated_moment_has_its_gradient(written: str, engine: Engine):
+    right = expected("switching-time-estimated")
+    settings = Settings(engine=engine)
+    problem = Problem.load(CASES / "switching-time-estimated" / written / "problem.yaml", settings=settings)
+
+    def nllh(k: jax.Array, t_on: jax.Array) -> jax.Array:
+        values = jnp.stack([{"k": k, "t_on": t_on}[n] for n in problem.names])
+        return -jnp.sum(problem.row_densities(problem.read(values)))
+
+    value, slope = jax.jit(jax.value_and_grad(nllh, argnums=1))(2.0, 3.0)
+    assert value == pytest.approx(right["nllh_at_nominal_k2_ton3"], rel=1e-7)
+    assert slope == pytest.approx(right["gradient_of_nllh_wrt_t_on_at_nominal"], rel=1e-6)
+    assert problem.evaluate(right["best"]).nllh == pytest.approx(right["nllh_at_k2_ton4"], rel=1e-7)
+
+
+def test_the_search_finds_the_moment():
+    from hexamer.infer import find_map
+
+    problem = Problem.load(CASES / "switching-time-estimated" / "greater" / "problem.yaml")
+    best = find_map(problem, starts=4, seed=1).best
+    assert best["k"] == pytest.approx(2.0, rel=1e-4)
+    assert best["t_on"] == pytest.approx(4.0, rel=1e-4)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_gradient_by_moment_and_height(engine: Engine):
+    right = expected("switching-time-gradient")
+    model = Model.load(CASES / "switching-time-gradient" / "model.xml")
+
+    def x(k: jax.Array, t_on: jax.Array) -> jax.Array:
+        out = simulate(model, {"k": k, "t_on": t_on}, Protocol(), right["times"], engine=engine)
+        return out.y[0, :, 0]
+
+    np.testing.assert_allclose(x(jnp.array(2.0), jnp.array(4.0)), right["X"], atol=1e-7)
+    by_k, by_moment = jax.jacrev(x, argnums=(0, 1))(2.0, 4.0)
+    np.testing.assert_allclose(by_k, [0, right["gradient_X10"]["k"]], atol=1e-6)
+    np.testing.assert_allclose(by_moment, [0, right["gradient_X10"]["t_on"]], atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rest_before_an_idle_timed_input(engine: Engine):
+    right = expected("rest-before-timed-input")
+    model = Model.load(CASES / "rest-before-timed-input" / "model.xml")
+    protocol = Protocol.equilibrated(on=0).set(on=1)
+    out = simulate(model, {}, protocol, right["times"], engine=engine)
+    np.testing.assert_allclose(out.y[0, :, 0], right["x"], rtol=1e-6)
+
+    def end(moment: jax.Array) -> jax.Array:
+        return simulate(model, {"t_on": moment}, protocol, [10.0], engine=engine).y[0, 0, 0]
+
+    assert jax.grad(end)(2.0) == pytest.approx(-3 * np.exp(-0.5 * 8), rel=1e-5)
+
+
+# ------------------------------------------------------------------------------------------- against a closed form
+
+PULSES = """model pulses
+  X = x0; x0 = 1; loss = 0.3; a1 = 2; a2 = -1; a3 = 0.5; on1 = 1; off1 = 4; on2 = 2; off2 = 6; t3 = 3
+  X' = piecewise(a1, time >= on1 && time < off1, 0) + piecewise(0, time < on2 || time >= off2, a2) \
+       + piecewise(a3*X, time > t3, 0) - loss*X
+end
+"""
+NAMES = ("x0", "loss", "a1", "a2", "a3", "on1", "off1", "on2", "off2", "t3")
+TIMES = [0.0, 0.5, 1.0, 2.5, 3.0, 4.5, 9.0, 20.0]
+
+
+def closed_form(v: jax.Array, times: Sequence[float]) -> jax.Array:
+    """X at `times`, stretch by stretch; smooth in everything while the order of the moments stays."""
+    x0, loss, a1, a2, a3, on1, off1, on2, off2, t3 = v
+    found = []
+    for t in times:
+        x, begin = x0, jnp.asarray(0.0)
+        for end in [*jnp.sort(jnp.clip(jnp.stack([on1, off1, on2, off2, t3]), 0.0, t)), jnp.asarray(t)]:
+            middle = jax.lax.stop_gradient((begin + end) / 2)
+            source = jnp.where((middle >= on1) & (middle < off1), a1, 0.0)
+            source = source + jnp.where((middle >= on2) & (middle < off2), a2, 0.0)
+            rate = loss - jnp.where(middle > t3, a3, 0.0)
+            x = source / rate + (x - source / rate) * jnp.exp(-rate * (end - begin))
+            begin = end
+        found.append(x)
+    return jnp.stack(found)
+
+
+def draws(count: int) -> jax.Array:
+    """Moments in every order, some before the start and some after the end."""
+    rng = np.random.default_rng(7)
+    rates = np.exp(0.3 * rng.normal(size=(count, 5))) * [1, 0.3, 2, -1, 0.1]
+    return jnp.asarray(np.concatenate([rates, rng.uniform(-2.0, 23.0, (count, 5))], axis=1))
+
+
+@pytest.mark.parametrize("engine", VARIANTS)
+def test_several_switches_in_any_order_in_one_batch(engine: Engine):
+    model, batch = network(PULSES), draws(40 if engine == "fused" else 8)
+
+    def course(v: jax.Array) -> jax.Array:
+        values: dict[str, jax.Array] = dict(zip(NAMES, v, strict=True))
+        return simulate(model, values, Protocol(), TIMES, settings=tight(engine)).y[0, :, 0]
+
+    right = jax.vmap(lambda v: closed_form(v, TIMES))(batch)
+    np.testing.assert_allclose(jax.jit(jax.vmap(course))(batch), right, rtol=1e-6, atol=1e-8)
+    weight = jnp.linspace(1.0, 2.0, len(TIMES))
+    slopes = jax.jit(jax.vmap(jax.grad(lambda v: weight @ course(v))))(batch)
+    wanted = jax.vmap(jax.grad(lambda v: weight @ closed_form(v, TIMES)))(batch)
+    np.testing.assert_allclose(slopes, wanted, rtol=1e-5, atol=1e-6)
+    assert np.all(np.any(np.abs(wanted[:, 5:]) > 1e-3, axis=0))  # each moment matters in some draw
+
+
+@pytest.mark.parametrize("record", [4, 10_000])
+@pytest.mark.parametrize("memory", [0, 2**32])
+def test_courses_that_are_solved_again_on_the_way_back(record: int, memory: int):
+    model, batch = network(PULSES), draws(12)
+
+    def loss(v: jax.Array) -> jax.Array:
+        settings = tight("fused", record=record, memory=memory)
+        return jnp.sum(simulate(model, dict(zip(NAMES, v, strict=True)), Protocol(), TIMES, settings=settings).y)
+
+    wanted = jax.vmap(jax.grad(lambda v: jnp.sum(closed_form(v, TIMES))))(batch)
+    np.testing.assert_allclose(jax.vmap(jax.grad(loss))(batch), wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_forward_mode():
+    model, v = network(PULSES), draws(1)[0]
+    settings = tight("diffrax", derivative="forward")
+
+    def course(v: jax.Array) -> jax.Array:
+        return simulate(model, dict(zip(NAMES, v, strict=True)), Protocol(), TIMES, settings=settings).y[0, :, 0]
+
+    wanted = jax.jacfwd(lambda v: closed_form(v, TIMES))(v)
+    np.testing.assert_allclose(jax.jacfwd(course)(v), wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_kernels_of_the_gpu_solve_switches_too():
+    from hexamer.models.fused.engine import solve
+
+    model = network(PULSES)
+    plan = compile_plan(model, [Protocol()], [TIMES], NAMES)
+    v = draws(3)[2]
+
+    def total(v: jax.Array) -> jax.Array:
+        return jnp.sum(solve(model, plan, tight("fused"), v, by="gpu").y)
+
+    value, slope = jax.value_and_grad(total)(v)
+    wanted, slope_wanted = jax.value_and_grad(lambda v: jnp.sum(closed_form(v, TIMES)))(v)
+    assert value == pytest.approx(float(wanted), rel=1e-6)
+    np.testing.assert_allclose(slope, slope_wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_float32_stops_at_switches():
+    model, batch = network(PULSES), draws(8)
+    settings = Settings(precision="float32", rtol=1e-5, atol=1e-7)
+
+    def course(v: jax.Array) -> jax.Array:
+        return simulate(model, dict(zip(NAMES, v, strict=True)), Protocol(), TIMES, settings=settings).y[0, :, 0]
+
+    right = jax.vmap(lambda v: closed_form(v, TIMES))(batch)
+    np.testing.assert_allclose(jax.vmap(course)(batch), right, rtol=1e-4, atol=1e-4)
+    slopes = jax.vmap(jax.grad(lambda v: jnp.sum(course(v))))(batch)
+    wanted = jax.vmap(jax.grad(lambda v: jnp.sum(closed_form(v, TIMES))))(batch)
+    np.testing.assert_allclose(slopes, wanted, rtol=1e-3, atol=1e-3 * float(jnp.max(jnp.abs(wanted))))
+
+
+# ------------------------------------------------------------------------------------------------------- tight spots
+
+
+@pytest.mark.parametrize("engine", VARIANTS)
+def test_inputs_that_change_at_the_same_moment_each_have_their_part(engine: Engine):
+    """In whatever order the conditions are written."""
+    orders = list(itertools.permutations(range(3)))
+    start = "\n a0 = 1; a1 = 3; a2 = -7; t0 = 2; t1 = 2; t2 = 2\n"
+    terms = [[f"piecewise(a{i}, time >= t{i}, 0)" for i in order] for order in orders]
+    rules = "".join(f" X{n} = 0; X{n}' = {' + '.join(t)}\n" for n, t in enumerate(terms))
+    model = network(f"model same{start}{rules}end")
+
+    def end(t0: jax.Array, t1: jax.Array, t2: jax.Array) -> jax.Array:
+        return simulate(model, {"t0": t0, "t1": t1, "t2": t2}, Protocol(), [5.0], engine=engine).y[0, 0]
+
+    at = [jnp.asarray(2.0)] * 3
+    np.testing.assert_allclose(end(*at), [-9.0] * len(orders), rtol=1e-7)
+    slopes = jax.jacrev(end, argnums=(0, 1, 2))(*at)
+    np.testing.assert_allclose(np.stack(slopes, axis=-1), [[-1.0, -3.0, 7.0]] * len(orders), rtol=1e-6)
+
+
+@pytest.mark.parametrize("engine", VARIANTS)
+def test_moments_between_steps_of_a_protocol(engine: Engine):
+    """The protocol moves the moment itself, adds to the state, and ends at a moment."""
+    model = network(
+        "model m\n X = 0; k = 2; t_on = 1; t_off = 8\n X' = piecewise(k, time >= t_on && time < t_off, 0)\nend"
+    )
+    protocol = Protocol().set(at=3, t_on="later").add("X", 10.0, at=6)
+
+    def course(t_on: jax.Array, later: jax.Array, t_off: jax.Array) -> jax.Array:
+        values = {"t_on": t_on, "later": later, "t_off": t_off}
+        return simulate(model, values, protocol, [1.0, 3.0, 6.0, 8.0, 9.0], engine=engine).y[0, :, 0]
+
+    at = [jnp.asarray(x) for x in (1.0, 5.0, 8.0)]
+    np.testing.assert_allclose(course(*at), [0, 4, 16, 20, 20], atol=1e-6)
+    slopes = jax.jacrev(course, argnums=(0, 1, 2))(*at)
+    np.testing.assert_allclose(np.stack(slopes)[:, [1, 2, 4]], [[-2, -2, -2], [0, -2, -2], [0, 0, 2]], atol=1e-6)
+
+
+# A condition over a = 2 and s = 1/2, and from when to when it holds.
+CONDITIONS = [
+    ("time - a >= 0", 2, 9),
+    ("2*time > a + 4", 3, 9),
+    ("a < time", 2, 9),
+    ("!(time < a)", 2, 9),
+    ("s*time > a", 4, 9),
+    ("-s*time > -a", 0, 4),
+    ("(time - a)*s > 0", 2, 9),
+    ("a + 3 > time", 0, 5),
+    ("time != a", 0, 9),
+    ("time == a", 9, 9),
+    ("time + a > time + 1", 0, 9),
+    ("time >= a && time <= a + 1e-9", 2, 2 + 1e-9),
+    ("time > piecewise(a, s > 0, 100)", 2, 9),
+    ("(time > a || time < 1) && !(time > 4 && time < 5) && s > 0", None, None),
+]
+
+
+@pytest.mark.parametrize("engine", VARIANTS)
+def test_every_way_to_write_a_condition(engine: Engine):
+    rules = "".join(f" X{n} = 0; X{n}' = piecewise(h, {c}, 0)\n" for n, (c, _, _) in enumerate(CONDITIONS))
+    model = network(f"model w\n a = 2; s = 0.5; h = 1e6\n{rules}end")
+    out = simulate(model, {}, Protocol(), [1.0, 9.0], engine=engine)
+    for n, (condition, on, off) in enumerate(CONDITIONS):
+        held = [1.0, 7.0] if on is None else [max(0.0, min(t, off) - on) for t in (1.0, 9.0)]
+        right = 1e6 * np.array(held)
+        np.testing.assert_allclose(out.y[0, :, model.index(f"X{n}")], right, rtol=1e-6, atol=1e-7, err_msg=condition)
+
+
+@pytest.mark.parametrize("engine", VARIANTS)
+def test_a_slope_of_time_that_may_have_either_sign(engine: Engine):
+    model = network("model w\n X = 0; a = 1; s = 0.5\n X' = piecewise(1, s*time > a, 0)\nend")
+    values = {"s": jnp.array([0.5, -0.5, 0.0, 0.0]), "a": jnp.array([1.0, -1.0, 1.0, -1.0])}
+    out = simulate(model, values, Protocol(), [5.0], engine=engine)
+    np.testing.assert_allclose(out.y[:, 0, 0, 0], [3.0, 2.0, 0.0, 5.0], atol=1e-6)
+
+    def end(s: jax.Array, a: jax.Array) -> jax.Array:
+        return simulate(model, {"s": s, "a": a}, Protocol(), [5.0], engine=engine).y[0, 0, 0]
+
+    by_s, by_a = jax.vmap(jax.grad(end, argnums=(0, 1)))(values["s"], values["a"])
+    np.testing.assert_allclose(by_s, [4.0, 4.0, 0.0, 0.0], atol=1e-5)
+    np.testing.assert_allclose(by_a, [-2.0, -2.0, 0.0, 0.0], atol=1e-5)
+
+
+@pytest.mark.parametrize("engine", VARIANTS)
+def test_kinks_in_time_are_boundaries_too(engine: Engine):
+    rates = {"max(0, time - a)": 4.5, "min(time, a)": 8.0, "abs(time - a)": 6.5, "max(0, 1 - abs(time - a))": 1.0}
+    rules = "".join(f" X{n} = 0; X{n}' = {rate}\n" for n, rate in enumerate(rates))
+    model = network(f"model kink\n a = 2\n{rules}end")
+    out = simulate(model, {}, Protocol(), [5.0], engine=engine)
+    found = [float(out.y[0, 0, model.index(f"X{n}")]) for n in range(len(rates))]
+    np.testing.assert_allclose(found, list(rates.values()), rtol=1e-7)
+
+
+@pytest.mark.parametrize("engine", VARIANTS)
+def test_before_the_start_a_timed_input_is_as_it_was(engine: Engine):
+    """Rest is taken just before the start: what begins at it is off, what began earlier is on."""
+    model = network("model b\n X = 1; k = 0.5; t_on = 0\n X' = 1 + piecewise(3, time >= t_on, 0) - k*X\nend")
+
+    def course(t_on: float, start: float) -> np.ndarray:
+        protocol = Protocol("p", preequilibration={}, start=start)
+        out = simulate(model, {"t_on": t_on}, protocol, [start, start + 1], engine=engine)
+        return np.asarray(out.y[0, :, 0])
+
+    rising = 8 - 6 * np.exp(-0.5)
+    np.testing.assert_allclose(course(0.0, 0.0), [2, rising], rtol=1e-6)
+    np.testing.assert_allclose(course(-5.0, -5.0), [2, rising], rtol=1e-6)
+    np.testing.assert_allclose(course(-1.0, 0.0), [8, 8], rtol=1e-6)
+    np.testing.assert_allclose(course(0.0, 5.0), [8, 8], rtol=1e-6)
+
+
+@pytest.mark.parametrize("engine", VARIANTS)
+def test_time_runs_from_the_start_of_the_protocol(engine: Engine):
+    model = network("model c\n X = 0; t0 = -2\n X' = time + piecewise(100, time > t0, 0)\nend")
+    out = simulate(model, {}, Protocol(start=-10.0), [-10.0, 0.0, 10.0], engine=engine)
+    np.testing.assert_allclose(out.y[0, :, 0], [0, -50 + 200, 1200], rtol=1e-6, atol=1e-9)
+
+
+# ------------------------------------------------------------------------------------------------------------ refused
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [
+        ("piecewise(1, time > X, 0)", ["rate of change of X", "compares time with X"]),
+        ("piecewise(1, X + time > 3, 0)", ["rate of change of X", "compares time with X"]),
+        ("piecewise(1, sin(time) > 0, 0)", ["not linear in time", "sin(time)"]),
+        ("piecewise(1, time^2 > a, 0)", ["not linear in time"]),
+        ("piecewise(1, time - 24*floor(time/24) < a, 0)", ["not linear in time"]),
+        ("floor(time/24)", ["floor", "not known ahead"]),
+    ],
+)
+def test_what_is_not_known_ahead_is_refused_by_name(rate: str, words: list[str]):
+    with pytest.raises(FormulaError) as error:
+        network(f"model r\n X = 1; a = 2\n X' = {rate}\nend")
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_rest_under_a_rate_that_moves_with_time_is_refused():
+    model = network("model m\n X = 1; a = 1; w = 0.1\n X' = 1 + a*sin(w*time) - X\nend")
+    with pytest.raises(ValueError, match=r"depends on time explicitly then: .*sin"):
+        simulate(model, {}, Protocol.equilibrated(), [1.0])
+    for engine in ENGINES:
+        out = simulate(model, {}, Protocol.equilibrated(a=0).set(a=1), [0.0, 10.0], engine=engine)
+        w = 0.1
+        right = 1 + (np.sin(w * 10) - w * np.cos(w * 10) + w * np.exp(-10)) / (1 + w**2)
+        np.testing.assert_allclose(out.y[0, :, 0], [1, right], rtol=1e-6)
+
+
+def test_conditions_in_what_is_observed_are_read_as_they_stand():
+    model = network("model o\n X = 0; a = 2; u := piecewise(5, time >= a && sin(time) > 0, 1)\n X' = 1\nend")
+    out = simulate(model, {}, Protocol(), [1.0, 2.0, 4.0], observe=["u"])
+    np.testing.assert_allclose(out.observed["u"][0], [1, 5, 1])
+    assert model.switches == 0
+    assert all(TIME not in e.free_symbols for e in (model.kinetics.rates if model.kinetics else ()))
