@@ -104,6 +104,7 @@ def read_cells(files: Mapping[Kind, Sequence[Path]]) -> Cells:
             check(cells, index)
     for kind in ("condition", "observable", "parameter"):
         _check_unique(cells, kind)
+    _check_overrides(cells)
     return cells
 
 
@@ -256,6 +257,26 @@ def _check_unique(cells: Cells, kind: Kind) -> None:
         if name in seen:
             cells.complain(kind, index, column, f"each id once; {seen[name]} has it too")
         seen.setdefault(name, place)
+
+
+def _check_overrides(cells: Cells) -> None:
+    """Each row fills as many placeholders as its observable's formulas have, and names an observable that there is."""
+    observables = {row.cells["observableId"]: row.cells for row in cells.rows["observable"]}
+    for index, row in enumerate(cells.rows["measurement"]):
+        name = row.cells["observableId"]
+        if name not in observables:
+            if observables:
+                cells.complain("measurement", index, "observableId", f"one of {', '.join(observables)}")
+            continue
+        formulas = " ".join(observables[name][column] for column in _FORMULAS)
+        for kind in ("observable", "noise"):
+            wanted = len(set(re.findall(rf"\b{kind}Parameter\d+_{re.escape(name)}\b", formulas)))
+            text = row.cells.get(f"{kind}Parameters", "")
+            given = 0 if is_missing(text) else text.count(";") + 1
+            if given != wanted:
+                expected = f"{wanted} values separated by ';'" if wanted else "an empty cell"
+                column = f"{kind}Parameters"
+                cells.complain("measurement", index, column, f"{expected}, as the formulas of {name} have placeholders")
 
 
 def number_or_nan(text: str) -> float:

@@ -142,7 +142,8 @@ class _Reader:
         reactions = tuple(self.reaction(r, parameters) for r in model.getListOfReactions())
         species = {s.getId(): self.species(s, compartments, initial) for s in model.getListOfSpecies()}
         for c in compartments:
-            if c in rates or (c in rules and (reason := self.moving(rules[c], rules, rates))):
+            reason = self.moving(rules[c], rules, rates) if c in rules else ""
+            if c in rates or reason:
                 because = "it has a rate rule" if c in rates else f"its rule uses {reason}, which is not constant"
                 self.problems.append(f"the volume of compartment {c} changes: {because}")
         return Network(

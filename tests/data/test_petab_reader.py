@@ -165,7 +165,8 @@ def test_parameters(write: Write) -> None:
 
 
 def test_an_assumed_prior_is_noted(write: Write) -> None:
-    (note,) = read_petab(write()).notes
+    note, resized = read_petab(write()).notes
+    assert "cell is resized after pre-equilibration: amounts are kept" in resized
     assert "uniform on log10 scale" in note
     assert note.endswith(": k2")
 

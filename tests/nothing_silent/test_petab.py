@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -49,7 +50,7 @@ def test_a_limit_is_scored_as_a_limit(engine) -> None:
     assert problem.evaluate().nllh == pytest.approx(9.091692, abs=1e-6)
 
 
-N = stats.norm(1.0, 1.0)
+N: Any = stats.norm(1.0, 1.0)
 
 
 ROWS = {
@@ -90,7 +91,7 @@ def test_limits_on_a_logarithmic_scale(limits: Path, scale: str) -> None:
 
 def test_the_gradient_of_an_interval(limits: Path) -> None:
     problem = Problem.load(measured(limits, "|interval-censored|0.5;3", "1.2|none|"))
-    z = problem.space.unconstrain({"theta": 1.3})
+    z = jnp.asarray(problem.space.unconstrain({"theta": 1.3}))
     value, slope = problem.potential(z)
     steps = [float(problem.potential(z + h)[0]) for h in (1e-5, -1e-5)]
     assert float(slope[0]) == pytest.approx((steps[0] - steps[1]) / 2e-5, rel=1e-6)

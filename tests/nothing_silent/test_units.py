@@ -374,7 +374,7 @@ def test_values_with_a_unit(tmp_path: Path) -> None:
         "Kd": 2.0,
         "plain": 3.0,
     }
-    with pytest.raises(TableError, match="values.csv, row 1, 'unit' holds '1/h'; expected 'nM', the unit of kint"):
+    with pytest.raises(TableError, match=r"values\.csv, row 1, 'unit' holds '1/h'; expected 'nM', the unit of kint"):
         read_values(path, {"kint": "nM"})
 
 
