@@ -20,6 +20,7 @@ import sympy
 from jaxtyping import Array, Float
 
 from .codegen import compile_vector, guard
+from .domain import RTOL, atol_of, bounded, margins
 from .expressions import TIME, inline, names_in
 from .kinetics import Kinetics
 from .moieties import conserved_moieties
@@ -58,6 +59,8 @@ class Model:
     - `initial(p)`: the state at the start
     - `weights(p)`: what turns a symbol into an amount (the compartment's volume, or 1)
     - `moieties`: moieties × species, such that `moieties @ (weights * y)` is constant
+    - `nonnegative`: states that are amounts or concentrations
+    - `margins`: expressions below 0 where f holds a power that is no number; `defined(y, p, rtol, atol)` is their values
     """
 
     name: str
@@ -75,6 +78,9 @@ class Model:
     network: Network | None = None
     kinetics: Kinetics | None = None
     rhs_depends_on_time: bool = False
+    nonnegative: tuple[str, ...] = ()
+    margins: tuple[sympy.Expr, ...] = ()
+    defined: Callable[[State, Parameters, Float[Array, ""], State], Float[Array, " margins"]] | None = None
 
     @staticmethod
     def load(source: str | Path, *, independent: Collection[str] = ()) -> Model:
@@ -197,9 +203,8 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
         else sympy.Symbol(network.species[n].compartment)
         for n in states
     ]
-    kinetics = Kinetics.of(
-        [terms[n] for n in states], initial, [sympy.sympify(v).xreplace(substitution) for v in volume]
-    )
+    volume = [sympy.sympify(v).xreplace(substitution) for v in volume]
+    kinetics = Kinetics.of([terms[n] for n in states], list(map(bounded, initial)), list(map(bounded, volume)))
     f = kinetics.derivatives()
 
     unknown = names_in(*f, *initial) - set(states) - set(parameters)
@@ -208,6 +213,8 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
     moieties, dependent = conserved_moieties(_stoichiometry(network, states))
     names = (states, parameters)
     rhs, jacobian = _with_jacobian(names, f)
+    least = tuple(margins(f, states))
+    tolerances = ([RTOL.name], [atol_of(n).name for n in states])
     return Model(
         name=network.name,
         species=tuple(states),
@@ -224,6 +231,9 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
         network=network,
         kinetics=kinetics,
         rhs_depends_on_time=depends,
+        nonnegative=tuple(n for n in states if n in network.species),
+        margins=least,
+        defined=compile_vector((*names, *tolerances), least) if least else None,
     )
 
 

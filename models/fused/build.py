@@ -19,6 +19,7 @@ import jaxlib
 import numpy as np
 
 from .. import steady_criteria, tableau
+from ..domain import TOLERATED
 from ..model import Model
 from ..settings import LEAST_ATOL, LEAST_RTOL
 from .functions import Functions, write_functions
@@ -71,11 +72,14 @@ def engine_source(functions: Functions, lanes: int, *, single: bool = False, kee
         "NEWTON": repr(steady_criteria.NEWTON_ITERATIONS),
         "SINGULAR": repr(steady_criteria.SINGULAR),
         "DRIFT": repr(steady_criteria.DRIFT),
+        "TOLERATED": repr(TOLERATED),
     }
     sizes = f"enum {{ {', '.join(f'{k} = {v}' for k, v in functions.sizes.items())} }};"
+    if functions.sizes["MARGINS"]:
+        sizes = f"#define SOME_MARGINS\n{sizes}"
     own = "\n".join([read("types.h"), functions.text, read("unrest.h")])
     exact = f"#define SINGLE 0\nstruct Exact {{\n{own}\n}};\n#undef SINGLE\n" if single else ""
-    around = "\n".join(map(read, ("precision.h", "queue.h", "kernel.h", "rest.h")))
+    around = "\n".join(map(read, ("precision.h", "queue.h", "refuse.h", "kernel.h", "rest.h")))
     text = f"{sizes}\n{exact}#define SINGLE {int(single)}\n{own}\n{around}"
     return f"#define LANES {lanes}\n#define KEEP_STAGES {int(keep_stages)}\n" + _fill(text, constants)
 
