@@ -30,7 +30,7 @@ Path = tuple[sympy.Basic, ...]
 
 
 def margins(expressions: Iterable[sympy.Expr], states: Collection[str]) -> list[sympy.Expr]:
-    """One for each power that may be undefined, over the names in use, `RTOL` and `atol_of` states; below 0 where it is.
+    """One for each power that may be undefined, over its names, `RTOL` and `atol_of` states; below 0 where it is.
 
     `states` come from the solver, so that they are off by its error. A branch that is not taken has no say.
     """

@@ -60,7 +60,7 @@ class Model:
     - `weights(p)`: what turns a symbol into an amount (the compartment's volume, or 1)
     - `moieties`: moieties × species, such that `moieties @ (weights * y)` is constant
     - `nonnegative`: states that are amounts or concentrations
-    - `margins`: expressions below 0 where f holds a power that is no number; `defined(y, p, rtol, atol)` is their values
+    - `margins`: expressions below 0 where f holds a power that is no number; `defined(y, p, rtol, atol)`: their values
     """
 
     name: str
