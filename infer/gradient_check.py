@@ -61,6 +61,7 @@ class GradientCheck:
         )
 
 
+@falls_back
 def check_gradient(
     problem: Problem,
     z: Float[np.ndarray, " parameters"] | None = None,

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from ..models.engines import falls_back
 from ..models.status import Status
 from .lbfgs import Minimiser
 from .problem import Objective, Problem
@@ -119,6 +120,7 @@ def draw_start(problem: Problem, rng: np.random.Generator, initial: Literal["pri
     return problem.space.unconstrain(values)
 
 
+@falls_back
 def find_map(
     problem: Problem,
     *,

@@ -103,6 +103,7 @@ def to_datatree(
     return xr.DataTree.from_dict({"/": root, **groups}, name=problem.name or None)
 
 
+@falls_back
 def evaluate_draws(problem: Problem, z: Float[np.ndarray, "draws parameters"]) -> Evaluated:
     """Simulates every draw, in chunks, so that memory is bounded; compiled once."""
     assays, nuisance = problem.assays, problem.nuisance

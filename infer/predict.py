@@ -82,6 +82,7 @@ def as_mapping(problem: Problem, values: Float[ArrayLike, "draws names"]) -> dic
     return dict(zip(problem.names, np.asarray(values, dtype=float).T, strict=True))
 
 
+@falls_back
 def curves(
     problem: Problem,
     values: Float[ArrayLike, "draws names"],
@@ -114,6 +115,7 @@ def curves(
     }
 
 
+@falls_back
 def over_doses(
     problem: Problem,
     values: Float[ArrayLike, "draws names"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,13 +20,15 @@ from ..models.engines import calls_handlers, solve
 from ..models.expressions import inline
 from ..models.fused.engine import threads
 from ..models.fused.formulas import Formulas, Group
-from ..models.fused.lower import Unsupported
+from ..models.fused.lower import DoesNotCompile, Unsupported
 from ..models.gather import gather
 from ..models.model import Model
 from ..models.plan import compile_plan
 from ..models.settings import Settings
 from ..models.status import Status
 from .censoring import tails
+
+log = logging.getLogger(__name__)
 
 LN10 = float(np.log(10.0))
 _LOG_BASE = {"lin": 0.0, "log": 1.0, "log10": LN10}
@@ -171,7 +174,9 @@ class Assays:
         ]
         try:
             return Formulas(groups, self._protocol, len(self.protocols), self._pool)
-        except Unsupported:
+        except Unsupported as reason:
+            if isinstance(reason, DoesNotCompile):
+                log.warning("formulas of %s are read by JAX: they do not compile here: %s", self.model.name, reason)
             return None
 
     def natural(self, x: Float[np.ndarray, "*batch rows"]) -> Float[np.ndarray, "*batch rows"]:

@@ -56,6 +56,7 @@ class Choice:
         return f"solver {self.problem.settings.solver}: against kvaerno5 at {self.points} points, {said}"
 
 
+@falls_back
 def choose_solver(
     problem: Problem, points: np.ndarray, *, candidates: tuple[Solver, ...] = ("tsit5", "rodas5p")
 ) -> Choice:

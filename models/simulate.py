@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from .codegen import compile_vector
-from .engines import solve
+from .engines import falls_back, solve
 from .expressions import inline, parse_infix
 from .model import Model
 from .plan import Plan, compile_plan
@@ -50,6 +50,7 @@ def require_x64() -> None:
         )
 
 
+@falls_back
 def simulate(
     model: Model,
     parameters: Mapping[str, ArrayLike],

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
 from ...models.codegen import compile_elementwise
-from ...models.engines import solve, uses_fused
+from ...models.engines import falls_back, solve, uses_fused
 from ...models.expressions import inline, parse_infix
 from ...models.model import Model
 from ...models.plan import Plan, compile_plan
@@ -33,6 +33,7 @@ class Responses(NamedTuple):
     status: Int[np.ndarray, "draws protocols"]
 
 
+@falls_back
 def evaluate(
     model: Model,
     parameters: Mapping[str, Float[np.ndarray, "*draws"]],

@@ -35,6 +35,10 @@ class Unsupported(ValueError):
     """The fused engine cannot run this model; the message says why."""
 
 
+class DoesNotCompile(Unsupported):
+    """The fused engine's code of a model is no code to the compiler that is here."""
+
+
 class Lowering:
     """Turns expressions over known names into nodes of one graph; equal parts become one node."""
 
