@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..models.engines import falls_back
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 

@@ -24,6 +24,7 @@ from jaxtyping import Array, Float, Int
 from scipy import stats as distributions
 
 from ..data.parameter import Parameter, Prior
+from ..models.engines import falls_back
 from .censoring import recordable
 from .failures import count_kinds
 from .posterior_file import MARK, PosteriorFileError, read, save

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from ..data.dataset import Measurement, Observable
+from ..models.engines import falls_back
 from ..models.protocol import Protocol, Step
 from .align import Values, alignment, average_gel
 from .posterior import map_draws, safe, thinned

@@ -20,6 +20,7 @@ from ..data import literature
 from ..data import load as load_dataset
 from ..data.dataset import Dataset
 from ..data.parameter import FIXED, Parameter
+from ..models.engines import falls_back
 from ..models.model import Model
 from ..models.settings import Settings
 from ..models.simulate import require_x64

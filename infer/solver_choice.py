@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..models.engines import falls_back
 from ..models.settings import Solver
 from ..models.status import Status
 from .problem import Problem
