@@ -15,7 +15,9 @@ import sympy
 from jaxtyping import Array, Float, Int
 
 from ..data.dataset import Dataset, Observable
+from ..models.below_zero import lowest
 from ..models.codegen import compile_elementwise
+from ..models.domain import ATOL, RTOL, bounded
 from ..models.engines import calls_handlers, solve
 from ..models.expressions import inline
 from ..models.fused.engine import threads
@@ -48,6 +50,7 @@ class Readout(NamedTuple):
     sd: Float[Array, " rows"]
     status: Int[Array, " protocols"]
     steps: Int[Array, " protocols"]
+    lowest: Float[Array, " species"] | tuple[()] = ()  # how far below 0 each falls; see `hexamer.models.below_zero`
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +87,7 @@ class Assays:
             self.names,
         )
         self._numbers: list[float] = []
+        self._tolerances: dict[str, list[int]] = {RTOL.name: [], ATOL.name: []}  # their places among the numbers
         where = {(p, t): (i, j) for i, p in enumerate(self.protocols) for j, t in enumerate(sorted_times[p])}
         self._protocol = np.array([where[m.protocol, m.time][0] for m in dataset.measurements], dtype=int)
         used = [o for o in dataset.observables.values() if any(m.observable == o.name for m in dataset.measurements)]
@@ -125,6 +129,10 @@ class Assays:
                 return environment + cell * len(model.species) + model.species.index(name)
             if name in model.parameters:
                 return self.plan.parameters[protocol, self.plan.segment[protocol, time], model.parameters.index(name)]
+            if name in self._tolerances:
+                place = self._number(0.0)
+                self._tolerances[name].append(-place - 1)
+                return np.full(len(found), place)
             if name == "time":
                 return np.array([self._number(m.time) for _, m in found], dtype=int)
             return np.full(len(found), self.names.index(name))
@@ -147,8 +155,9 @@ class Assays:
             )
         mean = on_scale(observable.formula, observable.scale)
         written = inline({**model.rules, "_mean": mean, "_sd": observable.noise_formula})
-        names = list(dict.fromkeys([*observable.placeholders, *model.species, *model.parameters, *others, "time"]))
-        expressions = written["_mean"], written["_sd"]
+        known = [*observable.placeholders, *model.species, *model.parameters, *others, "time", RTOL.name, ATOL.name]
+        names = list(dict.fromkeys(known))
+        expressions = bounded(written["_mean"], model.species), bounded(written["_sd"], model.species)
         used, function = compile_elementwise(names, expressions)
         return names, used, expressions, function
 
@@ -188,7 +197,7 @@ class Assays:
     def read(self, settings: Settings, values: Float[Array, " names"]) -> Readout:
         """Simulates all protocols and reads every row; NaN where a trajectory failed."""
         solution = solve(self.model, self.plan, settings, values, few=True)
-        fixed = [jnp.asarray(c, values.dtype) for c in (self.plan.constants, np.array(self._numbers))]
+        fixed = [jnp.asarray(c, values.dtype) for c in (self.plan.constants, self._numbers_under(settings))]
         ok = solution.status == Status.OK
         compiled = self._formulas if calls_handlers(self.model, settings) else None
         # A failed trajectory is NaN, and NaN · 0 would spoil XLA's gradient: read 1, and hide it after.
@@ -198,7 +207,16 @@ class Assays:
             mean, sd = compiled(pool, solution.status, threads(settings))
         else:
             mean, sd = (jnp.where(ok[self._protocol], x, jnp.nan) for x in self._by_xla(pool, settings))
-        return Readout(mean, sd, solution.status, solution.steps)
+        held = jax.lax.stop_gradient(solution.y)
+        low = lowest(self.model, held, settings.rtol, settings.atol, jnp)
+        return Readout(mean, sd, solution.status, solution.steps, low)
+
+    def _numbers_under(self, settings: Settings) -> np.ndarray:
+        """The pool's own numbers, with the solver's tolerances in their places."""
+        numbers = np.array(self._numbers)
+        for places, value in zip(self._tolerances.values(), (settings.rtol, settings.atol), strict=True):
+            numbers[np.array(places, dtype=int)] = value
+        return numbers
 
     def _by_xla(self, pool: Float[Array, " pool"], settings: Settings) -> list[Float[Array, " rows"]]:
         """Means and standard deviations, one gather, the formulas and one permutation."""

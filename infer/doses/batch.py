@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
 from ...models.codegen import compile_elementwise
+from ...models.domain import bounded
 from ...models.engines import falls_back, solve, uses_fused
 from ...models.expressions import inline, parse_infix
 from ...models.model import Model
@@ -89,7 +90,7 @@ def _compiled(
     settings: Settings,
     devices: Sequence[Any],
 ) -> Callable[[np.ndarray], tuple[Array, Array]]:
-    read = observable(model, plan, observe)
+    read = observable(model, plan, observe, settings)
 
     def one(values: Float[Array, " names"]) -> tuple[Array, Array]:
         solution = solve(model, plan, settings, values)
@@ -111,13 +112,17 @@ def _compiled(
 
 
 def observable(
-    model: Model, plan: Plan, formula: str
+    model: Model,
+    plan: Plan,
+    formula: str,
+    settings: Settings = Settings(),  # noqa: B008
 ) -> Callable[[Float[Array, " names"], Float[Array, "protocols times species"]], Float[Array, "protocols times"]]:
     """A function of a plan's values and states that reads a species, rule or formula over the model's names.
 
     Only what the formula uses is gathered. Raises `ValueError` naming what the model does not have.
     """
     expression = inline({**model.rules, "": parse_infix(formula)})[""]
+    expression = bounded(expression, model.species, rtol=settings.rtol, atol=settings.atol)
     known = [*model.species, *model.parameters]
     try:
         used, function = compile_elementwise(known, [expression])

@@ -201,9 +201,9 @@ def _build(model: Model, lanes: int, single: bool, keep_stages: bool) -> Handler
     try:
         return Handlers(*register(_handler_source(model, lanes, single, keep_stages), TARGETS))
     except DoesNotCompile as error:
-        why = f"the code of the fused engine for model {model.name!r} does not compile here: {error}"
+        why = f"the fused engine's code for model {model.name!r} does not compile here ({error}); diffrax needs none"
         _broken[id(model)] = (model, why)
-        raise DoesNotCompile(f"{why}; solve it with engine='diffrax'") from error
+        raise DoesNotCompile(why) from error
 
 
 def _handler_source(model: Model, lanes: int, single: bool, keep_stages: bool) -> str:
