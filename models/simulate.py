@@ -83,8 +83,8 @@ def simulate(
 
     Works under `jax.jit`, `jax.vmap` and `jax.grad` (with `Settings(derivative="forward")`, `jax.jvp` instead).
     Forward mode and second derivatives of a solve made for reverse mode raise `DerivativeError`, saying what does them.
-    A failed trajectory is NaN with zero gradient; `status` says why. A logged warning names species that the model takes
-    below 0.
+    A failed trajectory is NaN with zero gradient; `status` says why. A logged warning names species that the model
+    takes below 0.
 
     Raises `ValueError` naming what is wrong with protocols, times, names or tolerances, `RuntimeError` with x64 off.
     Tolerances that are traced have no numbers yet: senseless ones fail their trajectories, as `Status.NOT_FINITE`.
