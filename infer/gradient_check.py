@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..models.engines import falls_back
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -61,6 +63,7 @@ class GradientCheck:
         )
 
 
+@falls_back
 def check_gradient(
     problem: Problem,
     z: Float[np.ndarray, " parameters"] | None = None,

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from ..models.engines import falls_back
 from ..models.status import Status
 from .files import write
 from .lbfgs import Minimiser
@@ -120,6 +121,7 @@ def draw_start(problem: Problem, rng: np.random.Generator, initial: Literal["pri
     return problem.space.unconstrain(values)
 
 
+@falls_back
 def find_map(
     problem: Problem,
     *,

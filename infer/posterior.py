@@ -24,6 +24,8 @@ from jaxtyping import Array, Float, Int
 from scipy import stats as distributions
 
 from ..data.parameter import Parameter, Prior
+from ..models.below_zero import named, sentence
+from ..models.engines import falls_back
 from .censoring import recorded, uppers
 from .failures import count_kinds
 from .posterior_file import MARK, PosteriorFileError, read, save
@@ -49,6 +51,7 @@ class Evaluated(NamedTuple):
     location: Float[np.ndarray, "draws scales"]  # of ln s given the data
     spread: Float[np.ndarray, "draws scales"]
     status: Int[np.ndarray, "draws protocols"]
+    lowest: Float[np.ndarray, "draws species"]  # how far below 0 the model takes it
 
 
 def to_datatree(
@@ -84,10 +87,13 @@ def to_datatree(
     theta = np.asarray(jax.jit(jax.vmap(problem.space.constrain))(jnp.asarray(flat)))
     values = dict(zip(problem.space.names, theta.T, strict=True))
     groups: dict[str, xr.Dataset] = {}
+    known = dict(provenance or {})
     if predictive or len(problem.nuisance):
         evaluated = evaluate_draws(problem, flat)
         log_scales = rng.normal(evaluated.location, evaluated.spread)
         values |= dict(zip(problem.nuisance.names, np.exp(log_scales).T, strict=True))
+        if said := sentence(named(problem.model, evaluated.lowest.min(axis=0))):
+            known["below_zero"] = said
         if predictive:
             groups["log_likelihood"] = _log_likelihood(problem, evaluated, shape)
             groups["posterior_predictive"] = _replicates(problem, evaluated, log_scales, shape, rng)
@@ -99,10 +105,11 @@ def to_datatree(
         "observed_data": observed_data(problem),
         "prior": _parameters(estimated, {p.name: draw_prior(p, PRIOR_DRAWS, rng)[None] for p in estimated}),
     }
-    root = xr.Dataset(attrs={**_provenance(problem, seed), **{k: _attribute(v) for k, v in (provenance or {}).items()}})
+    root = xr.Dataset(attrs={**_provenance(problem, seed), **{k: _attribute(v) for k, v in known.items()}})
     return xr.DataTree.from_dict({"/": root, **groups}, name=problem.name or None)
 
 
+@falls_back
 def evaluate_draws(problem: Problem, z: Float[np.ndarray, "draws parameters"]) -> Evaluated:
     """Simulates every draw, in chunks, so that memory is bounded; compiled once."""
     assays, nuisance = problem.assays, problem.nuisance
@@ -114,7 +121,7 @@ def evaluate_draws(problem: Problem, z: Float[np.ndarray, "draws parameters"]) -
         scales = (none, none)
         if len(nuisance):
             scales = nuisance.conditional(jnp.asarray(assays.value) - readout.mean, readout.sd)
-        return readout.mean, readout.sd, terms.rows, terms.scales, *scales, readout.status
+        return readout.mean, readout.sd, terms.rows, terms.scales, *scales, readout.status, readout.lowest
 
     return Evaluated(*map_draws(one, z))
 

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from ..data.dataset import Measurement, Observable
+from ..models.engines import falls_back
 from ..models.protocol import Protocol, Step
 from .align import Values, alignment, average_gel
 from .posterior import map_draws, safe, thinned
@@ -82,6 +83,7 @@ def as_mapping(problem: Problem, values: Float[ArrayLike, "draws names"]) -> dic
     return dict(zip(problem.names, np.asarray(values, dtype=float).T, strict=True))
 
 
+@falls_back
 def curves(
     problem: Problem,
     values: Float[ArrayLike, "draws names"],
@@ -114,6 +116,7 @@ def curves(
     }
 
 
+@falls_back
 def over_doses(
     problem: Problem,
     values: Float[ArrayLike, "draws names"],

@@ -19,6 +19,7 @@ from ..data import load as load_dataset
 from ..data.dataset import Dataset
 from ..data.parameter import Parameter
 from ..models.canonical import content_hash
+from ..models.engines import falls_back
 from ..models.model import Model
 from ..models.settings import Settings
 from ..models.simulate import require_x64
@@ -202,7 +203,7 @@ class Problem:
     @cached_property
     def potential(self) -> Callable[[Z], tuple[Float[Array, ""], Z]]:
         """−`log_density_unfolded` and its gradient, compiled."""
-        return jax.jit(jax.value_and_grad(lambda u: -self.log_density_unfolded(u)))
+        return falls_back(jax.jit(jax.value_and_grad(lambda u: -self.log_density_unfolded(u))))
 
     def objective(self, z: Z, kind: Objective = "posterior") -> tuple[Float[Array, ""], Int[Array, ""]]:
         """A negative log density that an optimiser minimises, and the status of its simulations.
@@ -234,6 +235,7 @@ class Problem:
 
         numpyro_model(self)
 
+    @falls_back
     def evaluate(self, values: Mapping[str, float] | None = None) -> Evaluation:
         """The likelihood at given values (nominal ones where not named), with every scale at its given value.
 

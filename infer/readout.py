@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,18 +15,22 @@ import sympy
 from jaxtyping import Array, Float, Int
 
 from ..data.dataset import Dataset, Observable
+from ..models.below_zero import lowest
 from ..models.codegen import compile_elementwise
+from ..models.domain import ATOL, RTOL, bounded
 from ..models.engines import calls_handlers, solve
 from ..models.expressions import TIME, bind_time, inline
 from ..models.fused.engine import threads
 from ..models.fused.formulas import Formulas, Group
-from ..models.fused.lower import Unsupported
+from ..models.fused.lower import DoesNotCompile, Unsupported
 from ..models.gather import gather
 from ..models.model import Model
 from ..models.plan import compile_plan
 from ..models.settings import Settings
 from ..models.status import Status
 from .censoring import tails, uppers
+
+log = logging.getLogger(__name__)
 
 LN10 = float(np.log(10.0))
 _MEAN, _SPREAD = "<mean>", "<sd>"  # no names of a model
@@ -46,6 +51,7 @@ class Readout(NamedTuple):
     sd: Float[Array, " rows"]
     status: Int[Array, " protocols"]
     steps: Int[Array, " protocols"]
+    lowest: Float[Array, " species"] | tuple[()] = ()  # how far below 0 each falls; see `hexamer.models.below_zero`
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +88,7 @@ class Assays:
             self.names,
         )
         self._numbers: list[float] = []
+        self._tolerances: dict[str, list[int]] = {RTOL.name: [], ATOL.name: []}  # their places among the numbers
         where = {(p, t): (i, j) for i, p in enumerate(self.protocols) for j, t in enumerate(sorted_times[p])}
         self._protocol = np.array([where[m.protocol, m.time][0] for m in dataset.measurements], dtype=int)
         # In the order of the rows: that of the description must not decide in which order gradients are summed.
@@ -125,6 +132,10 @@ class Assays:
                 return environment + cell * len(model.species) + symbols.index(name)
             if name in model.parameters:
                 return self.plan.parameters[protocol, self.plan.segment[protocol, time], model.parameters.index(name)]
+            if name in self._tolerances:
+                place = self._number(0.0)
+                self._tolerances[name].append(-place - 1)
+                return np.full(len(found), place)
             if name == TIME.name:
                 return np.array([self._number(m.time) for _, m in found], dtype=int)
             return np.full(len(found), self.names.index(name))
@@ -149,8 +160,9 @@ class Assays:
         mean = bind_time(on_scale(observable.formula, observable.scale), own)
         spread = bind_time(observable.noise_formula, own)
         written = inline({**model.rules, _MEAN: mean, _SPREAD: spread})
-        names = list(dict.fromkeys([*observable.placeholders, *symbols, *model.parameters, *others, TIME.name]))
-        expressions = written[_MEAN], written[_SPREAD]
+        known = [*observable.placeholders, *symbols, *model.parameters, *others, TIME.name, RTOL.name, ATOL.name]
+        names = list(dict.fromkeys(known))
+        expressions = bounded(written[_MEAN], symbols), bounded(written[_SPREAD], symbols)
         used, function = compile_elementwise(names, expressions)
         return names, used, expressions, function
 
@@ -176,7 +188,9 @@ class Assays:
         ]
         try:
             return Formulas(groups, self._protocol, len(self.protocols), self._pool)
-        except Unsupported:
+        except Unsupported as reason:
+            if isinstance(reason, DoesNotCompile):
+                log.warning("formulas of %s are read by JAX: they do not compile here: %s", self.model.name, reason)
             return None
 
     def natural(self, x: Float[np.ndarray, "*batch rows"]) -> Float[np.ndarray, "*batch rows"]:
@@ -188,7 +202,7 @@ class Assays:
     def read(self, settings: Settings, values: Float[Array, " names"]) -> Readout:
         """Simulates all protocols and reads every row; NaN where a trajectory failed."""
         solution = solve(self.model, self.plan, settings, values, few=True)
-        fixed = [jnp.asarray(c, values.dtype) for c in (self.plan.constants, np.array(self._numbers))]
+        fixed = [jnp.asarray(c, values.dtype) for c in (self.plan.constants, self._numbers_under(settings))]
         ok = solution.status == Status.OK
         compiled = self._formulas if calls_handlers(self.model, settings) else None
         # A failed trajectory is NaN, and NaN · 0 would spoil XLA's gradient: read 1, and hide it after.
@@ -198,7 +212,16 @@ class Assays:
             mean, sd = compiled(pool, solution.status, threads(settings))
         else:
             mean, sd = (jnp.where(ok[self._protocol], x, jnp.nan) for x in self._by_xla(pool, settings))
-        return Readout(mean, sd, solution.status, solution.steps)
+        held = jax.lax.stop_gradient(solution.y)
+        low = lowest(self.model, held, settings.rtol, settings.atol, jnp)
+        return Readout(mean, sd, solution.status, solution.steps, low)
+
+    def _numbers_under(self, settings: Settings) -> np.ndarray:
+        """The pool's own numbers, with the solver's tolerances in their places."""
+        numbers = np.array(self._numbers)
+        for places, value in zip(self._tolerances.values(), (settings.rtol, settings.atol), strict=True):
+            numbers[np.array(places, dtype=int)] = value
+        return numbers
 
     def _by_xla(self, pool: Float[Array, " pool"], settings: Settings) -> list[Float[Array, " rows"]]:
         """Means and standard deviations, one gather, the formulas and one permutation."""

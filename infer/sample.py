@@ -19,6 +19,7 @@ import numpy as np
 from jax.experimental import io_callback
 from tqdm import tqdm
 
+from ..models.engines import falls_back
 from ..models.status import Status
 from .curvature import Curvature
 from .identity import run_parts
@@ -54,6 +55,7 @@ class Draws:
     complete: bool = True  # false where a run was stopped before it had all its draws
 
 
+@falls_back
 def sample(
     problem: Problem,
     start: Curvature,

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..models.engines import falls_back
 from ..models.settings import Solver
 from ..models.status import Status
 from .problem import Problem
@@ -56,6 +57,7 @@ class Choice:
         return f"solver {self.problem.settings.solver}: against kvaerno5 at {self.points} points, {said}"
 
 
+@falls_back
 def choose_solver(
     problem: Problem, points: np.ndarray, *, candidates: tuple[Solver, ...] = ("tsit5", "rodas5p")
 ) -> Choice:

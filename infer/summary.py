@@ -149,6 +149,8 @@ def _judge(tree: xr.DataTree, table: pd.DataFrame) -> tuple[str, list[str]]:
         )
     level = max(level, _judge_sampler(tree, words))
     words += _failed_solves(tree)
+    if said := tree.attrs.get("below_zero"):
+        words.append(f"{said[0].upper()}{said[1:]}.")
     dominated = [n for n, c in zip(names, contraction, strict=True) if c > PRIOR_DOMINATED]
     if dominated:
         words.append(

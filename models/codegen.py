@@ -1,4 +1,4 @@
-"""sympy expressions to JAX functions, with common subexpressions shared and powers guarded at zero."""
+"""sympy expressions to JAX functions, with common subexpressions shared, and powers and quotients guarded."""
 
 # sympy's annotations say Basic where an expression is meant.
 # pyright: reportArgumentType=false, reportReturnType=false, reportAssignmentType=false
@@ -6,77 +6,73 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 
 import jax
 import jax.numpy as jnp
 import sympy
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 from sympy.printing.numpy import JaxPrinter
 
+from .guarded import Ceiling, Floor, Power, Size
 from .operations import real
+from .stable import LOG_OF_ZERO, ROOM, logarithm, quotient, saturated
 
 Compiled = Callable[..., Float[Array, " n"]]
 
 
-def guarded_power(base: Float[Array, ""], exponent: Float[Array, ""]) -> Float[Array, ""]:
-    """x^n for x > 0, continued to x ≤ 0 by x for n = 1, by x² for n = 2, by 1 for n = 0 and else by 0 (∞ for n < 0).
+def guarded_power(
+    base: Float[Array, ""], exponent: Float[Array, ""], scale: Float[Array, ""] | float = 0.0
+) -> Float[Array, ""]:
+    """x^n e^(-m) for x > 0, and for x < 0 with a whole n.
 
-    x^n log x has limit 0 at 0 for n > 0, but arithmetic gives 0·(−∞); and a stage of the solver may lie just below 0.
-    Value, first and second derivative there are finite: an infinite one (of x^0.7, or the second of x^1.7) is 0.
+    At 0 it is 1 for n = 0, ∞ for n < 0 and else 0, with finite first and second derivatives: an infinite one (of x^0.7,
+    or the second of x^1.7) is 0. x^n log x has limit 0 there for n > 0, but arithmetic gives 0·(−∞).
+    For x < 0 and another n it is 0: a stage of the solver may lie just below 0. That no accepted state lies further
+    below is checked apart; see `hexamer.models.domain`. By n the derivative is x^n log |x|.
     """
-    positive = base > 0
-    safe = jnp.where(positive, base, 1.0)
-    below = jnp.where(exponent == 1, base, jnp.where(exponent == 2, base * base, 0.0))
-    below = jnp.where(exponent == 0, 1.0, jnp.where(exponent < 0, jnp.inf, below))
-    return jnp.where(positive, jnp.exp(exponent * jnp.log(safe)), below)
+    zero, size = base == 0, guarded_log(base)
+    raised, lower = jnp.exp(exponent * size - scale), base * jnp.exp((exponent - 1.0) * size - scale)
+    at_zero = jnp.where(exponent == 1, base, jnp.where(exponent == 2, base * base, 0.0))
+    at_zero = jnp.where(exponent == 0, 1.0, at_zero) * jnp.exp(-scale)
+    at_zero = jnp.where(exponent < 0, jnp.inf, at_zero)
+    below = jnp.where(_odd(exponent), lower, jnp.where(_odd(exponent + 1), -lower, 0.0))
+    return jnp.where(zero, at_zero, jnp.where(base < 0, below, raised))
 
 
-def guarded_slope(base: Float[Array, ""], exponent: Float[Array, ""]) -> Float[Array, ""]:
-    """n x^(n−1), the derivative of `guarded_power` by its base, and 0 where that is infinite."""
-    positive = base > 0
-    safe = jnp.where(positive, base, 1.0)
-    below = jnp.where(exponent == 1, 1.0, jnp.where(exponent == 2, 2.0 * base, 0.0))
-    return jnp.where(positive, exponent * jnp.exp((exponent - 1.0) * jnp.log(safe)), below)
+def guarded_slope(
+    base: Float[Array, ""], exponent: Float[Array, ""], scale: Float[Array, ""] | float = 0.0
+) -> Float[Array, ""]:
+    """n x^(n−1) e^(-m), the derivative of `guarded_power` by its base, and 0 where that is infinite."""
+    zero, raised = base == 0, exponent * jnp.exp((exponent - 1.0) * guarded_log(base) - scale)
+    at_zero = jnp.where(exponent == 1, 1.0, jnp.where(exponent == 2, 2.0 * base, 0.0)) * jnp.exp(-scale)
+    below = jnp.where(_odd(exponent), raised, jnp.where(_odd(exponent + 1), -raised, 0.0))
+    return jnp.where(zero, at_zero, jnp.where(base < 0, below, raised))
+
+
+def _odd(n: Float[Array, ""]) -> Bool[Array, ""]:
+    half = (n - 1.0) / 2.0
+    return half == jnp.floor(half)
 
 
 def guarded_log(base: Float[Array, ""]) -> Float[Array, ""]:
-    """log x for x > 0, else 0: the factor of x^n in its derivative by n."""
-    positive = base > 0
-    return jnp.where(positive, jnp.log(jnp.where(positive, base, 1.0)), 0.0)
+    """log |x|, and 0 at 0: the factor of x^n in its derivative by n."""
+    zero = base == 0
+    return jnp.where(zero, 0.0, jnp.log(jnp.abs(jnp.where(zero, 1.0, base))))
 
 
-class Power(sympy.Function):
-    """x^n with the derivatives of `guarded_power`. sympy's own, n x^n / x, is 0/0 at x = 0."""
-
-    def fdiff(self, argindex: int = 1) -> sympy.Expr:
-        base, exponent = self.args
-        return Slope(base, exponent) if argindex == 1 else self * GuardedLog(base)
+def excess(size: Float[Array, ""]) -> Float[Array, ""]:
+    """How far `size` lies beyond ±`ROOM`, with no derivative; see `hexamer.models.stable`."""
+    held = jax.lax.stop_gradient(size)
+    return jnp.maximum(held - ROOM, 0.0) + jnp.minimum(held + ROOM, 0.0)
 
 
-class Slope(sympy.Function):
-    """∂x^n/∂x; see `guarded_slope`."""
+def _log_size(x: Float[Array, ""]) -> Float[Array, ""]:
+    return jax.lax.stop_gradient(jnp.where(x == 0, LOG_OF_ZERO, guarded_log(x)))
 
 
-class GuardedLog(sympy.Function):
-    """See `guarded_log`."""
-
-
-class Size(sympy.Function):
-    """|x|, whose derivative is sign(x): sympy's holds for complex x."""
-
-    def fdiff(self, argindex: int = 1) -> sympy.Expr:
-        return sympy.sign(self.args[0])
-
-
-class Floor(sympy.Function):
-    """⌊x⌋, whose derivative is 0 here: sympy leaves it open."""
-
-    def fdiff(self, argindex: int = 1) -> sympy.Expr:
-        return sympy.Integer(0)
-
-
-class Ceiling(Floor):
-    """⌈x⌉, likewise."""
+def _largest(*x: Float[Array, ""]) -> Float[Array, ""]:
+    return jax.lax.stop_gradient(reduce(jnp.maximum, x))
 
 
 def _whole(exponent: sympy.Expr) -> bool:
@@ -84,12 +80,53 @@ def _whole(exponent: sympy.Expr) -> bool:
 
 
 def guard(expression: sympy.Expr) -> sympy.Expr:
-    """`expression` with functions whose derivatives are finite numbers wherever a solver may evaluate them."""
-    expression = expression.replace(
-        lambda e: isinstance(e, sympy.Pow) and not _whole(e.exp) and not (e.base.is_number and e.base.is_positive),
-        lambda e: Power(e.base, e.exp),
-    )
-    return real(expression).replace(sympy.Abs, Size).replace(sympy.floor, Floor).replace(sympy.ceiling, Ceiling)
+    """`expression` with functions whose derivatives are finite numbers wherever a solver may evaluate them.
+
+    Guarded once or twice it is the same.
+    """
+    return _Guard()(real(expression))
+
+
+class _Guard:
+    """From the leaves up, each part once."""
+
+    def __init__(self) -> None:
+        self._done: dict[sympy.Basic, sympy.Basic] = {}
+
+    def __call__(self, e: sympy.Basic) -> sympy.Basic:
+        if not e.args:
+            return sympy.nan if e is sympy.I else e  # the root or logarithm of a negative number
+        if e not in self._done:
+            self._done[e] = self._made(e)
+        return self._done[e]
+
+    def _made(self, e: sympy.Basic) -> sympy.Basic:
+        if isinstance(e, sympy.Mul):
+            # A factor's denominator and what stands above it are brought into range together.
+            return quotient(_rebuilt(e, [self._raised(a) if isinstance(a, sympy.Pow) else self(a) for a in e.args]))
+        if isinstance(e, sympy.Pow):
+            return quotient(self._raised(e))
+        arguments = [self(a) for a in e.args]
+        match e:
+            case sympy.exp() | sympy.tanh():
+                return e.func(saturated(arguments[0]))
+            case sympy.log():
+                return logarithm(arguments[0])
+        return _rebuilt(e, arguments)
+
+    def _raised(self, e: sympy.Pow) -> sympy.Expr:
+        base, exponent = self(e.base), self(e.exp)
+        if _whole(exponent) or (base.is_number and base.is_positive):
+            return _rebuilt(e, [base, exponent])
+        return sympy.nan if base.is_number and exponent.is_number else Power(base, exponent)
+
+
+_GUARDED = {sympy.Abs: Size, sympy.floor: Floor, sympy.ceiling: Ceiling}
+
+
+def _rebuilt(e: sympy.Basic, arguments: Sequence[sympy.Basic]) -> sympy.Basic:
+    function = _GUARDED.get(e.func, e.func)
+    return e if function is e.func and tuple(arguments) == e.args else function(*arguments)
 
 
 class _Printer(JaxPrinter):
@@ -126,6 +163,11 @@ _FUNCTIONS = {
     "Slope": guarded_slope,
     "GuardedLog": guarded_log,
     "Size": jnp.abs,
+    "Frozen": jax.lax.stop_gradient,
+    "Excess": excess,
+    "LogSize": _log_size,
+    "Largest": _largest,
+    "Fade": lambda m: jnp.exp(-m),
     "Floor": jnp.floor,
     "Ceiling": jnp.ceil,
     "logical_xor": jnp.logical_xor,

@@ -186,7 +186,8 @@ def _segment(model: Model, settings: Settings, tolerances: Tolerances, y, p, beg
         "kvaerno3": diffrax.Kvaerno3,
         "tsit5": diffrax.Tsit5,
     }[settings.solver]()
-    steps = controller(settings.rtol, settings.atol, shortest=1e-12 * length, longest=settings.longest_step * length)
+    limits = {"shortest": 1e-12 * length, "longest": settings.longest_step * length}
+    steps = controller(settings.rtol, settings.atol, **limits, model=model)
     steps = eqx.tree_at(lambda c: (c.rtol, c.atol), steps, tuple(tolerances))
     save = [diffrax.SubSaveAt(ts=times), *([diffrax.SubSaveAt(t1=True)] if last else [])]
     solution = diffrax.diffeqsolve(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from functools import cache
+from collections.abc import Callable
+from functools import cache, wraps
 
 import jax
 from jaxtyping import Array, Float
@@ -11,7 +12,7 @@ from jaxtyping import Array, Float
 from .fused import engine as fused_engine
 from .fused import gpu
 from .fused.build import require
-from .fused.lower import Unsupported
+from .fused.lower import DoesNotCompile, Unsupported
 from .model import Model
 from .plan import Plan
 from .reverse_only import reverse_only
@@ -19,6 +20,24 @@ from .settings import Settings, Tolerances
 from .solution import Solution
 
 log = logging.getLogger(__name__)
+
+
+def falls_back[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, which is called anew where it solves a model whose code turns out not to compile.
+
+    That is known when JAX lowers, after the engine was chosen. The model is then solved with diffrax, which is logged,
+    unless the settings ask for the fused engine: that is an error with the same words.
+    """
+
+    @wraps(function)
+    def calling(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except DoesNotCompile:
+            jax.clear_caches()  # of traces that chose the fused engine
+            return function(*args, **kwargs)
+
+    return calling
 
 
 def solve(

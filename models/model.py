@@ -20,7 +20,8 @@ import sympy
 from jaxtyping import Array, Float
 
 from .canonical import content_hash
-from .codegen import compile_vector, guard
+from .codegen import Name, compile_vector, guard
+from .domain import RTOL, atol_of, bounded, margins
 from .expressions import TIME, bind_time, inline, names_in
 from .identity import model_parts
 from .kinetics import Kinetics
@@ -64,6 +65,8 @@ class Model:
     - `initial(p)`: the state at the start
     - `weights(p)`: what turns a symbol into an amount (the compartment's volume, or 1)
     - `moieties`: moieties × species, such that `moieties @ (weights * y)` is constant
+    - `nonnegative`: states that are amounts or concentrations
+    - `margins`: expressions below 0 where f holds a power that is no number; `defined(y, p, rtol, atol)`: their values
     """
 
     name: str
@@ -82,6 +85,9 @@ class Model:
     kinetics: Kinetics | None = None
     rhs_depends_on_time: bool = False
     switch_times: Callable[[Parameters], Float[Array, " switches"]] | None = None
+    nonnegative: tuple[str, ...] = ()
+    margins: tuple[sympy.Expr, ...] = ()
+    defined: Callable[..., Float[Array, " margins"]] | None = None
 
     @staticmethod
     def load(source: str | Path, *, independent: Collection[str] = ()) -> Model:
@@ -125,6 +131,7 @@ class Model:
             self,
             rhs=lambda y, p: self.rhs(y, *p),
             jacobian=replace(inner, entries=lambda y, p: inner.entries(y, *p)),
+            defined=None if (defined := self.defined) is None else lambda y, p, *atol: defined(y, *p, *atol),
         )
 
     @cached_property
@@ -138,13 +145,15 @@ class Model:
             assert self.switch_times is not None
             return (self.switch_times(p[:-1]) < p[-1]).astype(p.dtype)
 
-        def with_switches(f: Callable, y: State, p: Parameters) -> Array:
-            return f(y, p[:-1], switched(p)) if self.switches else f(y, p[:-1])
+        def with_switches(f: Callable, y: State, p: Parameters, *tolerances: Array) -> Array:
+            own = (p[:-1], switched(p)) if self.switches else (p[:-1],)
+            return f(y, *own, *tolerances)
 
         return replace(
             self,
             rhs=partial(with_switches, self.rhs),
             jacobian=partial(with_switches, self.jacobian),
+            defined=None if self.defined is None else partial(with_switches, self.defined),
             rhs_depends_on_time=False,
         )
 
@@ -248,10 +257,11 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
         else sympy.Symbol(network.species[n].compartment)
         for n in states
     ]
+    volume = [sympy.sympify(v).xreplace(substitution) for v in volume]
     kinetics = Kinetics.of(
         [terms[n] for n in states],
-        initial,
-        [sympy.sympify(v).xreplace(substitution) for v in volume],
+        list(map(bounded, initial)),
+        list(map(bounded, volume)),
         switches.names,
         switches.times,
     )
@@ -265,6 +275,8 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
     moieties, dependent = conserved_moieties(_stoichiometry(network, states, time_index))
     names = (symbols, parameters, switches.names) if switches.names else (symbols, parameters)
     rhs, jacobian = _with_jacobian(names, f)
+    least = tuple(margins(f, [s.name for s in symbols]))
+    tolerances = ([RTOL.name], [atol_of(s.name).name for s in symbols])
     return Model(
         name=network.name,
         species=tuple(states),
@@ -282,6 +294,9 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
         kinetics=kinetics,
         rhs_depends_on_time=depends,
         switch_times=compile_vector((parameters,), switches.times) if switches.times else None,
+        nonnegative=tuple(n for n in states if n in network.species),
+        margins=least,
+        defined=compile_vector((*names, *tolerances), least) if least else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,8 +16,10 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from .below_zero import lowest, named, sentence
 from .codegen import compile_vector
-from .engines import solve
+from .domain import ATOL, RTOL, bounded
+from .engines import falls_back, solve
 from .expressions import bind_time, inline, parse_infix
 from .model import Model
 from .plan import Plan, compile_plan
@@ -24,6 +27,8 @@ from .protocol import Protocol
 from .settings import Engine, Settings, Tolerances
 from .solution import Solution
 from .tolerances import checked
+
+log = logging.getLogger(__name__)
 
 
 class Trajectories(NamedTuple):
@@ -52,6 +57,7 @@ def require_x64() -> None:
         )
 
 
+@falls_back
 def simulate(
     model: Model,
     parameters: Mapping[str, ArrayLike],
@@ -78,7 +84,8 @@ def simulate(
 
     Works under `jax.jit`, `jax.vmap` and `jax.grad` (with `Settings(derivative="forward")`, `jax.jvp` instead).
     Forward mode and second derivatives of a solve made for reverse mode raise `DerivativeError`, saying what does them.
-    A failed trajectory is NaN with zero gradient; `status` says why.
+    A failed trajectory is NaN with zero gradient; `status` says why. A logged warning names species that the model
+    takes below 0.
 
     Raises `ValueError` naming what is wrong with protocols, times, names or tolerances, `RuntimeError` with x64 off.
     Tolerances that are traced have no numbers yet: senseless ones fail their trajectories, as `Status.NOT_FINITE`.
@@ -108,11 +115,16 @@ def simulate(
 
     def one(v: Float[Array, " names"], tolerances: Tolerances) -> tuple[Solution, dict[str, Array]]:
         solution = solve(model, plan, settings, v, tolerances=tolerances)
-        return solution, {n: f(solution.y, parameters_at(plan, v)) for n, f in functions.items()}
+        at = parameters_at(plan, v)
+        return solution, {n: f(solution.y, at, tolerances) for n, f in functions.items()}
 
     for _ in shape:
         one = jax.vmap(one)
     solution, observed = jax.jit(one)(stacked, own)
+    if not isinstance(solution.y, Tracer) and not isinstance(own.rtol, Tracer) and solution.y.size:
+        loosest = (float(np.max(x)) for x in own)
+        if said := sentence(named(model, lowest(model, np.asarray(solution.y), *loosest))):
+            log.warning("%s: %s", model.name, said)
     return Trajectories(jnp.asarray(at), solution.y, solution.status, solution.steps, solution.rejected, observed)
 
 
@@ -139,17 +151,21 @@ def observed(model: Model, formula: str) -> sympy.Expr:
 
 
 def observables(model: Model, formulas: Sequence[str]):
-    """Functions `(y, p) -> value` for rules of `model` or formulas over its names."""
+    """Functions `(y, p, tolerances) -> value` for rules of `model` or formulas over its names.
+
+    The tolerances say how far below 0 the base of a root or real power may lie, by the solver's error.
+    """
     compiled = {}
     for formula in formulas:
         expression = observed(model, formula)
         try:
-            f = compile_vector((model.symbols, model.parameters), [expression])
+            known = bounded(expression, [s.name for s in model.symbols])
+            f = compile_vector((model.symbols, model.parameters, (RTOL.name, ATOL.name)), [known])
         except ValueError as error:
             raise ValueError(f"cannot observe {formula!r} in {model.name}: {error}") from None
         compiled[formula] = partial(_first, f)
     return compiled
 
 
-def _first(f, y, p):
-    return f(y, p)[..., 0]
+def _first(f, y, p, tolerances: Tolerances):
+    return f(y, p, jnp.stack([jnp.asarray(x, y.dtype) for x in tolerances]))[..., 0]

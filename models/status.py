@@ -27,6 +27,7 @@ _SENTENCES = {
     Status.OK: "the solve succeeded",
     Status.TOO_MANY_STEPS: "the solver ran out of steps: raise max_steps, or choose an implicit solver",
     Status.STEP_TOO_SMALL: "the step became too small: the solution may blow up at these parameters",
-    Status.NOT_FINITE: "the solution is not finite: look for a division by zero, a negative power or overflow",
+    Status.NOT_FINITE: "the solution is no finite number: look for a division by zero, a root or real power of a "
+    "negative number, an overflow, or a constant (a Km, say) so far below the absolute tolerance that steps go over it",
     Status.NO_STEADY_STATE: "pre-equilibration reached no steady state: is a species made and never removed?",
 }

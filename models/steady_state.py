@@ -89,7 +89,7 @@ def _integrate(model: Model, settings: Settings, tolerances: Tolerances, y0, p) 
         dt0=None,
         y0=y0,
         args=p,
-        stepsize_controller=controller(rtol, atol, shortest=1e-12),
+        stepsize_controller=controller(rtol, atol, shortest=1e-12, model=model),
         event=diffrax.Event(reached),
         adjoint=diffrax.ForwardMode(),
         max_steps=settings.max_steps,

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import diffrax
+import equinox as eqx
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from .domain import TOLERATED
+from .model import Model
 
 
 def error_norm(error: Float[Array, " species"]) -> Float[Array, ""]:
@@ -16,14 +22,70 @@ def error_norm(error: Float[Array, " species"]) -> Float[Array, ""]:
     return jnp.where(jnp.isfinite(size), size, jnp.inf)
 
 
+class Controller(diffrax.PIDController):
+    """Refuses, beside steps with too large an error, those that no solution takes.
+
+    - To a state at which a rate holds a root or real power of a negative number.
+    - To a concentration below 0 that is driven upwards at 0: the solver stepped over a pole or a corner of its rates.
+      Where the rates do take a concentration below 0, they may.
+
+    A solve that ends since all steps are refused for such a reason, or for an error that is not finite, has another
+    result than one whose steps became too small.
+    """
+
+    model: Model | None = eqx.field(static=True, default=None)
+
+    def init(self, terms, t0, t1, y0, dt0, args, func, error_order):
+        next_t1, state = super().init(terms, t0, t1, y0, dt0, args, func, error_order)
+        free = jnp.zeros(y0.shape, bool) if self.model is None else self._below(y0, jnp.abs(y0))
+        return next_t1, (state, jax.lax.stop_gradient(free))
+
+    def adapt_step_size(self, t0, t1, y0, y1_candidate, args, y_error, error_order, controller_state):
+        inner, free = controller_state
+        if self.model is not None:
+            ends = jax.lax.stop_gradient((y0, y1_candidate, args))
+            refused, free = self._refused(*ends, free)
+            y_error = jnp.where(refused | self._undefined(ends[0], args) | self._undefined(*ends[1:]), jnp.inf, y_error)
+        keep, begin, end, jump, inner, result = super().adapt_step_size(
+            t0, t1, y0, y1_candidate, args, y_error, error_order, inner
+        )
+        lost = ~jnp.all(jnp.isfinite(y_error)) & (result == diffrax.RESULTS.dt_min_reached)
+        result = diffrax.RESULTS.where(lost, diffrax.RESULTS.nonlinear_divergence, result)
+        return keep, begin, end, jump, (inner, free), result
+
+    def _undefined(self, y: Float[Array, " species"], p: Float[Array, " parameters"]) -> Bool[Array, ""]:
+        if self.model is None or self.model.defined is None:
+            return jnp.array(False)
+        rtol, atol = (jax.lax.stop_gradient(jnp.asarray(x, y.dtype)) for x in (self.rtol, self.atol))
+        return jnp.any(self.model.defined(y, p, rtol[None], jnp.broadcast_to(atol, y.shape)) < 0)
+
+    def _below(self, y: Float[Array, " species"], size: Float[Array, " species"]) -> Bool[Array, " species"]:
+        """Which concentrations lie below 0 by more than the solver's error."""
+        assert self.model is not None
+        kind = np.isin(self.model.species, self.model.nonnegative)
+        return kind & (y < -TOLERATED * (self.atol + self.rtol * size))
+
+    def _refused(self, y0, y1, p, free) -> tuple[Bool[Array, ""], Bool[Array, " species"]]:
+        assert self.model is not None
+        if not self.model.nonnegative:
+            return jnp.array(False), free
+        low = self._below(y1, jnp.maximum(jnp.abs(y0), jnp.abs(y1))) & (y1 < y0) & ~free
+        falls = self.model.rhs(jnp.where(low, 0.0, y1), p) < 0
+        return jnp.any(low & ~falls), free | (low & falls)
+
+
 def controller(
     rtol: float | Float[Array, ""],
     atol: float | Float[Array, ""],
     *,
     shortest: float | Float[Array, ""],
     longest: Float[Array, ""] | None = None,
-) -> diffrax.PIDController:
-    """Steps between `shortest` and `longest`; a solve that would need shorter ones ends there."""
-    return diffrax.PIDController(
-        rtol=rtol, atol=atol, dtmin=shortest, dtmax=longest, force_dtmin=False, norm=error_norm
+    model: Model | None = None,
+) -> Controller:
+    """Steps between `shortest` and `longest`; a solve that would need shorter ones ends there.
+
+    Given the `model` that is solved, steps that none of its solutions takes are refused.
+    """
+    return Controller(
+        rtol=rtol, atol=atol, dtmin=shortest, dtmax=longest, force_dtmin=False, norm=error_norm, model=model
     )

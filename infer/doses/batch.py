@@ -14,7 +14,8 @@ from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
 from ...models.codegen import compile_elementwise
-from ...models.engines import solve, uses_fused
+from ...models.domain import bounded
+from ...models.engines import falls_back, solve, uses_fused
 from ...models.model import Model
 from ...models.plan import Plan, compile_plan
 from ...models.protocol import Protocol
@@ -33,6 +34,7 @@ class Responses(NamedTuple):
     status: Int[np.ndarray, "draws protocols"]
 
 
+@falls_back
 def evaluate(
     model: Model,
     parameters: Mapping[str, Float[np.ndarray, "*draws"]],
@@ -88,7 +90,7 @@ def _compiled(
     settings: Settings,
     devices: Sequence[Any],
 ) -> Callable[[np.ndarray], tuple[Array, Array]]:
-    read = observable(model, plan, observe)
+    read = observable(model, plan, observe, settings)
 
     def one(values: Float[Array, " names"]) -> tuple[Array, Array]:
         solution = solve(model, plan, settings, values)
@@ -110,13 +112,17 @@ def _compiled(
 
 
 def observable(
-    model: Model, plan: Plan, formula: str
+    model: Model,
+    plan: Plan,
+    formula: str,
+    settings: Settings = Settings(),  # noqa: B008
 ) -> Callable[[Float[Array, " names"], Float[Array, "protocols times species"]], Float[Array, "protocols times"]]:
     """A function of a plan's values and states that reads a species, rule or formula over the model's names.
 
     Only what the formula uses is gathered. Raises `ValueError` naming what the model does not have.
     """
-    expression = observed(model, formula)
+    states = [s.name for s in model.symbols]
+    expression = bounded(observed(model, formula), states, rtol=settings.rtol, atol=settings.atol)
     known = [*model.symbols, *model.parameters]
     try:
         used, function = compile_elementwise(known, [expression])

@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,10 +20,11 @@ import jaxlib
 import numpy as np
 
 from .. import steady_criteria, tableau
+from ..domain import TOLERATED
 from ..model import Model
 from ..settings import LEAST_ATOL, LEAST_RTOL
 from .functions import Functions, write_functions
-from .lower import Unsupported
+from .lower import DoesNotCompile, Unsupported
 
 TARGETS = ("forward", "backward")
 
@@ -44,9 +46,14 @@ def _table(values: np.ndarray) -> str:
     return ", ".join("{" + ", ".join(map(repr, row)) + "}" for row in values.tolist())
 
 
+_FOLDER = files("hexamer.models").joinpath("fused")
+# Read with this module, all at once: what is edited or installed while a process runs must not mix with what it has.
+_SOURCES = {file.name: file.read_text() for file in _FOLDER.iterdir() if file.name.endswith(".h")}
+
+
 def read(name: str) -> str:
-    """A C source beside this file."""
-    return files("hexamer.models").joinpath("fused", name).read_text()
+    """A C source beside this file, as it was when this module was loaded."""
+    return _SOURCES[name]
 
 
 def engine_source(functions: Functions, lanes: int, *, single: bool = False, keep_stages: bool = False) -> str:
@@ -71,11 +78,14 @@ def engine_source(functions: Functions, lanes: int, *, single: bool = False, kee
         "NEWTON": repr(steady_criteria.NEWTON_ITERATIONS),
         "SINGULAR": repr(steady_criteria.SINGULAR),
         "DRIFT": repr(steady_criteria.DRIFT),
+        "TOLERATED": repr(TOLERATED),
     }
     sizes = f"enum {{ {', '.join(f'{k} = {v}' for k, v in functions.sizes.items())} }};"
+    if functions.sizes["MARGINS"]:
+        sizes = f"#define SOME_MARGINS\n{sizes}"
     own = "\n".join([read("types.h"), functions.text, read("unrest.h")])
     exact = f"#define SINGLE 0\nstruct Exact {{\n{own}\n}};\n#undef SINGLE\n" if single else ""
-    around = "\n".join(map(read, ("precision.h", "queue.h", "kernel.h", "rest.h")))
+    around = "\n".join(map(read, ("precision.h", "queue.h", "refuse.h", "kernel.h", "rest.h")))
     text = f"{sizes}\n{exact}#define SINGLE {int(single)}\n{own}\n{around}"
     return f"#define LANES {lanes}\n#define KEEP_STAGES {int(keep_stages)}\n" + _fill(text, constants)
 
@@ -93,8 +103,8 @@ def _xla() -> dict[str, str]:
     minor = re.search(r"#define XLA_FFI_API_MINOR (\d+)", header)
     if major is None or minor is None or major[1] != "0" or "XLA_FFI_ThreadPool_Schedule" not in fields:
         raise Unsupported(f"jaxlib {jaxlib.__version__} has an FFI that the fused engine does not know")
-    schedule = fields.index("XLA_FFI_ThreadPool_Schedule")
-    return {"API_MAJOR": major[1], "API_MINOR": minor[1], "SCHEDULE": str(schedule)}
+    error, schedule = map(fields.index, ("XLA_FFI_Error_Create", "XLA_FFI_ThreadPool_Schedule"))
+    return {"API_MAJOR": major[1], "API_MINOR": minor[1], "SCHEDULE": str(schedule), "ERROR": str(error)}
 
 
 def gpu_source(functions: Functions, call: str, *, single: bool = False) -> str:
@@ -119,17 +129,23 @@ def warp():
     except ImportError:
         raise Unsupported("warp-lang, whose compiler the fused engine needs, is not installed") from None
     # Without a CUDA driver Warp's C code says so on stderr, which is no news to a user of CPUs.
+    with tempfile.TemporaryFile() as said, diverted(said.fileno()), quiet(warp):
+        warp.init()
+    return warp
+
+
+@contextlib.contextmanager
+def diverted(to: int) -> Iterator[None]:
+    """What C code writes to stderr within goes to another file."""
     sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    kept = os.dup(2)
+    os.dup2(to, 2)
     try:
-        with quiet(warp):
-            warp.init()
+        yield
     finally:
+        sys.stderr.flush()
         os.dup2(kept, 2)
         os.close(kept)
-        os.close(nowhere)
-    return warp
 
 
 @contextlib.contextmanager
@@ -144,6 +160,7 @@ def quiet(wp) -> Iterator[None]:
 
 # By the model itself, which is kept so that its id is.
 _written: dict[int, tuple[Model, Functions]] = {}
+_broken: dict[int, tuple[Model, str]] = {}  # models whose code did not compile, and what was said of it
 _built: dict[tuple[int, int, bool, bool], tuple[Model, Handlers]] = {}
 
 
@@ -156,6 +173,8 @@ def functions_of(model: Model) -> Functions:
 
 def require(model: Model) -> None:
     """Raises `Unsupported` saying why a model cannot be run here; compiles nothing."""
+    if id(model) in _broken:
+        raise Unsupported(_broken[id(model)][1])
     warp()
     _xla()
     functions_of(model)
@@ -179,7 +198,12 @@ def handlers_of(model: Model, lanes: int, *, single: bool = False, keep_stages: 
 
 
 def _build(model: Model, lanes: int, single: bool, keep_stages: bool) -> Handlers:
-    return Handlers(*register(_handler_source(model, lanes, single, keep_stages), TARGETS))
+    try:
+        return Handlers(*register(_handler_source(model, lanes, single, keep_stages), TARGETS))
+    except DoesNotCompile as error:
+        why = f"the fused engine's code for model {model.name!r} does not compile here ({error}); diffrax needs none"
+        _broken[id(model)] = (model, why)
+        raise DoesNotCompile(why) from error
 
 
 def _handler_source(model: Model, lanes: int, single: bool, keep_stages: bool) -> str:
@@ -229,8 +253,19 @@ def _compile(wp, source: str, count: int) -> list[int]:
     def hand_out(out: addresses_type):  # pyright: ignore[reportInvalidTypeForm]
         addresses(out)
 
-    with quiet(wp):
-        out = wp.zeros(count, dtype=wp.uint64, device="cpu")
-        wp.launch(hand_out, dim=1, inputs=[out], device="cpu")
+    with tempfile.TemporaryFile() as said:
+        try:
+            with diverted(said.fileno()), quiet(wp):
+                out = wp.zeros(count, dtype=wp.uint64, device="cpu")
+                wp.launch(hand_out, dim=1, inputs=[out], device="cpu")
+        except Exception as error:  # of Warp's own, or of what it runs
+            said.seek(0)
+            raise DoesNotCompile(_first_error(said.read().decode(errors="replace")) or str(error)) from error
     _kept.append(hand_out)
     return [int(a) for a in out.numpy()]
+
+
+def _first_error(said: str) -> str:
+    """The first error that the compiler reports, without the place in a file that nobody knows."""
+    found = re.search(r"error: (.*)", said)
+    return found[1].strip() if found else ""

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import sympy
 
 from ..codegen import Name, as_symbol, guard
+from ..guarded import GuardedLog, Power
 
 
 class Coefficients:
@@ -61,6 +62,11 @@ class Coefficients:
         if isinstance(e, (sympy.Piecewise, sympy.Max, sympy.Min)):
             # What a branch not taken makes of parameters need not be finite: it stays behind its condition.
             return e.xreplace({s: self._named(s) for s in sorted(e.free_symbols - self._state, key=str)})
+        if isinstance(e, Power) and len(e.args) == 3 and self._constant(e.args[0]) and self._constant(e.args[1]):
+            # x^n e^(-m): the sign of x^n, and one exponential of a logarithm that is a coefficient.
+            base, exponent, m = e.args
+            size = exponent * GuardedLog(base)
+            return self._split(Power(base, exponent, size)) * sympy.exp(self._split(size) - self._split(m))
         if isinstance(e, (sympy.Mul, sympy.Add)):
             constant, rest = e.as_independent(*self._state, as_Add=isinstance(e, sympy.Add))
             return e.func(self._split(constant), *(self._split(a) for a in e.func.make_args(rest)))

@@ -53,7 +53,12 @@ class Formulas:
 
     def __init__(self, groups: Sequence[Group], protocol: Int[np.ndarray, " rows"], protocols: int, pool: int):
         source = f"{read('types.h')}\n{_source(groups)}"
-        parts = [f"#define LANES {LANES}\n{source}", read("queue.h"), xla_source(), read("formulas.h")]
+        parts = [
+            f"#define LANES {LANES}\n#define SINGLE 0\n{source}",
+            read("queue.h"),
+            xla_source(),
+            read("formulas.h"),
+        ]
         targets = register(struct(parts), TARGETS)
         rows = np.concatenate([g.rows for g in groups])
         counts = [len(g.rows) for g in groups]

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import sympy
 
+from ..domain import RTOL, atol_of
 from ..model import Model
 from .coefficients import Coefficients
 from .graph import Graph, Value, emit, pull_back
@@ -63,6 +65,17 @@ class _Equations:
         lower = Lowering(self.graph, names | {s: self.graph.input(s.name) for s in coefficients.names})
         self.rates = [lower(r) for r in rates]
         self.terms = [(i, r, lower(c)) for i, r, c in terms]
+        self.margins = self._margins(model, coefficients, names)
+
+    def _margins(self, model: Model, coefficients: Coefficients, names: Mapping[sympy.Symbol, Value]) -> list[Value]:
+        """Values below 0 where the rates hold a power that is no number."""
+        split = [coefficients.split(m) for m in model.margins]
+        tolerances = {
+            atol_of(s.name): v for s, v in zip(model.symbols, self.graph.inputs("atol", len(self.y)), strict=True)
+        }
+        known = {**names, **tolerances, RTOL: self.graph.input("rtol")}
+        lower = Lowering(self.graph, known | {s: self.graph.input(s.name) for s in coefficients.names})
+        return [lower(m) for m in split]
 
     def derivatives(self) -> list[Value]:
         f = [self.graph.lift(0.0)] * len(self.y)
@@ -90,7 +103,8 @@ def write_functions(model: Model) -> Functions:
     n, parameters = len(model.species), len(model.parameters)
     if n > LARGEST:
         raise Unsupported(f"model {model.name!r} has {n} species; straight-line code serves up to {LARGEST}")
-    coefficients = Coefficients(model.symbols)
+    states = [s.name for s in model.symbols]
+    coefficients = Coefficients([*model.symbols, RTOL.name, *(atol_of(s).name for s in states)])
     equations = _Equations(model, coefficients)
     graph = equations.graph
     out = _Writer()
@@ -108,6 +122,10 @@ def write_functions(model: Model) -> Functions:
     both = _summed(pull_back(jacobian, c), y="y_bar", q="q_bar")
     pulled = "const real* y, const real* q, const real* c, real* y_bar, real* q_bar"
     out.function("pull_jacobian", pulled, both, add=True)
+
+    margin = equations.margins
+    pulled = "const real* y, const real* q, const real rtol, const real* atol, real* margin"
+    out.function("margins", pulled, _indexed("margin", margin))
 
     layout = Layout.of(n, entries)
     _write_algebra(out, n, list(entries), layout)
@@ -140,6 +158,7 @@ def write_functions(model: Model) -> Functions:
         "ENTRIES_USED": len(jacobian),
         "FACTORS": len(layout.slot),
         "MOIETIES": len(model.dependent),
+        "MARGINS": len(margin),
         "TIME_STATE": -1 if model.time_index is None else model.time_index,
     }
     return Functions("\n\n".join(out.parts), sizes, out.operations)
@@ -184,5 +203,6 @@ def _tables(model: Model, entries: list[Entry]) -> str:
             table("int", "column_of", [j for _, j in entries]),
             table("double", "moiety", moieties),
             table("int", "dependent", list(model.dependent)),
+            table("int", "nonnegative", [int(s in model.nonnegative) for s in model.species]),
         ]
     )

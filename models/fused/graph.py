@@ -14,7 +14,8 @@ Number = float | int
 
 _SYMBOL = {"add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=", "eq": "=="}
 _MASKS = {"lt", "le", "eq", "and", "or", "not"}
-_POWERS = {"power", "slope", "curvature", "slope_by_exponent"}  # of x and n; see types.h
+_POWERS = {"power", "slope", "curvature", "slope_by_exponent"}  # of x, n and, where it is scaled, m; see types.h
+_FLAT = {"sign", "floor", "ceil", "frozen", "excess", "log_size"}  # their derivative is 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,10 +264,16 @@ def _slopes(graph: Graph, op: str, x: Sequence[Value], value: Value) -> Sequence
         case "log":
             return (1.0 / x[0],)
         case "power":
-            positive = graph.node("lt", graph.lift(0.0), x[0])  # else x^n log x := 0, also where x^n is infinite
-            return graph.node("slope", *x), _where(positive, value * graph.node("guarded_log", x[0]))
+            some = graph.node(
+                "not", graph.node("eq", x[0], graph.lift(0.0))
+            )  # 0^n log 0 := 0, also where 0^n is infinite
+            by_exponent = _where(some, value * graph.node("guarded_log", x[0]))
+            return graph.node("slope", *x), by_exponent, *([-value] if len(x) > 2 else [])
         case "slope":
-            return graph.node("curvature", *x), graph.node("slope_by_exponent", *x)
+            by_exponent = graph.node("slope_by_exponent", *x)
+            return graph.node("curvature", *x), by_exponent, *([-value] if len(x) > 2 else [])
+        case "fade":
+            return (-value,)
         case "guarded_log":
             return (graph.node("guarded_inverse", x[0]),)
         case "sin":
@@ -279,7 +286,7 @@ def _slopes(graph: Graph, op: str, x: Sequence[Value], value: Value) -> Sequence
             return (1.0 - value * value,)
         case "abs":
             return (graph.node("sign", x[0]),)
-        case "sign" | "floor" | "ceil":
+        case _ if op in _FLAT:
             return (graph.lift(0.0),)
     raise NotImplementedError(f"no derivative of {op}")  # only third derivatives ask for those
 
@@ -322,15 +329,20 @@ def emit(outputs: Mapping[str, Value], *, add: bool = False) -> str:
         elif op == "neg":
             said = f"-{text(arguments[0])}"
         elif op in _POWERS:
-            x, n = arguments
+            x, n, *m = arguments
             log = logarithm(x)
+            key = "_".join(map(str, arguments))
+            less = f" - {text(m[0])}" if m else ""
             if op == "power":
-                raised = share(f"power{x}_{n}", f"exp_({text(n)} * {log})")
+                raised = share(f"power{key}", f"exp_({text(n)} * {log}{less})")
             else:
-                raised = share(f"lower{x}_{n}", f"exp_(({text(n)} - 1) * {log})")
-            said = f"{op}_({text(x)}, {text(n)}, {log}, {raised})"
+                raised = share(f"lower{key}", f"exp_(({text(n)} - 1) * {log}{less})")
+            one = share(f"fade{m[0]}", f"fade_({text(m[0])})") if m else "real_of(1.0)"
+            said = f"{op}_({text(x)}, {text(n)}, {log}, {raised}, {one})"
         elif op == "guarded_log":
-            said = f"guarded_log_({text(arguments[0])}, {logarithm(arguments[0])})"
+            said = logarithm(arguments[0])
+        elif op == "frozen":
+            said = text(arguments[0])
         else:
             said = f"{op}_({', '.join(map(text, arguments))})"
         lines.append(f"const {kind} t{i} = {said};")

@@ -4,7 +4,14 @@ struct Call {
   Batch batch;
   Adjoint adjoint;
   bool repeat;  // some records did not fit
+  int full;     // and there was no memory to repeat them in
 };
+
+STATIC const char* no_memory()
+{
+  return "hexamer: the machine has no memory left for a batch of trajectories: solve fewer at a time, or keep less of "
+         "each (memory and record of Settings)";
+}
 
 STATIC void run_rests(void* work, Queue& queue) { find_rests(((Call*)work)->batch, queue); }
 STATIC void run_polish(void* work, Queue& queue) { polish_rests(((Call*)work)->batch, queue); }
@@ -34,6 +41,10 @@ STATIC void run_back(void* work, Queue& queue)
     Batch b = call.batch;
     const long first = queue.next, count = queue.end - queue.next;
     long* offset = (long*)::malloc(3 * count * sizeof(long));
+    if (!offset) {
+      __atomic_store_n(&call.full, 1, __ATOMIC_SEQ_CST);
+      return;
+    }
     long *again = offset + count, *room = again + count, size = 0, number = 0;
     for (long i = 0; i < count; i++) {
       const bool needed = b.status[place(b, first + i)] == OK && !recorded(b, first + i);
@@ -44,6 +55,11 @@ STATIC void run_back(void* work, Queue& queue)
       again[number++] = first + i;
     }
     double* rows = (double*)::calloc(size + 1, sizeof(double));
+    if (!rows) {
+      __atomic_store_n(&call.full, 1, __ATOMIC_SEQ_CST);
+      ::free(offset);
+      return;
+    }
     b.again = rows;
     b.offset = offset;
     b.room = room;
@@ -94,6 +110,7 @@ static void* forward(CallFrame* frame)
   b.again = 0;
   const long rests = b.sets * b.plan.equilibrations, total = b.sets * b.plan.protocols;
   b.rest_steps = (int*)::malloc((rests + 1) * sizeof(int));
+  if (!b.rest_steps) return out_of_memory(frame, no_memory());
   share(frame, threads, run_rests, &call, rests, chunk_of(rests, threads));
   share(frame, threads, run_polish, &call, rests, LANES);
   share(frame, threads, run_courses, &call, total, chunk_of(total, threads));
@@ -126,13 +143,19 @@ static void* backward(CallFrame* frame)
   const Plan& plan = b.plan;
   const long rests = b.sets * plan.equilibrations, total = b.sets * plan.protocols;
   double* memory = (double*)::malloc((total * (SPECIES + plan.slots) + rests * plan.slots + 1) * sizeof(double));
+  if (!memory) return out_of_memory(frame, no_memory());
   adjoint.start = memory;
   adjoint.slots = adjoint.start + total * SPECIES;
   adjoint.rest_slots = adjoint.slots + total * plan.slots;
   call.repeat = false;
+  call.full = 0;
   for (long item = 0; item < total && !call.repeat; item++)
     call.repeat = b.status[place(b, item)] == OK && !recorded(b, item);
   share(frame, threads, run_back, &call, total, call.repeat && total > 8L * LANES * threads ? 8 * LANES : chunk_of(total, threads));
+  if (__atomic_load_n(&call.full, __ATOMIC_SEQ_CST)) {
+    ::free(memory);
+    return out_of_memory(frame, no_memory());
+  }
   share(frame, threads, run_pull_rests, &call, rests, LANES);
   for (long set = 0; set < b.sets; set++)
     for (int i = 0; i < plan.slots; i++) {

@@ -196,7 +196,22 @@ STATIC real first_step(const real* y, const real* q, const Tolerances& tolerance
 struct Pace {
   exact h;
   bool fresh[LANES], refused_last[LANES];  // at the start of a stretch; after a refusal
+  mask free[SPECIES];                      // of concentrations, to be below 0
 };
+
+INLINE void spread(const Tolerances& tolerance, real* atol)
+{
+  for (int n = 0; n < SPECIES; n++) atol[n] = tolerance.atol;
+}
+
+// The error of a step from y to y1, infinite where no solution takes it.
+STATIC real judged(Pace& pace, const real* y, const real* y1, const real* q, const Tolerances& tolerance, const real error)
+{
+  real atol[SPECIES];
+  spread(tolerance, atol);
+  const mask fell = fallen(y, y1, q, tolerance.rtol, atol, error <= 1, pace.free);
+  return select_(or_(fell, undefined(y1, q, tolerance.rtol, atol)), real_of(INFINITY), error);
+}
 
 // First steps for the lanes that begin.
 STATIC void set_out(Pace& pace, const real* y, const real* q, const Tolerances& tolerance, const real longest)
@@ -204,9 +219,13 @@ STATIC void set_out(Pace& pace, const real* y, const real* q, const Tolerances& 
   bool any = false;
   for (int l = 0; l < LANES; l++) any |= pace.fresh[l];
   if (!any) return;
-  const real guess = first_step(y, q, tolerance, longest);
+  real atol[SPECIES];
+  spread(tolerance, atol);
+  const mask bad = undefined(y, q, tolerance.rtol, atol);
+  const real guess = select_(bad, real_of(NAN), first_step(y, q, tolerance, longest));
   for (int l = 0; l < LANES; l++)
     if (pace.fresh[l]) {
+      note_free(y, tolerance.rtol, atol, l, pace.free);
       pace.fresh[l] = pace.refused_last[l] = false;
       AT(pace.h, l) = AT(guess, l);
     }
@@ -447,7 +466,7 @@ STATIC void solve_courses(const Batch& b, Queue& queue)
     set_out(pace, y, q, tolerance, narrow_(longest));
     const exact_mask last = t + 1.0000001 * pace.h >= stop;
     const exact step = select_(last, stop - t, pace.h);
-    const real error = attempt(y, q, narrow_(step), tolerance, k, y1);
+    const real error = judged(pace, y, y1, q, tolerance, attempt(y, q, narrow_(step), tolerance, k, y1));
     const mask good = error <= 1;
     const real factor = growth(error);
     const exact end = select_(last, stop, t + step);

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 import sympy
 
-from ..codegen import Ceiling, Floor, GuardedLog, Power, Size, Slope, as_symbol, guard
+from ..codegen import as_symbol, guard
+from ..guarded import Ceiling, Excess, Fade, Floor, Frozen, GuardedLog, Largest, LogSize, Power, Size, Slope
 from .graph import Graph, Value
 
 _UNARY = {
@@ -23,11 +24,19 @@ _UNARY = {
     Floor: "floor",
     Ceiling: "ceil",
     GuardedLog: "guarded_log",
+    Frozen: "frozen",
+    Excess: "excess",
+    LogSize: "log_size",
+    Fade: "fade",
 }
 
 
 class Unsupported(ValueError):
     """The fused engine cannot run this model; the message says why."""
+
+
+class DoesNotCompile(Unsupported):
+    """The fused engine's code of a model is no code to the compiler that is here."""
 
 
 class Lowering:
@@ -64,12 +73,15 @@ class Lowering:
             return graph.node("power" if isinstance(e, Power) else "slope", *map(low, e.args))
         if e.func in _UNARY:
             return graph.node(_UNARY[e.func], low(e.args[0]))
-        if isinstance(e, (sympy.Max, sympy.Min)):
+        if isinstance(e, (sympy.Max, sympy.Min, Largest)):
             result = low(e.args[0])
             for a in map(low, e.args[1:]):
                 order = (result, a) if isinstance(e, sympy.Min) else (a, result)
                 result = graph.node("select", graph.node("lt", *order), result, a)
-            return result
+            return graph.node("frozen", result) if isinstance(e, Largest) else result
+        if isinstance(e, sympy.Heaviside):  # of the derivative of a Max
+            positive = graph.node("lt", graph.lift(0.0), low(e.args[0]))
+            return graph.node("select", positive, graph.lift(1.0), graph.lift(0.0))
         if isinstance(e, sympy.Piecewise):
             result = graph.lift(float("nan"))
             for pair in reversed(e.args):

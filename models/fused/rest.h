@@ -101,7 +101,7 @@ STATIC void find_rests(const Batch& b, Queue& queue)
     const Tolerances loose = on_the_way(tolerance);
     set_out(pace, y, q, loose, narrow_(far));
     const exact step = select_(t + pace.h >= far, far - t, pace.h);
-    const real error = attempt(y, q, narrow_(step), loose, k, y1);
+    const real error = judged(pace, y, y1, q, loose, attempt(y, q, narrow_(step), loose, k, y1));
     const mask good = error <= 1;
     const real factor = growth(error);
     for (int n = 0; n < SPECIES; n++) y[n] = select_(good, y1[n], y[n]);

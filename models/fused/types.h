@@ -130,39 +130,87 @@ INLINE bool all_finite(const double* x, long count)
   return true;
 }
 
-// Powers x^n, continued to x <= 0 with finite derivatives, as `hexamer.models.codegen.guarded_power` does and says why.
-// They are given what they share: l = log x and r = x^n, the derivatives r = x^(n-1); of 1 in place of x <= 0.
-INLINE real safe_log_(real x) { return log_(select_(x > 0, x, real_of(1.0))); }
-
-INLINE real power_(real x, real n, real, real r)
+INLINE bool any_(mask m)
 {
-  real below = select_(n == 1, x, select_(n == 2, x * x, real_of(0.0)));
-  below = select_(n == 0, real_of(1.0), select_(n < 0, real_of(INFINITY), below));
-  return select_(x > 0, r, below);
+#if LANES == 1
+  return m;
+#else
+  bool any = false;
+  for (int l = 0; l < LANES; l++) any |= m[l] != 0;
+  return any;
+#endif
+}
+
+// Powers x^n e^(-m), as `hexamer.models.codegen.guarded_power` has them and says why: of x < 0 for whole n, at 0 with finite
+// derivatives. They are given what they share: l = log |x|, 0 for x = 0; r = x^n e^(-m) for x > 0, the derivatives
+// r = x^(n-1) e^(-m); and e^(-m). What is not above 0 is rare, and apart.
+INLINE real safe_log_(real x) { return log_(select_(x == 0, real_of(1.0), abs_(x))); }
+
+// r for even whole n, -r for odd ones, 0 for others.
+STATIC real signed_(real n, real r)
+{
+  const real half = n * scalar(0.5), other = (n - 1) * scalar(0.5);
+  return select_(half == floor_(half), r, select_(other == floor_(other), -r, real_of(0.0)));
+}
+
+STATIC real power_below_(real x, real n, real r, real e)
+{
+  const real zero = select_(n == 0, e, select_(n < 0, real_of(INFINITY), real_of(0.0)));
+  return select_(x < 0, signed_(n, r), select_(x == 0, zero, r));
+}
+
+STATIC real slope_below_(real x, real n, real r, real e)
+{
+  return select_(x < 0, n * signed_(n - 1, r), select_(x == 0, select_(n == 1, e, real_of(0.0)), r));
+}
+
+STATIC real curvature_below_(real x, real n, real r, real e)
+{
+  const real factor = n * (n - 1), below = select_(factor == 0, real_of(0.0), factor * (signed_(n - 1, r) / x));
+  return select_(x < 0, below, select_(x == 0, select_(n == 2, 2 * e, real_of(0.0)), r));
+}
+
+STATIC real slope_by_exponent_below_(real x, real n, real l, real r)
+{
+  return select_(x < 0, (1 + n * l) * signed_(n - 1, r), select_(x == 0, real_of(0.0), r));
+}
+
+INLINE real power_(real x, real n, real, real r, real e)
+{
+  return __builtin_expect(any_(not_(x > 0)), 0) ? power_below_(x, n, r, e) : r;
 }
 
 // n x^(n-1)
-INLINE real slope_(real x, real n, real, real r)
+INLINE real slope_(real x, real n, real, real r, real e)
 {
   const real above = select_(n == 0, real_of(0.0), n * r);  // the power may be infinite
-  const real below = select_(n == 1, real_of(1.0), select_(n == 2, 2 * x, real_of(0.0)));
-  return select_(x > 0, above, below);
+  return __builtin_expect(any_(not_(x > 0)), 0) ? select_(x > 0, above, slope_below_(x, n, r, e)) : above;
 }
 
 // n (n-1) x^(n-2)
-INLINE real curvature_(real x, real n, real, real r)
+INLINE real curvature_(real x, real n, real, real r, real e)
 {
   const real factor = n * (n - 1);
   const real above = select_(factor == 0, real_of(0.0), factor * (r / x));
-  return select_(x > 0, above, select_(n == 2, real_of(2.0), real_of(0.0)));
+  return __builtin_expect(any_(not_(x > 0)), 0) ? select_(x > 0, above, curvature_below_(x, n, r, e)) : above;
 }
 
 // d/dn of n x^(n-1)
-INLINE real slope_by_exponent_(real x, real n, real l, real r)
+INLINE real slope_by_exponent_(real x, real n, real l, real r, real)
 {
-  return select_(x > 0, (1 + n * l) * r, real_of(0.0));
+  const real above = (1 + n * l) * r;
+  return __builtin_expect(any_(not_(x > 0)), 0) ? select_(x > 0, above, slope_by_exponent_below_(x, n, l, r)) : above;
 }
 
-INLINE real guarded_log_(real x, real l) { return select_(x > 0, l, real_of(0.0)); }
+INLINE real guarded_inverse_(real x) { return select_(x == 0, real_of(0.0), 1 / x); }
 
-INLINE real guarded_inverse_(real x) { return select_(x > 0, 1 / x, real_of(0.0)); }
+// What keeps quotients in range, as `hexamer.models.stable` says.
+INLINE real excess_(real x)
+{
+  const real room = real_of(SINGLE ? 20 : 150);
+  return select_(x > room, x - room, select_(x < -room, x + room, real_of(0.0)));
+}
+
+INLINE real log_size_(real x) { return select_(x == 0, real_of(-1e4), safe_log_(x)); }
+
+INLINE real fade_(real m) { return any_(not_(m == 0)) ? exp_(-m) : real_of(1.0); }

@@ -13,6 +13,7 @@ struct CallFrame {
 };
 struct Metadata { size_t size; ApiVersion version; unsigned traits; long long state_type; };
 struct MetadataExtension { Extension base; Metadata* metadata; };
+struct ErrorArguments { size_t size; Extension* extension; const char* message; int code; };
 struct ScheduleArguments { size_t size; Extension* extension; void* context; void (*task)(void*); void* data; };
 
 // Answers what a handler is asked at registration; true where that was the question.
@@ -25,6 +26,14 @@ STATIC bool asked_for_metadata(CallFrame* frame)
   metadata->version.minor = @API_MINOR@;
   metadata->traits = 0;
   return true;
+}
+
+// What a handler answers where the machine has no memory for it: JAX raises it as an error of Python.
+STATIC void* out_of_memory(const CallFrame* frame, const char* message)
+{
+  const int exhausted = 8;  // XLA_FFI_Error_Code_RESOURCE_EXHAUSTED
+  ErrorArguments arguments = {sizeof(ErrorArguments), 0, message, exhausted};
+  return frame->api->functions[@ERROR@](&arguments);
 }
 
 STATIC void release(Job* job)
@@ -48,6 +57,12 @@ STATIC void share(CallFrame* frame, int threads, void (*body)(void*, Queue&), vo
 {
   if (total <= 0) return;
   Job* job = (Job*)::malloc(sizeof(Job));
+  if (!job) {  // no room for what threads share: all is done here
+    Job own = {body, work, 0, total, chunk, 0, 1};
+    Queue queue = {&own, 0, 0, false, 0};
+    if (claim(&own, &queue.next, &queue.end)) body(work, queue);
+    return;
+  }
   const long helpers = (total + chunk - 1) / chunk < threads ? (total + chunk - 1) / chunk - 1 : threads - 1;
   *job = Job {body, work, 0, total, chunk, 0, (int)helpers + 1};
   for (long i = 0; i < helpers; i++) {

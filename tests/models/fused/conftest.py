@@ -8,6 +8,7 @@ import pytest
 from hexamer.models import Model, Network, compile_network
 from hexamer.models.fused.build import OPTIONS, quiet, warp
 from hexamer.models.fused.graph import Graph, Value
+from hexamer.models.stable import LOG_OF_ZERO, ROOM
 
 LOOP = """
 model loop
@@ -24,24 +25,31 @@ Run = Callable[[np.ndarray, int], np.ndarray]
 
 
 def _log(x: np.ndarray) -> np.ndarray:
-    return np.log(np.where(x > 0, x, 1.0))
+    return np.log(np.abs(np.where(x == 0, 1.0, x)))
 
 
-def _power(x: np.ndarray, n: np.ndarray) -> np.ndarray:
-    below = np.select([n == 1, n == 2, n == 0, n < 0], [x, x * x, 1.0, np.inf], 0.0)
-    return np.where(x > 0, np.exp(n * _log(x)), below)
+def _signed(x: np.ndarray, n: np.ndarray, raised: np.ndarray) -> np.ndarray:
+    """|x|^n with the sign of x^n; 0 where that is no number."""
+    return np.where(x > 0, raised, np.select([n % 2 == 0, n % 2 == 1], [raised, -raised], 0.0))
 
 
-def _slope(x: np.ndarray, n: np.ndarray) -> np.ndarray:
-    return np.where(x > 0, n * np.exp((n - 1) * _log(x)), np.select([n == 1, n == 2], [1.0, 2 * x], 0.0))
+def _power(x: np.ndarray, n: np.ndarray, m: np.ndarray | float = 0.0) -> np.ndarray:
+    at_zero = np.select([n == 0, n < 0], [np.exp(-m), np.inf], 0.0)
+    return np.where(x == 0, at_zero, _signed(x, n, np.exp(n * _log(x) - m)))
 
 
-def _curvature(x: np.ndarray, n: np.ndarray) -> np.ndarray:
-    return np.where(x > 0, n * (n - 1) * np.exp((n - 2) * _log(x)), np.where(n == 2, 2.0, 0.0))
+def _slope(x: np.ndarray, n: np.ndarray, m: np.ndarray | float = 0.0) -> np.ndarray:
+    above = n * _signed(x, n - 1, np.exp((n - 1) * _log(x) - m))
+    return np.where(x == 0, np.where(n == 1, np.exp(-m), 0.0), above)
 
 
-def _slope_by_exponent(x: np.ndarray, n: np.ndarray) -> np.ndarray:
-    return np.where(x > 0, (1 + n * _log(x)) * np.exp((n - 1) * _log(x)), 0.0)
+def _curvature(x: np.ndarray, n: np.ndarray, m: np.ndarray | float = 0.0) -> np.ndarray:
+    above = n * (n - 1) * _signed(x, n - 2, np.exp((n - 2) * _log(x) - m))
+    return np.where(x == 0, np.where(n == 2, 2.0 * np.exp(-m), 0.0), above)
+
+
+def _slope_by_exponent(x: np.ndarray, n: np.ndarray, m: np.ndarray | float = 0.0) -> np.ndarray:
+    return np.where(x == 0, 0.0, (1 + n * _log(x)) * _signed(x, n - 1, np.exp((n - 1) * _log(x) - m)))
 
 
 _OPERATIONS: dict[str, Callable[..., np.ndarray]] = {
@@ -72,7 +80,11 @@ _OPERATIONS: dict[str, Callable[..., np.ndarray]] = {
     "curvature": _curvature,
     "slope_by_exponent": _slope_by_exponent,
     "guarded_log": _log,
-    "guarded_inverse": lambda x: np.where(x > 0, 1 / np.where(x > 0, x, 1.0), 0.0),
+    "guarded_inverse": lambda x: np.where(x == 0, 0.0, 1 / np.where(x == 0, 1.0, x)),
+    "frozen": lambda x: x,
+    "excess": lambda x: np.maximum(x - ROOM, 0.0) + np.minimum(x + ROOM, 0.0),
+    "log_size": lambda x: np.where(x == 0, LOG_OF_ZERO, _log(x)),
+    "fade": lambda m: np.exp(-m),
 }
 
 

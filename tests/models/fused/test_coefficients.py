@@ -11,6 +11,8 @@ from hexamer.models import Model
 from hexamer.models.codegen import guard
 from hexamer.models.fused.coefficients import Coefficients
 
+EXCESS = "Excess(Largest(q[1]*LogSize(A), q[4]))"  # of the larger of K^n and A^n
+
 
 def taken(text: str, *state: str) -> tuple[str, list[str]]:
     """What is left of an expression over `state`, and its coefficients."""
@@ -27,7 +29,11 @@ def taken(text: str, *state: str) -> tuple[str, list[str]]:
         ("k*V*A*B", "A*B*q[0]", ["V*k"]),
         ("-k*A", "-A*q[0]", ["k"]),  # so that k and -k are one
         ("k*A/(K + A)", "A*q[0]/(A + q[1])", ["k", "K"]),
-        ("k*A^n/(K^n + A^n)", "q[0]*Power(A, q[1])/(q[2] + Power(A, q[1]))", ["k", "n", "Power(K, n)"]),
+        (
+            "k*A^n/(K^n + A^n)",
+            f"q[0]*Power(A, q[1], {EXCESS})/(q[2]*exp(q[3] - {EXCESS}) + Power(A, q[1], {EXCESS}))",
+            ["k", "n", "Power(K, n, n*GuardedLog(K))", "n*GuardedLog(K)", "n*LogSize(K)"],
+        ),
         ("2*A", "2*A", []),
         ("k", "q[0]", ["k"]),
         ("A", "A", []),

@@ -179,9 +179,10 @@ def test_powers_at_and_below_zero(x: float, n: float, evaluate: Callable) -> Non
     """As the JAX functions' derivatives: finite where the value is."""
     at = (jnp.array(x), jnp.array(n))
     value, gradient, hessian = second(evaluate, x, n)
-    np.testing.assert_array_equal(value[0], guarded_power(*at))
-    np.testing.assert_array_equal(gradient, jax.grad(guarded_power, argnums=(0, 1))(*at))
-    np.testing.assert_array_equal(hessian, np.ravel(jax.hessian(guarded_power, argnums=(0, 1))(*at)))
+    np.testing.assert_allclose(value[0], guarded_power(*at), rtol=1e-13)
+    np.testing.assert_allclose(gradient, jax.grad(guarded_power, argnums=(0, 1))(*at), rtol=1e-13)
+    expected = np.ravel(jax.hessian(guarded_power, argnums=(0, 1))(*at))
+    np.testing.assert_allclose(hessian, expected, rtol=1e-13, atol=1e-13)
 
 
 def test_a_branch_not_taken_adds_nothing(evaluate: Callable) -> None:

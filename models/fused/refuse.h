@@ -1,0 +1,51 @@
+// Steps that no solution takes, whatever their error: as `hexamer.models.step_control.Controller` has them and says why.
+
+// Lanes in whose rates a root or real power is taken of a negative number, by more than the solver's error.
+STATIC mask undefined(const real* y, const real* q, const real rtol, const real* atol)
+{
+  mask bad = real_of(1.0) < 0;
+#ifdef SOME_MARGINS
+  real margin[MARGINS];
+  margins(y, q, rtol, atol, margin);
+  for (int i = 0; i < MARGINS; i++) bad = or_(bad, margin[i] < 0);
+#endif
+  return bad;
+}
+
+// A concentration that is below 0 by more than the solver's error.
+INLINE mask below(int n, const real x, const real size, const real rtol, const real* atol)
+{
+  return x < -scalar(@TOLERATED@) * (atol[n] + rtol * size);
+}
+
+STATIC void note_free(const real* y, const real rtol, const real* atol, int lane, mask* free)
+{
+  for (int n = 0; n < SPECIES; n++) {
+    const mask low = below(n, y[n], abs_(y[n]), rtol, atol);
+    AT(free[n], lane) = nonnegative(n) ? AT(low, lane) : 0;
+  }
+}
+
+// Lanes in which a concentration falls below 0 though it is driven upwards there. One that its rates take below is free to.
+STATIC mask fallen(const real* y, const real* y1, const real* q, const real rtol, const real* atol, const mask good, mask* free)
+{
+  mask bad = real_of(1.0) < 0, any = bad;
+  for (int n = 0; n < SPECIES; n++)
+    if (nonnegative(n)) any = or_(any, below(n, y1[n], real_of(0.0), rtol, atol));
+  if (!any_(any)) return bad;
+  real z[SPECIES], f[SPECIES];
+  mask low[SPECIES];
+  for (int n = 0; n < SPECIES; n++) {
+    const real a = abs_(y[n]), b = abs_(y1[n]);
+    low[n] = and_(and_(below(n, y1[n], select_(a < b, b, a), rtol, atol), y1[n] < y[n]), and_(good, not_(free[n])));
+    if (!nonnegative(n)) low[n] = real_of(1.0) < 0;
+    z[n] = select_(low[n], real_of(0.0), y1[n]);
+  }
+  rates(z, q, f);
+  for (int n = 0; n < SPECIES; n++) {
+    const mask falls = f[n] < 0;
+    bad = or_(bad, and_(low[n], not_(falls)));
+    free[n] = or_(free[n], and_(low[n], falls));
+  }
+  return bad;
+}

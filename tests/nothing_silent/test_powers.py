@@ -1,0 +1,148 @@
+"""Powers of negative bases, roots of negative numbers, species below 0: right, refused or said."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hexamer.infer import Problem
+from hexamer.models import Model, Network, Protocol, Settings, Status, Trajectories, compile_network, simulate
+from hexamer.models.settings import Engine
+
+CASES = Path(__file__).parents[1] / "cases"
+CASE = CASES / "power-of-a-negative-base"
+EXPECTED = json.loads((CASE / "expected.json").read_text())
+ENGINES: tuple[Engine, ...] = ("fused", "diffrax")
+BASES = """
+model bases
+  p = 0.5; n = 3; r = 0.4
+  x = -1; y = 2; z = 1.5; w = 0.25;
+  x' = p*(x - r)^n; y' = -p*(r - y)^n; z' = (z + x)^(n - 1) - z; w' = p*(x/(1 + y^2))^n
+end
+"""
+
+
+def network(text: str) -> Model:
+    return compile_network(Network.from_antimony(text))
+
+
+def solved(model: Model, times: list[float], engine: Engine, rtol: float = 1e-8, **values: float) -> Trajectories:
+    settings = Settings(engine=engine, rtol=rtol, atol=rtol / 100)
+    return simulate(model, values, Protocol(), times, settings=settings)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_whole_exponents(engine: Engine) -> None:
+    """X' = (X − 2)^n from 1, with n a parameter; other exponents have no real solution."""
+    model = Model.load(CASE / "negative_base_n3.ant")
+    at = jnp.array([2.0, 3.0, 4.0, 2.5, 3.0000001])
+    settings = Settings(engine=engine, rtol=1e-9, atol=1e-11)
+    out = simulate(model, {"n": at}, Protocol(), EXPECTED["times"], settings=settings)
+    for i, key in enumerate(("n2", "n3_and_literal", "n4")):
+        np.testing.assert_allclose(out.y[i, 0, :, 0], EXPECTED[key], rtol=1e-6)
+    assert out.status[:, 0].tolist() == [Status.OK] * 3 + [Status.NOT_FINITE] * 2
+    assert np.all(np.isnan(out.y[3:]))
+
+
+def test_slopes_of_negative_bases() -> None:
+    """The gradient by what is in the base is the central difference, on both engines."""
+    model, names = network(BASES), ("p", "r")
+
+    def loss(v: jax.Array, engine: Engine) -> jax.Array:
+        settings = Settings(engine=engine, rtol=1e-10, atol=1e-12)
+        return jnp.sum(simulate(model, dict(zip(names, v, strict=True)), Protocol(), [0.1, 0.3], settings=settings).y)
+
+    v, h = jnp.array([0.5, 0.4]), 1e-5
+    slopes = [jax.grad(loss)(v, engine) for engine in ENGINES]
+    central = [(loss(v + h * e, "fused") - loss(v - h * e, "fused")) / (2 * h) for e in jnp.eye(2)]
+    for slope in slopes:
+        np.testing.assert_allclose(slope, central, rtol=2e-6)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        (CASES / "root-of-a-negative-number" / "root.ant").read_text(),
+        "model a; x = -8; k = 1; x' = k*x^(1/3); end",
+        "model a; x = 1; n = 1.5; x' = -(x - 2)^n; end",
+        "model a; x = 1; n = -0.5; x' = 1 + (x - 2)^n; end",
+        "model a; x = 1; a = -4; x' = sqrt(a)*x; end",
+        "model a; x = 1; K = -2; n = 1.7; x' = x^n/(K^n + x^n); end",
+        "model a; x = 1; x' = -0.5 - sqrt(x); end",  # falls below 0 on the way
+        "model a; a = -1; x = sqrt(a); x' = -x; end",
+    ],
+)
+def test_powers_that_are_no_numbers(text: str, engine: Engine) -> None:
+    out = solved(network(text), [0.0, 0.5, 3.0], engine)
+    assert int(out.status[0]) == Status.NOT_FINITE
+    assert np.all(np.isnan(out.y))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_roots_that_end_at_0(engine: Engine) -> None:
+    """x' = −√x comes to rest at 0 at t = 2: the stages below 0 do no harm. A branch not taken has no say."""
+    out = solved(network("model a; x = 1; x' = -sqrt(x); end"), [1.0, 2.0, 5.0], engine)
+    assert int(out.status[0]) == Status.OK
+    np.testing.assert_allclose(out.y[0, :, 0], [0.25, 0.0, 0.0], atol=1e-6)
+    out = solved(network("model a; x = -1; n = 1.7; x' = piecewise(x^n, x > 0, 1); end"), [0.5], engine)
+    np.testing.assert_allclose(out.y[0, :, 0], [-0.5], rtol=1e-7)
+
+
+def test_roots_in_what_is_observed() -> None:
+    model = network("model a; x = 1; n = 1.5; x' = -1; end")
+    out = simulate(model, {}, Protocol(), [0.0, 0.5, 2.0], observe=["sqrt(x)", "x^n", "(x - 1)^2"], engine="fused")
+    assert out.status[0] == Status.OK
+    for formula, power in (("sqrt(x)", 0.5), ("x^n", 1.5)):
+        np.testing.assert_allclose(out.observed[formula][0], [1.0, 0.5**power, np.nan], rtol=1e-6)
+    np.testing.assert_allclose(out.observed["(x - 1)^2"][0], [0.0, 0.25, 4.0], rtol=1e-6)
+    just_below = simulate(network("model a; x = -1e-9; x' = 0*x; end"), {}, Protocol(), [1.0], observe=["sqrt(x)"])
+    assert just_below.observed["sqrt(x)"][0, 0] == 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_pole_is_not_stepped_over(engine: Engine) -> None:
+    """A is 10 − t, then 0. With a Km below the tolerance it ran to −90; now it is 0, or the solve fails."""
+    model = Model.load(CASE / "zero_order.ant")
+    out = solved(model, EXPECTED["zero_order"]["times"], engine, rtol=1e-6)
+    a = np.asarray(out.y[0, :, model.index("A")])
+    if out.status[0] == Status.OK:
+        np.testing.assert_allclose(a, [10, 5, 0.1, 0, 0, 0, 0], atol=1e-6)
+    else:
+        assert np.all(np.isnan(a))
+    finer = simulate(model, {}, Protocol(), [5.0, 20.0], settings=Settings(engine=engine, atol=1e-13))
+    np.testing.assert_allclose(finer.y[0, :, model.index("A")], [5.0, 0.0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("model m; species A = 1, B = 0; k = 1; J: A -> B; k; end", "A (to -1)"),
+        ("model m; species A = 1, B = 0; k = 1; J: A -> B; k*A; end", ""),
+        ("model m; species A = -1, B = 0; k = 1; J: A -> B; k*A; end", ""),
+        ("model m; A = 1; A' = -1; end", ""),
+    ],
+)
+def test_species_below_0_are_named(text: str, said: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        out = simulate(network(text), {}, Protocol(), [0.0, 2.0], engine="fused")
+    assert out.status[0] == Status.OK
+    words = " ".join(r.getMessage() for r in caplog.records)
+    assert said in words
+    assert ("below 0" in words) == bool(said)
+
+
+def test_time_to_a_power() -> None:
+    """X' = time^n: right and with its gradient by n, from the first time on."""
+    problem = Problem.load(CASE / "time_power" / "problem.yaml").with_settings(rtol=1e-9, atol=1e-11)
+    assert problem.evaluate().nllh == pytest.approx(EXPECTED["time_power"]["nllh"], rel=1e-6)
+    z = jnp.asarray(problem.space.unconstrain({"n": 2.5}))
+    by_z = jax.grad(problem.log_likelihood)(z)[0]
+    inner = jax.grad(lambda z: problem.space.constrain(z)[0])(z)[0]
+    assert float(-by_z / inner) == pytest.approx(EXPECTED["time_power"]["gradient_n"], rel=1e-5)

@@ -1,0 +1,82 @@
+"""Faults under the hood: memory that C lacks, code that does not compile, sources edited while a process runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import jax
+import numpy as np
+import pytest
+
+from hexamer.models import Model, Network, Protocol, Settings, compile_network, simulate
+from hexamer.models.fused import build as build_module
+
+NO_MEMORY = {  # what is asked for: how it reads, and what stands for a refusal
+    "steps of rest": ("(int*)::malloc((rests + 1) * sizeof(int))", "(int*)0"),
+    "cotangents": ("double* memory = (double*)::malloc(", "double* memory = (double*)0; (void)("),
+    "records": ("(double*)::calloc(size + 1, sizeof(double))", "(double*)0"),
+    "places of records": ("(long*)::malloc(3 * count * sizeof(long))", "(long*)0"),
+}
+
+
+def decay(rate: str = "k*A") -> Model:
+    return compile_network(Network.from_antimony(f"model decay; species A = 1; k = 0.5; J: A -> ; {rate}; end"))
+
+
+def slope(model: Model, **settings) -> jax.Array:
+    """d A(1)/dk at k = 2; with one step recorded, so that the rest is solved again."""
+    chosen = Settings(**{"engine": "fused", "record": 1, **settings})
+    return jax.grad(lambda k: simulate(model, {"k": k}, Protocol(), [1.0], settings=chosen).y.sum())(2.0)
+
+
+@pytest.fixture
+def edit(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Puts something else into the C sources."""
+    read = build_module.read
+
+    def edit(old: str, new: str) -> None:
+        assert any(old in read(name) for name in ("handler.h", "xla.h", "kernel.h"))
+        monkeypatch.setattr(build_module, "read", lambda name: read(name).replace(old, new))
+
+    return edit
+
+
+@pytest.mark.parametrize("what", NO_MEMORY)
+def test_no_memory_is_an_error(what: str, edit: Callable[[str, str], None]) -> None:
+    edit(*NO_MEMORY[what])
+    with pytest.raises(RuntimeError, match="the machine has no memory left for a batch of trajectories"):
+        jax.block_until_ready(slope(decay()))
+
+
+def test_no_memory_for_threads_to_share(edit: Callable[[str, str], None]) -> None:
+    edit("(Job*)::malloc(sizeof(Job))", "(Job*)0")
+    assert float(slope(decay())) == pytest.approx(-np.exp(-2.0), rel=1e-5)
+
+
+def test_code_that_does_not_compile(edit: Callable[[str, str], None], caplog: pytest.LogCaptureFixture) -> None:
+    """`auto` solves with diffrax and says so once, with gradients too; `fused` is an error that names the way out."""
+    edit("STATIC real growth(", "STATIC real growth(this is no C; ")
+    model = decay("k*A/(1 + 0*A)")
+    with caplog.at_level(logging.WARNING):
+        for k in (2.0, 1.0):
+            out = simulate(model, {"k": k}, Protocol(), [1.0])
+            np.testing.assert_allclose(out.y[0, 0, 0], np.exp(-k), rtol=1e-5)
+    assert float(slope(model, engine="auto")) == pytest.approx(-np.exp(-2.0), rel=1e-4)
+    said = [r.getMessage() for r in caplog.records]
+    assert len(said) == 1
+    assert said[0].startswith("solving with diffrax: the fused engine's code for model 'decay' does not compile here (")
+    with pytest.raises(ValueError, match=r"model 'decay' does not compile here .* diffrax needs none"):
+        simulate(decay("k*A/(1 + 0*A)"), {}, Protocol(), [1.0], engine="fused")
+
+
+def test_sources_are_those_of_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those that are used for the first time after an edit."""
+
+    def edited(*_):
+        raise AssertionError("a source was read again")
+
+    monkeypatch.setattr(build_module, "files", edited)
+    monkeypatch.setattr("pathlib.Path.read_text", edited)
+    assert "struct Batch" in build_module.read("kernel.h")
+    assert "STATIC void rates" in build_module.engine_source(build_module.functions_of(decay()), 1)
