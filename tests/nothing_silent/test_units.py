@@ -356,12 +356,14 @@ RATES_BY_HOUR = [
 ]
 
 
-def test_texts_of_times(tmp_path: Path) -> None:
+def test_texts_of_times(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     from hexamer.models import Protocol
 
     arguments = {"observe": "pERK", "molar_mass": "6 kDa", "conditions": {"": Protocol()}, "progress": False}
     hours = Model.load(changed(tmp_path / "h", model=[*IN_HOURS, *RATES_BY_HOUR]) / "model.ant")
-    assert dose_response(hours, "EGF", ["5 ng/ml"], at="30 min", **arguments).reading == "pERK at 0.5 h"
+    with caplog.at_level("WARNING"):
+        assert dose_response(hours, "EGF", ["5 ng/ml"], at="30 min", **arguments).reading == "pERK at 0.5 h"
+    assert "note: the model 'egfr' declares no unit of substance or volume: hexamer takes concentrations" in caplog.text
     with pytest.raises(ValueError, match="at= takes a number, or text such as '20 min', not 'soon'"):
         dose_response(hours, "EGF", ["5 ng/ml"], at="soon", **arguments)
 
@@ -374,7 +376,7 @@ def test_values_with_a_unit(tmp_path: Path) -> None:
         "Kd": 2.0,
         "plain": 3.0,
     }
-    with pytest.raises(TableError, match="values.csv, row 1, 'unit' holds '1/h'; expected 'nM', the unit of kint"):
+    with pytest.raises(TableError, match=r"values.csv, row 1, 'unit' holds '1/h'; expected 'nM', the unit of kint"):
         read_values(path, {"kint": "nM"})
 
 
