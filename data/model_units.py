@@ -24,6 +24,7 @@ _NAMES = (
     *("zmol", "amol", "fmol", "pmol", "nmol", "umol", "mmol", "mol", "molecules"),
     *("pl", "fl", "nl", "ul", "ml", "l"),
     *("zmol/min", "nM/min", "nM/s", "nM/h", "ng/ml", "ug/ml", "1/min", "1/s", "1/h", "1"),
+    *("1/(nM min)", "1/(nM s)", "1/(nM h)", "1/(M s)", "1/nM", "1/uM", "ml/ng/min", "1/min^2"),
 )
 
 

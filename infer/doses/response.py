@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from ...data.model_units import ModelUnit
+from ...data.model_units import ModelUnit, ModelUnits
 from ...data.table import parse_number
 from ...data.units import conversion_factor
 from ...models.model import Model
@@ -31,6 +32,7 @@ from .tables import as_table
 if TYPE_CHECKING:
     from .hill import HillFits
 
+log = logging.getLogger(__name__)
 MEMORY = 2**28  # bytes that the trajectories of one chunk may take
 
 
@@ -194,6 +196,7 @@ def respond(
     given = tuple(doses_of(found.model, n, d, molar_mass=masses.get(n)) for n, d in (drugs or {}).items())
     if pretreat < 0 or not np.isfinite(pretreat):
         raise ValueError(f"pretreat is how long before the ligand drugs are given; it cannot be {pretreat}")
+    _say_what_is_assumed(found.model)
     clock = time_unit(found.model)
     at = _time(at, clock) if isinstance(at, str) else at
     grid = _times(at, summary, times, clock)
@@ -219,6 +222,12 @@ def respond(
     data = _dataset(plan, found_values, grid, squeezed, single, str(clock))
     unit_of = f" at {at:g} {clock}" if at is not None else f", {summary.replace('_', ' ')}" if summary else ""
     return DoseResponse(data, observe, f"{observe}{unit_of}", agonist, given, time.perf_counter() - began)
+
+
+def _say_what_is_assumed(model: Model) -> None:
+    """Doses become numbers of the model, so that units which it does not declare matter."""
+    for note in [] if model.network is None else ModelUnits(model.network).notes():
+        log.warning("note: %s", note)
 
 
 def _time(text: str, clock: ModelUnit) -> float:

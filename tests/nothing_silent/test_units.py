@@ -356,12 +356,14 @@ RATES_BY_HOUR = [
 ]
 
 
-def test_texts_of_times(tmp_path: Path) -> None:
+def test_texts_of_times(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     from hexamer.models import Protocol
 
     arguments = {"observe": "pERK", "molar_mass": "6 kDa", "conditions": {"": Protocol()}, "progress": False}
     hours = Model.load(changed(tmp_path / "h", model=[*IN_HOURS, *RATES_BY_HOUR]) / "model.ant")
-    assert dose_response(hours, "EGF", ["5 ng/ml"], at="30 min", **arguments).reading == "pERK at 0.5 h"
+    with caplog.at_level("WARNING"):
+        assert dose_response(hours, "EGF", ["5 ng/ml"], at="30 min", **arguments).reading == "pERK at 0.5 h"
+    assert "note: the model 'egfr' declares no unit of substance or volume: hexamer takes concentrations" in caplog.text
     with pytest.raises(ValueError, match="at= takes a number, or text such as '20 min', not 'soon'"):
         dose_response(hours, "EGF", ["5 ng/ml"], at="soon", **arguments)
 
