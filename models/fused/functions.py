@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..codegen import as_symbol
 from ..model import Model
 from .coefficients import Coefficients
 from .graph import Graph, Value, emit, pull_back
@@ -60,7 +61,7 @@ class _Equations:
         self.graph = Graph()
         self.y = self.graph.inputs("y", len(model.species))
         names = dict(zip(model.symbols, self.y, strict=True))
-        lower = Lowering(self.graph, names | {s: self.graph.input(s.name) for s in coefficients.names})
+        lower = Lowering(self.graph, names | {as_symbol(n): self.graph.input(n) for n in coefficients.names})
         self.rates = [lower(r) for r in rates]
         self.terms = [(i, r, lower(c)) for i, r, c in terms]
 
