@@ -28,9 +28,9 @@ class Coefficients:
         return list(self._names)
 
     @property
-    def names(self) -> list[sympy.Symbol]:
+    def names(self) -> list[str]:
         """What expressions call them."""
-        return list(self._names.values())
+        return [s.name for s in self._names.values()]
 
     def factor(self, rate: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr]:
         """A constant factor, and the rest: `rate` is their product."""

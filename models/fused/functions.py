@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import sympy
 
+from ..codegen import as_symbol
 from ..domain import RTOL, atol_of
 from ..model import Model
 from .coefficients import Coefficients
@@ -62,7 +63,7 @@ class _Equations:
         self.graph = Graph()
         self.y = self.graph.inputs("y", len(model.species))
         names = dict(zip(model.symbols, self.y, strict=True))
-        lower = Lowering(self.graph, names | {s: self.graph.input(s.name) for s in coefficients.names})
+        lower = Lowering(self.graph, names | {as_symbol(n): self.graph.input(n) for n in coefficients.names})
         self.rates = [lower(r) for r in rates]
         self.terms = [(i, r, lower(c)) for i, r, c in terms]
         self.margins = self._margins(model, coefficients, names)
@@ -74,7 +75,7 @@ class _Equations:
             atol_of(s.name): v for s, v in zip(model.symbols, self.graph.inputs("atol", len(self.y)), strict=True)
         }
         known = {**names, **tolerances, RTOL: self.graph.input("rtol")}
-        lower = Lowering(self.graph, known | {s: self.graph.input(s.name) for s in coefficients.names})
+        lower = Lowering(self.graph, known | {as_symbol(n): self.graph.input(n) for n in coefficients.names})
         return [lower(m) for m in split]
 
     def derivatives(self) -> list[Value]:

@@ -14,6 +14,7 @@ import sympy
 from hypothesis import HealthCheck, given, seed, settings
 
 from hexamer.data import TableError, parse_formula, read_folder
+from hexamer.data.petab import read_petab
 from hexamer.infer.doses.text import parse_conditions
 from hexamer.models import FormulaError, Network, UnsupportedModelError, compile_network, parse_infix, simulate
 from hexamer.models.expressions import inline, names_in, to_infix
@@ -117,6 +118,25 @@ def test_problem_with_such_a_signal_is_refused(tmp_path: Path, file: str, said: 
     (tmp_path / "problem.toml").write_bytes((MIDDLE / file).read_bytes())
     with pytest.raises(TableError, match=rf"problem.toml, 'observables.pSTAT3_cytoplasm.signal' holds .*{said}"):
         read_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (("A − 1", "0.1"), "row 1 .obs_a., 'observableFormula': .*U.2212"),
+        (("2 A", "0.1"), "'observableFormula': .*follows the number 2"),
+        (("A", "0.1 + 9^9^9^9"), "'noiseFormula': .*beyond"),
+        (("A", "0.1*A/0"), "'noiseFormula': .*by 0"),
+        (("+".join(["A"] * 2000), "0.1"), "too long"),
+    ],
+)
+def test_petab_formula_is_refused_with_its_row(tmp_path: Path, cells: tuple[str, str], said: str) -> None:
+    for source in (CASES / "messages-that-do-not-place-the-fault" / "decimal_comma").iterdir():
+        (tmp_path / source.name).write_bytes(source.read_bytes())
+    header = "observableId\tobservableFormula\tobservableTransformation\tnoiseFormula\tnoiseDistribution\n"
+    (tmp_path / "observables.tsv").write_text(f"{header}obs_a\t{cells[0]}\tlin\t{cells[1]}\tnormal\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=said):
+        read_petab(tmp_path / "problem.yaml")
 
 
 def test_problem_nested_too_deeply_is_refused(tmp_path: Path) -> None:
