@@ -194,9 +194,9 @@ def test_posterior_is_read_by_other_programs(posterior: Path) -> None:
     import h5py
 
     with h5py.File(posterior) as file:
-        data = file["posterior/k"]
-        assert isinstance(data, h5py.Dataset)
-        assert data.shape == (4, 50)
+        values = file["posterior/k"]
+        assert isinstance(values, h5py.Dataset)
+        assert values.shape == (4, 50)
     xr.testing.assert_equal(xr.open_dataset(posterior, group="posterior"), read(posterior)["posterior"].to_dataset())
 
 
