@@ -186,7 +186,17 @@ def _in_range(values: RowValues, observable: Observable, assay: str) -> RowValue
 def _sd_column(section: Section, keys: Keys, values: RowValues, options: Mapping[str, Any]) -> str | None:
     if values.standards is not None:
         if "sd" in options:
-            section.complain("sd", "no such key beside `standards`, whose curve gives each row its own", options["sd"])
+            expected = (
+                "no such key beside `standards`, whose curve gives each row the error of reading it; the noise from "
+                f"culture to culture, which adds to that, is `sd_between`: write sd_between = {options['sd']!r}"
+            )
+            section.complain("sd", expected, options["sd"])
+        elif "sd_between" not in options:
+            expected = (
+                "the key is missing; the curve of the standards gives the error of reading alone, so that a fit "
+                "without the noise from culture to culture is overconfident: name a parameter with a prior, or write 0"
+            )
+            section.complain("sd_between", expected)
         return None
     return section.text("sd_column", "sd") if keys.row_sd and "sd" not in options else None
 

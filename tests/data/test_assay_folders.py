@@ -70,6 +70,7 @@ signal = "L"
 molar_mass = "21 kDa"
 scale_group = "plates"
 standards = "standards.csv"
+sd_between = 0
 standards_unit = "pg/ml"
 wells = 2
 dilution = 5

@@ -136,10 +136,16 @@ def test_the_native_problem_is_sound(native: Path) -> None:
     [
         ("measurements.csv", "1.2", '"1,2"', r"measurements.csv, row 2, 'value' holds '1,2'; .*decimals with a point"),
         ("measurements.csv", "1.2", "1,2", r"measurements.csv, row 2 holds 8 cells; .*decimals with a point"),
-        ("measurements.csv", "1.2", "inf", r"row 2, 'value' holds 'inf'; expected a finite number"),
-        ("measurements.csv", "1.2", "nan", r"row 2, 'value' holds 'nan'; expected a finite number"),
+        (
+            "measurements.csv",
+            "1.2",
+            "inf",
+            r"row 2, 'value' holds 'inf'; expected a finite number; .*as a limit, such as >500",
+        ),
+        ("measurements.csv", "1.2", "nan", r"row 2, 'value' holds 'nan'; expected a finite number; delete the row"),
+        ("measurements.csv", "1.2", '"<1,2"', r"row 2, 'value' holds '<1,2'; .*decimals with a point"),
         ("measurements.csv", "R,5,1.2", "R,inf,1.2", r"row 2, 'time' holds 'inf'"),
-        ("measurements.csv", "nM,1.5", 'nM,"1,5"', r"row 3, 'IL' holds '1,5'"),
+        ("measurements.csv", "nM,1.5", 'nM,"1,5"', r"row 3, 'IL' holds '1,5'; .*decimals with a point"),
         ("measurements.csv", "1.2", "1.2e999", r"row 2, 'value' holds '1.2e999'"),
         ("measurements.csv", "1.2", "１.2", r"row 2, 'value' holds .*characters beyond ASCII"),
         ("measurements.csv", "R,5,0.7", '"R,5,0.7', r"measurements.csv: .*line 4.*quotation mark that is not closed"),
@@ -287,3 +293,27 @@ def test_petab_cells(petab: Path, table: str, old: str, new: str, message: str) 
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(ValueError, match=rf"(?s){message}"):
         load(petab / "problem.yaml")
+
+
+ELISA = """
+[observables.IL]
+assay = "elisa"
+signal = "R"
+standards = "standards.csv"
+standards_unit = "nM"
+response_unit = "OD"
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("", r"'observables.IL.sd_between': the key is missing; .*name a parameter that has a prior, or write 0"),
+        ('sd = "sd_IL"', r"'observables.IL.sd' holds 'sd_IL'; expected no such key .*write sd_between = 'sd_IL'"),
+    ],
+)
+def test_an_elisa_with_standards_needs_the_noise_from_culture_to_culture(native: Path, line: str, message: str) -> None:
+    text = (native / "problem.toml").read_text()
+    (native / "problem.toml").write_text(f"{text}{ELISA}{line}\n")
+    with pytest.raises(TableError, match=message):
+        load(native)
