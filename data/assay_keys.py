@@ -25,6 +25,7 @@ class Keys:
     row_sd: bool = True  # without `sd`, each row brings one
     reads: Reads = "value"  # what of a row's value is the measurement
     takes_unit: bool = True  # whether the maker does
+    absolute: bool = False  # without a scale that would absorb the unit
     takes_network: bool = False  # to check units, or to find complexes
 
 
@@ -60,7 +61,12 @@ ASSAYS: Mapping[str, Keys] = {
         assays.luciferase, optional=("renilla", "background", "sd"), unit="1", scale="each", takes_network=True
     ),
     "elisa": Keys(
-        assays.elisa, optional=("background", "sd", "sd_between"), unit="nM", scale="one", takes_network=True
+        assays.elisa,
+        optional=("background", "sd", "sd_between"),
+        unit="nM",
+        scale="one",
+        takes_network=True,
+        absolute=True,
     ),
     "flow_cytometry": Keys(assays.flow_cytometry, scale="each", background="background", takes_network=True),
     "luminex": Keys(assays.luminex, scale="each", background="background", takes_network=True),
@@ -73,7 +79,7 @@ ASSAYS: Mapping[str, Keys] = {
         takes_unit=False,
         takes_network=True,
     ),
-    "copy_number": Keys(assays.copy_number, unit="zmol/cell", takes_network=True),
+    "copy_number": Keys(assays.copy_number, unit="zmol/cell", takes_network=True, absolute=True),
     "direct": Keys(assays.direct, unit=None, takes_network=True),
     "log10_reading": Keys(log10_reading, scale="each", background="offset", reads="log10", takes_network=True),
 }

@@ -78,6 +78,7 @@ class Dataset:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     model: str = ""
     source: str = ""
+    time_unit: str = "min"  # of the model, and of all times; empty: nobody says
     notes: tuple[str, ...] = ()  # assumptions the reader made, for the user to see
 
     def __post_init__(self) -> None:

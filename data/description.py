@@ -8,22 +8,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..models.network import Network
 from ..models.protocol import Value
 from .conditions import Conditions
 from .doses import Input
+from .inputs import take_inputs
+from .model_units import SAME, ModelUnits
 from .problems import Problems
 from .published import Published
 from .readings import Reading, make_reading
 from .section import Section
+from .table import parse_number
 from .text_file import read_text
-from .units import UnitError, conversion_factor, is_concentration
+from .units import UnitError, conversion_factor, quantity_of
 
 FILE, MEASUREMENTS, PRIORS = "problem.toml", "measurements.csv", "priors.csv"
 STANDARD_COLUMNS = ("observable", "time", "value", "unit", "experiment", "replicate", "sd")
 _MODEL_FILES = ("model.ant", "model.xml")
+
+
+class Fixed(NamedTuple):
+    """A value in `[fixed]`; without a unit it is in the model's own."""
+
+    value: float
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,7 @@ class Description:
     source: str
     time_unit: str
     time_factor: float
+    units: ModelUnits  # of the model
     preequilibration: Mapping[str, Value] | None
     replicates: str  # `numbered` in a column, `unnumbered` (told apart by their values) or `unchecked`
     unit_column: bool  # else every value is in the unit of its observable
@@ -43,7 +54,8 @@ class Description:
     ignored_columns: tuple[str, ...]
     inputs: tuple[Input, ...]
     readings: Mapping[str, Reading]
-    fixed: Mapping[str, float]
+    fixed: Mapping[str, Fixed]
+    prior_units: bool  # priors are converted from the units in their table; else they are in the model's
     literature: bool  # constants of the network have the literature's priors where no others are given
     published: Published | None
     notes: tuple[str, ...]
@@ -68,13 +80,14 @@ def read_description(folder: Path) -> Description:
 
 def _parse(content: dict[str, Any], folder: Path, problems: Problems) -> Description:
     top = Section(content, "", FILE, problems)
-    time_unit, model_time_unit = top.text("time_unit", "min"), top.text("model_time_unit", "min")
-    time_factor = _factor(top, "time_unit", time_unit, model_time_unit, None)
-    inputs = tuple(filter(None, (_input(s, n) for n, s in top.sections("inputs").items())))
-    _check_inputs(inputs, top)
     model = _model(top.text("model", ""), folder, top)
     load = partial(_network, model)
-    readings = {n: r for n, s in top.sections("observables").items() if (r := make_reading(s, n, load)) is not None}
+    units = _units(load(), top)
+    time_unit, time_factor = _time(top, units)
+    inputs = take_inputs(top, units)
+    unit_column = top.choice("units", ("column", "observables")) == "column"
+    made = {n: make_reading(s, n, load, unit_column=unit_column) for n, s in top.sections("observables").items()}
+    readings = {n: r for n, r in made.items() if r is not None}
     if "observables" not in content:
         top.complain("observables", "the table is missing; expected [observables.<name>] for each observable")
     columns = dict.fromkeys(STANDARD_COLUMNS, "")
@@ -90,18 +103,20 @@ def _parse(content: dict[str, Any], folder: Path, problems: Problems) -> Descrip
         source=top.text("source", ""),
         time_unit=time_unit,
         time_factor=time_factor,
+        units=units,
         preequilibration=_preequilibration(top, inputs),
         replicates=top.choice("replicates", ("numbered", "unnumbered", "unchecked")),
-        unit_column=top.choice("units", ("column", "observables")) == "column",
+        unit_column=unit_column,
         conditions=conditions,
         columns={standard: own or standard for standard, own in columns.items()},
         ignored_columns=top.texts("ignore_columns"),
         inputs=inputs,
         readings=readings,
         fixed=_fixed(top),
+        prior_units=top.choice("prior_units", ("column", "model")) == "column",
         literature=_flag(top, "literature"),
         published=_published(top, folder, conditions),
-        notes=top.texts("notes"),
+        notes=(*top.texts("notes"), *units.notes()),
     )
     top.done()
     return result
@@ -112,7 +127,7 @@ def _conditions(top: Section) -> Conditions | None:
     if section is None:
         return None
     made = Conditions(
-        section.text("file", Conditions.file),
+        section.file_beside("file", Conditions.file),
         section.text("column", Conditions.column),
         section.texts("ignore_columns"),
     )
@@ -135,39 +150,47 @@ def _published(top: Section, folder: Path, conditions: Conditions | None) -> Pub
     return made
 
 
-def _factor(section: Section, key: str, unit: str, target: str, molar_mass: str | float | None) -> float:
+def _units(network: Network | None, top: Section) -> ModelUnits:
+    """Units of the model; `model_time_unit` says that of time where the model does not declare it."""
+    empty = Network("", {}, {}, {})
+    stated = top.take("model_time_unit")
     try:
-        return conversion_factor(unit, target, molar_mass)
+        if stated is not None and not (isinstance(stated, str) and quantity_of(stated).check("[time]")):
+            raise UnitError("not a time")
+    except UnitError:
+        top.complain("model_time_unit", "a unit of time, such as 'min'", stated)
+        stated = None
+    try:
+        units = ModelUnits(network or empty, stated)
     except UnitError as error:
-        section.complain(key, f"a unit that can become {target!r}: {error}", unit)
-        return 1.0
+        top.complain("model", f"a model whose units agree; {error}", top.take("model"))
+        return ModelUnits(empty, stated)
+    if stated is not None and units.declared_time is not None and not _one(stated, str(units.time)):
+        top.complain("model_time_unit", f"{str(units.time)!r}, as the model declares; or leave the key out", stated)
+    return units
 
 
-def _input(section: Section, name: str) -> Input:
-    unit = section.required("unit")
-    model_unit = section.text("model_unit", "nM" if is_concentration(unit) else unit)
-    factor = _factor(section, "unit", unit, model_unit, section.text_or_number("molar_mass"))
-    kind = section.choice("kind", ("add", "set"))
-    made = Input(
-        name,
-        section.text("target", name),
-        "add" if kind == "add" else "set",
-        unit,
-        factor,
-        section.text("column", name),
-    )
-    section.done()
-    return made
+def _one(unit: str, other: str) -> bool:
+    try:
+        return abs(conversion_factor(unit, other) - 1) < SAME
+    except UnitError:
+        return False
 
 
-def _check_inputs(inputs: tuple[Input, ...], top: Section) -> None:
-    for what in ("target", "column"):
-        taken: dict[str, str] = {}
-        for item in inputs:
-            value = getattr(item, what)
-            if value in taken:
-                top.complain(f"inputs.{item.name}.{what}", f"another {what} than that of {taken[value]!r}", value)
-            taken.setdefault(value, item.name)
+def _time(top: Section, units: ModelUnits) -> tuple[str, float]:
+    """The unit of the table's times, and what turns them into the model's."""
+    stated = top.take("time_unit")
+    if stated is None and str(units.time) != "min":
+        missing = f"the key is missing; the model's times are in {units.time}: state the unit of the table's, such as"
+        top.complain("time_unit", f"{missing} 'min'")
+    if stated is not None and not isinstance(stated, str):
+        top.complain("time_unit", "text in quotes", stated)
+    unit = stated if isinstance(stated, str) else "min"
+    try:
+        return unit, conversion_factor(unit, units.time.name) / units.time.number
+    except UnitError as error:
+        top.complain("time_unit", f"a unit that can become {str(units.time)!r}: {error}", unit)
+        return unit, 1.0
 
 
 def _preequilibration(top: Section, inputs: tuple[Input, ...]) -> dict[str, Value] | None:
@@ -180,20 +203,27 @@ def _preequilibration(top: Section, inputs: tuple[Input, ...]) -> dict[str, Valu
         return None
     values: dict[str, Value] = {i.target: 0.0 for i in inputs}
     for name, value in given.items():
-        if isinstance(value, str) or _finite(value):
+        if name in values and _finite(value) and value < 0:
+            top.complain(f"preequilibrate.{name}", "a dose of 0 or more", value)
+        elif isinstance(value, str) or _finite(value):
             values[name] = value if isinstance(value, str) else float(value)
         else:
             top.complain(f"preequilibrate.{name}", "a finite number or a parameter's name", value)
     return values
 
 
-def _fixed(top: Section) -> dict[str, float]:
+def _fixed(top: Section) -> dict[str, Fixed]:
+    """Values as numbers, or as texts of a number and its unit, such as '0.05 1/min'."""
     fixed = {}
     for name, value in top.table("fixed").items():
+        number, _, unit = value.strip().partition(" ") if isinstance(value, str) else ("", "", "")
+        parsed = parse_number(number)
         if _finite(value):
-            fixed[name] = float(value)
+            fixed[name] = Fixed(float(value))
+        elif parsed is not None and unit.strip():
+            fixed[name] = Fixed(parsed, unit.strip())
         else:
-            top.complain(f"fixed.{name}", "a finite number", value)
+            top.complain(f"fixed.{name}", "a finite number, or text of a number and its unit", value)
     return fixed
 
 

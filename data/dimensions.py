@@ -1,52 +1,125 @@
-"""What unit a formula over a network has, from the units that the network declares."""
+"""What unit a formula over a network has, from the units that the network declares, or that are assumed of it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import sympy
 
+from ..models.expressions import TIME
 from ..models.network import Network
 from .formula import Formula, parse_formula
-from .units import UnitError, registry
+from .units import UnitError, molar_mass_kda, registry
 
 if TYPE_CHECKING:
     import pint
 
 _MOLECULES = ("zmol", "nM", "ng", "ng/ml")
 _SAME = 1e-9  # relative; two units that differ by less are one
+_KINDS = {"dimensionless": "1", "radian": "1", "steradian": "1", "item": "molecules", "avogadro": "mole/molecules"}
 
 
-def unit_of_formula(network: Network, formula: Formula) -> pint.Quantity | None:
+@dataclass(frozen=True, eq=False)
+class Assumed:
+    """Units taken for what a network declares without one."""
+
+    time: pint.Quantity
+    concentration: pint.Quantity
+
+
+def unit_of_formula(network: Network, formula: Formula, assumed: Assumed | None = None) -> pint.Quantity | None:
     """The unit of a formula; None where it uses a name without one, or a function that needs no unit.
 
-    A plain number fits whatever it is added to. Raises `UnitError` where quantities of different dimensions are
-    added.
+    A plain number fits whatever it is added to. `assumed`: the units of time and of species that declare none.
+    Raises `UnitError` where quantities of different units are added, unless a number in front converts them.
     """
-    return _unit(network, parse_formula(formula), ())
+    return _unit(network, parse_formula(formula), (), assumed)
 
 
-def check_unit(network: Network | None, formula: Formula, unit: str) -> None:
-    """Raises `UnitError` where a formula's unit is known and is not `unit`.
+def factor_to_unit(
+    network: Network | None, formula: Formula, unit: str, molar_mass: str | float | None = None
+) -> float:
+    """The number that turns a formula's value into `unit`; 1 if the formula's unit is not known.
 
-    A number in front of it is taken for the conversion, as in `100*pS/S` in percent: then only the dimension counts.
-    Nothing is checked without a network, or where `unit` is no unit of a model's quantities: text such as
-    'percent of untreated', or arbitrary units.
+    A number in front of the formula is taken for the conversion if it is the right one, as in `100*pS/S` in percent.
+    1 also without a network, and for arbitrary units. Species of a network without units are taken in nM, unless
+    `unit` has no dimension.
+    `molar_mass` joins mass and amount.
+
+    Raises `UnitError` for a dimension that cannot become `unit`, for a number in front that is another one, and for
+    text that is not a unit, such as 'percent of untreated', if the formula is known to be in another one.
     """
     if network is None:
-        return
+        return 1.0
+    found, declared = _known_unit(network, formula)
     expected = _named(unit)
-    found = unit_of_formula(network, formula)
+    if expected is None and found is not None and declared:
+        raise UnitError(
+            f"it is in {_words(found)}, and {unit!r} is not a known unit; multiply it by a parameter that converts it"
+        )
     if expected is None or found is None or "[arbitrary]" in expected.dimensionality:
-        return
+        return 1.0
     given = registry().Quantity(1.0) * found
+    if not declared and expected.dimensionless:
+        return 1.0  # a model of relative quantities
     if not given.is_compatible_with(expected):
-        raise UnitError(f"it is in {_words(given)}, not in {unit!r} or what can become it")
-    factor = float(given.to(expected.units).magnitude) / float(expected.magnitude)
+        return _through_mass(given, expected, unit, molar_mass)
+    factor = float((given / expected).to_base_units().magnitude)
     own, _ = sympy.factor_terms(parse_formula(formula)).as_coeff_Mul()
-    if abs(factor - 1) > _SAME and own == 1:
-        raise UnitError(f"it is in {_words(given)}, not in {unit!r}; multiply it by {factor:g}")
+    if abs(factor - 1) <= _SAME or abs(float(own) / factor - 1) <= _SAME:
+        return 1.0
+    if own != 1:
+        raise UnitError(
+            f"it is in {_words(given)}, not in {unit!r}, and the number in front of it, {float(own):g}, is not the "
+            f"{factor:g} that would convert it; state its own unit as `unit`, or move the number into a rule"
+        )
+    return factor
+
+
+def _known_unit(network: Network, formula: Formula) -> tuple[pint.Quantity | None, bool]:
+    """The unit of a formula, and whether it follows from declared units alone."""
+    found = unit_of_formula(network, formula)
+    if found is not None:
+        return found, True
+    try:
+        return unit_of_formula(network, formula, assumed_of(network)), False
+    except UnitError:
+        return None, False  # an assumption never makes a formula wrong
+
+
+def _through_mass(given: pint.Quantity, expected: pint.Quantity, unit: str, molar_mass: str | float | None) -> float:
+    ratio = (given / expected).to_base_units()
+    if ratio.check("[substance]/[mass]") or ratio.check("[mass]/[substance]"):
+        if molar_mass is None:
+            raise UnitError(f"it is in {_words(given)}, and needs a molar mass, such as '21 kDa', to become {unit!r}")
+        mass = registry().Quantity(molar_mass_kda(molar_mass), "kg/mol")
+        whole = ratio * mass if ratio.check("[substance]/[mass]") else ratio / mass
+        return float(whole.to_base_units().magnitude)
+    raise UnitError(f"it is in {_words(given)}, not in {unit!r} or what can become it")
+
+
+def assumed_of(network: Network) -> Assumed:
+    """What is taken of a network where it declares nothing: time in min, concentrations in nM."""
+    units = registry()
+    time = _of_network(network, network.base_units.get("time", "")) or units.Quantity(1.0, "min")
+    amount = _of_network(network, network.base_units.get("substance", network.base_units.get("extent", "")))
+    if amount is None:
+        return Assumed(time, units.Quantity(1.0, "nM"))
+    volume = _of_network(network, network.base_units.get("volume", "")) or units.Quantity(1.0, "litre")
+    return Assumed(time, amount / volume)
+
+
+def unit_of_symbol(network: Network, name: str, assumed: Assumed | None = None) -> pint.Quantity | None:
+    """The unit of a species, parameter, compartment or rule; None if it is not known."""
+    return _of_symbol(network, name, (), assumed)
+
+
+def declared_unit(network: Network, what: str) -> pint.Quantity | None:
+    """The network's unit of substance, extent, volume or time; None where it declares none that is known."""
+    return _of_network(network, network.base_units.get(what, ""))
 
 
 def check_kind(network: Network | None, formula: Formula, units: tuple[str, ...]) -> None:
@@ -75,8 +148,11 @@ def check_same(network: Network | None, formulas: dict[str, Formula]) -> None:
     if network is None:
         return
     known = {n: u for n, f in formulas.items() if (u := unit_of_formula(network, f)) is not None}
+    said = "; ".join(f"{n} is in {_words(u)}" for n, u in known.items())
     if len({str(u.dimensionality) for u in known.values()}) > 1:
-        raise UnitError("; ".join(f"{n} is in {_words(u)}" for n, u in known.items()) + ": they must be of one kind")
+        raise UnitError(f"{said}: they must be of one kind")
+    if not _alike([(parse_formula(formulas[n]), u) for n, u in known.items()]):
+        raise UnitError(f"{said}: they must be in one unit; multiply one of them")
 
 
 def _words(unit: pint.Quantity) -> str:
@@ -99,13 +175,13 @@ def _of_network(network: Network, unit: str):
     """A unit's name in a network: defined there, or one of SBML's."""
     if not unit:
         return None
-    if unit in network.base_units and unit not in network.units:
+    if unit in network.base_units and unit not in network.units and network.base_units[unit] != unit:
         return _of_network(network, network.base_units[unit])
-    if unit not in network.units:
-        return _named("1" if unit in ("dimensionless", "item", "radian") else unit)
+    if not network.units.get(unit):  # Antimony lists a name that it was never told of, without factors
+        return _named(_KINDS.get(unit, unit))
     result = registry().Quantity(1.0)
     for factor in network.units[unit]:
-        kind = _named("1" if factor.kind in ("dimensionless", "item", "radian") else factor.kind)
+        kind = _named(_KINDS.get(factor.kind, factor.kind))
         if kind is None:
             return None
         result = result * (factor.multiplier * 10.0**factor.scale * kind) ** factor.exponent
@@ -117,49 +193,81 @@ def _of_all_species(network: Network) -> list[pint.Quantity]:
     found = []
     for unit, compartment in dict.fromkeys((s.unit, s.compartment) for s in network.species.values()):
         amount = _of_network(network, unit or network.base_units.get("substance", ""))
-        volume = _of_symbol(network, compartment, ())
+        volume = _of_symbol(network, compartment, (), None)
         if amount is not None:
             found += [amount] if volume is None else [amount, amount / volume]
     return found
 
 
-def _of_symbol(network: Network, name: str, seen: tuple[str, ...]):
+def _of_symbol(network: Network, name: str, seen: tuple[str, ...], assumed: Assumed | None):
     base = network.base_units
-    if name == "time":
-        return _of_network(network, base.get("time", ""))
     if name in network.compartments:
         return _of_network(network, network.compartments[name].unit or base.get("volume", ""))
     if name in network.species:
-        species = network.species[name]
-        amount = _of_network(network, species.unit or base.get("substance", ""))
-        volume = _of_symbol(network, species.compartment, seen)
-        if amount is None or species.amount:
-            return amount
-        return None if volume is None else amount / volume
+        return _of_species(network, name, seen, assumed)
     if name in network.parameters and network.parameters[name].unit:
         return _of_network(network, network.parameters[name].unit)
     if name in network.rules and name not in seen:
-        return _unit(network, network.rules[name], (*seen, name))
+        return _unit(network, network.rules[name], (*seen, name), assumed)
+    if name == TIME.name or (name == "time" and name not in network.parameters.keys() | network.rules.keys()):
+        declared = _of_network(network, base.get("time", ""))
+        return declared if declared is not None or assumed is None else assumed.time
     return None
 
 
-def _unit(network: Network, e: sympy.Basic, seen: tuple[str, ...]):
+def _of_species(network: Network, name: str, seen: tuple[str, ...], assumed: Assumed | None):
+    species = network.species[name]
+    amount = _of_network(network, species.unit or network.base_units.get("substance", ""))
+    if species.amount:
+        return amount
+    volume = _of_symbol(network, species.compartment, seen, assumed)
+    if amount is not None and volume is not None:
+        return amount / volume
+    if assumed is None:
+        return None
+    return assumed.concentration if amount is None or not species.unit else amount / registry().litre
+
+
+def _alike(parts: Sequence[tuple[sympy.Basic, pint.Quantity]]) -> bool:
+    """Whether quantities of one dimension are of one size; those with a number in front are taken for converted."""
+    plain = [u for e, u in parts if sympy.factor_terms(e).as_coeff_Mul()[0] == 1]  # pyright: ignore[reportArgumentType]
+    sizes = [float((registry().Quantity(1.0) * u).to_base_units().magnitude) for u in plain]
+    return not sizes or max(sizes) - min(sizes) <= _SAME * max(sizes)
+
+
+def _unit(network: Network, e: sympy.Basic, seen: tuple[str, ...], assumed: Assumed | None):
     if isinstance(e, sympy.Symbol):
-        return _of_symbol(network, str(e), seen)
+        return _of_symbol(network, str(e), seen, assumed)
     if e.is_number:
         return registry().Quantity(1.0)
     if isinstance(e, sympy.Add):
-        units = [u for a in e.args if not a.is_number and (u := _unit(network, a, seen)) is not None]
-        if len({str(u.dimensionality) for u in units}) > 1:
-            raise UnitError(f"{e} adds {' to '.join(dict.fromkeys(map(_words, units)))}")
-        return units[0] if units else None
+        return _of_sum(network, e, seen, assumed)
     if isinstance(e, sympy.Mul):
-        units = [_unit(network, a, seen) for a in e.args]  # all, for a wrong sum beside an unknown name
+        units = [_unit(network, a, seen, assumed) for a in e.args]  # all, for a wrong sum beside an unknown name
         return None if any(u is None for u in units) else math.prod(units, start=registry().Quantity(1.0))
     if isinstance(e, sympy.Pow) and e.exp.is_number:
-        base = _unit(network, e.base, seen)
+        base = _unit(network, e.base, seen, assumed)
         return None if base is None else base ** float(e.exp)
     return None
 
 
-__all__ = ["check_kind", "check_molecules", "check_same", "check_unit", "unit_of_formula"]
+def _of_sum(network: Network, e: sympy.Add, seen: tuple[str, ...], assumed: Assumed | None):
+    known = [(a, u) for a in e.args if not a.is_number and (u := _unit(network, a, seen, assumed)) is not None]
+    dimensions = {str(u.dimensionality) for _, u in known}
+    if len(dimensions) > 1 or not _alike(known):
+        words = " to ".join(dict.fromkeys(_words(u) for _, u in known))
+        raise UnitError(f"{e} adds {words}" + ("" if len(dimensions) > 1 else "; multiply one of them"))
+    return known[0][1] if known else None
+
+
+__all__ = [
+    "Assumed",
+    "assumed_of",
+    "check_kind",
+    "check_molecules",
+    "check_same",
+    "declared_unit",
+    "factor_to_unit",
+    "unit_of_formula",
+    "unit_of_symbol",
+]

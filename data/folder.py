@@ -5,13 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..models.network import Network
+from .coverage import check_patterns, near
 from .dataset import Dataset
-from .description import MEASUREMENTS, PRIORS, Description, read_description
+from .description import FILE, MEASUREMENTS, PRIORS, Description, read_description
 from .literature import literature
 from .parameter import FIXED, Parameter
+from .prior_units import in_model_units
 from .priors import PriorTable, covers, parse_priors
 from .problems import Problems
 from .rows import Rows, read_rows
+from .units import UnitError
+
+_UNITS = "; write such as '1/min', '1/(nM min)' or 'au', or nothing where the number is in the model's own unit"
 
 
 def read_folder(folder: str | Path) -> Dataset:
@@ -34,7 +39,8 @@ def read_folder(folder: str | Path) -> Dataset:
     problems.raise_any()
     if description.literature:
         known = Network.load(description.model).parameters
-        parameters = {n: p for n, p in literature().items() if n in known} | parameters
+        published = {n: p for n, p in literature().items() if n in known}
+        parameters = {n: in_model_units(p, description.units, {}) for n, p in published.items()} | parameters
     return Dataset(
         name=description.name,
         observables={name: reading.observable for name, reading in description.readings.items()},
@@ -42,6 +48,7 @@ def read_folder(folder: str | Path) -> Dataset:
         measurements=rows.measurements,
         parameters=parameters,
         model=description.model,
+        time_unit=str(description.units.time),
         source=description.source or (description.published.reference if description.published else ""),
         notes=(*description.notes, *_notes(description, rows, priors)),
     )
@@ -56,45 +63,82 @@ def _needed(description: Description, rows: Rows) -> list[str]:
 def _parameters(description: Description, rows: Rows, priors: PriorTable, problems: Problems) -> dict[str, Parameter]:
     needed = _needed(description, rows)
     found = dict(priors.named)
-    for name, value in description.fixed.items():
-        if name in priors.named:
-            problems.add(
-                "problem.toml",
-                f"no row for {name!r} in {PRIORS} beside it",
-                column=f"fixed.{name}",
-                holds=f"{value:g}",
-            )
-        elif rows.scales and name.endswith("]") and name not in needed:
-            known = ", ".join(n for n in needed if n.startswith(name.split("[")[0])) or "none like it"
-            problems.add(
-                "problem.toml",
-                f"a scale that a row uses; there are {known}",
-                column="fixed",
-                holds=repr(name),
-            )
-        unit = getattr(priors.parameter(name), "unit", "")
-        found[name] = Parameter(name, value=value, unit=unit, source=FIXED)
+    found |= {name: _held(name, description, priors) for name in description.fixed}
+    _check_fixed(description, rows, priors, problems)
     for name in needed:
         if name not in found:
             parameter = priors.parameter(name)
             if parameter is None:
-                problems.add(
-                    PRIORS,
-                    f"each parameter of scale and noise needs a prior; no row covers {name!r}",
-                    column="parameter",
-                )
+                known = [*found, *(pattern for pattern, _ in priors.patterns)]
+                each = f"each parameter of scale and noise needs a prior; no row covers {name!r}{near(name, known)}"
+                problems.add(PRIORS, each, column="parameter")
             else:
                 found[name] = parameter
-    return found
+    idle = [n for r in description.readings.values() for n in r.families if n not in needed]
+    check_patterns(priors, needed, description.fixed, idle, description.units.network, PRIORS, problems)
+    _check_inputs(description, priors, problems)
+    return _converted(found, description, problems)
+
+
+def _held(name: str, description: Description, priors: PriorTable) -> Parameter:
+    """A parameter of `[fixed]`; without a unit of its own it is in that of the model, or of the row that covers it."""
+    value, unit = description.fixed[name]
+    label = "" if unit else getattr(priors.parameter(name), "unit", "")
+    return Parameter(name, value=value, unit=unit or label, source=FIXED)
+
+
+def _check_fixed(description: Description, rows: Rows, priors: PriorTable, problems: Problems) -> None:
+    needed = _needed(description, rows)
+    for name, value in description.fixed.items():
+        column, held = f"fixed.{name}", f"{value.value:g}"
+        if name in priors.named:
+            row = priors.named[name].row
+            expected = f"no row for {name!r} in {PRIORS} beside it (row {row}): keep one of them"
+            problems.add(FILE, expected, column=column, holds=held)
+        elif rows.scales and name.endswith("]") and name not in needed:
+            known = ", ".join(n for n in needed if n.startswith(name.split("[")[0])) or "none like it"
+            problems.add(FILE, f"a scale that a row uses; there are {known}", column="fixed", holds=repr(name))
+
+
+def _check_inputs(description: Description, priors: PriorTable, problems: Problems) -> None:
+    """A prior of an input that the table sets would change nothing."""
+    for item in description.inputs:
+        parameter = priors.named.get(item.target)
+        if item.kind == "set" and parameter is not None:
+            expected = (
+                f"no row for the input {item.name!r}, which the column {item.column!r} of each row sets: remove it"
+            )
+            problems.add(PRIORS, expected, row=parameter.row, column="parameter", holds=repr(item.target))
+
+
+def _converted(found: dict[str, Parameter], description: Description, problems: Problems) -> dict[str, Parameter]:
+    """All parameters in the units of the model and of the assays."""
+    expected: dict[str, str] = {}
+    for reading in description.readings.values():
+        expected = {**reading.parameter_units, **expected}
+    converted = {}
+    for name, parameter in found.items():
+        fixed = description.fixed.get(name)
+        if (fixed is None and not description.prior_units) or (fixed is not None and not fixed.unit):
+            converted[name] = parameter
+            continue
+        try:
+            converted[name] = in_model_units(parameter, description.units, expected)
+        except UnitError as error:
+            file, column = (PRIORS, "unit") if fixed is None else (FILE, f"fixed.{name}")
+            said = f"{error}" if "a unit that can" in str(error) else f"the unit of {name}; {error}{_UNITS}"
+            problems.add(file, said, row=parameter.row, column=column, holds=repr(parameter.unit))
+            converted[name] = parameter
+    return converted
 
 
 def _notes(description: Description, rows: Rows, priors: PriorTable | None) -> list[str]:
     measured = {m.observable for m in rows.measurements}
+    needed = _needed(description, rows)
     notes = [f"observable {name!r} has no measurements" for name in description.readings if name not in measured]
     if rows.idle:
         notes.append(f"conditions without measurements: {', '.join(sorted(rows.idle))}")
-    needed = _needed(description, rows)
     for pattern, _ in priors.patterns if priors else ():
         if not any(covers(pattern, name) for name in needed):
-            notes.append(f"the row {pattern!r} of {PRIORS} covers no parameter of this data set")
+            notes.append(f"the row {pattern!r} of {PRIORS} covers no parameter, as its observable has no measurements")
     return notes

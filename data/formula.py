@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 import sympy
 
@@ -12,8 +13,10 @@ Formula = str | float | sympy.Expr
 """Text such as `Vc*cpS`, a number, or a sympy expression over symbols without assumptions."""
 
 
-def parse_formula(formula: Formula) -> sympy.Expr:
+def parse_formula(formula: Formula, names: Collection[str] = ()) -> sympy.Expr:
     """`formula` as a sympy expression; text in SBML's infix notation, never evaluated.
+
+    What `names` holds, those of a model, is a name even if it is a constant elsewhere, such as `pi`.
 
     Raises `FormulaError` (a `ValueError`) for text that cannot be read to its end, and for what is not a finite number.
     """
@@ -23,7 +26,7 @@ def parse_formula(formula: Formula) -> sympy.Expr:
     if isinstance(formula, str):
         if not formula.strip():
             raise FormulaError("a formula is empty")
-        parsed = parse_infix(formula)
+        parsed = parse_infix(formula, names)
         if not isinstance(parsed, sympy.Expr):
             raise FormulaError(f"{formula!r} is a condition, not a number")
         return parsed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 Scale = Literal["lin", "log", "log10"]
@@ -73,6 +73,7 @@ class Parameter:
     unit: str = ""
     source: str = ""
     scale: Scale | None = None
+    row: int | None = field(default=None, compare=False)  # of the table of priors that it came from
 
     def __post_init__(self) -> None:
         if self.scale is not None and self.scale not in SCALES:

@@ -66,6 +66,7 @@ def read_petab(path: str | Path) -> Dataset:
         parameters=parameters,
         model=str(tables.model),
         source=f"PEtab v1 problem {path.name}",
+        time_unit="",  # PEtab states none: times and concentrations are in the model's units by definition
         notes=(*tables.notes, *_assumptions(tables)),
     )
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pandas as pd
+import sympy
 
 from ..models.infix import PETAB, parse_infix
 from ..models.operations import FormulaError
@@ -182,10 +183,14 @@ def _formula_problems(problem: petab.v1.Problem) -> list[str]:
         for column in ("observableFormula", "noiseFormula"):
             if not isinstance(row.get(column), str):
                 continue
+            where = f"observable table, row {line} ({row['observableId']}), {column!r}"
             try:
-                parse_infix(row[column], dialect=PETAB)
+                names = parse_infix(row[column], dialect=PETAB).free_symbols
             except FormulaError as error:
-                found.append(f"observable table, row {line} ({row['observableId']}), {column!r}: {error}")
+                found.append(f"{where}: {error}")
+                continue
+            if sympy.Symbol("time") in names and problem.model is not None and problem.model.has_entity_with_id("time"):
+                found.append(f"{where}: 'time' is PEtab's time, and the model calls something else so: rename that")
     return found
 
 

@@ -27,7 +27,7 @@ DISTRIBUTIONS: Mapping[str, tuple[Family, Scale]] = {
 }
 _REQUIRED = {"parameter", "unit", "distribution", "location", "scale"}
 _OPTIONAL = {"note", "value", "lower", "upper", "source"}
-_EACH_EXPERIMENT = "[experiment]"
+EACH_EXPERIMENT = "[experiment]"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class PriorTable:
 
 
 def is_pattern(name: str) -> bool:
-    return "*" in name or "?" in name or name.endswith(_EACH_EXPERIMENT)
+    return "*" in name or "?" in name or name.endswith(EACH_EXPERIMENT)
 
 
 def covers(pattern: str, name: str) -> bool:
@@ -62,7 +62,7 @@ def covers(pattern: str, name: str) -> bool:
     >>> covers("scale_*[experiment]", "scale_pSTAT3[gel-1]"), covers("scale_*[experiment]", "scale_IL6_sites")
     (True, False)
     """
-    stem = pattern.removesuffix(_EACH_EXPERIMENT)
+    stem = pattern.removesuffix(EACH_EXPERIMENT)
     regex = "".join({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in stem)
     return re.fullmatch(regex + (r"\[.+\]" if stem != pattern else ""), name, re.DOTALL) is not None
 
@@ -99,7 +99,7 @@ def parse_priors(path: Path, problems: Problems) -> PriorTable | None:
             continue
         seen.add(name)
         # A row with problems is never used, but its name is covered: no second problem for that.
-        parameter = _read_parameter(row, table, problems) or Parameter(name, value=1.0)
+        parameter = _read_parameter(row, table, problems) or Parameter(name, value=1.0, row=row.number)
         (patterns if is_pattern(name) else named)[name] = parameter
     return PriorTable(named, tuple(patterns.items()))
 
@@ -136,7 +136,7 @@ def _read_parameter(row: Row, table: Table, problems: Problems) -> Parameter | N
     if family is not None and prior is None:
         return None
     source = row.cells.get("source") or row.cells.get("note", "")
-    return Parameter(row.cells["parameter"], prior, numbers.get("value"), row.cells["unit"], source)
+    return Parameter(row.cells["parameter"], prior, numbers.get("value"), row.cells["unit"], source, row=row.number)
 
 
 def _check_range(numbers: Mapping[str, float], scale: Scale, row: Row, table: Table, problems: Problems) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import sympy
 
 from ..models.network import Network
 from .assay_keys import ASSAYS, Keys
 from .composition import Parts, seen
 from .dataset import Observable
+from .formula import Formula
 from .parameter import SCALES
 from .row_values import RowValues, take_efficiency
 from .section import Section
@@ -36,11 +39,18 @@ class Reading:
     sd_column: str | None = None  # where each row has its own standard deviation
     fold: bool = False  # values are relative to untreated cells of the same experiment
     parameters: tuple[str, ...] = ()  # of scale and noise, which need a prior
+    parameter_units: Mapping[str, str] = field(default_factory=dict)  # of those that are not in the model's units
 
     @property
     def sd_in_unit(self) -> bool:
         """Whether a row's standard deviation is in the row's unit, not in that of a logarithm."""
         return self.values.reads == "value" and self.observable.scale == "lin"
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The scale and the offset that some experiment would have."""
+        scale = () if self.scale_group is None else (self.scale_of("any"),)
+        return scale if self.offset_group is None else (*scale, self.offset_of("any"))
 
     def scale_of(self, experiment: str) -> str:
         return f"scale_{self.scale_group}[{experiment}]"
@@ -49,10 +59,11 @@ class Reading:
         return f"{self.offset_key}_{self.offset_group}[{experiment}]"
 
 
-def make_reading(section: Section, name: str, load: Load = lambda: None) -> Reading | None:
+def make_reading(section: Section, name: str, load: Load = lambda: None, *, unit_column: bool = True) -> Reading | None:
     """The reading of observable `name`; None where it is too wrong for more than its problems.
 
-    `load` gives the network, whose species and units say what the assay can see.
+    `load` gives the network, whose species and units say what the assay can see. `unit_column`: each row has its unit,
+    so that an absolute observable may be in the assay's.
     """
     assay = section.take("assay")
     if assay not in ASSAYS:
@@ -60,24 +71,28 @@ def make_reading(section: Section, name: str, load: Load = lambda: None) -> Read
         section.complain("assay", f"one of {known}" if assay else f"the key is missing; expected one of {known}", assay)
         return None
     keys = ASSAYS[assay]
-    unit = _unit(section, assay, keys)
+    unit = _unit(section, assay, keys, unit_column)
     options: dict[str, Any] = {"noise": section.choice("noise", ("normal", "laplace"))}
     if keys.takes_unit:
         options["unit"] = unit
     group, offset_group = None, None
-    if keys.scale:
-        group, options["scale"] = _each("scale", section, name if keys.scale == "each" else None, 1)
-    if keys.background:
-        offset_group, options[keys.background] = _each(keys.background, section, None, 0)
-    options |= {k: v for k in keys.optional if (v := section.formula(k)) is not None}
     network = load() if keys.takes_network else None
+    names = frozenset() if network is None else network.names
+    if keys.scale:
+        group, options["scale"] = _each("scale", section, names, name if keys.scale == "each" else None, 1)
+    if keys.background:
+        offset_group, options[keys.background] = _each(keys.background, section, names, None, 0)
+    options |= {k: v for k in keys.optional if (v := section.formula(k, names)) is not None}
     signals = _signals(section, assay, keys, network, options)
     values = _values(section, assay, keys, unit)
+    if assay == "elisa" and values.molar_mass is not None:
+        options["molar_mass"] = values.molar_mass
     sd_column = _sd_column(section, keys, values, options)
     fold = _flag(section, "fold") if keys.scale == "each" and not keys.background else False
     parameters = _parameters(options, network)
     if assay == "direct":
         options["scale"] = section.choice("transformation", SCALES)
+    parameter_units = _parameter_units(assay, options, unit)
     section.done()
     if signals is None:
         return None
@@ -97,7 +112,19 @@ def make_reading(section: Section, name: str, load: Load = lambda: None) -> Read
         sd_column=sd_column,
         fold=fold,
         parameters=parameters,
+        parameter_units=parameter_units,
     )
+
+
+def _parameter_units(assay: str, options: Mapping[str, Any], unit: str) -> dict[str, str]:
+    """Units of the parameters of noise and background that an assay has in its own unit, or without one."""
+    own = {"sd_rel": "1", "sd_between": "1", "left_over": "1"}
+    if assay not in ("blot", "coip"):
+        linear = assay == "copy_number" or (assay == "direct" and options["scale"] == "lin")
+        own["sd"] = unit if linear else "1"
+    if assay == "elisa":
+        own["background"] = unit
+    return {v: own[k] for k, v in options.items() if k in own and isinstance(v, str) and v.isidentifier()}
 
 
 def _signals(
@@ -112,7 +139,8 @@ def _signals(
         return [bait, prey] if bait and prey and network is not None else None
     if assay == "elisa" and section.take("analyte") is not None:
         return _analyte(section, network)
-    signals = [section.formula(key) for key in keys.signals]
+    names = frozenset() if network is None else network.names
+    signals = [section.formula(key, names) for key in keys.signals]
     for key, signal in zip(keys.signals, signals, strict=True):
         if signal is None:
             section.complain(key, "the key is missing; expected a formula")
@@ -154,8 +182,8 @@ def _composition(section: Section) -> Mapping[str, Parts]:
 def _values(section: Section, assay: str, keys: Keys, unit: str) -> RowValues:
     molar_mass, standards, reference, efficiencies, log10_values = None, None, None, (2.0, 2.0), False
     if assay == "elisa":
-        molar_mass, standards = section.text_or_number("molar_mass"), take_standards(section, unit)
-    if standards is not None:
+        molar_mass, standards = section.text_or_number("molar_mass"), take_standards(section)
+    if standards is not None and standards.unit:
         try:
             conversion_factor(standards.unit, unit, molar_mass)
         except UnitError as error:
@@ -185,33 +213,40 @@ def _in_range(values: RowValues, observable: Observable, assay: str) -> RowValue
 
 def _sd_column(section: Section, keys: Keys, values: RowValues, options: Mapping[str, Any]) -> str | None:
     if values.standards is not None:
-        if "sd" in options:
-            expected = (
-                "no such key beside `standards`, whose curve gives each row the error of reading it; the noise from "
-                f"culture to culture, which adds to that, is `sd_between`: write sd_between = {options['sd']!r}"
-            )
-            section.complain("sd", expected, options["sd"])
-        elif "sd_between" not in options:
-            expected = (
-                "the key is missing; the curve of the standards gives the error of reading alone, so that a fit "
-                "without the noise from culture to culture is overconfident: name a parameter with a prior, or write 0"
-            )
-            section.complain("sd_between", expected)
+        _check_between(section, options)
         return None
     return section.text("sd_column", "sd") if keys.row_sd and "sd" not in options else None
+
+
+def _check_between(section: Section, options: Mapping[str, Any]) -> None:
+    """Beside standards, the noise among cultures is `sd_between`: the curve gives the error of reading alone."""
+    meaning = (
+        "`sd_between`, the noise of ln v from culture to culture, such as sd_between = 'sd_elisa' with a prior for "
+        "sd_elisa; the curve of the `standards` gives the error of reading alone, which is smaller"
+    )
+    if "sd" in options:
+        section.complain("sd", f"no such key beside `standards`; the key is {meaning}", options["sd"])
+    elif "sd_between" not in options:
+        only = "0 if nothing but reading makes wells differ, which would make the fit too certain otherwise"
+        section.complain("sd_between", f"the key is missing; expected {meaning}; or {only}")
 
 
 def _parameters(options: Mapping[str, Any], network: Network | None) -> tuple[str, ...]:
     """Those that need a prior."""
     model = set() if network is None else {*network.species, *network.parameters, *network.compartments}
-    named = {k: v for k, v in options.items() if isinstance(v, str) and v.isidentifier()}
+    texts = {k: str(v) for k, v in options.items() if isinstance(v, str | sympy.Symbol)}
+    named = {k: v for k, v in texts.items() if v.isidentifier()}
     return tuple(v for k, v in named.items() if k in _NOISE or (k in _QUIRKS and v not in model))
 
 
-def _unit(section: Section, assay: str, keys: Keys) -> str:
+def _unit(section: Section, assay: str, keys: Keys, unit_column: bool) -> str:
     if keys.unit is None:
         return section.required("unit")
+    if keys.takes_unit and keys.absolute and not unit_column:
+        return section.needed("unit", f"the unit of its values, such as {keys.unit!r}, as no row states it")
     unit = section.text("unit", keys.unit) if keys.takes_unit else keys.unit
+    if assay == "elisa" and not is_concentration(unit):
+        section.complain("unit", "a concentration, such as 'nM' or 'pg/ml'", unit)
     if assay == "copy_number":
         try:
             conversion_factor(unit, "zmol/cell")
@@ -228,10 +263,10 @@ def _flag(section: Section, key: str) -> bool:
 
 
 def _each(
-    what: str, section: Section, default_group: str | None, default: float
-) -> tuple[str | None, str | float | None]:
+    what: str, section: Section, names: Collection[str], default_group: str | None, default: float
+) -> tuple[str | None, Formula | None]:
     """The group whose experiments have a scale or background each, or the one of all rows."""
-    group, one = section.take(f"{what}_group"), section.formula(what)
+    group, one = section.take(f"{what}_group"), section.formula(what, names)
     if group is not None and one is not None:
         section.complain(f"{what}_group", f"either {what}_group or {what}, not both", group)
     if one is not None:

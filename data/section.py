@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from difflib import get_close_matches
+from pathlib import PurePath, PureWindowsPath
 from typing import Any
 
-from .formula import FormulaError, parse_formula
+from .formula import Formula, FormulaError, parse_formula
 from .problems import Problems
 
 
@@ -30,11 +33,27 @@ class Section:
         self.complain(key, "text in quotes", value)
         return default
 
+    def file_beside(self, key: str, default: str) -> str:
+        """The name of a file in the folder of the description, or in a folder there."""
+        name = self.text(key, default)
+        path = PurePath(name.replace("\\", "/"))
+        if path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts or name.startswith("~"):
+            self.complain(key, "a file in the folder of this description, by its name, such as 'standards.csv'", name)
+        return name
+
     def required(self, key: str) -> str:
         value = self.take(key)
         if isinstance(value, str) and value.strip():
             return value
         self.complain(key, "the key is missing; expected text in quotes" if value is None else "text in quotes", value)
+        return ""
+
+    def needed(self, key: str, what: str) -> str:
+        """As `required`; `what` says what the text is, for the message."""
+        if self._content.get(key) is not None:
+            return self.required(key)
+        self._asked.append(key)
+        self.complain(key, f"the key is missing; expected {what}")
         return ""
 
     def choice(self, key: str, options: tuple[str, ...]) -> str:
@@ -52,11 +71,18 @@ class Section:
         self.complain(key, "text in quotes or a number", value)
         return None
 
-    def formula(self, key: str) -> str | float | None:
-        """Text or a number that can be read as a formula; one that cannot is complained of, and 1 stands in for it."""
+    def formula(self, key: str, names: Collection[str] = ()) -> Formula | None:
+        """Text or a number that can be read as a formula; one that cannot is complained of, and 1 stands in for it.
+
+        It comes back as it is written, unless it uses one of a model's `names` that is a constant elsewhere, as `pi`.
+        """
         value = self.text_or_number(key)
+        if value is None:
+            return None
         try:
-            return value if value is None or parse_formula(value) is not None else None
+            read = parse_formula(value)
+            with_names = parse_formula(value, names)
+            return value if with_names == read else with_names
         except FormulaError as error:
             self.complain(key, f"a formula; {error}", value)
             return 1.0
@@ -94,4 +120,6 @@ class Section:
         """Complains of every key that was not asked for."""
         for key in self._content:
             if key not in self._asked:
-                self.complain(key, f"unknown key; known here are {', '.join(sorted(set(self._asked)))}")
+                close = get_close_matches(key, sorted(set(self._asked)), 1, 0.7)
+                meant = f"; is {close[0]!r} meant?" if close else ""
+                self.complain(key, f"unknown key; known here are {', '.join(sorted(set(self._asked)))}{meant}")

@@ -27,10 +27,13 @@ class Standards:
     dilution: float = 1.0
 
 
-def take_standards(section: Section, unit: str) -> Standards | None:
+def take_standards(section: Section) -> Standards | None:
     """The key `standards`, and those that need it; None without."""
-    file = section.text("standards", "")
+    file = section.file_beside("standards", "")
     if not file:
+        for key in ("standards_unit", "response_unit", "curve", "curve_noise", "wells", "dilution"):
+            if section.take(key) is not None:
+                section.complain(key, "no such key without `standards`, the table that it is about", section.take(key))
         return None
     parameters = section.take("curve", 4)
     if parameters not in (4, 5):
@@ -40,7 +43,7 @@ def take_standards(section: Section, unit: str) -> Standards | None:
         section.complain("wells", "a whole number", wells)
     return Standards(
         file,
-        section.text("standards_unit", unit),
+        section.needed("standards_unit", "the unit of the concentrations in the table of standards, such as 'pg/ml'"),
         section.text("response_unit", "au"),
         5 if parameters == 5 else 4,
         "constant" if section.choice("curve_noise", ("relative", "constant")) == "constant" else "relative",

@@ -12,6 +12,7 @@ _DEFINITIONS = (
     "arbitrary_unit = [arbitrary] = au = AU",  # elsewhere `au` is the astronomical unit
     "cell = [cell] = cell = cells",
     "molecules = 1 / avogadro_number * mole = _ = molecule",
+    "international_unit = [international_unit] = IU",
 )
 
 
@@ -44,6 +45,22 @@ def _quantity(text: str, what: str) -> pint.Quantity:
     return quantity
 
 
+@functools.cache
+def quantity_of(unit: str) -> pint.Quantity:
+    """1 of a unit. Raises `UnitError` for text that is no unit."""
+    return _quantity(unit, "unit")
+
+
+@functools.cache
+def parts_of(unit: str) -> dict[str, float]:
+    """The named units that a unit is made of, with their exponents: `1/(nM min)` is {nanomolar: -1, minute: -1}."""
+    return {str(name): float(exponent) for name, exponent in quantity_of(unit).unit_items()}  # pyright: ignore
+
+
+def _names(quantity: pint.Quantity) -> list[str]:
+    return [str(name) for name, _ in quantity.unit_items()]
+
+
 def molar_mass_kda(text: str | float) -> float:
     """A molar mass in kDa from a number of kDa, or from text such as `21 kDa`, `21000 g/mol`.
 
@@ -57,8 +74,10 @@ def molar_mass_kda(text: str | float) -> float:
             if quantity.check("[mass]/[substance]"):
                 # 1 Da is 1 g/mol to 3e-10 (CODATA 2018)
                 value = float(quantity.to("kg/mol").magnitude)
-            else:
+            elif any("dalton" in part or "atomic_mass" in part for part in _names(quantity)):
                 value = float(quantity.to("kDa").magnitude)
+            else:  # a mass in grams is not that of one molecule
+                raise ValueError
         except (pint.PintError, ValueError, AttributeError, TypeError):
             raise UnitError(f"molar mass {text!r} cannot be read; expected such as '21 kDa' or '21000 g/mol'") from None
     else:

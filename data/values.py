@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from .problems import Problems
-from .table import check_columns, number_in, read_table
+from .table import Row, Table, check_columns, number_in, quote, read_table
+from .units import UnitError, conversion_factor
 
 
-def read_values(path: str | Path) -> dict[str, float]:
+def read_values(path: str | Path, units: Mapping[str, str] | None = None) -> dict[str, float]:
     """Values by parameter, in the file's order and the parameters' own units.
 
+    `units`: those, by name, into which a value is converted from the unit in its row, if it has one.
+
     Other columns than `parameter`, `value`, `unit`, `note` and `source` are refused. Raises `TableError` with
-    all problems: a missing column, a parameter without name or named twice, a value that is not finite.
+    all problems: a missing column, a unit that cannot become the parameter's, a parameter without name or named
+    twice, a value that is not finite.
     """
     path = Path(path)
     problems = Problems(str(path))
@@ -28,6 +33,19 @@ def read_values(path: str | Path) -> dict[str, float]:
             elif name in values:
                 problems.add(table.file, "each name once", row=row.number, column="parameter", holds=repr(name))
             else:
-                values[name] = float("nan") if value is None else value
+                values[name] = float("nan") if value is None else value * _factor(row, table, units or {}, problems)
     problems.raise_any()
     return values
+
+
+def _factor(row: Row, table: Table, units: Mapping[str, str], problems: Problems) -> float:
+    name, stated = row.cells["parameter"], row.cells.get("unit", "")
+    wanted = units.get(name, "")
+    if not stated or not wanted:
+        return 1.0
+    try:
+        return conversion_factor(stated, wanted)
+    except UnitError as error:
+        expected = f"{wanted!r}, the unit of {name}, or what can become it; {error}"
+        problems.add(table.file, expected, row=row.number, column="unit", holds=quote(stated))
+        return 1.0

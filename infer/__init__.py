@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from .curvature import Curvature, curvature, find_mode
 from .fit import Fit, fit
 from .gradient_check import GradientCheck, check_gradient
+from .lock import LockedError
 from .optimise import Fits, find_map
 from .problem import Evaluation, Problem
 from .sample import Draws, sample
@@ -56,6 +57,7 @@ __all__ = [
     "Fit",
     "Fits",
     "GradientCheck",
+    "LockedError",
     "Population",
     "PosteriorFileError",
     "Problem",

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
-from zipfile import BadZipFile
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,13 +15,18 @@ import numpy as np
 from ..models.engines import uses_fused
 from ..models.settings import SOLVERS, Settings, Solver
 from .curvature import Curvature, curvature, find_mode
+from .files import remove_stale_parts
+from .identity import Identity, run_parts, with_layout_of
+from .lock import locked
 from .optimise import find_map
 from .problem import Problem
 from .sample import Draws, sample
 from .solver_choice import EXPLICIT_MAX_STEPS, choose_solver
-from .store import StoreError
+from .store import StoreError, chunk_numbers, load_arrays, refuse_another, save_arrays, writable
 
 log = logging.getLogger(__name__)
+
+START, CHAINS = "start.npz", "chains"  # in the folder of a fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,37 +61,53 @@ def fit(
     with Kvaerno5 within 1e-5 at the best fit and at draws of the Laplace approximation around it. With `stop_after`
     seconds the sampling stops early: the fit then has the draws so far, or is None within the warmup.
 
-    Raises `StoreError` where `out` cannot be written or holds another run.
+    Raises `StoreError` where `out` cannot be written, is damaged, or holds another run, naming what differs;
+    `LockedError` where another process is at work there.
     """
     folder = Path(out)
     writable(folder)
     if solver != "auto" and solver not in SOLVERS:
         raise ValueError(f"unknown solver {solver!r}; known: auto, {', '.join(SOLVERS)}")
-    path = folder / "start.npz"
-    identity = {"problem": problem.name, "digest": problem.digest, "settings": asdict(problem.settings)}
-    identity |= {"seed": seed, "starts": starts, "solver": solver}
-    kept = _load(path, identity)
+    with locked(folder):
+        remove_stale_parts(folder)
+        start, chosen = _start(problem, folder, starts, seed, solver, progress, say)
+        result = sample(
+            chosen,
+            start,
+            chains=chains,
+            warmup=warmup,
+            draws=draws,
+            seed=seed,
+            out=folder / CHAINS,
+            target_acceptance=target_acceptance,
+            progress=progress,
+            stop_after=stop_after,
+        )
+    return None if result is None else Fit(chosen, start, result)
+
+
+def kept_in(folder: Path) -> str:
+    """What an interrupted fit has left in `folder` for the next one, in words."""
+    if chunk_numbers(folder / CHAINS):
+        return f"draws are in {folder / CHAINS}, and the same command goes on from there"
+    if (folder / START).is_file():
+        return f"no draws yet; the best fit is in {folder}, and the same command goes on from there"
+    return "nothing is kept yet, and the same command begins anew"
+
+
+def _start(
+    problem: Problem, folder: Path, starts: int, seed: int, solver: str, progress: bool, say: Callable[[str], None]
+) -> tuple[Curvature, Problem]:
+    """What the sampler starts from, and the problem with the solver chosen: those kept in the folder, or found now."""
+    identity = run_parts(problem, seed=seed, starts=starts, solver=solver)
+    kept = _load(folder / START, identity)
     if kept is None:
         kept = _prepare(problem, folder, starts, seed, solver, progress, say)
-        part = folder / "start.npz.part"
-        with part.open("wb") as file:
-            np.savez(file, identity=json.dumps(identity), settings=json.dumps(asdict(kept[1])), **kept[0]._asdict())
-        os.replace(part, path)
-    start, settings = kept
-    chosen = problem if settings == problem.settings else problem.with_settings(**asdict(settings))
-    result = sample(
-        chosen,
-        start,
-        chains=chains,
-        warmup=warmup,
-        draws=draws,
-        seed=seed,
-        out=folder / "chains",
-        target_acceptance=target_acceptance,
-        progress=progress,
-        stop_after=stop_after,
-    )
-    return None if result is None else Fit(chosen, start, result)
+        texts = {"identity": json.dumps(identity), "settings": json.dumps(asdict(kept[1]))}
+        save_arrays(folder / START, {**{n: np.array(t) for n, t in texts.items()}, **kept[0]._asdict()})
+    chosen = with_layout_of(kept[1], problem.settings)
+    # The problem itself where it can be: what is compiled for it stays.
+    return kept[0], problem if chosen == asdict(problem.settings) else problem.with_settings(**chosen)
 
 
 def _prepare(
@@ -118,33 +137,16 @@ def _prepare(
     return start, settings
 
 
-def writable(folder: Path) -> None:
-    """Makes the folder; `StoreError` where it cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot write to {folder}: {error.strerror or error}") from None
-    if not os.access(folder, os.W_OK):
-        raise StoreError(f"cannot write to {folder}: permission denied")
-
-
-def _load(path: Path, identity: dict) -> tuple[Curvature, Settings] | None:
+def _load(path: Path, identity: Identity) -> tuple[Curvature, Settings] | None:
     if not path.exists():
         return None
+    arrays = load_arrays(path, "remove it to begin anew", unsealed=True)
     try:
-        with np.load(path) as file:
-            found, settings = json.loads(str(file["identity"])), json.loads(str(file["settings"]))
-            start = Curvature(**{k: file[k] for k in Curvature._fields})
-            chosen = Settings(**settings)
-    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile) as error:
+        refuse_another(path.parent, json.loads(str(arrays["identity"])), identity)
+        start = Curvature(**{k: arrays[k] for k in Curvature._fields})
+        return start, Settings(**json.loads(str(arrays["settings"])))
+    except (KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{path} is damaged ({error}): remove it to begin anew") from None
-    differ = sorted(k for k in identity if found.get(k) != identity[k])
-    if differ:
-        said = "; ".join(
-            "the model, the data or the priors have changed"
-            if k == "digest"
-            else f"{k} was {str(found.get(k))[:40]}, now {str(identity[k])[:40]}"
-            for k in differ
-        )
-        raise StoreError(f"{path.parent} holds another run ({said}): choose another folder, or remove it")
-    return start, chosen
+
+
+__all__ = ["Fit", "fit", "kept_in", "writable"]

@@ -1,9 +1,10 @@
 """A calibration problem as a NumPyro model, so that everything of NumPyro's can be done with it.
 
-Sites: each estimated parameter by its name, in its own unit; the rows of each observable by the
-observable's name, and the rows that share an integrated-out scale by `rows of <scale>`, both observed, with
-values as measured. A failed simulation is a factor −∞, at the site `failed_simulation`. A censored row has the
-probability of its limit, and is drawn as it would be recorded: never beyond the limit.
+Sites: each estimated parameter by its name, in its own unit; the rows of each observable by the observable's name
+(`rows of <observable>` where a parameter has it), and the rows that share an integrated-out scale by
+`rows of <scale>`, both observed, with values as measured. A failed simulation is a factor −∞, at the site
+`failed_simulation`. A censored row has the probability of its limit, and is drawn as it would be recorded: never beyond
+the limit.
 
 The density is that of `Problem.log_density` over natural parameters: the same up to the Jacobian of the map
 from z, and, for noise scales, up to the folding of z.
@@ -148,9 +149,10 @@ def rows_of_sites(problem: Problem) -> dict[str, np.ndarray]:
     """The rows of the data set behind each observed site, as positions in `dataset.measurements`."""
     sites: dict[str, np.ndarray] = {}
     names = np.array([m.observable for m in problem.dataset.measurements])
+    parameters = {p.name for p in problem.space.parameters}
     for name in problem.dataset.observables:
         if len(rows := np.flatnonzero((names == name) & (problem.nuisance.group < 0))):
-            sites[name] = rows
+            sites[f"rows of {name}" if name in parameters else name] = rows
     for i, name in enumerate(problem.nuisance.names):
         sites[f"rows of {name}"] = np.flatnonzero(problem.nuisance.group == i)
     return sites

@@ -20,6 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..models.status import Status
+from .files import write
 from .lbfgs import Minimiser
 from .problem import Objective, Problem
 from .space import ParameterSpace
@@ -98,7 +99,7 @@ class Fits:
 
     def save(self, path: str | Path) -> None:
         """Writes `record` as JSON."""
-        Path(path).write_text(json.dumps(self.record()))
+        write(path, json.dumps(self.record()))
 
 
 def draw_start(problem: Problem, rng: np.random.Generator, initial: Literal["prior", "wide"]) -> np.ndarray:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
+import io
 from pathlib import Path
 
 import xarray as xr
 
+from .files import FileError, broken, reason, replacing, seal, sealed
+
 MARK = "hexamer_version"  # the root attribute that tells our files from others
+_SEALED = "checksum"  # the root attribute of a file that ends with one
 _ENGINE = "h5netcdf"
 
 
-class PosteriorFileError(ValueError):
+class PosteriorFileError(FileError):
     """A posterior's file cannot be read or written; the message names the file and what to do."""
 
 
@@ -22,19 +24,17 @@ def save(tree: xr.DataTree, path: str | Path) -> Path:
     Raises `PosteriorFileError` where the file cannot be written.
     """
     path = Path(path).expanduser()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    marked = tree.copy()
+    marked.attrs[_SEALED] = "SHA-256 of the file, in its last line"
+    # In memory first: on a full disk HDF5 fails while closing, with tracebacks and at times a crash.
+    content = io.BytesIO()
+    marked.to_netcdf(content, engine=_ENGINE, encoding=_compressed(tree))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tree.to_netcdf(temporary, engine=_ENGINE, encoding=_compressed(tree))
-        os.replace(temporary, path)
-    except OSError as error:
-        raise PosteriorFileError(
-            f"cannot write the posterior {str(path)!r}: {_reason(error)}; "
-            "choose a folder that you may write to, with room on its disk"
-        ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+        with replacing(path, "the posterior ") as part:
+            part.write_bytes(content.getvalue())
+            seal(part)
+    except FileError as error:
+        raise PosteriorFileError(str(error)) from error
     return path
 
 
@@ -50,10 +50,14 @@ def read(path: str | Path) -> xr.DataTree:
     if path.is_dir():
         raise PosteriorFileError(f"{str(path)!r} is a folder: name the posterior's file in it, such as posterior.nc")
     try:
+        if sealed(path) and (wrong := broken(path)):
+            raise ValueError(wrong)
         with xr.open_datatree(path, engine=_ENGINE) as opened:
             tree = opened.load()
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise PosteriorFileError(_unreadable(path, error)) from error
+    if tree.attrs.pop(_SEALED, None) and not sealed(path):
+        raise PosteriorFileError(_unreadable(path, ValueError("it lacks the checksum that it was written with")))
     missing = [n for n in ("posterior", "sample_stats") if n not in tree.children]
     if MARK not in tree.attrs or missing:
         lacks = f"the groups {', '.join(missing)}" if missing else f"the attribute {MARK!r}"
@@ -80,10 +84,8 @@ def _unreadable(path: Path, error: Exception) -> str:
     elif "truncated" in str(error):
         state = "it is cut short, as by a broken copy or a full disk"
     else:
-        state = f"it is damaged ({_reason(error)})"
-    return f"cannot read the posterior {str(path)!r}: {state}; copy it again, or sample again"
-
-
-def _reason(error: Exception) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(text.split())
+        state = f"it is damaged ({reason(error)})"
+    return (
+        f"cannot read the posterior {str(path)!r}: {state}; copy it again, or sample again (a fit into the same folder "
+        "makes it anew from the draws there)"
+    )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,18 +17,19 @@ from jaxtyping import Array, Bool, Float, Int
 from ..data import literature
 from ..data import load as load_dataset
 from ..data.dataset import Dataset
-from ..data.parameter import FIXED, Parameter
+from ..data.parameter import Parameter
+from ..models.canonical import content_hash
 from ..models.model import Model
 from ..models.settings import Settings
 from ..models.simulate import require_x64
 from ..models.status import Status
 from .censoring import with_censored
 from .failures import FailureCounter, count_kinds, worst
+from .identity import problem_parts
 from .nuisance import Nuisance, find_nuisance
 from .readout import Assays, Readout
 from .space import ParameterSpace, Z
-
-log = logging.getLogger(__name__)
+from .usage import check_same_units, check_used, converted, without_idle
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +68,8 @@ class Terms(NamedTuple):
 class Problem:
     """A model, a data set and priors, with one `log_density(z)` over unconstrained z.
 
-    `priors` add to or replace the data set's own parameters, by name. Scales of gels and plates are
+    `priors` add to or replace the data set's own parameters, by name; those of the model's constants are converted from
+    their units into the model's. Scales of gels and plates are
     integrated out in closed form where they can be (`marginalise=None`: all such; a collection of names:
     those; empty: none, so that they are sampled). What is estimated is listed in `space.names`, what is
     fixed in `fixed`.
@@ -89,7 +89,7 @@ class Problem:
         require_x64()
         self.dataset = dataset
         self.settings = settings
-        self.parameters: dict[str, Parameter] = {**dataset.parameters, **(priors or {})}
+        self.parameters: dict[str, Parameter] = {**dataset.parameters, **converted(priors or {}, dataset, model)}
         self.name = dataset.name
         self.nuisance: Nuisance = find_nuisance(
             dataset,
@@ -98,9 +98,10 @@ class Problem:
             elsewhere={*model.parameters, *model.species, *model.rules},
         )
         estimated = [p for p in self.parameters.values() if p.estimated and p.name not in self.nuisance.names]
+        _check_axes(dataset, estimated)
         self.space = ParameterSpace(estimated)
         self.names = tuple(self.parameters)
-        _check_used(model, dataset, self.parameters)
+        check_used(model, dataset, self.parameters)
         self.assays = Assays(model, dataset, self.names)
         self.model = self.assays.model
         self.failures = FailureCounter()
@@ -124,9 +125,12 @@ class Problem:
         dataset = load_dataset(source)
         given = {*dataset.parameters, *(options.get("priors") or {})}
         given = given.union(*(q.targets for q in dataset.protocols.values()))
-        if model is not None:
-            dataset = replace(dataset, model=str(model))
-        return Problem(Model.load(dataset.model, independent=given), dataset, **options)
+        if model is None:
+            return Problem(Model.load(dataset.model, independent=given), dataset, **options)
+        compiled = Model.load(model, independent=given)
+        check_same_units(dataset, compiled)
+        dataset = replace(dataset, model=str(model), parameters=without_idle(compiled, dataset))
+        return Problem(compiled, dataset, **options)
 
     def with_settings(self, **changes) -> Problem:
         """The same problem under other solver settings."""
@@ -138,17 +142,8 @@ class Problem:
 
     @property
     def digest(self) -> str:
-        """A hash of all that the density depends on but the solver: model, data, protocols, observables, priors."""
-        data = self.dataset
-        said = [
-            self.model.digest,
-            repr(data.measurements),
-            repr(sorted(data.protocols.items())),
-            repr([(o.name, str(o.formula), str(o.noise_formula), o.scale, o.noise) for o in data.observables.values()]),
-            repr(sorted((n, repr(p.prior), p.scale, p.value) for n, p in self.parameters.items())),
-            repr(self.nuisance.names),
-        ]
-        return hashlib.sha256("\n".join(said).encode()).hexdigest()[:16]
+        """A hash of all that the density depends on but the solver; see `hexamer.infer.identity`."""
+        return content_hash(problem_parts(self))
 
     @property
     def fixed(self) -> dict[str, float]:
@@ -169,7 +164,9 @@ class Problem:
         normal = -0.5 * r**2 - 0.5 * math.log(2 * math.pi)
         density = jnp.where(self.assays.laplace, -jnp.abs(r) - math.log(2), normal)
         density = density - jnp.log(readout.sd) + self.assays.jacobian
-        return with_censored(density, r, self.assays.tail, self.assays.laplace, self.assays.width / readout.sd)
+        return with_censored(
+            density, r, self.assays.tail, self.assays.laplace, jnp.asarray(self.assays.width) / readout.sd
+        )
 
     def terms(self, z: Z) -> Terms:
         """Log likelihood at z in pieces, scales integrated out."""
@@ -276,17 +273,16 @@ class Problem:
         return jax.jit(f)
 
 
-def _check_used(model: Model, dataset: Dataset, parameters: Mapping[str, Parameter]) -> None:
-    used = {*model.parameters, *(n for p in dataset.protocols.values() for n in p.references)}
-    for o in dataset.observables.values():
-        used |= o.symbols
-    used |= {a for m in dataset.measurements for a in m.arguments if isinstance(a, str)}
-    idle = [n for n, p in parameters.items() if p.estimated and n not in used]
-    if idle:
-        raise ValueError(f"no part of the model or the data uses {', '.join(idle)}: remove their priors")
-    held = [n for n, p in parameters.items() if p.source == FIXED and n not in used]
-    if held:
-        log.warning("[fixed] of problem.toml names what nothing uses: %s", ", ".join(held))
+def _check_axes(dataset: Dataset, estimated: Sequence[Parameter]) -> None:
+    """Raises `ValueError` for names that draws could not be stored under: those of a posterior's axes."""
+    taken = sorted({p.name for p in estimated} & {"chain", "draw", "failed_simulation"})
+    if taken:
+        raise ValueError(
+            f"the estimated parameter {taken[0]!r} has the name of an axis or a part of the posterior: rename it"
+        )
+    taken = sorted(dataset.observables.keys() & {"chain", "draw", "scale"})
+    if taken:
+        raise ValueError(f"the observable {taken[0]!r} has the name of an axis or a part of the posterior: rename it")
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 from ..data.dataset import Dataset, Observable
 from ..models.codegen import compile_elementwise
 from ..models.engines import calls_handlers, solve
-from ..models.expressions import inline
+from ..models.expressions import TIME, bind_time, inline
 from ..models.fused.engine import threads
 from ..models.fused.formulas import Formulas, Group
 from ..models.fused.lower import Unsupported
@@ -28,6 +28,7 @@ from ..models.status import Status
 from .censoring import tails, uppers
 
 LN10 = float(np.log(10.0))
+_MEAN, _SPREAD = "<mean>", "<sd>"  # no names of a model
 _LOG_BASE = {"lin": 0.0, "log": 1.0, "log10": LN10}
 
 
@@ -83,7 +84,8 @@ class Assays:
         self._numbers: list[float] = []
         where = {(p, t): (i, j) for i, p in enumerate(self.protocols) for j, t in enumerate(sorted_times[p])}
         self._protocol = np.array([where[m.protocol, m.time][0] for m in dataset.measurements], dtype=int)
-        used = [o for o in dataset.observables.values() if any(m.observable == o.name for m in dataset.measurements)]
+        # In the order of the rows: that of the description must not decide in which order gradients are summed.
+        used = [dataset.observables[n] for n in dict.fromkeys(m.observable for m in dataset.measurements)]
         self._groups = [self._group(o, where) for o in used]
         self._index_pool()
         scale = [dataset.observables[m.observable].scale for m in dataset.measurements]
@@ -112,18 +114,18 @@ class Assays:
         time = np.array([where[m.protocol, m.time][1] for _, m in found], dtype=int)
         names, used, expressions, function = self._compile(observable)
         environment = len(self.plan.names) + len(self.plan.constants)
-        model = self.model
+        model, symbols = self.model, [s.name for s in self.model.symbols]
 
         def column(name: str) -> np.ndarray:
             if name in observable.placeholders:
                 k = observable.placeholders.index(name)
                 return np.array([self._argument(m.arguments[k]) for _, m in found], dtype=int)
-            if name in model.species:
+            if name in symbols:
                 cell = protocol * self.plan.times.shape[1] + time
-                return environment + cell * len(model.species) + model.species.index(name)
+                return environment + cell * len(model.species) + symbols.index(name)
             if name in model.parameters:
                 return self.plan.parameters[protocol, self.plan.segment[protocol, time], model.parameters.index(name)]
-            if name == "time":
+            if name == TIME.name:
                 return np.array([self._number(m.time) for _, m in found], dtype=int)
             return np.full(len(found), self.names.index(name))
 
@@ -134,19 +136,21 @@ class Assays:
     def _compile(self, observable: Observable):
         """Names that a formula may use, positions of those it does, mean and standard deviation, and a function."""
         model = self.model
-        states = set(model.species) | set(model.parameters) | {"time"}
-        others = [n for n in self.names if n not in states]
-        known = {*states, *others, *model.rules, *observable.placeholders}
+        own = {*model.names, *self.names, *observable.placeholders}  # else `time` is that of the simulation
+        symbols = [s.name for s in model.symbols]
+        others = [n for n in self.names if n not in (*symbols, *model.parameters)]
+        known = {*own, "time", TIME.name}
         unknown = sorted(observable.symbols - known)
         if unknown:
             raise ValueError(
                 f"observable {observable.name!r} uses {', '.join(unknown)}: no species, rule or parameter of "
                 f"{model.name}, and no parameter of the data set"
             )
-        mean = on_scale(observable.formula, observable.scale)
-        written = inline({**model.rules, "_mean": mean, "_sd": observable.noise_formula})
-        names = list(dict.fromkeys([*observable.placeholders, *model.species, *model.parameters, *others, "time"]))
-        expressions = written["_mean"], written["_sd"]
+        mean = bind_time(on_scale(observable.formula, observable.scale), own)
+        spread = bind_time(observable.noise_formula, own)
+        written = inline({**model.rules, _MEAN: mean, _SPREAD: spread})
+        names = list(dict.fromkeys([*observable.placeholders, *symbols, *model.parameters, *others, TIME.name]))
+        expressions = written[_MEAN], written[_SPREAD]
         used, function = compile_elementwise(names, expressions)
         return names, used, expressions, function
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from . import plots
+from .files import replacing, write
 from .fit import Fit
 from .optimise import Fits
 from .posterior import to_datatree
@@ -19,13 +21,13 @@ from .summary import Summary, summarise
 
 def save_figures(figures: Mapping[str, Figure | Iterable[Figure]], folder: Path) -> list[Path]:
     """Writes figures as PNG, numbering the pages of those that have several."""
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, drawn in figures.items():
         pages = [drawn] if isinstance(drawn, Figure) else list(drawn)
         for i, page in enumerate(pages):
             path = folder / (f"{name}.png" if len(pages) == 1 else f"{name}-{i + 1}.png")
-            page.savefig(path, dpi=110)
+            with replacing(path) as part:
+                page.savefig(part, dpi=110, format="png")
             written.append(path)
     return written
 
@@ -53,10 +55,10 @@ def report(fit: Fit, folder: str | Path, *, truth: Mapping[str, float] | None = 
     save(tree, folder / "posterior.nc")
     known = None if truth is None else {k: v for k, v in truth.items() if k in tree["posterior"]}
     summary = summarise(tree, truth=known)
-    summary.table.to_csv(folder / "summary.csv")
-    (folder / "summary.txt").write_text(f"{summary}\n")
+    write(folder / "summary.csv", summary.table.to_csv())
+    write(folder / "summary.txt", f"{summary}\n")
     if summary.truth is not None:
-        summary.truth.to_csv(folder / "truth.csv")
+        write(folder / "truth.csv", summary.truth.to_csv())
     save_figures(
         {
             "fit": plots.fit(problem, tree),
@@ -74,8 +76,9 @@ def report_fits(fits: Fits, problem: Problem, folder: str | Path) -> None:
     """Writes `map.json`, `best.csv` and the figures of optimisation runs."""
     folder = Path(folder)
     fits.save(folder / "map.json")
-    with (folder / "best.csv").open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([("parameter", "value"), *fits.best.items()])
+    best = io.StringIO()
+    csv.writer(best, lineterminator="\n").writerows([("parameter", "value"), *fits.best.items()])
+    write(folder / "best.csv", best.getvalue())
     figures: dict[str, Figure | Iterable[Figure]] = {
         "waterfall": plots.waterfall(fits.objective, fits.converged),
         "starts": plots.starts(problem.space.names, fits.z, fits.objective),

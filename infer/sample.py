@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from ..models.status import Status
 from .curvature import Curvature
+from .identity import run_parts
 from .problem import Problem
 from .store import Store
 from .whitening import spread, windows
@@ -90,49 +91,73 @@ def sample(
             raise ValueError(f"{name} must be at least 1, not {value}")
     run = _Sampler(problem, start, chains, warmup, seed, target_acceptance, max_tree_depth, chunk)
     points = run.initial_points(initial)
-    store = Store(out) if out is not None else None
-    kept: list[dict[str, np.ndarray]] = []
-    if store is not None:
-        lengths = {"chains": chains, "warmup": warmup, "draws": draws, "chunk": chunk}
-        tuning = {"target_acceptance": target_acceptance, "max_tree_depth": max_tree_depth}
-        description = {**_described(problem, start, points), "seed": seed, **lengths, **tuning}
-        kept = [store.load(i) for i in range(store.open(description))]
-    done = sum(len(c["diverging"][0]) for c in kept)
-    stops = sorted({*windows(warmup), warmup, warmup + draws})
-    state = run.begin(points)
-    if kept:
-        state = run.restore(state, kept[-1])
-        log.info("resuming after %d of %d iterations a chain", done, warmup + draws)
-    began = time.monotonic()
-    with tqdm(total=warmup + draws, initial=done, desc="warmup", disable=not progress) as bar:
-        while done < warmup + draws:
-            bar.set_description("warmup" if done < warmup else "draws")
-            # A chunk ends where the sampler changes, so it never holds both warmup and draws.
-            length = min(chunk, next(stop for stop in stops if stop > done) - done)
-            before = time.monotonic()
-            state, arrays = run.advance(state, length)
-            arrays["seconds"] = np.array(time.monotonic() - before)
-            arrays["is_warmup"] = np.array(done < warmup)
-            kept.append(arrays)
-            done += length
-            if window := windows(warmup).get(done):
-                state = run.whiten(state, np.concatenate([c["u"] for c in kept], axis=1)[:, window])
-            if done == warmup:
-                state = run.share_step_size(state)
-            if store is not None:
-                store.append({**arrays, **run.save(state)})
-            bar.update(length)
-            bar.set_postfix(
-                leapfrogs=f"{arrays['n_steps'].mean():.0f}",
-                divergent=int(arrays["diverging"].sum()),
-                failed=int(arrays["failed"].sum()),
-            )
-            if stop_after is not None and time.monotonic() - began > stop_after and done < warmup + draws:
-                log.warning("stopped after %d of %d iterations a chain", done, warmup + draws)
-                break
+    advance = _Advance(run, points, warmup, draws, progress, stop_after)
+    if out is None:
+        kept = advance(None, [])
+    else:
+        own = {"seed": seed, "chains": chains, "warmup": warmup, "draws": draws, "chunk": chunk}
+        own |= {"target_acceptance": target_acceptance, "max_tree_depth": max_tree_depth}
+        identity = run_parts(problem, **own, start=_digest(start.centre, start.scale, points))
+        with Store.open(out, identity) as store:
+            kept = advance(store, [store.load(i) for i in range(store.count)])
+    done = _iterations(kept)
     if done <= warmup:
         return None
     return _collect(problem, kept, seed, max_tree_depth, complete=done >= warmup + draws)
+
+
+def _iterations(kept: list[dict[str, np.ndarray]]) -> int:
+    return sum(len(c["diverging"][0]) for c in kept)
+
+
+@dataclass(frozen=True)
+class _Advance:
+    """Iterations of a sampler from where its chunks end to the end of the run, or of the time it has."""
+
+    run: _Sampler
+    points: np.ndarray
+    warmup: int
+    draws: int
+    progress: bool
+    stop_after: float | None
+
+    def __call__(self, store: Store | None, kept: list[dict[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
+        """All chunks of the run: those `kept`, and new ones, which go to `store`."""
+        run, warmup, total = self.run, self.warmup, self.warmup + self.draws
+        done = _iterations(kept)
+        stops = sorted({*windows(warmup), warmup, total})
+        state = run.begin(self.points)
+        if kept:
+            state = run.restore(state, kept[-1])
+            log.info("resuming after %d of %d iterations a chain", done, total)
+        began = time.monotonic()
+        with tqdm(total=total, initial=done, desc="warmup", disable=not self.progress) as bar:
+            while done < total:
+                bar.set_description("warmup" if done < warmup else "draws")
+                # A chunk ends where the sampler changes, so it never holds both warmup and draws.
+                length = min(run.chunk, next(stop for stop in stops if stop > done) - done)
+                before = time.monotonic()
+                state, arrays = run.advance(state, length)
+                arrays["seconds"] = np.array(time.monotonic() - before)
+                arrays["is_warmup"] = np.array(done < warmup)
+                kept.append(arrays)
+                done += length
+                if window := windows(warmup).get(done):
+                    state = run.whiten(state, np.concatenate([c["u"] for c in kept], axis=1)[:, window])
+                if done == warmup:
+                    state = run.share_step_size(state)
+                if store is not None:
+                    store.append({**arrays, **run.save(state)})
+                bar.update(length)
+                bar.set_postfix(
+                    leapfrogs=f"{arrays['n_steps'].mean():.0f}",
+                    divergent=int(arrays["diverging"].sum()),
+                    failed=int(arrays["failed"].sum()),
+                )
+                if self.stop_after is not None and time.monotonic() - began > self.stop_after and done < total:
+                    log.warning("stopped after %d of %d iterations a chain", done, total)
+                    break
+        return kept
 
 
 class _State(NamedTuple):
@@ -313,17 +338,6 @@ def _collect(problem: Problem, kept: list[dict[str, np.ndarray]], seed: int, dep
         max_tree_depth=depth,
         complete=complete,
     )
-
-
-def _described(problem: Problem, start: Curvature, points: np.ndarray) -> dict[str, object]:
-    """What makes a run this one: draws of another must not be continued."""
-    return {
-        "problem": problem.name,
-        "digest": problem.digest,
-        "parameters": list(problem.space.names),
-        "settings": repr(problem.settings),
-        "start": _digest(start.centre, start.scale, points),
-    }
 
 
 def _digest(*arrays: np.ndarray) -> str:

@@ -2,105 +2,150 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
-import tempfile
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 
+from .files import FileError, broken, reason, remove_stale_parts, replacing, seal, sealed, write
+from .identity import differences, run_id
+from .lock import locked
 
-class StoreError(ValueError):
-    """A folder of draws that cannot be written, or that belongs to another run."""
+RUN = "run.json"
+_CHUNK = re.compile(r"chunk-(\d{5,})\.npz")
+
+
+class StoreError(FileError):
+    """A folder of draws that cannot be written, is damaged, or belongs to another run."""
 
 
 class Store:
     """A folder that holds what a run is (`run.json`) and its chunks (`chunk-00000.npz`, …).
 
-    A chunk holds the draws and statistics of all chains since the last one, and the sampler's whole state after it.
-    Each file appears complete or not at all.
+    A chunk holds the draws and statistics of all chains since the last one, and the sampler's whole state after it;
+    also the hash of its run, its number, and a checksum. Each file appears complete or not at all.
     """
 
-    def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
-        self._count = 0  # chunks that this run knows of
+    def __init__(self, folder: Path, identity: Mapping[str, object], count: int):
+        self.folder, self.count = folder, count
+        self._id = run_id(identity)
 
-    def open(self, run: Mapping[str, object]) -> int:
-        """Begins or resumes the run described by `run`; the number of chunks already there.
+    @staticmethod
+    @contextmanager
+    def open(folder: str | Path, identity: Mapping[str, object]) -> Iterator[Store]:
+        """Begins or resumes a run; `count` chunks are there already. Other processes are kept out until it is closed.
 
-        Raises `StoreError` where the folder cannot be written, or holds another run, naming what differs.
+        Raises `StoreError` if the folder cannot be written, lacks a chunk, or holds another run, naming what differs;
+        `LockedError` if another process is at work there.
         """
+        folder = Path(folder)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._replace("run.json.check", b"")
-            (self.folder / "run.json.check").unlink()
+            folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError(f"cannot write to {self.folder}: {error.strerror or error}") from None
-        path = self.folder / "run.json"
-        text = json.dumps(run, indent=1, sort_keys=True)
-        if path.exists():
-            try:
-                old = json.loads(path.read_text())
-            except (json.JSONDecodeError, UnicodeDecodeError):
-                raise StoreError(f"{path} is not readable: remove the folder to begin anew") from None
-            if not isinstance(old, dict):
-                raise StoreError(f"{path} is not readable: remove the folder to begin anew")
-            new = json.loads(text)
-            differ = sorted(k for k in {*old, *new} if old.get(k) != new.get(k))
-            if differ:
-                said = "; ".join(f"{k} was {_short(old.get(k))}, now {_short(new.get(k))}" for k in differ)
+            raise StoreError(f"cannot write to {folder}: {reason(error)}") from None
+        with locked(folder):
+            remove_stale_parts(folder)
+            numbers = chunk_numbers(folder)
+            if (folder / RUN).exists():
+                check_run(folder, identity)
+            else:
+                content = {"id": run_id(identity), "identity": identity}
+                write(folder / RUN, json.dumps(content, indent=1, sort_keys=True))
+            if gap := set(range(len(numbers))) - set(numbers):
+                missing, later = (_name(n) for n in (min(gap), min(n for n in numbers if n > min(gap))))
                 raise StoreError(
-                    f"{self.folder} holds draws of another run ({said}): choose another folder, or remove it"
+                    f"{missing} is missing from {folder}, though {later} is there: put it back, or remove {later} and "
+                    "the chunks after it to resume before the gap"
                 )
-        else:
-            self._replace("run.json", text.encode())
-        self._count = len(self.chunks())
-        return self._count
-
-    def chunks(self) -> list[Path]:
-        """The chunks without a gap, in order."""
-        found = []
-        while (path := self._path(len(found))).exists():
-            found.append(path)
-        return found
+            yield Store(folder, identity, len(numbers))
 
     def append(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Writes the next chunk."""
-        path = self._path(self._count)
-        with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".part", delete=False) as file:
+        path = self.folder / _name(self.count)
+        if path.exists():  # a file system without locks
+            raise StoreError(f"another process writes to {self.folder}: stop one of the two")
+        save_arrays(path, {**arrays, "run": np.array(self._id), "number": np.array(self.count)})
+        self.count += 1
+
+    def load(self, number: int) -> dict[str, np.ndarray]:
+        """One chunk's arrays; `StoreError` if the file is damaged, or another run's."""
+        path = self.folder / _name(number)
+        way_out = "remove it and the chunks after it to resume before it"
+        arrays = load_arrays(path, way_out)
+        run, found = str(arrays.pop("run", None)), arrays.pop("number", None)
+        if run != self._id:
+            raise StoreError(f"{path} belongs to another run: put this run's back, or {way_out}")
+        if found != number:
+            raise StoreError(f"{path} is chunk {found} of this run, not {number}: put the right one back, or {way_out}")
+        return arrays
+
+
+def chunk_numbers(folder: Path) -> list[int]:
+    """The numbers of the chunks in a folder, in order."""
+    found = (_CHUNK.fullmatch(p.name) for p in folder.glob("chunk-*.npz"))
+    return sorted(int(m[1]) for m in found if m)
+
+
+def check_run(folder: Path, identity: Mapping[str, object]) -> None:
+    """Raises `StoreError` unless the `run.json` of a folder is of the same run."""
+    path = folder / RUN
+    try:
+        stored = json.loads(path.read_text())
+        if not isinstance(stored, dict):
+            raise ValueError("it holds no object")
+        old = stored.get("identity", stored)  # the earlier format was the bare identity
+        if "id" in stored and stored["id"] != run_id(old):
+            raise ValueError("its hash does not match its content")
+    except (OSError, ValueError, AttributeError) as error:  # ValueError: also what JSON and Unicode raise
+        raise StoreError(f"{path} is damaged ({reason(error)}): remove the folder to begin anew") from None
+    refuse_another(folder, old, identity)
+
+
+def refuse_another(folder: Path, old: Mapping[str, object], new: Mapping[str, object]) -> None:
+    """Raises `StoreError`, naming what differs, if two identities are not those of one run."""
+    # As a file gives it back: tuples are lists.
+    if differ := differences(old, json.loads(json.dumps(new))):
+        raise StoreError(f"{folder} holds another run ({'; '.join(differ)}): choose another folder, or remove it")
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes named arrays as a sealed archive of NumPy's."""
+    with replacing(path) as part:
+        with part.open("wb") as file:
             np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(file.name, path)  # unlike a rename, fails where the chunk is there already
-        except FileExistsError:
-            raise StoreError(f"another process writes to {self.folder}: stop one of the two") from None
-        finally:
-            os.unlink(file.name)
-        self._count += 1
+        seal(part)
 
-    def load(self, index: int) -> dict[str, np.ndarray]:
-        """One chunk's arrays; `StoreError` where the file is damaged."""
-        path = self._path(index)
-        try:
-            with np.load(path) as file:
+
+def load_arrays(path: Path, way_out: str, *, unsealed: bool = False) -> dict[str, np.ndarray]:
+    """The arrays of a sealed archive; `StoreError` with the way out if the file is damaged.
+
+    `unsealed`: it may be of the earlier format, which had no checksum; its identity then says so.
+    """
+    try:
+        wrong = None if unsealed and not sealed(path) else broken(path)
+        if wrong is None:
+            with np.load(io.BytesIO(path.read_bytes())) as file:
                 return {k: file[k] for k in file.files}
-        except (OSError, ValueError, EOFError, BadZipFile) as error:
-            raise StoreError(
-                f"{path} is damaged ({error}): remove it and the chunks after it to resume before it"
-            ) from None
-
-    def _path(self, index: int) -> Path:
-        return self.folder / f"chunk-{index:05d}.npz"
-
-    def _replace(self, name: str, content: bytes) -> None:
-        part = self.folder / f"{name}.part"
-        part.write_bytes(content)
-        os.replace(part, self.folder / name)
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
+        wrong = reason(error)
+    raise StoreError(f"{path} is damaged ({wrong}): {way_out}") from None
 
 
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"
+def _name(number: int) -> str:
+    return f"chunk-{number:05d}.npz"
+
+
+def writable(folder: Path) -> None:
+    """Makes the folder; `StoreError` if it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot write to {folder}: {reason(error)}") from None
+    if not os.access(folder, os.W_OK):
+        raise StoreError(f"cannot write to {folder}: permission denied")

@@ -83,14 +83,9 @@ def _whole(exponent: sympy.Expr) -> bool:
     return bool(exponent.is_Integer or (exponent.is_Float and float(exponent).is_integer()))
 
 
-def without_ite(expression: sympy.Basic) -> sympy.Basic:
-    """`expression` without sympy's if-then-else of conditions, which it makes where a branch is compared."""
-    return expression.replace(sympy.ITE, lambda c, a, b: sympy.Or(sympy.And(c, a), sympy.And(sympy.Not(c), b)))
-
-
 def guard(expression: sympy.Expr) -> sympy.Expr:
     """`expression` with functions whose derivatives are finite numbers wherever a solver may evaluate them."""
-    expression = without_ite(expression).replace(
+    expression = expression.replace(
         lambda e: isinstance(e, sympy.Pow) and not _whole(e.exp) and not (e.base.is_number and e.base.is_positive),
         lambda e: Power(e.base, e.exp),
     )
@@ -105,6 +100,9 @@ class _Printer(JaxPrinter):
         if _whole(exponent):
             return f"({self._print(base)})**({int(exponent)})"
         return f"guarded_power({self._print(base)}, {self._print(exponent)})"
+
+    def _print_ITE(self, expr):
+        return f"if_then_else({', '.join(self._print(a) for a in expr.args)})"
 
     def _print_Xor(self, expr):
         result = self._print(expr.args[0])
@@ -131,11 +129,20 @@ _FUNCTIONS = {
     "Floor": jnp.floor,
     "Ceiling": jnp.ceil,
     "logical_xor": jnp.logical_xor,
+    "if_then_else": jnp.where,
 }
 
 
+Name = str | sympy.Symbol
+
+
+def as_symbol(name: Name) -> sympy.Symbol:
+    """The symbol of a name; the time of a simulation has a symbol that no name has."""
+    return sympy.Symbol(name) if isinstance(name, str) else name
+
+
 def compile_elementwise(
-    names: Sequence[str], expressions: Sequence[sympy.Expr]
+    names: Sequence[Name], expressions: Sequence[sympy.Expr]
 ) -> tuple[tuple[int, ...], Callable[..., Sequence[Float[Array, ...]]]]:
     """Which of `names` the expressions use (positions), and a function of those, array by array, that broadcasts.
 
@@ -143,7 +150,7 @@ def compile_elementwise(
     """
     # Names of models may be Python's keywords or clash with numpy's: number them.
     symbols = [sympy.Symbol(f"x_{i}") for i in range(len(names))]
-    numbered = {sympy.Symbol(n): s for n, s in zip(names, symbols, strict=True)}
+    numbered = {as_symbol(n): s for n, s in zip(names, symbols, strict=True)}
     found = set().union(*(e.free_symbols for e in expressions)) if expressions else set()
     if unknown := found - numbered.keys():
         raise ValueError(f"unknown names in a formula: {', '.join(sorted(map(str, unknown)))}")
@@ -155,7 +162,7 @@ def compile_elementwise(
     return where, sympy.lambdify(wanted, renamed, modules=[_FUNCTIONS, "jax"], printer=printer, cse=True)
 
 
-def compile_vector(arguments: Sequence[Sequence[str]], expressions: Sequence[sympy.Expr]) -> Compiled:
+def compile_vector(arguments: Sequence[Sequence[Name]], expressions: Sequence[sympy.Expr]) -> Compiled:
     """A function of one array for each list of names in `arguments`, returning the stacked `expressions`.
 
     The arrays' last axis runs over the names; leading axes broadcast.

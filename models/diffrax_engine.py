@@ -135,10 +135,10 @@ def _course(
     carry = (course.y0, jnp.zeros((times.size, course.y0.size), course.y0.dtype), zero, zero, zero)
     # What a step of the protocol changes, it changes at the start of the first stretch of its segment.
     first = (np.arange(count * each) % each == 0)[:, None]
-    of_segment = [jnp.repeat(x, each, axis=0) for x in (course.p, course.assign, course.add, course.scale, assigned)]
-    p, assign, add, scale, assigned = of_segment
-    flat = jax.tree.map(lambda x: x.reshape(count * each, *x.shape[2:]), stretches)
+    of_segment = (course.p, course.assign, course.add, course.scale, assigned)
+    p, assign, add, scale, assigned = (jnp.repeat(x, each, axis=0) for x in of_segment)
     add, scale = jnp.where(first, add, 0.0), jnp.where(first, scale, 1.0)
+    flat = jax.tree.map(lambda x: x.reshape(count * each, *x.shape[2:]), stretches)
     parts = (jnp.arange(count * each), p, assign, add, scale, assigned & first, tuple(flat))
     if count * each == 1:
         carry, _ = one(carry, jax.tree.map(lambda x: x[0], parts))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 
 import libsbml
@@ -226,6 +226,9 @@ class _InfixPrinter(StrPrinter):
         base, exponent = self.parenthesize(expr.base, 61), self.parenthesize(expr.exp, 61)
         return f"{base}^{exponent}"
 
+    def _print_Symbol(self, expr):
+        return "time" if expr == TIME else expr.name
+
     def _print_Float(self, expr):
         return repr(float(expr))
 
@@ -283,6 +286,11 @@ class _InfixPrinter(StrPrinter):
 
     def _print_BooleanFalse(self, expr):
         return "false"
+
+
+def bind_time(expression: sympy.Basic, names: Collection[str]) -> sympy.Basic:
+    """`expression` with `time` as the time of a simulation, unless a model has something of that name in `names`."""
+    return expression if "time" in names else expression.xreplace({sympy.Symbol("time"): TIME})
 
 
 def to_infix(expression: sympy.Basic) -> str:

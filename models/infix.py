@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import sympy
 
-from .operations import TIME, FormulaError, Operand, check_result, number, operate, symbol
+from .operations import FormulaError, Operand, check_result, number, operate, symbol
 
 DEEPEST = 60
 """How many levels of brackets and operators a formula may have."""
@@ -51,7 +51,6 @@ _MEANT = {
 }
 _RELATIONS = {"<": "lt", "<=": "leq", ">": "gt", ">=": "geq", "==": "eq", "!=": "neq"}
 _CONSTANTS: Mapping[str, sympy.Basic] = {
-    "time": TIME,
     "pi": sympy.pi,
     "exponentiale": sympy.E,
     "true": sympy.true,
@@ -138,7 +137,7 @@ PETAB = Dialect(
         "log": _petab_log,
         "log2": _with_number("log2", "log", 2),
     },
-    constants={n: e for n, e in _CONSTANTS.items() if n in ("time", "true", "false")},
+    constants={n: e for n, e in _CONSTANTS.items() if n in ("true", "false")},
     hints={},
 )
 """PEtab's mathematics. Source: https://petab.readthedocs.io/en/latest/v2/documentation_data_format.html#math-expressions-syntax."""
@@ -147,8 +146,9 @@ PETAB = Dialect(
 def parse_infix(text: str, names: Collection[str] = (), *, dialect: Dialect = SBML) -> sympy.Basic:
     """The sympy expression of a formula; its names are symbols without assumptions.
 
-    `log10`, `ln`, `exp`, `sqrt`, `abs`, `min`, `max`, `piecewise(value, condition, …, otherwise)` are known, `pi` and
-    `time` too, unless they are among `names`, those of a model, which stand first.
+    `log10`, `ln`, `exp`, `sqrt`, `abs`, `min`, `max`, `piecewise(value, condition, …, otherwise)` are known, and
+    `pi`, `true` and `false`, unless they are among `names`, those of a model, which stand first. `time` is a name
+    like others: what it means, only a model can say; see `bind_time`.
 
     Raises `FormulaError` with the formula, the column and what was expected, for all that is not read to its end.
     """

@@ -5,8 +5,8 @@
 # pyright: reportIncompatibleMethodOverride=false
 from __future__ import annotations
 
-import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -19,8 +19,10 @@ import numpy as np
 import sympy
 from jaxtyping import Array, Float
 
+from .canonical import content_hash
 from .codegen import compile_vector, guard
-from .expressions import TIME, inline, names_in
+from .expressions import TIME, bind_time, inline, names_in
+from .identity import model_parts
 from .kinetics import Kinetics
 from .moieties import conserved_moieties
 from .network import Network
@@ -51,7 +53,8 @@ class Model:
     """An autonomous ODE y' = f(y, p) with names.
 
     `species` names the state y (symbols in model units; a last state `time`, with derivative 1, where f or a rule
-    depends on time explicitly), `parameters` the vector p with default values `defaults` (NaN: none). The functions
+    depends on time explicitly; it is called `<time>` in a model that has something else of that name), `parameters`
+    the vector p with default values `defaults` (NaN: none). The functions
     take a state and a parameter vector, without batch axes.
 
     - `rhs(y, p)`: species; per unit of time
@@ -148,25 +151,18 @@ class Model:
     @property
     def names(self) -> frozenset[str]:
         """All that a formula over this model may use."""
-        return frozenset((*self.species, *self.parameters, *self.rules)) - {TIME.name}
+        species = (n for i, n in enumerate(self.species) if i != self.time_index)
+        return frozenset((*species, *self.parameters, *self.rules))
+
+    @property
+    def symbols(self) -> tuple[sympy.Symbol, ...]:
+        """Those of the state in formulas; that of time is `TIME`, whatever the state is called."""
+        return tuple(TIME if i == self.time_index else sympy.Symbol(n) for i, n in enumerate(self.species))
 
     @property
     def digest(self) -> str:
-        """A hash of the model's content, the same on every machine."""
-        text = repr(
-            (
-                self.name,
-                self.species,
-                self.parameters,
-                self.defaults.tolist(),
-                sorted(map(str, self.rules.items())),
-            )
-        )
-        if self.network is not None:
-            text += repr(
-                [(r.name, str(r.rate), sorted(map(str, r.stoichiometry.items()))) for r in self.network.reactions]
-            )
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """A hash of the model's content, the same on every machine; see `hexamer.models.identity`."""
+        return content_hash(model_parts(self))
 
 
 Terms = list[tuple[sympy.Expr, sympy.Expr]]  # (coefficient, rate)
@@ -200,6 +196,8 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
     Parameters with an initial assignment follow from the others and do not appear in the parameter vector, unless
     named in `independent`: then the assignment is dropped and the name becomes a parameter without default.
     """
+    _check_names(network)
+    network = _with_time(network)
     derivative = _state_of(network)
     states = list(derivative)
     quantities: dict[str, float] = {n: q.value for n, q in network.compartments.items()}
@@ -241,8 +239,9 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
     # A model in which nothing changes has time for its state, as an engine solves no fewer than one.
     if depends or not states or any(TIME in e.free_symbols for e in public.values()):
         time_index = len(states)
-        states, initial = [*states, str(TIME)], [*initial, sympy.Integer(0)]
-        terms[str(TIME)] = [(sympy.Integer(1), sympy.Integer(1))]
+        clock = _clock({*states, *parameters, *rules})
+        states, initial = [*states, clock], [*initial, sympy.Integer(0)]
+        terms[clock] = [(sympy.Integer(1), sympy.Integer(1))]
     volume = [
         sympy.Integer(1)
         if n not in network.species or network.species[n].amount
@@ -258,11 +257,13 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
     )
     f = kinetics.derivatives()
 
-    unknown = names_in(*f, *initial, *switches.times) - {*states, *parameters, *switches.names}
+    symbols = [TIME if i == time_index else sympy.Symbol(n) for i, n in enumerate(states)]
+    unknown = names_in(*f, *initial, *switches.times)
+    unknown -= {s.name for s in symbols} | {*parameters, *switches.names}
     if unknown:
         raise ValueError(f"network {network.name!r} uses names it does not define: {', '.join(sorted(unknown))}")
-    moieties, dependent = conserved_moieties(_stoichiometry(network, states))
-    names = (states, parameters, switches.names) if switches.names else (states, parameters)
+    moieties, dependent = conserved_moieties(_stoichiometry(network, states, time_index))
+    names = (symbols, parameters, switches.names) if switches.names else (symbols, parameters)
     rhs, jacobian = _with_jacobian(names, f)
     return Model(
         name=network.name,
@@ -284,19 +285,56 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
     )
 
 
+def _check_names(network: Network) -> None:
+    """Raises `ValueError` for names that two things have, or that no formula could hold."""
+    names = [*network.species, *network.compartments, *network.parameters]
+    names += [r.name for r in network.reactions]
+    if twice := sorted(n for n, count in Counter(names).items() if count > 1):
+        raise ValueError(
+            f"network {network.name!r} has two things called {', '.join(twice)}: give each a name of its own"
+        )
+    if odd := sorted(n for n in {*names, *network.rules, *network.rates} if not n.isidentifier()):
+        raise ValueError(
+            f"network {network.name!r} has names that no formula can hold: {', '.join(map(repr, odd))}; "
+            "a name has letters, digits and _, and does not begin with a digit"
+        )
+
+
+def _with_time(network: Network) -> Network:
+    """The network with `time` in its formulas as the time of a simulation, unless it calls something so itself."""
+    if "time" in network.names:
+        return network
+
+    def bound(expressions: Mapping[str, sympy.Expr]) -> dict[str, sympy.Expr]:
+        return {n: bind_time(sympy.sympify(e), ()) for n, e in expressions.items()}
+
+    return replace(
+        network,
+        species={n: replace(s, initial=bind_time(sympy.sympify(s.initial), ())) for n, s in network.species.items()},
+        reactions=tuple(replace(r, rate=bind_time(sympy.sympify(r.rate), ())) for r in network.reactions),
+        rules=bound(network.rules),
+        rates=bound(network.rates),
+        initial=bound(network.initial),
+    )
+
+
+def _clock(taken: Collection[str]) -> str:
+    """What the state that is time is called."""
+    return TIME.name if "time" in taken else "time"
+
+
 def _start(network: Network, name: str) -> sympy.Expr:
     """The start value of a parameter that has a rate rule."""
     return network.initial.get(name, sympy.Float(network.parameters[name].value))
 
 
-def _with_jacobian(names: Sequence[Sequence[str]], f: list[sympy.Expr]) -> tuple[Callable, Callable]:
+def _with_jacobian(names: Sequence[Sequence[Name]], f: list[sympy.Expr]) -> tuple[Callable, Callable]:
     states = names[0]
     f = [guard(e) for e in f]
     entries: list[sympy.Expr] = []
     slot = np.zeros((len(states), len(states)), dtype=int)  # 0: a structural zero
     for i, expression in enumerate(f):
-        for j, state in enumerate(states):
-            symbol = sympy.Symbol(state)
+        for j, symbol in enumerate(states):
             if symbol in expression.free_symbols:
                 entry = sympy.diff(expression, symbol)
                 if entry != 0:
@@ -308,8 +346,8 @@ def _with_jacobian(names: Sequence[Sequence[str]], f: list[sympy.Expr]) -> tuple
     return compile_vector(names, f), jacobian
 
 
-def _stoichiometry(network: Network, states: list[str]) -> list[list[Fraction]]:
-    columns = [*network.reactions, *network.rates, str(TIME)]
+def _stoichiometry(network: Network, states: list[str], time_index: int | None) -> list[list[Fraction]]:
+    columns = [*network.reactions, *network.rates, *([] if time_index is None else [states[time_index]])]
     matrix = [[Fraction(0)] * len(columns) for _ in states]
     for j, column in enumerate(columns):
         if isinstance(column, str):
@@ -330,7 +368,11 @@ def _from_function(f, species, parameters, initial, name, depends_on_time) -> Mo
         return {k: p[i] for i, k in enumerate(keys)}
 
     count = len(species)
-    states = (*species, str(TIME)) if depends_on_time else species
+    if twice := sorted(n for n, count in Counter((*species, *keys)).items() if count > 1):
+        raise ValueError(
+            f"model {name!r} has two things called {', '.join(twice)}: names of species and parameters differ"
+        )
+    states = (*species, _clock({*species, *keys})) if depends_on_time else species
     if not depends_on_time and _uses_first(f, jnp.zeros(()), jnp.zeros(count), as_dict(jnp.ones(len(keys)))):
         raise ValueError(f"f of model {name!r} uses the time t: say depends_on_time=True")
 

@@ -78,6 +78,12 @@ class Network:
     units: Mapping[str, tuple[Unit, ...]] = field(default_factory=dict)
     base_units: Mapping[str, str] = field(default_factory=dict)  # substance, extent, volume, time
 
+    @property
+    def names(self) -> frozenset[str]:
+        """All that a formula may use."""
+        reactions = (r.name for r in self.reactions)
+        return frozenset((*self.compartments, *self.species, *self.parameters, *self.rules, *self.rates, *reactions))
+
     @staticmethod
     def from_sbml(source: str | Path) -> Network:
         """Reads an SBML file, or SBML text. See `hexamer.models.sbml_read`."""

@@ -18,8 +18,8 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import BooleanAtom, BooleanFunction
 
-TIME = sympy.Symbol("time")
-"""The time of a simulation."""
+TIME = sympy.Symbol("<time>")
+"""The time of a simulation. No name of a model can equal it: a parameter may well be called `time`."""
 
 LARGEST_EXPONENT = 2**31
 """Of a power with a number as exponent: compiled code holds it as an integer."""
@@ -75,8 +75,13 @@ def without_ite(e: sympy.Basic) -> sympy.Basic:
 
 
 def real(e: sympy.Basic) -> sympy.Basic:
-    """`e` without real parts: sympy writes |exp(x)| as exp(re(x)), and every name here is real."""
-    return e.replace(sympy.re, lambda x: x) if e.has(sympy.re) else e
+    """`e` without real and imaginary parts: sympy writes |exp(x)| as exp(re(x)), and every name here is real."""
+    if not e.has(sympy.re, sympy.im, sympy.conjugate):
+        return e
+    parts = {sympy.re: lambda x: x, sympy.conjugate: lambda x: x, sympy.im: lambda x: sympy.Integer(0)}
+    for part, instead in parts.items():
+        e = e.replace(part, instead)
+    return e
 
 
 def number(value: float, written: str) -> Operand:

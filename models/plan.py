@@ -172,6 +172,25 @@ def _segments(protocol, at, defaults, species, segments, zero, apply, environmen
     return parameters, assign, add, [s if s <= end else math.inf for s in start], stop
 
 
+def _moving_at_rest(model: Model, protocol: Protocol, names: Sequence[str]) -> str | None:
+    """The rate that changes with time under the values of the pre-equilibration, if there is one.
+
+    Conditions in time do not count: before the start they are as they were.
+    """
+    if not model.rhs_depends_on_time:
+        return None
+    if model.kinetics is None:
+        return "its function uses t"
+    values = {n: v for n, v in zip(model.parameters, model.defaults, strict=True) if n not in names and v == v}
+    values |= protocol.preequilibration or {}
+    numbers = {n: v for n, v in values.items() if not isinstance(v, str)}
+    known = {sympy.Symbol(n): sympy.Integer(int(v)) if v == int(v) else sympy.Float(v) for n, v in numbers.items()}
+    for rate in model.kinetics.rates:
+        if TIME in rate.free_symbols and TIME in rate.xreplace(known).free_symbols:
+            return to_infix(rate)
+    return None
+
+
 def _resized(
     model: Model,
     protocol: Protocol,
@@ -205,25 +224,6 @@ def _resized(
                 )
         before = after
     return parameters, assign, add, start, stop, scale
-
-
-def _moving_at_rest(model: Model, protocol: Protocol, names: Sequence[str]) -> str | None:
-    """The rate that changes with time under the values of the pre-equilibration, if there is one.
-
-    Conditions in time do not count: before the start they are as they were.
-    """
-    if not model.rhs_depends_on_time:
-        return None
-    if model.kinetics is None:
-        return "its function uses t"
-    values = {n: v for n, v in zip(model.parameters, model.defaults, strict=True) if n not in names and v == v}
-    values |= protocol.preequilibration or {}
-    numbers = {n: v for n, v in values.items() if not isinstance(v, str)}
-    known = {sympy.Symbol(n): sympy.Integer(int(v)) if v == int(v) else sympy.Float(v) for n, v in numbers.items()}
-    for rate in model.kinetics.rates:
-        if TIME in rate.free_symbols and TIME in rate.xreplace(known).free_symbols:
-            return to_infix(rate)
-    return None
 
 
 def _set_at_start(protocol: Protocol) -> set[str]:

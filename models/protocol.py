@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 Value = float | str
 """A number, or the name of a parameter that holds it (so that a dose or an initial value can be estimated)."""
+
+
+def _negative(name: str, amount: float, time: float) -> str:
+    return (
+        f"at time {time:g}, {name} is given as {amount:g}: a dose cannot be negative; to take it away, wash it out or "
+        "set it to a lower concentration"
+    )
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,9 @@ class Step:
         for name, value in [*self.assign.items(), *self.add.items()]:
             if not isinstance(value, str) and not math.isfinite(value):
                 raise ValueError(f"at time {self.time:g}, {name} is given as {value}: it must be finite")
+        for name, value in self.add.items():
+            if not isinstance(value, str) and value < 0:
+                raise ValueError(_negative(name, value, self.time))
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,10 @@ class Protocol:
         """Sets parameters (inputs, inhibitors) or species from time `at` on."""
         return self._change(at, assign=values)
 
+    def change(self, values: Mapping[str, Value], *, at: float = 0.0) -> Protocol:
+        """As `set`, for names that are no keywords or that are `at` or `self`."""
+        return self._change(at, assign=values)
+
     def wash_out(self, *species: str, at: float) -> Protocol:
         """Removes all of each `species` at time `at`."""
         return self._change(at, assign=dict.fromkeys(species, 0.0))
@@ -101,6 +115,19 @@ class Protocol:
         for step in self.steps:
             used += [*step.assign.values(), *step.add.values()]
         return frozenset(v for v in used if isinstance(v, str))
+
+    def check_doses(self, species: Collection[str], values: Mapping[str, float]) -> None:
+        """Raises `ValueError` for a negative amount of one of `species`; `values` are those of the names it uses.
+
+        Names without a value there are not checked.
+        """
+        given = [(self.start, (self.preequilibration or {}).items())]
+        given += [(step.time, {**step.assign, **step.add}.items()) for step in self.steps]
+        for time, amounts in given:
+            for name, amount in amounts:
+                number = values.get(amount, 0.0) if isinstance(amount, str) else amount
+                if name in species and number < 0:
+                    raise ValueError(f"protocol {self.name!r}: {_negative(name, number, time)}")
 
     @property
     def targets(self) -> frozenset[str]:

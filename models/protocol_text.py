@@ -63,7 +63,7 @@ def _apply(protocol: Protocol, words: list[str]) -> Protocol:
     if words[0] == "add":
         return protocol.add(words[1], _value(words[2]), at=_time(words[3:]))
     if words[0] == "set":
-        return protocol.set(at=_time(words[3:]), **{words[1]: _value(words[2])})
+        return protocol.change({words[1]: _value(words[2])}, at=_time(words[3:]))
     if words[:2] == ["wash", "out"]:
         return protocol.wash_out(words[2], at=_time(words[3:]))
     if words[0] == "pulse" and words[3] == "from" and words[5] == "to" and len(words) == 7:

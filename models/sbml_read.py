@@ -185,7 +185,7 @@ class _Reader:
         rate = self.math(law, f"reaction {name}", local=frozenset(p.getId() for p in own))
         for p in own:
             unique = f"{name}_{p.getId()}"
-            while unique in parameters:
+            while unique in parameters or self.model.getElementBySId(unique) is not None:
                 unique += "_"
             parameters[unique] = Quantity(p.getValue() if p.isSetValue() else math.nan, p.getUnits())
             local[sympy.Symbol(p.getId())] = sympy.Symbol(unique)

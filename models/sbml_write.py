@@ -7,7 +7,7 @@ import math
 import libsbml
 import sympy
 
-from .expressions import to_infix
+from .expressions import TIME, to_infix
 from .network import Network
 
 _BASE = {
@@ -18,16 +18,46 @@ _BASE = {
 }
 
 
-def _ast(expression: sympy.Expr) -> libsbml.ASTNode:
-    text = to_infix(expression)
-    node = libsbml.parseL3Formula(text)
-    if node is None:
-        raise ValueError(f"the formula {text!r} cannot be written as SBML: {libsbml.getLastParseL3Error()}")
-    return node
+# How constants are written in the text that libsbml reads: names of a model may be called as they are there.
+_WRITTEN = {TIME: libsbml.AST_NAME_TIME, sympy.pi: libsbml.AST_CONSTANT_PI, sympy.E: libsbml.AST_CONSTANT_E}
+
+
+class _Writer:
+    """Formulas as libsbml's syntax trees; names of the network stand before libsbml's own, such as `pi` or `Time`."""
+
+    def __init__(self, network: Network) -> None:
+        names = network.names
+        self.constants: dict[str, int] = {}
+        self.symbols: dict[sympy.Basic, sympy.Symbol] = {}
+        for k, (constant, kind) in enumerate(_WRITTEN.items()):
+            word = f"constant_{k}"
+            while word in names:
+                word += "_"
+            self.constants[word], self.symbols[constant] = kind, sympy.Symbol(word)
+        self.document = libsbml.SBMLDocument(3, 1)
+        model = self.document.createModel()
+        for name in names | self.constants.keys():
+            model.createParameter().setId(name)
+        self.settings = libsbml.L3ParserSettings()
+        self.settings.setModel(model)
+
+    def __call__(self, expression: sympy.Expr) -> libsbml.ASTNode:
+        text = to_infix(expression.xreplace(self.symbols))
+        node = libsbml.parseL3FormulaWithSettings(text, self.settings)
+        if node is None:
+            raise ValueError(f"the formula {text!r} cannot be written as SBML: {libsbml.getLastParseL3Error()}")
+        stack = [node]
+        while stack:
+            part = stack.pop()
+            stack += [part.getChild(i) for i in range(part.getNumChildren())]
+            if part.getType() == libsbml.AST_NAME and part.getName() in self.constants:
+                part.setType(self.constants[part.getName()])
+        return node
 
 
 def write_sbml(network: Network) -> str:
     """SBML text of `network`; `Network.from_sbml` reads it back, and other simulators run it."""
+    ast = _Writer(network)
     document = libsbml.SBMLDocument(3, 1)
     model = document.createModel()
     model.setId(network.name)
@@ -49,17 +79,17 @@ def write_sbml(network: Network) -> str:
             parameter.setValue(quantity.value)
         if quantity.unit:
             parameter.setUnits(quantity.unit)
-    _write_species(model, network, changing)
+    _write_species(model, network, changing, ast)
     for name, expression in network.initial.items():
         assignment = model.createInitialAssignment()
         assignment.setSymbol(name)
-        assignment.setMath(_ast(expression))
+        assignment.setMath(ast(expression))
     for rules, create in ((network.rules, model.createAssignmentRule), (network.rates, model.createRateRule)):
         for name, expression in rules.items():
             rule = create()
             rule.setVariable(name)
-            rule.setMath(_ast(expression))
-    _write_reactions(model, network)
+            rule.setMath(ast(expression))
+    _write_reactions(model, network, ast)
     return libsbml.writeSBMLToString(document)
 
 
@@ -77,7 +107,7 @@ def _write_units(model: libsbml.Model, network: Network) -> None:
             unit.setMultiplier(factor.multiplier)
 
 
-def _write_species(model: libsbml.Model, network: Network, changing: set[str]) -> None:
+def _write_species(model: libsbml.Model, network: Network, changing: set[str], ast: _Writer) -> None:
     in_reactions = {s for r in network.reactions for s in r.stoichiometry}
     for name, species in network.species.items():
         element = model.createSpecies()
@@ -97,10 +127,10 @@ def _write_species(model: libsbml.Model, network: Network, changing: set[str]) -
         else:
             assignment = model.createInitialAssignment()
             assignment.setSymbol(name)
-            assignment.setMath(_ast(species.initial))
+            assignment.setMath(ast(species.initial))
 
 
-def _write_reactions(model: libsbml.Model, network: Network) -> None:
+def _write_reactions(model: libsbml.Model, network: Network, ast: _Writer) -> None:
     for reaction in network.reactions:
         element = model.createReaction()
         element.setId(reaction.name)
@@ -120,4 +150,4 @@ def _write_reactions(model: libsbml.Model, network: Network) -> None:
         named = {str(s) for s in reaction.rate.free_symbols} & set(network.species)
         for species in sorted((named | set(reaction.modifiers)) - used):
             element.createModifier().setSpecies(species)
-        element.createKineticLaw().setMath(_ast(reaction.rate))
+        element.createKineticLaw().setMath(ast(reaction.rate))

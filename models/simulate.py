@@ -11,12 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import sympy
+from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from .codegen import compile_vector
 from .engines import solve
-from .expressions import inline, parse_infix
+from .expressions import bind_time, inline, parse_infix
 from .model import Model
 from .plan import Plan, compile_plan
 from .protocol import Protocol
@@ -99,6 +100,7 @@ def simulate(
     values = [jnp.asarray(parameters[n], float) for n in names]
     shape = jnp.broadcast_shapes(*(v.shape for v in values)) if values else ()
     stacked = jnp.stack([jnp.broadcast_to(v, shape) for v in values], -1) if values else jnp.zeros((0,))
+    _check_doses(model, batch, parameters)
     plan = compile_plan(model, batch, [at.tolist()] * len(batch), names)
     functions = observables(model, observe)
 
@@ -114,6 +116,15 @@ def simulate(
     return Trajectories(jnp.asarray(at), solution.y, solution.status, solution.steps, solution.rejected, observed)
 
 
+def _check_doses(model: Model, protocols: Sequence[Protocol], parameters: Mapping[str, ArrayLike]) -> None:
+    """Raises `ValueError` for negative amounts of species; those that are traced have no numbers yet."""
+    species = set() if model.network is None else set(model.network.species)
+    used = {n: parameters[n] for q in protocols for n in q.references if n in parameters}
+    known = {n: float(np.min(np.asarray(v))) for n, v in used.items() if not isinstance(v, Tracer) and np.size(v)}
+    for q in protocols:
+        q.check_doses(species, known)
+
+
 def parameters_at(plan: Plan, values: Float[Array, " names"]) -> Float[Array, "protocols times parameters"]:
     """The model's parameters in force at each output time."""
     environment = jnp.concatenate([values, jnp.asarray(plan.constants, values.dtype)])
@@ -123,7 +134,8 @@ def parameters_at(plan: Plan, values: Float[Array, " names"]) -> Float[Array, "p
 
 def observed(model: Model, formula: str) -> sympy.Expr:
     """A formula over species, parameters and rules of `model`, over species and parameters alone."""
-    return inline({**model.rules, "": parse_infix(formula, model.names)})[""]
+    expression = bind_time(parse_infix(formula, model.names), model.names)
+    return inline({**model.rules, "": expression})[""]
 
 
 def observables(model: Model, formulas: Sequence[str]):
@@ -132,7 +144,7 @@ def observables(model: Model, formulas: Sequence[str]):
     for formula in formulas:
         expression = observed(model, formula)
         try:
-            f = compile_vector((model.species, model.parameters), [expression])
+            f = compile_vector((model.symbols, model.parameters), [expression])
         except ValueError as error:
             raise ValueError(f"cannot observe {formula!r} in {model.name}: {error}") from None
         compiled[formula] = partial(_first, f)

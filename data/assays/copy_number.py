@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from ...models.network import Network
 from ..dataset import Noise, Observable
-from ..dimensions import check_unit
 from ..formula import Formula
 from .direct import direct
-from .parts import sees
+from .parts import in_unit
 
 
 def copy_number(
@@ -21,10 +20,11 @@ def copy_number(
 ) -> Observable:
     """An absolute amount a cell; tables may state it in zmol or molecules.
 
-    `signal`: an amount in `unit`; a concentration (nM) times a volume (pl) is zmol, and 1 zmol = 602 molecules.
+    `signal`: an amount, converted from the network's unit into `unit`; a concentration (nM) times a volume (pl) is
+    zmol, and 1 zmol = 602 molecules.
     `sd` in `unit`; None: each row gives it. Raises `AssayError` where `network` declares units by which the signal
     is anything else.
     """
-    with sees(name, "an amount (a concentration times the volume of its compartment)", signal):
-        check_unit(network, signal, unit.removesuffix("/cell"))
+    what = "an amount (a concentration times the volume of its compartment)"
+    signal = in_unit(name, what, signal, unit.removesuffix("/cell"), network)
     return direct(name, signal, sd=sd, unit=unit, noise=noise)

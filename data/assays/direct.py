@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from ...models.network import Network
 from ..dataset import Noise, Observable
-from ..dimensions import check_unit
 from ..formula import Formula
 from ..parameter import Scale
-from .parts import SD, filled, noise_needed, plain, sees
+from .parts import SD, filled, in_unit, noise_needed, plain
 
 
 def direct(
@@ -20,14 +19,13 @@ def direct(
     noise: Noise = "normal",
     network: Network | None = None,
 ) -> Observable:
-    """A quantity read as it is, `signal` in `unit`.
+    """A quantity read as it is: `signal`, converted from the network's unit into `unit`.
 
     `sd` in `unit`, or of the logarithm where `scale` is "log" or "log10"; None: each row gives it.
     On a logarithmic scale the density is that of the value, with the Jacobian. Raises `AssayError` where
-    `network` declares units by which the signal is in another one than `unit`.
+    `network` declares units by which the signal cannot be in `unit`.
     """
     spread, placeholders = filled(sd, SD, name)
     noise_needed(name, spread)
-    with sees(name, f"a quantity in {unit!r}", signal):
-        check_unit(network, signal, unit)
+    signal = in_unit(name, f"a quantity in {unit!r}", signal, unit, network)
     return Observable(name, plain(signal, name), spread, placeholders, scale, noise, unit)

@@ -6,9 +6,8 @@ import sympy
 
 from ...models.network import Network
 from ..dataset import Noise, Observable
-from ..dimensions import check_unit
 from ..formula import Formula
-from .parts import SCALE, SD, filled, noise_needed, plain, sees
+from .parts import SCALE, SD, filled, in_unit, noise_needed, plain
 
 BACKGROUND = 1e-9
 
@@ -22,14 +21,16 @@ def elisa(
     sd: Formula | None = None,
     sd_between: Formula = 0,
     unit: str = "nM",
+    molar_mass: str | float | None = None,
     noise: Noise = "normal",
     network: Network | None = None,
 ) -> Observable:
     r"""A concentration by ELISA or by beads with standards (Luminex): ln v normal (or Laplace) about
     ln(s (c + b)).
 
-    `signal` c: what the antibodies see, in `unit`: `hexamer.data.seen` sums up all species that hold the analyte,
-    as complexes with drugs or soluble receptors often count, too.
+    `signal` c: what the antibodies see: `hexamer.data.seen` sums up all species that hold the analyte, as complexes
+    with drugs or soluble receptors often count, too. It is converted from the network's unit into `unit`, nM into
+    ng/ml through `molar_mass`.
     `scale` s: an error that all wells of a plate share, as by its standards, with a prior about 1; None: each row
     names its plate's parameter, and it is integrated out where no row of the plate is censored. 1: none.
     `background` b, in `unit`: what a blank reads. It keeps ln v finite where the model has none of the analyte, as
@@ -38,10 +39,9 @@ def elisa(
     `sd_between`: noise of ln v from culture to culture, which adds to that: σ² = sd² + sd_between².
 
     Values below the limit of detection or above the top standard are rows with `censored` "left" or "right", whose
-    value is the limit. Raises `AssayError` where `network` declares units by which the signal is not in `unit`.
+    value is the limit. Raises `AssayError` where `network` declares units by which the signal cannot be in `unit`.
     """
-    with sees(name, f"a concentration in {unit!r}", signal):
-        check_unit(network, signal, unit)
+    signal = in_unit(name, f"a concentration in {unit!r}", signal, unit, network, molar_mass)
     s, placeholders = filled(scale, SCALE, name)
     reading, row_sd = filled(sd, SD, name)
     between = plain(sd_between, name)

@@ -9,7 +9,7 @@ import sympy
 
 from ...models.network import Network
 from ..assay_error import AssayError
-from ..dimensions import check_molecules
+from ..dimensions import check_molecules, factor_to_unit
 from ..formula import Formula, FormulaError, parse_formula
 from ..units import UnitError
 
@@ -53,6 +53,20 @@ def sees(name: str, what: str, formula: Formula, assay: str = "") -> Iterator[No
     except UnitError as error:
         by = f"{assay} " if assay else ""
         raise AssayError(f"{name}: {by}sees {what}, but {str(formula)!r} is something else: {error}") from None
+
+
+def in_unit(
+    name: str,
+    what: str,
+    formula: Formula,
+    unit: str,
+    network: Network | None,
+    molar_mass: str | float | None = None,
+) -> Formula:
+    """A formula times the number that turns the network's unit into `unit`. Raises `AssayError` where none does."""
+    with sees(name, what, formula):
+        factor = factor_to_unit(network, formula, unit, molar_mass)
+    return formula if factor == 1 else sympy.Float(factor) * plain(formula, name)
 
 
 def sees_molecules(

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from ...data.model_units import ModelUnit, ModelUnits
 from ...data.units import UnitError, conversion_factor
 from ...models.library.builder import drug_constants, drugs
 from ...models.model import Model
@@ -58,17 +59,20 @@ def known_masses() -> dict[str, str]:
     return found
 
 
-def model_unit(model: Model, name: str) -> str:
-    """The unit of a species or parameter of `model`: that of its network; nM where the model states none."""
-    network = model.network
-    if network is None:
-        return "nM"
-    if name in network.species:
-        substance, volume = network.base_units.get("substance", ""), network.base_units.get("volume", "")
-        unit = f"{substance}/{volume}" if substance and volume and not network.species[name].amount else substance
-        return "nM" if unit == "zmol/pl" else unit or "nM"
-    stated = network.parameters[name].unit if name in network.parameters else ""
-    return stated.replace("_per_", "/") or "nM"
+def model_unit(model: Model, name: str) -> ModelUnit:
+    """The unit of a species or parameter of `model`: that of its network; its concentrations', if it states none.
+
+    A model without units has its concentrations in nM.
+    """
+    if model.network is None:
+        return ModelUnit("nM")
+    units = ModelUnits(model.network)
+    return units.of(name) or units.concentration
+
+
+def time_unit(model: Model) -> ModelUnit:
+    """The unit of a model's time: that of its network; min, if it states none."""
+    return ModelUnit("min") if model.network is None else ModelUnits(model.network).time
 
 
 def doses_of(
@@ -83,12 +87,13 @@ def doses_of(
     Raises `ValueError` for doses that are negative, not finite, not increasing or none; `UnitError` for a unit that
     cannot become the model's, and a mass concentration without a molar mass.
     """
-    wanted = model_unit(model, name)
+    own = model_unit(model, name)
+    wanted = str(own)
     numbers, written = _read(name, given)
     if unit is not None and written not in (None, unit):
         raise ValueError(f"doses of {name} are given in {written!r} and unit={unit!r}: state one")
     unit = written or unit or wanted
-    factor = _factor(name, unit, wanted, molar_mass)
+    factor = 1.0 if unit == wanted else _factor(name, unit, own, molar_mass)
     if not numbers.size:
         raise ValueError(f"no doses of {name}: give at least one number")
     if not np.all(np.isfinite(numbers)):
@@ -100,12 +105,13 @@ def doses_of(
     return Doses(name, numbers * factor, wanted, unit, factor)
 
 
-def _factor(name: str, unit: str, wanted: str, molar_mass: str | float | None) -> float:
+def _factor(name: str, unit: str, wanted: ModelUnit, molar_mass: str | float | None) -> float:
     mass = known_masses().get(name) if molar_mass is None else molar_mass
     try:
-        return conversion_factor(unit, wanted, mass)
+        return conversion_factor(unit, wanted.name, mass) / wanted.number
     except UnitError as error:
-        raise UnitError(f"doses of {name}: {error}") from None
+        way_out = "" if "molar mass" in str(error) else "; give them as concentrations, such as '10 nM' or '5 ng/ml'"
+        raise UnitError(f"doses of {name}: {error}{way_out}") from None
 
 
 def _read(name: str, given: Given) -> tuple[np.ndarray, str | None]:
@@ -150,4 +156,4 @@ def _part(name: str, text: str) -> tuple[np.ndarray, str | None]:
     return np.geomspace(low, high, number), unit
 
 
-__all__ = ["Doses", "Given", "Masses", "doses_of", "known_masses", "model_unit"]
+__all__ = ["Doses", "Given", "Masses", "doses_of", "known_masses", "model_unit", "time_unit"]

@@ -117,7 +117,7 @@ def observable(
     Only what the formula uses is gathered. Raises `ValueError` naming what the model does not have.
     """
     expression = observed(model, formula)
-    known = [*model.species, *model.parameters]
+    known = [*model.symbols, *model.parameters]
     try:
         used, function = compile_elementwise(known, [expression])
     except ValueError as error:

@@ -71,7 +71,7 @@ def design(
     pretreat: float,
     molar_mass: Masses,
 ) -> Design:
-    """The protocols of a dose-response experiment. Doses of drugs are given `pretreat` (min) before the ligand, at 0.
+    """The protocols of a dose-response experiment. Doses of drugs are given `pretreat` before the ligand, at 0.
 
     Raises `ValueError` for names that the model does not have, and values of the wrong number.
     """
@@ -111,12 +111,13 @@ def _base(model: Model, label: str, condition: Condition, draws: int, masses: Ma
                 f"{', '.join(model.parameters)}; its species: {', '.join(model.species)}"
             )
     own = condition.protocol
+    own.check_doses(() if model.network is None else model.network.species, {})
     if twice := sorted(set(held) & own.targets):
         raise ValueError(f"condition {label!r} gives {', '.join(twice)} a value, and its protocol another")
     rest = None if own.preequilibration is None else {**own.preequilibration, **held}
     protocol = Protocol(label, rest, own.steps, min(own.start, start))
     if held:
-        protocol = protocol.set(at=protocol.start, **held)
+        protocol = protocol.change(held, at=protocol.start)
     for name, slot in added.items():
         protocol = protocol.add(name, slot)
     return protocol

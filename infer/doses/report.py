@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .. import plots
+from ..files import write
 from ..plots.dose_response import describe
 from ..reporting import save_figures
 from .combination import combination
@@ -26,8 +27,7 @@ def report(result: DoseResponse, folder: str | Path) -> list[str]:
     A figure is drawn of what has one: doses of the ligand, of one drug, of two drugs together.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    result.table().to_csv(folder / "responses.csv", index=False)
+    write(folder / "responses.csv", result.table().to_csv(index=False))
     dims = result.response.dims
     lines = []
     varied = [d.name for d in result.drugs if d.name in dims]
@@ -35,7 +35,7 @@ def report(result: DoseResponse, folder: str | Path) -> list[str]:
         if len(result.doses(along).values) >= _FEWEST:
             fits = result.hill(along)
             name = "curves.csv" if along == "dose" else f"curves_{along}.csv"
-            fits.table().to_csv(folder / name, index=False)
+            write(folder / name, fits.table().to_csv(index=False))
             if "time" not in dims:
                 lines += _lines(result, along, fits)
     figures = dict(_figures(result, varied, folder))
@@ -61,7 +61,8 @@ def _figures(result: DoseResponse, varied: list[str], folder: Path) -> Iterator[
     enough = all(len(result.doses(d).values) >= _FEWEST for d in varied)
     if len(varied) == 2 and zero and enough and len(result.ligand.values) == 2:
         found = combination(result, *varied)
-        as_table(found.drop_dims("drug").median("draw"), found).to_csv(folder / "combination.csv", index=False)
+        medians = as_table(found.drop_dims("drug").median("draw"), found)
+        write(folder / "combination.csv", medians.to_csv(index=False))
         yield "surface", plots.surface(found)
 
 

@@ -11,13 +11,16 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from ...data.model_units import ModelUnit
+from ...data.table import parse_number
+from ...data.units import conversion_factor
 from ...models.model import Model
 from ...models.protocol import Protocol
 from ...models.settings import Settings
 from ...models.simulate import require_x64
 from ..failures import count_kinds
 from ..problem import Problem
-from .amounts import Doses, Given, Masses, doses_of
+from .amounts import Doses, Given, Masses, doses_of, time_unit
 from .batch import evaluate
 from .conditions import Changes, Condition, Design, as_condition, design
 from .quantiles import quantiles_over_draws
@@ -98,7 +101,7 @@ def dose_response(
     ligand: str,
     doses: Given,
     *,
-    at: float | None = None,
+    at: float | str | None = None,
     summary: Summary | None = None,
     times: ArrayLike | None = None,
     observe: str = "pSTAT3_total",
@@ -134,7 +137,7 @@ def dose_response(
       or a `Condition` of both.
 
     What is read: `observe`, a rule or species of the model or a formula over its names,
-    - `at` a time (min), or
+    - `at` a time: a number in the model's unit (min where it states none), or text such as "20 min", or
     - as a `summary` over `times`: its `peak`, `area` or `time_of_peak`; by default 0 to 180 min, or
     - as courses at `times`, where neither is given.
 
@@ -168,7 +171,7 @@ def respond(
     ligand: str,
     doses: Given,
     *,
-    at: float | None = None,
+    at: float | str | None = None,
     summary: Summary | None = None,
     times: ArrayLike | None = None,
     observe: str = "pSTAT3_total",
@@ -190,8 +193,10 @@ def respond(
     agonist = doses_of(found.model, ligand, doses, unit=unit, molar_mass=own)
     given = tuple(doses_of(found.model, n, d, molar_mass=masses.get(n)) for n, d in (drugs or {}).items())
     if pretreat < 0 or not np.isfinite(pretreat):
-        raise ValueError(f"pretreat is how long before the ligand drugs are given, min; it cannot be {pretreat}")
-    grid = _times(at, summary, times)
+        raise ValueError(f"pretreat is how long before the ligand drugs are given; it cannot be {pretreat}")
+    clock = time_unit(found.model)
+    at = _time(at, clock) if isinstance(at, str) else at
+    grid = _times(at, summary, times, clock)
     cases = {n: as_condition(n, c) for n, c in ({"": {}} if conditions is None else conditions).items()}
     if not cases:
         raise ValueError("conditions is empty: leave it out, or name at least one")
@@ -211,19 +216,31 @@ def respond(
     squeezed = at is not None or summary is not None
     # One dose that is given as such, and not as a list, makes no dimension.
     single = {d.name for d in given if np.ndim(cast("ArrayLike", (drugs or {})[d.name])) == 0 and len(d.values) == 1}
-    data = _dataset(plan, found_values, grid, squeezed, single)
-    unit_of = f" at {at:g} min" if at is not None else f", {summary.replace('_', ' ')}" if summary else ""
+    data = _dataset(plan, found_values, grid, squeezed, single, str(clock))
+    unit_of = f" at {at:g} {clock}" if at is not None else f", {summary.replace('_', ' ')}" if summary else ""
     return DoseResponse(data, observe, f"{observe}{unit_of}", agonist, given, time.perf_counter() - began)
 
 
-def _times(at: float | None, summary: str | None, times: ArrayLike | None) -> np.ndarray:
+def _time(text: str, clock: ModelUnit) -> float:
+    """A time such as `20 min` as a number in the model's unit."""
+    number, _, unit = text.strip().partition(" ")
+    value = parse_number(number)
+    if value is None or not unit.strip():
+        raise ValueError(f"at= takes a number, or text such as '20 min', not {text!r}")
+    return value * conversion_factor(unit.strip(), clock.name) / clock.number
+
+
+def _times(at: float | None, summary: str | None, times: ArrayLike | None, clock: ModelUnit) -> np.ndarray:
     if at is not None and (summary is not None or times is not None):
         raise ValueError("at= is a single time: leave out summary= and times=, or at=")
     if summary is not None and summary not in SUMMARIES:
         raise ValueError(f"unknown summary {summary!r}; known: {', '.join(SUMMARIES)}")
     if at is None and summary is None and times is None:
-        raise ValueError("say what is read: at= a time in min, summary= 'peak', 'area' or 'time_of_peak', or times=")
-    grid = np.atleast_1d(np.asarray(at if at is not None else COURSE if times is None else times, dtype=float))
+        raise ValueError(
+            f"say what is read: at= a time in {clock}, summary= 'peak', 'area' or 'time_of_peak', or times="
+        )
+    course = COURSE * (conversion_factor("min", clock.name) / clock.number)
+    grid = np.atleast_1d(np.asarray(at if at is not None else course if times is None else times, dtype=float))
     if grid.ndim != 1 or not grid.size or not np.all(np.isfinite(grid)) or np.any(np.diff(grid) <= 0):
         raise ValueError("times must be finite and increase, each given once")
     if summary is not None and len(grid) < 2:
@@ -268,7 +285,7 @@ def has_target(model: Model, name: str) -> bool:
     return bool(set().union(*touched, rates) - {name})
 
 
-def _dataset(plan: Design, found, grid: np.ndarray, squeezed: bool, single: set[str]) -> xr.Dataset:
+def _dataset(plan: Design, found, grid: np.ndarray, squeezed: bool, single: set[str], clock: str) -> xr.Dataset:
     draws = len(found.values)
     shape = (draws, *plan.shape)
     dims = ["draw", "condition", *(d.name for d in plan.drugs), "dose"]
@@ -281,7 +298,7 @@ def _dataset(plan: Design, found, grid: np.ndarray, squeezed: bool, single: set[
     if squeezed:
         variables["response"] = (dims, values[..., 0])
     else:
-        coords["time"] = xr.Variable("time", grid, {"unit": "min"})
+        coords["time"] = xr.Variable("time", grid, {"unit": clock})
         variables["response"] = ([*dims, "time"], values)
     data = xr.Dataset(variables, coords)
     return data.isel(dict.fromkeys(single, 0))

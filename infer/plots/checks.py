@@ -9,7 +9,7 @@ from scipy import special
 
 from ..posterior import safe
 from ..problem import Evaluation, Problem
-from .style import BLUE, GREY, VERMILION, breathe, grid, pages, styled
+from .style import BLUE, GREY, VERMILION, breathe, grid, pages, styled, time_label
 
 
 def standardised(problem: Problem, tree: xr.DataTree, observable: str) -> np.ndarray:
@@ -33,14 +33,15 @@ def _measured(tree: xr.DataTree, observable: str) -> np.ndarray:
 
 
 @styled
-def residuals(problem: Problem, tree: xr.DataTree, *, time_unit: str = "min") -> list[Figure]:
+def residuals(problem: Problem, tree: xr.DataTree, *, time_unit: str | None = None) -> list[Figure]:
     """Pages with the residuals of each observable over time, twelve observables each.
 
     A residual is the normal quantile of a measurement among its own replicates, so 90% should lie within
     ±1.64.
     """
     names = [n for n in problem.dataset.observables if safe(n) in tree["observed_data"]]
-    return [_residual_page(problem, tree, page, time_unit) for page in pages(names)]
+    unit = problem.dataset.time_unit if time_unit is None else time_unit
+    return [_residual_page(problem, tree, page, unit) for page in pages(names)]
 
 
 def _residual_page(problem: Problem, tree: xr.DataTree, names, time_unit: str) -> Figure:
@@ -60,7 +61,7 @@ def _residual_page(problem: Problem, tree: xr.DataTree, names, time_unit: str) -
             ax.set_xticks([time[0]])
         ax.set_title(name)
         ax.set_title(f"{np.sum(~outside)} of {len(r)} within 90%", loc="right", fontsize=8, fontweight="normal")
-        ax.set_xlabel(f"time [{time_unit}]")
+        ax.set_xlabel(time_label(time_unit))
         ax.set_ylabel("residual [sd]")
     return figure
 
@@ -139,7 +140,7 @@ def evaluation(problem: Problem, result: Evaluation) -> list[Figure]:
             right.axhline(0, color=GREY, lw=0.8)
             right.plot([m.time for m in rows if m.observable == name], r, "o", ms=3, color=BLUE, mec="white", mew=0.3)
             right.set_title(f"{label}: {np.sum(np.abs(r) <= 1.645)} of {len(r)} within ±1.645")
-            right.set_xlabel("time [min]")
+            right.set_xlabel(time_label(problem.dataset.time_unit))
             right.set_ylabel("residual [sd]")
         figures.append(figure)
     return figures

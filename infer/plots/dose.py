@@ -28,7 +28,7 @@ def dose(
     *,
     doses: ArrayLike | None = None,
     dose_unit: str = "",
-    time_unit: str = "min",
+    time_unit: str | None = None,
     draws: int = 200,
 ) -> Figure:
     """An observable at `time` over doses of `input`: the curve with its own 90% interval, bands of new
@@ -58,7 +58,8 @@ def dose(
     breathe(ax, np.concatenate([np.ravel(d) for d in drawn]))
     ax.set_xlabel(f"{input} [{dose_unit}]" if dose_unit else input)
     ax.set_ylabel(axis_label(curve.observable))
-    ax.set_title(f"{observable} at {time:g} {time_unit}")
+    unit = problem.dataset.time_unit if time_unit is None else time_unit
+    ax.set_title(f"{observable} at {time:g} {unit}".rstrip())
     ax.legend()
     return figure
 

@@ -17,7 +17,7 @@ from ...models.protocol import Protocol
 from ..align import aligned, alignment, average_gel
 from ..predict import Curve, as_mapping, curves, posterior_values
 from ..problem import Problem
-from .style import COLOURS, GREY, INK, breathe, grid, pages, shortened, styled
+from .style import COLOURS, GREY, INK, breathe, grid, pages, shortened, styled, time_label
 
 POINTS = 90  # along a curve
 OVERLAID = 3  # protocols in one panel
@@ -86,7 +86,7 @@ def fit(
     *,
     observables: Collection[str] | None = None,
     draws: int = 200,
-    time_unit: str = "min",
+    time_unit: str | None = None,
 ) -> list[Figure]:
     """Pages with the measurements and 90% and 50% bands of new ones, at most twelve panels each.
 
@@ -101,7 +101,8 @@ def fit(
     shown = curves(problem, values, _grids(problem.dataset, panels), pairs=_pairs(panels), gel=gel)
     points = {n: _points(problem.dataset, n, named, len(values)) for n in names}
     colours = _colours(problem.dataset, panels)
-    return [_page(problem.dataset, page, shown, points, colours, time_unit) for page in pages(panels)]
+    unit = problem.dataset.time_unit if time_unit is None else time_unit
+    return [_page(problem.dataset, page, shown, points, colours, unit) for page in pages(panels)]
 
 
 def _pairs(panels: Sequence[Panel]) -> list[Pair]:
@@ -163,7 +164,7 @@ def _page(dataset: Dataset, panels, shown: Mapping[Pair, Curve], points, colours
         ax.set_title(panel.observable)
         ax.set_ylabel(axis_label(observable))
         if panel.courses:
-            ax.set_xlabel(f"time [{time_unit}]")
+            ax.set_xlabel(time_label(time_unit))
         else:
             _label_cells(ax, panel, time_unit)
     used = [p for p in colours if any(p in (*panel.courses, *(c for c, _ in panel.cells)) for panel in panels)]
@@ -234,9 +235,9 @@ def _interval(ax: Axes, x: float, curve: Curve, t: float, colour: str) -> list[n
 def _label_cells(ax: Axes, panel: Panel, time_unit: str) -> None:
     times = {t for _, t in panel.cells}
     same = len(times) == 1
-    labels = [shortened(p, 18) if same else f"{shortened(p, 18)}\n{t:g} {time_unit}" for p, t in panel.cells]
+    labels = [shortened(p, 18) if same else f"{shortened(p, 18)}\n{t:g} {time_unit}".rstrip() for p, t in panel.cells]
     slanted = len(labels) > 4
     ax.set_xticks(range(len(labels)), labels, rotation=35 if slanted else 0, ha="right" if slanted else "center")
     ax.set_xlim(-0.6, len(labels) - 0.4)
     if same:
-        ax.set_xlabel(f"at {next(iter(times)):g} {time_unit}")
+        ax.set_xlabel(f"at {next(iter(times)):g} {time_unit}".rstrip())

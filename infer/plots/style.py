@@ -103,3 +103,8 @@ def shortened(name: str, width: int) -> str:
         return name
     head = (width - 1) // 2
     return f"{name[:head]}…{name[-(width - 1 - head) :]}"
+
+
+def time_label(unit: str) -> str:
+    """`time [min]`; without the unit where nobody states it, as in a PEtab problem."""
+    return f"time [{unit}]" if unit else "time"

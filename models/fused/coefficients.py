@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import sympy
 
-from ..codegen import guard
+from ..codegen import Name, as_symbol, guard
 
 
 class Coefficients:
@@ -17,8 +17,8 @@ class Coefficients:
     A product's constant factors become one coefficient, so that volumes and concentrations that cancel are gone.
     """
 
-    def __init__(self, state: Iterable[str]):
-        self._state = {sympy.Symbol(n) for n in state}
+    def __init__(self, state: Iterable[Name]):
+        self._state = {as_symbol(n) for n in state}
         self._names: dict[sympy.Expr, sympy.Symbol] = {}
 
     @property
@@ -27,9 +27,9 @@ class Coefficients:
         return list(self._names)
 
     @property
-    def names(self) -> list[str]:
+    def names(self) -> list[sympy.Symbol]:
         """What expressions call them."""
-        return [s.name for s in self._names.values()]
+        return list(self._names.values())
 
     def factor(self, rate: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr]:
         """A constant factor, and the rest: `rate` is their product."""

@@ -59,8 +59,8 @@ class _Equations:
         terms = [(i, r, coefficients.split(c * factored[r][0])) for i, r, c in model.kinetics.terms]
         self.graph = Graph()
         self.y = self.graph.inputs("y", len(model.species))
-        names = dict(zip(model.species, self.y, strict=True))
-        lower = Lowering(self.graph, names | {n: self.graph.input(n) for n in coefficients.names})
+        names = dict(zip(model.symbols, self.y, strict=True))
+        lower = Lowering(self.graph, names | {s: self.graph.input(s.name) for s in coefficients.names})
         self.rates = [lower(r) for r in rates]
         self.terms = [(i, r, lower(c)) for i, r, c in terms]
 
@@ -90,7 +90,7 @@ def write_functions(model: Model) -> Functions:
     n, parameters = len(model.species), len(model.parameters)
     if n > LARGEST:
         raise Unsupported(f"model {model.name!r} has {n} species; straight-line code serves up to {LARGEST}")
-    coefficients = Coefficients(model.species)
+    coefficients = Coefficients(model.symbols)
     equations = _Equations(model, coefficients)
     graph = equations.graph
     out = _Writer()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import sympy
 
-from ..codegen import Ceiling, Floor, GuardedLog, Power, Size, Slope, guard
+from ..codegen import Ceiling, Floor, GuardedLog, Power, Size, Slope, as_symbol, guard
 from .graph import Graph, Value
 
 _UNARY = {
@@ -33,9 +33,9 @@ class Unsupported(ValueError):
 class Lowering:
     """Turns expressions over known names into nodes of one graph; equal parts become one node."""
 
-    def __init__(self, graph: Graph, names: Mapping[str, Value]):
+    def __init__(self, graph: Graph, names: Mapping[str, Value] | Mapping[sympy.Symbol, Value]):
         self.graph = graph
-        self._done: dict[sympy.Basic, Value] = {sympy.Symbol(n): v for n, v in names.items()}
+        self._done: dict[sympy.Basic, Value] = {as_symbol(n): v for n, v in names.items()}
 
     def __call__(self, expression: sympy.Expr) -> Value:
         """The node of an expression. Raises `Unsupported` naming the function that has no C here."""
@@ -119,6 +119,10 @@ class Lowering:
                 for a in e.args[1:]:
                     result = graph.node(op, result, low(a))
                 return result
+            case sympy.ITE():
+                condition, yes, no = map(low, e.args)
+                no = graph.node("and", graph.node("not", condition), no)
+                return graph.node("or", graph.node("and", condition, yes), no)
             case sympy.Xor():
                 result = low(e.args[0])
                 for a in map(low, e.args[1:]):

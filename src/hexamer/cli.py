@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from . import interrupt
+
 if TYPE_CHECKING:
     from .models.settings import Engine, Solver
 
@@ -148,10 +150,11 @@ def fit(
     """Posterior of PROBLEM by NUTS, started from its best fit."""
     _use_devices(chains)
     from .infer.fit import fit as run
-    from .infer.fit import writable
+    from .infer.fit import kept_in, writable
     from .infer.reporting import report
 
     writable(out)
+    interrupt.leaves(lambda: kept_in(out))
     loaded = _load(problem, model=model).with_settings(rtol=rtol, atol=rtol / 100, engine=_engine(engine, solver))
     _say_what_is_estimated(loaded)
     result = run(
@@ -260,8 +263,8 @@ def evaluate(
     """Likelihood of PROBLEM at given parameter values, as one JSON object: nllh, chi2, n, failed."""
     from .data import read_values
 
-    values = read_values(at) if at is not None else None
     loaded = _load(problem, model=model).with_settings(rtol=rtol, atol=rtol / 100, max_steps=20_000)
+    values = None if at is None else read_values(at, {n: p.unit for n, p in loaded.parameters.items()})
     loaded = loaded.with_settings(engine=_engine(engine, solver), solver=_solver(solver))
     if values is not None:
         idle = sorted(loaded.unknown(values))
@@ -286,6 +289,10 @@ def evaluate(
             }
         )
     )
+    if not finite:
+        kinds = ", ".join(f"{n} {kind}" for kind, n in result.failed.items())
+        typer.echo(f"the likelihood does not exist at these values: failed solves ({kinds})", err=True)
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -308,6 +315,8 @@ def simulate(
 ) -> None:
     """Trajectories of MODEL under each --protocol, with all species and rules."""
     from .data import read_values
+    from .data.model_units import declared_units
+    from .infer.files import write
     from .infer.fit import writable
     from .models import Model, Settings, Status
     from .models import simulate as run
@@ -318,7 +327,7 @@ def simulate(
     writable(out.parent)
     loaded = Model.load(model)
     protocols = [parse_protocol(text) for text in protocol or [""]]
-    values = read_values(at) if at is not None else {}
+    values = read_values(at, declared_units(loaded.network)) if at is not None else {}
     idle = sorted(set(values) - set(loaded.parameters) - set().union(*(q.references for q in protocols)))
     if idle:
         typer.echo(f"note: {loaded.name} has no use for {', '.join(idle)}", err=True)
@@ -332,13 +341,17 @@ def simulate(
 
     tables = []
     for i, q in enumerate(protocols):
-        columns = {n: np.asarray(result.y[i, :, j]) for j, n in enumerate(loaded.species) if n != "time"}
+        states = [(j, n) for j, n in enumerate(loaded.species) if j != loaded.time_index]
+        columns = {n: np.asarray(result.y[i, :, j]) for j, n in states}
         columns |= {n: np.asarray(v[i]) for n, v in result.observed.items()}
         status = Status(int(result.status[i]))
-        tables.append(pd.DataFrame({"protocol": q.name, "time": grid, "status": status.label, **columns}))
+        first = {"protocol": q.name, "time": grid, "status": status.label}
+        # A species may be called as one of these.
+        columns = {f"{n} (model)" if n in first else n: v for n, v in columns.items()}
+        tables.append(pd.DataFrame({**first, **columns}))
         if status != Status.OK:
             typer.echo(f"protocol {q.name!r} failed: {status.sentence}", err=True)
-    pd.concat(tables).to_csv(out, index=False)
+    write(out, pd.concat(tables).to_csv(index=False))
     typer.echo(f"{len(protocols)} protocol(s) × {len(grid)} times in {out}")
     if all(int(s) != Status.OK for s in result.status):
         raise typer.Exit(2)
@@ -366,7 +379,10 @@ def dose_response(
         str,
         typer.Option(help="Numbers, or START:STOP:COUNT at equal ratios, with a unit: '0, 0.01:500:32 ng/ml'."),
     ] = "0.01:500:32 ng/ml",
-    at: Annotated[float | None, typer.Option(help="Time of the reading, min; 20 where no --summary is given.")] = None,
+    at: Annotated[
+        float | None,
+        typer.Option(help="Time of the reading in the model's unit, such as min; 20 min where no --summary is given."),
+    ] = None,
     summary: Annotated[SummaryChoice | None, typer.Option(help="What of the course is read, in place of --at.")] = None,
     times: Annotated[
         str | None, typer.Option(help="Times of the course for --summary: START:STOP:STEP, or separated by commas.")
@@ -383,7 +399,10 @@ def dose_response(
         list[str],
         typer.Option(help="NAME=DOSES given with the ligand, may be repeated: 'tocilizumab=0, 0.01:50:9 ug/ml'."),
     ] = [],  # noqa: B006
-    pretreat: Annotated[float, typer.Option(min=0, help="Minutes by which drugs come before the ligand.")] = 0.0,
+    pretreat: Annotated[
+        float,
+        typer.Option(min=0, help="How long drugs come before the ligand, in the model's unit of time, such as min."),
+    ] = 0.0,
     draws: Annotated[int, typer.Option(min=1, help="Draws of the posterior, evenly spread.")] = 1000,
     model: Annotated[
         str | None, typer.Option(help="Model for a posterior, where its own is not bundled or lacks the drugs.")
@@ -420,7 +439,7 @@ def dose_response(
         source,
         ligand,
         doses,
-        at=20.0 if at is None and summary is None and times is None else at,
+        at="20 min" if at is None and summary is None and times is None else at,
         summary=None if summary is None else summary.value,
         times=None if times is None else _grid(times),
         observe=observe,
@@ -494,16 +513,21 @@ def _grid(text: str) -> list[float]:
 
 
 def main() -> None:
-    """Runs the command line: exit status 0, or 2 with one message and no traceback; 3 where `fit` stopped early."""
+    """Runs the command line: exit status 0, or 2 with one message and no traceback; 3 where `fit` stopped early.
+
+    130 where it was interrupted, at once.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    with interrupt.ends_at_once():
+        _run()
+
+
+def _run() -> None:
     try:
         app()
     except SystemExit as ended:
-        if ended.code == 130:  # Ctrl-C; not waiting for the threads of the sampler
-            typer.echo("interrupted; draws of `fit` are on disk, and the same command goes on from there", err=True)
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(130)
+        if ended.code == interrupt.EXIT:  # Ctrl-C before or beside `ends_at_once`
+            interrupt.end()
         raise
     except (ValueError, OSError, FloatingPointError, RuntimeError) as error:
         typer.echo(f"error: {error}", err=True)

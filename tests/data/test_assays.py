@@ -243,12 +243,8 @@ def il6() -> Network:
 UNSEEN = {
     "copies of a share": (lambda n: copy_number("c", "STAT3/STAT3_all", network=n), "c: sees an amount .* no unit"),
     "copies of a concentration": (lambda n: copy_number("c", "STAT3", network=n), "nmol / l, not in 'zmol'"),
-    "zmol for molecules": (
-        lambda n: copy_number("c", "cytosol*STAT3", unit="molecules/cell", network=n),
-        "not in 'molecules'; multiply it by 602",
-    ),
     "a wrong unit": (lambda n: direct("d", "STAT3", unit="min", network=n), "d: sees a quantity in 'min'"),
-    "another prefix": (lambda n: direct("d", "STAT3", unit="pM", network=n), "not in 'pM'; multiply it by 1000"),
+    "another number": (lambda n: direct("d", "2*STAT3", unit="pM", network=n), "in front of it, 2, is not the 1000"),
     "an ELISA of molecules": (lambda n: elisa("e", "cytosol*STAT3", network=n), "e: sees a concentration in 'nM'"),
     "light of a share": (lambda n: flow_cytometry("f", "STAT3/STAT3_all", network=n), "f: fluorescence sees molecules"),
     "light of a rate": (lambda n: luminex("f", "k_imp*STAT3", network=n), "f: fluorescence sees molecules"),
@@ -295,6 +291,18 @@ def test_what_an_assay_cannot_see(case: str, il6: Network) -> None:
     make, message = UNSEEN[case]
     with pytest.raises(AssayError, match=message):
         make(il6)
+
+
+def test_signals_are_converted_into_the_unit_of_the_observable(il6: Network) -> None:
+    counted = copy_number("c", "cytosol*STAT3", unit="molecules/cell", network=il6).formula
+    assert evaluated(counted, cytosol=1, STAT3=1) == pytest.approx(602.214076)
+    assert evaluated(direct("d", "STAT3", unit="pM", sd=1, network=il6).formula, STAT3=2) == pytest.approx(2000)
+    mass = elisa("e", "IL6", unit="ng/ml", molar_mass="21 kDa", background=0, sd=1, network=il6).formula
+    assert evaluated(mass, IL6=2) == pytest.approx(42)
+
+
+def evaluated(formula: sympy.Expr, **values: float) -> float:
+    return float(formula.xreplace({sympy.Symbol(n): sympy.Float(v) for n, v in values.items()}))  # pyright: ignore
 
 
 def test_what_an_assay_sees(il6: Network) -> None:

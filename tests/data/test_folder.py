@@ -120,7 +120,10 @@ def test_time_is_converted(folder):
 
 def test_one_scale_a_fixed_one_and_none_at_all(folder):
     problem = PROBLEM.replace('scale_group = "STAT"', 'scale = "s0"') + '[fixed]\ns0 = 2.0\n"scale_mRNA[plate]" = 1\n'
-    data = load(folder(problem=problem))
+    assert "what it covers has rows or values of its own" in complaints(folder(problem=problem))
+    data = load(
+        folder(problem=problem, priors=PRIORS.replace("scale_*[experiment],au,log10_normal,0,1,each gel\n", ""))
+    )
     assert data.measurements[0].arguments == ()
     assert sympy.Symbol("s0") in data.observables["pS"].formula.free_symbols
     assert not data.parameters["s0"].estimated
@@ -145,11 +148,17 @@ def test_a_model_file_beside_the_description(folder):
     )
 
 
-def test_what_covers_nothing_is_noted(folder):
-    priors = PRIORS + "offset_*,au,normal,0,1,\n"
-    problem = PROBLEM + '[observables.unused]\nassay = "direct"\nsignal = "R"\nunit = "nM"\n'
-    notes = load(folder(problem=problem, priors=priors)).notes
-    assert "the row 'offset_*' of priors.csv covers no parameter of this data set" in notes
+def test_what_covers_nothing(folder):
+    """A row that no observable could use is refused; one whose observable has no measurements is noted."""
+    text = complaints(folder(priors=PRIORS + "offset_*,au,normal,0,1,\n"))
+    assert "priors.csv, row 4, 'parameter' holds 'offset_*'; expected a scale, an offset or a noise" in text
+    unused = '[observables.unused]\nassay = "blot"\nsignal = "R"\nsd_rel = "rel"\n'
+    made = folder(
+        problem=PROBLEM + unused,
+        priors=PRIORS.replace("scale_*", "scale_unused[experiment],au,log10_normal,0,1,\nscale_*"),
+    )
+    notes = load(made).notes
+    assert any("the row 'scale_unused[experiment]' of priors.csv covers no parameter" in note for note in notes)
     assert "observable 'unused' has no measurements" in notes
 
 

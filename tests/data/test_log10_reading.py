@@ -97,13 +97,15 @@ def test_scales_and_offsets_have_priors(folder):
 
 
 def test_no_offset_unless_it_is_asked_for(folder):
-    data = load(folder(problem=PROBLEM.replace('offset_group = "bead"', "")))
+    priors = PRIORS.replace("offset_*[experiment],au,half_normal,,1\n", "")
+    data = load(folder(problem=PROBLEM.replace('offset_group = "bead"', ""), priors=priors))
     assert data.measurements[0].arguments == ("scale_bead[p1]", 0.1)
 
 
 def test_an_offset_of_each_experiment_with_one_scale(folder):
     problem = PROBLEM.replace('offset_group = "bead"', 'scale = 2\noffset_group = "background"')
-    assert load(folder(problem=problem)).measurements[0].arguments == ("offset_background[p1]", 0.1)
+    priors = PRIORS.replace("scale_*[experiment],au,lognormal,0,1\n", "")
+    assert load(folder(problem=problem, priors=priors)).measurements[0].arguments == ("offset_background[p1]", 0.1)
     text = complaints(folder(ROWS.replace("p1", ""), problem=problem))
     assert "'experiment' holds nothing; expected the gel or plate, since each has an offset of its own" in text
 

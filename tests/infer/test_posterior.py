@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import arviz
 import jax
@@ -186,11 +187,12 @@ def test_a_failed_write_leaves_the_old_file(conversion_tree, tmp_path, monkeypat
     path = posterior.save(conversion_tree, tmp_path / "p.nc")
     before = path.read_bytes()
 
-    def full(self, where, **_):
-        where.write_bytes(b"half of it")
+    def full(part: Path) -> None:
+        with part.open("ab") as file:
+            file.write(b"half of it")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(xr.DataTree, "to_netcdf", full)
+    monkeypatch.setattr("hexamer.infer.posterior_file.seal", full)
     with pytest.raises(PosteriorFileError, match=r"p\.nc': No space left on device; choose a folder"):
         posterior.save(conversion_tree, path)
     assert path.read_bytes() == before

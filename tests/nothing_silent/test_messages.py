@@ -293,27 +293,3 @@ def test_petab_cells(petab: Path, table: str, old: str, new: str, message: str) 
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(ValueError, match=rf"(?s){message}"):
         load(petab / "problem.yaml")
-
-
-ELISA = """
-[observables.IL]
-assay = "elisa"
-signal = "R"
-standards = "standards.csv"
-standards_unit = "nM"
-response_unit = "OD"
-"""
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("", r"'observables.IL.sd_between': the key is missing; .*name a parameter that has a prior, or write 0"),
-        ('sd = "sd_IL"', r"'observables.IL.sd' holds 'sd_IL'; expected no such key .*write sd_between = 'sd_IL'"),
-    ],
-)
-def test_an_elisa_with_standards_needs_the_noise_from_culture_to_culture(native: Path, line: str, message: str) -> None:
-    text = (native / "problem.toml").read_text()
-    (native / "problem.toml").write_text(f"{text}{ELISA}{line}\n")
-    with pytest.raises(TableError, match=message):
-        load(native)

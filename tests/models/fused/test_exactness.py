@@ -147,7 +147,7 @@ def test_the_adjoint_is_the_derivative_of_the_steps(case, few: bool) -> None:
     environment = jnp.concatenate([jnp.asarray(values), plan.constants])
     y, status, _, _, accepted, rows, rest, rest_status = (
         np.asarray(a[0])
-        for a in jax.jit(lambda v: _forward(task, 400, _environment(plan, settings, v, None)[None]))(
+        for a in jax.jit(lambda v: _forward(task, 400, _environment(model, plan, settings, v, None)[None]))(
             jnp.asarray(values)
         )
     )

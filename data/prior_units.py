@@ -1,0 +1,79 @@
+"""Priors and values in the units of the model, whatever unit a table states them in."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from .model_units import SAME, ModelUnits, named
+from .parameter import Parameter, Prior
+from .units import UnitError, conversion_factor, quantity_of
+
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s+(\S.*)")
+
+
+def in_model_units(parameter: Parameter, units: ModelUnits, expected: Mapping[str, str]) -> Parameter:
+    """A parameter with its prior and value in the unit that it has in the model or in an assay.
+
+    `expected` names the units of parameters of assays, such as the noise of a concentration. A constant that the model
+    declares no unit for is in the model's own: what is stated in 1/min becomes 1/h in a model whose time is in h.
+    An empty unit says nothing, and nothing is converted. Raises `UnitError` for a unit that is not known, or is of
+    another dimension.
+    """
+    stated = parameter.unit.strip()
+    if not stated:
+        return parameter
+    number = _NUMBER.match(stated)  # such as 1000 nM
+    times, plain = (1.0, stated) if number is None else (float(number[1]), number[2])
+    factor, word = _conversion(parameter.name, plain, units, expected)
+    factor *= times
+    if abs(factor - 1) < SAME:
+        return parameter
+    prior = None if parameter.prior is None else scaled(parameter.prior, factor)
+    value = None if parameter.value is None else parameter.value * factor
+    return replace(parameter, prior=prior, value=value, unit=word)
+
+
+def _conversion(name: str, stated: str, units: ModelUnits, expected: Mapping[str, str]) -> tuple[float, str]:
+    declared = units.declared(name)
+    if declared is None:
+        return units.coherent(stated) if name not in expected else _into(stated, expected[name])
+    given = quantity_of(stated)
+    if not given.is_compatible_with(declared):
+        if "[arbitrary]" in given.dimensionality:
+            return units.coherent(stated)
+        raise UnitError(f"a unit that can become {str(named(declared))!r}, which the model has {name} in")
+    factor = float((given / declared).to_base_units().magnitude)
+    if abs(factor - 1) < SAME:
+        return 1.0, stated
+    same, word = units.coherent(stated)
+    known = named(declared)
+    return factor, word if same != 1 and abs(same / factor - 1) < SAME else str(known)
+
+
+def _into(stated: str, wanted: str) -> tuple[float, str]:
+    """Into the unit of an assay; what is counted in a cell may leave the cell unsaid."""
+    one, other = (unit.removesuffix("/cell") for unit in (stated, wanted))
+    if one == other:
+        return 1.0, stated
+    if "[arbitrary]" in quantity_of(one).dimensionality:
+        return 1.0, stated
+    try:
+        factor = conversion_factor(one, other)
+    except UnitError:
+        raise UnitError(f"a unit that can become {wanted!r}, in which the assay has it") from None
+    return (1.0, stated) if abs(factor - 1) < SAME else (factor, wanted)
+
+
+def scaled(prior: Prior, factor: float) -> Prior:
+    """The prior of a quantity in another unit, its numbers `factor` times as large."""
+    if prior.scale == "lin":
+        moved = {n: getattr(prior, n) * factor for n in ("location", "spread", "lower", "upper")}
+        return replace(prior, **moved)
+    shift = math.log(factor) if prior.scale == "log" else math.log10(factor)
+    return replace(prior, **{n: getattr(prior, n) + shift for n in ("location", "lower", "upper")})
+
+
+__all__ = ["in_model_units", "scaled"]

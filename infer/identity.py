@@ -1,0 +1,133 @@
+"""What a run is: the content that decides its draws, part by part, so that a change is found and named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import jax
+
+from ..data.dataset import Measurement
+from ..data.parameter import Parameter
+from ..models.canonical import LeftOut, content_hash
+from ..models.engines import calls_handlers, uses_fused
+from ..models.identity import model_parts
+from ..models.settings import Settings
+
+if TYPE_CHECKING:
+    from .problem import Problem
+
+FORMAT = 2  # of what is stored of a run; 1 (unnumbered) knew neither start values nor rate rules nor Python functions
+
+# Fields that change no draw; all others belong to the identity, new ones too.
+_LABELS: LeftOut = {
+    Measurement: ("row",),  # its line in the table, for messages
+    Parameter: ("source",),  # where a prior is from
+}
+_LAYOUT = ("threads", "record", "memory")  # how the same arithmetic is shared out and kept
+# Draws go on bit for bit only where the same code computes them.
+_PACKAGES = ("hexamer", "jax", "jaxlib", "numpy", "numpyro")
+_OF_ENGINE = {"fused": ("warp-lang",), "diffrax": ("diffrax", "equinox", "lineax", "optimistix")}
+
+Identity = dict[str, Any]
+"""Parts of a run by name, nested; plain types."""
+
+
+def problem_parts(problem: Problem) -> Identity:
+    """A hash of each part of a problem: the model, what was measured, and what is known of each parameter.
+
+    Left out is what changes no draw: names of folders and files, notes, sources, lines of tables, and observables and
+    protocols without measurements. The order of measurements and of sampled parameters counts: sums and draws follow
+    it.
+    """
+    data = problem.dataset
+    observables = {m.observable for m in data.measurements}
+    protocols = {m.protocol for m in data.measurements}
+    return {
+        "model": model_parts(problem.model),
+        "measurements": content_hash(data.measurements, _LABELS),
+        "protocols": content_hash({n: p for n, p in data.protocols.items() if n in protocols}),
+        "observables": content_hash({n: o for n, o in data.observables.items() if n in observables}),
+        "priors": {n: content_hash(p, _LABELS) for n, p in problem.parameters.items()},
+        "sampled parameters": list(problem.space.names),
+        "integrated scales": list(problem.nuisance.names),
+    }
+
+
+def run_parts(problem: Problem, **more: object) -> Identity:
+    """The identity of a run on `problem`: its parts, settings, engine and versions, and `more` of the run's own."""
+    settings = problem.settings
+    engine = "fused" if uses_fused(problem.model, settings) else "diffrax"
+    on_cpu = engine == "fused" and calls_handlers(problem.model, settings)
+    return {
+        "format": FORMAT,
+        **problem_parts(problem),
+        "engine": engine,
+        "device": "cpu" if on_cpu else "gpu" if engine == "fused" else jax.default_backend(),
+        "settings": _plain(settings),
+        "version": {name: version(name) for name in (*_PACKAGES, *_OF_ENGINE[engine])},
+        **more,
+    }
+
+
+def _plain(settings: Settings) -> Identity:
+    """The engine is left out: what counts is the one that solves."""
+    kept = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name not in (*_LAYOUT, "engine")}
+    return {n: v if isinstance(v, (str, int, float, type(None))) else content_hash(v) for n, v in kept.items()}
+
+
+def with_layout_of(settings: Settings, other: Settings) -> dict[str, Any]:
+    """The fields of `settings`, with those that change no draw from `other`."""
+    return {f.name: getattr(other if f.name in _LAYOUT else settings, f.name) for f in fields(settings)}
+
+
+def run_id(identity: Mapping[str, Any]) -> str:
+    """One hash of an identity, which each file of the run carries."""
+    return content_hash(identity)
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs between two identities, in words, the most telling first."""
+    if old.get("format") != new["format"]:
+        return [f"its files have format {old.get('format', 1)}, of another version of hexamer; this one's is {FORMAT}"]
+    found: list[str] = []
+    for key in sorted({*old, *new}, key=lambda k: (k != "version", k)):
+        was, now = old.get(key), new.get(key)
+        if was == now:
+            continue
+        if isinstance(was, Mapping) and isinstance(now, Mapping):
+            changed = [n for n in sorted({*was, *now}) if was.get(n) != now.get(n)]
+            found.append(_said(key, changed, was, now))
+        elif key in ("measurements", "protocols", "observables"):
+            found.append(f"the {key} changed")
+        elif key == "start":
+            found.append("the points that the chains start from changed")
+        elif isinstance(was, list) and isinstance(now, list):
+            found.append(f"the {key} changed ({_listed(was, now)})")
+        else:
+            found.append(f"{key} was {_short(was)}, now {_short(now)}")
+    return found
+
+
+def _said(key: str, changed: list[str], was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    if key == "model":
+        return f"the model changed: its {', '.join(changed)}"
+    if key == "priors":
+        return f"priors or values changed: {', '.join(changed)}"
+    if key == "version":
+        made = ", ".join(f"{n} {was.get(n, '(none)')} (now {now.get(n, '(none)')})" for n in changed)
+        return f"it was made with {made}, and draws go on bit for bit only with the same versions: install those"
+    return "; ".join(f"{n} was {_short(was.get(n))}, now {_short(now.get(n))}" for n in changed)
+
+
+def _listed(was: list, now: list) -> str:
+    gone, come = [str(n) for n in was if n not in now], [str(n) for n in now if n not in was]
+    parts = [f"without {', '.join(gone)}" if gone else "", f"with {', '.join(come)}" if come else ""]
+    return "; ".join(filter(None, parts)) or "another order"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"

@@ -1,0 +1,112 @@
+"""What of a problem's parameters its model and data use, and whether another network fits the data."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+
+from ..data.coverage import near
+from ..data.dataset import Dataset
+from ..data.model_units import ModelUnits
+from ..data.parameter import FIXED, Parameter
+from ..data.prior_units import in_model_units
+from ..data.units import UnitError
+from ..models.model import Model
+from ..models.network import Network
+
+log = logging.getLogger(__name__)
+
+
+def _used(model: Model, dataset: Dataset) -> set[str]:
+    """Names of parameters that the model, a protocol, an observable or a row uses."""
+    used = {*model.parameters, *(n for p in dataset.protocols.values() for n in p.references)}
+    for o in dataset.observables.values():
+        used |= o.symbols
+    return used | {a for m in dataset.measurements for a in m.arguments if isinstance(a, str)}
+
+
+def check_used(model: Model, dataset: Dataset, parameters: Mapping[str, Parameter]) -> None:
+    used = _used(model, dataset)
+    idle = [p for n, p in parameters.items() if p.estimated and n not in used]
+    held = [p for n, p in parameters.items() if p.source == FIXED and n not in used]
+    if not idle and not held:
+        return
+    free = sorted(used - parameters.keys())
+    text = ""
+    if idle:
+        named = ", ".join(p.name for p in idle)
+        text = f"no part of the model or the data uses {named}: remove their priors, or correct their names"
+        text += "".join(_why_idle(p, model, free) for p in idle)
+    if held:
+        text += (
+            f"{'; ' if text else ''}[fixed] of problem.toml names what nothing uses: {', '.join(p.name for p in held)}"
+        )
+        text += "".join(_why_idle(p, model, free) for p in held)
+    raise ValueError(text)
+
+
+def _why_idle(parameter: Parameter, model: Model, free: Collection[str]) -> str:
+    """Where a name that nothing uses stands, what the model has by it, and which is meant."""
+    name = parameter.name
+    place = "" if parameter.row is None else f", row {parameter.row} of the table of priors"
+    said = f"\n  {name}{place}"
+    if name in model.species:
+        said += f" is a species of {model.name}: a prior belongs to a parameter that its start value uses"
+    elif name in model.rules:
+        said += f" is a rule of {model.name}, which follows from other parameters"
+    elif model.network is not None and name in {*model.network.parameters, *model.network.compartments}:
+        said += f" follows from other parameters of {model.name}"
+    return said + near(name, free)
+
+
+def converted(priors: Mapping[str, Parameter], dataset: Dataset, model: Model) -> dict[str, Parameter]:
+    """Parameters given beside a data set, those of the network's constants in its units.
+
+    Raises `ValueError` for a unit that is not known or cannot become the network's.
+    """
+    if model.network is None or not dataset.time_unit:
+        return dict(priors)
+    units, found = ModelUnits(model.network), {}
+    for name, parameter in priors.items():
+        old = dataset.parameters.get(name)
+        same = old is not None and old.unit == parameter.unit
+        if same or name not in model.network.parameters:
+            found[name] = parameter
+            continue
+        try:
+            found[name] = in_model_units(parameter, units, {})
+        except UnitError as error:
+            raise ValueError(f"the prior of {name} is in {parameter.unit!r}; expected {error}") from None
+    return found
+
+
+def without_idle(model: Model, dataset: Dataset) -> dict[str, Parameter]:
+    """Parameters without those of `[fixed]` that were meant for the problem's own network."""
+    used = _used(model, dataset)
+    idle = [n for n, p in dataset.parameters.items() if p.source == FIXED and n not in used]
+    if idle:
+        log.warning("[fixed] of problem.toml names what nothing in %s uses: %s", model.name, ", ".join(idle))
+    return {n: p for n, p in dataset.parameters.items() if n not in idle}
+
+
+def check_same_units(dataset: Dataset, model: Model) -> None:
+    """Doses and times of a data set are in the units of its own network; another must have the same."""
+    if not dataset.time_unit or not dataset.model or model.network is None:
+        return
+    try:
+        own = Network.load(dataset.model)
+    except (ValueError, OSError):
+        return  # its own network is not needed, and may be lost
+    ours, theirs = ModelUnits(own), ModelUnits(model.network)
+    for what, one, other in (
+        ("times", dataset.time_unit, str(theirs.time)),
+        ("concentrations", str(ours.concentration), str(theirs.concentration)),
+    ):
+        if one != other:
+            raise ValueError(
+                f"{model.name} has its {what} in {other}, and the network {own.name} of the data has them in {one}: "
+                "name the network as `model` in problem.toml, so that they are converted"
+            )
+
+
+__all__ = ["check_same_units", "check_used", "converted", "without_idle"]

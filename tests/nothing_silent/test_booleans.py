@@ -1,0 +1,82 @@
+"""SBML level 3 version 2: a Boolean may stand for a number, 1 or 0, and a number for a Boolean, true unless 0."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sympy
+
+from hexamer.models import Model, Network, Protocol, compile_network, parse_infix, simulate
+from hexamer.models.expressions import inline
+from hexamer.models.settings import Engine, Settings
+
+CASES = Path(__file__).parents[1] / "cases"
+ENGINES: tuple[Engine, ...] = ("fused", "diffrax")
+
+
+def course(model: Model, times: list[float], engine: Engine, observe: tuple[str, ...] = ()) -> dict[str, list[float]]:
+    settings = Settings(engine=engine, rtol=1e-8, atol=1e-10)
+    result = simulate(model, {}, Protocol("p"), times, observe=observe, settings=settings)
+    assert np.all(np.asarray(result.status) == 0)
+    found = {n: np.asarray(result.y)[0, :, i].tolist() for i, n in enumerate(model.species)}
+    return found | {n: np.asarray(v)[0].tolist() for n, v in result.observed.items()}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rate_that_is_true(engine: Engine) -> None:
+    expected = json.loads((CASES / "boolean-as-number" / "expected.json").read_text())
+    model = Model.load(CASES / "boolean-as-number" / "model.xml")
+    assert course(model, expected["times"], engine)["S"] == pytest.approx(expected["S"], rel=1e-7)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_comparison_in_a_product(engine: Engine) -> None:
+    model = Model.load(CASES / "messages-that-do-not-place-the-fault" / "boolean_as_number.xml")
+    assert course(model, [1.0, 2.0, 5.0], engine)["X2"] == pytest.approx([0, 0, 9], abs=1e-6)
+
+
+RULES = """model rules
+  b := time > 2; n := 0.5*time; c := b && (n > 2); k = 1;
+  X = 0; X' = 3*b;
+  Y = 0; Y' = piecewise(1, b, 0) + k*(time >= 1 && time < 2);
+  Z = 0; Z' = piecewise(1, n, 2);
+  W = 0; W' = (X > 1) + (!b)*2;
+  V = 0; V' = c;
+  U = 0; U' = (b == (time > 3)) + (b != (time > 3))*10;
+  T = 0; T' = xor(time > 1, time > 2, time > 3) + implies(time > 1, time > 2)*10;
+end
+"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rules_that_are_conditions_and_conditions_that_are_rules(engine: Engine) -> None:
+    model = compile_network(Network.from_antimony(RULES))
+    found = course(model, [1.0, 3.0, 6.0], engine, ("b", "c", "3*(time >= 2)", "b + c"))
+    expected = {
+        "X": [0, 3, 12],
+        "Y": [0, 2, 5],
+        "Z": [1, 3, 6],  # 0.5 t is 0, and so false, at 0 alone
+        "W": [2, 4 + 2 / 3, 7 + 2 / 3],
+        "V": [0, 0, 2],
+        "U": [1, 2 + 10, 15],
+        "T": [10, 10 + 1 + 10, 1 + 3 + 50],
+        "b": [0, 1, 1],
+        "c": [0, 0, 1],
+        "3*(time >= 2)": [0, 3, 3],
+        "b + c": [0, 1, 2],
+    }
+    for name, values in expected.items():
+        assert found[name] == pytest.approx(values, abs=1e-6), name
+
+
+def test_conditions_stay_conditions_when_they_are_written_out() -> None:
+    """So that others find the times at which a model switches."""
+    t = sympy.Symbol("time")
+    found = inline({"b": parse_infix("time > 2"), "x": parse_infix("3*b"), "y": parse_infix("piecewise(1, b, 0)")})
+    switch = sympy.Piecewise((1, t > 2), (0, True))
+    assert found == {"b": switch, "x": 3 * switch, "y": switch}
+    rules = {"b": parse_infix("time > 2"), "c": parse_infix("!b && x < 3"), "d": parse_infix("piecewise(1, c, 2)")}
+    assert inline(rules)["d"] == sympy.Piecewise((1, (t <= 2) & (sympy.Symbol("x") < 3)), (2, True))

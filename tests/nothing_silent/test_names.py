@@ -1,0 +1,326 @@
+"""Any name that SBML, Antimony or Python allows works in a model and in formulas over it, or is refused by name."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import random
+from pathlib import Path
+
+import jax.numpy as jnp
+import libsbml
+import numpy as np
+import pytest
+import sympy
+
+from hexamer import Problem
+from hexamer.data import parse_formula
+from hexamer.models import Model, Network, Protocol, Quantity, compile_network, simulate
+from hexamer.models.expressions import TIME
+from hexamer.models.protocol_text import parse_protocol
+from hexamer.models.settings import Engine, Settings
+
+CASES = Path(__file__).parents[1] / "cases"
+ENGINES: tuple[Engine, ...] = ("fused", "diffrax")
+
+_WORDS = (
+    # C, C++ and CUDA
+    "auto break case char const continue default do double else enum extern float for goto if inline int long "
+    "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while "
+    "class template this new delete operator namespace try catch bool half warp threadIdx blockIdx blockDim warpSize "
+    "__global__ __device__ __shared__ __restrict__ NAN INFINITY M_PI EOF NULL assert main printf real mask lane "
+    # Python, JAX and sympy
+    "def lambda None True False and or not is in import from global pass yield self at np jnp jax E I S N O Q C ZZ "
+    "beta zeta gamma Gamma oo zoo Symbol Add Mul Pow Piecewise re im sign "
+    # of what is generated
+    "LANES SPECIES PARAMETERS STATIC INLINE Power Slope Size Floor guarded_power x_0 x0 _cse0 _mean _sd t0 q y p f "
+    "h w k u v x e dt plan dense steps status protocol value rows "
+    # SBML, Antimony and formulas
+    "time t pi exponentiale avogadro true false inf nan infinity notanumber Time TIME Pi PI exp log ln sin cos min max "
+    "abs sqrt floor ceil piecewise pow power root plus times delay model species compartment reaction parameter event "
+    "end function after has var module unit substance volume area length second mole litre item dimensionless "
+    # Greek, as ASCII
+    "alpha delta epsilon eta theta iota kappa mu nu xi omicron rho sigma tau upsilon phi chi psi omega"
+)
+WORDS = _WORDS.split()
+SPECIES, RATES, SIZES, RULES = 12, 12, 3, 2  # and one that grows by a rate rule: 30 in all
+
+
+def names_of(number: int) -> list[str]:
+    """Thirty of the words; `time` and `pi` are in the first two, in different parts."""
+    words: list[str] = sorted(set(WORDS) - {"time", "pi"})
+    random.Random(number).shuffle(words)
+    chosen = words[:28]
+    chosen.insert((3, 14, 24, 27)[number % 4], "time")
+    chosen.insert((20, 5, 1, 26)[number % 4], "pi")
+    return chosen
+
+
+def build(names: list[str]) -> str:
+    """SBML: S' = −k S in three compartments, by functions whose arguments are called as other things.
+
+    Beside them two rules, S₀ + t and k₀·π, and a parameter that grows by a rate rule, r' = k₁ + t.
+    """
+    species, rates, sizes = names[:SPECIES], names[SPECIES : SPECIES + RATES], names[24:27]
+    rules, grows = names[27:29], names[29]
+    document = libsbml.SBMLDocument(3, 1)
+    model = document.createModel()
+    model.setId("awkward")
+    for i, name in enumerate(sizes):
+        c = model.createCompartment()
+        c.setId(name), c.setSize(0.5 + i), c.setSpatialDimensions(3), c.setConstant(True)
+    for i, name in enumerate(species):
+        s = model.createSpecies()
+        s.setId(name), s.setCompartment(sizes[i % SIZES]), s.setInitialConcentration(1.0 + i)
+        s.setHasOnlySubstanceUnits(False), s.setBoundaryCondition(False), s.setConstant(False)
+    for i, name in enumerate(rates):
+        p = model.createParameter()
+        p.setId(name), p.setValue(0.1 + 0.05 * i), p.setConstant(True)
+    for name in (*rules, grows):
+        p = model.createParameter()
+        p.setId(name), p.setConstant(False)
+    model.getParameter(grows).setValue(1.0)
+    for i, name in enumerate(species):
+        f = model.createFunctionDefinition()
+        f.setId(f"law_{i}")
+        a, b, c = names[(i + 7) % 30], names[(i + 13) % 30], names[(i + 23) % 30]
+        f.setMath(
+            _math(
+                f"<lambda>{''.join(f'<bvar><ci>{n}</ci></bvar>' for n in (a, b, c))}{_apply('times', a, b, c)}</lambda>"
+            )
+        )
+        r = model.createReaction()
+        r.setId(f"reaction_{i}"), r.setReversible(False), r.setFast(False)
+        reactant = r.createReactant()
+        reactant.setSpecies(name), reactant.setStoichiometry(1), reactant.setConstant(True)
+        call = f"<apply><ci>law_{i}</ci><ci>{sizes[i % SIZES]}</ci><ci>{rates[i]}</ci><ci>{name}</ci></apply>"
+        r.createKineticLaw().setMath(_math(call))
+    clock = '<csymbol encoding="text" definitionURL="http://www.sbml.org/sbml/symbols/time">clock</csymbol>'
+    for name, formula in zip(
+        rules,
+        (f"<apply><plus/><ci>{species[0]}</ci>{clock}</apply>", f"<apply><times/><ci>{rates[0]}</ci><pi/></apply>"),
+        strict=True,
+    ):
+        rule = model.createAssignmentRule()
+        rule.setVariable(name), rule.setMath(_math(formula))
+    rate = model.createRateRule()
+    rate.setVariable(grows), rate.setMath(_math(f"<apply><plus/><ci>{rates[1]}</ci>{clock}</apply>"))
+    return libsbml.writeSBMLToString(document)
+
+
+def _apply(operation: str, *names: str) -> str:
+    return f"<apply><{operation}/>{''.join(f'<ci>{n}</ci>' for n in names)}</apply>"
+
+
+def _math(content: str) -> libsbml.ASTNode:
+    text = f'<?xml version="1.0" encoding="UTF-8"?><math xmlns="http://www.w3.org/1998/Math/MathML">{content}</math>'
+    node = libsbml.readMathMLFromString(text)
+    assert node is not None, content
+    return node
+
+
+def solution(names: list[str], t: float) -> dict[str, float]:
+    """What everything in `build(names)` is at time `t`, by its closed form."""
+    rates = {n: 0.1 + 0.05 * i for i, n in enumerate(names[SPECIES : SPECIES + RATES])}
+    found = {
+        n: (1.0 + i) * math.exp(-k * t) for i, (n, k) in enumerate(zip(names[:SPECIES], rates.values(), strict=True))
+    }
+    found |= rates | {n: 0.5 + i for i, n in enumerate(names[24:27])}
+    found |= {names[27]: found[names[0]] + t, names[28]: rates[names[SPECIES]] * math.pi}
+    return found | {names[29]: 1.0 + rates[names[SPECIES + 1]] * t + t * t / 2}
+
+
+def check(number: int, engine: Engine) -> None:
+    names = names_of(number)
+    model = compile_network(Network.from_sbml(build(names)))
+    composite = f"{names[0]}*{names[13]} + exp(-{names[3]}) + {names[25]}^2 + {names[27]}"
+    settings = Settings(engine=engine, rtol=1e-9, atol=1e-12)
+    times = [0.5, 2.0]
+    result = simulate(model, {}, Protocol("p"), times, observe=[*names, composite], settings=settings)
+    assert np.all(np.asarray(result.status) == 0)
+    for i, t in enumerate(times):
+        expected = solution(names, t)
+        for name in names:
+            assert float(result.observed[name][0, i]) == pytest.approx(expected[name], rel=1e-7), (
+                name,
+                names.index(name),
+            )
+        a, b, c, d, e = (expected[names[k]] for k in (0, 13, 3, 25, 27))
+        assert float(result.observed[composite][0, i]) == pytest.approx(a * b + math.exp(-c) + d**2 + e, rel=1e-7)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_two_models_of_thirty_names(number: int) -> None:
+    check(number, ENGINES[number])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("number", range(10))
+def test_ten_models_of_thirty_names(number: int, engine: Engine) -> None:
+    check(number, engine)
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_what_is_written_reads_back(number: int) -> None:
+    network = Network.from_sbml(build(names_of(number)))
+    again = Network.from_sbml(network.to_sbml())
+    assert [r.rate for r in again.reactions] == [r.rate for r in network.reactions]
+    assert (again.rules, again.rates, again.species) == (network.rules, network.rates, network.species)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("folder", ["parameter-called-time", "parameter-called-time-sbml"])
+def test_parameter_called_time(folder: str, engine: Engine) -> None:
+    expected = json.loads((CASES / folder / "expected.json").read_text())
+    expected = expected.get("called_time", expected)
+    model = Model.load(next(f for f in (CASES / folder).glob("*.xml") if f.name != "names.xml"))
+    settings = Settings(engine=engine, rtol=1e-9)
+    result = simulate(model, {}, Protocol("p"), expected["times"], observe=["X", "time"], settings=settings)
+    assert result.observed["X"][0].tolist() == pytest.approx(expected["X"], rel=1e-8)
+    assert set(result.observed["time"][0].tolist()) == {7.0}
+    assert model.species == ("X", "<time>")
+    assert model.parameters == ("time",)
+
+
+def test_names_of_the_case() -> None:
+    expected = json.loads((CASES / "parameter-called-time" / "expected.json").read_text())["at_time_2"]
+    model = Model.load(CASES / "parameter-called-time" / "names.xml")
+    result = simulate(
+        model, {}, Protocol("p"), [2.0], observe=list(expected), settings=Settings(engine="fused", rtol=1e-9)
+    )
+    for name, value in expected.items():
+        assert float(result.observed[name][0, 0]) == pytest.approx(value, rel=1e-7), name
+
+
+def test_time_is_the_clock_where_no_name_takes_it() -> None:
+    model = compile_network(Network("m", {}, {}, {"x": Quantity(0.0)}, rates={"x": parse_formula("2*time")}))
+    assert model.species == ("x", "time")
+    assert model.symbols == (sympy.Symbol("x"), TIME)
+    result = simulate(model, {}, Protocol("p"), [3.0], observe=["time + x"])
+    assert float(result.observed["time + x"][0, 0]) == pytest.approx(3 + 9, rel=1e-5)
+
+
+def test_greek_names_of_a_python_network() -> None:
+    greek = list("αβγδεζηθικλμνξοπρστυφχψω")
+    parameters = {n: Quantity(1.0 + i) for i, n in enumerate(greek)}
+    rates = {greek[0]: -sympy.Symbol("β") * sympy.Symbol("α") / 10}
+    model = compile_network(Network("greek", {}, {}, parameters, rates=rates))
+    result = simulate(model, {}, Protocol("p"), [1.0], observe=[*greek, "α*λ"], settings=Settings(rtol=1e-9))
+    assert float(result.observed["α*λ"][0, 0]) == pytest.approx(math.exp(-0.2) * 11, rel=1e-7)
+    assert [float(result.observed[n][0, 0]) for n in greek[1:]] == [2.0 + i for i in range(23)]
+
+
+def test_states_of_a_python_function_may_be_called_time() -> None:
+    model = Model.from_function(
+        lambda t, y, p: jnp.array([p["lambda"] * t]),
+        species=("time",),
+        parameters={"lambda": 2.0},
+        initial=(1.0,),
+        depends_on_time=True,
+    )
+    assert model.species == ("time", "<time>")
+    result = simulate(model, {}, Protocol("p"), [3.0], observe=["time"])
+    assert float(result.observed["time"][0, 0]) == pytest.approx(10.0, rel=1e-5)
+    with pytest.raises(ValueError, match="two things called k"):
+        Model.from_function(lambda t, y, p: y, species=("k",), parameters={"k": 1.0}, initial=(1.0,))
+
+
+def test_names_that_two_things_have_or_that_no_formula_holds_are_refused() -> None:
+    with pytest.raises(ValueError, match="two things called a"):
+        compile_network(Network("m", {"a": Quantity(1.0)}, {}, {"a": Quantity(1.0)}))
+    with pytest.raises(ValueError, match=r"no formula can hold: 'q\[0\]'"):
+        compile_network(Network("m", {}, {}, {"q[0]": Quantity(1.0)}))
+
+
+def test_local_parameter_takes_no_name_of_another() -> None:
+    """J's local k must not become J_k where a species is called so."""
+    text = (CASES / "boolean-as-number" / "model.xml").read_text()
+    text = text.replace('species id="S"', 'species id="J_k"').replace('species="S"', 'species="J_k"')
+    text = text.replace(
+        "<true/></math>",
+        '<ci>k</ci></math><listOfLocalParameters><localParameter id="k" value="2"/></listOfLocalParameters>',
+    )
+    model = compile_network(Network.from_sbml(text))
+    assert model.parameters == ("c", "J_k_")
+    assert float(simulate(model, {}, Protocol("p"), [3.0]).y[0, 0, 0]) == pytest.approx(7.0, rel=1e-5)
+
+
+def test_protocols_set_what_is_called_as_their_words() -> None:
+    assert parse_protocol("set at 2 at 3; set self 4").steps[1].assign == {"at": 2.0}
+    assert parse_protocol("set self 4").steps[0].assign == {"self": 4.0}
+
+
+# ---------------------------------------------------------------- problems
+
+PROBLEM = """name = "awkward"
+time_unit = "s"
+model_time_unit = "s"
+replicates = "unchecked"
+[observables.lambda]
+assay = "direct"
+signal = "{0}*{13}"
+unit = "1"
+sd = 0.5
+[observables.time]
+assay = "direct"
+signal = "{3} + pi"
+unit = "1"
+sd = "2*{14}"
+[observables.I]
+assay = "direct"
+signal = "time + {27}"
+unit = "1"
+sd = "_sd"
+[observables._mean]
+assay = "direct"
+signal = "_mean + _sd"
+unit = "1"
+sd = 1
+"""
+
+
+def test_problem_with_awkward_names(tmp_path: Path) -> None:
+    names = names_of(0)
+    names[16], names[17] = "_mean", "_sd"
+    (tmp_path / "model.xml").write_text(build(names))
+    (tmp_path / "problem.toml").write_text(PROBLEM.format(*names))
+    rows = [["observable", "time", "value", "unit", "experiment"]]
+    rows += [[o, t, 1, "1", "e"] for o in ("lambda", "time", "I", "_mean") for t in (0.5, 2)]
+    with (tmp_path / "measurements.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    (tmp_path / "priors.csv").write_text(
+        "parameter,unit,distribution,location,scale,value\n"
+        f"{names[13]},1/s,lognormal,0,1,0.15\n_sd,1,lognormal,0,1,0.35\n"
+    )
+    problem = Problem.load(tmp_path)
+    values = jnp.array([0.15 if n == names[13] else 0.35 for n in problem.names])
+    read = problem.assays.read(Settings(rtol=1e-9, atol=1e-12), values)
+    expected, noise = [], []
+    for observable in ("lambda", "time", "I", "_mean"):
+        for t in (0.5, 2.0):
+            s = solution(names, t)
+            expected.append(
+                {
+                    "lambda": s[names[0]] * s[names[13]],
+                    "time": s[names[3]] + s["pi"],
+                    "I": s["time"] + s[names[27]],
+                    "_mean": s["_mean"] + s["_sd"],
+                }[observable]
+            )
+            noise.append({"lambda": 0.5, "time": 2 * s[names[14]], "I": s["_sd"], "_mean": 1}[observable])
+    assert read.mean.tolist() == pytest.approx(expected, rel=1e-7)
+    assert read.sd.tolist() == pytest.approx(noise, rel=1e-7)
+
+
+@pytest.mark.parametrize("name", ["draw", "chain"])
+def test_names_of_a_posteriors_axes_are_refused_before_anything_runs(tmp_path: Path, name: str) -> None:
+    (tmp_path / "model.ant").write_text(f"model m\n x = 1; {name} = 0.5; x' = -{name}*x;\nend\n")
+    (tmp_path / "problem.toml").write_text(
+        'replicates = "unchecked"\n[observables.x]\nassay = "direct"\nsignal = "x"\nunit = "1"\nsd = 0.1\n'
+    )
+    (tmp_path / "measurements.csv").write_text("observable,time,value,unit,experiment\nx,1,0.5,1,e\n")
+    (tmp_path / "priors.csv").write_text(f"parameter,unit,distribution,location,scale\n{name},1,lognormal,0,1\n")
+    with pytest.raises(ValueError, match=f"estimated parameter '{name}' has the name of an axis"):
+        Problem.load(tmp_path)

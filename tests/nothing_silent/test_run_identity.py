@@ -1,0 +1,381 @@
+"""A run is resumed only if nothing that decides its draws has changed; what decides none may change freely."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import sympy
+
+from hexamer import Model, Network, Problem, Protocol, Settings
+from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior
+from hexamer.infer import Curvature, Draws, StoreError, sample
+from hexamer.infer.identity import run_parts
+from hexamer.models import compile_network
+
+CASES = Path(__file__).parents[1] / "cases"
+MODEL = """
+function drain(x, k)
+  k*x/(1 + x);
+end
+model small()
+  // a comment
+  compartment cell = 2;
+  species A in cell, B in cell;
+  v = 1; k = 0.5; a0 = 2*v;
+  A = a0; B = 0.25; x = 1; input = 0;
+  x' = -v*x;
+  total := A + B + x;
+  J: A -> B; cell*drain(A, k) + input*A;
+  unit nM = 1e-9 mole/litre;
+  k has nM;
+end
+"""
+SAMPLER = {"chains": 1, "warmup": 4, "draws": 6, "seed": 3, "chunk": 5}
+
+
+def data(**changes) -> Dataset:
+    """Readings of `total` and `B`, under two protocols, with a fixed and two sampled parameters."""
+    total, b, noise = sympy.symbols("total B noise")
+    rows = [
+        ("total", "idle", 1.0, 3.0),
+        ("B", "idle", 2.0, 0.6),
+        ("total", "driven", 1.0, 2.8),
+        ("B", "driven", 3.0, 1),
+    ]
+    content = {
+        "name": "small",
+        "observables": {"total": Observable("total", total, noise), "B": Observable("B", b, noise)},
+        "protocols": {"idle": Protocol("idle"), "driven": Protocol("driven").set(input=0.3, at=0.5)},
+        "measurements": tuple(Measurement(o, p, t, v, row=i) for i, (o, p, t, v) in enumerate(rows, start=1)),
+        "parameters": {
+            "k": Parameter("k", Prior("normal", "log", -0.7, 0.5), 0.5),
+            "noise": Parameter("noise", Prior("half_normal", spread=0.3)),
+            "v": Parameter("v", value=1.0),
+        },
+    }
+    return Dataset(**{**content, **changes})
+
+
+def problem(*edits: tuple[str, str], settings: dict | None = None, **changes) -> Problem:
+    text = MODEL
+    for old, new in edits:
+        assert old in text
+        text = text.replace(old, new)
+    options = {"engine": "fused", **(settings or {})}
+    return Problem(compile_network(Network.from_antimony(text)), data(**changes), settings=Settings(**options))
+
+
+def start_of(made: Problem) -> Curvature:
+    count = len(made.space)
+    return Curvature(np.zeros(count), np.eye(count), 0.1 * np.eye(count), np.ones(count))
+
+
+def run(made: Problem, out: Path, **sampler) -> Draws:
+    found = sample(made, start_of(made), out=out, progress=False, **{**SAMPLER, **sampler})
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Draws]:
+    """A run, finished."""
+    folder = tmp_path_factory.mktemp("run")
+    return folder, run(problem(), folder)
+
+
+def measured(**changes) -> tuple[Measurement, ...]:
+    """The measurements, the first one changed."""
+    first, *others = data().measurements
+    return dataclasses.replace(first, **changes), *others
+
+
+def observed(**changes) -> dict[str, Observable]:
+    found = dict(data().observables)
+    return {**found, "B": dataclasses.replace(found["B"], **changes)}
+
+
+def known(name: str, **changes) -> dict[str, Parameter]:
+    found = dict(data().parameters)
+    return {**found, name: dataclasses.replace(found[name], **changes)}
+
+
+def backwards[T](mapping: Mapping[str, T]) -> dict[str, T]:
+    return dict(list(mapping.items())[::-1])
+
+
+A = sympy.Symbol("A")
+TELLING: dict[str, tuple[Callable[[], Problem], str]] = {
+    "rate rule": (lambda: problem(("x' = -v*x", "x' = -3*v*x")), "rates"),
+    "start of a rate rule": (lambda: problem((" x = 1;", " x = 10;")), "start values"),
+    "start of a species": (lambda: problem(("B = 0.25", "B = 0.5")), "start values"),
+    "initial assignment": (lambda: problem(("a0 = 2*v", "a0 = 3*v")), "start values"),
+    "volume": (lambda: problem(("cell = 2", "cell = 4")), "values of the parameters"),
+    "function's body": (lambda: problem(("k*x/(1 + x)", "k*x/(2 + x)")), "rates"),
+    "rule": (lambda: problem(("A + B + x", "A + B + 2*x")), "rules"),
+    "rate law": (lambda: problem(("input*A", "2*input*A")), "rates"),
+    "stoichiometry": (lambda: problem(("A -> B", "A -> 2 B")), "rates"),
+    "parameter of the model": (lambda: problem(("v = 1; k", "v = 1; w = 2; k"), ("-v*x", "-v*w*x")), "the model"),
+    "unit": (lambda: problem(("1e-9 mole", "1e-12 mole")), "units"),
+    "measured value": (lambda: problem(measurements=measured(value=3.1)), "the measurements"),
+    "time": (lambda: problem(measurements=measured(time=1.5)), "the measurements"),
+    "censored": (lambda: problem(measurements=measured(censored="left")), "the measurements"),
+    "row less": (lambda: problem(measurements=data().measurements[:-1]), "the measurements"),
+    "rows in another order": (lambda: problem(measurements=data().measurements[::-1]), "the measurements"),
+    "dose": (
+        lambda: problem(protocols={**data().protocols, "driven": Protocol("driven").set(input=0.4, at=0.5)}),
+        "the protocols",
+    ),
+    "pre-equilibration": (
+        lambda: problem(protocols={**data().protocols, "idle": Protocol.equilibrated("idle", v=0.0)}),
+        "the protocols",
+    ),
+    "formula": (lambda: problem(observables=observed(formula=A)), "the observables"),
+    "noise": (lambda: problem(observables=observed(noise="laplace")), "the observables"),
+    "scale": (lambda: problem(observables=observed(scale="log10")), "the observables"),
+    "unit of an observable": (lambda: problem(observables=observed(unit="nM")), "the observables"),
+    "prior": (lambda: problem(parameters=known("k", prior=Prior("normal", "log", -0.6, 0.5))), "priors.*: k"),
+    "bound": (
+        lambda: problem(parameters=known("k", prior=Prior("normal", "log", -0.7, 0.5, upper=3.0))),
+        "priors.*: k",
+    ),
+    "search scale": (lambda: problem(parameters=known("k", scale="lin")), "priors.*: k"),
+    "fixed value": (lambda: problem(parameters=known("v", value=1.1)), "priors or values changed: v"),
+    "last digit of a fixed value": (
+        lambda: problem(parameters=known("v", value=np.nextafter(1.0, 2.0))),
+        "priors or values changed: v",
+    ),
+    "another parameter fixed": (
+        lambda: problem(parameters=known("noise", prior=None, value=0.2)),
+        "the sampled parameters changed .without noise",
+    ),
+    "order of priors": (
+        lambda: problem(parameters=backwards(data().parameters)),
+        "the sampled parameters changed .another order",
+    ),
+    "rtol": (lambda: problem(settings={"rtol": 1e-7}), "rtol was 1e-06, now 1e-07"),
+    "atol": (lambda: problem(settings={"atol": 1e-9}), "atol was 1e-08, now 1e-09"),
+    "solver": (
+        lambda: problem(settings={"engine": "diffrax", "solver": "tsit5"}),
+        "engine was 'fused', now 'diffrax'.*solver was 'rodas5p', now 'tsit5'",
+    ),
+    "max_steps": (lambda: problem(settings={"max_steps": 100}), "max_steps was 4096, now 100"),
+    "longest_step": (lambda: problem(settings={"longest_step": 0.1}), "longest_step was 0.0625, now 0.1"),
+    "precision": (
+        lambda: problem(settings={"precision": "float32", "rtol": 1e-4, "atol": 1e-6}),
+        "precision was 'float64', now 'float32'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TELLING)
+def test_what_changes_draws_is_refused_by_name(case: str, whole) -> None:
+    make, said = TELLING[case]
+    with pytest.raises(StoreError, match=f"holds another run .*{said}.*choose another folder, or remove it"):
+        run(make(), whole[0])
+
+
+@pytest.mark.parametrize(
+    ("sampler", "said"),
+    [
+        ({"seed": 4}, "seed was 3, now 4"),
+        ({"warmup": 5}, "warmup was 4, now 5"),
+        ({"draws": 7}, "draws was 6, now 7"),
+        ({"chains": 2}, "chains was 1, now 2"),
+        ({"target_acceptance": 0.9}, "target_acceptance was 0.8, now 0.9"),
+        ({"max_tree_depth": 8}, "max_tree_depth was 10, now 8"),
+        ({"initial": np.zeros((1, 2))}, "the points that the chains start from changed"),
+    ],
+)
+def test_another_sampler_is_refused(sampler, said, whole) -> None:
+    with pytest.raises(StoreError, match=said):
+        run(problem(), whole[0], **sampler)
+
+
+@pytest.mark.parametrize("package", ["hexamer", "jax", "jaxlib", "numpyro", "warp-lang"])
+def test_another_version_is_refused_and_says_which_made_the_run(package: str, whole, monkeypatch) -> None:
+    """Bit for bit only the same code goes on."""
+    installed = importlib.metadata.version
+
+    def version(name: str) -> str:
+        return "99.1" if name == package else installed(name)
+
+    monkeypatch.setattr("hexamer.infer.identity.version", version)
+    said = rf"it was made with {package} {installed(package)} \(now 99\.1\).*install those"
+    with pytest.raises(StoreError, match=said):
+        run(problem(), whole[0])
+
+
+IDLE = Observable("idle", A, sympy.Float(1.0))
+NEUTRAL: dict[str, Callable[[], Problem]] = {
+    "engine that is chosen anyhow": lambda: problem(settings={"engine": "auto"}),
+    "threads": lambda: problem(settings={"threads": 1}),
+    "memory": lambda: problem(settings={"memory": 2**20}),
+    "record": lambda: problem(settings={"record": 16}),
+    "comment": lambda: problem(("// a comment", "// another one")),
+    "spaces": lambda: problem(("k*x/(1 + x)", "(k * x) / (1+x)")),
+    "name of the model": lambda: problem(("model small", "model other")),
+    "name of a reaction": lambda: problem(("J: A", "flow: A")),
+    "name of a function": lambda: problem(("drain", "leave")),
+    "name of the folder": lambda: problem(name="elsewhere", model="other/model.ant"),
+    "notes": lambda: problem(notes=("an assumption",), source="a lab"),
+    "source of a prior": lambda: problem(parameters=known("k", source="guessed")),
+    "lines of the table": lambda: problem(
+        measurements=tuple(dataclasses.replace(m, row=9) for m in data().measurements)
+    ),
+    "order of observables": lambda: problem(observables=backwards(data().observables)),
+    "order of protocols": lambda: problem(protocols=backwards(data().protocols)),
+    "observable without rows": lambda: problem(observables={**data().observables, "idle": IDLE}),
+    "protocol without rows": lambda: problem(protocols={**data().protocols, "none": Protocol("none").set(v=3.0)}),
+    "order of what is fixed": lambda: problem(parameters={n: data().parameters[n] for n in ("v", "k", "noise")}),
+}
+
+
+@pytest.mark.parametrize("case", NEUTRAL)
+def test_what_changes_no_draw_is_the_same_run(case: str) -> None:
+    assert run_parts(NEUTRAL[case]()) == run_parts(problem())
+
+
+def check_resumed(made: Problem, whole: tuple[Path, Draws], folder: Path) -> None:
+    """A run killed after its second chunk of three goes on with `made`, bit for bit."""
+    shutil.copytree(whole[0], folder)
+    last = sorted(folder.glob("chunk-*.npz"))[-1]
+    last.unlink()
+    found = run(made, folder)
+    assert last.exists()
+    np.testing.assert_array_equal(found.z, whole[1].z)
+    for name, values in whole[1].stats.items():
+        np.testing.assert_array_equal(found.stats[name], values)
+
+
+def test_changes_of_no_draw_together_resume_bit_for_bit(whole, tmp_path: Path) -> None:
+    made = problem(
+        ("// a comment", "// another one"),
+        ("model small", "model other"),
+        ("J: A", "flow: A"),
+        ("drain", "leave"),
+        settings={"threads": 1, "memory": 2**20, "record": 16},
+        name="elsewhere",
+        notes=("an assumption",),
+        observables={"idle": IDLE, **backwards(data().observables)},
+        protocols=backwards(data().protocols),
+        parameters={n: data().parameters[n] for n in ("v", "k", "noise")},
+    )
+    check_resumed(made, whole, tmp_path / "killed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", NEUTRAL)
+def test_what_changes_no_draw_resumes_bit_for_bit(case: str, whole, tmp_path: Path) -> None:
+    check_resumed(NEUTRAL[case](), whole, tmp_path / "killed")
+
+
+def python_model(
+    factor: float = 1.0, start: float = 2.0, table: tuple[float, ...] = (1.0, 2.0), slope: float = 1.0, name: str = "f"
+) -> Model:
+    """x' = −factor k x·(a table's interpolant), with a derivative rule of its own, a loop and a jitted part."""
+    nodes = jnp.array(table)
+
+    @jax.custom_jvp
+    def soft(x):
+        return jnp.tanh(x)
+
+    @soft.defjvp
+    def _(primals, tangents):
+        return soft(primals[0]), slope * (1 - jnp.tanh(primals[0]) ** 2) * tangents[0]
+
+    def inner(x):
+        return jnp.interp(x, jnp.arange(2.0), nodes)
+
+    inner.__name__ = name
+    inside = jax.jit(inner)
+
+    def rhs(t, y, p):
+        y = jax.lax.fori_loop(0, 2, lambda i, x: x * 0.5, y)
+        return -factor * p["k"] * soft(y) * jax.lax.cond(p["k"] > 0, inside, jnp.zeros_like, y)
+
+    return Model.from_function(
+        rhs, species=["x"], parameters={"k": 0.5}, initial=lambda p: jnp.stack([start * p["k"]]), name="python"
+    )
+
+
+@pytest.mark.parametrize(
+    "change", [{"factor": 3.0}, {"start": 20.0}, {"table": (1.0, 2.0000000000000004)}, {"slope": 2.0}]
+)
+def test_python_functions_are_told_apart(change: dict) -> None:
+    """A number in a closure, a start, the last digit of an array, and a derivative's rule alone."""
+    assert python_model(**change).digest != python_model().digest
+
+
+def test_the_same_python_function_is_the_same_in_another_process() -> None:
+    """Whatever its objects' addresses, its names and the seed of Python's hashes."""
+    assert python_model(name="g").digest == python_model().digest
+    script = (
+        "import sys, importlib.util as u; "
+        "s = u.spec_from_file_location('again', sys.argv[1]); m = u.module_from_spec(s); "
+        "s.loader.exec_module(m); print(m.python_model().digest, m.problem().digest)"
+    )
+    again = subprocess.run(
+        [sys.executable, "-c", script, __file__],
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert again.stdout.split() == [python_model().digest, problem().digest]
+
+
+def test_python_that_jax_cannot_look_into_is_refused() -> None:
+    def rhs(t, y, p):
+        return jax.pure_callback(lambda x: -np.asarray(x), jax.ShapeDtypeStruct((1,), float), y)
+
+    model = Model.from_function(rhs, species=["x"], parameters={"k": 0.5}, initial=[1.0])
+    with pytest.raises(ValueError, match=r"Python that JAX cannot look into.*write it in JAX"):
+        _ = model.digest
+
+
+def test_a_new_field_belongs_to_the_identity() -> None:
+    """Unless it is left out by name."""
+
+    @dataclasses.dataclass(frozen=True)
+    class More(Settings):
+        switch: float = 0.0
+
+    made = problem()
+    parts = [run_parts(made.with_settings())]
+    for switch in (0.0, 1.0):
+        made.settings = More(engine="fused", switch=switch)
+        parts.append(run_parts(made))
+    assert parts[1]["settings"]["switch"] == 0.0
+    assert parts[0] != parts[1] != parts[2]
+
+
+@pytest.mark.parametrize("edited", ["rate_rule_edited", "start_edited"])
+def test_case_edited_model_resumed(edited: str, tmp_path: Path) -> None:
+    """x' = −k x from 2, read at 0.5 to 4, edited to −3 k x or to start at 20."""
+    case = CASES / "edited-model-resumed"
+    quick = Settings(engine="diffrax", solver="tsit5")
+    before, after = (Problem.load(case / f / "problem.yaml", settings=quick) for f in ("before", edited))
+    assert before.digest == Problem.load(case / "before" / "problem.yaml").digest
+    part = "rates" if edited == "rate_rule_edited" else "start values"
+    (tmp_path / "run.json").write_text("{}")
+    from hexamer.infer.store import refuse_another
+
+    with pytest.raises(StoreError, match=rf"holds another run \(the model changed: its {part}\)"):
+        refuse_another(tmp_path, run_parts(before), run_parts(after))
+
+
+def test_a_run_of_the_earlier_format_is_said_to_be_one(whole, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"problem": "small", "digest": "0123456789abcdef", "seed": 3}')
+    with pytest.raises(StoreError, match=r"format 1, of another version of hexamer; this one's is 2.*choose another"):
+        run(problem(), tmp_path)

@@ -1,0 +1,397 @@
+"""Every number that enters has a unit that is known and converted, or the load fails and says what to write."""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hexamer import Problem
+from hexamer.data import Parameter, Prior, TableError, load, read_values
+from hexamer.infer.doses import dose_response
+from hexamer.infer.doses.amounts import doses_of
+from hexamer.models import Model
+
+FOLDER = Path(__file__).parents[1] / "cases" / "own-receptor-problem"
+TRUTH = {
+    **{"kon": 0.1, "Kd": 2.0, "kint": 0.08, "kp": 0.05, "kdp": 0.3, "kf": 0.004, "kfd": 0.03, "KF": 5.0},
+    **{"ksec": 4e-6, "kbas": 2e-5, "sd_blot": 1.5, "sd_rel_blot": 0.15, "sd_elisa": 0.2},
+    **{f"scale_pERK[gel{i}]": s for i, s in ((1, 0.08), (2, 0.3), (3, 0.15))},
+}
+Edits = tuple[str, str] | Sequence[tuple[str, str]]
+
+
+HOURS = "unit time_unit = 3600 second;"
+PICOMOLES = "unit substance = 1e-12 mole; unit volume = 1 litre; unit time_unit = 60 second;"
+EXACT = {"rtol": 1e-10, "atol": 1e-13}
+
+
+def changed(folder: Path, *, problem: Edits = (), priors: Edits = (), model: Edits = ()) -> Path:
+    """A copy of the case in `folder`, with texts of its files replaced."""
+    shutil.copytree(FOLDER, folder, dirs_exist_ok=True)
+    for name, edits in (("problem.toml", problem), ("priors.csv", priors), ("model.ant", model)):
+        path = folder / name
+        text = path.read_text()
+        for old, new in [edits] if edits and isinstance(edits[0], str) else edits:
+            assert old in text, f"{name} has no {old!r}"
+            text = text.replace(old, new, 1)
+        path.write_text(text)
+    return folder
+
+
+def complaints(folder: Path) -> str:
+    """What the load of a folder says is wrong with it."""
+    with pytest.raises(TableError) as error:
+        load(folder)
+    return str(error.value)
+
+
+DOSES = {
+    "mg/kg": "a unit that can become 'nM': unit 'mg/kg' .* state weight = \"70 kg\", of the body, and volume = \"3 l\"",
+    "nmol/kg": 'state weight = "70 kg", of the body, and volume = "3 l"',
+    "IU/ml": 'state activity = "50 IU/ug", the units in a mass of the substance, with its molar_mass',
+    "%": "unit '%' .* write the doses as concentrations",
+    "percent": "write the doses as concentrations",
+    "mol": 'state volume = "3 l", in which the dose is distributed',
+    "ng": 'state volume = "3 l"',
+    "furlong": "unit 'furlong' .* cannot become 'nM'.* write the doses as concentrations",
+    "1": "unit '1' .* write the doses as concentrations",
+    "au": "unit 'au' .* write the doses as concentrations",
+    "min": "unit 'min' .* cannot become 'nM'",
+    "nm/l": "cannot become 'nM'",
+    "nMM": "unit 'nMM' is not known.*is 'nM' meant",
+    "cells/ml": "cannot become 'nM'",
+}
+
+
+@pytest.mark.parametrize("unit", DOSES)
+def test_a_dose_that_is_no_concentration(unit: str, tmp_path: Path) -> None:
+    text = complaints(changed(tmp_path, problem=('unit = "ng/ml"', f'unit = "{unit}"')))
+    assert f"problem.toml, 'inputs.EGF.unit' holds {unit!r}" in text
+    assert_matches(DOSES[unit], text)
+
+
+def assert_matches(pattern: str, text: str) -> None:
+    assert re.search(pattern, text), f"{pattern!r} is not in {text}"
+
+
+STATED = {
+    "IU": ('unit = "IU/ml"\nactivity = "50 IU/ug"\nmolar_mass = "6 kDa"', 1e3 / 50 / 6 * 1e3 / 1e3),
+    "body": ('unit = "mg/kg"\nweight = "70 kg"\nvolume = "3 l"\nmolar_mass = "6 kDa"', 70 / 3 / 6 * 1e3),
+    "moles": ('unit = "nmol"\nvolume = "2 ml"', 500.0),
+    "mass": ('unit = "ng"\nvolume = "2 ml"\nmolar_mass = "6 kDa"', 1 / 12),
+}
+
+
+@pytest.mark.parametrize("case", STATED)
+def test_a_dose_with_its_volume_and_weight(case: str, tmp_path: Path) -> None:
+    text, factor = STATED[case]
+    folder = changed(tmp_path, problem=('unit = "ng/ml"\nmolar_mass = "6 kDa"', text))
+    given = load(folder).protocols[next(n for n in load(folder).protocols if n.startswith("EGF 5 "))]
+    assert given.steps[0].add["EGF"] == pytest.approx(5 * factor, rel=1e-9)
+
+
+BAD_INPUTS = {
+    "no unit": ('unit = "ng/ml"\n', "", "'inputs.EGF.unit': the key is missing"),
+    "no mass": ('molar_mass = "6 kDa"\n\n[obs', "\n[obs", "needs a molar mass, such as '21 kDa'"),
+    "mass in grams": ('molar_mass = "6 kDa"\n\n[obs', 'molar_mass = "6 g"\n\n[obs', "molar mass '6 g' cannot be read"),
+    "model in furlongs": ('unit = "ng/ml"', 'unit = "furlong"\nmodel_unit = "furlong"', "inputs.EGF.model_unit' holds"),
+    "model in mg/kg": ('unit = "ng/ml"', 'unit = "mg/kg"\nmodel_unit = "mg/kg"', "an amount or a concentration, since"),
+    "volume without unit": (
+        'unit = "ng/ml"',
+        'unit = "nmol"\nvolume = 3',
+        "the volume that the dose is in, a number with",
+    ),
+    "volume in kg": ('unit = "ng/ml"', 'unit = "nmol"\nvolume = "3 kg"', "EGF.volume' holds '3 kg'"),
+    "time": ('name = "egfr"', 'name = "egfr"\ntime_unit = "furlong"', "'time_unit' holds 'furlong'"),
+    "both times": (
+        'name = "egfr"',
+        'name = "egfr"\ntime_unit = "furlong"\nmodel_time_unit = "furlong"',
+        "'model_time_unit' holds 'furlong'; expected a unit of time",
+    ),
+    "standards": ('standards_unit = "pg/ml"\n', "", "'observables.IL8.standards_unit': the key is missing"),
+    "standards in min": ('"pg/ml"', '"min"', "IL8.standards_unit' holds 'min'; expected a unit that can become"),
+    "keys of no standards": ('standards = "standards.csv"\n', "", "IL8.curve' holds 4; expected no such key without"),
+    "response": ('response_unit = "OD"\n', "", "'unit' holds 'OD'; expected 'au'"),
+    "an ELISA in IU": ("curve = 4", 'curve = 4\nunit = "IU/ml"', "IL8.unit' holds 'IU/ml'; expected a concentration"),
+    "fixed in furlongs": ("[obs", '[fixed]\nkdeg = "0.01 furlong/mim"\n[obs', "'fixed.kdeg' holds 'furlong/mim'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUTS)
+def test_what_is_refused(case: str, tmp_path: Path) -> None:
+    old, new, message = BAD_INPUTS[case]
+    assert message in complaints(changed(tmp_path, problem=(old, new)))
+
+
+def test_values_without_a_column_of_units_need_one(tmp_path: Path) -> None:
+    """No row says what an ELISA's numbers are in, and a default would take them for nM."""
+    elisa = 'name = "egfr"\nunits = "observables"\nignore_columns = ["unit"]'
+    folder = changed(tmp_path, problem=('name = "egfr"', elisa))
+    assert "'observables.IL8.unit': the key is missing; expected the unit of its values" in complaints(folder)
+
+
+PRIORS = {
+    "a wrong dimension": (
+        "sd_elisa,1,",
+        "sd_elisa,nM,",
+        "row 14, 'unit' holds 'nM'; expected a unit that can become '1'",
+    ),
+    "a typo": (
+        "kint,1/min",
+        "kint,1/mim",
+        "row 3, 'unit' holds '1/mim'; expected the unit of kint; unit '1/mim' is not",
+    ),
+    "words": ("kint,1/min", "kint,per minute", "row 3, 'unit' holds 'per minute'; expected the unit of kint"),
+}
+
+
+@pytest.mark.parametrize("case", PRIORS)
+def test_units_of_priors(case: str, tmp_path: Path) -> None:
+    old, new, message = PRIORS[case]
+    assert message in complaints(changed(tmp_path, priors=(old, new)))
+
+
+def test_units_that_the_model_declares_for_its_constants(tmp_path: Path) -> None:
+    declared = "unit per_s = 1/(1 second); kint = 0.05 per_s;"
+    folder = changed(tmp_path, model=("kint = 0.05;", declared))
+    kint = load(folder).parameters["kint"]
+    assert (kint.unit, kint.prior and kint.prior.location) == ("1/s", pytest.approx(-3 - math.log(60)))
+    text = complaints(changed(tmp_path, model=("kint = 0.05;", "unit nM = 1e-9 mole/litre; kint = 0.05 nM;")))
+    assert (
+        "priors.csv, row 3, 'unit' holds '1/min'; expected a unit that can become 'nM', which the model has kint in"
+        in text
+    )
+
+
+def test_a_value_that_is_fixed_in_its_own_unit(tmp_path: Path) -> None:
+    folder = changed(tmp_path, problem=("[obs", '[fixed]\nkdeg = "0.6 1/h"\nklys = 0.03\n[obs'))
+    parameters = load(folder).parameters
+    assert parameters["kdeg"].value == pytest.approx(0.01, rel=1e-12)
+    assert (parameters["kdeg"].unit, parameters["klys"].value) == ("1/min", 0.03)
+
+
+def test_what_is_assumed_is_said(tmp_path: Path) -> None:
+    notes = [n for n in load(changed(tmp_path)).notes if "declares no unit" in n]
+    assert len(notes) == 1
+    assert "the model 'egfr' declares no unit of time, substance or volume: hexamer takes time in min and" in notes[0]
+    said = changed(tmp_path, model=("model egfr\n", "model egfr\n" + PICOMOLES.replace("e-12", "e-9")))
+    assert not [n for n in load(said).notes if "declares no unit" in n]
+    assert not [n for n in load("il6_demo").notes if "declares no unit" in n]
+
+
+@pytest.fixture(scope="module")
+def nllh(tmp_path_factory: pytest.TempPathFactory) -> float:
+    """Of the case as it is, at its true values."""
+    problem = Problem.load(changed(tmp_path_factory.mktemp("min"))).with_settings(**EXACT)
+    return problem.evaluate(TRUTH).nllh
+
+
+def by_hour(values: dict[str, float]) -> dict[str, float]:
+    rates = ("kon", "kint", "kp", "kdp", "kf", "kfd", "ksec", "kbas")
+    return {n: v * 60 if n in rates else v for n, v in values.items()}
+
+
+def in_picomolar(values: dict[str, float]) -> dict[str, float]:
+    powers = {"kon": -1, "Kd": 1, "kp": -1, "KF": 1, "kbas": 1, "sd_blot": 1}
+    powers |= {n: -1 for n in values if n.startswith("scale_pERK")}
+    return {n: v * 1000.0 ** powers.get(n, 0) for n, v in values.items()}
+
+
+IN_HOURS = [
+    ("model egfr\n", f"model egfr\n{HOURS}\n"),
+    ("kdeg = 0.01; R0 = 20; klys = 0.03", "kdeg = 0.6; R0 = 20; klys = 1.8"),
+    ("kon_D = 0.1", "kon_D = 6"),
+]
+IN_PICOMOLAR = [
+    ("model egfr\n", f"model egfr\n{PICOMOLES}\n"),
+    ("R0 = 20;", "R0 = 20000;"),
+    ("ERK0 = 500;", "ERK0 = 500000;"),
+    ("kon_D = 0.1; Kd_D = 1", "kon_D = 1e-4; Kd_D = 1000"),
+]
+
+
+@pytest.mark.parametrize("engine", ["fused", pytest.param("diffrax", marks=pytest.mark.slow)])
+def test_a_model_in_hours(engine: str, nllh: float, tmp_path: Path) -> None:
+    folder = changed(tmp_path, model=IN_HOURS, problem=('name = "egfr"', 'name = "egfr"\ntime_unit = "min"'))
+    problem = Problem.load(folder).with_settings(engine=engine, **EXACT)
+    assert problem.dataset.time_unit == "h"
+    assert max(m.time for m in problem.dataset.measurements) == pytest.approx(6)
+    assert problem.evaluate(by_hour(TRUTH)).nllh == pytest.approx(nllh, rel=1e-9)
+    kint = problem.parameters["kint"]
+    assert (kint.unit, kint.prior and kint.prior.location) == ("1/h", pytest.approx(-3 + math.log(60)))
+    assert problem.parameters["kon"].unit == "1/(nM h)"
+
+
+def test_a_model_in_seconds(nllh: float, tmp_path: Path) -> None:
+    seconds = [
+        ("model egfr\n", "model egfr\nunit time_unit = second;\n"),
+        ("kdeg = 0.01; R0 = 20; klys = 0.03", f"kdeg = {0.01 / 60!r}; R0 = 20; klys = {0.03 / 60!r}"),
+    ]
+    folder = changed(tmp_path, model=seconds, problem=('name = "egfr"', 'name = "egfr"\ntime_unit = "min"'))
+    values = {n: v * (by_hour(TRUTH)[n] / v) ** -1 if v else v for n, v in TRUTH.items()}
+    problem = Problem.load(folder).with_settings(**EXACT)
+    assert problem.evaluate(values).nllh == pytest.approx(nllh, rel=1e-9)
+    assert problem.parameters["kint"].unit == "1/s"
+
+
+def test_a_model_in_picomoles(nllh: float, tmp_path: Path) -> None:
+    problem = Problem.load(changed(tmp_path, model=IN_PICOMOLAR)).with_settings(rtol=1e-10, atol=1e-10)
+    assert problem.evaluate(in_picomolar(TRUTH)).nllh == pytest.approx(nllh, rel=1e-9)
+    assert problem.parameters["Kd"].unit == "pM"
+    assert problem.parameters["scale_pERK[gel1]"].unit == "au/pM"
+    prior = problem.parameters["sd_blot"].prior
+    assert prior is not None
+    assert prior.spread == pytest.approx(1e4)
+
+
+def test_the_same_units_in_sbml(nllh: float, tmp_path: Path) -> None:
+    from hexamer import Network
+
+    folder = changed(
+        tmp_path, model=IN_HOURS, problem=('model = "model.ant"', 'model = "model.xml"\ntime_unit = "min"')
+    )
+    (folder / "model.xml").write_text(Network.load(folder / "model.ant").to_sbml())
+    problem = Problem.load(folder).with_settings(**EXACT)
+    assert problem.evaluate(by_hour(TRUTH)).nllh == pytest.approx(nllh, rel=1e-9)
+
+
+CONTRADICTIONS = {
+    "a unit of the table": (
+        IN_HOURS,
+        "",
+        "'time_unit': the key is missing; the model's times are in h: state the unit",
+    ),
+    "model_time_unit": (
+        IN_HOURS,
+        'time_unit = "min"\nmodel_time_unit = "min"',
+        "'model_time_unit' holds 'min'; expected 'h', as the model declares",
+    ),
+    "extent": (
+        [("model egfr\n", "model egfr\nunit substance = 1e-9 mole; unit extent = 1e-12 mole;\n")],
+        "",
+        "the model 'egfr' counts the species EGF in nmol, but its reactions turn over pmol",
+    ),
+    "time": (
+        [("model egfr\n", "model egfr\nunit time_unit = 1e-9 mole;\n")],
+        "",
+        "declares its unit of time as nmol, which is not a time",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CONTRADICTIONS)
+def test_contradictions_of_model_and_tables(case: str, tmp_path: Path) -> None:
+    model, keys, message = CONTRADICTIONS[case]
+    folder = changed(tmp_path, model=model, problem=('name = "egfr"', f'name = "egfr"\n{keys}'))
+    assert message in complaints(folder)
+
+
+def test_a_model_whose_unit_of_time_the_problem_states(nllh: float, tmp_path: Path) -> None:
+    stated = 'name = "egfr"\ntime_unit = "min"\nmodel_time_unit = "h"'
+    folder = changed(tmp_path, model=IN_HOURS[1:], problem=('name = "egfr"', stated))
+    problem = Problem.load(folder).with_settings(**EXACT)
+    assert problem.evaluate(by_hour(TRUTH)).nllh == pytest.approx(nllh, rel=1e-9)
+    assert not [n for n in problem.dataset.notes if "time in" in n]
+
+
+def test_another_network_in_other_units(tmp_path: Path) -> None:
+    folder = changed(tmp_path)
+    other = tmp_path / "hours.ant"
+    other.write_text((folder / "model.ant").read_text().replace("model egfr\n", f"model egfr\n{HOURS}\n"))
+    with pytest.raises(ValueError, match="egfr has its times in h, and the network egfr of the data has them in min"):
+        Problem.load(folder, model=other)
+
+
+def test_labels(tmp_path: Path) -> None:
+    from hexamer.infer import plots
+
+    folder = changed(tmp_path, model=IN_HOURS, problem=('name = "egfr"', 'name = "egfr"\ntime_unit = "min"'))
+    problem = Problem.load(folder)
+    figures = plots.evaluation(problem, problem.evaluate(by_hour(TRUTH)))
+    assert "time [h]" in {ax.get_xlabel() for figure in figures for ax in figure.axes}
+
+
+def test_doses_over_a_model_in_its_own_units(tmp_path: Path) -> None:
+    plain, hours, picomolar = (
+        Model.load(changed(tmp_path / name, model=edits) / "model.ant")
+        for name, edits in (("min", []), ("h", IN_HOURS), ("pM", IN_PICOMOLAR))
+    )
+    for model, factor, unit in ((plain, 1, "nM"), (hours, 1, "nM"), (picomolar, 1000, "pM")):
+        found = doses_of(model, "EGF", "6 ng/ml", molar_mass="6 kDa")
+        assert (found.values[0], found.model_unit) == (pytest.approx(factor), unit)
+    for unit in ("mg/kg", "IU/ml", "%", "mol", "furlong"):
+        with pytest.raises(ValueError, match=r"doses of EGF: unit .*give them as concentrations"):
+            doses_of(plain, "EGF", f"6 {unit}", molar_mass="6 kDa")
+
+
+def test_a_dose_response_in_hours(tmp_path: Path) -> None:
+    from hexamer.models import Protocol
+
+    arguments = {"observe": "pERK", "molar_mass": "6 kDa", "conditions": {"": Protocol()}, "progress": False}
+    plain = Model.load(changed(tmp_path / "min") / "model.ant")
+    hours = Model.load(changed(tmp_path / "h", model=[*IN_HOURS, *RATES_BY_HOUR]) / "model.ant")
+    one = dose_response(plain, "EGF", ["5 ng/ml"], at=5.0, **arguments)
+    other = dose_response(hours, "EGF", ["5 ng/ml"], at=5.0 / 60, **arguments)
+    assert np.asarray(other.response) == pytest.approx(np.asarray(one.response), rel=1e-5)
+    assert other.reading == "pERK at 0.0833333 h"
+    course = dose_response(hours, "EGF", ["5 ng/ml"], summary="peak", **arguments)
+    assert np.asarray(course.response) == pytest.approx(
+        np.asarray(dose_response(plain, "EGF", ["5 ng/ml"], summary="peak", **arguments).response), rel=1e-5
+    )
+
+
+RATES_BY_HOUR = [
+    ("kon = 0.1; Kd = 2; kint = 0.05;", "kon = 6; Kd = 2; kint = 3;"),
+    (
+        "kp = 0.05; kdp = 0.3; ERK0 = 500; kf = 0.004; kfd = 0.03;",
+        "kp = 3; kdp = 18; ERK0 = 500; kf = 0.24; kfd = 1.8;",
+    ),
+    ("ksec = 0.000004; kbas = 0.00002;", "ksec = 0.00024; kbas = 0.0012;"),
+]
+
+
+def test_texts_of_times(tmp_path: Path) -> None:
+    from hexamer.models import Protocol
+
+    arguments = {"observe": "pERK", "molar_mass": "6 kDa", "conditions": {"": Protocol()}, "progress": False}
+    hours = Model.load(changed(tmp_path / "h", model=[*IN_HOURS, *RATES_BY_HOUR]) / "model.ant")
+    assert dose_response(hours, "EGF", ["5 ng/ml"], at="30 min", **arguments).reading == "pERK at 0.5 h"
+    with pytest.raises(ValueError, match="at= takes a number, or text such as '20 min', not 'soon'"):
+        dose_response(hours, "EGF", ["5 ng/ml"], at="soon", **arguments)
+
+
+def test_values_with_a_unit(tmp_path: Path) -> None:
+    path = tmp_path / "values.csv"
+    path.write_text("parameter,value,unit\nkint,6,1/h\nKd,2,nM\nplain,3,\n")
+    assert read_values(path, {"kint": "1/min", "Kd": "nM", "plain": "nM"}) == {
+        "kint": pytest.approx(0.1),
+        "Kd": 2.0,
+        "plain": 3.0,
+    }
+    with pytest.raises(TableError, match=r"values\.csv, row 1, 'unit' holds '1/h'; expected 'nM', the unit of kint"):
+        read_values(path, {"kint": "nM"})
+
+
+def test_priors_from_python(tmp_path: Path) -> None:
+    given = {"kdeg": Parameter("kdeg", Prior("normal", "log", -4.6, 1.0), unit="1/min")}
+    keys = ('name = "egfr"', 'name = "egfr"\ntime_unit = "min"')
+    problem = Problem.load(changed(tmp_path, model=IN_HOURS, problem=keys), priors=given)
+    prior = problem.parameters["kdeg"].prior
+    assert prior is not None
+    assert (prior.location, problem.parameters["kdeg"].unit) == (pytest.approx(-4.6 + math.log(60)), "1/h")
+    with pytest.raises(ValueError, match="the prior of kdeg is in '1/mim'; expected unit '1/mim' is not known"):
+        Problem.load(tmp_path, priors={"kdeg": Parameter("kdeg", Prior("normal", "log"), unit="1/mim")})
+
+
+def test_a_petab_problem_is_in_its_models_units() -> None:
+    """PEtab states no units, so nothing is converted or assumed, and figures say none."""
+    path = next((FOLDER.parent / "resized-compartment").glob("**/*.yaml"))
+    data = load(path)
+    assert data.time_unit == ""
+    assert not [n for n in data.notes if "declares no unit" in n]
