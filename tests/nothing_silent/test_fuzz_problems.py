@@ -30,7 +30,11 @@ def content_of(data: Dataset) -> dict[tuple[str, ...], str]:
         said["protocol", name] = repr((before, steps, q.start))
     for kind, members in (("observable", data.observables), ("parameter", data.parameters)):
         for name, member in members.items():
-            said |= {(kind, name, f.name): repr(getattr(member, f.name)) for f in fields(member) if f.name != "source"}
+            said |= {
+                (kind, name, f.name): repr(getattr(member, f.name))
+                for f in fields(member)
+                if f.name not in ("source", "row")
+            }
     return said
 
 
