@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..models.protocol import Protocol, Step, Value
-from .table import parse_number
+from .table import hint_of, parse_number
 
 Schedule = tuple[tuple[float, float], ...]
 """(time, value) in the table's units, in order of time; without the zeros before the first dose."""
@@ -52,7 +52,8 @@ def parse_schedule(text: str) -> Schedule:
         time, _, value = part.partition(":")
         t, v = _time(time.strip(), first=i == 0), parse_number(value.strip())
         if t is None or v is None:
-            raise ScheduleError("a dose, 0 for none, or steps 'time:value;time:value'")
+            hint = hint_of(time.strip()) or hint_of(value.strip())
+            raise ScheduleError("a dose, 0 for none, or steps 'time:value;time:value'" + hint)
         if v < 0:
             raise ScheduleError("a dose of 0 or more")
         if entries and t <= entries[-1][0]:

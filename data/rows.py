@@ -18,7 +18,7 @@ from .readings import Reading
 from .row_values import Cell, RowValues, parse_limit
 from .standard_curve import ReadBack, StandardCurve
 from .standards import read_standards
-from .table import Row, Table, check_columns, number_in, quote, read_table
+from .table import Row, Table, check_columns, hint_of, number_in, parse_number, quote, read_table
 from .units import UnitError, conversion_factor
 
 
@@ -78,6 +78,14 @@ def _curves(
 def _sd_column(reading: Reading, description: Description) -> str:
     """`sd` is the standard column, which the table may name otherwise."""
     return description.columns["sd"] if reading.sd_column in (None, "sd") else reading.sd_column
+
+
+def _way_out(text: str) -> str:
+    """What to do with a cell that holds no measurement, to follow what was expected."""
+    if text.lower().lstrip("+-") in ("inf", "infinity"):
+        return "; write a value beyond the range of the instrument as a limit, such as >500"
+    missing = text.lower() in ("", "nan", "na", "n/a", "nd", "n.d.", "none", "null", "-")
+    return "; delete the row if nothing was measured" if missing else ""
 
 
 class _Reader:
@@ -180,11 +188,14 @@ class _Reader:
         """A number, or a limit such as `<2.5`."""
         text = row.cells.get(column, "")
         if text[:1] not in ("<", ">"):
-            value = number_in(row, column, self.table.file, self.problems)
+            value = parse_number(text)
+            if value is None:
+                self._complain(row, column, "a finite number" + (hint_of(text) or _way_out(text)))
             return None if value is None else Cell(value)
         cell = parse_limit(text)
         if cell is None:
-            self._complain(row, column, "a finite number, or a limit of one, such as <2.5 or >500")
+            expected = "a finite number, or a limit of one, such as <2.5 or >500"
+            self._complain(row, column, expected + hint_of(text[1:].strip()))
         return cell
 
     def _read_off(self, row: Row, reading: Reading, cell: Cell | None, experiment: str) -> ReadBack | None:

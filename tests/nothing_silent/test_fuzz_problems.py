@@ -30,7 +30,11 @@ def content_of(data: Dataset) -> dict[tuple[str, ...], str]:
         said["protocol", name] = repr((before, steps, q.start))
     for kind, members in (("observable", data.observables), ("parameter", data.parameters)):
         for name, member in members.items():
-            said |= {(kind, name, f.name): repr(getattr(member, f.name)) for f in fields(member) if f.name != "source"}
+            said |= {
+                (kind, name, f.name): repr(getattr(member, f.name))
+                for f in fields(member)
+                if f.name not in ("source", "row")
+            }
     return said
 
 
@@ -347,7 +351,9 @@ def check(base: Base, before: Content, mutant: Mutant) -> bool:
         data = base.load()
     except (ValueError, FileNotFoundError) as error:
         text = str(error)
-        assert re.search(r"\w\.(csv|tsv|toml|yaml|ant|xml)\b", text), f"{mutant.what}\nnames no file: {text}"
+        assert re.search(r"\w\.(csv|tsv|toml|yaml|ant|xml)\b|there is no such file", text), (
+            f"{mutant.what}\nnames no file: {text}"
+        )
         foreign = r"Traceback|numpy|pandas|tokeniz|dtype|not iterable|object has no|NoneType|codec|<class|convert float"
         assert not re.search(foreign, text), f"{mutant.what}\nshows a library's words: {text}"
         return True
