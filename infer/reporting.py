@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from . import plots
 from .fit import Fit
+from .optima_words import comparable
 from .optimise import Fits
 from .posterior import to_datatree
 from .posterior_file import save
@@ -71,15 +72,34 @@ def report(fit: Fit, folder: str | Path, *, truth: Mapping[str, float] | None = 
 
 
 def report_fits(fits: Fits, problem: Problem, folder: str | Path) -> None:
-    """Writes `map.json`, `best.csv` and the figures of optimisation runs."""
+    """Writes `map.json`, `best.csv` and the figures of optimisation runs; `optima.csv` where there are several."""
     folder = Path(folder)
     fits.save(folder / "map.json")
     with (folder / "best.csv").open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([("parameter", "value"), *fits.best.items()])
+    near = comparable(fits)
+    if len(near) > 1:
+        _write_optima(fits, [o.rank for o in near], folder / "optima.csv")
+    else:
+        (folder / "optima.csv").unlink(missing_ok=True)  # of an earlier run
     figures: dict[str, Figure | Iterable[Figure]] = {
         "waterfall": plots.waterfall(fits.objective, fits.converged),
-        "starts": plots.starts(problem.space.names, fits.z, fits.objective),
+        "starts": plots.starts(
+            problem.space.names,
+            problem.space.one_sided(fits.z),
+            fits.objective,
+            optima=[o.members for o in near],
+        ),
         "traces": plots.traces(fits.traces),
         "best_fit": plots.evaluation(problem, problem.evaluate(fits.best)),
     }
     save_figures(figures, folder / "figures")
+
+
+def _write_optima(fits: Fits, ranks: Iterable[int], path: Path) -> None:
+    """A row for each parameter, a column for each optimum."""
+    columns = [fits.values(r) for r in ranks]
+    with path.open("w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["parameter", *(f"optimum {k}" for k, _ in enumerate(columns, start=1))])
+        table.writerows([name, *(c[name] for c in columns)] for name in columns[0])

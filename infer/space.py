@@ -140,6 +140,9 @@ class ParameterSpace:
         self._location = np.array([q.location for q in priors], dtype=float)
         self._spread = np.array([q.spread for q in priors], dtype=float)
         self._constant = np.array([_log_normaliser(q) for q in priors], dtype=float)
+        uniform = (self._upper - self._lower) / math.sqrt(12.0)  # standard deviation
+        narrow = np.where(self._family == "uniform", uniform, np.minimum(uniform, self._width))
+        self._typical = np.where(self._kind == _INTERVAL, narrow, self._width)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -157,6 +160,14 @@ class ParameterSpace:
             ],
             jnp.abs(self._width * z),
         )
+
+    def standard(self, z: Float[np.ndarray, "*draws parameters"]) -> Float[np.ndarray, "*draws parameters"]:
+        """The search scale in prior standard deviations, in which distances of parameters compare."""
+        return np.asarray(self.search(jnp.asarray(z))) / self._typical
+
+    def one_sided(self, z: Float[np.ndarray, "*draws parameters"]) -> Float[np.ndarray, "*draws parameters"]:
+        """z with |z| of folded scales, where both signs are one point."""
+        return np.where(self._kind == _FOLDED, np.abs(z), z)
 
     def _linear(self, x: Z) -> Z:
         logarithmic = self._log > 0
