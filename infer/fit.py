@@ -16,7 +16,8 @@ import numpy as np
 
 from ..models.engines import uses_fused
 from ..models.settings import SOLVERS, Settings, Solver
-from .curvature import Curvature, curvature, find_mode
+from .curvature import Curvature
+from .modes import Modes, chain_starts, find_modes, restored, stored
 from .optimise import find_map
 from .problem import Problem
 from .sample import Draws, sample
@@ -28,11 +29,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """The stages of a calibration: the problem with the solver chosen, what the sampler started from, and the draws."""
+    """The stages of a calibration: the problem with the solver chosen, what the sampler started from, and the draws.
+
+    `modes` are those that the chains began at, in turn: `modes.origins(chains)`.
+    """
 
     problem: Problem
     start: Curvature
     draws: Draws
+    modes: Modes | None = None
 
 
 def fit(
@@ -72,9 +77,10 @@ def fit(
         kept = _prepare(problem, folder, starts, seed, solver, progress, say)
         part = folder / "start.npz.part"
         with part.open("wb") as file:
-            np.savez(file, identity=json.dumps(identity), settings=json.dumps(asdict(kept[1])), **kept[0]._asdict())
+            parts = {**kept[0]._asdict(), **stored(kept[2])}
+            np.savez(file, identity=json.dumps(identity), settings=json.dumps(asdict(kept[1])), **parts)
         os.replace(part, path)
-    start, settings = kept
+    start, settings, modes = kept
     chosen = problem if settings == problem.settings else problem.with_settings(**asdict(settings))
     result = sample(
         chosen,
@@ -84,17 +90,19 @@ def fit(
         draws=draws,
         seed=seed,
         out=folder / "chains",
+        initial=chain_starts(chosen, modes, chains, seed),
+        origins=modes.origins(chains),
         target_acceptance=target_acceptance,
         progress=progress,
         stop_after=stop_after,
     )
-    return None if result is None else Fit(chosen, start, result)
+    return None if result is None else Fit(chosen, start, result, modes)
 
 
 def _prepare(
     problem: Problem, folder: Path, starts: int, seed: int, solver: str, progress: bool, say: Callable[[str], None]
-) -> tuple[Curvature, Settings]:
-    """The mode next to the best fit with the curvature there, and the solver to sample with."""
+) -> tuple[Curvature, Settings, Modes]:
+    """The highest mode with the curvature there, the solver to sample with, and all modes worth a chain."""
     say(f"looking for the best fit from {starts} starts")
     fits = find_map(problem, starts=starts, seed=seed, progress=progress)
     fits.save(folder / "map.json")
@@ -102,20 +110,22 @@ def _prepare(
         f"best −log posterior {fits.objective[0]:.2f}; {fits.near_best()} of {starts} starts within 0.1 of it, "
         f"{int(fits.converged.sum())} converged, {fits.redrawn} redrawn; failed solves: {fits.failed or 'none'}"
     )
-    start = curvature(problem, find_mode(problem, fits.z[0]))
+    for sentence in fits.words():
+        say(sentence)
+    start, modes = find_modes(problem, fits)
     if solver in ("auto", "rodas5p") and uses_fused(problem.model, problem.settings):
         say(f"solving with the fused engine at rtol {problem.settings.rtol:g}")
-        return start, problem.settings
+        return start, problem.settings, modes
     if solver == "auto":
         rng = np.random.default_rng([seed, 2])
         around = start.centre + rng.normal(size=(20, len(start.centre))) @ start.scale.T
         points = problem.space.fold(jnp.asarray(np.concatenate([start.centre[None], around])))
         choice = choose_solver(problem, np.asarray(points))
         say(str(choice))
-        return start, choice.problem.settings
+        return start, choice.problem.settings, modes
     steps = EXPLICIT_MAX_STEPS if solver == "tsit5" else problem.settings.max_steps
     settings = problem.with_settings(solver=solver, max_steps=max(steps, problem.settings.max_steps)).settings
-    return start, settings
+    return start, settings, modes
 
 
 def writable(folder: Path) -> None:
@@ -128,7 +138,7 @@ def writable(folder: Path) -> None:
         raise StoreError(f"cannot write to {folder}: permission denied")
 
 
-def _load(path: Path, identity: dict) -> tuple[Curvature, Settings] | None:
+def _load(path: Path, identity: dict) -> tuple[Curvature, Settings, Modes] | None:
     if not path.exists():
         return None
     try:
@@ -136,6 +146,7 @@ def _load(path: Path, identity: dict) -> tuple[Curvature, Settings] | None:
             found, settings = json.loads(str(file["identity"])), json.loads(str(file["settings"]))
             start = Curvature(**{k: file[k] for k in Curvature._fields})
             chosen = Settings(**settings)
+            modes = restored(file, file.files, start)
     except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile) as error:
         raise StoreError(f"{path} is damaged ({error}): remove it to begin anew") from None
     differ = sorted(k for k in identity if found.get(k) != identity[k])
@@ -147,4 +158,4 @@ def _load(path: Path, identity: dict) -> tuple[Curvature, Settings] | None:
             for k in differ
         )
         raise StoreError(f"{path.parent} holds another run ({said}): choose another folder, or remove it")
-    return start, chosen
+    return start, chosen, modes

@@ -43,7 +43,8 @@ def describe_optima(fits: Fits) -> list[str]:
 def _several(fits: Fits, near: list[Optimum]) -> list[str]:
     said = [
         f"{len(near)} distinct optima have objectives within {COMPARABLE:g} of the best: the data do not decide "
-        f"between them. {_rises(near)} Report all of them, or exclude some by prior knowledge or by further measurements."
+        f"between them. {_rises(near)} Report all of them, or exclude some by prior knowledge or by "
+        "further measurements."
     ]
     first = near[0]
     names = _union([_differ(fits, first, o) for o in near[1 : _SHOWN + 1]])

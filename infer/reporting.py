@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from . import plots
 from .fit import Fit
+from .modes import nearest, record
 from .optima_words import comparable
 from .optimise import Fits
 from .posterior import to_datatree
@@ -38,10 +39,14 @@ def report(fit: Fit, folder: str | Path, *, truth: Mapping[str, float] | None = 
     """
     folder = Path(folder)
     draws, problem = fit.draws, fit.problem
+    stats, optima = dict(draws.stats), {}
+    if fit.modes is not None and len(fit.modes) > 1:
+        stats["optimum"] = 1 + nearest(fit.modes, problem.space.unfold(draws.z))
+        optima = record(problem, fit.modes, len(draws.z))
     tree = to_datatree(
         problem,
         draws.z,
-        draws.stats,
+        stats,
         seed=draws.seed,
         failures=draws.failed,
         provenance={
@@ -49,6 +54,7 @@ def report(fit: Fit, folder: str | Path, *, truth: Mapping[str, float] | None = 
             "warmup_leapfrogs": draws.warmup_steps,
             "max_tree_depth": draws.max_tree_depth,
             "complete": draws.complete,
+            **optima,
         },
     )
     save(tree, folder / "posterior.nc")

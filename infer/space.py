@@ -52,6 +52,14 @@ def _convert(x: float, source: Scale, target: Scale) -> float:
     return x * LOG_BASE[source] / LOG_BASE[target]
 
 
+def search_bounds(parameter: Parameter) -> tuple[float, float] | None:
+    """Bounds on the search scale, where there are two."""
+    prior = effective_prior(parameter)
+    scale = parameter.scale or prior.scale
+    lower, upper = (_convert(b, prior.scale, scale) for b in (prior.lower, prior.upper))
+    return (lower, upper) if math.isfinite(lower) and math.isfinite(upper) else None
+
+
 def _family(prior: Prior) -> stats.rv_continuous:
     from scipy import stats  # a quarter of a second to import
 
