@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import xarray as xr
 from matplotlib.figure import Figure
 
 from . import plots
@@ -32,18 +33,14 @@ def save_figures(figures: Mapping[str, Figure | Iterable[Figure]], folder: Path)
     return written
 
 
-def report(fit: Fit, folder: str | Path, *, truth: Mapping[str, float] | None = None) -> Summary:
-    """Writes `posterior.nc`, `summary.csv` and `figures/` of a fit; returns the summary.
-
-    `truth` (values the data were simulated with) is listed beside the intervals, and marked in the figures.
-    """
-    folder = Path(folder)
+def posterior_tree(fit: Fit, *, predictive: bool = True) -> xr.DataTree:
+    """The draws of a fit as an ArviZ tree, with where the chains began and which optimum each draw is nearest to."""
     draws, problem = fit.draws, fit.problem
     stats, optima = dict(draws.stats), {}
     if fit.modes is not None and len(fit.modes) > 1:
         stats["optimum"] = 1 + nearest(fit.modes, problem.space.unfold(draws.z))
         optima = record(problem, fit.modes, len(draws.z))
-    tree = to_datatree(
+    return to_datatree(
         problem,
         draws.z,
         stats,
@@ -56,7 +53,18 @@ def report(fit: Fit, folder: str | Path, *, truth: Mapping[str, float] | None = 
             "complete": draws.complete,
             **optima,
         },
+        predictive=predictive,
     )
+
+
+def report(fit: Fit, folder: str | Path, *, truth: Mapping[str, float] | None = None) -> Summary:
+    """Writes `posterior.nc`, `summary.csv` and `figures/` of a fit; returns the summary.
+
+    `truth` (values the data were simulated with) is listed beside the intervals, and marked in the figures.
+    """
+    folder = Path(folder)
+    problem = fit.problem
+    tree = posterior_tree(fit)
     save(tree, folder / "posterior.nc")
     known = None if truth is None else {k: v for k, v in truth.items() if k in tree["posterior"]}
     summary = summarise(tree, truth=known)
