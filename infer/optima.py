@@ -81,10 +81,11 @@ def find_optima(
         joined, rise = search.neighbours(place, groups)
         if joined:
             # A place may join groups that were apart until now.
-            first = joined[0]
-            for other in joined[1:]:
-                first.places += other.places
-                groups.remove(other)
+            first = min(joined, key=lambda g: min(g.places))
+            for other in joined:
+                if other is not first:
+                    first.places += other.places
+                    groups.remove(other)
             first.places.append(place)
         else:
             groups.append(_Group([place], rise=rise))
@@ -129,8 +130,8 @@ class _Search:
             self.bent += 1
             rises[k] = min(rises[k], self._rise(bent_rise, place, other))
             if rises[k] < BARRIER:
-                return [group], np.nan
-        return [], float(min(rises))
+                joined.append(group)
+        return joined, np.nan if joined else float(min(rises))
 
     def _distance(self, a: int, b: int) -> float:
         return float(np.linalg.norm(self.standard[a] - self.standard[b]))
