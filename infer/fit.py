@@ -14,10 +14,11 @@ import numpy as np
 
 from ..models.engines import uses_fused
 from ..models.settings import SOLVERS, Settings, Solver
-from .curvature import Curvature, curvature, find_mode
+from .curvature import Curvature
 from .files import remove_stale_parts
 from .identity import Identity, run_parts, with_layout_of
 from .lock import locked
+from .modes import Modes, chain_starts, find_modes, restored, stored
 from .optimise import find_map
 from .problem import Problem
 from .sample import Draws, sample
@@ -31,11 +32,15 @@ START, CHAINS = "start.npz", "chains"  # in the folder of a fit
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """The stages of a calibration: the problem with the solver chosen, what the sampler started from, and the draws."""
+    """The stages of a calibration: the problem with the solver chosen, what the sampler started from, and the draws.
+
+    `modes` are those that the chains began at, in turn: `modes.origins(chains)`.
+    """
 
     problem: Problem
     start: Curvature
     draws: Draws
+    modes: Modes | None = None
 
 
 def fit(
@@ -70,7 +75,7 @@ def fit(
         raise ValueError(f"unknown solver {solver!r}; known: auto, {', '.join(SOLVERS)}")
     with locked(folder):
         remove_stale_parts(folder)
-        start, chosen = _start(problem, folder, starts, seed, solver, progress, say)
+        start, chosen, modes = _start(problem, folder, starts, seed, solver, progress, say)
         result = sample(
             chosen,
             start,
@@ -79,11 +84,13 @@ def fit(
             draws=draws,
             seed=seed,
             out=folder / CHAINS,
+            initial=chain_starts(chosen, modes, chains, seed),
+            origins=modes.origins(chains),
             target_acceptance=target_acceptance,
             progress=progress,
             stop_after=stop_after,
         )
-    return None if result is None else Fit(chosen, start, result)
+    return None if result is None else Fit(chosen, start, result, modes)
 
 
 def kept_in(folder: Path) -> str:
@@ -97,23 +104,25 @@ def kept_in(folder: Path) -> str:
 
 def _start(
     problem: Problem, folder: Path, starts: int, seed: int, solver: str, progress: bool, say: Callable[[str], None]
-) -> tuple[Curvature, Problem]:
-    """What the sampler starts from, and the problem with the solver chosen: those kept in the folder, or found now."""
+) -> tuple[Curvature, Problem, Modes]:
+    """What sampling starts from, the problem with the solver chosen, and the optima: kept in the folder, or found."""
     identity = run_parts(problem, seed=seed, starts=starts, solver=solver)
     kept = _load(folder / START, identity)
     if kept is None:
         kept = _prepare(problem, folder, starts, seed, solver, progress, say)
         texts = {"identity": json.dumps(identity), "settings": json.dumps(asdict(kept[1]))}
-        save_arrays(folder / START, {**{n: np.array(t) for n, t in texts.items()}, **kept[0]._asdict()})
+        parts = {**{n: np.array(t) for n, t in texts.items()}, **kept[0]._asdict(), **stored(kept[2])}
+        save_arrays(folder / START, parts)
     chosen = with_layout_of(kept[1], problem.settings)
     # The problem itself where it can be: what is compiled for it stays.
-    return kept[0], problem if chosen == asdict(problem.settings) else problem.with_settings(**chosen)
+    solved = problem if chosen == asdict(problem.settings) else problem.with_settings(**chosen)
+    return kept[0], solved, kept[2]
 
 
 def _prepare(
     problem: Problem, folder: Path, starts: int, seed: int, solver: str, progress: bool, say: Callable[[str], None]
-) -> tuple[Curvature, Settings]:
-    """The mode next to the best fit with the curvature there, and the solver to sample with."""
+) -> tuple[Curvature, Settings, Modes]:
+    """The highest mode with the curvature there, the solver to sample with, and all modes worth a chain."""
     say(f"looking for the best fit from {starts} starts")
     fits = find_map(problem, starts=starts, seed=seed, progress=progress)
     fits.save(folder / "map.json")
@@ -121,30 +130,33 @@ def _prepare(
         f"best −log posterior {fits.objective[0]:.2f}; {fits.near_best()} of {starts} starts within 0.1 of it, "
         f"{int(fits.converged.sum())} converged, {fits.redrawn} redrawn; failed solves: {fits.failed or 'none'}"
     )
-    start = curvature(problem, find_mode(problem, fits.z[0]))
+    for sentence in fits.words():
+        say(sentence)
+    start, modes = find_modes(problem, fits)
     if solver in ("auto", "rodas5p") and uses_fused(problem.model, problem.settings):
         say(f"solving with the fused engine at rtol {problem.settings.rtol:g}")
-        return start, problem.settings
+        return start, problem.settings, modes
     if solver == "auto":
         rng = np.random.default_rng([seed, 2])
         around = start.centre + rng.normal(size=(20, len(start.centre))) @ start.scale.T
         points = problem.space.fold(jnp.asarray(np.concatenate([start.centre[None], around])))
         choice = choose_solver(problem, np.asarray(points))
         say(str(choice))
-        return start, choice.problem.settings
+        return start, choice.problem.settings, modes
     steps = EXPLICIT_MAX_STEPS if solver == "tsit5" else problem.settings.max_steps
     settings = problem.with_settings(solver=solver, max_steps=max(steps, problem.settings.max_steps)).settings
-    return start, settings
+    return start, settings, modes
 
 
-def _load(path: Path, identity: Identity) -> tuple[Curvature, Settings] | None:
+def _load(path: Path, identity: Identity) -> tuple[Curvature, Settings, Modes] | None:
     if not path.exists():
         return None
     arrays = load_arrays(path, "remove it to begin anew", unsealed=True)
     try:
         refuse_another(path.parent, json.loads(str(arrays["identity"])), identity)
         start = Curvature(**{k: arrays[k] for k in Curvature._fields})
-        return start, Settings(**json.loads(str(arrays["settings"])))
+        modes = restored(arrays, list(arrays), start)
+        return start, Settings(**json.loads(str(arrays["settings"]))), modes
     except (KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{path} is damaged ({error}): remove it to begin anew") from None
 

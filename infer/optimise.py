@@ -23,6 +23,8 @@ from ..models.engines import falls_back
 from ..models.status import Status
 from .files import write
 from .lbfgs import Minimiser
+from .optima import Optimum, find_optima
+from .optima_words import describe_optima, optima_record
 from .problem import Objective, Problem
 from .space import ParameterSpace
 
@@ -39,6 +41,7 @@ class Fits:
     - `reason`: why each ended: `gradient` or `progress` (converged), `iterations`, `no descent`, `failed at its start`
     - `failed`: failed evaluations by kind, of all runs; `redrawn`: starts that failed and were drawn anew
     - `traces`: the objective after each iteration
+    - `optima`: the fits within 20 nats of the best, grouped by where they ended
     """
 
     problem: Problem
@@ -53,6 +56,7 @@ class Fits:
     redrawn: int
     traces: tuple[np.ndarray, ...]
     seconds: float
+    optima: tuple[Optimum, ...] = ()
 
     @property
     def converged(self) -> np.ndarray:
@@ -78,6 +82,10 @@ class Fits:
         """How many fits end within `distance` of the best objective."""
         return int(np.sum(self.objective <= self.objective[0] + distance))
 
+    def words(self) -> list[str]:
+        """What a reader must know of where the starts ended: several optima, parameters not determined."""
+        return describe_optima(self)
+
     def record(self) -> dict:
         """What a file keeps of the runs, as plain types."""
         return {
@@ -95,6 +103,7 @@ class Fits:
             "names": list(self.problem.space.names),
             "z": self.z.tolist(),
             "start": self.start.tolist(),
+            "optima": optima_record(self),
             "traces": [t.tolist() for t in self.traces],
         }
 
@@ -173,12 +182,14 @@ def find_map(
         raise FloatingPointError(
             f"all {count} starts fail, {REDRAWS} redraws each ({dict(state.failed)}): look at the model and the priors"
         )
+    z, values = np.array([r.z for r in runs]), np.array([r.value for r in runs])
+    optima = _grouped(problem, evaluate, lanes, z, np.where([r.started for r in runs], values, np.inf))
     return Fits(
         problem=problem,
         kind=objective,
-        z=np.array([r.z for r in runs]),
+        z=z,
         start=np.array([done[i][1] for i in order]),
-        objective=np.array([r.value for r in runs]),
+        objective=values,
         reason=tuple(r.reason for r in runs),
         iterations=np.array([r.iterations for r in runs]),
         evaluations=np.array([r.evaluations for r in runs]),
@@ -186,7 +197,25 @@ def find_map(
         redrawn=state.redrawn,
         traces=tuple(np.array(r.trace) for r in runs),
         seconds=time.perf_counter() - began,
+        optima=optima,
     )
+
+
+def _grouped(problem: Problem, compiled, lanes: int, z: np.ndarray, values: np.ndarray) -> tuple[Optimum, ...]:
+    """Optima among fits, with the evaluation that was compiled for so many lanes."""
+
+    def evaluate(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = []
+        for first in range(0, len(points), lanes):
+            part = points[first : first + lanes]
+            full = np.concatenate([part, np.repeat(part[-1:], lanes - len(part), axis=0)])
+            (value, _), gradient = compiled(jnp.asarray(full))
+            found.append((np.asarray(value)[: len(part)], np.asarray(gradient)[: len(part)]))
+        value, gradient = (np.concatenate(p) for p in zip(*found, strict=True))
+        return value, gradient
+
+    points = problem.space.one_sided(z)
+    return find_optima(evaluate, points, values, problem.space.standard(points))
 
 
 class _Queue:

@@ -30,7 +30,7 @@ from .censoring import recorded, uppers
 from .failures import count_kinds
 from .posterior_file import MARK, PosteriorFileError, read, save
 from .problem import Problem
-from .space import LOG_BASE, effective_prior
+from .space import LOG_BASE, effective_prior, search_bounds
 
 CHUNK = 256  # draws handed to the device at once
 BATCH = 32  # draws simulated at once
@@ -282,12 +282,14 @@ def _parameters(parameters: list[Parameter], values: Mapping[str, np.ndarray]) -
     variables = {}
     for p in parameters:
         assert p.prior is not None
-        attrs = {
+        attrs: dict[str, str | float] = {
             "unit": p.unit,
             "prior": prior_text(p.prior),
             "search_scale": p.scale or p.prior.scale,
             "source": p.source,
         }
+        if (bounds := search_bounds(p)) is not None:
+            attrs |= {"lower_bound": bounds[0], "upper_bound": bounds[1]}  # on the search scale
         variables[safe(p.name)] = xr.DataArray(values[p.name], dims=_SAMPLE, attrs=attrs)
     return _sampled(xr.Dataset(variables), np.shape(next(iter(values.values())))[:2])
 

@@ -7,11 +7,14 @@ import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import xarray as xr
 from matplotlib.figure import Figure
 
 from . import plots
 from .files import replacing, write
 from .fit import Fit
+from .modes import nearest, record
+from .optima_words import comparable
 from .optimise import Fits
 from .posterior import to_datatree
 from .posterior_file import save
@@ -32,17 +35,17 @@ def save_figures(figures: Mapping[str, Figure | Iterable[Figure]], folder: Path)
     return written
 
 
-def report(fit: Fit, folder: str | Path, *, truth: Mapping[str, float] | None = None) -> Summary:
-    """Writes `posterior.nc`, `summary.csv` and `figures/` of a fit; returns the summary.
-
-    `truth` (values the data were simulated with) is listed beside the intervals, and marked in the figures.
-    """
-    folder = Path(folder)
+def posterior_tree(fit: Fit, *, predictive: bool = True) -> xr.DataTree:
+    """The draws of a fit as an ArviZ tree, with where the chains began and which optimum each draw is nearest to."""
     draws, problem = fit.draws, fit.problem
-    tree = to_datatree(
+    stats, optima = dict(draws.stats), {}
+    if fit.modes is not None and len(fit.modes) > 1:
+        stats["optimum"] = 1 + nearest(fit.modes, problem.space.unfold(draws.z))
+        optima = record(problem, fit.modes, len(draws.z))
+    return to_datatree(
         problem,
         draws.z,
-        draws.stats,
+        stats,
         seed=draws.seed,
         failures=draws.failed,
         provenance={
@@ -50,8 +53,20 @@ def report(fit: Fit, folder: str | Path, *, truth: Mapping[str, float] | None = 
             "warmup_leapfrogs": draws.warmup_steps,
             "max_tree_depth": draws.max_tree_depth,
             "complete": draws.complete,
+            **optima,
         },
+        predictive=predictive,
     )
+
+
+def report(fit: Fit, folder: str | Path, *, truth: Mapping[str, float] | None = None) -> Summary:
+    """Writes `posterior.nc`, `summary.csv` and `figures/` of a fit; returns the summary.
+
+    `truth` (values the data were simulated with) is listed beside the intervals, and marked in the figures.
+    """
+    folder = Path(folder)
+    problem = fit.problem
+    tree = posterior_tree(fit)
     save(tree, folder / "posterior.nc")
     known = None if truth is None else {k: v for k, v in truth.items() if k in tree["posterior"]}
     summary = summarise(tree, truth=known)
@@ -73,16 +88,36 @@ def report(fit: Fit, folder: str | Path, *, truth: Mapping[str, float] | None = 
 
 
 def report_fits(fits: Fits, problem: Problem, folder: str | Path) -> None:
-    """Writes `map.json`, `best.csv` and the figures of optimisation runs."""
+    """Writes `map.json`, `best.csv` and the figures of optimisation runs; `optima.csv` where there are several."""
     folder = Path(folder)
     fits.save(folder / "map.json")
     best = io.StringIO()
     csv.writer(best, lineterminator="\n").writerows([("parameter", "value"), *fits.best.items()])
     write(folder / "best.csv", best.getvalue())
+    near = comparable(fits)
+    if len(near) > 1:
+        _write_optima(fits, [o.rank for o in near], folder / "optima.csv")
+    else:
+        (folder / "optima.csv").unlink(missing_ok=True)  # of an earlier run
     figures: dict[str, Figure | Iterable[Figure]] = {
         "waterfall": plots.waterfall(fits.objective, fits.converged),
-        "starts": plots.starts(problem.space.names, fits.z, fits.objective),
+        "starts": plots.starts(
+            problem.space.names,
+            problem.space.one_sided(fits.z),
+            fits.objective,
+            optima=[o.members for o in near],
+        ),
         "traces": plots.traces(fits.traces),
         "best_fit": plots.evaluation(problem, problem.evaluate(fits.best)),
     }
     save_figures(figures, folder / "figures")
+
+
+def _write_optima(fits: Fits, ranks: Iterable[int], path: Path) -> None:
+    """A row for each parameter, a column for each optimum."""
+    columns = [fits.values(r) for r in ranks]
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["parameter", *(f"optimum {k}" for k, _ in enumerate(columns, start=1))])
+    table.writerows([name, *(c[name] for c in columns)] for name in columns[0])
+    write(path, text.getvalue())

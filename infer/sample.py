@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +66,7 @@ def sample(
     seed: int = 0,
     out: str | Path | None = None,
     initial: np.ndarray | None = None,
+    origins: Sequence[int] | None = None,
     target_acceptance: float = 0.8,
     max_tree_depth: int = 10,
     chunk: int = 50,
@@ -78,7 +79,9 @@ def sample(
     each window of the warmup it is that of the window's draws, of all chains together; at the warmup's end all take
     the geometric mean of their step sizes. From then on the chains know nothing of each other.
 
-    Chains start from draws of the first normal, or from `initial` (chains × parameters, z). They run in parallel over
+    Chains start from draws of the first normal, or from `initial` (chains × parameters, z). `origins` says of each
+    chain which mode it starts in: the distance between modes is left out of the whitening, and step sizes are shared
+    by the chains of one mode. They run in parallel over
     JAX's devices (`XLA_FLAGS=--xla_force_host_platform_device_count=4` before JAX starts; the command line sets it);
     chains on one device run one after the other, which is logged.
 
@@ -91,7 +94,7 @@ def sample(
     for name, value in {"chains": chains, "warmup": warmup, "draws": draws, "chunk": chunk}.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")
-    run = _Sampler(problem, start, chains, warmup, seed, target_acceptance, max_tree_depth, chunk)
+    run = _Sampler(problem, start, chains, warmup, seed, target_acceptance, max_tree_depth, chunk, origins)
     points = run.initial_points(initial)
     advance = _Advance(run, points, warmup, draws, progress, stop_after)
     if out is None:
@@ -99,6 +102,8 @@ def sample(
     else:
         own = {"seed": seed, "chains": chains, "warmup": warmup, "draws": draws, "chunk": chunk}
         own |= {"target_acceptance": target_acceptance, "max_tree_depth": max_tree_depth}
+        if len(set(run.origins)) > 1:
+            own |= {"origins": list(run.origins)}
         identity = run_parts(problem, **own, start=_digest(start.centre, start.scale, points))
         with Store.open(out, identity) as store:
             kept = advance(store, [store.load(i) for i in range(store.count)])
@@ -170,8 +175,11 @@ class _State(NamedTuple):
 
 
 class _Sampler:
-    def __init__(self, problem, start, chains, warmup, seed, target, depth, chunk):
+    def __init__(self, problem, start, chains, warmup, seed, target, depth, chunk, origins=None):
         self.problem, self.start, self.chains, self.seed, self.chunk = problem, start, chains, seed, chunk
+        self.origins = (0,) * chains if origins is None else tuple(map(int, origins))
+        if len(self.origins) != chains:
+            raise ValueError(f"origins must name a mode for each of {chains} chains, not {len(self.origins)}")
         self.count = len(problem.space)
         centre = jnp.asarray(start.centre)
 
@@ -239,6 +247,8 @@ class _Sampler:
     def whiten(self, state: _State, u: np.ndarray) -> _State:
         """The same points over w whitened by draws (chains × draws × parameters) of all chains together."""
         w = np.linalg.solve(state.scale, (u - self.start.centre).reshape(-1, self.count).T).T
+        if len(set(self.origins)) > 1:
+            w = _about_means(w.reshape(self.chains, -1, self.count), self.origins).reshape(-1, self.count)
         factor = spread(w)
         chains = [
             jax.device_put(
@@ -249,11 +259,12 @@ class _Sampler:
         return _State(chains, state.scale @ factor)
 
     def share_step_size(self, state: _State) -> _State:
-        """One step size for all chains: the geometric mean of what each has come to."""
-        mean = np.exp(np.mean([np.log(s.adapt_state.step_size) for s in state.chains]))
+        """One step size for all chains of one origin: the geometric mean of what each has come to."""
+        logs = [np.log(s.adapt_state.step_size) for s in state.chains]
+        means = [np.exp(np.mean([x for x, o in zip(logs, self.origins, strict=True) if o == k])) for k in self.origins]
         chains = [
             s._replace(adapt_state=s.adapt_state._replace(step_size=jax.device_put(mean, device)))
-            for s, device in zip(state.chains, self.devices, strict=True)
+            for s, mean, device in zip(state.chains, means, self.devices, strict=True)
         ]
         return state._replace(chains=chains)
 
@@ -340,6 +351,15 @@ def _collect(problem: Problem, kept: list[dict[str, np.ndarray]], seed: int, dep
         max_tree_depth=depth,
         complete=complete,
     )
+
+
+def _about_means(w: np.ndarray, origins: Sequence[int]) -> np.ndarray:
+    """Draws (chains × draws × parameters) about the mean of the chains that began at the same mode."""
+    origin = np.array(origins)
+    centred = np.array(w)
+    for k in set(origins):
+        centred[origin == k] -= w[origin == k].mean((0, 1))
+    return centred
 
 
 def _digest(*arrays: np.ndarray) -> str:

@@ -52,6 +52,14 @@ def _convert(x: float, source: Scale, target: Scale) -> float:
     return x * LOG_BASE[source] / LOG_BASE[target]
 
 
+def search_bounds(parameter: Parameter) -> tuple[float, float] | None:
+    """Bounds on the search scale, where there are two."""
+    prior = effective_prior(parameter)
+    scale = parameter.scale or prior.scale
+    lower, upper = (_convert(b, prior.scale, scale) for b in (prior.lower, prior.upper))
+    return (lower, upper) if math.isfinite(lower) and math.isfinite(upper) else None
+
+
 def _family(prior: Prior) -> stats.rv_continuous:
     from scipy import stats  # a quarter of a second to import
 
@@ -140,6 +148,9 @@ class ParameterSpace:
         self._location = np.array([q.location for q in priors], dtype=float)
         self._spread = np.array([q.spread for q in priors], dtype=float)
         self._constant = np.array([_log_normaliser(q) for q in priors], dtype=float)
+        uniform = (self._upper - self._lower) / math.sqrt(12.0)  # standard deviation
+        narrow = np.where(self._family == "uniform", uniform, np.minimum(uniform, self._width))
+        self._typical = np.where(self._kind == _INTERVAL, narrow, self._width)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -157,6 +168,14 @@ class ParameterSpace:
             ],
             jnp.abs(self._width * z),
         )
+
+    def standard(self, z: Float[np.ndarray, "*draws parameters"]) -> Float[np.ndarray, "*draws parameters"]:
+        """The search scale in prior standard deviations, in which distances of parameters compare."""
+        return np.asarray(self.search(jnp.asarray(z))) / self._typical
+
+    def one_sided(self, z: Float[np.ndarray, "*draws parameters"]) -> Float[np.ndarray, "*draws parameters"]:
+        """z with |z| of folded scales, where both signs are one point."""
+        return np.where(self._kind == _FOLDED, np.abs(z), z)
 
     def _linear(self, x: Z) -> Z:
         logarithmic = self._log > 0

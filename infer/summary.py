@@ -14,6 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from ..models.status import Status
+from .mode_words import judge_modes, judge_ridges
 from .posterior import on_search_scale
 
 GOOD_RHAT, ACCEPTABLE_RHAT = 1.01, 1.05
@@ -24,6 +25,7 @@ WIDTH = 100
 COLUMNS = ("mean", "sd", "median", "5%", "95%", "r_hat", "ess_bulk", "ess_tail", "mcse")
 _VERDICTS = {"good": "Converged.", "acceptable": "Converged, barely.", "not converged": "NOT CONVERGED."}
 _ITEM = {"initial_indent": "- ", "subsequent_indent": "  ", "break_long_words": False}
+_WARM_UP = "warm up longer, look at the traces."
 _NAME = 25  # columns for a parameter's name
 _MANY = 40  # parameters; beyond, those of single gels are summed up in one line
 
@@ -129,6 +131,9 @@ def _judge(tree: xr.DataTree, table: pd.DataFrame) -> tuple[str, list[str]]:
         still = _names([n for n, b in zip(names, bulk, strict=True) if np.isnan(b)])
         words.append(f"{still}: draws that never move. Sample again from other starts.")
     worst = np.nanmax(rhat) if np.isfinite(rhat).any() else 1.0
+    modes = judge_modes(tree, float(worst), ACCEPTABLE_RHAT)
+    words += modes.words
+    level = max(level, modes.level)
     if worst > GOOD_RHAT:
         close = worst <= ACCEPTABLE_RHAT
         level = max(level, 1 if close else 2)
@@ -136,7 +141,7 @@ def _judge(tree: xr.DataTree, table: pd.DataFrame) -> tuple[str, list[str]]:
         words.append(
             f"R-hat is up to {worst:.3f} (good: ≤ {GOOD_RHAT}, acceptable: ≤ {ACCEPTABLE_RHAT}); "
             f"worst: {_names(bad)}. "
-            + ("Draw more." if close else "The chains disagree: warm up longer, look at the traces.")
+            + ("Draw more." if close else "The chains disagree" + ("." if modes.apart else f": {_WARM_UP}"))
         )
     ess = np.fmin(bulk, tail)
     least = np.nanmin(ess) if np.isfinite(ess).any() else np.inf
@@ -144,10 +149,13 @@ def _judge(tree: xr.DataTree, table: pd.DataFrame) -> tuple[str, list[str]]:
         level = max(level, 1 if least >= ACCEPTABLE_ESS else 2)
         few = [names[i] for i in np.argsort(ess, kind="stable") if ess[i] < GOOD_ESS]
         words.append(
-            f"The effective sample size is only {least:.0f} (good: ≥ {GOOD_ESS}); least: {_names(few)}. "
-            f"Draw about {max(2.0, np.ceil(GOOD_ESS / max(least, 1.0))):.0f} times as much."
+            f"The effective sample size is only {least:.0f} (good: ≥ {GOOD_ESS}); least: {_names(few)}."
+            + ("" if modes.apart else f" Draw about {max(2.0, np.ceil(GOOD_ESS / max(least, 1.0))):.0f} times as much.")
         )
     level = max(level, _judge_sampler(tree, words))
+    ridges = judge_ridges(tree, table, trusted=not modes.apart)
+    words += ridges.words
+    level = max(level, ridges.level)
     words += _failed_solves(tree)
     if said := tree.attrs.get("below_zero"):
         words.append(f"{said[0].upper()}{said[1:]}.")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from .style import BLUE, GREY, INK, VERMILION, grid, shortened, styled
+from .style import BLUE, COLOURS, GREY, INK, VERMILION, grid, shortened, styled
 
 NEAR = 0.1  # a start that ends within this of the best found the same optimum
 
@@ -58,40 +58,49 @@ def starts(
     objectives: Float[ArrayLike, " starts"],
     *,
     best: int = 20,
+    optima: Sequence[Sequence[int]] = (),
 ) -> Figure:
     """Where the best starts ended, a line each, parameter by parameter; agreement of good fits shows what is
     known.
 
-    `x` in one scale for all, such as standardised; the darker, the better.
+    `x` in one scale for all, such as standardised; the darker, the better. `optima` are the positions of the starts
+    that ended in each of several optima: each optimum has a colour.
     """
     x, objectives = np.asarray(x, dtype=float), np.asarray(objectives, dtype=float)
     kept = [i for i in np.argsort(objectives) if np.isfinite(objectives[i])][:best]
     figure, (ax,) = grid(1, height=max(3.0, 0.2 * len(names) + 1.0))
     figure.set_figwidth(7.2)
     position = np.arange(len(names))
+    several = [set(o) for o in optima[: len(COLOURS)]] if len(optima) > 1 else []
     ax.axvline(0, color=GREY, lw=0.8)
     for rank in reversed(range(len(kept))):
         distance = objectives[kept[rank]] - objectives[kept[0]]
-        same = distance <= NEAR
+        found = next((i for i, o in enumerate(several) if kept[rank] in o), None)
+        same = found is not None if several else distance <= NEAR
         ax.plot(
             x[kept[rank]],
             position,
             "-o",
             ms=3.0,
             lw=1.2 if rank == 0 else 0.8,
-            color=BLUE if same else GREY,
+            color=(COLOURS[found] if found is not None else BLUE) if same else GREY,
             alpha=1.0 if rank == 0 else (0.55 if same else 0.35),
             zorder=3 if same else 2,
         )
-    ax.plot([], [], color=BLUE, marker="o", ms=3, label=f"within {NEAR:g} of the best")
-    if len(kept) and objectives[kept[-1]] - objectives[kept[0]] > NEAR:
-        ax.plot([], [], color=GREY, marker="o", ms=3, label="worse")
+    for i, members in enumerate(several):
+        label = f"optimum {i + 1}: {len(members)} start{'' if len(members) == 1 else 's'}"
+        ax.plot([], [], color=COLOURS[i], marker="o", ms=3, label=label)
+    if not several:
+        ax.plot([], [], color=BLUE, marker="o", ms=3, label=f"within {NEAR:g} of the best")
+    others = [r for r in kept if not any(r in o for o in several)]
+    if others if several else len(kept) and objectives[kept[-1]] - objectives[kept[0]] > NEAR:
+        ax.plot([], [], color=GREY, marker="o", ms=3, label="other" if several else "worse")
     ax.set_yticks(position, [shortened(n, 34) for n in names], fontsize=8 if len(names) <= 40 else 6.5)
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.grid(axis="y", color="#E5E5E5", lw=0.6)
     ax.set_xlabel("z at the optimum (0: centre of the prior)")
     ax.set_title(f"the best {len(kept)} starts", fontsize=9)
-    figure.legend(loc="outside lower center", ncols=2)
+    figure.legend(loc="outside lower center", ncols=max(2, min(4, len(several))))
     return figure
 
 

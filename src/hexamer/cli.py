@@ -242,6 +242,8 @@ def map_(
             f"{rank + 1:4d}  {fits.objective[rank]:12.4f}  {fits.reason[rank]:<12}  "
             f"{fits.iterations[rank]:5d} iterations"
         )
+    for sentence in fits.words():
+        typer.echo(sentence)
     if out is not None:
         typer.echo(f"all of it in {out}")
 
