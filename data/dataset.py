@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import sympy
 
 from ..models.protocol import Protocol, Value
+from .doses import Input
 from .parameter import Parameter, Scale
 
 Noise = Literal["normal", "laplace"]
@@ -76,6 +77,7 @@ class Dataset:
     model: str = ""
     source: str = ""
     notes: tuple[str, ...] = ()  # assumptions the reader made, for the user to see
+    inputs: tuple[Input, ...] = ()  # what the cells were given, with its units; none where the source has no such list
 
     def __post_init__(self) -> None:
         problems: list[str] = []

@@ -145,7 +145,8 @@ def _factor(section: Section, key: str, unit: str, target: str, molar_mass: str 
 def _input(section: Section, name: str) -> Input:
     unit = section.required("unit")
     model_unit = section.text("model_unit", "nM" if is_concentration(unit) else unit)
-    factor = _factor(section, "unit", unit, model_unit, section.text_or_number("molar_mass"))
+    molar_mass = section.text_or_number("molar_mass")
+    factor = _factor(section, "unit", unit, model_unit, molar_mass)
     kind = section.choice("kind", ("add", "set"))
     made = Input(
         name,
@@ -154,6 +155,8 @@ def _input(section: Section, name: str) -> Input:
         unit,
         factor,
         section.text("column", name),
+        model_unit,
+        molar_mass,
     )
     section.done()
     return made

@@ -44,6 +44,7 @@ def read_folder(folder: str | Path) -> Dataset:
         model=description.model,
         source=description.source or (description.published.reference if description.published else ""),
         notes=(*description.notes, *_notes(description, rows, priors)),
+        inputs=description.inputs,
     )
 
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from ..data import literature
+from ..data import bundled, literature
 from ..data import load as load_dataset
 from ..data.dataset import Dataset
 from ..data.parameter import FIXED, Parameter
@@ -91,6 +91,8 @@ class Problem:
         self.settings = settings
         self.parameters: dict[str, Parameter] = {**dataset.parameters, **(priors or {})}
         self.name = dataset.name
+        self.source = ""  # the name, or path, that the data were loaded from
+        self.other_model = ""  # the network that was given in place of the data's own
         self.nuisance: Nuisance = find_nuisance(
             dataset,
             [p for p in self.parameters.values() if p.estimated],
@@ -126,7 +128,11 @@ class Problem:
         given = given.union(*(q.targets for q in dataset.protocols.values()))
         if model is not None:
             dataset = replace(dataset, model=str(model))
-        return Problem(Model.load(dataset.model, independent=given), dataset, **options)
+        problem = Problem(Model.load(dataset.model, independent=given), dataset, **options)
+        problem.source = str(source) if source in bundled() else str(Path(source).resolve())
+        if model is not None:
+            problem.other_model = str(Path(model).resolve()) if Path(model).is_file() else str(model)
+        return problem
 
     def with_settings(self, **changes) -> Problem:
         """The same problem under other solver settings."""
@@ -250,7 +256,7 @@ class Problem:
         given = {n: p.value for n, p in self.parameters.items()} | dict(values or {})
         missing = [n for n in self.names if given[n] is None]
         if missing:
-            raise ValueError(f"no value for {', '.join(missing)}: give one, or a file with all of them (--at)")
+            raise ValueError(f"no value for {', '.join(missing)}: give one to each")
         vector = jnp.array([float(given[n]) for n in self.names])  # pyright: ignore[reportArgumentType]
         readout, rows = self._evaluate(vector)
         r = (self.assays.value - np.asarray(readout.mean)) / np.asarray(readout.sd)

@@ -68,7 +68,7 @@ class Assays:
     def __init__(self, model: Model, dataset: Dataset, names: Sequence[str]):
         self.dataset = dataset
         self.names = tuple(names)
-        self.model = _with_inputs_of_protocols(model, dataset)
+        self.model = with_inputs_of_protocols(model, dataset)
         times: dict[str, set[float]] = {}
         for m in dataset.measurements:
             times.setdefault(m.protocol, set()).add(m.time)
@@ -221,7 +221,7 @@ def _values_on_scale(dataset: Dataset, log_base: np.ndarray) -> tuple[np.ndarray
     return np.where(logarithmic, logged / base, values), np.where(logarithmic, -logged - np.log(base), 0.0)
 
 
-def _with_inputs_of_protocols(model: Model, dataset: Dataset) -> Model:
+def with_inputs_of_protocols(model: Model, dataset: Dataset) -> Model:
     """Names that protocols set and only observables use, as parameters that the ODE does not see."""
     changed = frozenset().union(*(p.targets for p in dataset.protocols.values()))
     used = frozenset().union(*(o.symbols for o in dataset.observables.values()))

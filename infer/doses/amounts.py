@@ -72,9 +72,15 @@ def model_unit(model: Model, name: str) -> str:
 
 
 def doses_of(
-    model: Model, name: str, given: Given, *, unit: str | None = None, molar_mass: str | float | None = None
+    model: Model,
+    name: str,
+    given: Given,
+    *,
+    unit: str | None = None,
+    molar_mass: str | float | None = None,
+    wanted: str | None = None,
 ) -> Doses:
-    """Doses of `name` in the model's unit.
+    """Doses of `name` in the model's unit, or in `wanted`, where another says what that unit is.
 
     `given` are numbers, in `unit` or else the model's own; texts with a unit (`50 ug/ml`); or one text of numbers and
     ranges, `0, 0.01:100:64 ng/ml`: dose 0, and 64 doses from 0.01 to 100 at equal ratios. Mass concentrations become
@@ -83,7 +89,7 @@ def doses_of(
     Raises `ValueError` for doses that are negative, not finite, not increasing or none; `UnitError` for a unit that
     cannot become the model's, and a mass concentration without a molar mass.
     """
-    wanted = model_unit(model, name)
+    wanted = wanted or model_unit(model, name)
     numbers, written = _read(name, given)
     if unit is not None and written not in (None, unit):
         raise ValueError(f"doses of {name} are given in {written!r} and unit={unit!r}: state one")

@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import sys
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -384,12 +385,21 @@ def dose_response(
         typer.Option(help="NAME=DOSES given with the ligand, may be repeated: 'tocilizumab=0, 0.01:50:9 ug/ml'."),
     ] = [],  # noqa: B006
     pretreat: Annotated[float, typer.Option(min=0, help="Minutes by which drugs come before the ligand.")] = 0.0,
+    preequilibrate: Annotated[
+        bool | None,
+        typer.Option(help="Whether cells come to rest first. Default: as in the fitted problem; yes for a model."),
+    ] = None,
     draws: Annotated[int, typer.Option(min=1, help="Draws of the posterior, evenly spread.")] = 1000,
     model: Annotated[
-        str | None, typer.Option(help="Model for a posterior, where its own is not bundled or lacks the drugs.")
+        str | None, typer.Option(help="Another model for a posterior, e.g. its own with drugs; else its own.")
     ] = None,
-    problem: Annotated[str | None, typer.Option(help="Problem that was fitted, where its model is not bundled")] = None,
-    molar_mass: Annotated[list[str], typer.Option(help="NAME=MASS, e.g. 'IL6=21 kDa'; may be repeated.")] = [],  # noqa: B006
+    problem: Annotated[
+        str | None, typer.Option(help="Problem that was fitted, for results of older versions, which do not hold it.")
+    ] = None,
+    molar_mass: Annotated[
+        list[str],
+        typer.Option(help="NAME=MASS, e.g. 'IL6=21 kDa', where the fitted problem states none; may be repeated."),
+    ] = [],  # noqa: B006
     parameter: Annotated[
         list[str], typer.Option("--set", help="NAME=VALUE of a parameter of a model; may be repeated.")
     ] = [],  # noqa: B006
@@ -405,8 +415,11 @@ def dose_response(
         --drug "tocilizumab=0, 0.01:50:9 ug/ml" \\
         --condition "classic:" --condition "trans: IL6R_0=0, sIL6R=100 ng/ml"
     """
+    from .infer.doses.cells import UnknownStartError
+    from .infer.doses.failing import NeverAtRestError
     from .infer.doses.report import report
     from .infer.doses.response import dose_response as run
+    from .infer.doses.source import UnknownModelError
     from .infer.doses.text import parse_conditions, parse_drugs
     from .infer.fit import writable
     from .models import Settings
@@ -416,30 +429,47 @@ def dose_response(
     if parameter and isinstance(source, Path):
         raise ValueError("--set belongs to a model; change a posterior's parameters in a --condition")
     masses = dict(_text_assignment("--molar-mass", text) for text in molar_mass)
-    found = run(
-        source,
-        ligand,
-        doses,
-        at=20.0 if at is None and summary is None and times is None else at,
-        summary=None if summary is None else summary.value,
-        times=None if times is None else _grid(times),
-        observe=observe,
-        molar_mass=masses,
-        conditions=parse_conditions(condition) or None,
-        drugs=parse_drugs(drug) or None,
-        pretreat=pretreat,
-        parameters=dict(_assignment(text) for text in parameter) or None,
-        model=given,
-        draws=draws,
-        settings=Settings(engine=engine.value),
-        memory=memory * 2**20,
-        progress=not quiet,
-    )
+    way_out = {
+        UnknownModelError: "--problem or --model",
+        UnknownStartError: "--problem, --preequilibrate, --no-preequilibrate, or a --condition with 'equilibrate'",
+        NeverAtRestError: "--no-preequilibrate",
+    }
+    with _pointing_to(way_out):
+        found = run(
+            source,
+            ligand,
+            doses,
+            at=20.0 if at is None and summary is None and times is None else at,
+            summary=None if summary is None else summary.value,
+            times=None if times is None else _grid(times),
+            observe=observe,
+            molar_mass=masses,
+            conditions=parse_conditions(condition) or None,
+            drugs=parse_drugs(drug) or None,
+            pretreat=pretreat,
+            preequilibrate=preequilibrate,
+            parameters=dict(_assignment(text) for text in parameter) or None,
+            model=given,
+            draws=draws,
+            settings=None if engine == EngineChoice.auto else Settings(engine=engine.value),
+            memory=memory * 2**20,
+            progress=not quiet,
+        )
     for line in report(found, out):
         typer.echo(line)
     typer.echo(f"{found.data['status'].size} simulations in {found.seconds:.1f} s; all of it in {out}")
     if sum(found.failed.values()) == found.data["status"].size:
         raise typer.Exit(2)
+
+
+@contextlib.contextmanager
+def _pointing_to(options: Mapping[type[Exception], str]) -> Iterator[None]:
+    """What the library refuses, with the option that is the way out."""
+    try:
+        yield
+    except tuple(options) as error:
+        option = next(text for kind, text in options.items() if isinstance(error, kind))
+        raise ValueError(f"{error} (option {option})") from None
 
 
 def _source(result: str, model: str | None, problem: str | None):
