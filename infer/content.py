@@ -114,7 +114,7 @@ def _formula(tree: Any) -> sympy.Basic:
         return sympy.Float(float(rest[0])) if len(rest) == 1 else sympy.Float(str(rest[0]), precision=int(rest[1]))
     if name in _SINGLE:
         return _SINGLE[name]
-    head = ExprCondPair if name == "ExprCondPair" else getattr(sympy, name)
+    head: Any = ExprCondPair if name == "ExprCondPair" else getattr(sympy, name)
     if not (isinstance(head, type) and issubclass(head, sympy.Basic)):
         raise KeyError(name)
     args = [_formula(a) for a in rest]

@@ -6,15 +6,21 @@ import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from matplotlib.figure import Figure
 
 from . import plots
 from .fit import Fit
 from .optimise import Fits
-from .posterior import to_datatree
+from .posterior import thinned, to_datatree
 from .posterior_file import save
 from .problem import Problem
-from .summary import Summary, summarise
+from .solver_noise import drowned_noise
+from .summary import NOISE, Summary, summarise
+
+_JUDGED = 8  # draws at which noise is compared with the solver's error
 
 
 def save_figures(figures: Mapping[str, Figure | Iterable[Figure]], folder: Path) -> list[Path]:
@@ -48,6 +54,7 @@ def report(fit: Fit, folder: str | Path, *, truth: Mapping[str, float] | None = 
             "warmup_leapfrogs": draws.warmup_steps,
             "max_tree_depth": draws.max_tree_depth,
             "complete": draws.complete,
+            NOISE: _drowned(fit),
         },
     )
     save(tree, folder / "posterior.nc")
@@ -68,6 +75,13 @@ def report(fit: Fit, folder: str | Path, *, truth: Mapping[str, float] | None = 
         folder / "figures",
     )
     return summary
+
+
+def _drowned(fit: Fit) -> list[str]:
+    """What noise lies below the solver's error, judged at a few draws."""
+    z = fit.draws.z.reshape(-1, fit.draws.z.shape[-1])
+    some = jnp.asarray(z[thinned(len(z), _JUDGED)])
+    return drowned_noise(fit.problem, np.asarray(jax.vmap(fit.problem.values)(some)))
 
 
 def report_fits(fits: Fits, problem: Problem, folder: str | Path) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from .infer import Problem
     from .models.settings import Engine, Solver
 
 app = typer.Typer(
@@ -231,8 +232,11 @@ def map_(
     if out is not None:
         report_fits(fits, loaded, out)
     evaluation = loaded.evaluate(fits.best)
+    beside = f", {evaluation.censored} limits beside" if evaluation.censored else ""
+    measured = evaluation.n - evaluation.censored
     typer.echo(f"best objective (−log {objective.value}) {fits.objective[0]:.4f}, nllh {evaluation.nllh:.4f}, "
-               f"chi2 {evaluation.chi2:.1f} over {evaluation.n} measurements")  # fmt: skip
+               f"chi2 {evaluation.chi2:.1f} over {measured} measurements{beside}")  # fmt: skip
+    _warn_of_noise(loaded, fits.best)
     typer.echo(f"{fits.near_best()} of {starts} starts within 0.1 of the best; {int(fits.converged.sum())} converged; "
                f"{fits.redrawn} redrawn; failed solves: {fits.failed or 'none'}; {fits.seconds:.0f} s")  # fmt: skip
     for rank in range(min(10, starts)):
@@ -258,8 +262,12 @@ def evaluate(
     solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
     rtol: Annotated[float, typer.Option(help="Relative tolerance of the solver.")] = 1e-8,
 ) -> None:
-    """Likelihood of PROBLEM at given parameter values, as one JSON object: nllh, chi2, n, failed."""
+    """Likelihood of PROBLEM at given parameter values, as one JSON object: nllh, chi2, n, censored, failed.
+
+    chi2 is the sum over the rows that were measured; `censored` of the n rows are limits, which have none.
+    """
     from .data import read_values
+    from .infer.problem import MissingValueError
 
     values = read_values(at) if at is not None else None
     loaded = _load(problem, model=model).with_settings(rtol=rtol, atol=rtol / 100, max_steps=20_000)
@@ -274,7 +282,8 @@ def evaluate(
         if idle:
             typer.echo(f"note: {loaded.name} has no use for {', '.join(idle)}", err=True)
         values = {n: v for n, v in values.items() if n not in idle}
-    result = loaded.evaluate(values)
+    with _pointing_to({MissingValueError: "--at"}):
+        result = loaded.evaluate(values)
     finite = result.nllh == result.nllh and abs(result.nllh) != float("inf")
     typer.echo(
         json.dumps(
@@ -283,10 +292,20 @@ def evaluate(
                 "nllh": result.nllh if finite else None,
                 "chi2": result.chi2 if finite else None,
                 "n": result.n,
+                "censored": result.censored,
                 "failed": result.failed,
             }
         )
     )
+    if finite:
+        _warn_of_noise(loaded, values)
+
+
+def _warn_of_noise(problem: Problem, values: Mapping[str, float] | None) -> None:
+    from .infer.solver_noise import drowned_noise
+
+    for sentence in drowned_noise(problem, problem.vector(values)):
+        typer.echo(f"warning: {sentence}", err=True)
 
 
 @app.command()
