@@ -49,7 +49,7 @@ def from_text(text: str) -> Any:
     """What `to_text` wrote. Raises `ContentError` for other text, and for text of another version."""
     try:
         return _decoded(json.loads(text))
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ContentError(f"the text is damaged, or of another version of hexamer ({error})") from None
 
 
@@ -118,7 +118,8 @@ def _formula(tree: Any) -> sympy.Basic:
     if not (isinstance(head, type) and issubclass(head, sympy.Basic)):
         raise KeyError(name)
     args = [_formula(a) for a in rest]
-    return head(*args, evaluate=False) if issubclass(head, _AS_WRITTEN) else head(*args)
+    make: Any = head
+    return make(*args, evaluate=False) if issubclass(head, _AS_WRITTEN) else make(*args)
 
 
 __all__ = ["ContentError", "from_text", "to_text"]

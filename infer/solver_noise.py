@@ -58,8 +58,8 @@ def _readings(problem: Problem, table: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 def _promised(problem: Problem, mean: np.ndarray) -> np.ndarray:
     """The relative tolerance of a reading, on its observable's scale."""
-    scales = [problem.dataset.observables[m.observable].scale for m in problem.dataset.measurements]
-    base = np.array([LOG_BASE[s] for s in scales])
+    observables = problem.dataset.observables
+    base = np.array([LOG_BASE[observables[m.observable].scale] for m in problem.dataset.measurements])
     logarithmic = base > 0
     return problem.settings.rtol * np.where(logarithmic, 1 / np.where(logarithmic, base, 1.0), np.abs(mean))
 

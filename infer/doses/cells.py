@@ -55,10 +55,8 @@ class Cells:
     ) -> Doses:
         """`doses_of` with the unit and the molar mass that the problem states of that input."""
         known = self.inputs.get(name)
-        if known is None:
-            return doses_of(model, name, given, unit=unit, molar_mass=molar_mass)
-        mass = known.molar_mass if molar_mass is None else molar_mass
-        return doses_of(model, name, given, unit=unit, molar_mass=mass, wanted=known.model_unit or None)
+        mass = known.molar_mass if molar_mass is None and known is not None else molar_mass
+        return doses_of(model, name, given, unit=unit, molar_mass=mass, known=known)
 
 
 def of_model(preequilibrate: bool | None = None) -> Cells:

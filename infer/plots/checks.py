@@ -160,12 +160,14 @@ def _against(ax: Axes, problem: Problem, tree: xr.DataTree, name: str, middle: n
     for kept, colour in ((inside & scored, BLUE), (~inside & scored, VERMILION)):
         ax.vlines(middle[kept], np.maximum(low[kept], edges[0]), high[kept], color=colour, alpha=0.25, lw=0.9)
         draw_points(ax, middle[kept], measured[kept], tail[kept], colour, ms=2.8)
-    draw_points(ax, np.clip(middle[~scored], *edges), measured[~scored], tail[~scored], BLUE, ms=2.8)
+    at = np.clip(middle[~scored], *edges)
+    draw_points(ax, at, measured[~scored], tail[~scored], BLUE, ms=2.8, clip_on=False)
     unit = problem.dataset.observables[name].unit
     ax.set_title(name, fontsize=8.5)
     ax.set_xlabel(f"predicted [{unit}]" if unit else "predicted", fontsize=8)
     ax.set_ylabel(f"observed [{unit}]" if unit else "observed", fontsize=8)
-    ax.set_title(counted(inside, tail, "90%"), loc="right", fontsize=7, fontweight="normal")
+    count = counted(inside, tail, "90%").replace(", ", ",\n")
+    ax.set_title(count, loc="right", fontsize=7, fontweight="normal")
 
 
 def _equal_limits(ax: Axes, values: np.ndarray, logarithmic: bool) -> tuple[float, float]:
@@ -216,7 +218,7 @@ def _evaluated(left: Axes, right: Axes, problem: Problem, result: Evaluation, na
     left.errorbar(middle[scored], value[scored], sd[scored], fmt="none", lw=0.6, ecolor=GREY, zorder=1)
     edges = _equal_limits(left, np.concatenate([middle[scored], value]), logarithmic=False)
     left.plot(edges, edges, color=GREY, lw=0.8, zorder=0, scalex=False, scaley=False)
-    draw_points(left, np.clip(middle, *edges), value, tail, BLUE, ms=3.0)
+    draw_points(left, np.clip(middle, *edges), value, tail, BLUE, ms=3.0, clip_on=False)
     prefix = "" if observable.scale == "lin" else "ln " if observable.scale == "log" else f"{observable.scale} "
     unit = f" [{observable.unit}]" if observable.unit else ""
     left.set_title(name)

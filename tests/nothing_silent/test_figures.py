@@ -127,7 +127,7 @@ def test_predicted_is_the_median_without_noise(problem: Problem, tree) -> None:
             strict=True,
         )
     ]
-    assert ax.get_title(loc="right") == f"{sum(inside)} of 4 within 90%, 2 limits not scored"
+    assert ax.get_title(loc="right") == f"{sum(inside)} of 4 within 90%,\n2 limits not scored"
     assert figure.legends[0].get_texts()[0].get_text() == "90% of new measurements, noise included"
 
 
