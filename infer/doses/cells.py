@@ -31,14 +31,27 @@ class Cells:
 
     `rest` applies to every condition that does not say itself how its cells start; `unclear` says why there is none,
     where that is so. `idle` are inputs that are set, at 0 where nothing is given; `common` is what all protocols of
-    the fitted problem set at their start; `inputs` are those of the problem, by the name in the model.
+    the fitted problem set at their start, `varied` what they set to different values; `inputs` are those of the problem,
+    by the name in the model.
     """
 
     rest: Rest = field(default_factory=dict)
     unclear: str = ""
     idle: Mapping[str, Value] = field(default_factory=dict)
     common: Mapping[str, Value] = field(default_factory=dict)
+    varied: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
     inputs: Mapping[str, Input] = field(default_factory=dict)
+
+    def left_open(self, model: Model, given: set[str]) -> list[str]:
+        """A sentence for each name that the fitted protocols vary and that is not among those `given`."""
+        own = dict(zip(model.parameters, model.defaults, strict=True))
+        return [
+            f"the problem that was fitted sets {n} to {' or '.join(map(_number, values))}; here it has "
+            + (f"the model's own value, {own[n]:g}" if n in own else "what the model makes of it")
+            + ", unless a condition says another"
+            for n, values in self.varied.items()
+            if n not in given
+        ]
 
     @property
     def references(self) -> frozenset[str]:
@@ -96,6 +109,7 @@ def of_dataset(dataset: Dataset, model: Model, preequilibrate: bool | None = Non
         unclear,
         idle={n: v for n, v in off.items() if inputs[n].kind == "set"},
         common={} if dataset.inputs else _common(dataset, known),
+        varied={} if dataset.inputs else _varied(dataset, known),
         inputs=inputs,
     )
 
@@ -109,10 +123,14 @@ def _rests(dataset: Dataset) -> list[Rest]:
     return list(found.values())
 
 
+def _number(value: Value) -> str:
+    return value if isinstance(value, str) else format(value, "g")
+
+
 def _words(rest: Rest) -> str:
     if rest is None:
         return "from the model's initial values"
-    values = ", ".join(f"{n} = {v if isinstance(v, str) else format(v, 'g')}" for n, v in rest.items())
+    values = ", ".join(f"{n} = {_number(v)}" for n, v in rest.items())
     return f"at rest with {values}" if values else "at rest"
 
 
@@ -121,6 +139,14 @@ def _common(dataset: Dataset, known: set[str]) -> dict[str, Value]:
     each = [_at_start(q) for q in dataset.protocols.values()]
     first = each[0] if each else {}
     return {n: v for n, v in first.items() if n in known and all(n in e and e[n] == v for e in each)}
+
+
+def _varied(dataset: Dataset, known: set[str]) -> dict[str, tuple[Value, ...]]:
+    """What protocols set at their start to different values, or only some of them."""
+    each = [_at_start(q) for q in dataset.protocols.values()]
+    common = _common(dataset, known)
+    names = dict.fromkeys(n for e in each for n in e if n in known and n not in common)
+    return {n: tuple(dict.fromkeys(e[n] for e in each if n in e)) for n in names}
 
 
 def _at_start(protocol: Protocol) -> dict[str, Value]:

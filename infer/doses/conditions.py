@@ -37,6 +37,11 @@ class Condition:
     protocol: Protocol | None = None
     own_start: bool = True
 
+    @property
+    def names(self) -> frozenset[str]:
+        """What it gives a value, or an amount of."""
+        return frozenset(self.changes) | (frozenset() if self.protocol is None else self.protocol.targets)
+
 
 def as_condition(name: str, given: Changes | Condition | Protocol) -> Condition:
     """What was given as the condition `name`. Raises `ValueError` for what is none."""

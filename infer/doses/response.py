@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from .tables import as_table
 
 if TYPE_CHECKING:
     from .hill import HillFits
+
+log = logging.getLogger(__name__)
 
 MEMORY = 2**28  # bytes that the trajectories of one chunk may take
 
@@ -204,6 +207,9 @@ def respond(
     cases = {n: as_condition(n, c) for n, c in ({"": {}} if conditions is None else conditions).items()}
     if not cases:
         raise ValueError("conditions is empty: leave it out, or name at least one")
+    settled = {ligand, *(drugs or {})}.union(*(c.names for c in cases.values()))
+    for sentence in cells.left_open(found.model, settled):
+        log.warning("note: %s", sentence)
     plan = design(
         found.model, agonist, given, cases, draws=found.size, pretreat=pretreat, molar_mass=masses, cells=cells
     )

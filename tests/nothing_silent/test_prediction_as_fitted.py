@@ -292,6 +292,9 @@ def test_cells_of_several_starts_have_to_be_said(rested: Problem) -> None:
     both = of_dataset(data, rested.model)
     assert both.common == start
     assert both.references == {"level"}
+    (said,) = both.left_open(rested.model, {"S"})
+    assert said.startswith("the problem that was fitted sets CHX to 1; here it has the model's own value, 1,")
+    assert both.left_open(rested.model, {"CHX"}) == []
     assert "several ways (at rest with CHX = 0; at rest with CHX = 1; from the model's initial values)" in both.unclear
     assert of_dataset(data, rested.model, preequilibrate=True).unclear
     assert of_dataset(data, rested.model, preequilibrate=False).rest is None
