@@ -31,8 +31,8 @@ class Cells:
 
     `rest` applies to every condition that does not say itself how its cells start; `unclear` says why there is none,
     where that is so. `idle` are inputs that are set, at 0 where nothing is given; `common` is what all protocols of
-    the fitted problem set at their start, `varied` what they set to different values; `inputs` are those of the problem,
-    by the name in the model.
+    the fitted problem set at their start, `varied` what they set to different values; `inputs` are the problem's, by
+    their name in the model.
     """
 
     rest: Rest = field(default_factory=dict)

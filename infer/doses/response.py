@@ -207,8 +207,8 @@ def respond(
     cases = {n: as_condition(n, c) for n, c in ({"": {}} if conditions is None else conditions).items()}
     if not cases:
         raise ValueError("conditions is empty: leave it out, or name at least one")
-    settled = {ligand, *(drugs or {})}.union(*(c.names for c in cases.values()))
-    for sentence in cells.left_open(found.model, settled):
+    always = frozenset.intersection(*(c.names for c in cases.values()))
+    for sentence in cells.left_open(found.model, {ligand, *(drugs or {}), *always}):
         log.warning("note: %s", sentence)
     plan = design(
         found.model, agonist, given, cases, draws=found.size, pretreat=pretreat, molar_mass=masses, cells=cells

@@ -25,6 +25,7 @@ from hexamer.infer.content import ContentError, from_text, to_text
 from hexamer.infer.doses.cells import UnknownStartError, of_dataset
 from hexamer.infer.doses.failing import AllFailedError, NeverAtRestError
 from hexamer.infer.doses.source import UnknownModelError, draws_of
+from hexamer.infer.fitted import changes, kept
 from hexamer.infer.posterior import read, save, to_datatree
 from hexamer.models import compile_network
 from hexamer.models.library import bundled
@@ -50,13 +51,14 @@ def egfr(tmp_path_factory) -> tuple[Path, Path]:
     return base / "problem", base / "results"
 
 
-@pytest.fixture
-def alone(egfr: tuple[Path, Path], tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def alone(egfr: tuple[Path, Path], tmp_path_factory) -> Path:
     """The results, copied to where there is no problem; the original's place is not named in them either."""
+    folder = tmp_path_factory.mktemp("alone")
     tree = read(egfr[1] / "posterior.nc")
-    tree["fitted"].attrs["source"] = str(tmp_path / "removed")
-    save(tree, tmp_path / "elsewhere" / "posterior.nc")
-    return tmp_path / "elsewhere"
+    tree["fitted"].attrs["source"] = str(folder / "removed")
+    save(tree, folder / "elsewhere" / "posterior.nc")
+    return folder / "elsewhere"
 
 
 @pytest.mark.parametrize("engine", ["fused", pytest.param("diffrax", marks=pytest.mark.slow)])
@@ -76,13 +78,12 @@ def test_results_alone_predict_as_fitted(alone: Path, engine) -> None:
     np.testing.assert_allclose(found.response.values[:, 0], expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("way", ["asked for", "by a condition", "of one condition"])
+@pytest.mark.parametrize("way", ["asked for", "of one condition"])
 def test_a_rest_that_is_never_reached_is_refused(alone: Path, way: str) -> None:
     """After a few trajectories, of 12,000, and with the name of what accumulates."""
     rest = Protocol.equilibrated()
     options: dict[str, Any] = {
         "asked for": {"preequilibrate": True},
-        "by a condition": {"conditions": {"rest": rest}},
         "of one condition": {"conditions": {"plain": {}, "rest": rest}},
     }[way]
     many = "0.1:100:4000 ng/ml" if way == "asked for" else DOSES
@@ -169,7 +170,9 @@ def test_predictions_are_the_readings_of_the_problem(rested: Problem, tmp_path: 
     tree = tree_of(rested)
     kd = tree["posterior"].dataset["Kd"].values.ravel()
     save(tree, tmp_path / "posterior.nc")
-    found = dose_response(tmp_path, "S", "0, 0.02, 0.04, 0.1 ng/ml", at=0.5, observe="X", draws=None, progress=False)
+    cases = {"": {}, "CHX": {"CHX": 1.0}}
+    options: dict[str, Any] = {"at": 0.5, "observe": "X", "progress": False}
+    found = dose_response(tmp_path, "S", "0, 0.02, 0.04, 0.1 ng/ml", draws=None, conditions=cases, **options)
     doses = np.array([0, 1.0, 2.0, 5.0])  # ng/ml of 20 kDa in pM: 50 a unit
     np.testing.assert_allclose(found.ligand.values, doses, rtol=1e-12)
     assert found.ligand.model_unit == "pM"
@@ -179,18 +182,13 @@ def test_predictions_are_the_readings_of_the_problem(rested: Problem, tmp_path: 
     level = 3 * (1 + doses / (kd[:, None] + doses))
     expected = level + (15 - level) * np.exp(-0.5)  # from rest at 15, with CHX 0
     np.testing.assert_allclose(found.response.values[:, 0], expected, rtol=1e-5)
+    np.testing.assert_allclose(found.response.values[:, 1], expected / 2, rtol=1e-5)
     rows = [i for i, m in enumerate(rested.dataset.measurements) if m.time == 0.5]
     for i, x in enumerate(kd):
         read_off = rested.evaluate({"Kd": float(x)}).predictions[rows]
         np.testing.assert_allclose(found.response.values[i, 0], read_off, rtol=1e-9)
-    unrested = dose_response(
-        tmp_path, "S", "0 pM", at=0.5, observe="X", draws=1, preequilibrate=False, progress=False
-    ).response.item()
+    unrested = dose_response(tmp_path, "S", "0 pM", draws=1, preequilibrate=False, **options).response.item()
     assert unrested == pytest.approx(3 * (1 - np.exp(-0.5)), rel=1e-5)
-    held = dose_response(
-        tmp_path, "S", "0 pM", at=0.5, observe="X", draws=1, conditions={"CHX": {"CHX": 1.0}}, progress=False
-    ).response.item()
-    assert held == pytest.approx(1.5 + (7.5 - 1.5) * np.exp(-0.5), rel=1e-5)
 
 
 def test_a_drug_that_is_added_to_the_fitted_model(rested: Problem, tmp_path: Path) -> None:
@@ -215,31 +213,37 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("file", CHANGES)
-def test_a_problem_that_changed_is_told_and_not_used(file: str, egfr, tmp_path: Path, caplog) -> None:
-    """The stored problem is used; a comment is no change."""
-    problem, results = egfr
+def test_a_problem_that_changed_is_told(file: str, egfr, tmp_path: Path) -> None:
+    """By what is no longer the same; a comment is no change."""
+    shutil.copytree(egfr[0], tmp_path / "problem")
+    fitted = kept(read(egfr[1] / "posterior.nc"))
+    assert fitted is not None
+    moved = replace(fitted, source=str(tmp_path / "problem"))
+    description = tmp_path / "problem" / "problem.toml"
+    description.write_text(f"# a comment\n{description.read_text()}")
+    assert changes(moved) == []
     old, new, words = CHANGES[file]
-    shutil.copytree(problem, tmp_path / "problem")
-    tree = read(results / "posterior.nc")
-    tree["fitted"].attrs["source"] = str(tmp_path / "problem")
-    (tmp_path / "problem" / "problem.toml").write_text(
-        "# a comment\n" + (tmp_path / "problem" / "problem.toml").read_text()
-    )
-    with caplog.at_level(logging.WARNING):
-        before = draws_of(tree)
-    assert not caplog.records
     text = (tmp_path / "problem" / file).read_text()
     assert old in text
     (tmp_path / "problem" / file).write_text(text.replace(old, new))
+    assert words in changes(moved)
+    description.write_text("nonsense")
+    assert changes(moved) == ["it can no longer be read"]
+    shutil.rmtree(tmp_path / "problem")
+    assert changes(moved) == []
+
+
+def test_what_was_fitted_is_used_where_the_problem_has_changed(egfr, tmp_path: Path, caplog) -> None:
+    """With a word."""
+    shutil.copytree(egfr[0], tmp_path / "problem")
+    (tmp_path / "problem" / "model.ant").write_text((egfr[0] / "model.ant").read_text().replace("kint = ", "kint = 1"))
+    tree = read(egfr[1] / "posterior.nc")
+    tree["fitted"].attrs["source"] = str(tmp_path / "problem")
     with caplog.at_level(logging.WARNING):
-        after = draws_of(tree)
+        found = draws_of(tree)
     (record,) = caplog.records
-    assert "has changed since it was fitted" in record.getMessage()
-    assert words in record.getMessage()
-    assert after.model.digest == before.model.digest
-    assert after.dataset is not None
-    assert before.dataset is not None
-    assert to_text(after.dataset) == to_text(before.dataset)
+    assert record.getMessage().endswith("has changed since it was fitted (model); what was fitted is used")
+    assert found.model.digest == Problem.load(egfr[0]).model.digest
 
 
 def test_results_of_older_versions_say_what_to_give(egfr, tmp_path: Path) -> None:
@@ -251,13 +255,15 @@ def test_results_of_older_versions_say_what_to_give(egfr, tmp_path: Path) -> Non
     ) as caught:
         draws_of(old)
     assert "--" not in str(caught.value)
-    now = dose_response(results, "EGF", DOSES, **EGF).response.values
-    given = dose_response(old, "EGF", DOSES, model=Problem.load(problem), **EGF).response.values
-    np.testing.assert_array_equal(now, given)
+    now, given = draws_of(results).cells(), draws_of(old, model=Problem.load(problem)).cells()
+    assert given.inputs == now.inputs
+    assert given.rest is now.rest is None
     model = Model.load(problem / "model.ant")
     with pytest.raises(UnknownStartError, match=r"whether cells come to rest.*pass the problem"):
         dose_response(old, "EGF", "1 nM", model=model, **EGF)
-    dose_response(old, "EGF", "1 nM", model=model, preequilibrate=False, **EGF)
+    said = draws_of(old, model=model)
+    assert said.cells(False).rest is None
+    assert said.cells(True).rest == {}
 
 
 def test_a_model_in_python_has_to_be_given() -> None:
@@ -275,9 +281,9 @@ def test_a_model_in_python_has_to_be_given() -> None:
     tree = tree_of(Problem(model, data), draws=1)
     with pytest.raises(UnknownModelError, match="'mine' of this posterior was written in Python"):
         draws_of(tree)
-    k = tree["posterior"].dataset["k"].values.item()
-    found = dose_response(tree, "y", [0.0, 1.0], at=1, observe="y", model=model, progress=False).response.values
-    np.testing.assert_allclose(found.ravel(), k + (np.array([0, 1]) - k) * np.exp(-1), rtol=1e-5)
+    found = draws_of(tree, model=model)
+    assert found.cells().rest is None
+    np.testing.assert_array_equal(found.values["k"], tree["posterior"].dataset["k"].values.ravel())
 
 
 def test_cells_of_several_starts_have_to_be_said(rested: Problem) -> None:
