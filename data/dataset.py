@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import sympy
 
 from ..models.protocol import Protocol, Value
+from .doses import Input
 from .parameter import Parameter, Scale
 
 Noise = Literal["normal", "laplace"]
@@ -80,6 +81,7 @@ class Dataset:
     source: str = ""
     time_unit: str = "min"  # of the model, and of all times; empty: nobody says
     notes: tuple[str, ...] = ()  # assumptions the reader made, for the user to see
+    inputs: tuple[Input, ...] = ()  # what the cells were given, with its units; none where the source has no such list
 
     def __post_init__(self) -> None:
         problems: list[str] = []

@@ -30,6 +30,8 @@ class Input:
     unit: str  # of the table
     factor: float  # to the model's unit
     column: str
+    model_unit: str = ""
+    molar_mass: str | float | None = None  # which joins a mass concentration and the model's unit
 
 
 class ScheduleError(ValueError):

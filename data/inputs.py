@@ -45,15 +45,16 @@ def _input(section: Section, name: str, units: ModelUnits) -> Input:
     dose = {key: value for key in _SAY if (value := _measured(section, key)) is not None}
     column = section.text("column", name)
     section.done()
-    factor = 1.0
+    factor, wanted = 1.0, unit
     if unit:
         try:
-            factor = _factor(unit, _wanted(unit, stated, target, kind, units), mass, dose)
+            own = _wanted(unit, stated, target, kind, units)
+            factor, wanted = _factor(unit, own, mass, dose), str(own)
         except _UnitOfModelError as error:
             section.complain("model_unit", str(error), stated)
         except UnitError as error:
             section.complain("unit", str(error), unit)
-    return Input(name, target, kind, unit, factor, column)
+    return Input(name, target, kind, unit, factor, column, wanted, mass)
 
 
 class _UnitOfModelError(UnitError):

@@ -12,7 +12,7 @@ nothing else.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -21,7 +21,7 @@ from jaxtyping import Float
 
 from ..models.model import Model
 from ..models.protocol import Protocol
-from .doses.amounts import Given, Masses, doses_of
+from .doses.amounts import Given, Masses
 from .doses.conditions import Changes, Condition, as_condition
 from .doses.response import DoseResponse, respond
 from .doses.source import Draws, Source, draws_of
@@ -120,7 +120,7 @@ def virtual_population(
     base = draws_of(source, options.pop("parameters", None), model=options.pop("model", None), draws=draws)
     factors = lognormal_factors({n: s.cv for n, s in varies.items()}, size, seed, correlation)
     masses = options.get("molar_mass")
-    centre = {n: _mean(base.model, n, s, base.values, masses, base.size) for n, s in varies.items()}
+    centre = {n: _mean(base, n, s, masses) for n, s in varies.items()}
     drawn = {_level(base.model, n): (centre[n][:, None] * factors[n]).ravel() for n in varies}
     if len(drawn) < len(varies):
         raise ValueError(f"a species and the level that the model holds it at are one: {', '.join(varies)} vary twice")
@@ -129,7 +129,7 @@ def virtual_population(
     added = {n: v for n, v in drawn.items() if n not in base.model.parameters}
     given = {"": {}} if conditions is None else conditions
     cases = {n: _with(as_condition(n, c), added) for n, c in given.items()}
-    flat = Draws(base.model, parameters, base.size * size)
+    flat = base._replace(values=parameters, size=base.size * size)
     result = respond(flat, ligand, doses, conditions=cases, **options)
     return Population(_folded(result, drawn, base.size, size), result.reading)
 
@@ -156,8 +156,9 @@ def _matrix(names: tuple[str, ...], correlation: Correlation) -> Float[np.ndarra
     return r
 
 
-def _mean(model: Model, name: str, spread: Spread, values, masses: str | float | Masses | None, draws: int):
+def _mean(base: Draws, name: str, spread: Spread, masses: str | float | Masses | None):
     """The mean over members, for each draw, in the model's unit."""
+    model = base.model
     if name not in model.parameters and name not in model.species:
         raise ValueError(
             f"{name!r} varies, and {model.name} does not have it; its parameters: {', '.join(model.parameters)}; "
@@ -165,13 +166,13 @@ def _mean(model: Model, name: str, spread: Spread, values, masses: str | float |
         )
     if spread.mean is not None:
         mass = masses.get(name) if isinstance(masses, Mapping) else None
-        return np.repeat(doses_of(model, name, spread.mean, molar_mass=mass).values, draws)
+        return np.repeat(base.cells().doses(model, name, spread.mean, molar_mass=mass).values, base.size)
     name = _level(model, name)
     if name in model.species:
         raise ValueError(f"{name} is added to the cells: say how much, Spread(cv={spread.cv:g}, mean='100 ng/ml')")
-    if name in values:
-        return values[name]
-    return np.full(draws, model.defaults[model.parameters.index(name)])
+    if name in base.values:
+        return base.values[name]
+    return np.full(base.size, model.defaults[model.parameters.index(name)])
 
 
 def _level(model: Model, name: str) -> str:
@@ -181,7 +182,7 @@ def _level(model: Model, name: str) -> str:
 
 
 def _with(condition: Condition, added: Changes) -> Condition:
-    return Condition({**added, **condition.changes}, condition.protocol)
+    return replace(condition, changes={**added, **condition.changes})
 
 
 def _folded(result: DoseResponse, drawn: Mapping[str, np.ndarray], draws: int, size: int) -> xr.Dataset:

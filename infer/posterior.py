@@ -1,5 +1,5 @@
 """Draws as an ArviZ `DataTree`: parameters in their units, likelihood terms, replicated measurements, data,
-provenance.
+provenance, and what was fitted (see `infer/fitted.py`).
 
 Names: each parameter is a variable of its own, as it is called (`Kd1`, `scale_pSTAT3[gel-1]`; a slash, which
 no NetCDF name may hold, becomes ∕). Rows of an observable run along the dimension `row[<observable>]`, with
@@ -28,6 +28,7 @@ from ..models.below_zero import named, sentence
 from ..models.engines import falls_back
 from .censoring import recorded, uppers
 from .failures import count_kinds
+from .fitted import GROUP, keep
 from .posterior_file import MARK, PosteriorFileError, read, save
 from .problem import Problem
 from .space import LOG_BASE, effective_prior, search_bounds
@@ -103,6 +104,7 @@ def to_datatree(
         "sample_stats": _sample_stats(stats, failures),
         **groups,
         "observed_data": observed_data(problem),
+        GROUP: keep(problem),
         "prior": _parameters(estimated, {p.name: draw_prior(p, PRIOR_DRAWS, rng)[None] for p in estimated}),
     }
     root = xr.Dataset(attrs={**_provenance(problem, seed), **{k: _attribute(v) for k, v in known.items()}})

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from ..data import literature
+from ..data import bundled, literature
 from ..data import load as load_dataset
 from ..data.dataset import Dataset
 from ..data.parameter import Parameter
@@ -40,7 +40,8 @@ class Evaluation:
     `predictions` are in the units of the measurements, `standard_deviations` on each observable's scale (in
     log10 for one on that scale); NaN where a simulation failed. `nllh` is the negative log likelihood with
     all constants, infinite then; `chi2` the sum of squared standardised residuals, without rows that are
-    censored, which have none; `failed` counts failed simulations by kind.
+    censored, which have none; `n` counts all rows, `censored` those that are limits; `failed` counts failed simulations
+    by kind.
     """
 
     log_likelihood: float
@@ -49,6 +50,7 @@ class Evaluation:
     failed: dict[str, int]
     predictions: np.ndarray
     standard_deviations: np.ndarray
+    censored: int = 0
 
     @property
     def nllh(self) -> float:
@@ -64,6 +66,10 @@ class Terms(NamedTuple):
     rows: Float[Array, " rows"]  # log density of each row; 0 where its scale is integrated out
     scales: Float[Array, " scales"]  # log density of the rows of each scale that is
     status: Int[Array, " protocols"]
+
+
+class MissingValueError(ValueError):
+    """Parameters that need a value and have none."""
 
 
 class Problem:
@@ -92,6 +98,8 @@ class Problem:
         self.settings = settings
         self.parameters: dict[str, Parameter] = {**dataset.parameters, **converted(priors or {}, dataset, model)}
         self.name = dataset.name
+        self.source = ""  # the name, or path, that the data were loaded from
+        self.other_model = ""  # the network that was given in place of the data's own
         self.nuisance: Nuisance = find_nuisance(
             dataset,
             [p for p in self.parameters.values() if p.estimated],
@@ -126,12 +134,15 @@ class Problem:
         dataset = load_dataset(source)
         given = {*dataset.parameters, *(options.get("priors") or {})}
         given = given.union(*(q.targets for q in dataset.protocols.values()))
-        if model is None:
-            return Problem(Model.load(dataset.model, independent=given), dataset, **options)
-        compiled = Model.load(model, independent=given)
-        check_same_units(dataset, compiled)
-        dataset = replace(dataset, model=str(model), parameters=without_idle(compiled, dataset))
-        return Problem(compiled, dataset, **options)
+        compiled = Model.load(dataset.model if model is None else model, independent=given)
+        if model is not None:
+            check_same_units(dataset, compiled)
+            dataset = replace(dataset, model=str(model), parameters=without_idle(compiled, dataset))
+        problem = Problem(compiled, dataset, **options)
+        problem.source = str(source) if source in bundled() else str(Path(source).resolve())
+        if model is not None:
+            problem.other_model = str(Path(model).resolve()) if Path(model).is_file() else str(model)
+        return problem
 
     def with_settings(self, **changes) -> Problem:
         """The same problem under other solver settings."""
@@ -241,16 +252,7 @@ class Problem:
 
         Raises `ValueError` naming the parameters that have no value, and unknown names.
         """
-        if unknown := self.unknown(values or {}):
-            raise ValueError(
-                f"{', '.join(unknown)}: no parameter of this problem; leave out what it does not use, and "
-                "give a prior or a fixed value to what it holds at the model's own"
-            )
-        given = {n: p.value for n, p in self.parameters.items()} | dict(values or {})
-        missing = [n for n in self.names if given[n] is None]
-        if missing:
-            raise ValueError(f"no value for {', '.join(missing)}: give one, or a file with all of them (--at)")
-        vector = jnp.array([float(given[n]) for n in self.names])  # pyright: ignore[reportArgumentType]
+        vector = jnp.asarray(self.vector(values))
         readout, rows = self._evaluate(vector)
         r = (self.assays.value - np.asarray(readout.mean)) / np.asarray(readout.sd)
         log_likelihood = float(jnp.sum(rows))
@@ -264,7 +266,24 @@ class Problem:
             failed=failed,
             predictions=self.assays.natural(np.asarray(readout.mean)),
             standard_deviations=np.asarray(readout.sd),
+            censored=int(np.sum(self.assays.tail != 0)),
         )
+
+    def vector(self, values: Mapping[str, float] | None = None) -> Float[np.ndarray, " names"]:
+        """Values of all parameters in the order of `names`, nominal ones where not given.
+
+        Raises `MissingValueError` naming the parameters that have no value, `ValueError` for unknown names.
+        """
+        if unknown := self.unknown(values or {}):
+            raise ValueError(
+                f"{', '.join(unknown)}: no parameter of this problem; leave out what it does not use, and "
+                "give a prior or a fixed value to what it holds at the model's own"
+            )
+        given = {n: p.value for n, p in self.parameters.items()} | dict(values or {})
+        missing = [n for n in self.names if given[n] is None]
+        if missing:
+            raise MissingValueError(f"no value for {', '.join(missing)}: give one to each")
+        return np.array([float(given[n]) for n in self.names])  # pyright: ignore[reportArgumentType]
 
     @cached_property
     def _evaluate(self):

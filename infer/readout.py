@@ -75,7 +75,7 @@ class Assays:
     def __init__(self, model: Model, dataset: Dataset, names: Sequence[str]):
         self.dataset = dataset
         self.names = tuple(names)
-        self.model = _with_inputs_of_protocols(model, dataset)
+        self.model = with_inputs_of_protocols(model, dataset)
         times: dict[str, set[float]] = {}
         for m in dataset.measurements:
             times.setdefault(m.protocol, set()).add(m.time)
@@ -256,7 +256,7 @@ def _on_base(values: np.ndarray, log_base: np.ndarray) -> np.ndarray:
     return np.where(logarithmic, logged / np.where(logarithmic, log_base, 1.0), values)
 
 
-def _with_inputs_of_protocols(model: Model, dataset: Dataset) -> Model:
+def with_inputs_of_protocols(model: Model, dataset: Dataset) -> Model:
     """Names that protocols set and only observables use, as parameters that the ODE does not see."""
     changed = frozenset().union(*(p.targets for p in dataset.protocols.values()))
     used = frozenset().union(*(o.symbols for o in dataset.observables.values()))

@@ -7,6 +7,9 @@ import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -16,10 +19,13 @@ from .fit import Fit
 from .modes import nearest, record
 from .optima_words import comparable
 from .optimise import Fits
-from .posterior import to_datatree
+from .posterior import thinned, to_datatree
 from .posterior_file import save
 from .problem import Problem
-from .summary import Summary, summarise
+from .solver_noise import drowned_noise
+from .summary import NOISE, Summary, summarise
+
+_JUDGED = 8  # draws at which noise is compared with the solver's error
 
 
 def save_figures(figures: Mapping[str, Figure | Iterable[Figure]], folder: Path) -> list[Path]:
@@ -53,6 +59,7 @@ def posterior_tree(fit: Fit, *, predictive: bool = True) -> xr.DataTree:
             "warmup_leapfrogs": draws.warmup_steps,
             "max_tree_depth": draws.max_tree_depth,
             "complete": draws.complete,
+            NOISE: _drowned(fit),
             **optima,
         },
         predictive=predictive,
@@ -85,6 +92,13 @@ def report(fit: Fit, folder: str | Path, *, truth: Mapping[str, float] | None = 
         folder / "figures",
     )
     return summary
+
+
+def _drowned(fit: Fit) -> list[str]:
+    """What noise lies below the solver's error, judged at a few draws."""
+    z = fit.draws.z.reshape(-1, fit.draws.z.shape[-1])
+    some = jnp.asarray(z[thinned(len(z), _JUDGED)])
+    return drowned_noise(fit.problem, np.asarray(jax.vmap(fit.problem.values)(some)))
 
 
 def report_fits(fits: Fits, problem: Problem, folder: str | Path) -> None:

@@ -21,6 +21,7 @@ GOOD_RHAT, ACCEPTABLE_RHAT = 1.01, 1.05
 GOOD_ESS, ACCEPTABLE_ESS = 400, 100  # of all chains together
 PRIOR_DOMINATED = 0.9  # posterior sd / prior sd, on the search scale
 LOW_BFMI = 0.3
+NOISE = "noise_below_solver_error"  # the attribute of a tree with sentences about it
 WIDTH = 100
 COLUMNS = ("mean", "sd", "median", "5%", "95%", "r_hat", "ess_bulk", "ess_tail", "mcse")
 _VERDICTS = {"good": "Converged.", "acceptable": "Converged, barely.", "not converged": "NOT CONVERGED."}
@@ -159,6 +160,7 @@ def _judge(tree: xr.DataTree, table: pd.DataFrame) -> tuple[str, list[str]]:
     words += _failed_solves(tree)
     if said := tree.attrs.get("below_zero"):
         words.append(f"{said[0].upper()}{said[1:]}.")
+    words += [f"{text[:1].upper()}{text[1:]}." for text in json.loads(tree.attrs.get(NOISE, "[]"))]
     dominated = [n for n, c in zip(names, contraction, strict=True) if c > PRIOR_DOMINATED]
     if dominated:
         words.append(

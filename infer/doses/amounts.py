@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from ...data.doses import Input
 from ...data.model_units import ModelUnit, ModelUnits
 from ...data.units import UnitError, conversion_factor
 from ...models.library.builder import drug_constants, drugs
@@ -76,24 +78,32 @@ def time_unit(model: Model) -> ModelUnit:
 
 
 def doses_of(
-    model: Model, name: str, given: Given, *, unit: str | None = None, molar_mass: str | float | None = None
+    model: Model,
+    name: str,
+    given: Given,
+    *,
+    unit: str | None = None,
+    molar_mass: str | float | None = None,
+    known: Input | None = None,
 ) -> Doses:
     """Doses of `name` in the model's unit.
 
     `given` are numbers, in `unit` or else the model's own; texts with a unit (`50 ug/ml`); or one text of numbers and
     ranges, `0, 0.01:100:64 ng/ml`: dose 0, and 64 doses from 0.01 to 100 at equal ratios. Mass concentrations become
     molar ones through `molar_mass` (kDa, or text with its unit), or what is known of that name (`known_masses`).
+    `known` is what a problem says of the input: its unit, the factor to the model's unit, its molar mass.
 
     Raises `ValueError` for doses that are negative, not finite, not increasing or none; `UnitError` for a unit that
     cannot become the model's, and a mass concentration without a molar mass.
     """
     own = model_unit(model, name)
-    wanted = str(own)
+    wanted = (known and known.model_unit) or str(own)
     numbers, written = _read(name, given)
     if unit is not None and written not in (None, unit):
         raise ValueError(f"doses of {name} are given in {written!r} and unit={unit!r}: state one")
-    unit = written or unit or wanted
-    factor = 1.0 if unit == wanted else _factor(name, unit, own, molar_mass)
+    stated = written or unit
+    factor = 1.0 if stated in (None, wanted) else _factor(name, stated, own, molar_mass, known)
+    unit = stated or wanted
     if not numbers.size:
         raise ValueError(f"no doses of {name}: give at least one number")
     if not np.all(np.isfinite(numbers)):
@@ -105,8 +115,12 @@ def doses_of(
     return Doses(name, numbers * factor, wanted, unit, factor)
 
 
-def _factor(name: str, unit: str, wanted: ModelUnit, molar_mass: str | float | None) -> float:
+def _factor(name: str, unit: str, wanted: ModelUnit, molar_mass: str | float | None, known: Input | None) -> float:
+    """From `unit` to the model's; by way of a known input's unit and factor, where that can be."""
     mass = known_masses().get(name) if molar_mass is None else molar_mass
+    if known is not None:
+        with suppress(UnitError):
+            return conversion_factor(unit, known.unit, mass) * known.factor
     try:
         return conversion_factor(unit, wanted.name, mass) / wanted.number
     except UnitError as error:

@@ -14,6 +14,7 @@ Source: Shapley (1953), Contributions to the Theory of Games II, 307.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import combinations
 from math import factorial
 
@@ -140,6 +141,8 @@ def _values(found: Draws, name: str, case: Condition) -> Iterator[object]:
         yield case.changes[name]
     elif name in found.model.parameters:
         yield found.values.get(name, found.model.defaults[found.model.parameters.index(name)])
+    if case.protocol is None:
+        return
     steps = case.protocol.steps
     for changes in (case.protocol.preequilibration or {}, *(s.assign for s in steps), *(s.add for s in steps)):
         if name in changes:
@@ -158,7 +161,7 @@ def _with_closed(given: Condition, closing: list[Changes]) -> Condition:
     merged = dict(given.changes)
     for more in closing:
         merged |= more
-    return Condition(merged, given.protocol)
+    return replace(given, changes=merged)
 
 
 __all__ = ["CLOSED", "arm_share"]

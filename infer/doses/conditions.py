@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike
 
 from ...models.model import Model
 from ...models.protocol import Protocol, Value
-from .amounts import Doses, Masses, doses_of
+from .amounts import Doses, Masses
+from .cells import Cells, UnknownStartError
 
 Changes = Mapping[str, ArrayLike | str]
 
@@ -27,11 +28,19 @@ class Condition:
     - `changes`: by name, the value of a parameter (a number, or one for each draw; in force before the ligand and
       after, the steady state included), or the dose of a species that is added with the ligand (`"100 ng/ml"`, or in
       the model's unit a number, or one for each draw);
-    - `protocol`: what else is done; by default cells come to steady state and nothing is done to them.
+    - `protocol`: what else is done, and how the cells start; by default nothing is done, and they start as in the
+      problem that was fitted, or, in a model that was not, at steady state. They do so under a `protocol`, too, where
+      `own_start` is false.
     """
 
     changes: Changes = field(default_factory=dict)
-    protocol: Protocol = field(default_factory=Protocol.equilibrated)
+    protocol: Protocol | None = None
+    own_start: bool = True
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What it gives a value, or an amount of."""
+        return frozenset(self.changes) | (frozenset() if self.protocol is None else self.protocol.targets)
 
 
 def as_condition(name: str, given: Changes | Condition | Protocol) -> Condition:
@@ -70,6 +79,7 @@ def design(
     draws: int,
     pretreat: float,
     molar_mass: Masses,
+    cells: Cells = Cells(),  # noqa: B008
 ) -> Design:
     """The protocols of a dose-response experiment. Doses of drugs are given `pretreat` before the ligand, at 0.
 
@@ -82,58 +92,79 @@ def design(
         values |= {n: np.asarray(v) for n, v in zip(names, given.values, strict=True)}
         levels.append(names)
     protocols: list[Protocol] = []
+    when = {**{d.name: -pretreat for d in drugs}, ligand.name: 0.0}
     for label, condition in conditions.items():
-        base = _base(model, label, condition, draws, molar_mass, -pretreat if drugs else 0.0, values)
-        given = [d.name for d in drugs]
+        added = _Added(model, label, draws, molar_mass, cells)
+        base = _base(added, condition, when, values)
         for *amounts, amount in product(*levels):
             protocol = base
-            for name, slot in zip(given, amounts, strict=True):
-                protocol = give(model, protocol, name, slot, at=-pretreat)
-            protocols.append(give(model, protocol, ligand.name, amount, at=0.0))
+            for drug, slot in zip(drugs, amounts, strict=True):
+                protocol = give(model, protocol, drug.name, slot, at=-pretreat, sets=cells.sets(drug.name))
+            protocols.append(give(model, protocol, ligand.name, amount, at=0.0, sets=cells.sets(ligand.name)))
     return Design(tuple(conditions), ligand, tuple(drugs), tuple(protocols), values)
 
 
-def _base(model: Model, label: str, condition: Condition, draws: int, masses: Masses, start: float, values) -> Protocol:
-    """The protocol of a condition without ligand and drugs, from `start` on; its values are added to `values`."""
+@dataclass(frozen=True, eq=False)
+class _Added:
+    """What reads the changes of one condition."""
+
+    model: Model
+    label: str
+    draws: int
+    masses: Masses
+    cells: Cells
+
+    def dose(self, name: str, given: ArrayLike | str) -> np.ndarray:
+        """One dose, or one for each draw in the model's unit."""
+        label, draws = self.label, self.draws
+        if not isinstance(given, str) and np.ndim(given) == 1 and np.size(given) == draws > 1:
+            value = _of_draws(label, name, given, draws)
+            if np.any(value < 0):
+                raise ValueError(f"condition {label!r}: doses of {name} cannot be negative: {value.min():g}")
+            return value
+        dose = self.cells.doses(self.model, name, given, molar_mass=self.masses.get(name))
+        if len(dose.values) != 1:
+            raise ValueError(f"condition {label!r} adds {name} at several doses: give one, or one for each draw")
+        return np.asarray(dose.values[0])
+
+
+def _base(reader: _Added, condition: Condition, when: Mapping[str, float], values: dict[str, np.ndarray]) -> Protocol:
+    """The protocol of a condition without ligand and drugs, which come at `when`; its values are added to `values`."""
+    model, label, cells = reader.model, reader.label, reader.cells
     held: dict[str, Value] = {}
     added: dict[str, Value] = {}
     for name, given in condition.changes.items():
         slot = f"{name} in {label}"
         if name in model.parameters:
-            values[slot] = _of_draws(label, name, given, draws)
+            values[slot] = _of_draws(label, name, given, reader.draws)
             held[name] = slot
         elif name in model.species:
-            values[slot] = _added(model, label, name, given, draws, masses)
+            values[slot] = reader.dose(name, given)
             added[name] = slot
         else:
             raise ValueError(
                 f"condition {label!r} changes {name!r}, which {model.name} does not have; its parameters: "
                 f"{', '.join(model.parameters)}; its species: {', '.join(model.species)}"
             )
-    own = condition.protocol
+    own = Protocol() if condition.protocol is None else condition.protocol
     own.check_doses(() if model.network is None else model.network.species, {})
+    rest = own.preequilibration
+    if condition.protocol is None or not condition.own_start:
+        if cells.unclear:
+            raise UnknownStartError(cells.unclear)
+        rest = cells.rest
     if twice := sorted(set(held) & own.targets):
         raise ValueError(f"condition {label!r} gives {', '.join(twice)} a value, and its protocol another")
-    rest = None if own.preequilibration is None else {**own.preequilibration, **held}
-    protocol = Protocol(label, rest, own.steps, min(own.start, start))
-    if held:
-        protocol = protocol.change(held, at=protocol.start)
+    start = min(own.start, *when.values())
+    protocol = Protocol(label, None if rest is None else {**cells.idle, **rest, **held}, own.steps, start)
+    taken = {n for s in own.steps if s.time == start for n in (*s.assign, *s.add)}
+    taken |= {n for n, t in {**dict.fromkeys(added, 0.0), **when}.items() if t == start} | set(held)
+    begin = held | {n: v for n, v in {**cells.idle, **cells.common}.items() if n not in taken}
+    if begin:
+        protocol = protocol.change(begin, at=start)
     for name, slot in added.items():
-        protocol = protocol.add(name, slot)
+        protocol = give(model, protocol, name, slot, at=0.0, sets=cells.sets(name))
     return protocol
-
-
-def _added(model: Model, label: str, name: str, given: ArrayLike | str, draws: int, masses: Masses) -> np.ndarray:
-    """One dose, or one for each draw in the model's unit."""
-    if not isinstance(given, str) and np.ndim(given) == 1 and np.size(given) == draws > 1:
-        value = _of_draws(label, name, given, draws)
-        if np.any(value < 0):
-            raise ValueError(f"condition {label!r}: doses of {name} cannot be negative: {value.min():g}")
-        return value
-    dose = doses_of(model, name, given, molar_mass=masses.get(name))
-    if len(dose.values) != 1:
-        raise ValueError(f"condition {label!r} adds {name} at several doses: give one, or one for each draw")
-    return np.asarray(dose.values[0])
 
 
 def _of_draws(label: str, name: str, given: ArrayLike | str, draws: int) -> np.ndarray:
@@ -148,8 +179,8 @@ def _of_draws(label: str, name: str, given: ArrayLike | str, draws: int) -> np.n
     return value
 
 
-def give(model: Model, protocol: Protocol, name: str, amount: Value, *, at: float) -> Protocol:
+def give(model: Model, protocol: Protocol, name: str, amount: Value, *, at: float, sets: bool = False) -> Protocol:
     """The protocol with `amount` of a species added, or of an input set, at a time."""
-    if name in model.species:
+    if name in model.species and not sets:
         return protocol.add(name, amount, at=at)
     return protocol.set(at=at, **{name: amount})

@@ -21,7 +21,7 @@ from ...models.settings import Settings
 from ...models.simulate import require_x64
 from ..failures import count_kinds
 from ..problem import Problem
-from .amounts import Doses, Given, Masses, doses_of, time_unit
+from .amounts import Doses, Given, Masses, time_unit
 from .batch import evaluate
 from .conditions import Changes, Condition, Design, as_condition, design
 from .quantiles import quantiles_over_draws
@@ -112,10 +112,11 @@ def dose_response(
     conditions: Mapping[str, Changes | Condition | Protocol] | None = None,
     drugs: Mapping[str, Given] | None = None,
     pretreat: float = 0.0,
+    preequilibrate: bool | None = None,
     parameters: Mapping[str, ArrayLike] | None = None,
     model: Model | Problem | str | None = None,
     draws: int | None = 1000,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings | None = None,
     memory: int = MEMORY,
     progress: bool = True,
 ) -> DoseResponse:
@@ -124,14 +125,17 @@ def dose_response(
     What responds:
     - `source`: a posterior (an ArviZ tree, or the file or folder that holds it), of which about `draws` draws are
       used, evenly spread (None: all); or a `Model` with `parameters` by name, numbers or arrays of draws, all of which
-      are used. A posterior brings its model where that is bundled; otherwise pass `model`, the `Problem` or `Model`
-      that was fitted.
+      are used. A posterior brings its problem: the model, how cells start, units and molar masses of its inputs, the
+      solver's settings. `model` is another model, such as the fitted one with a drug, under the same protocol; or the
+      `Problem` that was fitted, for files of older versions and models written in Python.
+    - `preequilibrate`: whether cells come to rest first; by default as in the problem that was fitted, and yes for a
+      model. A condition with a protocol of its own says so itself.
 
     What is given:
     - `ligand`: a species, added at time 0, or an input (a parameter), set from then on;
     - `doses`: increasing numbers in `unit`, else in the model's unit (nM); or texts (`["0.1 ng/ml", "1 ng/ml"]`), or a
       range `"0.01:100:64 ng/ml"`. Mass concentrations need `molar_mass` (a value for the ligand, or values by name),
-      or a name that `data/literature.csv` knows;
+      or one that the fitted problem states, or a name that `data/literature.csv` knows;
     - `drugs`: doses by name in the same forms; several doses of a drug make a dimension. They are given with the
       ligand, or `pretreat` minutes before it;
     - `conditions`: by a name of your own, what differs: values of parameters and doses of further species
@@ -146,7 +150,9 @@ def dose_response(
     How: chunks of draws whose trajectories take at most `memory` bytes, on all devices of JAX's default backend; no
     number depends on either. Failed trajectories are NaN, and counted in `DoseResponse.failed`.
 
-    Raises `ValueError` (`UnitError` for units) naming what the model does not have, and doses that cannot be.
+    Raises `ValueError` (`UnitError` for units) naming what the model does not have, and doses that cannot be;
+    `NeverAtRestError` and `AllFailedError` where the first trajectories show that cells never come to rest, or that
+    none succeeds.
     """
     found = draws_of(source, parameters, model=model, draws=draws)
     return respond(
@@ -162,6 +168,7 @@ def dose_response(
         conditions=conditions,
         drugs=drugs,
         pretreat=pretreat,
+        preequilibrate=preequilibrate,
         settings=settings,
         memory=memory,
         progress=progress,
@@ -182,7 +189,8 @@ def respond(
     conditions: Mapping[str, Changes | Condition | Protocol] | None = None,
     drugs: Mapping[str, Given] | None = None,
     pretreat: float = 0.0,
-    settings: Settings = Settings(),  # noqa: B008
+    preequilibrate: bool | None = None,
+    settings: Settings | None = None,
     memory: int = MEMORY,
     progress: bool = True,
 ) -> DoseResponse:
@@ -192,8 +200,9 @@ def respond(
     masses: Masses = molar_mass if isinstance(molar_mass, Mapping) else {}
     own = masses.get(ligand) if isinstance(molar_mass, Mapping) else molar_mass
     _check_names(found.model, ligand, drugs or {}, masses)
-    agonist = doses_of(found.model, ligand, doses, unit=unit, molar_mass=own)
-    given = tuple(doses_of(found.model, n, d, molar_mass=masses.get(n)) for n, d in (drugs or {}).items())
+    cells = found.cells(preequilibrate)
+    agonist = cells.doses(found.model, ligand, doses, unit=unit, molar_mass=own)
+    given = tuple(cells.doses(found.model, n, d, molar_mass=masses.get(n)) for n, d in (drugs or {}).items())
     if pretreat < 0 or not np.isfinite(pretreat):
         raise ValueError(f"pretreat is how long before the ligand drugs are given; it cannot be {pretreat}")
     _say_what_is_assumed(found.model)
@@ -203,7 +212,12 @@ def respond(
     cases = {n: as_condition(n, c) for n, c in ({"": {}} if conditions is None else conditions).items()}
     if not cases:
         raise ValueError("conditions is empty: leave it out, or name at least one")
-    plan = design(found.model, agonist, given, cases, draws=found.size, pretreat=pretreat, molar_mass=masses)
+    always = frozenset.intersection(*(c.names for c in cases.values()))
+    for sentence in cells.left_open(found.model, {ligand, *(drugs or {}), *always}):
+        log.warning("note: %s", sentence)
+    plan = design(
+        found.model, agonist, given, cases, draws=found.size, pretreat=pretreat, molar_mass=masses, cells=cells
+    )
     found_values = evaluate(
         found.model,
         {**found.values, **plan.values},
@@ -212,7 +226,7 @@ def respond(
         observe,
         draws=found.size,
         summary=summary,
-        settings=settings,
+        settings=found.settings if settings is None else settings,
         memory=memory,
         progress=progress,
     )

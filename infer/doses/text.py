@@ -28,11 +28,9 @@ def parse_conditions(texts: Sequence[str]) -> dict[str, Condition]:
             problem = f"two conditions are called {name!r}" if name else f"a condition has no name: {text!r}"
             raise ValueError(f"{problem}; expected {CONDITION}")
         given = dict(_pair(part, text) for part in changes.split(",") if part.strip())
-        protocol = parse_protocol(statements, name=name) if statements.strip() else Protocol()
-        # Cells come to steady state first, unless the statements say under what.
-        if protocol.preequilibration is None:
-            protocol = Protocol(name, {}, protocol.steps, protocol.start)
-        found[name] = Condition(given, protocol)
+        protocol = parse_protocol(statements, name=name) if statements.strip() else Protocol(name)
+        # Statements that bring cells to rest say under what; others leave open how they start.
+        found[name] = Condition(given, protocol, own_start=protocol.preequilibration is not None)
     return found
 
 
@@ -52,9 +50,9 @@ def parse_drugs(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         name, equals, doses = (x.strip() for x in text.partition("="))
         if not equals or not name or not doses:
-            raise ValueError(f"--drug takes NAME=DOSES, such as 'tocilizumab=0, 0.01:100:9 ug/ml', not {text!r}")
+            raise ValueError(f"a drug is NAME=DOSES, such as 'tocilizumab=0, 0.01:100:9 ug/ml', not {text!r}")
         if name in found:
-            raise ValueError(f"--drug names {name} twice: list its doses in one, {name}=…, …")
+            raise ValueError(f"the drug {name} is given twice: list its doses in one, {name}=…, …")
         found[name] = doses
     return found
 

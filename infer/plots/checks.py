@@ -1,25 +1,59 @@
-"""Checks of the fit: residuals, and what was observed against what was predicted."""
+"""Checks of the fit: residuals, and what was observed against what was predicted.
+
+All of them are in-sample: the rows that are drawn are those that were fitted. So even where the model is right they lie
+somewhat closer to what is predicted than new measurements would. Limits have no residual; they are drawn as limits, and
+counted apart.
+"""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
+
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from scipy import special
 
-from ..posterior import safe
+from ..posterior import map_draws, safe
+from ..predict import posterior_values
 from ..problem import Evaluation, Problem
-from .style import BLUE, GREY, VERMILION, breathe, grid, pages, styled, time_label
+from .limits import censored, counted, draw_points, limit_handles
+from .style import BLUE, GREY, VERMILION, grid, pages, styled, time_label
+
+BAND = 1.645  # ± of a standard normal: 90%
+IN_SAMPLE = "in-sample: these rows were fitted, so they lie somewhat closer than new measurements would"
 
 
 def standardised(problem: Problem, tree: xr.DataTree, observable: str) -> np.ndarray:
     """Residuals of an observable's rows: the normal quantile of each measurement among its replicates.
 
-    Standard normal where the model is right; what falls outside all replicates stays finite.
+    What falls outside all replicates stays finite; draws whose simulation failed are left out. Of new measurements of
+    a right model they would be standard normal; of the rows that were fitted they are somewhat narrower. That of a
+    limit is the middle of the probability that it has.
     """
     replicated, measured = _replicated(tree, observable), _measured(tree, observable)
     below = np.sum(replicated < measured, axis=0) + 0.5 * np.sum(replicated == measured, axis=0)
-    return special.ndtri((below + 0.5) / (len(replicated) + 1))
+    return special.ndtri((below + 0.5) / (np.sum(np.isfinite(replicated), axis=0) + 1))
+
+
+def predicted(problem: Problem, tree: xr.DataTree, *, draws: int = 200) -> Float[np.ndarray, " rows"]:
+    """Posterior medians of what each row would read without noise, on its own gel, in the unit of the measurements."""
+    values = posterior_values(problem, tree, draws=draws)
+    (mean,) = map_draws(lambda v: (jnp.asarray(problem.read(v).mean),), values)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+        return problem.assays.natural(np.nanmedian(mean, axis=0))
+
+
+def normal_score(r: np.ndarray, laplace: np.ndarray | bool) -> np.ndarray:
+    """Standardised residuals as quantiles of a standard normal, whatever the noise: 90% lie within ±1.645."""
+    of_laplace = -np.sign(r) * special.ndtri(0.5 * np.exp(-np.abs(r)))
+    return np.where(laplace, of_laplace, r)
 
 
 def _replicated(tree: xr.DataTree, observable: str) -> np.ndarray:
@@ -32,12 +66,20 @@ def _measured(tree: xr.DataTree, observable: str) -> np.ndarray:
     return tree["observed_data"].dataset[safe(observable)].values
 
 
+def _rows(problem: Problem, observable: str) -> np.ndarray:
+    return np.array([i for i, m in enumerate(problem.dataset.measurements) if m.observable == observable])
+
+
+def _tail(problem: Problem, observable: str) -> np.ndarray:
+    return censored([problem.dataset.measurements[i] for i in _rows(problem, observable)])
+
+
 @styled
 def residuals(problem: Problem, tree: xr.DataTree, *, time_unit: str | None = None) -> list[Figure]:
     """Pages with the residuals of each observable over time, twelve observables each.
 
-    A residual is the normal quantile of a measurement among its own replicates, so 90% should lie within
-    ±1.64.
+    A residual is the normal quantile of a measurement among its own replicates. Of new measurements 90% lie within
+    ±1.645; those that are drawn were fitted, so a few more should.
     """
     names = [n for n in problem.dataset.observables if safe(n) in tree["observed_data"]]
     unit = problem.dataset.time_unit if time_unit is None else time_unit
@@ -47,63 +89,102 @@ def residuals(problem: Problem, tree: xr.DataTree, *, time_unit: str | None = No
 def _residual_page(problem: Problem, tree: xr.DataTree, names, time_unit: str) -> Figure:
     figure, axes = grid(len(names), height=2.3)
     for ax, name in zip(axes, names, strict=True):
-        r = standardised(problem, tree, name)
+        r, tail = standardised(problem, tree, name), _tail(problem, name)
         time = tree["observed_data"].dataset[f"time[{safe(name)}]"].values
-        ax.axhspan(-1.645, 1.645, color=GREY, alpha=0.15, lw=0)
-        ax.axhline(0, color=GREY, lw=0.8)
-        outside = np.abs(r) > 1.645
-        ax.plot(time[~outside], r[~outside], "o", ms=3, color=BLUE, mec="white", mew=0.3)
-        ax.plot(time[outside], r[outside], "o", ms=3.4, color=VERMILION, mec="white", mew=0.3)
-        top = max(3.0, float(np.max(np.abs(r))) * 1.15)
-        ax.set_ylim(-top, top)
-        if np.ptp(time) == 0:
-            ax.set_xlim(time[0] - 1, time[0] + 1)
-            ax.set_xticks([time[0]])
+        _residuals(ax, time, r, tail, time_label(time_unit))
+        ax.set_ylabel("residual [normal quantile]", fontsize=8)
         ax.set_title(name)
-        ax.set_title(f"{np.sum(~outside)} of {len(r)} within 90%", loc="right", fontsize=8, fontweight="normal")
-        ax.set_xlabel(time_label(time_unit))
-        ax.set_ylabel("residual [sd]")
+        ax.set_title(counted(np.abs(r) <= BAND, tail, "90%"), loc="right", fontsize=8, fontweight="normal")
+    _legend(figure, problem, names)
     return figure
+
+
+def _residuals(ax: Axes, time: np.ndarray, r: np.ndarray, tail: np.ndarray, label: str) -> None:
+    ax.axhspan(-BAND, BAND, color=GREY, alpha=0.15, lw=0)
+    ax.axhline(0, color=GREY, lw=0.8)
+    outside = (np.abs(r) > BAND) & (tail == "")
+    draw_points(ax, time[~outside], r[~outside], tail[~outside], BLUE, ms=3.0)
+    draw_points(ax, time[outside], r[outside], tail[outside], VERMILION, ms=3.4)
+    top = max(3.0, 1.15 * float(np.nanmax(np.abs(r), initial=0.0)))
+    ax.set_ylim(-top, top)
+    if len(time) and np.ptp(time) == 0:
+        ax.set_xlim(time[0] - 1, time[0] + 1)
+        ax.set_xticks([time[0]])
+    ax.set_xlabel(label)
+
+
+def _legend(figure: Figure, problem: Problem, names: Sequence[str], *more: Line2D) -> None:
+    """What marks mean, where that is not plain, and below all panels that they are in-sample."""
+    handles = [*more, *limit_handles(np.concatenate([_tail(problem, n) for n in names]), BLUE)]
+    if handles:
+        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    figure.supxlabel(IN_SAMPLE, fontsize=7.5, color=GREY)
 
 
 @styled
 def observed_predicted(problem: Problem, tree: xr.DataTree) -> list[Figure]:
-    """Pages with measurements against medians and 90% intervals of their replicates, on their own gels."""
+    """Pages with measurements against what is predicted of them, on their own gels and with equal axes.
+
+    Predicted is the posterior median of the reading without noise; the bar through a dot spans 90% of new measurements
+    in its place, noise included. The mark of a limit whose prediction lies beyond the axes stands at their edge.
+    """
     names = [n for n in problem.dataset.observables if safe(n) in tree["observed_data"]]
-    return [_against(problem, tree, page) for page in pages(names)]
+    middle = predicted(problem, tree)
+    return [_against_page(problem, tree, page, middle) for page in pages(names)]
 
 
-def _against(problem: Problem, tree: xr.DataTree, names) -> Figure:
-    figure, axes = grid(len(names), columns=4, height=2.6)
+def _against_page(problem: Problem, tree: xr.DataTree, names, middle: np.ndarray) -> Figure:
+    figure, axes = grid(len(names), columns=4, height=3.1)
     for ax, name in zip(axes, names, strict=True):
-        low, middle, high = np.nanquantile(_replicated(tree, name), [0.05, 0.5, 0.95], axis=0)
-        measured = _measured(tree, name)
-        both = np.concatenate([measured, middle])
-        if both.min() > 0 and both.max() > 20 * both.min():
-            ax.set_xscale("log")
-            ax.set_yscale("log")
-            low = np.maximum(low, both.min() / 10)
-        inside = (measured >= low) & (measured <= high)
-        for kept, colour in ((inside, BLUE), (~inside, VERMILION)):
-            ax.vlines(middle[kept], low[kept], high[kept], color=colour, alpha=0.25, lw=0.9)
-            ax.plot(middle[kept], measured[kept], "o", ms=2.8, color=colour, mec="white", mew=0.3)
-        breathe(ax, both if ax.get_yscale() == "log" else np.concatenate([low, high, measured]))
-        edges = np.array(ax.get_ylim())
-        ax.set_xlim(*_room(middle, ax.get_xscale() == "log"))
-        ax.plot(edges, edges, color=GREY, lw=0.9, zorder=0, scalex=False, scaley=False)
-        unit = problem.dataset.observables[name].unit
-        ax.set_title(name, fontsize=8.5)
-        ax.set_xlabel(f"predicted [{unit}]" if unit else "predicted", fontsize=8)
-        ax.set_ylabel(f"observed [{unit}]" if unit else "observed", fontsize=8)
-        ax.set_title(f"{inside.sum()}/{len(inside)}", loc="right", fontsize=8, fontweight="normal")
+        _against(ax, problem, tree, name, middle[_rows(problem, name)])
+    bar = Line2D([], [], color=BLUE, alpha=0.4, lw=1.2, label="90% of new measurements, noise included")
+    _legend(figure, problem, names, bar)
     return figure
 
 
-def _room(values: np.ndarray, logarithmic: bool) -> tuple[float, float]:
-    v = np.log(values[values > 0]) if logarithmic else values
-    room = 0.08 * np.ptp(v) or 0.05 * abs(v[0]) or 0.5
-    low, high = v.min() - room, v.max() + room
-    return (float(np.exp(low)), float(np.exp(high))) if logarithmic else (float(low), float(high))
+def _against(ax: Axes, problem: Problem, tree: xr.DataTree, name: str, middle: np.ndarray) -> None:
+    tail, measured = _tail(problem, name), _measured(tree, name)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+        low, high = np.nanquantile(_replicated(tree, name), [0.05, 0.95], axis=0)
+    inside = (measured >= low) & (measured <= high)
+    scored = tail == ""
+    both = np.concatenate([measured, middle[scored]])
+    both = both[np.isfinite(both)]
+    logarithmic = bool(len(both)) and both.min() > 0 and both.max() > 20 * both.min()
+    if logarithmic:
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+    spanned = both if logarithmic else np.concatenate([both, low[scored], high[scored]])
+    edges = _equal_limits(ax, spanned, logarithmic)
+    ax.plot(edges, edges, color=GREY, lw=0.9, zorder=0, scalex=False, scaley=False)
+    for kept, colour in ((inside & scored, BLUE), (~inside & scored, VERMILION)):
+        ax.vlines(middle[kept], np.maximum(low[kept], edges[0]), high[kept], color=colour, alpha=0.25, lw=0.9)
+        draw_points(ax, middle[kept], measured[kept], tail[kept], colour, ms=2.8)
+    at = np.clip(middle[~scored], *edges)
+    draw_points(ax, at, measured[~scored], tail[~scored], BLUE, ms=2.8, clip_on=False)
+    unit = problem.dataset.observables[name].unit
+    ax.set_title(name, fontsize=8.5)
+    ax.set_xlabel(f"predicted [{unit}]" if unit else "predicted", fontsize=8)
+    ax.set_ylabel(f"observed [{unit}]" if unit else "observed", fontsize=8)
+    count = counted(inside, tail, "90%").replace(", ", ",\n")
+    ax.set_title(count, loc="right", fontsize=7, fontweight="normal")
+
+
+def _equal_limits(ax: Axes, values: np.ndarray, logarithmic: bool) -> tuple[float, float]:
+    """The same limits for both axes, around all values, and a square panel."""
+    v = np.asarray(values, dtype=float)
+    v = v[np.isfinite(v)]
+    if not v.size:
+        return 0.0, 1.0
+    v = np.log(v) if logarithmic else v
+    room = 0.06 * np.ptp(v) or 0.05 * abs(v[0]) or 0.5
+    low, high = float(v.min() - room), float(v.max() + room)
+    edges = (float(np.exp(low)), float(np.exp(high))) if logarithmic else (low, high)
+    ax.set_xlim(*edges)
+    ax.set_ylim(*edges)
+    ax.set_box_aspect(1)
+    return edges
 
 
 def _on_scale(values: np.ndarray, scale: str) -> np.ndarray:
@@ -111,36 +192,46 @@ def _on_scale(values: np.ndarray, scale: str) -> np.ndarray:
 
 
 @styled
-def evaluation(problem: Problem, result: Evaluation) -> list[Figure]:
+def evaluation(problem: Problem, result: Evaluation, *, time_unit: str | None = None) -> list[Figure]:
     """Pages for one fit, of two panels an observable: observed against predicted, and residuals over time.
 
-    On each observable's scale; a residual is in standard deviations.
+    On each observable's scale; a bar is the standard deviation of the noise. A residual is in standard deviations,
+    or, of Laplace noise, the quantile of a normal one. Limits have none: they stand beside what is predicted, unscored.
     """
     rows = problem.dataset.measurements
-    value = problem.assays.value
     names = [n for n in problem.dataset.observables if any(m.observable == n for m in rows)]
+    clock = problem.dataset.time_unit if time_unit is None else time_unit
     figures = []
     for page in pages(names, 6):
-        figure, axes = grid(2 * len(page), columns=2, height=2.4)
+        figure, axes = grid(2 * len(page), columns=2, height=2.6)
         for name, left, right in zip(page, axes[::2], axes[1::2], strict=True):
-            mine = np.array([m.observable == name for m in rows])
-            scale = problem.dataset.observables[name].scale
-            predicted = _on_scale(result.predictions[mine], scale)
-            sd = result.standard_deviations[mine]
-            unit = problem.dataset.observables[name].unit
-            left.errorbar(predicted, value[mine], sd, fmt="o", ms=3, lw=0.6, color=BLUE, ecolor=GREY)
-            ends = [min(predicted.min(), value[mine].min()), max(predicted.max(), value[mine].max())]
-            left.plot(ends, ends, color=GREY, lw=0.8)
-            label = name if scale == "lin" else f"{scale} {name}"
-            left.set_title(label)
-            left.set_xlabel(f"predicted [{unit}]")
-            left.set_ylabel(f"observed [{unit}]")
-            r = (value[mine] - predicted) / sd
-            right.axhspan(-1.645, 1.645, color=GREY, alpha=0.15, lw=0)
-            right.axhline(0, color=GREY, lw=0.8)
-            right.plot([m.time for m in rows if m.observable == name], r, "o", ms=3, color=BLUE, mec="white", mew=0.3)
-            right.set_title(f"{label}: {np.sum(np.abs(r) <= 1.645)} of {len(r)} within ±1.645")
-            right.set_xlabel(time_label(problem.dataset.time_unit))
-            right.set_ylabel("residual [sd]")
+            _evaluated(left, right, problem, result, name, clock)
+        _legend(figure, problem, page)
         figures.append(figure)
     return figures
+
+
+def _evaluated(left: Axes, right: Axes, problem: Problem, result: Evaluation, name: str, time_unit: str) -> None:
+    mine, tail = _rows(problem, name), _tail(problem, name)
+    observable = problem.dataset.observables[name]
+    value, sd = problem.assays.value[mine], result.standard_deviations[mine]
+    middle = _on_scale(result.predictions[mine], observable.scale)
+    scored = tail == ""
+    left.errorbar(middle[scored], value[scored], sd[scored], fmt="none", lw=0.6, ecolor=GREY, zorder=1)
+    edges = _equal_limits(left, np.concatenate([middle[scored], value]), logarithmic=False)
+    left.plot(edges, edges, color=GREY, lw=0.8, zorder=0, scalex=False, scaley=False)
+    draw_points(left, np.clip(middle, *edges), value, tail, BLUE, ms=3.0, clip_on=False)
+    prefix = "" if observable.scale == "lin" else "ln " if observable.scale == "log" else f"{observable.scale} "
+    unit = f" [{observable.unit}]" if observable.unit else ""
+    left.set_title(name)
+    left.set_xlabel(f"{prefix}predicted{unit}")
+    left.set_ylabel(f"{prefix}observed{unit}")
+    laplace = observable.noise == "laplace"
+    r = normal_score((value - middle) / sd, laplace)
+    time = np.array([problem.dataset.measurements[i].time for i in mine])
+    _residuals(right, time[scored], r[scored], tail[scored], time_label(time_unit))
+    right.set_title(f"{name}: {counted(np.abs(r) <= BAND, tail, f'±{BAND}')}", fontsize=8.5)
+    right.set_ylabel("residual [normal quantile]" if laplace else "residual [sd]")
+
+
+__all__ = ["evaluation", "normal_score", "observed_predicted", "predicted", "residuals", "standardised"]

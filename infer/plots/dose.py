@@ -14,6 +14,7 @@ from ..align import aligned, average_gel
 from ..predict import Curve, as_mapping, dose_of, over_doses, posterior_values
 from ..problem import Problem
 from .fit import BANDS, axis_label
+from .limits import censored, draw_points, limit_handles
 from .style import BLUE, INK, breathe, grid, styled
 
 
@@ -53,14 +54,15 @@ def dose(
     drawn = _draw_bands(ax, curve)
     if rows:
         value = aligned(problem.dataset, rows, named, len(values))
-        ax.plot(measured, value, "o", ms=4.5, color=INK, mec="white", mew=0.4, label="measured", zorder=3)
+        draw_points(ax, measured, value, censored(rows), INK, ms=4.5, label="measured")
         drawn.append(value)
     breathe(ax, np.concatenate([np.ravel(d) for d in drawn]))
     ax.set_xlabel(f"{input} [{dose_unit}]" if dose_unit else input)
     ax.set_ylabel(axis_label(curve.observable))
     unit = problem.dataset.time_unit if time_unit is None else time_unit
     ax.set_title(f"{observable} at {time:g} {unit}".rstrip())
-    ax.legend()
+    handles, _ = ax.get_legend_handles_labels()
+    ax.legend(handles=[*handles, *limit_handles(censored(rows), INK)])
     return figure
 
 
@@ -86,7 +88,7 @@ def _draw_bands(ax: Axes, curve: Curve) -> list[np.ndarray]:
         label = f"{100 * (high - low):.0f}% of new measurements"
         ax.fill_between(curve.x, *edges, color=BLUE, alpha=alpha, lw=0, label=label)
         drawn.append(edges)
-    ax.plot(curve.x, curve.signal(0.5), color=BLUE, label="median")
+    ax.plot(curve.x, curve.signal(0.5), color=BLUE, label="median without noise")
     for edge, label in zip(curve.signal([0.05, 0.95]), ("90% of the curve", None), strict=True):
         ax.plot(curve.x, edge, color=BLUE, lw=0.9, ls="--", label=label)
     return drawn

@@ -17,6 +17,7 @@ from ...models.protocol import Protocol
 from ..align import aligned, alignment, average_gel
 from ..predict import Curve, as_mapping, curves, posterior_values
 from ..problem import Problem
+from .limits import censored, draw_points, limit_handles
 from .style import COLOURS, GREY, INK, breathe, grid, pages, shortened, styled, time_label
 
 POINTS = 90  # along a curve
@@ -128,9 +129,11 @@ class _Points:
     rows: list[Measurement]
     value: np.ndarray  # as the average gel shows it
 
-    def of(self, protocol: str, time: float | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def of(self, protocol: str, time: float | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Times, values, and which of them are limits."""
         kept = [i for i, m in enumerate(self.rows) if m.protocol == protocol and time in (None, m.time)]
-        return np.array([self.rows[i].time for i in kept]), self.value[kept]
+        rows = [self.rows[i] for i in kept]
+        return np.array([m.time for m in rows]), self.value[kept], censored(rows)
 
 
 def _points(dataset: Dataset, name: str, named, draws: int) -> _Points:
@@ -140,9 +143,11 @@ def _points(dataset: Dataset, name: str, named, draws: int) -> _Points:
 
 def axis_label(observable: Observable) -> str:
     """The unit of an observable's values, and that they were moved to the average gel where they were."""
-    roles = alignment(observable).roles
+    found = alignment(observable)
     unit = "value" if observable.unit in ("", "1") else observable.unit
-    return f"{unit}, average gel" if "scale" in roles or "offset" in roles else unit
+    if "scale" not in found.roles and "offset" not in found.roles:
+        return unit
+    return f"{unit}, average gel" if found.affine is not None else f"{unit}; dots: own gels, bands: average gel"
 
 
 def _colours(dataset: Dataset, panels: Sequence[Panel]) -> dict[str, str]:
@@ -169,10 +174,12 @@ def _page(dataset: Dataset, panels, shown: Mapping[Pair, Curve], points, colours
             _label_cells(ax, panel, time_unit)
     used = [p for p in colours if any(p in (*panel.courses, *(c for c, _ in panel.cells)) for panel in panels)]
     handles = [Line2D([], [], color=colours[p], marker="o", ms=4, label=shortened(p, 40)) for p in used]
+    handles += [Line2D([], [], color=GREY, label="median without noise")]
     handles += [
         Patch(color=GREY, alpha=a + 0.1, label=f"{100 * (high - low):.0f}% of new measurements")
         for low, high, a in BANDS
     ]
+    handles += limit_handles(np.concatenate([censored(points[panel.observable].rows) for panel in panels]), GREY)
     figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 5))
     return figure
 
@@ -186,15 +193,15 @@ def _draw_courses(ax: Axes, panel: Panel, shown, points: _Points, colours) -> li
             ax.fill_between(curve.x, *edges, color=colour, alpha=alpha, lw=0)
             drawn.append(edges)
         ax.plot(curve.x, curve.signal(0.5), color=colour)
-        time, value = points.of(protocol)
-        ax.plot(time, value, "o", ms=3.2 if len(time) < 120 else 2.2, color=colour, mec="white", mew=0.3, zorder=3)
+        time, value, tail = points.of(protocol)
+        draw_points(ax, time, value, tail, colour, ms=3.2 if len(time) < 120 else 2.2)
         drawn.append(value)
     for protocol, t in panel.cells:
         curve = shown[panel.observable, protocol]
         colour = colours.get(protocol, INK)
         drawn += _interval(ax, t, curve, t, colour)
-        time, value = points.of(protocol, t)
-        ax.plot(time, value, "D", ms=3.5, color=colour, mec="white", mew=0.3, zorder=3)
+        time, value, tail = points.of(protocol, t)
+        draw_points(ax, time, value, tail, colour, marker="D", ms=3.5)
         drawn.append(value)
     return drawn
 
@@ -204,18 +211,9 @@ def _draw_cells(ax: Axes, panel: Panel, shown, points: _Points, colours) -> list
     for i, (protocol, t) in enumerate(panel.cells):
         colour = colours.get(protocol, GREY)
         drawn += _interval(ax, i, shown[panel.observable, protocol], t, colour)
-        _, value = points.of(protocol, t)
+        _, value, tail = points.of(protocol, t)
         beside = i + np.linspace(-0.12, 0.12, len(value)) * (len(value) > 1)
-        ax.plot(
-            beside,
-            value,
-            "o",
-            ms=3.2,
-            color=INK if colour == GREY else colour,
-            mec="white",
-            mew=0.3,
-            zorder=3,
-        )
+        draw_points(ax, beside, value, tail, INK if colour == GREY else colour)
         drawn.append(value)
     return drawn
 

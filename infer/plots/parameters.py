@@ -44,7 +44,8 @@ def _densities(tree: xr.DataTree, names: Sequence[str], truth: dict[str, float])
         low, high = np.nanquantile(before, [0.002, 0.998])
         low, high = min(low, after.min()), max(high, after.max())
         low = 0.0 if _from_zero(before) else low
-        x = np.linspace(low, high, 400)
+        # A posterior far narrower than its prior would fall between the points of one grid.
+        x = np.unique(np.concatenate([np.linspace(low, high, 400), np.linspace(after.min(), after.max(), 200)]))
         for draws, colour, label in ((before, GREY, "prior"), (after, BLUE, "posterior")):
             y = density(draws, x)
             y = y / y.max()

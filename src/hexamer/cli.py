@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import sys
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,7 @@ import typer
 from . import interrupt
 
 if TYPE_CHECKING:
+    from .infer import Problem
     from .models.settings import Engine, Solver
 
 app = typer.Typer(
@@ -233,8 +235,11 @@ def map_(
     if out is not None:
         report_fits(fits, loaded, out)
     evaluation = loaded.evaluate(fits.best)
+    beside = f", {evaluation.censored} limits beside" if evaluation.censored else ""
+    measured = evaluation.n - evaluation.censored
     typer.echo(f"best objective (−log {objective.value}) {fits.objective[0]:.4f}, nllh {evaluation.nllh:.4f}, "
-               f"chi2 {evaluation.chi2:.1f} over {evaluation.n} measurements")  # fmt: skip
+               f"chi2 {evaluation.chi2:.1f} over {measured} measurements{beside}")  # fmt: skip
+    _warn_of_noise(loaded, fits.best)
     typer.echo(f"{fits.near_best()} of {starts} starts within 0.1 of the best; {int(fits.converged.sum())} converged; "
                f"{fits.redrawn} redrawn; failed solves: {fits.failed or 'none'}; {fits.seconds:.0f} s")  # fmt: skip
     for rank in range(min(10, starts)):
@@ -262,8 +267,12 @@ def evaluate(
     solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
     rtol: Annotated[float, typer.Option(help="Relative tolerance of the solver.")] = 1e-8,
 ) -> None:
-    """Likelihood of PROBLEM at given parameter values, as one JSON object: nllh, chi2, n, failed."""
+    """Likelihood of PROBLEM at given parameter values, as one JSON object: nllh, chi2, n, censored, failed.
+
+    chi2 is the sum over the rows that were measured; `censored` of the n rows are limits, which have none.
+    """
     from .data import read_values
+    from .infer.problem import MissingValueError
 
     loaded = _load(problem, model=model).with_settings(rtol=rtol, atol=rtol / 100, max_steps=20_000)
     values = None if at is None else read_values(at, {n: p.unit for n, p in loaded.parameters.items()})
@@ -278,7 +287,8 @@ def evaluate(
         if idle:
             typer.echo(f"note: {loaded.name} has no use for {', '.join(idle)}", err=True)
         values = {n: v for n, v in values.items() if n not in idle}
-    result = loaded.evaluate(values)
+    with _pointing_to({MissingValueError: "--at"}):
+        result = loaded.evaluate(values)
     finite = result.nllh == result.nllh and abs(result.nllh) != float("inf")
     typer.echo(
         json.dumps(
@@ -287,6 +297,7 @@ def evaluate(
                 "nllh": result.nllh if finite else None,
                 "chi2": result.chi2 if finite else None,
                 "n": result.n,
+                "censored": result.censored,
                 "failed": result.failed,
             }
         )
@@ -295,6 +306,14 @@ def evaluate(
         kinds = ", ".join(f"{n} {kind}" for kind, n in result.failed.items())
         typer.echo(f"the likelihood does not exist at these values: failed solves ({kinds})", err=True)
         raise typer.Exit(2)
+    _warn_of_noise(loaded, values)
+
+
+def _warn_of_noise(problem: Problem, values: Mapping[str, float] | None) -> None:
+    from .infer.solver_noise import drowned_noise
+
+    for sentence in drowned_noise(problem, problem.vector(values)):
+        typer.echo(f"warning: {sentence}", err=True)
 
 
 @app.command()
@@ -405,12 +424,21 @@ def dose_response(
         float,
         typer.Option(min=0, help="How long drugs come before the ligand, in the model's unit of time, such as min."),
     ] = 0.0,
+    preequilibrate: Annotated[
+        bool | None,
+        typer.Option(help="Whether cells come to rest first. Default: as in the fitted problem; yes for a model."),
+    ] = None,
     draws: Annotated[int, typer.Option(min=1, help="Draws of the posterior, evenly spread.")] = 1000,
     model: Annotated[
-        str | None, typer.Option(help="Model for a posterior, where its own is not bundled or lacks the drugs.")
+        str | None, typer.Option(help="Another model for a posterior, e.g. its own with drugs; else its own.")
     ] = None,
-    problem: Annotated[str | None, typer.Option(help="Problem that was fitted, where its model is not bundled")] = None,
-    molar_mass: Annotated[list[str], typer.Option(help="NAME=MASS, e.g. 'IL6=21 kDa'; may be repeated.")] = [],  # noqa: B006
+    problem: Annotated[
+        str | None, typer.Option(help="Problem that was fitted, for results of older versions, which do not hold it.")
+    ] = None,
+    molar_mass: Annotated[
+        list[str],
+        typer.Option(help="NAME=MASS, e.g. 'IL6=21 kDa', where the fitted problem states none; may be repeated."),
+    ] = [],  # noqa: B006
     parameter: Annotated[
         list[str], typer.Option("--set", help="NAME=VALUE of a parameter of a model; may be repeated.")
     ] = [],  # noqa: B006
@@ -426,8 +454,11 @@ def dose_response(
         --drug "tocilizumab=0, 0.01:50:9 ug/ml" \\
         --condition "classic:" --condition "trans: IL6R_0=0, sIL6R=100 ng/ml"
     """
+    from .infer.doses.cells import UnknownStartError
+    from .infer.doses.failing import NeverAtRestError
     from .infer.doses.report import report
     from .infer.doses.response import dose_response as run
+    from .infer.doses.source import UnknownModelError
     from .infer.doses.text import parse_conditions, parse_drugs
     from .infer.fit import writable
     from .models import Settings
@@ -437,30 +468,47 @@ def dose_response(
     if parameter and isinstance(source, Path):
         raise ValueError("--set belongs to a model; change a posterior's parameters in a --condition")
     masses = dict(_text_assignment("--molar-mass", text) for text in molar_mass)
-    found = run(
-        source,
-        ligand,
-        doses,
-        at="20 min" if at is None and summary is None and times is None else at,
-        summary=None if summary is None else summary.value,
-        times=None if times is None else _grid(times),
-        observe=observe,
-        molar_mass=masses,
-        conditions=parse_conditions(condition) or None,
-        drugs=parse_drugs(drug) or None,
-        pretreat=pretreat,
-        parameters=dict(_assignment(text) for text in parameter) or None,
-        model=given,
-        draws=draws,
-        settings=Settings(engine=engine.value),
-        memory=memory * 2**20,
-        progress=not quiet,
-    )
+    way_out = {
+        UnknownModelError: "--problem or --model",
+        UnknownStartError: "--problem, --preequilibrate, --no-preequilibrate, or a --condition with 'equilibrate'",
+        NeverAtRestError: "--no-preequilibrate",
+    }
+    with _pointing_to(way_out):
+        found = run(
+            source,
+            ligand,
+            doses,
+            at="20 min" if at is None and summary is None and times is None else at,
+            summary=None if summary is None else summary.value,
+            times=None if times is None else _grid(times),
+            observe=observe,
+            molar_mass=masses,
+            conditions=parse_conditions(condition) or None,
+            drugs=parse_drugs(drug) or None,
+            pretreat=pretreat,
+            preequilibrate=preequilibrate,
+            parameters=dict(_assignment(text) for text in parameter) or None,
+            model=given,
+            draws=draws,
+            settings=None if engine == EngineChoice.auto else Settings(engine=engine.value),
+            memory=memory * 2**20,
+            progress=not quiet,
+        )
     for line in report(found, out):
         typer.echo(line)
     typer.echo(f"{found.data['status'].size} simulations in {found.seconds:.1f} s; all of it in {out}")
     if sum(found.failed.values()) == found.data["status"].size:
         raise typer.Exit(2)
+
+
+@contextlib.contextmanager
+def _pointing_to(options: Mapping[type[Exception], str]) -> Iterator[None]:
+    """What the library refuses, with the option that is the way out."""
+    try:
+        yield
+    except tuple(options) as error:
+        option = next(text for kind, text in options.items() if isinstance(error, kind))
+        raise ValueError(f"{error} (option {option})") from None
 
 
 def _source(result: str, model: str | None, problem: str | None):

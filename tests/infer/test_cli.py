@@ -112,15 +112,23 @@ def test_dose_response_of_a_posterior(run: Run, conversion_tree, conversion_fold
     """The half-saturating dose of A ⇌ B at 200 min is about k2/k1, over the draws."""
     save(conversion_tree, tmp_path / "posterior.nc")
     options = ["--ligand", "L", "--observe", "B", "--doses", "0.001:100:20", "--at", "200", "--quiet"]
-    status, out, err = run("dose-response", tmp_path, "--problem", conversion_folder, *options, "--out", tmp_path / "o")
+    status, out, err = run("dose-response", tmp_path, *options, "--out", tmp_path / "o")
     assert status == 0, err
     assert out.startswith("L: EC50 0.")
     assert "4800 simulations" in out
     curve = pd.read_csv(tmp_path / "o" / "curves.csv").iloc[0]
     assert curve["ec50_lower"] < 0.4 < curve["ec50_upper"]
+    older = conversion_tree.drop_nodes("fitted")
+    save(older, tmp_path / "posterior.nc")
     status, _, err = run("dose-response", tmp_path, *options, "--out", tmp_path / "o")
     assert status == 2
-    assert "pass model=" in err
+    assert "does not hold its problem" in err
+    assert "--problem" in err
+    status, again, err = run(
+        "dose-response", tmp_path, "--problem", conversion_folder, *options, "--out", tmp_path / "o"
+    )
+    assert status == 0, err
+    assert again.splitlines()[0] == out.splitlines()[0]
 
 
 BAD = {

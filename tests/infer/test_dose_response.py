@@ -175,8 +175,8 @@ def test_posterior(conversion, conversion_tree, conversion_course) -> None:
     k1, total = (conversion_tree["posterior"][n].values.ravel()[kept] for n in ("k1", "total"))
     expected = [conversion_course(1.0, 20, k1=k, total=t) for k, t in zip(k1, total, strict=True)]
     np.testing.assert_allclose(found.response.values.ravel(), expected, rtol=1e-8)
-    with pytest.raises(ValueError, match="pass model="):
-        dose_response(conversion_tree, "L", [1.0], at=20, observe="B")
+    own = dose_response(conversion_tree, "L", [1.0], at=20, observe="B", draws=9, settings=TIGHT, progress=False)
+    np.testing.assert_array_equal(own.response.values, found.response.values)
     with pytest.raises(ValueError, match="by conditions"):
         dose_response(conversion_tree, "L", [1.0], at=20, observe="B", model=conversion, parameters={"k1": 1.0})
     with pytest.raises(ValueError, match="no parameter of il6_stat3"):
@@ -316,15 +316,21 @@ def test_conditions_as_text() -> None:
     )
     assert list(found) == ["wild type", "trans", "pulse", "set"]
     assert found["trans"].changes == {"IL6R_0": 0.0, "sIL6R": "100 ng/ml"}
-    assert found["wild type"].protocol.preequilibration == {}
-    assert [s.time for s in found["pulse"].protocol.steps] == [15.0]
-    assert found["set"].protocol.preequilibration == {"CHX": 1.0}
+    protocols = {n: c.protocol for n, c in found.items() if c.protocol is not None}
+    assert [s.time for s in protocols["pulse"].steps] == [15.0]
+    assert protocols["set"].preequilibration == {"CHX": 1.0}
+    assert {n: c.own_start for n, c in found.items()} == {
+        "wild type": False,
+        "trans": False,
+        "pulse": False,
+        "set": True,
+    }
     assert parse_drugs(["a=0, 1:10:3 nM"]) == {"a": "0, 1:10:3 nM"}
     with pytest.raises(ValueError, match="a condition has no name"):
         parse_conditions([": k=1"])
     with pytest.raises(ValueError, match="cannot read 'drink'"):
         parse_conditions(["a: ; drink"])
-    with pytest.raises(ValueError, match="names a twice"):
+    with pytest.raises(ValueError, match="drug a is given twice"):
         parse_drugs(["a=1 nM", "a=2 nM"])
 
 
