@@ -68,7 +68,7 @@ def test_slopes_of_negative_bases() -> None:
 POWERS = """
 model powers
   start = 1; r = 2; k = 1; n = 0.5; c = 0; b = 1
-  x = start; x' = k*(x - r)^n + c + 0*sqrt(b); y = 1; y' = piecewise((x - r)^n, x > r, 1)
+  x = start; x' = k*(x - r)^n + c*sqrt(b); y = 1; y' = piecewise((x - r)^n, x > r, 1)
 end
 """
 REFUSED = {  # start, r, k, n, c, b
@@ -77,7 +77,7 @@ REFUSED = {  # start, r, k, n, c, b
     "a real power": (1, 2, -1, 1.5, 0, 1),
     "a negative power": (1, 2, 1, -0.5, 1, 1),
     "a root that falls below 0 on the way": (1, 0, -1, 0.5, -0.5, 1),
-    "the root of a parameter": (1, 0, -1, 1, 0, -4),
+    "the root of a parameter": (1, 0, -1, 1, 1, -4),
 }
 ALLOWED = {  # and x at 1, 2 and 5
     "a root that ends at 0": ((1, 0, -1, 0.5, 0, 1), (0.25, 0.0, 0.0)),
