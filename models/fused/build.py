@@ -20,7 +20,7 @@ import jaxlib
 import numpy as np
 
 from .. import steady_criteria, tableau
-from ..domain import TOLERATED
+from ..domain import NOISE, TOLERATED
 from ..model import Model
 from ..settings import LEAST_ATOL, LEAST_RTOL
 from .functions import Functions, write_functions
@@ -79,6 +79,7 @@ def engine_source(functions: Functions, lanes: int, *, single: bool = False, kee
         "SINGULAR": repr(steady_criteria.SINGULAR),
         "DRIFT": repr(steady_criteria.DRIFT),
         "TOLERATED": repr(TOLERATED),
+        "NOISE": repr(NOISE),
     }
     sizes = f"enum {{ {', '.join(f'{k} = {v}' for k, v in functions.sizes.items())} }};"
     if functions.sizes["MARGINS"]:
