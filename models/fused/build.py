@@ -201,7 +201,7 @@ def handlers_of(model: Model, lanes: int, *, single: bool = False, keep_stages: 
 def _build(model: Model, lanes: int, single: bool, keep_stages: bool) -> Handlers:
     try:
         return Handlers(*register(_handler_source(model, lanes, single, keep_stages), TARGETS))
-    except DoesNotCompile as error:
+    except Exception as error:  # of clang, of Warp, or of the machine they run on
         why = f"the fused engine's code for model {model.name!r} does not compile here ({error}); diffrax needs none"
         _broken[id(model)] = (model, why)
         raise DoesNotCompile(why) from error
