@@ -24,6 +24,7 @@ def atol_of(state: str) -> sympy.Symbol:
 
 
 TOLERATED = 100  # errors of one step: those of many add up
+NOISE = 1e-3  # of an absolute tolerance: what lies below 0 by less is 0
 ROUNDING = 1e-12
 
 Path = tuple[sympy.Basic, ...]

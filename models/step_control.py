@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from .domain import TOLERATED
+from .domain import NOISE, TOLERATED
 from .model import Model
 
 
@@ -26,8 +26,8 @@ class Controller(diffrax.PIDController):
     """Refuses, beside steps with too large an error, those that no solution takes.
 
     - To a state at which a rate holds a root or real power of a negative number.
-    - To a concentration below 0 that is driven upwards at 0: the solver stepped over a pole or a corner of its rates.
-      Where the rates do take a concentration below 0, they may.
+    - To a concentration below 0 that is driven upwards at 0: by more than the solver's error, or over a pole of the
+      rates, behind which it is driven further down. Where the rates do take a concentration below 0, they may.
 
     A solve that ends since all steps are refused for such a reason, or for an error that is not finite, has another
     result than one whose steps became too small.
@@ -69,9 +69,13 @@ class Controller(diffrax.PIDController):
         assert self.model is not None
         if not self.model.nonnegative:
             return jnp.array(False), free
-        low = self._below(y1, jnp.maximum(jnp.abs(y0), jnp.abs(y1))) & (y1 < y0) & ~free
-        falls = self.model.rhs(jnp.where(low, 0.0, y1), p) < 0
-        return jnp.any(low & ~falls), free | (low & falls)
+        watched = np.isin(self.model.species, self.model.nonnegative) & ~free
+        low = self._below(y1, jnp.maximum(jnp.abs(y0), jnp.abs(y1))) & (y1 < y0) & watched
+        over = (y1 < -NOISE * self.atol) & (y0 >= 0) & watched
+        ends = jnp.stack([jnp.where(low | over, 0.0, y1), y1])
+        at_0, there = jax.vmap(self.model.rhs, in_axes=(0, None))(ends, p)
+        wrong = (low | (over & (there < 0))) & ~(at_0 < 0)
+        return jnp.any(wrong), free | (low & (at_0 < 0))
 
 
 def controller(

@@ -20,7 +20,7 @@ import jaxlib
 import numpy as np
 
 from .. import steady_criteria, tableau
-from ..domain import TOLERATED
+from ..domain import NOISE, TOLERATED
 from ..model import Model
 from ..settings import LEAST_ATOL, LEAST_RTOL
 from .functions import Functions, write_functions
@@ -79,6 +79,7 @@ def engine_source(functions: Functions, lanes: int, *, single: bool = False, kee
         "SINGULAR": repr(steady_criteria.SINGULAR),
         "DRIFT": repr(steady_criteria.DRIFT),
         "TOLERATED": repr(TOLERATED),
+        "NOISE": repr(NOISE),
     }
     sizes = f"enum {{ {', '.join(f'{k} = {v}' for k, v in functions.sizes.items())} }};"
     if functions.sizes["MARGINS"]:
@@ -200,7 +201,7 @@ def handlers_of(model: Model, lanes: int, *, single: bool = False, keep_stages: 
 def _build(model: Model, lanes: int, single: bool, keep_stages: bool) -> Handlers:
     try:
         return Handlers(*register(_handler_source(model, lanes, single, keep_stages), TARGETS))
-    except DoesNotCompile as error:
+    except Exception as error:  # of clang, of Warp, or of the machine they run on
         why = f"the fused engine's code for model {model.name!r} does not compile here ({error}); diffrax needs none"
         _broken[id(model)] = (model, why)
         raise DoesNotCompile(why) from error

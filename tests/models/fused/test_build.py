@@ -51,13 +51,16 @@ def test_the_choice_compiles_nothing_and_a_batch_its_own_width(monkeypatch: pyte
     assert compiled == [WIDE]
 
 
-def test_what_does_not_compile_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where diffrax could solve: a broken compiler is no property of a model."""
+def test_what_does_not_compile_is_solved_with_diffrax(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the compiler raises; who asks for the fused engine by name gets an error that names the model."""
 
     def broken(*_):
         raise RuntimeError("the compiler fails")
 
     monkeypatch.setattr(build_module, "_compile", broken)
-    model = compile_network(Network.from_antimony(DECAY.replace("k*A", "k*A/(1 + A)")))
-    with pytest.raises(RuntimeError, match="the compiler fails"):
-        simulate(model, {}, Protocol(), [1.0])
+    text = DECAY.replace("k*A", "k*A/(1 + A)")
+    with pytest.raises(ValueError, match=r"model 'decay' does not compile here \(the compiler fails\)"):
+        simulate(compile_network(Network.from_antimony(text)), {}, Protocol(), [1.0], engine="fused")
+    out = simulate(compile_network(Network.from_antimony(text)), {}, Protocol(), [1.0])
+    a = float(out.y[0, 0, 0])
+    assert a + np.log(a) == pytest.approx(1 - 0.5, rel=1e-6)  # of A' = −k A/(1 + A) from 1
