@@ -9,11 +9,12 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from .model import Model
 from .plan import UNCHANGED, Plan
 from .rodas5p import Rodas5P
+from .scale import filled, floors, smallest
 from .settings import Settings, Tolerances
 from .solution import Solution
 from .status import Status
@@ -30,6 +31,7 @@ class _Course(NamedTuple):
     p: Float[Array, "segments parameters"]
     assign: Float[Array, "segments species"]
     add: Float[Array, "segments species"]
+    scale: Float[Array, " species"]  # see `hexamer.models.scale`
 
 
 def solve(
@@ -44,14 +46,14 @@ def solve(
 
     `tolerances` stand in for those of `settings`. Where they make no sense, everything fails as `Status.NOT_FINITE`.
     """
-    own = Tolerances(*(jnp.asarray(x, values.dtype) for x in tolerances or (settings.rtol, settings.atol)))
-    sensible = (own.rtol > 0) & (own.rtol < 1) & (own.atol > 0) & (own.atol < jnp.inf)
-    own = Tolerances(jnp.where(sensible, own.rtol, settings.rtol), jnp.where(sensible, own.atol, settings.atol))
+    own, sensible = _own(settings, tolerances, values.dtype)
     environment = jnp.concatenate([values, jnp.asarray(plan.constants, values.dtype)])
     p = environment[plan.parameters]
     first = jax.vmap(model.initial)(p[:, 0])
     status = jnp.zeros(len(plan.protocols), int)
     steps = jnp.zeros(len(plan.protocols), int)
+    add, assign = environment[plan.add], jnp.where(plan.assign == UNCHANGED, 0.0, environment[plan.assign])
+    start = first
     if len(plan.equilibration_parameters):
         p_eq = environment[plan.equilibration_parameters]
         at_start = jax.vmap(model.initial)(p_eq)
@@ -63,7 +65,10 @@ def solve(
         # Without a steady state the time course is solved from the model's initial values, and not shown.
         first = jnp.where((uses & (status == Status.OK))[:, None], rest.y[which], first)
         steps = jnp.where(uses, rest.steps[which], steps)
-    course = _Course(first, p, environment[plan.assign], environment[plan.add])
+        gone = uses[:, None] & (jnp.abs(first) <= floors(own.rtol, rest.scale[which]))
+        start = jnp.where(gone, 0.0, first)
+    scale = jax.lax.stop_gradient(jax.vmap(smallest)(start, add, assign))
+    course = _Course(first, p, environment[plan.assign], add, scale)
     run = partial(_guarded if settings.derivative == "reverse" else _course, model, settings)
     # Behind a barrier, since XLA's simplifier runs in circles on these constants.
     fixed = jax.lax.optimization_barrier(
@@ -76,6 +81,17 @@ def solve(
     return Solution(y, status, steps + taken, rejected)
 
 
+def _own(settings: Settings, tolerances: Tolerances | None, dtype) -> tuple[Tolerances, Bool[Array, ""]]:
+    """Tolerances that make sense, and whether those given do."""
+    rtol, atol = (None if x is None else jnp.asarray(x, dtype) for x in tolerances or (settings.rtol, settings.atol))
+    assert rtol is not None
+    sensible = (rtol > 0) & (rtol < 1)
+    if atol is not None:
+        sensible &= (atol > 0) & (atol < jnp.inf)
+        atol = jnp.where(sensible, atol, 1.0)
+    return Tolerances(jnp.where(sensible, rtol, settings.rtol), atol), sensible
+
+
 def _course(
     model: Model, settings: Settings, tolerances: Tolerances, course: _Course, assigned, start, stop, times, segment
 ):
@@ -83,28 +99,32 @@ def _course(
     count = course.p.shape[0]
 
     def one(carry, segment_of):
-        y, at, status, steps, rejected = carry
+        y, scale, at, status, steps, rejected = carry
         number, p, assign, add, assigned, start, stop = segment_of
         y = jnp.where(assigned, assign, y) + add
         empty = stop <= start
         begin = jnp.minimum(start, stop)
         end = jnp.where(empty, begin + 1e-6, stop)  # an empty segment is solved for nothing, briefly
+        own = tolerances
+        if own.atol is None:
+            here, known = filled(model, scale, *jax.lax.stop_gradient((y, p)), end - begin)
+            own, scale = Tolerances(own.rtol, floors(own.rtol, here)), jnp.where(empty, scale, known)
         saved, last, outcome, taken, refused = _segment(
-            model, settings, tolerances, y, p, begin, end, jnp.clip(times, begin, end), last=count > 1
+            model, settings, own, y, p, begin, end, jnp.clip(times, begin, end), last=count > 1
         )
         at = jnp.where((segment == number)[:, None], jnp.where(empty, y, saved), at)
         y = jnp.where(empty, y, last)
         status = jnp.where((status == Status.OK) & ~empty, outcome, status)
-        return (y, at, status, steps + taken, rejected + refused), None
+        return (y, scale, at, status, steps + taken, rejected + refused), None
 
     zero = jnp.zeros((), int)
-    carry = (course.y0, jnp.zeros((times.size, course.y0.size), course.y0.dtype), zero, zero, zero)
+    carry = (course.y0, course.scale, jnp.zeros((times.size, course.y0.size), course.y0.dtype), zero, zero, zero)
     segments = (jnp.arange(count), course.p, course.assign, course.add, assigned, start, stop)
     if count == 1:
         carry, _ = one(carry, jax.tree.map(lambda x: x[0], segments))
     else:
         carry, _ = jax.lax.scan(one, carry, segments)
-    _, at, status, steps, rejected = carry
+    _, _, at, status, steps, rejected = carry
     finite = jnp.all(jnp.isfinite(at))
     return at, jnp.where((status == Status.OK) & ~finite, Status.NOT_FINITE, status), steps, rejected
 
@@ -118,7 +138,7 @@ def _segment(model: Model, settings: Settings, tolerances: Tolerances, y, p, beg
         "kvaerno3": diffrax.Kvaerno3,
         "tsit5": diffrax.Tsit5,
     }[settings.solver]()
-    steps = controller(settings.rtol, settings.atol, shortest=1e-12 * length, longest=settings.longest_step * length)
+    steps = controller(settings.rtol, 1.0, shortest=1e-12 * length, longest=settings.longest_step * length)
     steps = eqx.tree_at(lambda c: (c.rtol, c.atol), steps, tuple(tolerances))
     save = [diffrax.SubSaveAt(ts=times), *([diffrax.SubSaveAt(t1=True)] if last else [])]
     solution = diffrax.diffeqsolve(

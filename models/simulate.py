@@ -101,7 +101,7 @@ def simulate(
     plan = compile_plan(model, batch, [at.tolist()] * len(batch), names)
     functions = observables(model, observe)
 
-    own = Tolerances(checked("rtol", rtol, shape, settings), checked("atol", atol, shape, settings))
+    own = Tolerances(checked("rtol", rtol, shape, settings), checked("atol", atol, shape, settings))  # pyright: ignore[reportArgumentType]
 
     def one(v: Float[Array, " names"], tolerances: Tolerances) -> tuple[Solution, dict[str, Array]]:
         solution = solve(model, plan, settings, v, tolerances=tolerances)

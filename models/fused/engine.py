@@ -40,7 +40,8 @@ def solve(
     `ValueError`) saying why where the model cannot be run.
     """
     environment = _environment(plan, settings, values, tolerances)
-    y, status, steps, rejected = _solve(_described(model, plan, settings, few, by), environment[None])
+    follows = (settings.atol if tolerances is None else tolerances.atol) is None
+    y, status, steps, rejected = _solve(_described(model, plan, settings, follows, few, by), environment[None])
     return Solution(y[0], status[0], steps[0], rejected[0])
 
 
@@ -48,11 +49,12 @@ def _environment(
     plan: Plan, settings: Settings, values: Float[Array, " names"], tolerances: Tolerances | None
 ) -> Float[Array, " slots"]:
     """All numbers of one set: its values, the plan's constants, and last its tolerances."""
-    own = [jnp.asarray(x, values.dtype) for x in tolerances or (settings.rtol, settings.atol)]
+    rtol, atol = tolerances or (settings.rtol, settings.atol)
+    own = [jnp.asarray(x, values.dtype) for x in (rtol, 1.0 if atol is None else atol)]  # 1: nothing reads it
     return jnp.concatenate([values, jnp.asarray(plan.constants, values.dtype), jnp.stack(own)])
 
 
-def _described(model: Model, plan: Plan, settings: Settings, few: bool, by: By) -> Task:
+def _described(model: Model, plan: Plan, settings: Settings, follows: bool, few: bool, by: By) -> Task:
     protocols, segments, _ = plan.parameters.shape
     shape = (protocols, segments, plan.times.shape[1], len(plan.equilibration_parameters))
     slots = len(plan.names) + len(plan.constants) + 2  # and the tolerances
@@ -65,7 +67,7 @@ def _described(model: Model, plan: Plan, settings: Settings, few: bool, by: By) 
         plan.add,
         plan.segment,
     ]
-    head, scalars = [*shape, slots, settings.max_steps], [settings.longest_step]
+    head, scalars = [*shape, slots, settings.max_steps, int(follows)], [settings.longest_step]
     return Task(
         model=model,
         shape=shape,

@@ -51,6 +51,17 @@ EngineOption = Annotated[
 ]
 
 
+RtolOption = Annotated[
+    float, typer.Option(min=1e-12, max=1e-2, help="Relative error a step of the solver, of each species' size.")
+]
+AtolOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Absolute error a step, in the model's units, for all species alike; by default each species has its own, "
+        "which follows from --rtol and from what the species starts at, is set to, or soon comes to."
+    ),
+]
+
 ModelOption = Annotated[
     str | None,
     typer.Option("--model", help="Another network than the problem's: a bundled one, parts joined by +, or a file."),
@@ -132,10 +143,8 @@ def fit(
         SolverChoice,
         typer.Option(help="auto: rodas5p; with diffrax the cheapest that agrees with kvaerno5 around the best fit."),
     ] = SolverChoice.auto,
-    rtol: Annotated[
-        float,
-        typer.Option(min=1e-12, max=1e-2, help="Relative tolerance of the solver; the absolute one is 1/100 of it."),
-    ] = 1e-6,
+    rtol: RtolOption = 1e-6,
+    atol: AtolOption = None,
     minutes: Annotated[
         float | None,
         typer.Option(help="Stop sampling after so many minutes; the same command goes on from there."),
@@ -152,7 +161,7 @@ def fit(
     from .infer.reporting import report
 
     writable(out)
-    loaded = _load(problem, model=model).with_settings(rtol=rtol, atol=rtol / 100, engine=_engine(engine, solver))
+    loaded = _load(problem, model=model).with_settings(rtol=rtol, atol=atol, engine=_engine(engine, solver))
     _say_what_is_estimated(loaded)
     result = run(
         loaded,
@@ -205,6 +214,8 @@ def map_(
     model: ModelOption = None,
     engine: EngineOption = EngineChoice.auto,
     solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
+    rtol: RtolOption = 1e-6,
+    atol: AtolOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder for map.json, best.csv and figures.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
@@ -217,7 +228,7 @@ def map_(
     if out is not None:
         writable(out)
     loaded = _load(problem, model=model, marginalise=() if objective == "likelihood" else None)
-    loaded = loaded.with_settings(engine=_engine(engine, solver), solver=_solver(solver))
+    loaded = loaded.with_settings(rtol=rtol, atol=atol, engine=_engine(engine, solver), solver=_solver(solver))
     fits = find_map(
         loaded,
         starts=starts,
@@ -255,13 +266,14 @@ def evaluate(
     model: ModelOption = None,
     engine: EngineOption = EngineChoice.auto,
     solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
-    rtol: Annotated[float, typer.Option(help="Relative tolerance of the solver.")] = 1e-8,
+    rtol: RtolOption = 1e-8,
+    atol: AtolOption = None,
 ) -> None:
     """Likelihood of PROBLEM at given parameter values, as one JSON object: nllh, chi2, n, failed."""
     from .data import read_values
 
     values = read_values(at) if at is not None else None
-    loaded = _load(problem, model=model).with_settings(rtol=rtol, atol=rtol / 100, max_steps=20_000)
+    loaded = _load(problem, model=model).with_settings(rtol=rtol, atol=atol, max_steps=20_000)
     loaded = loaded.with_settings(engine=_engine(engine, solver), solver=_solver(solver))
     if values is not None:
         idle = sorted(loaded.unknown(values))
@@ -305,6 +317,8 @@ def simulate(
     parameter: Annotated[list[str], typer.Option("--set", help="NAME=VALUE of a parameter; may be repeated.")] = [],  # noqa: B006
     engine: EngineOption = EngineChoice.auto,
     solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
+    rtol: RtolOption = 1e-6,
+    atol: AtolOption = None,
 ) -> None:
     """Trajectories of MODEL under each --protocol, with all species and rules."""
     from .data import read_values
@@ -325,7 +339,7 @@ def simulate(
     values = {n: v for n, v in values.items() if n not in idle}
     values |= dict(_assignment(text) for text in parameter)
     grid = _grid(times)
-    settings = Settings(engine=_engine(engine, solver), solver=_solver(solver))
+    settings = Settings(engine=_engine(engine, solver), solver=_solver(solver), rtol=rtol, atol=atol)
     result = run(loaded, values, protocols, grid, observe=list(loaded.rules), settings=settings)
     import numpy as np
     import pandas as pd
@@ -395,6 +409,8 @@ def dose_response(
     ] = [],  # noqa: B006
     memory: Annotated[int, typer.Option(min=1, help="Most memory that a batch of trajectories takes, MiB.")] = 256,
     engine: EngineOption = EngineChoice.auto,
+    rtol: RtolOption = 1e-6,
+    atol: AtolOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Response to doses of a ligand, with drugs: EC50, IC50 and their intervals over the draws of a posterior.
@@ -431,7 +447,7 @@ def dose_response(
         parameters=dict(_assignment(text) for text in parameter) or None,
         model=given,
         draws=draws,
-        settings=Settings(engine=engine.value),
+        settings=Settings(engine=engine.value, rtol=rtol, atol=atol),
         memory=memory * 2**20,
         progress=not quiet,
     )

@@ -1,0 +1,132 @@
+"""Absolute tolerances: a model in any unit of concentration is solved as exactly as in nM.
+
+Today's default was 1e-8 in the model's own unit, so that a model in mol/l was not solved at all.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import sympy
+
+from hexamer.models import Model, Network, Protocol, Quantity, Settings, Status, bundled, compile_network, simulate
+from hexamer.models.settings import Engine
+
+CASES = Path(__file__).parents[1] / "cases"
+ENGINES: tuple[Engine, ...] = ("fused", "diffrax")
+TIMES = [0.0, 1.0, 15.0, 60.0, 180.0]
+FAST = ("hepg2_core",)
+
+
+# ------------------------------------------------------------------------------------------- models in other units
+
+
+def power_of_amount(network: Network, unit: str) -> float:
+    """How many times a declared unit holds the mole."""
+    return sum(u.exponent for u in network.units.get(unit, ()) if u.kind == "mole") + (unit == "mole")
+
+
+def rescaled(network: Network, factor: float) -> Network:
+    """The same network where the unit of amount is 1/factor as large; every number is in it."""
+
+    def other(q: Quantity) -> Quantity:
+        return replace(q, value=q.value * factor ** power_of_amount(network, q.unit))
+
+    return replace(
+        network,
+        parameters={n: other(q) for n, q in network.parameters.items()},
+        species={
+            n: replace(s, initial=sympy.Float(float(s.initial) * factor) if s.initial.is_number else s.initial)
+            for n, s in network.species.items()
+        },
+    )
+
+
+class Found(NamedTuple):
+    """A course in the model's first units, its steps, and d(sum of the course)/d(log parameter)."""
+
+    y: np.ndarray
+    steps: np.ndarray
+    gradient: np.ndarray
+
+
+def solved(name: str, engine: Engine, factor: float, *, rtol: float = 1e-6) -> Found:
+    model = compile_network(rescaled(Network.load(name), factor))
+    protocol = Protocol.equilibrated("p")
+    protocol = protocol.add("IL6", 0.5 * factor) if "IL6" in model.species else protocol.set(IL6=10.0)
+    defaults = {n: 1.0 if np.isnan(v) else v for n, v in zip(model.parameters, model.defaults, strict=True)}
+    moved = [n for n, v in defaults.items() if v > 0]
+    settings = Settings(engine=engine, rtol=rtol, max_steps=100_000)
+
+    def course(theta: jax.Array):
+        given = defaults | {n: defaults[n] * jnp.exp(t) for n, t in zip(moved, theta, strict=True)}
+        out = simulate(model, given, protocol, TIMES, settings=settings)
+        return jnp.sum(out.y / factor), (out.y / factor, out.steps, out.status)
+
+    gradient, (y, steps, status) = jax.jit(jax.grad(course, has_aux=True))(jnp.zeros(len(moved)))
+    np.testing.assert_array_equal(status, Status.OK)
+    return Found(np.asarray(y), np.asarray(steps), np.asarray(gradient))
+
+
+def distance(a: np.ndarray, b: np.ndarray, axes: tuple[int, ...]) -> float:
+    """The largest difference, relative to the largest value over `axes`."""
+    size = np.max(np.abs(b), axis=axes, keepdims=True)
+    return float(np.max(np.abs(a - b) / np.where(size > 0, size, 1.0)))
+
+
+def test_every_parameter_of_the_bundled_networks_has_a_unit() -> None:
+    """Else it could not be said how it is rescaled."""
+    without = {name: [n for n, q in Network.load(name).parameters.items() if not q.unit] for name in bundled()}
+    assert not any(without.values()), without
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in bundled()])
+def test_a_power_of_two_changes_nothing(name: str, engine: Engine) -> None:
+    plain, small = solved(name, engine, 1.0), solved(name, engine, 2.0**-30)
+    np.testing.assert_array_equal(small.steps, plain.steps)
+    assert distance(small.y, plain.y, (0, 1)) < 1e-12
+    assert distance(small.gradient, plain.gradient, (0,)) < 1e-12
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in bundled()])
+def test_nano_changes_less_than_the_tolerance(name: str, engine: Engine) -> None:
+    plain, small = solved(name, engine, 1.0, rtol=1e-9), solved(name, engine, 1e-9, rtol=1e-9)
+    assert distance(small.y, plain.y, (0, 1)) < 1e-6
+    assert distance(small.gradient, plain.gradient, (0,)) < 1e-6
+
+
+# ---------------------------------------------------------------------------------------------------- closed forms
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_moles_per_litre(engine: Engine) -> None:
+    folder = CASES / "moles-per-litre"
+    expected = json.loads((folder / "expected.json").read_text())
+    for unit, factor in (("M", 1e-9), ("nM", 1.0)):
+        binding = expected[f"binding_{unit}"]
+        model = Model.load(folder / f"binding_{unit}.ant")
+        out = simulate(model, {}, Protocol(), binding["times"], engine=engine)
+        for name in ("C", "P"):
+            np.testing.assert_allclose(out.y[0, :, model.index(name)], binding[name], rtol=1e-5, atol=1e-12 * factor)
+        rest = expected[f"turnover_at_rest_{unit}"]
+        model = Model.load(folder / f"turnover_{unit}.ant")
+        out = simulate(model, {}, Protocol.equilibrated(), [0.0, 1e4], engine=engine)
+        for name, value in rest.items():
+            np.testing.assert_allclose(out.y[0, :, model.index(name)], value, rtol=1e-9)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_growth_from_far_below(engine: Engine) -> None:
+    folder = CASES / "tiny-concentrations"
+    expected = json.loads((folder / "expected.json").read_text())
+    out = simulate(Model.load(folder / "model.ant"), {}, Protocol(), expected["times"], engine=engine)
+    np.testing.assert_allclose(out.y[0, :, 0], expected["I"], rtol=1e-4)
