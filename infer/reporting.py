@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+import jax.numpy as jnp
 from matplotlib.figure import Figure
 
 from . import plots
+from .exactness import solver_words
 from .fit import Fit
 from .optimise import Fits
 from .posterior import to_datatree
@@ -53,6 +56,8 @@ def report(fit: Fit, folder: str | Path, *, truth: Mapping[str, float] | None = 
     save(tree, folder / "posterior.nc")
     known = None if truth is None else {k: v for k, v in truth.items() if k in tree["posterior"]}
     summary = summarise(tree, truth=known)
+    centre = problem.values(problem.space.fold(jnp.asarray(fit.start.centre)))
+    summary = replace(summary, words=(*summary.words, *solver_words(problem, centre)))
     summary.table.to_csv(folder / "summary.csv")
     (folder / "summary.txt").write_text(f"{summary}\n")
     if summary.truth is not None:

@@ -6,4 +6,4 @@ STRICTEST = 1e-6  # relative tolerance; a constant rate k leaves k/(STRICTEST k 
 NEWTON_ITERATIONS = 4
 ON_THE_WAY_RTOL = 1e-3  # at least, while the state is sought; what is found is polished
 SINGULAR = 1e-10  # rate below which what comes to rest within HORIZON does not change, and so is conserved
-DRIFT = 1e-2  # relative, beside the absolute tolerance on the way: what a conserved species may seem to have moved on the way to rest
+DRIFT = 1e-2  # relative, beside the absolute tolerance: what a conserved species may seem to have moved on the way

@@ -221,6 +221,7 @@ def map_(
 ) -> None:
     """Best fits of PROBLEM from many starts, ranked."""
     _use_devices(os.cpu_count() or 1)
+    from .infer.exactness import solver_words
     from .infer.fit import writable
     from .infer.optimise import find_map
     from .infer.reporting import report_fits
@@ -241,6 +242,8 @@ def map_(
     if out is not None:
         report_fits(fits, loaded, out)
     evaluation = loaded.evaluate(fits.best)
+    for sentence in solver_words(loaded, loaded.values(fits.z[0])):
+        typer.echo(f"warning: {sentence}", err=True)
     typer.echo(f"best objective (−log {objective.value}) {fits.objective[0]:.4f}, nllh {evaluation.nllh:.4f}, "
                f"chi2 {evaluation.chi2:.1f} over {evaluation.n} measurements")  # fmt: skip
     typer.echo(f"{fits.near_best()} of {starts} starts within 0.1 of the best; {int(fits.converged.sum())} converged; "
@@ -323,7 +326,7 @@ def simulate(
     """Trajectories of MODEL under each --protocol, with all species and rules."""
     from .data import read_values
     from .infer.fit import writable
-    from .models import Model, Settings, Status
+    from .models import Model, Settings, Status, accuracy
     from .models import simulate as run
     from .models.protocol_text import parse_protocol
 
@@ -342,6 +345,11 @@ def simulate(
     settings = Settings(engine=_engine(engine, solver), solver=_solver(solver), rtol=rtol, atol=atol)
     result = run(loaded, values, protocols, grid, observe=list(loaded.rules), settings=settings)
     import numpy as np
+
+    strict = run(loaded, values, protocols, grid, settings=accuracy.stricter(settings))
+    found = accuracy.inexact(loaded.species, np.asarray(result.y), np.asarray(strict.y))
+    for sentence in accuracy.words(found, settings):
+        typer.echo(f"warning: {sentence}", err=True)
     import pandas as pd
 
     tables = []

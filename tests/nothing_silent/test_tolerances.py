@@ -15,8 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import sympy
+from typer.testing import CliRunner
 
+from hexamer.cli import app
 from hexamer.models import Model, Network, Protocol, Quantity, Settings, Status, bundled, compile_network, simulate
+from hexamer.models.accuracy import inexact, stricter, words
 from hexamer.models.settings import Engine
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -130,3 +133,56 @@ def test_growth_from_far_below(engine: Engine) -> None:
     expected = json.loads((folder / "expected.json").read_text())
     out = simulate(Model.load(folder / "model.ant"), {}, Protocol(), expected["times"], engine=engine)
     np.testing.assert_allclose(out.y[0, :, 0], expected["I"], rtol=1e-4)
+
+
+def test_a_number_of_the_users_own_means_what_it_says() -> None:
+    """In the model's units, for all species, as before: the course of P is then not solved, and the check says so."""
+    folder = CASES / "moles-per-litre"
+    model = Model.load(folder / "binding_M.ant")
+    settings = Settings(engine="fused", atol=1e-8)
+    times = json.loads((folder / "expected.json").read_text())["binding_M"]["times"]
+    y, strict = (
+        np.asarray(simulate(model, {}, Protocol(), times, settings=s).y) for s in (settings, stricter(settings))
+    )
+    given = simulate(model, {}, Protocol(), times, atol=1e-8, engine="fused")
+    np.testing.assert_array_equal(given.y, y)
+    found = inexact(model.species, y, strict)
+    assert found["P"] > 2e-3
+    assert "P by" in words(found, settings)[0]
+
+
+REBOUND = """
+model rebound
+  species V = 1, drug = 0; r = 1; k = 3;
+  -> V; r*V; V -> ; k*drug*V;
+end
+"""
+
+
+def test_a_fall_far_below_the_start_is_followed() -> None:
+    """By four decades, and up again: 1e-2 does not see it, and the scale of the start does."""
+    model = compile_network(Network.from_antimony(REBOUND))
+    protocol = Protocol().set(drug=1.0).set(at=5.0, drug=0.0)
+    settings = (Settings(engine="fused", atol=1e-2), Settings(engine="fused"))
+    coarse, default = (np.asarray(simulate(model, {}, protocol, [30.0], settings=s).y) for s in settings)
+    np.testing.assert_allclose(default[0, 0, 0], np.exp(30.0 - 3 * 5.0), rtol=1e-4)
+    assert "V" in inexact(model.species, coarse, default)
+
+
+@pytest.mark.parametrize(("end", "atol"), [(5, ["--atol", "1e-2"]), (40, [])])
+def test_what_no_floor_sees_is_named_on_the_command_line(tmp_path: Path, end: int, atol: list[str]) -> None:
+    """A virus is cut down by 4 or by 35 decades, and grows again; the latter's floor would cost every other model."""
+    (tmp_path / "rebound.ant").write_text(REBOUND)
+    command = ["simulate", str(tmp_path / "rebound.ant"), "--out", str(tmp_path / "out.csv"), "--times", "0:100:50"]
+    command += ["--protocol", f"set drug 1; set drug 0 at {end}", *atol, "--engine", "fused"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert "warning: The solver is not exact enough at rtol 1e-06" in done.stderr
+    assert "V by" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["fit", "map", "evaluate", "simulate", "dose-response"])
+def test_every_command_has_both_tolerances(command: str) -> None:
+    said = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output
+    assert "--rtol" in said
+    assert "--atol" in said
