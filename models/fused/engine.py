@@ -41,7 +41,7 @@ def solve(
     """
     environment = _environment(plan, settings, values, tolerances)
     follows = (settings.atol if tolerances is None else tolerances.atol) is None
-    y, status, steps, rejected = _solve(_described(model, plan, settings, follows, few, by), environment[None])
+    y, status, steps, rejected = _solve(_described(model, plan, settings, few, by, follows=follows), environment[None])
     return Solution(y[0], status[0], steps[0], rejected[0])
 
 
@@ -54,7 +54,7 @@ def _environment(
     return jnp.concatenate([values, jnp.asarray(plan.constants, values.dtype), jnp.stack(own)])
 
 
-def _described(model: Model, plan: Plan, settings: Settings, follows: bool, few: bool, by: By) -> Task:
+def _described(model: Model, plan: Plan, settings: Settings, few: bool, by: By, *, follows: bool = False) -> Task:
     protocols, segments, _ = plan.parameters.shape
     shape = (protocols, segments, plan.times.shape[1], len(plan.equilibration_parameters))
     slots = len(plan.names) + len(plan.constants) + 2  # and the tolerances
