@@ -21,6 +21,7 @@ from ..data import load as load_dataset
 from ..data.dataset import Dataset
 from ..data.parameter import FIXED, Parameter
 from ..models.model import Model
+from ..models.restless import restless, words
 from ..models.settings import Settings
 from ..models.simulate import require_x64
 from ..models.status import Status
@@ -49,6 +50,7 @@ class Evaluation:
     failed: dict[str, int]
     predictions: np.ndarray
     standard_deviations: np.ndarray
+    notes: tuple[str, ...] = ()  # what failed simulations come from, where it is known
 
     @property
     def nllh(self) -> float:
@@ -265,7 +267,15 @@ class Problem:
             failed=failed,
             predictions=self.assays.natural(np.asarray(readout.mean)),
             standard_deviations=np.asarray(readout.sd),
+            notes=self._notes(readout, vector),
         )
+
+    def _notes(self, readout: Readout, vector: Float[Array, " names"]) -> tuple[str, ...]:
+        """The species that never rest, where cells come to no steady state."""
+        if not np.any(np.asarray(readout.status) == Status.NO_STEADY_STATE):
+            return ()
+        names = restless(self.model, self.assays.plan, self.settings, vector)
+        return (words(names),) if names else ()
 
     @cached_property
     def _evaluate(self):

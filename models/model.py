@@ -9,7 +9,6 @@ import hashlib
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import numpy as np
 import sympy
 from jaxtyping import Array, Float
 
+from .balances import balances
 from .codegen import compile_vector, guard
 from .expressions import TIME, inline, names_in
 from .kinetics import Kinetics
@@ -205,7 +205,8 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
     unknown = names_in(*f, *initial) - set(states) - set(parameters)
     if unknown:
         raise ValueError(f"network {network.name!r} uses names it does not define: {', '.join(sorted(unknown))}")
-    moieties, dependent = conserved_moieties(_stoichiometry(network, states))
+    order = [sympy.sympify(r.rate).xreplace(substitution) for r in network.reactions]
+    moieties, dependent = conserved_moieties(balances(_amounts(terms, kinetics.weights), order))
     names = (states, parameters)
     rhs, jacobian = _with_jacobian(names, f)
     return Model(
@@ -251,19 +252,10 @@ def _with_jacobian(names: tuple[Sequence[str], Sequence[str]], f: list[sympy.Exp
     return compile_vector(names, f), jacobian
 
 
-def _stoichiometry(network: Network, states: list[str]) -> list[list[Fraction]]:
-    columns = [*network.reactions, *network.rates, str(TIME)]
-    matrix = [[Fraction(0)] * len(columns) for _ in states]
-    for j, column in enumerate(columns):
-        if isinstance(column, str):
-            if column in states:  # changes by a rule of its own, so it belongs to no moiety
-                matrix[states.index(column)][j] = Fraction(1)
-            continue
-        for name, number in column.stoichiometry.items():
-            if name in states and name not in network.rates:
-                exact = sympy.nsimplify(number, rational=True)
-                matrix[states.index(name)][j] = Fraction(int(exact.p), int(exact.q))
-    return matrix
+def _amounts(terms: Mapping[str, Terms], weights: Sequence[sympy.Expr]) -> list[Terms]:
+    """What the amount of each state changes by; time changes by what nothing else does."""
+    own = {str(TIME): [(sympy.Integer(1), sympy.Symbol("dt"))]}
+    return [own.get(n) or [(c * w, r) for c, r in pairs] for (n, pairs), w in zip(terms.items(), weights, strict=True)]
 
 
 def _from_function(f, species, parameters, initial, name, depends_on_time) -> Model:

@@ -70,10 +70,14 @@ def unrest(model: Model, tolerances: _Tolerances, y, p) -> Float[Array, ""]:
     The largest, not a mean, which would hide one growing species among many; and relative to `STRICTEST` at most, or a
     species made at a constant rate would look at rest once it is large.
     """
+    return jnp.max(_unrest_of_each(model, tolerances, y, p))
+
+
+def _unrest_of_each(model: Model, tolerances: _Tolerances, y, p) -> Float[Array, " species"]:
     f = model.rhs(y, p)
     if model.time_index is not None:
         f = f.at[model.time_index].set(0.0)
-    return jnp.max(jnp.abs(f) / (tolerances.atol + jnp.minimum(tolerances.rtol, STRICTEST) * jnp.abs(y)))
+    return jnp.abs(f) / (tolerances.atol + jnp.minimum(tolerances.rtol, STRICTEST) * jnp.abs(y))
 
 
 def _reduced(model: Model, y, y0, p, idle) -> Float[Array, " species"]:
@@ -130,6 +134,19 @@ def _integrate(model: Model, settings: Settings, tolerances: _Tolerances, y0, p)
     return y, status, solution.stats["num_steps"]
 
 
+def sought(model: Model, settings: Settings, y0, p) -> tuple[Float[Array, " species"], Int[Array, ""]]:
+    """Each species' unrest where the search for rest from y0 ends, and the search's status."""
+    own = _tolerances(settings, None, _scale_of(model, settings, None, y0, p))
+    y, status, _ = _integrate(model, settings, own, y0, p)
+    return _unrest_of_each(model, own, y, p), status
+
+
+def _scale_of(model: Model, settings: Settings, tolerances: Tolerances | None, y0, p) -> Float[Array, " species"]:
+    if (settings.atol if tolerances is None else tolerances.atol) is not None:
+        return jnp.ones_like(y0)
+    return filled(model, smallest(y0), y0, p, HORIZON)[0]
+
+
 def _polish(model: Model, tolerances: _Tolerances, y, y0, p) -> Float[Array, " species"]:
     """Newton on the reduced system; kept only if finite, non-negative, near, and no worse."""
     polished = y
@@ -160,9 +177,7 @@ def steady_state(
         raise ValueError(
             f"model {model.name!r} depends on time explicitly, so it has no steady state to pre-equilibrate to"
         )
-    scale = jnp.ones_like(y0)
-    if (settings.atol if tolerances is None else tolerances.atol) is None:
-        scale, _ = filled(model, smallest(y0), y0, p, HORIZON)
+    scale = _scale_of(model, settings, tolerances, y0, p)
     own = _tolerances(settings, tolerances, scale)
     y, status, steps = _integrate(model, settings, own, y0, p)
     if model.time_index is not None:

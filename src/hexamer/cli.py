@@ -289,6 +289,8 @@ def evaluate(
             typer.echo(f"note: {loaded.name} has no use for {', '.join(idle)}", err=True)
         values = {n: v for n, v in values.items() if n not in idle}
     result = loaded.evaluate(values)
+    for note in result.notes:
+        typer.echo(f"note: {note}", err=True)
     finite = result.nllh == result.nllh and abs(result.nllh) != float("inf")
     typer.echo(
         json.dumps(
@@ -329,6 +331,7 @@ def simulate(
     from .models import Model, Settings, Status, accuracy
     from .models import simulate as run
     from .models.protocol_text import parse_protocol
+    from .models.restless import no_rest
 
     if out.is_dir():
         raise ValueError(f"{out} is a folder: name the CSV file to write")
@@ -359,7 +362,10 @@ def simulate(
         status = Status(int(result.status[i]))
         tables.append(pd.DataFrame({"protocol": q.name, "time": grid, "status": status.label, **columns}))
         if status != Status.OK:
-            typer.echo(f"protocol {q.name!r} failed: {status.sentence}", err=True)
+            reason = status.sentence
+            if status == Status.NO_STEADY_STATE:
+                reason = no_rest(loaded, values, q, settings) or reason
+            typer.echo(f"protocol {q.name!r} failed: {reason}", err=True)
     pd.concat(tables).to_csv(out, index=False)
     typer.echo(f"{len(protocols)} protocol(s) × {len(grid)} times in {out}")
     if all(int(s) != Status.OK for s in result.status):
