@@ -21,6 +21,7 @@ from ..data.parameter import Parameter
 from ..models.canonical import content_hash
 from ..models.engines import falls_back
 from ..models.model import Model
+from ..models.restless import restless, words
 from ..models.settings import Settings
 from ..models.simulate import require_x64
 from ..models.status import Status
@@ -51,6 +52,7 @@ class Evaluation:
     predictions: np.ndarray
     standard_deviations: np.ndarray
     censored: int = 0
+    notes: tuple[str, ...] = ()  # what failed simulations come from, where it is known
 
     @property
     def nllh(self) -> float:
@@ -267,6 +269,7 @@ class Problem:
             predictions=self.assays.natural(np.asarray(readout.mean)),
             standard_deviations=np.asarray(readout.sd),
             censored=int(np.sum(self.assays.tail != 0)),
+            notes=self._notes(readout, vector),
         )
 
     def vector(self, values: Mapping[str, float] | None = None) -> Float[np.ndarray, " names"]:
@@ -284,6 +287,13 @@ class Problem:
         if missing:
             raise MissingValueError(f"no value for {', '.join(missing)}: give one to each")
         return np.array([float(given[n]) for n in self.names])  # pyright: ignore[reportArgumentType]
+
+    def _notes(self, readout: Readout, vector: Float[Array, " names"]) -> tuple[str, ...]:
+        """The species that never rest, where cells come to no steady state."""
+        if not np.any(np.asarray(readout.status) == Status.NO_STEADY_STATE):
+            return ()
+        names = restless(self.model, self.assays.plan, self.settings, vector)
+        return (words(names),) if names else ()
 
     @cached_property
     def _evaluate(self):

@@ -15,7 +15,7 @@ import sympy
 from jaxtyping import Array, Float, Int
 
 from ..data.dataset import Dataset, Observable
-from ..models.below_zero import lowest
+from ..models.below_zero import judged_by, lowest
 from ..models.codegen import compile_elementwise
 from ..models.domain import ATOL, RTOL, bounded
 from ..models.engines import calls_handlers, solve
@@ -202,7 +202,7 @@ class Assays:
     def read(self, settings: Settings, values: Float[Array, " names"]) -> Readout:
         """Simulates all protocols and reads every row; NaN where a trajectory failed."""
         solution = solve(self.model, self.plan, settings, values, few=True)
-        fixed = [jnp.asarray(c, values.dtype) for c in (self.plan.constants, self._numbers_under(settings))]
+        fixed = [jnp.asarray(c, values.dtype) for c in (self.plan.constants, self._numbers_under(settings, solution.y))]
         ok = solution.status == Status.OK
         compiled = self._formulas if calls_handlers(self.model, settings) else None
         # A failed trajectory is NaN, and NaN · 0 would spoil XLA's gradient: read 1, and hide it after.
@@ -216,11 +216,17 @@ class Assays:
         low = lowest(self.model, held, settings.rtol, settings.atol, jnp)
         return Readout(mean, sd, solution.status, solution.steps, low)
 
-    def _numbers_under(self, settings: Settings) -> np.ndarray:
+    def _numbers_under(
+        self, settings: Settings, y: Float[Array, "protocols times species"]
+    ) -> Float[Array, " numbers"]:
         """The pool's own numbers, with the solver's tolerances in their places."""
-        numbers = np.array(self._numbers)
-        for places, value in zip(self._tolerances.values(), (settings.rtol, settings.atol), strict=True):
-            numbers[np.array(places, dtype=int)] = value
+        numbers = jnp.asarray(np.array(self._numbers), y.dtype)
+        atol = settings.atol
+        if atol is None and self._tolerances[ATOL.name]:
+            atol = jnp.max(judged_by(self.model, jax.lax.stop_gradient(y), settings.rtol, jnp))
+        for places, value in zip(self._tolerances.values(), (settings.rtol, atol), strict=True):
+            if places:
+                numbers = numbers.at[np.array(places, dtype=int)].set(value)
         return numbers
 
     def _by_xla(self, pool: Float[Array, " pool"], settings: Settings) -> list[Float[Array, " rows"]]:

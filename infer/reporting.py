@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -14,6 +15,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from . import plots
+from .exactness import solver_words
 from .files import replacing, write
 from .fit import Fit
 from .modes import nearest, record
@@ -77,6 +79,8 @@ def report(fit: Fit, folder: str | Path, *, truth: Mapping[str, float] | None = 
     save(tree, folder / "posterior.nc")
     known = None if truth is None else {k: v for k, v in truth.items() if k in tree["posterior"]}
     summary = summarise(tree, truth=known)
+    centre = problem.values(problem.space.fold(jnp.asarray(fit.start.centre)))
+    summary = replace(summary, words=(*summary.words, *solver_words(problem, centre)))
     write(folder / "summary.csv", summary.table.to_csv())
     write(folder / "summary.txt", f"{summary}\n")
     if summary.truth is not None:

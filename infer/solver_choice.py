@@ -69,7 +69,7 @@ def choose_solver(
     """
     settings = problem.settings
     reference = problem.with_settings(
-        solver="kvaerno5", rtol=settings.rtol / 100, atol=settings.atol / 100, max_steps=20_000
+        solver="kvaerno5", rtol=settings.rtol / 100, atol=settings.atol and settings.atol / 100, max_steps=20_000
     )
     expected, sd, status = _read(reference, points)
     usable = np.all(status == Status.OK, axis=1) & np.all(np.isfinite(expected), axis=1)

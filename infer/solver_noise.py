@@ -33,7 +33,9 @@ def drowned_noise(problem: Problem, values: Float[ArrayLike, "draws names"]) -> 
     if uses_fused(problem.model, problem.settings) or np.any(sd < _NEAR * error):
         settings = problem.settings
         finer = problem.with_settings(
-            rtol=max(settings.rtol / _FINER, _FINEST), atol=settings.atol / _FINER, max_steps=8 * settings.max_steps
+            rtol=max(settings.rtol / _FINER, _FINEST),
+            atol=settings.atol and settings.atol / _FINER,
+            max_steps=8 * settings.max_steps,
         )
         moved = np.abs(mean - _readings(finer, table)[0])
         error = np.fmax(error, moved)

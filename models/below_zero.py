@@ -12,19 +12,32 @@ import numpy as np
 
 from .domain import TOLERATED
 from .model import Model
+from .scale import FLOOR, LEAST
 
 
-def lowest(model: Model, y: Any, rtol: float, atol: float, xp: ModuleType = np) -> Any:
+def lowest(model: Model, y: Any, rtol: float, atol: float | None, xp: ModuleType = np) -> Any:
     """For each species how far below 0 its trajectories fall, by more than the solver's error; else 0.
 
     `y` is … × times × species, an array of `xp` (numpy, or jax.numpy). Species that start below 0 may mean it, and so
     may parameters with a rate rule: they are 0. Trajectories that failed (NaN) have no say.
     """
     course = xp.where(xp.isfinite(y), y, 0.0)
+    if atol is None:
+        atol = judged_by(model, course, rtol, xp)[..., None]
     allowed = TOLERATED * (atol + rtol * xp.abs(course).max(axis=-2))
     low = course.min(axis=-2)
     falls = (low < -allowed) & (course[..., 0, :] >= -allowed) & _meant_positive(model)
     return xp.where(falls, low, 0.0).min(axis=tuple(range(low.ndim - 1)))
+
+
+def judged_by(model: Model, y: Any, rtol: float, xp: ModuleType = np) -> Any:
+    """The absolute tolerance that outputs are judged by where it follows the model's own scale: one a trajectory.
+
+    `y` is … × times × species; that of the largest species, since a smaller one may be a difference of such.
+    """
+    counts = np.arange(y.shape[-1]) != (-1 if model.time_index is None else model.time_index)
+    largest = xp.where(counts & xp.isfinite(y), xp.abs(y), 0.0).max(axis=(-2, -1))
+    return xp.maximum(FLOOR["float64"] * rtol * largest, LEAST)
 
 
 def named(model: Model, low: np.ndarray) -> dict[str, float]:

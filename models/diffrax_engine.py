@@ -10,12 +10,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from .model import Model
 from .plan import UNCHANGED, Plan
 from .resize import with_ratios
 from .rodas5p import Rodas5P
+from .scale import filled, floors, smallest
 from .settings import Settings, Tolerances
 from .solution import Solution
 from .status import Status
@@ -32,7 +33,8 @@ class _Course(NamedTuple):
     p: Float[Array, "segments parameters"]
     assign: Float[Array, "segments species"]
     add: Float[Array, "segments species"]
-    scale: Float[Array, "segments species"]  # of volumes, where a compartment is resized
+    ratio: Float[Array, "segments species"]  # of volumes, where a compartment is resized
+    scale: Float[Array, " species"]  # see `hexamer.models.scale`
 
 
 class _Stretches(NamedTuple):
@@ -57,15 +59,15 @@ def solve(
 
     `tolerances` stand in for those of `settings`. Where they make no sense, everything fails as `Status.NOT_FINITE`.
     """
-    own = Tolerances(*(jnp.asarray(x, values.dtype) for x in tolerances or (settings.rtol, settings.atol)))
-    sensible = (own.rtol > 0) & (own.rtol < 1) & (own.atol > 0) & (own.atol < jnp.inf)
-    own = Tolerances(jnp.where(sensible, own.rtol, settings.rtol), jnp.where(sensible, own.atol, settings.atol))
+    own, sensible = _own(settings, tolerances, values.dtype)
     environment = jnp.concatenate([values, jnp.asarray(plan.constants, values.dtype)])
     environment = with_ratios(model, plan.resizes, environment)
     p = environment[plan.parameters]
     first = jax.vmap(model.initial)(p[:, 0])
     status = jnp.zeros(len(plan.protocols), int)
     steps = jnp.zeros(len(plan.protocols), int)
+    add, assign = environment[plan.add], jnp.where(plan.assign == UNCHANGED, 0.0, environment[plan.assign])
+    start = first
     if len(plan.equilibration_parameters):
         p_eq = environment[plan.equilibration_parameters]
         at_start = jax.vmap(model.initial)(p_eq)
@@ -81,8 +83,11 @@ def solve(
         # Without a steady state the time course is solved from the model's initial values, and not shown.
         first = jnp.where((uses & (status == Status.OK))[:, None], rest.y[which], first)
         steps = jnp.where(uses, rest.steps[which], steps)
-    scale = jnp.where(plan.scale == UNCHANGED, 1.0, environment[plan.scale])
-    course = _Course(first, p, environment[plan.assign], environment[plan.add], scale)
+        gone = uses[:, None] & (jnp.abs(first) <= floors(own.rtol, rest.scale[which]))
+        start = jnp.where(gone, 0.0, first)
+    ratio = jnp.where(plan.scale == UNCHANGED, 1.0, environment[plan.scale])
+    scale = jax.lax.stop_gradient(jax.vmap(smallest)(start, add, assign))
+    course = _Course(first, p, environment[plan.assign], add, ratio, scale)
     run = partial(_guarded if settings.derivative == "reverse" else _course, model, settings)
     # Behind a barrier, since XLA's simplifier runs in circles on these constants.
     fixed = jax.lax.optimization_barrier(
@@ -93,6 +98,17 @@ def solve(
     status = jnp.where(sensible, status, Status.NOT_FINITE)
     y = jnp.where((status == Status.OK)[:, None, None], y, jnp.nan)
     return Solution(y, status, steps + taken, rejected)
+
+
+def _own(settings: Settings, tolerances: Tolerances | None, dtype) -> tuple[Tolerances, Bool[Array, ""]]:
+    """Tolerances that make sense, and whether those given do."""
+    rtol, atol = (None if x is None else jnp.asarray(x, dtype) for x in tolerances or (settings.rtol, settings.atol))
+    assert rtol is not None
+    sensible = (rtol > 0) & (rtol < 1)
+    if atol is not None:
+        sensible &= (atol > 0) & (atol < jnp.inf)
+        atol = jnp.where(sensible, atol, 1.0)
+    return Tolerances(jnp.where(sensible, rtol, settings.rtol), atol), sensible
 
 
 def _course(
@@ -108,19 +124,23 @@ def _course(
     within = model.in_stretch if model.switches else model
 
     def one(carry, part):
-        y, at, status, steps, rejected = carry
-        number, p, assign, add, scale, assigned, (begin, stop, switches, before, delay) = part
-        y = jnp.where(assigned, assign, y * scale) + add
+        y, scale, at, status, steps, rejected = carry
+        number, p, assign, add, ratio, assigned, (begin, stop, switches, before, delay) = part
+        y = jnp.where(assigned, assign, y * ratio) + add
         if model.switches:
             y = y + delay * jax.lax.stop_gradient(model.rhs(y, p, before) - model.rhs(y, p, switches))
         empty = stop <= begin
         end = jnp.where(empty, begin + 1e-6, stop)  # an empty stretch is solved for nothing, briefly
+        own, fixed = tolerances, (p, switches) if model.switches else p
+        if own.atol is None:
+            here, known = filled(within, scale, *jax.lax.stop_gradient((y, fixed)), end - begin)
+            own, scale = Tolerances(own.rtol, floors(own.rtol, here)), jnp.where(empty, scale, known)
         saved, last, outcome, taken, refused = _segment(
             within,
             settings,
-            tolerances,
+            own,
             y,
-            (p, switches) if model.switches else p,
+            fixed,
             begin,
             end,
             jnp.clip(times, begin, end),
@@ -129,22 +149,22 @@ def _course(
         at = jnp.where((segment == number)[:, None], jnp.where(empty, y, saved), at)
         y = jnp.where(empty, y, last)
         status = jnp.where((status == Status.OK) & ~empty, outcome, status)
-        return (y, at, status, steps + taken, rejected + refused), None
+        return (y, scale, at, status, steps + taken, rejected + refused), None
 
     zero = jnp.zeros((), int)
-    carry = (course.y0, jnp.zeros((times.size, course.y0.size), course.y0.dtype), zero, zero, zero)
+    carry = (course.y0, course.scale, jnp.zeros((times.size, course.y0.size), course.y0.dtype), zero, zero, zero)
     # What a step of the protocol changes, it changes at the start of the first stretch of its segment.
     first = (np.arange(count * each) % each == 0)[:, None]
-    of_segment = (course.p, course.assign, course.add, course.scale, assigned)
-    p, assign, add, scale, assigned = (jnp.repeat(x, each, axis=0) for x in of_segment)
-    add, scale = jnp.where(first, add, 0.0), jnp.where(first, scale, 1.0)
+    of_segment = (course.p, course.assign, course.add, course.ratio, assigned)
+    p, assign, add, ratio, assigned = (jnp.repeat(x, each, axis=0) for x in of_segment)
+    add, ratio = jnp.where(first, add, 0.0), jnp.where(first, ratio, 1.0)
     flat = jax.tree.map(lambda x: x.reshape(count * each, *x.shape[2:]), stretches)
-    parts = (jnp.arange(count * each), p, assign, add, scale, assigned & first, tuple(flat))
+    parts = (jnp.arange(count * each), p, assign, add, ratio, assigned & first, tuple(flat))
     if count * each == 1:
         carry, _ = one(carry, jax.tree.map(lambda x: x[0], parts))
     else:
         carry, _ = jax.lax.scan(one, carry, parts)
-    _, at, status, steps, rejected = carry
+    _, _, at, status, steps, rejected = carry
     if model.time_index is not None:  # to the last digit: what is observed may compare it with a moment
         at = at.at[:, model.time_index].set(times)
     finite = jnp.all(jnp.isfinite(at))
@@ -187,7 +207,7 @@ def _segment(model: Model, settings: Settings, tolerances: Tolerances, y, p, beg
         "tsit5": diffrax.Tsit5,
     }[settings.solver]()
     limits = {"shortest": 1e-12 * length, "longest": settings.longest_step * length}
-    steps = controller(settings.rtol, settings.atol, **limits, model=model)
+    steps = controller(settings.rtol, 1.0, **limits, model=model)
     steps = eqx.tree_at(lambda c: (c.rtol, c.atol), steps, tuple(tolerances))
     save = [diffrax.SubSaveAt(ts=times), *([diffrax.SubSaveAt(t1=True)] if last else [])]
     solution = diffrax.diffeqsolve(

@@ -9,7 +9,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import numpy as np
 import sympy
 from jaxtyping import Array, Float
 
+from .balances import balances
 from .canonical import content_hash
 from .codegen import Name, compile_vector, guard
 from .domain import RTOL, atol_of, bounded, margins
@@ -272,7 +272,9 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
     unknown -= {s.name for s in symbols} | {*parameters, *switches.names}
     if unknown:
         raise ValueError(f"network {network.name!r} uses names it does not define: {', '.join(sorted(unknown))}")
-    moieties, dependent = conserved_moieties(_stoichiometry(network, states, time_index))
+    order = [sympy.sympify(r.rate).xreplace(substitution) for r in network.reactions]
+    clock = None if time_index is None else states[time_index]
+    moieties, dependent = conserved_moieties(balances(_amounts(terms, kinetics.weights, clock), order))
     names = (symbols, parameters, switches.names) if switches.names else (symbols, parameters)
     rhs, jacobian = _with_jacobian(names, f)
     least = tuple(margins(f, [s.name for s in symbols]))
@@ -361,19 +363,13 @@ def _with_jacobian(names: Sequence[Sequence[Name]], f: list[sympy.Expr]) -> tupl
     return compile_vector(names, f), jacobian
 
 
-def _stoichiometry(network: Network, states: list[str], time_index: int | None) -> list[list[Fraction]]:
-    columns = [*network.reactions, *network.rates, *([] if time_index is None else [states[time_index]])]
-    matrix = [[Fraction(0)] * len(columns) for _ in states]
-    for j, column in enumerate(columns):
-        if isinstance(column, str):
-            if column in states:  # changes by a rule of its own, so it belongs to no moiety
-                matrix[states.index(column)][j] = Fraction(1)
-            continue
-        for name, number in column.stoichiometry.items():
-            if name in states and name not in network.rates:
-                exact = sympy.nsimplify(number, rational=True)
-                matrix[states.index(name)][j] = Fraction(int(exact.p), int(exact.q))
-    return matrix
+def _amounts(terms: Mapping[str, Terms], weights: Sequence[sympy.Expr], clock: str | None) -> list[Terms]:
+    """What the amount of each state changes by; the time, `clock`, changes by what nothing else does."""
+    own: Terms = [(sympy.Integer(1), sympy.Symbol("<dt>"))]
+    return [
+        own if n == clock else [(c * w, r) for c, r in pairs]
+        for (n, pairs), w in zip(terms.items(), weights, strict=True)
+    ]
 
 
 def _from_function(f, species, parameters, initial, name, depends_on_time) -> Model:

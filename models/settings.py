@@ -23,7 +23,7 @@ class Tolerances(NamedTuple):
     """Error a step of one trajectory set, as data: it may differ from set to set, and be traced."""
 
     rtol: Float[Array, ""]
-    atol: Float[Array, ""]
+    atol: Float[Array, ""] | None  # None: from the model's own scale, see `hexamer.models.scale`
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,9 @@ class Settings:
       where model and settings allow it;
     - `solver`: `rodas5p` (implicit, the default: real posteriors reach stiff corners), `kvaerno5`, `kvaerno3`
       (implicit, diffrax's own), or `tsit5` (explicit, cheap where the model is not stiff);
-    - `rtol`, `atol`: error a step, relative and in model units (nM);
+    - `rtol`: error a step, relative to each species' size;
+    - `atol`: the same in model units, for all species alike; None: each species has its own, which follows from rtol
+      and from what it starts at, is set to, or soon comes to, so that no unit of concentration is a wrong one;
     - `max_steps`: of each segment of a protocol, rejected ones included;
     - `derivative`: which one is wanted, `reverse` (`jax.grad`, `jax.vjp`) or `forward` (`jax.jvp`, `jax.jacfwd`);
     - `longest_step`: as a fraction of a segment. The controller sees the state alone: a trajectory at rest whose
@@ -44,14 +46,14 @@ class Settings:
     - `memory`: bytes that this may take for one batch; of a larger batch nothing is kept, and on the way back it is
       solved again piece by piece;
     - `precision`: in which the fused engine takes its steps. `float32` needs an rtol of 1e-5 or more, said by name
-      (`Settings(precision="float32", rtol=1e-4, atol=1e-6)`). What goes in and comes out is float64 all the same, and
+      (`Settings(precision="float32", rtol=1e-4)`). What goes in and comes out is float64 all the same, and
       so are time, what of rates depends on parameters alone, and the state at rest with its derivative.
     """
 
     engine: Engine = "auto"
     solver: Solver = "rodas5p"
     rtol: float = 1e-6
-    atol: float = 1e-8
+    atol: float | None = None
     max_steps: int = 4096
     derivative: Derivative = "reverse"
     longest_step: float = 1 / 16
@@ -71,7 +73,7 @@ class Settings:
             raise ValueError(f"precision must be 'float64' or 'float32', not {self.precision!r}")
         if self.precision == "float32" and self.engine == "diffrax":
             raise ValueError("diffrax solves in float64 here: precision='float32' is for engine='fused'")
-        if not (0 < self.rtol < 1 and self.atol > 0):
+        if not (0 < self.rtol < 1 and (self.atol is None or self.atol > 0)):
             raise ValueError(f"tolerances must be positive and rtol below 1, not rtol={self.rtol}, atol={self.atol}")
         if (why := too_fine(self.precision, self.rtol, self.atol)) is not None:
             raise ValueError(why)
@@ -85,13 +87,13 @@ class Settings:
             raise ValueError(f"longest_step is a fraction of a segment, not {self.longest_step}")
 
 
-def too_fine(precision: Precision, rtol: float, atol: float) -> str | None:
+def too_fine(precision: Precision, rtol: float, atol: float | None) -> str | None:
     """What is wrong with tolerances that `precision` cannot keep, else None."""
     if rtol < LEAST_RTOL[precision]:
         return (
             f"rtol={rtol:g} is finer than {precision} can keep ({LEAST_RTOL[precision]:g}): "
-            f"choose a coarser one (rtol=1e-4, atol=1e-6, say), or precision='float64'"
+            f"choose a coarser one (rtol=1e-4, say), or precision='float64'"
         )
-    if atol < LEAST_ATOL[precision]:
+    if atol is not None and atol < LEAST_ATOL[precision]:
         return f"atol={atol:g} is finer than {precision} can keep ({LEAST_ATOL[precision]:g})"
     return None

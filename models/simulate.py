@@ -16,7 +16,7 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from .below_zero import lowest, named, sentence
+from .below_zero import judged_by, lowest, named, sentence
 from .codegen import compile_vector
 from .domain import ATOL, RTOL, bounded
 from .engines import falls_back, solve
@@ -111,19 +111,22 @@ def simulate(
     plan = compile_plan(model, batch, [at.tolist()] * len(batch), names)
     functions = observables(model, observe)
 
-    own = Tolerances(checked("rtol", rtol, shape, settings), checked("atol", atol, shape, settings))
+    own = Tolerances(checked("rtol", rtol, shape, settings), checked("atol", atol, shape, settings))  # pyright: ignore[reportArgumentType]
 
     def one(v: Float[Array, " names"], tolerances: Tolerances) -> tuple[Solution, dict[str, Array]]:
         solution = solve(model, plan, settings, v, tolerances=tolerances)
         at = parameters_at(plan, v)
+        if tolerances.atol is None:
+            y = jax.lax.stop_gradient(solution.y)
+            tolerances = tolerances._replace(atol=jnp.max(judged_by(model, y, tolerances.rtol, jnp)))
         return solution, {n: f(solution.y, at, tolerances) for n, f in functions.items()}
 
     for _ in shape:
         one = jax.vmap(one)
     solution, observed = jax.jit(one)(stacked, own)
     if not isinstance(solution.y, Tracer) and not isinstance(own.rtol, Tracer) and solution.y.size:
-        loosest = (float(np.max(x)) for x in own)
-        if said := sentence(named(model, lowest(model, np.asarray(solution.y), *loosest))):
+        loosest = (None if x is None else float(np.max(x)) for x in own)
+        if said := sentence(named(model, lowest(model, np.asarray(solution.y), *loosest))):  # pyright: ignore[reportArgumentType]
             log.warning("%s: %s", model.name, said)
     return Trajectories(jnp.asarray(at), solution.y, solution.status, solution.steps, solution.rejected, observed)
 

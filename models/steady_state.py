@@ -24,13 +24,13 @@ from jaxtyping import Array, Float, Int
 
 from .model import Model
 from .rodas5p import Rodas5P
+from .scale import filled, floors, smallest
 from .settings import Settings, Tolerances
 from .status import Status
 from .steady_criteria import (
     DRIFT,
     HORIZON,
     NEWTON_ITERATIONS,
-    ON_THE_WAY_ATOL,
     ON_THE_WAY_RTOL,
     SINGULAR,
     STRICTEST,
@@ -43,18 +43,41 @@ class SteadyState(NamedTuple):
     y: Float[Array, " species"]
     status: Int[Array, ""]
     steps: Int[Array, ""]
+    scale: Float[Array, " species"]  # see `hexamer.models.scale`; 1 where the absolute tolerance is given
 
 
-def unrest(model: Model, tolerances: Tolerances, y, p) -> Float[Array, ""]:
+class _Tolerances(NamedTuple):
+    """What is sought, and what is kept on the way there; absolute ones of each species."""
+
+    rtol: Float[Array, ""]
+    atol: Float[Array, " species"]
+    rtol_on_the_way: Float[Array, ""]
+    atol_on_the_way: Float[Array, " species"]
+
+
+def _tolerances(settings: Settings, given: Tolerances | None, scale) -> _Tolerances:
+    rtol, atol = (None if x is None else jnp.asarray(x) for x in given or (settings.rtol, settings.atol))
+    assert rtol is not None
+    loose = jnp.maximum(rtol, ON_THE_WAY_RTOL)
+    if atol is None:
+        return _Tolerances(rtol, floors(rtol, scale), loose, floors(loose, scale))
+    return _Tolerances(rtol, jnp.full_like(scale, atol), loose, jnp.full_like(scale, atol))
+
+
+def unrest(model: Model, tolerances: _Tolerances, y, p) -> Float[Array, ""]:
     """Largest |f_i| per unit of time, in units of the solve's tolerance; a time state is left out.
 
     The largest, not a mean, which would hide one growing species among many; and relative to `STRICTEST` at most, or a
     species made at a constant rate would look at rest once it is large.
     """
+    return jnp.max(_unrest_of_each(model, tolerances, y, p))
+
+
+def _unrest_of_each(model: Model, tolerances: _Tolerances, y, p) -> Float[Array, " species"]:
     f = model.rhs(y, p)
     if model.time_index is not None:
         f = f.at[model.time_index].set(0.0)
-    return jnp.max(jnp.abs(f) / (tolerances.atol + jnp.minimum(tolerances.rtol, STRICTEST) * jnp.abs(y)))
+    return jnp.abs(f) / (tolerances.atol + jnp.minimum(tolerances.rtol, STRICTEST) * jnp.abs(y))
 
 
 def _reduced(model: Model, y, y0, p, idle) -> Float[Array, " species"]:
@@ -76,11 +99,10 @@ def _linearised(model: Model, y, p) -> tuple[Float[Array, "species species"], Ar
     return matrix, idle
 
 
-def _integrate(model: Model, settings: Settings, tolerances: Tolerances, y0, p) -> SteadyState:
+def _integrate(model: Model, settings: Settings, tolerances: _Tolerances, y0, p):
     def reached(t, y, args, **_):
         return unrest(model, tolerances, y, args) <= THRESHOLD
 
-    rtol, atol = jnp.maximum(tolerances.rtol, ON_THE_WAY_RTOL), jnp.maximum(tolerances.atol, ON_THE_WAY_ATOL)
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(lambda t, y, p: model.rhs(y, p)),
         Rodas5P(model.rhs, model.jacobian, reverse=False),
@@ -89,7 +111,9 @@ def _integrate(model: Model, settings: Settings, tolerances: Tolerances, y0, p) 
         dt0=None,
         y0=y0,
         args=p,
-        stepsize_controller=controller(rtol, atol, shortest=1e-12, model=model),
+        stepsize_controller=controller(
+            tolerances.rtol_on_the_way, tolerances.atol_on_the_way, shortest=1e-12, model=model
+        ),
         event=diffrax.Event(reached),
         adjoint=diffrax.ForwardMode(),
         max_steps=settings.max_steps,
@@ -109,10 +133,23 @@ def _integrate(model: Model, settings: Settings, tolerances: Tolerances, y0, p) 
         [Status.OK, Status.NOT_FINITE, Status.TOO_MANY_STEPS, Status.STEP_TOO_SMALL],
         Status.NO_STEADY_STATE,
     )
-    return SteadyState(y, status, solution.stats["num_steps"])
+    return y, status, solution.stats["num_steps"]
 
 
-def _polish(model: Model, tolerances: Tolerances, y, y0, p) -> Float[Array, " species"]:
+def sought(model: Model, settings: Settings, y0, p) -> tuple[Float[Array, " species"], Int[Array, ""]]:
+    """Each species' unrest where the search for rest from y0 ends, and the search's status."""
+    own = _tolerances(settings, None, _scale_of(model, settings, None, y0, p))
+    y, status, _ = _integrate(model, settings, own, y0, p)
+    return _unrest_of_each(model, own, y, p), status
+
+
+def _scale_of(model: Model, settings: Settings, tolerances: Tolerances | None, y0, p) -> Float[Array, " species"]:
+    if (settings.atol if tolerances is None else tolerances.atol) is not None:
+        return jnp.ones_like(y0)
+    return filled(model, smallest(y0), y0, p, HORIZON)[0]
+
+
+def _polish(model: Model, tolerances: _Tolerances, y, y0, p) -> Float[Array, " species"]:
     """Newton on the reduced system; kept only if finite, non-negative, near, and no worse."""
     polished = y
     for _ in range(NEWTON_ITERATIONS):
@@ -138,17 +175,18 @@ def steady_state(
     several steady states the right one is found, then polished by Newton. Raises `ValueError` for a model whose
     f depends on time. `tolerances` stand in for those of `settings`, and have no derivative.
     """
-    own = Tolerances(*map(jnp.asarray, tolerances or (settings.rtol, settings.atol)))
     if model.rhs_depends_on_time:
         raise ValueError(
             f"model {model.name!r} depends on time explicitly, so it has no steady state to pre-equilibrate to"
         )
-    found = _integrate(model, settings, own, y0, p)
+    scale = _scale_of(model, settings, tolerances, y0, p)
+    own = _tolerances(settings, tolerances, scale)
+    y, status, steps = _integrate(model, settings, own, y0, p)
     if model.time_index is not None:
-        found = found._replace(y=found.y.at[model.time_index].set(y0[model.time_index]))
-    safe = jnp.where(found.status == Status.OK, found.y, 1.0)
-    y = jnp.where(found.status == Status.OK, _polish(model, own, safe, y0, p), found.y)
-    return SteadyState(y, found.status, found.steps)
+        y = y.at[model.time_index].set(y0[model.time_index])
+    safe = jnp.where(status == Status.OK, y, 1.0)
+    y = jnp.where(status == Status.OK, _polish(model, own, safe, y0, p), y)
+    return SteadyState(y, status, steps, scale)
 
 
 @steady_state.defjvp
@@ -161,12 +199,12 @@ def _steady_state_jvp(model: Model, settings: Settings, primals, tangents):
     matrix, idle = _linearised(model, y, p)
     _, dg = jax.jvp(lambda y0, p: _reduced(model, y, y0, p, idle), (y0, p), (dy0, dp))
     eye = jnp.eye(y.size, dtype=y.dtype)
-    atol = tolerances.atol if tolerances else settings.atol
-    size, allowed = atol + jnp.abs(y), jnp.maximum(atol, ON_THE_WAY_ATOL) + DRIFT * jnp.abs(y)
+    own = _tolerances(settings, tolerances, found.scale)
+    size, allowed = own.atol + jnp.abs(y), own.atol_on_the_way + DRIFT * jnp.abs(y)
     moved = jnp.where(ok, y - y0, 0.0)
     dy = -_solve(model, jnp.where(ok, matrix, eye), jnp.where(ok, dg, 0.0), dy0, size, moved, allowed, idle)
     zero: Any = np.zeros((), dtype=jax.dtypes.float0)
-    return found, SteadyState(dy, zero, zero)
+    return found, SteadyState(dy, zero, zero, jnp.zeros_like(found.scale))
 
 
 def _solve(model: Model, matrix, right, dy0, size, moved, allowed, idle) -> Float[Array, " species"]:

@@ -11,12 +11,18 @@ from jaxtyping import Array, Float
 from .settings import Settings, too_fine
 
 
-def checked(name: str, given: ArrayLike | None, shape: tuple[int, ...], settings: Settings) -> Float[Array, " *batch"]:
+def checked(
+    name: str, given: ArrayLike | None, shape: tuple[int, ...], settings: Settings
+) -> Float[Array, " *batch"] | None:
     """The tolerance `name` of each set of a batch of `shape`; that of `settings` where None is given.
+
+    None where that is None too: an absolute tolerance that follows the model's own scale.
 
     Raises `ValueError` where it has another shape, and, unless it is traced, for numbers that make no sense.
     """
     value = getattr(settings, name) if given is None else given
+    if value is None:
+        return None
     if np.shape(value) not in ((), shape):
         raise ValueError(
             f"{name} must be a number or an array of the parameters' shape {shape}, not of shape {np.shape(value)}"

@@ -13,8 +13,9 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
+from ...models.below_zero import judged_by
 from ...models.codegen import compile_elementwise
-from ...models.domain import bounded
+from ...models.domain import ATOL, bounded
 from ...models.engines import falls_back, solve, uses_fused
 from ...models.model import Model
 from ...models.plan import Plan, compile_plan
@@ -136,8 +137,9 @@ def observable(
     Only what the formula uses is gathered. Raises `ValueError` naming what the model does not have.
     """
     states = [s.name for s in model.symbols]
-    expression = bounded(observed(model, formula), states, rtol=settings.rtol, atol=settings.atol)
-    known = [*model.symbols, *model.parameters]
+    atol = ATOL if settings.atol is None else settings.atol
+    expression = bounded(observed(model, formula), states, rtol=settings.rtol, atol=atol)
+    known = [*model.symbols, *model.parameters, ATOL]
     try:
         used, function = compile_elementwise(known, [expression])
     except ValueError as error:
@@ -153,6 +155,9 @@ def observable(
         for k in used:
             if k < len(model.species):
                 columns.append(y[..., k])
+                continue
+            if k == len(known) - 1:
+                columns.append(jnp.max(judged_by(model, y, settings.rtol, jnp)))
                 continue
             slots = segment[..., k - len(model.species)]
             same = np.all(slots == slots.flat[0])

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
+from ...models.below_zero import judged_by
 from ...models.model import Model
 from ...models.protocol import Protocol, Step, Value
 from ...models.settings import Settings
@@ -95,7 +96,8 @@ def still_moving(
     rate = np.array(model.rhs(y, jnp.array([values[n] for n in model.parameters])))
     if model.time_index is not None:
         rate[model.time_index] = 0.0
-    unrest = np.abs(rate) / (settings.atol + min(settings.rtol, STRICTEST) * np.abs(np.asarray(y)))
+    atol = float(judged_by(model, np.asarray(y)[None], settings.rtol)) if settings.atol is None else settings.atol
+    unrest = np.abs(rate) / (atol + min(settings.rtol, STRICTEST) * np.abs(np.asarray(y)))
     order = [i for i in np.argsort(-unrest) if unrest[i] > THRESHOLD][:_NAMED]
     return {model.species[i]: float(rate[i]) for i in order}
 

@@ -19,7 +19,7 @@ import jax
 import jaxlib
 import numpy as np
 
-from .. import steady_criteria, tableau
+from .. import scale, steady_criteria, tableau
 from ..domain import NOISE, TOLERATED
 from ..model import Model
 from ..settings import LEAST_ATOL, LEAST_RTOL
@@ -70,10 +70,14 @@ def engine_source(functions: Functions, lanes: int, *, single: bool = False, kee
         "H": _table(tableau.H),
         "M": ", ".join(map(repr, tableau.M.tolist())),
         "GAMMA": repr(tableau.GAMMA),
+        "FLOOR": repr(scale.FLOOR[precision]),
+        "LEAST_FLOOR": repr(max(scale.LEAST, LEAST_ATOL[precision])),
+        "FAINT": repr(scale.FAINT),
+        "SCOUTS": str(scale.SCOUTS),
+        "SCOUT_RATIO": repr(scale.SCOUT_RATIO),
         "THRESHOLD": repr(steady_criteria.THRESHOLD),
         "HORIZON": repr(steady_criteria.HORIZON),
         "ON_THE_WAY_RTOL": repr(steady_criteria.ON_THE_WAY_RTOL),
-        "ON_THE_WAY_ATOL": repr(steady_criteria.ON_THE_WAY_ATOL),
         "STRICTEST": repr(steady_criteria.STRICTEST),
         "NEWTON": repr(steady_criteria.NEWTON_ITERATIONS),
         "SINGULAR": repr(steady_criteria.SINGULAR),
@@ -86,7 +90,7 @@ def engine_source(functions: Functions, lanes: int, *, single: bool = False, kee
         sizes = f"#define SOME_MARGINS\n{sizes}"
     own = "\n".join([read("types.h"), functions.text, read("unrest.h")])
     exact = f"#define SINGLE 0\nstruct Exact {{\n{own}\n}};\n#undef SINGLE\n" if single else ""
-    around = "\n".join(map(read, ("precision.h", "queue.h", "refuse.h", "kernel.h", "rest.h")))
+    around = "\n".join(map(read, ("precision.h", "queue.h", "refuse.h", "kernel.h", "scale.h", "rest.h")))
     text = f"{sizes}\n{exact}#define SINGLE {int(single)}\n{own}\n{around}"
     return f"#define LANES {lanes}\n#define KEEP_STAGES {int(keep_stages)}\n" + _fill(text, constants)
 

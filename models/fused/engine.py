@@ -41,7 +41,8 @@ def solve(
     `ValueError`) saying why where the model cannot be run.
     """
     environment = _environment(model, plan, settings, values, tolerances)
-    y, status, steps, rejected = _solve(_described(model, plan, settings, few, by), environment[None])
+    follows = (settings.atol if tolerances is None else tolerances.atol) is None
+    y, status, steps, rejected = _solve(_described(model, plan, settings, few, by, follows=follows), environment[None])
     return Solution(y[0], status[0], steps[0], rejected[0])
 
 
@@ -49,12 +50,13 @@ def _environment(
     model: Model, plan: Plan, settings: Settings, values: Float[Array, " names"], tolerances: Tolerances | None
 ) -> Float[Array, " slots"]:
     """All numbers of one set: its values, the plan's constants, ratios of volumes, and last its tolerances."""
-    own = [jnp.asarray(x, values.dtype) for x in tolerances or (settings.rtol, settings.atol)]
+    rtol, atol = tolerances or (settings.rtol, settings.atol)
+    own = [jnp.asarray(x, values.dtype) for x in (rtol, 1.0 if atol is None else atol)]  # 1: nothing reads it
     numbers = jnp.concatenate([values, jnp.asarray(plan.constants, values.dtype)])
     return jnp.concatenate([with_ratios(model, plan.resizes, numbers), jnp.stack(own)])
 
 
-def _described(model: Model, plan: Plan, settings: Settings, few: bool, by: By) -> Task:
+def _described(model: Model, plan: Plan, settings: Settings, few: bool, by: By, *, follows: bool = False) -> Task:
     protocols, segments, _ = plan.parameters.shape
     shape = (protocols, segments, plan.times.shape[1], len(plan.equilibration_parameters))
     slots = len(plan.names) + len(plan.constants) + len(plan.resizes) + 2  # and the tolerances
@@ -68,7 +70,7 @@ def _described(model: Model, plan: Plan, settings: Settings, few: bool, by: By) 
         plan.scale,
         plan.segment,
     ]
-    head = [*shape, slots, settings.max_steps]
+    head = [*shape, slots, settings.max_steps, int(follows)]
     floats = [[settings.longest_step], plan.equilibration_moment, plan.start, plan.stop, plan.times]
     return Task(
         model=model,

@@ -12,13 +12,14 @@
 //   y0: lambda + c + sum v_i + grad_y sum u_i^T J(y0) k_i      p: sum f_p(Y_i)^T u_i + grad_p sum u_i^T J(y0) k_i
 
 enum Status { OK = 0, TOO_MANY_STEPS = 1, STEP_TOO_SMALL = 2, NOT_FINITE = 3, NO_STEADY_STATE = 4 };
-enum { STAGES = 8, HEAD = 2, KEPT = KEEP_STAGES ? STAGES * SPECIES : 0, ROW = HEAD + SPECIES + KEPT };  // of the record: t, h, y, k
+enum { RESTS = 3, STAGES = 8, HEAD = 2, KEPT = KEEP_STAGES ? STAGES * SPECIES : 0, ROW = HEAD + SPECIES + KEPT };  // of the record: t, h, y, k
 
 // ---------------------------------------------------------------------------------------------- the problem's arrays
 
 // Protocols, as `hexamer.models.plan` lays them out; indices point into the environment, below 0: unchanged.
 struct Plan {
   int protocols, segments, times, equilibrations, slots, max_steps;
+  bool follows;  // the absolute tolerance follows each species' own scale: scale.h
   double longest;
   const int *rest_parameters, *rest_set, *rest_of, *parameters, *assign, *add, *scale, *segment;
   const double *rest_moment, *start, *stop, *at;
@@ -34,7 +35,7 @@ struct Batch {
   int* accepted;              // sets x protocols x segments
   double* record;             // sets x protocols x capacity x ROW
   long capacity;
-  double* rest;               // sets x equilibrations x (steady state, the start it came from) x species
+  double* rest;               // sets x equilibrations x (steady state, the start it came from, scales) x species
   int *rest_status, *rest_steps;   // sets x equilibrations
   // a second forward pass for items whose record did not fit: rows of item `first + i` lie at again[offset[i]]
   double* again;
@@ -53,9 +54,9 @@ STATIC double* rows_of(const Batch& b, long item)
   return b.record + place(b, item) * b.capacity * ROW;
 }
 
-// Error a step, of each lane's trajectory.
+// Error a step, of each lane's trajectory, and what the absolute one of each species follows.
 struct Tolerances {
-  real rtol, atol;
+  real rtol, atol[SPECIES], scale[SPECIES];
 };
 
 STATIC const double* own_tolerances(const Batch& b, long set)
@@ -68,7 +69,7 @@ STATIC bool load_tolerances(const Batch& b, long set, int lane, Tolerances& tole
 {
   const double* own = own_tolerances(b, set);
   AT(tolerance.rtol, lane) = own[0];
-  AT(tolerance.atol, lane) = own[1];
+  for (int n = 0; n < SPECIES; n++) AT(tolerance.atol[n], lane) = own[1], AT(tolerance.scale[n], lane) = 0.0;
   const bool kept = own[0] >= @LEAST_RTOL@ && own[1] >= @LEAST_ATOL@;
   return kept && own[0] > 0.0 && own[0] < 1.0 && own[1] > 0.0 && own[1] < INFINITY;
 }
@@ -148,7 +149,7 @@ STATIC real attempt(const real* y, const real* q, const real h, const Tolerances
     const real e = k[(STAGES - 1) * SPECIES + n];
     y1[n] += e;
     const real a = abs_(y[n]), b = abs_(y1[n]);
-    const real q = e / (tolerance.atol + tolerance.rtol * select_(a < b, b, a));
+    const real q = e / (tolerance.atol[n] + tolerance.rtol * select_(a < b, b, a));
     total += q * q;
   }
   return total * scalar(1.0 / SPECIES);
@@ -167,7 +168,7 @@ STATIC real size_of(const real* x, const real* y, const Tolerances& tolerance)
 {
   real total = real_of(0.0);
   for (int n = 0; n < SPECIES; n++) {
-    const real q = x[n] / (tolerance.atol + tolerance.rtol * abs_(y[n]));
+    const real q = x[n] / (tolerance.atol[n] + tolerance.rtol * abs_(y[n]));
     total += q * q;
   }
   return sqrt_(total * scalar(1.0 / SPECIES));
@@ -199,33 +200,26 @@ struct Pace {
   mask free[SPECIES];                      // of concentrations, to be below 0
 };
 
-INLINE void spread(const Tolerances& tolerance, real* atol)
-{
-  for (int n = 0; n < SPECIES; n++) atol[n] = tolerance.atol;
-}
-
 // The error of a step from y to y1, infinite where no solution takes it.
 STATIC real judged(Pace& pace, const real* y, const real* y1, const real* q, const Tolerances& tolerance, const real error)
 {
-  real atol[SPECIES];
-  spread(tolerance, atol);
-  const mask fell = fallen(y, y1, q, tolerance.rtol, atol, error <= 1, pace.free);
-  return select_(or_(fell, undefined(y1, q, tolerance.rtol, atol)), real_of(INFINITY), error);
+  const mask fell = fallen(y, y1, q, tolerance.rtol, tolerance.atol, error <= 1, pace.free);
+  return select_(or_(fell, undefined(y1, q, tolerance.rtol, tolerance.atol)), real_of(INFINITY), error);
 }
 
-// First steps for the lanes that begin.
-STATIC void set_out(Pace& pace, const real* y, const real* q, const Tolerances& tolerance, const real longest)
+// Tolerances and first steps for the lanes that begin. `span`: how far they go.
+STATIC void set_out(const Plan& plan, Pace& pace, const real* y, const real* q, Tolerances& tolerance, const real longest,
+                    const real span)
 {
   bool any = false;
   for (int l = 0; l < LANES; l++) any |= pace.fresh[l];
   if (!any) return;
-  real atol[SPECIES];
-  spread(tolerance, atol);
-  const mask bad = undefined(y, q, tolerance.rtol, atol);
+  if (plan.follows) follow(y, q, span, pace.fresh, tolerance);
+  const mask bad = undefined(y, q, tolerance.rtol, tolerance.atol);
   const real guess = select_(bad, real_of(NAN), first_step(y, q, tolerance, longest));
   for (int l = 0; l < LANES; l++)
     if (pace.fresh[l]) {
-      note_free(y, tolerance.rtol, atol, l, pace.free);
+      note_free(y, tolerance.rtol, tolerance.atol, l, pace.free);
       pace.fresh[l] = pace.refused_last[l] = false;
       AT(pace.h, l) = AT(guess, l);
     }
@@ -403,12 +397,13 @@ STATIC void load_course(const Batch& b, Queue& queue, Course& c, int lane, Pace&
         continue;
       }
       c.taken = b.y ? b.rest_steps[r] : 0;
-      for (int n = 0; n < SPECIES; n++) AT(y[n], lane) = b.rest[2 * r * SPECIES + n];
+      for (int n = 0; n < SPECIES; n++) AT(y[n], lane) = b.rest[RESTS * r * SPECIES + n];
     } else {
       exact first[SPECIES];
       load_initial(b, c.set, parameters_in(plan, c), lane, first);
       for (int n = 0; n < SPECIES; n++) AT(y[n], lane) = AT(first[n], lane);
     }
+    know_scales(b, c, lane, y, tolerance);
     enter(b, c, lane, pace, y, q, t, stop, longest);
   }
 }
@@ -451,7 +446,7 @@ STATIC void solve_courses(const Batch& b, Queue& queue)
   real y[SPECIES], q[COEFFICIENTS], y1[SPECIES], k[STAGES * SPECIES];
   exact t = exact_of(0.0), stop = exact_of(1.0), longest = exact_of(1.0);
   Pace pace = {exact_of(1.0)};
-  Tolerances tolerance = {real_of(1.0), real_of(1.0)};
+  Tolerances tolerance = any_tolerances();
   Course course[LANES];
   for (int n = 0; n < SPECIES; n++) y[n] = real_of(1.0);
   for (int i = 0; i < COEFFICIENTS; i++) q[i] = real_of(1.0);
@@ -463,7 +458,7 @@ STATIC void solve_courses(const Batch& b, Queue& queue)
     bool any = false;
     for (int l = 0; l < LANES; l++) any |= course[l].alive;
     if (!any) return;
-    set_out(pace, y, q, tolerance, narrow_(longest));
+    set_out(plan, pace, y, q, tolerance, narrow_(longest), narrow_(longest * (1.0 / plan.longest)));
     const exact_mask last = t + 1.0000001 * pace.h >= stop;
     const exact step = select_(last, stop - t, pace.h);
     const real error = judged(pace, y, y1, q, tolerance, attempt(y, q, narrow_(step), tolerance, k, y1));

@@ -8,7 +8,8 @@ STATIC void read_plan(const int* i, const double* x, Plan& plan)
   plan.equilibrations = i[3];
   plan.slots = i[4];
   plan.max_steps = i[5];
-  i += 6;
+  plan.follows = i[6];
+  i += 7;
   const long courses = (long)plan.protocols * plan.segments;
   plan.rest_parameters = i; i += (long)plan.equilibrations * PARAMETERS;
   plan.rest_set = i; i += (long)plan.equilibrations * SPECIES;

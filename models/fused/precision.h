@@ -46,7 +46,7 @@ INLINE void pull_rates(const exact* y, const exact* q, const exact* u, exact* y_
 {
   Exact::pull_rates(y, q, u, y_bar, q_bar);
 }
-INLINE exact unrest(const exact* y, const exact* q, const exact rtol, const exact atol)
+INLINE exact unrest(const exact* y, const exact* q, const exact rtol, const exact* atol)
 {
   return Exact::unrest(y, q, rtol, atol);
 }

@@ -44,43 +44,43 @@ struct Rest {
   bool alive;
 };
 
-STATIC void end_rest(const Batch& b, Rest& r, int lane, const real* y, int status)
+STATIC void end_rest(const Batch& b, Rest& r, int lane, const real* y, const Tolerances& tolerance, int status)
 {
   const long where = rest_place(b, r.item);
-  double* found = b.rest + 2 * where * SPECIES;
+  double* found = b.rest + RESTS * where * SPECIES;
   for (int n = 0; n < SPECIES; n++) found[n] = AT(y[n], lane);
   if (TIME_STATE >= 0) found[TIME_STATE] = found[SPECIES + TIME_STATE];
+  for (int n = 0; n < SPECIES; n++) found[2 * SPECIES + n] = AT(tolerance.scale[n], lane);
   b.rest_status[where] = status;
   b.rest_steps[where] = r.tried;
   r.alive = false;
 }
 
-STATIC void load_next_rest(const Batch& b, Queue& queue, Rest& r, int lane, Pace& pace, Tolerances& tolerance, real* y, real* q,
-                           exact& t)
+STATIC void load_next_rest(const Batch& b, Queue& queue, Rest& r, int lane, Pace& pace, Tolerances& tolerance, real& strict, real* y,
+                           real* q, exact& t)
 {
   for (r.alive = false; !r.alive;) {
     if (!take(queue, &r.item)) return;
     r.tried = 0;
     r.alive = load_tolerances(b, r.item % b.sets, lane, tolerance);
-    if (!r.alive) end_rest(b, r, lane, y, NOT_FINITE);
+    if (!r.alive) end_rest(b, r, lane, y, tolerance, NOT_FINITE);
   }
+  AT(strict, lane) = AT(tolerance.rtol, lane);
+  AT(tolerance.rtol, lane) = AT(on_the_way(tolerance.rtol), lane);
   load_coefficients(b, r.item % b.sets, rest_parameters(b, r.item), rest_moment(b, r.item), lane, q);
   exact first[SPECIES];
   load_start(b, r.item, lane, first);
-  double* start = b.rest + (2 * rest_place(b, r.item) + 1) * SPECIES;
+  double* start = b.rest + (RESTS * rest_place(b, r.item) + 1) * SPECIES;
   for (int n = 0; n < SPECIES; n++) {
     start[n] = AT(first[n], lane);
     AT(y[n], lane) = start[n];
+    AT(tolerance.scale[n], lane) = ::fabs(start[n]);
   }
   AT(t, lane) = 0.0;
   pace.fresh[lane] = true;
 }
 
-STATIC Tolerances on_the_way(const Tolerances& tolerance)
-{
-  const real rtol = real_of(@ON_THE_WAY_RTOL@), atol = real_of(@ON_THE_WAY_ATOL@);
-  return {select_(tolerance.rtol > rtol, tolerance.rtol, rtol), select_(tolerance.atol > atol, tolerance.atol, atol)};
-}
+INLINE real on_the_way(const real rtol) { return select_(rtol > scalar(@ON_THE_WAY_RTOL@), rtol, real_of(@ON_THE_WAY_RTOL@)); }
 
 STATIC void find_rests(const Batch& b, Queue& queue)
 {
@@ -89,39 +89,40 @@ STATIC void find_rests(const Batch& b, Queue& queue)
   exact t = exact_of(0.0);
   const exact far = exact_of(@HORIZON@);
   Pace pace = {exact_of(1.0)};
-  Tolerances tolerance = {real_of(1.0), real_of(1.0)};
+  Tolerances loose = any_tolerances();
+  real strict = real_of(1.0), atol[SPECIES];  // of what is sought; `loose`: on the way
   Rest rest[LANES];
   for (int n = 0; n < SPECIES; n++) y[n] = real_of(1.0);
   for (int i = 0; i < COEFFICIENTS; i++) q[i] = real_of(1.0);
-  for (int l = 0; l < LANES; l++) load_next_rest(b, queue, rest[l], l, pace, tolerance, y, q, t);
+  for (int l = 0; l < LANES; l++) load_next_rest(b, queue, rest[l], l, pace, loose, strict, y, q, t);
   for (;;) {
     bool any = false;
     for (int l = 0; l < LANES; l++) any |= rest[l].alive;
     if (!any) return;
-    const Tolerances loose = on_the_way(tolerance);
-    set_out(pace, y, q, loose, narrow_(far));
+    set_out(plan, pace, y, q, loose, narrow_(far), narrow_(far));
     const exact step = select_(t + pace.h >= far, far - t, pace.h);
     const real error = judged(pace, y, y1, q, loose, attempt(y, q, narrow_(step), loose, k, y1));
     const mask good = error <= 1;
     const real factor = growth(error);
     for (int n = 0; n < SPECIES; n++) y[n] = select_(good, y1[n], y[n]);
     t = select_(widen_(good), t + step, t);
-    const real left = unrest(y, q, tolerance.rtol, tolerance.atol);
+    floors(plan, loose, strict, atol);
+    const real left = unrest(y, q, strict, atol);
     for (int l = 0; l < LANES; l++) {
       Rest& r = rest[l];
       if (!r.alive) continue;
       r.tried++;
       const bool went = AT(good, l) != 0, grew = adapt(pace, l, went, AT(factor, l), AT(step, l), INFINITY);
       if (went && AT(left, l) <= @THRESHOLD@) {
-        end_rest(b, r, l, y, OK);
+        end_rest(b, r, l, y, loose, OK);
       } else if (!grew && !(AT(pace.h, l) > 1e-12)) {
-        end_rest(b, r, l, y, !(AT(error, l) < INFINITY) ? NOT_FINITE : STEP_TOO_SMALL);
+        end_rest(b, r, l, y, loose, !(AT(error, l) < INFINITY) ? NOT_FINITE : STEP_TOO_SMALL);
       } else if (AT(t, l) >= @HORIZON@) {
-        end_rest(b, r, l, y, NO_STEADY_STATE);
+        end_rest(b, r, l, y, loose, NO_STEADY_STATE);
       } else if (r.tried >= plan.max_steps) {
-        end_rest(b, r, l, y, TOO_MANY_STEPS);
+        end_rest(b, r, l, y, loose, TOO_MANY_STEPS);
       }
-      if (!r.alive) load_next_rest(b, queue, r, l, pace, tolerance, y, q, t);
+      if (!r.alive) load_next_rest(b, queue, r, l, pace, loose, strict, y, q, t);
     }
   }
 }
@@ -190,13 +191,13 @@ STATIC void reduced_matrix(const exact* j, const exact* weight, int lane, bool t
 // that are not there. Each combination l is one more conserved sum, l (y - y0) = 0, and takes the row's place; `open` says
 // which. Elimination with complete pivoting, of what is not idle, each species in units of its own size: so entries are rates,
 // and what is slower than any time allowed to come to rest is nothing. Multipliers stay where they make zeros.
-STATIC void complete(double* a, const bool* idle, const exact* y, double atol, int lane, bool* open)
+STATIC void complete(double* a, const bool* idle, const exact* y, const double* atol, int lane, bool* open)
 {
   double r[SPECIES * SPECIES], size[SPECIES], w[SPECIES];
   int rows[SPECIES], columns[SPECIES], count = 0, width = 0, rank = 0;
   for (int i = 0; i < SPECIES; i++) {
     open[i] = idle[i];
-    size[i] = atol + ::fabs(AT(y[i], lane));
+    size[i] = atol[i] + ::fabs(AT(y[i], lane));
     if (!idle[i]) columns[width++] = i;
   }
   for (int m = 0; m < MOIETIES; m++) open[dependent(m)] = true;
@@ -260,12 +261,13 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
   const Plan& plan = b.plan;
   for (;;) {
     exact y[SPECIES], p[ARGUMENTS], q[COEFFICIENTS], f[SPECIES], j[ENTRIES], weight[SPECIES], found[SPECIES];
-    exact rtol = exact_of(1.0), atol = exact_of(1.0);
+    exact rtol = exact_of(1.0), atol[SPECIES];
+    double own[LANES][SPECIES];
     const double near = SINGLE ? 1e-1 : 1e-2;
     double start[LANES][SPECIES];
     long item[LANES];
     int count = 0;
-    for (int n = 0; n < SPECIES; n++) y[n] = exact_of(1.0);
+    for (int n = 0; n < SPECIES; n++) y[n] = atol[n] = exact_of(1.0);
     for (int i = 0; i < PARAMETERS; i++) p[i] = exact_of(1.0);
     while (count < LANES && take(queue, &item[count])) {
       const long where = rest_place(b, item[count]), set = item[count] % b.sets;
@@ -273,10 +275,11 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
       const double* values = b.environment + set * b.plan.slots;
       for (int i = 0; i < PARAMETERS; i++) AT(p[i], count) = values[rest_parameters(b, item[count])[i]];
       AT(rtol, count) = own_tolerances(b, set)[0];
-      AT(atol, count) = own_tolerances(b, set)[1];
+      rest_floors(b, set, where, own_tolerances(b, set)[0], own[count]);
       for (int n = 0; n < SPECIES; n++) {
-        AT(y[n], count) = b.rest[2 * where * SPECIES + n];
-        start[count][n] = b.rest[(2 * where + 1) * SPECIES + n];
+        AT(atol[n], count) = own[count][n];
+        AT(y[n], count) = b.rest[RESTS * where * SPECIES + n];
+        start[count][n] = b.rest[(RESTS * where + 1) * SPECIES + n];
       }
       count++;
     }
@@ -311,7 +314,7 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
         if (!converged) {
           bool open[SPECIES];
           reduced_matrix(j, weight, l, false, a, idle);
-          complete(a, idle, y, AT(atol, l), l, open);
+          complete(a, idle, y, own[l], l, open);
           for (int n = 0; n < SPECIES; n++) {
             g[n] = right[n];
             if (!open[n]) continue;
@@ -323,7 +326,7 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
         if (!converged) { moving[l] = false; continue; }
         for (int n = 0; n < SPECIES; n++) {
           AT(y[n], l) -= g[n];
-          converged &= ::fabs(g[n]) <= 1e-13 * ::fabs(AT(y[n], l)) + 1e-6 * AT(atol, l);
+          converged &= ::fabs(g[n]) <= 1e-13 * ::fabs(AT(y[n], l)) + 1e-6 * own[l][n];
         }
         moving[l] = !converged;
       }
@@ -333,20 +336,20 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
       bool good = AT(left, l) <= @THRESHOLD@;
       for (int n = 0; n < SPECIES; n++) {
         const double x = AT(y[n], l), x0 = AT(found[n], l);
-        good &= ::fabs(x - x0) <= near * ::fabs(x0) + 1e3 * AT(atol, l);
-        good &= x >= (x0 < 0.0 ? x0 : 0.0) - AT(atol, l);
+        good &= ::fabs(x - x0) <= near * ::fabs(x0) + 1e3 * own[l][n];
+        good &= x >= (x0 < 0.0 ? x0 : 0.0) - own[l][n];
       }
       const long where = rest_place(b, item[l]);
       if (!good && SINGLE && !(AT(before, l) <= @THRESHOLD@)) b.rest_status[where] = NO_STEADY_STATE;
       if (!good) continue;
-      for (int n = 0; n < SPECIES; n++) b.rest[2 * where * SPECIES + n] = AT(y[n], l);
+      for (int n = 0; n < SPECIES; n++) b.rest[RESTS * where * SPECIES + n] = AT(y[n], l);
     }
   }
 }
 
 // Cotangents of the start by the sums that `complete` found; NaN where such a sum did not hold on the way to rest, so that
 // what it came to is not known from the state alone.
-STATIC void hold_sums(const double* a, const bool* open, const exact* y, const double* start, double atol, int lane, double* x,
+STATIC void hold_sums(const double* a, const bool* open, const exact* y, const double* start, const double* least, int lane, double* x,
                       exact* start_bar)
 {
   bool unknown = false;
@@ -354,9 +357,9 @@ STATIC void hold_sums(const double* a, const bool* open, const exact* y, const d
     if (!open[n]) continue;
     double moved = 0.0, allowed = 0.0;
     for (int c = 0; c < SPECIES; c++) {
-      const double l = a[n * SPECIES + c], least = atol > @ON_THE_WAY_ATOL@ ? atol : @ON_THE_WAY_ATOL@;
+      const double l = a[n * SPECIES + c];
       moved += ::fabs(l * (AT(y[c], lane) - start[c]));
-      allowed += ::fabs(l) * (least + @DRIFT@ * ::fabs(AT(y[c], lane)));
+      allowed += ::fabs(l) * (least[c] + @DRIFT@ * ::fabs(AT(y[c], lane)));
     }
     const bool held = x[n] == 0.0 || moved <= allowed;
     for (int c = 0; c < SPECIES; c++) AT(start_bar[c], lane) += a[n * SPECIES + c] * (held ? x[n] : NAN);
@@ -388,7 +391,7 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
       if (b.rest_status[where] != OK) continue;
       const double* values = b.environment + item[count] % b.sets * plan.slots;
       for (int i = 0; i < PARAMETERS; i++) AT(p[i], count) = values[rest_parameters(b, item[count])[i]];
-      for (int n = 0; n < SPECIES; n++) AT(y[n], count) = b.rest[2 * where * SPECIES + n];
+      for (int n = 0; n < SPECIES; n++) AT(y[n], count) = b.rest[RESTS * where * SPECIES + n];
       count++;
     }
     if (!count) return;
@@ -399,7 +402,7 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
     for (int l = 0; l < count; l++) {
       const long set = item[l] % b.sets;
       const int e = (int)(item[l] / b.sets);
-      const double* start = b.rest + (2 * rest_place(b, item[l]) + 1) * SPECIES;
+      const double* start = b.rest + (RESTS * rest_place(b, item[l]) + 1) * SPECIES;
       double a[SPECIES * SPECIES], x[SPECIES];
       bool idle[SPECIES];
       for (int n = 0; n < SPECIES; n++) x[n] = 0.0;
@@ -411,7 +414,10 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
       for (int n = 0; n < SPECIES; n++) right[n] = x[n], open[n] = false;
       reduced_matrix(j, weight, l, true, a, idle);
       if (!solve_dense(a, x, @SINGULAR@)) {
-        const double atol = b.environment[(set + 1) * plan.slots - 1];
+        const double rtol = own_tolerances(b, set)[0];
+        double atol[SPECIES], least[SPECIES];
+        rest_floors(b, set, rest_place(b, item[l]), rtol, atol);
+        rest_floors(b, set, rest_place(b, item[l]), rtol > @ON_THE_WAY_RTOL@ ? rtol : @ON_THE_WAY_RTOL@, least);
         for (int n = 0; n < SPECIES; n++) x[n] = right[n];
         reduced_matrix(j, weight, l, false, a, idle);
         complete(a, idle, y, atol, l, open);
@@ -420,7 +426,7 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
           for (int n = 0; n < SPECIES; n++) x[n] = NAN;
         reduced_matrix(j, weight, l, false, a, idle);
         complete(a, idle, y, atol, l, open);
-        hold_sums(a, open, y, start, atol, l, x, start_bar);
+        hold_sums(a, open, y, start, least, l, x, start_bar);
       }
       for (int n = 0; n < SPECIES; n++) {
         AT(u[n], l) = idle[n] || open[n] ? 0.0 : -x[n];

@@ -12,6 +12,7 @@ from ..model import Model
 
 HEAD = 2  # numbers of a recorded step ahead of its state: t, h
 STAGES = 8
+RESTS = 3  # rows of a steady state
 
 By = Literal["platform", "gpu"]
 
@@ -25,7 +26,7 @@ class Solved(NamedTuple):
     rejected: Int[Array, "S C"]
     accepted: Int[Array, "S C segments"]
     record: Float[Array, "S C record row"]  # t, h and y of the first accepted steps
-    rest: Float[Array, "S E 2 species"]  # steady states, and the starts they came from
+    rest: Float[Array, "S E 3 species"]  # steady states, the starts they came from, and scales
     rest_status: Int[Array, "S E"]
 
 
@@ -65,7 +66,7 @@ class Task(NamedTuple):
             "rejected": ((protocols,), np.int32),
             "accepted": ((protocols, segments), np.int32),
             "record": ((protocols, record, self.row), float),
-            "rest": ((equilibrations, 2, species), float),
+            "rest": ((equilibrations, RESTS, species), float),
             "rest_status": ((equilibrations,), np.int32),
         }
         return {name: jax.ShapeDtypeStruct((sets, *shape), kind) for name, (shape, kind) in shapes.items()}

@@ -19,6 +19,7 @@ from . import interrupt
 
 if TYPE_CHECKING:
     from .infer import Problem
+    from .models import Settings
     from .models.settings import Engine, Solver
 
 app = typer.Typer(
@@ -54,6 +55,17 @@ EngineOption = Annotated[
     EngineChoice, typer.Option(help="fused: code compiled for the model; auto: fused where it can, else diffrax.")
 ]
 
+
+RtolOption = Annotated[
+    float, typer.Option(min=1e-12, max=1e-2, help="Relative error a step of the solver, of each species' size.")
+]
+AtolOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Absolute error a step, in the model's units, for all species alike; by default each species has its own, "
+        "which follows from --rtol and from what the species starts at, is set to, or soon comes to."
+    ),
+]
 
 ModelOption = Annotated[
     str | None,
@@ -93,6 +105,15 @@ def _engine(engine: EngineChoice, solver: SolverChoice) -> Engine:
 
 def _solver(solver: SolverChoice) -> Solver:
     return "rodas5p" if solver == SolverChoice.auto else solver.value
+
+
+def _solver_of(engine: EngineChoice, rtol: float | None, atol: float | None) -> Settings | None:
+    """Settings if one of them is given; None: those of the fit."""
+    from .models import Settings
+
+    if engine == EngineChoice.auto and rtol is None and atol is None:
+        return None
+    return Settings(engine=engine.value, rtol=1e-6 if rtol is None else rtol, atol=atol)
 
 
 def _truth_of(problem: str) -> dict[str, float] | None:
@@ -136,10 +157,8 @@ def fit(
         SolverChoice,
         typer.Option(help="auto: rodas5p; with diffrax the cheapest that agrees with kvaerno5 around the best fit."),
     ] = SolverChoice.auto,
-    rtol: Annotated[
-        float,
-        typer.Option(min=1e-12, max=1e-2, help="Relative tolerance of the solver; the absolute one is 1/100 of it."),
-    ] = 1e-6,
+    rtol: RtolOption = 1e-6,
+    atol: AtolOption = None,
     minutes: Annotated[
         float | None,
         typer.Option(help="Stop sampling after so many minutes; the same command goes on from there."),
@@ -157,7 +176,7 @@ def fit(
 
     writable(out)
     interrupt.leaves(lambda: kept_in(out))
-    loaded = _load(problem, model=model).with_settings(rtol=rtol, atol=rtol / 100, engine=_engine(engine, solver))
+    loaded = _load(problem, model=model).with_settings(rtol=rtol, atol=atol, engine=_engine(engine, solver))
     _say_what_is_estimated(loaded)
     result = run(
         loaded,
@@ -210,11 +229,14 @@ def map_(
     model: ModelOption = None,
     engine: EngineOption = EngineChoice.auto,
     solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
+    rtol: RtolOption = 1e-6,
+    atol: AtolOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder for map.json, best.csv and figures.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Best fits of PROBLEM from many starts, ranked."""
     _use_devices(os.cpu_count() or 1)
+    from .infer.exactness import solver_words
     from .infer.fit import writable
     from .infer.optimise import find_map
     from .infer.reporting import report_fits
@@ -222,7 +244,7 @@ def map_(
     if out is not None:
         writable(out)
     loaded = _load(problem, model=model, marginalise=() if objective == "likelihood" else None)
-    loaded = loaded.with_settings(engine=_engine(engine, solver), solver=_solver(solver))
+    loaded = loaded.with_settings(rtol=rtol, atol=atol, engine=_engine(engine, solver), solver=_solver(solver))
     fits = find_map(
         loaded,
         starts=starts,
@@ -237,6 +259,8 @@ def map_(
     evaluation = loaded.evaluate(fits.best)
     beside = f", {evaluation.censored} limits beside" if evaluation.censored else ""
     measured = evaluation.n - evaluation.censored
+    for sentence in solver_words(loaded, loaded.values(fits.z[0])):
+        typer.echo(f"warning: {sentence}", err=True)
     typer.echo(f"best objective (−log {objective.value}) {fits.objective[0]:.4f}, nllh {evaluation.nllh:.4f}, "
                f"chi2 {evaluation.chi2:.1f} over {measured} measurements{beside}")  # fmt: skip
     _warn_of_noise(loaded, fits.best)
@@ -265,7 +289,8 @@ def evaluate(
     model: ModelOption = None,
     engine: EngineOption = EngineChoice.auto,
     solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
-    rtol: Annotated[float, typer.Option(help="Relative tolerance of the solver.")] = 1e-8,
+    rtol: RtolOption = 1e-8,
+    atol: AtolOption = None,
 ) -> None:
     """Likelihood of PROBLEM at given parameter values, as one JSON object: nllh, chi2, n, censored, failed.
 
@@ -274,7 +299,7 @@ def evaluate(
     from .data import read_values
     from .infer.problem import MissingValueError
 
-    loaded = _load(problem, model=model).with_settings(rtol=rtol, atol=rtol / 100, max_steps=20_000)
+    loaded = _load(problem, model=model).with_settings(rtol=rtol, atol=atol, max_steps=20_000)
     values = None if at is None else read_values(at, {n: p.unit for n, p in loaded.parameters.items()})
     loaded = loaded.with_settings(engine=_engine(engine, solver), solver=_solver(solver))
     if values is not None:
@@ -289,6 +314,8 @@ def evaluate(
         values = {n: v for n, v in values.items() if n not in idle}
     with _pointing_to({MissingValueError: "--at"}):
         result = loaded.evaluate(values)
+    for note in result.notes:
+        typer.echo(f"note: {note}", err=True)
     finite = result.nllh == result.nllh and abs(result.nllh) != float("inf")
     typer.echo(
         json.dumps(
@@ -333,15 +360,18 @@ def simulate(
     parameter: Annotated[list[str], typer.Option("--set", help="NAME=VALUE of a parameter; may be repeated.")] = [],  # noqa: B006
     engine: EngineOption = EngineChoice.auto,
     solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
+    rtol: RtolOption = 1e-6,
+    atol: AtolOption = None,
 ) -> None:
     """Trajectories of MODEL under each --protocol, with all species and rules."""
     from .data import read_values
     from .data.model_units import declared_units
     from .infer.files import write
     from .infer.fit import writable
-    from .models import Model, Settings, Status
+    from .models import Model, Settings, Status, accuracy
     from .models import simulate as run
     from .models.protocol_text import parse_protocol
+    from .models.restless import no_rest
 
     if out.is_dir():
         raise ValueError(f"{out} is a folder: name the CSV file to write")
@@ -355,9 +385,14 @@ def simulate(
     values = {n: v for n, v in values.items() if n not in idle}
     values |= dict(_assignment(text) for text in parameter)
     grid = _grid(times)
-    settings = Settings(engine=_engine(engine, solver), solver=_solver(solver))
+    settings = Settings(engine=_engine(engine, solver), solver=_solver(solver), rtol=rtol, atol=atol)
     result = run(loaded, values, protocols, grid, observe=list(loaded.rules), settings=settings)
     import numpy as np
+
+    strict = run(loaded, values, protocols, grid, settings=accuracy.stricter(settings))
+    found = accuracy.inexact(loaded.species, np.asarray(result.y), np.asarray(strict.y))
+    for sentence in accuracy.words(found, settings):
+        typer.echo(f"warning: {sentence}", err=True)
     import pandas as pd
 
     tables = []
@@ -371,7 +406,10 @@ def simulate(
         columns = {f"{n} (model)" if n in first else n: v for n, v in columns.items()}
         tables.append(pd.DataFrame({**first, **columns}))
         if status != Status.OK:
-            typer.echo(f"protocol {q.name!r} failed: {status.sentence}", err=True)
+            reason = status.sentence
+            if status == Status.NO_STEADY_STATE:
+                reason = no_rest(loaded, values, q, settings) or reason
+            typer.echo(f"protocol {q.name!r} failed: {reason}", err=True)
     write(out, pd.concat(tables).to_csv(index=False))
     typer.echo(f"{len(protocols)} protocol(s) × {len(grid)} times in {out}")
     if all(int(s) != Status.OK for s in result.status):
@@ -444,6 +482,11 @@ def dose_response(
     ] = [],  # noqa: B006
     memory: Annotated[int, typer.Option(min=1, help="Most memory that a batch of trajectories takes, MiB.")] = 256,
     engine: EngineOption = EngineChoice.auto,
+    rtol: Annotated[
+        float | None,
+        typer.Option(min=1e-12, max=1e-2, help="Relative tolerance of the solver. Default: as fitted, else 1e-6."),
+    ] = None,
+    atol: AtolOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Response to doses of a ligand, with drugs: EC50, IC50 and their intervals over the draws of a posterior.
@@ -461,7 +504,6 @@ def dose_response(
     from .infer.doses.source import UnknownModelError
     from .infer.doses.text import parse_conditions, parse_drugs
     from .infer.fit import writable
-    from .models import Settings
 
     writable(out)
     source, given = _source(result, model, problem)
@@ -490,7 +532,7 @@ def dose_response(
             parameters=dict(_assignment(text) for text in parameter) or None,
             model=given,
             draws=draws,
-            settings=None if engine == EngineChoice.auto else Settings(engine=engine.value),
+            settings=_solver_of(engine, rtol, atol),
             memory=memory * 2**20,
             progress=not quiet,
         )

@@ -1,0 +1,129 @@
+"""What the rule for absolute tolerances costs in steps, and what it leaves in errors.
+
+    python -m benchmarks.absolute_tolerance --json FILE [--floors F …] [--only NAME …]
+
+Rules, all at rtol 1e-6: `fixed` (1e-8 in the model's unit, the default until the absolute tolerance followed its
+scale), `faint` (1e-16 of the largest value of the model), and `own F` (F · rtol · each species' own scale, see
+`hexamer.models.scale`; F = 1 is 1e-6 of the smallest start).
+
+Bundled networks: a dose of IL-6 (where it is a species) to cells as they are and to cells at rest; the error is the
+largest of a course relative to its largest value. Problems, bundled and PEtab (where HEXAMER_DATA has them), at their
+nominal values: the largest relative error of a predicted row. Each against rtol 1e-10.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import hexamer
+from hexamer.data import bundled as bundled_problems
+from hexamer.data import read_values
+from hexamer.data.published import VARIABLE
+from hexamer.models import Model, Protocol, Settings, bundled, scale, simulate
+
+from .measures import machine
+
+TIMES = [0.0, 1.0, 5.0, 15.0, 30.0, 60.0, 180.0]
+DOSE = 0.476  # nM of IL-6, 10 ng/ml
+TIGHT = {"rtol": 1e-10, "max_steps": 100_000}
+FLOORS = (1.0, 1e-2, 1e-3, 1e-4)
+SLOW = ("Chen",)  # 500 species
+
+Course = Callable[..., tuple[np.ndarray, int]]  # settings -> values (last axis: times or rows), steps
+
+
+def network(name: str, rest: bool) -> Course:
+    model = Model.load(name)
+    protocol = Protocol.equilibrated() if rest else Protocol()
+    protocol = protocol.add("IL6", DOSE) if "IL6" in model.species else protocol
+    given = {n: 1.0 for n, v in zip(model.parameters, model.defaults, strict=True) if np.isnan(v)}
+
+    def course(**changes: Any) -> tuple[np.ndarray, int]:
+        out = simulate(model, given, protocol, TIMES, settings=Settings(engine="fused", **changes))
+        return np.asarray(out.y[0]).T, int(out.steps[0])
+
+    return course
+
+
+def problem(source: str) -> Course:
+    loaded = hexamer.Problem.load(source)
+    truth = Path(__file__).parent.parent / "data" / source / "truth.csv"
+    known = {n: p.value for n, p in loaded.parameters.items() if p.value is not None}
+    known |= {n: v for n, v in (read_values(truth) if truth.is_file() else {}).items() if n in loaded.parameters}
+    complete = all(n in known for n in loaded.names)
+    v = jnp.array([known[n] for n in loaded.names]) if complete else loaded.values(jnp.zeros(len(loaded.space)))
+
+    def course(**changes: Any) -> tuple[np.ndarray, int]:
+        readout = jax.jit(loaded.with_settings(**{"max_steps": 100_000, **changes}).read)(v)
+        return np.asarray(readout.mean)[:, None], int(np.sum(readout.steps))
+
+    return course
+
+
+def error(found: np.ndarray, reference: np.ndarray) -> float:
+    size = np.max(np.abs(reference), axis=1, keepdims=True)
+    return float(np.nanmax(np.abs(found - reference) / np.where(size > 0, size, 1.0)))
+
+
+def sources(root: Path | None) -> Iterator[tuple[str, Callable[[], Course]]]:
+    for name in bundled():
+        for rest in (False, True):
+            yield f"{name}, {'at rest' if rest else 'as it is'}", lambda n=name, r=rest: network(n, r)
+    petab = sorted((root / "petab").glob("*/*.yaml")) if root else []
+    for name in (*bundled_problems(), *map(str, petab)):
+        if not any(s in name for s in SLOW):
+            yield Path(name).stem, lambda n=name: problem(n)
+
+
+def row(name: str, make: Callable[[], Course], floors: tuple[float, ...]) -> dict[str, Any]:
+    """Steps and error of every rule. Compiled code holds the floor, so each has a model of its own."""
+    course = make()
+    reference, _ = course(**TIGHT)
+    largest = float(np.nanmax(np.abs(reference)))
+    found: dict[str, Any] = {}
+    for rule, atol in (("fixed", 1e-8), ("faint", 1e-16 * largest)):
+        y, steps = course(atol=atol)
+        found[rule] = {"steps": steps, "error": error(y, reference)}
+    default = scale.FLOOR
+    for floor in floors:
+        scale.FLOOR = {**default, "float64": floor}
+        y, steps = make()()
+        found[f"own {floor:g}"] = {"steps": steps, "error": error(y, reference)}
+    scale.FLOOR = default
+    return {"name": name, "rules": found}
+
+
+def main() -> None:
+    import os
+
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--floors", type=float, nargs="+", default=FLOORS)
+    parser.add_argument("--only", nargs="+", help="names that begin so")
+    arguments = parser.parse_args()
+    root = Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None
+    rows: list[dict[str, Any]] = []
+    for name, make in sources(root):
+        if arguments.only and not name.startswith(tuple(arguments.only)):
+            continue
+        try:
+            rows.append(row(name, make, tuple(arguments.floors)))
+        except (ValueError, FileNotFoundError) as why:
+            rows.append({"name": name, "left_out": str(why).splitlines()[0]})
+        cells = [f"{rule} {x['steps']} ({x['error']:.0e})" for rule, x in rows[-1].get("rules", {}).items()]
+        print(f"{name}:", "; ".join(cells) or rows[-1]["left_out"], flush=True)
+        if arguments.json:
+            default = scale.FLOOR["float64"]
+            arguments.json.write_text(
+                json.dumps({"machine": machine(), "default": default, "rows": rows}, indent=1) + "\n"
+            )
+
+
+if __name__ == "__main__":
+    main()

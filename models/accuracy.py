@@ -1,0 +1,61 @@
+"""Whether a solve was exact enough: its courses beside those of a much stricter one.
+
+No absolute tolerance sees everything: a species may fall far below where it started, and grow again from what errors
+made of it; and a model may amplify what each step leaves. A second solve sees both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from .scale import FAINT
+from .settings import LEAST_RTOL, Settings
+
+STRICTER = 100.0  # times
+ALLOWED = 1e-3  # of the largest value of a course
+
+
+def stricter(settings: Settings) -> Settings:
+    """Settings to compare with: a hundredth of rtol, and absolute tolerances that follow the model's own scale."""
+    rtol = max(settings.rtol / STRICTER, LEAST_RTOL[settings.precision])
+    return replace(settings, rtol=rtol, atol=None, max_steps=min(20 * settings.max_steps, 2**31 - 1))
+
+
+def inexact(
+    species: Sequence[str],
+    y: Float[np.ndarray, "protocols times species"],
+    strict: Float[np.ndarray, "protocols times species"],
+) -> dict[str, float]:
+    """The species of which a course is off by more than `ALLOWED` of its largest value, and by how much.
+
+    Courses that failed are left out, and values so small beside those of other species that they may be rounding.
+    """
+    solved = np.all(np.isfinite(y) & np.isfinite(strict), axis=(1, 2))
+    if not solved.any():
+        return {}
+    y, strict = np.asarray(y)[solved], np.asarray(strict)[solved]
+    largest = np.max(np.abs(strict), axis=1)  # of each course
+    seen = np.maximum(largest, np.max(np.abs(y), axis=1)) > FAINT * np.max(largest, axis=0, keepdims=True)
+    seen &= largest > FAINT**2 * np.max(largest)
+    off = np.max(np.abs(y - strict), axis=1) / np.where(seen, largest, 1.0)
+    worst = np.max(np.where(seen, off, 0.0), axis=0)
+    return {n: float(x) for n, x in zip(species, worst, strict=True) if x > ALLOWED and n != "time"}
+
+
+def words(found: Mapping[str, float], settings: Settings) -> list[str]:
+    """What is to be said of `inexact` species; nothing where there are none."""
+    if not found:
+        return []
+    ranked = sorted(found, key=lambda n: -found[n])
+    listed = ", ".join(f"{n} by {100 * found[n]:.2g} %" for n in ranked[:4])
+    more = f" and {len(ranked) - 4} more species" if len(ranked) > 4 else ""
+    absolute = "" if settings.atol is None else f" and atol {settings.atol:g}"
+    cure = "a smaller rtol" if settings.atol is None else "a smaller rtol, and no atol of your own or a smaller one"
+    return [
+        f"The solver is not exact enough at rtol {settings.rtol:g}{absolute}: against a solve at a hundredth of it, "
+        f"{listed} of the largest value{more}. Solve with {cure}."
+    ]

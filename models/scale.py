@@ -1,0 +1,66 @@
+"""The absolute tolerance of each species, where it follows the species' own scale.
+
+    atol_i = FLOOR · rtol · scale_i
+
+A species' scale is the smallest number, beside 0, that it starts from or that its protocol adds to it or sets it to:
+what grows from 1e-20 is followed from there. One that starts at 0 has the scale of what a few implicit Euler steps over
+the time ahead come to, and, where they come to nothing, one far below the largest of the model. So all of it is in the
+model's own units, and a model in other units takes the same steps.
+
+What a pre-equilibration comes to that lies below its own absolute tolerance counts as 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from .model import Model
+from .settings import Precision
+
+# Relative to rtol. In floats an error is no smaller than the rounding of what a species is made from.
+FLOOR: Mapping[Precision, float] = {"float64": 1e-3, "float32": 1e-2}
+FAINT = 1e-8  # of the largest scale: that of a species of which nothing is known
+LEAST = 1e-300  # of an absolute tolerance: there are no smaller numbers
+SCOUTS, SCOUT_RATIO = 8, 8.0  # implicit Euler steps, each so many times as long as the one before
+
+Scales = Float[Array, " species"]  # 0: not known
+
+
+def floors(rtol: Float[Array, ""], scale: Scales) -> Float[Array, " species"]:
+    """Absolute tolerances that go with `rtol`."""
+    return jnp.maximum(FLOOR["float64"] * rtol * scale, LEAST)
+
+
+def smallest(*sizes: Float[Array, "... species"]) -> Scales:
+    """The smallest size of each species that is not 0; 0 where none is."""
+    both = jnp.abs(jnp.concatenate([x.reshape(-1, x.shape[-1]) for x in sizes]))
+    least = jnp.min(jnp.where((both > 0) & (both < jnp.inf), both, jnp.inf), axis=0)
+    return jnp.where(least < jnp.inf, least, 0.0)
+
+
+def filled(model: Model, scale: Scales, y, p, span) -> tuple[Scales, Scales]:
+    """Scales for a stretch of `span` from y, and those of them that are known, for the stretches after it."""
+    known = jnp.where(scale > 0, scale, _scout(model, y, p, span))
+    counts = jnp.arange(known.size) != (-1 if model.time_index is None else model.time_index)
+    faint = FAINT * jnp.max(jnp.where(counts, known, 0.0))
+    return jnp.where(known > 0, known, faint), known
+
+
+def _scout(model: Model, y0, p, span) -> Scales:
+    """The largest size of each species on implicit Euler steps over `span`."""
+    eye = jnp.eye(y0.size, dtype=y0.dtype)
+
+    def step(carry, h):
+        y, most = carry
+        next = y + jnp.linalg.solve(eye / h - model.jacobian(y, p), model.rhs(y, p))
+        good: Bool[Array, ""] = jnp.all(jnp.isfinite(next))
+        most = jnp.where(good, jnp.maximum(most, jnp.abs(next)), most)
+        return (jnp.where(good, jnp.where((y0 < 0) | (next > 0), next, 0.0), y), most), None
+
+    sizes = span * SCOUT_RATIO ** -jnp.arange(SCOUTS - 1.0, -1.0, -1.0)
+    (_, most), _ = jax.lax.scan(step, (y0, jnp.zeros_like(y0)), sizes)
+    return jax.lax.stop_gradient(most)

@@ -1,0 +1,77 @@
+"""Rest where a conserved sum is written as rate rules, and where a product only accumulates."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import hexamer
+from hexamer.cli import app
+from hexamer.models import Network, compile_network
+from hexamer.models.settings import Engine
+
+CASES = Path(__file__).parents[1] / "cases" / "hidden-moiety"
+EXPECTED = json.loads((CASES / "expected.json").read_text())
+ENGINES: tuple[Engine, ...] = ("fused", "diffrax")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("case", ["hidden_moiety", "starts_at_rest"])
+def test_value_and_gradient(case: str, engine: Engine) -> None:
+    problem = hexamer.Problem.load(CASES / case / "problem.yaml").with_settings(engine=engine, rtol=1e-8)
+    values = jnp.array([float(p.value or np.nan) for p in problem.parameters.values()])
+
+    def nllh(v: jax.Array) -> jax.Array:
+        return -jnp.sum(problem.terms_of(problem.read(v)).rows)
+
+    value, gradient = jax.jit(jax.value_and_grad(nllh))(values)
+    np.testing.assert_allclose(value, EXPECTED[case]["nllh"], rtol=1e-6)
+    found = dict(zip(problem.names, np.asarray(gradient), strict=True))
+    for name, expected in EXPECTED[case]["gradient"].items():
+        np.testing.assert_allclose(found[name], expected, rtol=1e-5)
+
+
+def test_what_only_accumulates_is_named() -> None:
+    """It has no value at rest: whoever reads it would read how long the search took."""
+    problem = hexamer.Problem.load(CASES / "sink" / "problem.yaml")
+    found = problem.evaluate()
+    assert found.failed == {"no_steady_state": 1}
+    assert len(found.notes) == 1
+    assert "since Sink still changes" in found.notes[0]
+    done = CliRunner().invoke(app, ["evaluate", str(CASES / "sink" / "problem.yaml")])
+    assert "note: pre-equilibration reaches no steady state, since Sink still changes" in done.stderr
+
+
+def test_simulate_names_it_too(tmp_path: Path) -> None:
+    command = ["simulate", str(CASES / "sink" / "model.ant"), "--out", str(tmp_path / "out.csv"), "--times", "0,1"]
+    done = CliRunner().invoke(app, [*command, "--protocol", "equilibrate"])
+    assert done.exit_code == 2
+    assert "failed: pre-equilibration reaches no steady state, since Sink still changes" in done.stderr
+
+
+HIDDEN = {
+    "rate rules": ("A = 3; B = 0; A' = -0.8*A + 0.6*B; B' = 0.8*A - 0.6*B;", [[1, 1]]),
+    "two for one": ("A = 3; B = 0; A' = -2*k*A + 0.6*B; B' = k*A - 0.3*B; k = 1;", [[1, 2]]),
+    "products of sums": ("A = 3; B = 0; A' = -k*(A - B); B' = k*A - k*B; k = 1;", [[1, 1]]),
+    "saturation": ("A = 3; B = 0; A' = -v*A/(K + A) + B; B' = v*A/(K + A) - B; v = 1; K = 2;", [[1, 1]]),
+    "reactions with one rate": ("species A = 3, B = 0; J0: A ->; k*A; J1: -> B; k*A; J2: B -> A; B; k = 1;", [[1, 1]]),
+    "a rule and a reaction": ("species A = 3; B = 0; J0: A ->; k*A - B; B' = k*A - B; k = 1;", [[1, 1]]),
+    "none": ("A = 3; B = 0; A' = -k*A + B; B' = k*A - 2*B; k = 1;", np.zeros((0, 2))),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_conserved_sums_are_found_in_the_rates(name: str) -> None:
+    body, expected = HIDDEN[name]
+    model = compile_network(Network.from_antimony(f"model m\n{body}\nend"))
+    order = [model.species.index(n) for n in ("A", "B")]
+    found = model.moieties[:, order]
+    assert found.shape == np.shape(expected)
+    for row, other in zip(found, np.asarray(expected, float), strict=True):
+        np.testing.assert_allclose(row / row[0], other / other[0])

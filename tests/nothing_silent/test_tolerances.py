@@ -1,0 +1,197 @@
+"""Absolute tolerances: a model in any unit of concentration is solved as exactly as in nM.
+
+Today's default was 1e-8 in the model's own unit, so that a model in mol/l was not solved at all.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import sympy
+from typer.testing import CliRunner
+
+from hexamer.cli import app
+from hexamer.models import Model, Network, Protocol, Quantity, Settings, Status, bundled, compile_network, simulate
+from hexamer.models.accuracy import inexact, stricter, words
+from hexamer.models.settings import Engine
+
+CASES = Path(__file__).parents[1] / "cases"
+ENGINES: tuple[Engine, ...] = ("fused", "diffrax")
+TIMES = [0.0, 1.0, 15.0, 60.0, 180.0]
+NETWORKS = [
+    pytest.param(name, engine, marks=() if (name, engine) == ("hepg2_core", "fused") else pytest.mark.slow)
+    for engine in ENGINES
+    for name in bundled()
+]
+
+
+# ------------------------------------------------------------------------------------------- models in other units
+
+
+def power_of_amount(network: Network, unit: str) -> float:
+    """How many times a declared unit holds the mole."""
+    return sum(u.exponent for u in network.units.get(unit, ()) if u.kind == "mole") + (unit == "mole")
+
+
+def with_starts_as_parameters(network: Network) -> Network:
+    """The same network, whose numbers are all parameters, so that one compiled model serves every unit."""
+    numbers = {n: s for n, s in network.species.items() if s.initial.is_number and float(s.initial) != 0}
+    own = {f"start_of_{n}": Quantity(float(s.initial), "mole") for n, s in numbers.items()}
+    species = {n: replace(s, initial=sympy.Symbol(f"start_of_{n}")) for n, s in numbers.items()}
+    return replace(network, species={**network.species, **species}, parameters={**network.parameters, **own})
+
+
+class Found(NamedTuple):
+    """A course in the model's first units, its steps, and d(sum of the course)/d(log parameter)."""
+
+    y: np.ndarray
+    steps: np.ndarray
+    gradient: np.ndarray
+
+
+@cache
+def compiled(name: str, engine: Engine):
+    """A function of a factor and a relative tolerance: the network where the unit of amount is 1/factor as large."""
+    network = with_starts_as_parameters(Network.load(name))
+    model = compile_network(network)
+    protocol = Protocol.equilibrated("p")
+    defaults = {n: 1.0 if np.isnan(v) else v for n, v in zip(model.parameters, model.defaults, strict=True)}
+    units = {n: power_of_amount(network, q.unit) for n, q in network.parameters.items()}
+    if "IL6" in model.species:
+        protocol, defaults["dose"], units["dose"] = protocol.add("IL6", "dose"), 0.5, 1.0
+    else:  # in ng/ml, which the amount's unit does not change
+        protocol = protocol.set(IL6=10.0)
+    assert set(units.values()) <= {-1.0, 0.0, 1.0}
+    moved = [n for n, v in defaults.items() if v > 0]
+
+    def course(theta: jax.Array, factor: jax.Array, rtol: jax.Array):
+        times = {-1.0: 1 / factor, 0.0: 1.0, 1.0: factor}
+        given = {n: v * times[units.get(n, 0.0)] for n, v in defaults.items()}
+        given |= {n: given[n] * jnp.exp(t) for n, t in zip(moved, theta, strict=True)}
+        settings = Settings(engine=engine, max_steps=10_000)
+        out = simulate(model, given, protocol, TIMES, rtol=rtol, settings=settings)
+        return jnp.sum(out.y / factor), (out.y / factor, out.steps, out.status)
+
+    return jax.jit(lambda factor, rtol: jax.grad(course, has_aux=True)(jnp.zeros(len(moved)), factor, rtol))
+
+
+def solved(name: str, engine: Engine, factor: float, *, rtol: float = 1e-6) -> Found:
+    gradient, (y, steps, status) = compiled(name, engine)(factor, rtol)
+    np.testing.assert_array_equal(status, Status.OK)
+    return Found(np.asarray(y), np.asarray(steps), np.asarray(gradient))
+
+
+def distance(a: np.ndarray, b: np.ndarray, axes: tuple[int, ...]) -> float:
+    """The largest difference, relative to the largest value over `axes`."""
+    size = np.max(np.abs(b), axis=axes, keepdims=True)
+    return float(np.max(np.abs(a - b) / np.where(size > 0, size, 1.0)))
+
+
+def test_every_parameter_of_the_bundled_networks_has_a_unit() -> None:
+    """Else it could not be said how it is rescaled."""
+    without = {name: [n for n, q in Network.load(name).parameters.items() if not q.unit] for name in bundled()}
+    assert not any(without.values()), without
+
+
+@pytest.mark.parametrize(("name", "engine"), NETWORKS)
+def test_a_power_of_two_changes_nothing(name: str, engine: Engine) -> None:
+    plain, small = solved(name, engine, 1.0), solved(name, engine, 2.0**-30)
+    np.testing.assert_array_equal(small.steps, plain.steps)
+    assert distance(small.y, plain.y, (0, 1)) < 1e-12
+    assert distance(small.gradient, plain.gradient, (0,)) < 1e-12
+
+
+@pytest.mark.parametrize(("name", "engine"), NETWORKS)
+def test_nano_changes_less_than_the_tolerance(name: str, engine: Engine) -> None:
+    plain, small = solved(name, engine, 1.0, rtol=1e-9), solved(name, engine, 1e-9, rtol=1e-9)
+    assert distance(small.y, plain.y, (0, 1)) < 1e-6
+    assert distance(small.gradient, plain.gradient, (0,)) < 1e-6
+
+
+# ---------------------------------------------------------------------------------------------------- closed forms
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_moles_per_litre(engine: Engine) -> None:
+    folder = CASES / "moles-per-litre"
+    expected = json.loads((folder / "expected.json").read_text())
+    for unit, factor in (("M", 1e-9), ("nM", 1.0)):
+        binding = expected[f"binding_{unit}"]
+        model = Model.load(folder / f"binding_{unit}.ant")
+        out = simulate(model, {}, Protocol(), binding["times"], engine=engine)
+        for name in ("C", "P"):
+            np.testing.assert_allclose(out.y[0, :, model.index(name)], binding[name], rtol=1e-5, atol=1e-12 * factor)
+        rest = expected[f"turnover_at_rest_{unit}"]
+        model = Model.load(folder / f"turnover_{unit}.ant")
+        out = simulate(model, {}, Protocol.equilibrated(), [0.0, 1e4], engine=engine)
+        for name, value in rest.items():
+            np.testing.assert_allclose(out.y[0, :, model.index(name)], value, rtol=1e-9)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_growth_from_far_below(engine: Engine) -> None:
+    folder = CASES / "tiny-concentrations"
+    expected = json.loads((folder / "expected.json").read_text())
+    out = simulate(Model.load(folder / "model.ant"), {}, Protocol(), expected["times"], engine=engine)
+    np.testing.assert_allclose(out.y[0, :, 0], expected["I"], rtol=1e-4)
+
+
+def test_a_number_of_the_users_own_means_what_it_says() -> None:
+    """In the model's units, for all species, as before: the course of P is then not solved, and the check says so."""
+    folder = CASES / "moles-per-litre"
+    model = Model.load(folder / "binding_M.ant")
+    settings = Settings(engine="fused", atol=1e-8)
+    times = json.loads((folder / "expected.json").read_text())["binding_M"]["times"]
+    y, strict = (
+        np.asarray(simulate(model, {}, Protocol(), times, settings=s).y) for s in (settings, stricter(settings))
+    )
+    given = simulate(model, {}, Protocol(), times, atol=1e-8, engine="fused")
+    np.testing.assert_array_equal(given.y, y)
+    found = inexact(model.species, y, strict)
+    assert found["P"] > 2e-3
+    assert "P by" in words(found, settings)[0]
+
+
+REBOUND = """
+model rebound
+  species V = 1, drug = 0; r = 1; k = 3;
+  -> V; r*V; V -> ; k*drug*V;
+end
+"""
+
+
+def test_a_fall_far_below_the_start_is_followed() -> None:
+    """By four decades, and up again: 1e-2 does not see it, and the scale of the start does."""
+    model = compile_network(Network.from_antimony(REBOUND))
+    protocol = Protocol().set(drug=1.0).set(at=5.0, drug=0.0)
+    settings = (Settings(engine="fused", atol=1e-2), Settings(engine="fused"))
+    coarse, default = (np.asarray(simulate(model, {}, protocol, [30.0], settings=s).y) for s in settings)
+    np.testing.assert_allclose(default[0, 0, 0], np.exp(30.0 - 3 * 5.0), rtol=1e-4)
+    assert "V" in inexact(model.species, coarse, default)
+
+
+@pytest.mark.parametrize(("end", "atol"), [(5, ["--atol", "1e-2"]), (40, [])])
+def test_what_no_floor_sees_is_named_on_the_command_line(tmp_path: Path, end: int, atol: list[str]) -> None:
+    """A virus is cut down by 4 or by 35 decades, and grows again; the latter's floor would cost every other model."""
+    (tmp_path / "rebound.ant").write_text(REBOUND)
+    command = ["simulate", str(tmp_path / "rebound.ant"), "--out", str(tmp_path / "out.csv"), "--times", "0:100:50"]
+    command += ["--protocol", f"set drug 1; set drug 0 at {end}", *atol, "--engine", "fused"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert "warning: The solver is not exact enough at rtol 1e-06" in done.stderr
+    assert "V by" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["fit", "map", "evaluate", "simulate", "dose-response"])
+def test_every_command_has_both_tolerances(command: str) -> None:
+    said = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output
+    assert "--rtol" in said
+    assert "--atol" in said
