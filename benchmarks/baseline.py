@@ -85,7 +85,7 @@ def draws_record() -> dict[str, Any]:
         start = time.perf_counter()
         result = fit(problem, folder, chains=2, warmup=60, draws=40, starts=2, seed=1, progress=False)
         seconds = time.perf_counter() - start
-    assert result.draws is not None
+    assert result is not None  # it may be stopped early, and is not here
     z = np.asarray(result.draws.z)
     return {"z_last": z[:, -1].tolist(), "z_mean": z.mean((0, 1)).tolist(), "seconds": seconds}
 

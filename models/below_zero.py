@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .domain import TOLERATED
@@ -30,7 +31,7 @@ def lowest(model: Model, y: Any, rtol: float, atol: float | None, xp: ModuleType
     return xp.where(falls, low, 0.0).min(axis=tuple(range(low.ndim - 1)))
 
 
-def judged_by(model: Model, y: Any, rtol: float, xp: ModuleType = np) -> Any:
+def judged_by(model: Model, y: Any, rtol: Any, xp: ModuleType = np) -> Any:
     """The absolute tolerance that outputs are judged by where it follows the model's own scale: one a trajectory.
 
     `y` is … × times × species; that of the largest species, since a smaller one may be a difference of such.
@@ -59,5 +60,5 @@ def sentence(found: Mapping[str, float]) -> str:
 @cache
 def _meant_positive(model: Model) -> np.ndarray:
     with jax.ensure_compile_time_eval():
-        start = np.asarray(model.initial(np.nan_to_num(model.defaults)))
+        start = np.asarray(model.initial(jnp.asarray(np.nan_to_num(model.defaults))))
     return np.isin(model.species, model.nonnegative) & ~(start < 0)

@@ -63,7 +63,7 @@ def _collect(e: sympy.Basic, path: Path, found: dict, seen: set) -> None:
     seen.add((e, path))
     if isinstance(e, sympy.Piecewise):
         before: Path = ()
-        for value, condition in e.args:
+        for value, condition in (pair.args for pair in e.args):
             _collect(condition, path + before, found, seen)
             _collect(value, path + before + ((condition,) if condition is not sympy.true else ()), found, seen)
             before = (*before, sympy.Not(condition))
@@ -108,5 +108,5 @@ def nonnegative(e: sympy.Expr) -> bool:
         case sympy.Pow():
             return bool(e.exp.is_even) or nonnegative(e.base)
         case sympy.Piecewise():
-            return all(nonnegative(value) for value, _ in e.args)
+            return all(nonnegative(pair.args[0]) for pair in e.args)
     return False

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import sympy
 
@@ -143,7 +143,7 @@ PETAB = Dialect(
 """PEtab's mathematics. Source: https://petab.readthedocs.io/en/latest/v2/documentation_data_format.html#math-expressions-syntax."""
 
 
-def parse_infix(text: str, names: Collection[str] = (), *, dialect: Dialect = SBML) -> sympy.Basic:
+def parse_infix(text: str, names: Collection[str] = (), *, dialect: Dialect = SBML) -> sympy.Expr:
     """The sympy expression of a formula; its names are symbols without assumptions.
 
     `log10`, `ln`, `exp`, `sqrt`, `abs`, `min`, `max`, `piecewise(value, condition, …, otherwise)` are known, and
@@ -153,7 +153,7 @@ def parse_infix(text: str, names: Collection[str] = (), *, dialect: Dialect = SB
     Raises `FormulaError` with the formula, the column and what was expected, for all that is not read to its end.
     """
     text = str(text)
-    return _Parser(text, frozenset(names), dialect).formula()
+    return cast(sympy.Expr, _Parser(text, frozenset(names), dialect).formula())  # a condition is an expression too
 
 
 def read_number(text: str) -> float | None:

@@ -7,7 +7,7 @@ exactly 0, and no number changes.
 """
 
 # sympy's annotations say Basic where an expression is meant.
-# pyright: reportArgumentType=false, reportReturnType=false, reportAssignmentType=false
+# pyright: reportArgumentType=false, reportReturnType=false, reportAssignmentType=false, reportOperatorIssue=false
 from __future__ import annotations
 
 import sympy

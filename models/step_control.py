@@ -1,5 +1,8 @@
 """Step size control, the same wherever a trajectory is solved."""
 
+# diffrax keeps the state of a controller private, and its annotations do not say what one that wraps another has.
+# pyright: reportIncompatibleMethodOverride=false, reportAssignmentType=false, reportArgumentType=false
+# pyright: reportReturnType=false
 from __future__ import annotations
 
 import diffrax

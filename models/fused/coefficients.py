@@ -1,7 +1,7 @@
 """What of a rate law depends on parameters alone: computed once for a stretch of constant inputs, not in every step."""
 
 # sympy's annotations say Basic where an expression is meant.
-# pyright: reportArgumentType=false, reportReturnType=false
+# pyright: reportArgumentType=false, reportReturnType=false, reportOperatorIssue=false
 from __future__ import annotations
 
 from collections.abc import Iterable

@@ -113,7 +113,7 @@ def test_smooth_step(engine: Engine) -> None:
     model = Model.load(CASE / "step.ant")
     settings = Settings(engine=engine, rtol=1e-9, atol=1e-12)
 
-    def x(v: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def x(v: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         out = simulate(model, {"k": v[0], "t0": v[1]}, Protocol(), [50.0, 102.0, 110.0], settings=settings)
         return out.y[0, 1, 0], (out.y[0, :, 0], out.status)
 

@@ -90,7 +90,7 @@ def test_powers_that_are_no_numbers(engine: Engine) -> None:
     """They fail, among others that do not. A root's stages below 0 do no harm, a branch not taken has no say."""
     model, settings = network(POWERS), Settings(engine=engine, rtol=1e-8, atol=1e-10)
     rows = np.array([*REFUSED.values(), *(row for row, _ in ALLOWED.values())]).T
-    values = dict(zip(("start", "r", "k", "n", "c", "b"), rows, strict=True))
+    values: dict[str, np.ndarray] = dict(zip(("start", "r", "k", "n", "c", "b"), rows, strict=True))
     out = simulate(model, values, Protocol(), [1.0, 2.0, 5.0], settings=settings)
     assert out.status[:, 0].tolist() == [Status.NOT_FINITE] * len(REFUSED) + [Status.OK] * len(ALLOWED)
     assert np.all(np.isnan(out.y[: len(REFUSED)]))
