@@ -216,6 +216,10 @@ def compile_vector(arguments: Sequence[Sequence[Name]], expressions: Sequence[sy
         return lambda *arrays: jnp.zeros((*arrays[0].shape[:-1], 0))
 
     def compiled(*arrays: Float[Array, ...]) -> Float[Array, ...]:
+        if len(arrays) != len(arguments):
+            raise TypeError(
+                f"expected {len(arguments)} arrays, not {len(arrays)}; a model with switches takes them last"
+            )
         parts = [_unstack(a) for a in arrays]
         values = function(*(parts[i][j] for i, j in where))
         shape = jnp.broadcast_shapes(*(a.shape[:-1] for a in arrays))

@@ -50,20 +50,21 @@ static void write(double* y, const real* v, long count)
 @RUN@
 };
 """
-# y, p, u, c in; all that a model's functions return out. Sums start at 1, to see that they are added to.
+# y, p, u, c in, all switches gone; all that a model's functions return out. Sums start at 1: they are added to.
 MODEL_RUN = """
 static void run(const double* x, double* out, long)
 {
   const int Y = SPECIES * LANES, P = PARAMETERS * LANES, J = ENTRIES * LANES;
-  real y[SPECIES], p[PARAMETERS], u[SPECIES], c[ENTRIES], f[SPECIES], j[ENTRIES], w[FACTORS], b[PARAMETERS];
+  real y[SPECIES], p[ARGUMENTS], u[SPECIES], c[ENTRIES], f[SPECIES], j[ENTRIES], w[FACTORS], b[ARGUMENTS];
   real q[COEFFICIENTS], q_bar[COEFFICIENTS];
   read(y, x, SPECIES); read(p, x + Y, PARAMETERS); read(u, x + Y + P, SPECIES); read(c, x + Y + P + Y, ENTRIES);
+  for (int k = PARAMETERS; k < ARGUMENTS; k++) p[k] = real_of(1.0);
   coefficients(p, q);
   rates(y, q, f); write(out, f, SPECIES); out += Y;
   jacobian(y, q, j); write(out, j, ENTRIES); out += J;
   for (int i = 0; i < 2; i++) {
     for (int k = 0; k < SPECIES; k++) f[k] = real_of(1.0);
-    for (int k = 0; k < PARAMETERS; k++) b[k] = real_of(1.0);
+    for (int k = 0; k < ARGUMENTS; k++) b[k] = real_of(1.0);
     for (int k = 0; k < COEFFICIENTS; k++) q_bar[k] = real_of(0.0);
     if (i) pull_jacobian(y, q, c, f, q_bar); else pull_rates(y, q, u, f, q_bar);
     pull_coefficients(p, q_bar, b);
@@ -73,7 +74,7 @@ static void run(const double* x, double* out, long)
   for (int i = 0; i < 2; i++) {
     if (i) weights(p, f); else initial(p, f);
     write(out, f, SPECIES); out += Y;
-    for (int k = 0; k < PARAMETERS; k++) b[k] = real_of(1.0);
+    for (int k = 0; k < ARGUMENTS; k++) b[k] = real_of(1.0);
     if (i) pull_weights(p, u, b); else pull_initial(p, u, b);
     write(out, b, PARAMETERS); out += P;
   }
@@ -164,12 +165,17 @@ def in_c(
 
 
 def in_jax(model: Model, rows: np.ndarray, columns: np.ndarray, y, p, u, c) -> dict[str, jax.Array]:
-    jacobian = model.jacobian(y, p)
-    by_y, by_p = jax.vjp(model.rhs, y, p)[1](u)
-    entries_by_y, entries_by_p = jax.vjp(lambda *a: model.jacobian(*a)[rows, columns], y, p)[1](c)
+    gone = (jnp.ones(model.switches),) if model.switches else ()
+
+    def rhs(y, p):
+        return model.rhs(y, p, *gone)
+
+    jacobian = model.jacobian(y, p, *gone)
+    by_y, by_p = jax.vjp(rhs, y, p)[1](u)
+    entries_by_y, entries_by_p = jax.vjp(lambda *a: model.jacobian(*a, *gone)[rows, columns], y, p)[1](c)
     w = 30.0 * jnp.eye(len(y)) - jacobian
     return {
-        "rates": model.rhs(y, p),
+        "rates": rhs(y, p),
         "jacobian": jacobian,
         "rates by y": 1 + by_y,
         "rates by p": 1 + by_p,
@@ -212,7 +218,7 @@ def agree(found: np.ndarray, expected: np.ndarray) -> None:
     assert np.isfinite(expected).all()
     scale = np.abs(expected).max(axis=tuple(range(1, expected.ndim)), keepdims=True)
     assert found.shape == expected.shape
-    np.testing.assert_array_less(np.abs(found - expected), 1e-12 * np.abs(expected) + 1e-13 * scale)
+    assert np.all(np.abs(found - expected) <= 1e-12 * np.abs(expected) + 1e-13 * scale)
 
 
 # ------------------------------------------------------------------------------------------------ what types.h gives
