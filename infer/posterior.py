@@ -123,7 +123,7 @@ def evaluate_draws(problem: Problem, z: Float[np.ndarray, "draws parameters"]) -
         scales = (none, none)
         if len(nuisance):
             scales = nuisance.conditional(jnp.asarray(assays.value) - readout.mean, readout.sd)
-        return readout.mean, readout.sd, terms.rows, terms.scales, *scales, readout.status, readout.lowest
+        return readout.mean, readout.sd, terms.rows, terms.scales, *scales, readout.status, jnp.asarray(readout.lowest)
 
     return Evaluated(*map_draws(one, z))
 

@@ -24,6 +24,7 @@ def atol_of(state: str) -> sympy.Symbol:
 
 
 TOLERATED = 100  # errors of one step: those of many add up
+CLUTTER = 1e-11  # of the largest species: what rounding makes of differences between such
 NOISE = 1e-3  # of an absolute tolerance: what lies below 0 by less is 0
 ROUNDING = 1e-12
 

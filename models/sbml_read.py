@@ -216,7 +216,7 @@ class _Reader:
         while waiting:
             name = waiting.pop(0)
             if name in changing:
-                return name
+                return "time" if name == TIME.name else name
             if name in rules and name not in seen:
                 seen.add(name)
                 waiting += sorted(names_in(rules[name]))

@@ -4,8 +4,9 @@
 
 A species' scale is the smallest number, beside 0, that it starts from or that its protocol adds to it or sets it to:
 what grows from 1e-20 is followed from there. One that starts at 0 has the scale of what a few implicit Euler steps over
-the time ahead come to, and, where they come to nothing, one far below the largest of the model. So all of it is in the
-model's own units, and a model in other units takes the same steps.
+the time ahead come to, but no more than a share of the largest that is known: far from the start such steps may be
+wrong, and too large a scale lets every error pass. Where they come to nothing, it is far below the largest of the
+model. So all of it is in the model's own units, and a model in other units takes the same steps.
 
 What a pre-equilibration comes to that lies below its own absolute tolerance counts as 0.
 """
@@ -25,6 +26,7 @@ from .settings import Precision
 FLOOR: Mapping[Precision, float] = {"float64": 1e-3, "float32": 1e-2}
 FAINT = 1e-8  # of the largest scale: that of a species of which nothing is known
 LEAST = 1e-300  # of an absolute tolerance: there are no smaller numbers
+SHARE = 1e-2  # of the largest known scale: the most that implicit Euler steps are believed
 SCOUTS, SCOUT_RATIO = 8, 8.0  # implicit Euler steps, each so many times as long as the one before
 
 Scales = Float[Array, " species"]  # 0: not known
@@ -44,23 +46,27 @@ def smallest(*sizes: Float[Array, "... species"]) -> Scales:
 
 def filled(model: Model, scale: Scales, y, p, span) -> tuple[Scales, Scales]:
     """Scales for a stretch of `span` from y, and those of them that are known, for the stretches after it."""
-    known = jnp.where(scale > 0, scale, _scout(model, y, p, span))
-    counts = jnp.arange(known.size) != (-1 if model.time_index is None else model.time_index)
+    counts = jnp.arange(scale.size) != (-1 if model.time_index is None else model.time_index)
+    first, most = _scout(model, y, p, span)
+    largest = jnp.max(jnp.where(counts, scale, 0.0))
+    found = jnp.where(largest > 0, jnp.minimum(most, SHARE * largest), first)
+    known = jnp.where(scale > 0, scale, found)
     faint = FAINT * jnp.max(jnp.where(counts, known, 0.0))
     return jnp.where(known > 0, known, faint), known
 
 
-def _scout(model: Model, y0, p, span) -> Scales:
-    """The largest size of each species on implicit Euler steps over `span`."""
+def _scout(model: Model, y0, p, span) -> tuple[Scales, Scales]:
+    """The first size beside 0, and the largest, of each species on implicit Euler steps over `span`."""
     eye = jnp.eye(y0.size, dtype=y0.dtype)
 
     def step(carry, h):
-        y, most = carry
+        y, first, most = carry
         next = y + jnp.linalg.solve(eye / h - model.jacobian(y, p), model.rhs(y, p))
         good: Bool[Array, ""] = jnp.all(jnp.isfinite(next))
+        first = jnp.where(good & (first == 0), jnp.abs(next), first)
         most = jnp.where(good, jnp.maximum(most, jnp.abs(next)), most)
-        return (jnp.where(good, jnp.where((y0 < 0) | (next > 0), next, 0.0), y), most), None
+        return (jnp.where(good, jnp.where((y0 < 0) | (next > 0), next, 0.0), y), first, most), None
 
     sizes = span * SCOUT_RATIO ** -jnp.arange(SCOUTS - 1.0, -1.0, -1.0)
-    (_, most), _ = jax.lax.scan(step, (y0, jnp.zeros_like(y0)), sizes)
-    return jax.lax.stop_gradient(most)
+    (_, first, most), _ = jax.lax.scan(step, (y0, jnp.zeros_like(y0), jnp.zeros_like(y0)), sizes)
+    return jax.lax.stop_gradient(first), jax.lax.stop_gradient(most)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from .domain import NOISE, TOLERATED
+from .domain import CLUTTER, NOISE, TOLERATED
 from .model import Model
 
 
@@ -59,14 +59,21 @@ class Controller(diffrax.PIDController):
     def _undefined(self, y: Float[Array, " species"], p: Float[Array, " parameters"]) -> Bool[Array, ""]:
         if self.model is None or self.model.defined is None:
             return jnp.array(False)
-        rtol, atol = (jax.lax.stop_gradient(jnp.asarray(x, y.dtype)) for x in (self.rtol, self.atol))
-        return jnp.any(self.model.defined(y, p, rtol[None], jnp.broadcast_to(atol, y.shape)) < 0)
+        rtol = jax.lax.stop_gradient(jnp.asarray(self.rtol, y.dtype))
+        return jnp.any(self.model.defined(y, p, rtol[None], self._judging(y)) < 0)
+
+    def _judging(self, y: Float[Array, " species"]) -> Float[Array, " species"]:
+        """Absolute tolerances that y is judged by: no finer than what rounding makes of the largest species."""
+        time = -1 if self.model is None or self.model.time_index is None else self.model.time_index
+        largest = jnp.max(jnp.where(np.arange(y.size) == time, 0.0, jnp.abs(y)))
+        atol = jnp.maximum(jnp.asarray(self.atol, y.dtype), CLUTTER * largest)
+        return jax.lax.stop_gradient(jnp.broadcast_to(atol, y.shape))
 
     def _below(self, y: Float[Array, " species"], size: Float[Array, " species"]) -> Bool[Array, " species"]:
         """Which concentrations lie below 0 by more than the solver's error."""
         assert self.model is not None
         kind = np.isin(self.model.species, self.model.nonnegative)
-        return kind & (y < -TOLERATED * (self.atol + self.rtol * size))
+        return kind & (y < -TOLERATED * (self._judging(size) + self.rtol * size))
 
     def _refused(self, y0, y1, p, free) -> tuple[Bool[Array, ""], Bool[Array, " species"]]:
         assert self.model is not None
@@ -74,7 +81,7 @@ class Controller(diffrax.PIDController):
             return jnp.array(False), free
         watched = np.isin(self.model.species, self.model.nonnegative) & ~free
         low = self._below(y1, jnp.maximum(jnp.abs(y0), jnp.abs(y1))) & (y1 < y0) & watched
-        over = (y1 < -NOISE * self.atol) & (y0 >= 0) & watched
+        over = (y1 < -NOISE * self._judging(y0)) & (y0 >= 0) & watched
         ends = jnp.stack([jnp.where(low | over, 0.0, y1), y1])
         at_0, there = jax.vmap(self.model.rhs, in_axes=(0, None))(ends, p)
         wrong = (low | (over & (there < 0))) & ~(at_0 < 0)

@@ -20,7 +20,7 @@ import jaxlib
 import numpy as np
 
 from .. import scale, steady_criteria, tableau
-from ..domain import NOISE, TOLERATED
+from ..domain import CLUTTER, NOISE, TOLERATED
 from ..model import Model
 from ..settings import LEAST_ATOL, LEAST_RTOL
 from .functions import Functions, write_functions
@@ -73,6 +73,7 @@ def engine_source(functions: Functions, lanes: int, *, single: bool = False, kee
         "FLOOR": repr(scale.FLOOR[precision]),
         "LEAST_FLOOR": repr(max(scale.LEAST, LEAST_ATOL[precision])),
         "FAINT": repr(scale.FAINT),
+        "SHARE": repr(scale.SHARE),
         "SCOUTS": str(scale.SCOUTS),
         "SCOUT_RATIO": repr(scale.SCOUT_RATIO),
         "THRESHOLD": repr(steady_criteria.THRESHOLD),
@@ -84,6 +85,7 @@ def engine_source(functions: Functions, lanes: int, *, single: bool = False, kee
         "DRIFT": repr(steady_criteria.DRIFT),
         "TOLERATED": repr(TOLERATED),
         "NOISE": repr(NOISE),
+        "CLUTTER": repr(CLUTTER),
     }
     sizes = f"enum {{ {', '.join(f'{k} = {v}' for k, v in functions.sizes.items())} }};"
     if functions.sizes["MARGINS"]:

@@ -200,11 +200,27 @@ struct Pace {
   mask free[SPECIES];                      // of concentrations, to be below 0
 };
 
+// Absolute tolerances that a state below 0 is judged by: no finer than what rounding makes of the largest species.
+STATIC void judging(const real* y, const Tolerances& tolerance, real* atol)
+{
+  real most = real_of(0.0);
+  for (int n = 0; n < SPECIES; n++) {
+    const real size = abs_(y[n]);
+    if (n != TIME_STATE) most = select_(most < size, size, most);
+  }
+  for (int n = 0; n < SPECIES; n++) {
+    const real least = scalar(@CLUTTER@) * most;
+    atol[n] = select_(tolerance.atol[n] < least, least, tolerance.atol[n]);
+  }
+}
+
 // The error of a step from y to y1, infinite where no solution takes it.
 STATIC real judged(Pace& pace, const real* y, const real* y1, const real* q, const Tolerances& tolerance, const real error)
 {
-  const mask fell = fallen(y, y1, q, tolerance.rtol, tolerance.atol, error <= 1, pace.free);
-  return select_(or_(fell, undefined(y1, q, tolerance.rtol, tolerance.atol)), real_of(INFINITY), error);
+  real atol[SPECIES];
+  judging(y, tolerance, atol);
+  const mask fell = fallen(y, y1, q, tolerance.rtol, atol, error <= 1, pace.free);
+  return select_(or_(fell, undefined(y1, q, tolerance.rtol, atol)), real_of(INFINITY), error);
 }
 
 // Tolerances and first steps for the lanes that begin. `span`: how far they go.
@@ -215,11 +231,13 @@ STATIC void set_out(const Plan& plan, Pace& pace, const real* y, const real* q, 
   for (int l = 0; l < LANES; l++) any |= pace.fresh[l];
   if (!any) return;
   if (plan.follows) follow(y, q, span, pace.fresh, tolerance);
-  const mask bad = undefined(y, q, tolerance.rtol, tolerance.atol);
+  real atol[SPECIES];
+  judging(y, tolerance, atol);
+  const mask bad = undefined(y, q, tolerance.rtol, atol);
   const real guess = select_(bad, real_of(NAN), first_step(y, q, tolerance, longest));
   for (int l = 0; l < LANES; l++)
     if (pace.fresh[l]) {
-      note_free(y, tolerance.rtol, tolerance.atol, l, pace.free);
+      note_free(y, tolerance.rtol, atol, l, pace.free);
       pace.fresh[l] = pace.refused_last[l] = false;
       AT(pace.h, l) = AT(guess, l);
     }

@@ -61,13 +61,13 @@ STATIC void know_scales(const Batch& b, const Course& c, int lane, const real* y
   }
 }
 
-// The largest size that each species comes to on implicit Euler steps over `span`, each SCOUT_RATIO times as long as the
+// The first size beside 0, and the largest, that each species comes to on implicit Euler steps over `span`, each SCOUT_RATIO times as long as the
 // one before.
-STATIC void scout(const real* y, const real* q, const real span, real* most)
+STATIC void scout(const real* y, const real* q, const real span, real* first, real* most)
 {
   real x[SPECIES], f[SPECIES], w[FACTORS], h = span;
   for (int i = 1; i < @SCOUTS@; i++) h = h * scalar(1.0 / @SCOUT_RATIO@);
-  for (int n = 0; n < SPECIES; n++) x[n] = y[n], most[n] = real_of(0.0);
+  for (int n = 0; n < SPECIES; n++) x[n] = y[n], first[n] = most[n] = real_of(0.0);
   for (int i = 0; i < @SCOUTS@; i++) {
     linearise(x, q, scalar(@GAMMA@) / h, w);
     rates(x, q, f);
@@ -76,6 +76,7 @@ STATIC void scout(const real* y, const real* q, const real span, real* most)
     for (int n = 0; n < SPECIES; n++) good = and_(good, abs_(f[n]) < INFINITY);
     for (int n = 0; n < SPECIES; n++) {
       const real next = x[n] + f[n], size = abs_(next);
+      first[n] = select_(and_(good, not_(first[n] > 0)), size, first[n]);
       most[n] = select_(and_(good, size > most[n]), size, most[n]);
       x[n] = select_(good, select_(and_(next < 0, not_(y[n] < 0)), real_of(0.0), next), x[n]);
     }
@@ -91,14 +92,17 @@ STATIC void follow(const real* y, const real* q, const real span, const bool* fr
   for (int l = 0; l < LANES; l++)
     for (int n = 0; n < SPECIES; n++) any |= fresh[l] && !(AT(tolerance.scale[n], l) > 0.0);
   if (any) {
-    real most[SPECIES];
-    scout(y, q, span, most);
+    real first[SPECIES], most[SPECIES];
+    scout(y, q, span, first, most);
     for (int l = 0; l < LANES; l++) {
       if (!fresh[l]) continue;
-      double largest = 0.0;
+      double known = 0.0, largest = 0.0;
+      for (int n = 0; n < SPECIES; n++)
+        if (n != TIME_STATE && AT(tolerance.scale[n], l) > known) known = AT(tolerance.scale[n], l);
       for (int n = 0; n < SPECIES; n++) {
         real& scale = tolerance.scale[n];
-        if (!(AT(scale, l) > 0.0)) AT(scale, l) = AT(most[n], l);
+        const double share = @SHARE@ * known, found = AT(most[n], l);
+        if (!(AT(scale, l) > 0.0)) AT(scale, l) = !(known > 0.0) ? AT(first[n], l) : found < share ? found : share;
         if (n != TIME_STATE && AT(scale, l) > largest) largest = AT(scale, l);
       }
       for (int n = 0; n < SPECIES; n++)

@@ -132,7 +132,7 @@ def test_problem_with_such_a_signal_is_refused(tmp_path: Path, file: str, said: 
 )
 def test_petab_formula_is_refused_with_its_row(tmp_path: Path, cells: tuple[str, str], said: str) -> None:
     for source in (CASES / "messages-that-do-not-place-the-fault" / "decimal_comma").iterdir():
-        (tmp_path / source.name).write_bytes(source.read_bytes())
+        (tmp_path / source.name).write_bytes(source.read_bytes().replace(b"1,15", b"1.15"))
     header = "observableId\tobservableFormula\tobservableTransformation\tnoiseFormula\tnoiseDistribution\n"
     (tmp_path / "observables.tsv").write_text(f"{header}obs_a\t{cells[0]}\tlin\t{cells[1]}\tnormal\n", encoding="utf-8")
     with pytest.raises(ValueError, match=said):

@@ -164,7 +164,7 @@ TELLING: dict[str, tuple[Callable[[], Problem], str]] = {
         "the sampled parameters changed .another order",
     ),
     "rtol": (lambda: problem(settings={"rtol": 1e-7}), "rtol was 1e-06, now 1e-07"),
-    "atol": (lambda: problem(settings={"atol": 1e-9}), "atol was 1e-08, now 1e-09"),
+    "atol": (lambda: problem(settings={"atol": 1e-9}), "atol was None, now 1e-09"),
     "solver": (
         lambda: problem(settings={"engine": "diffrax", "solver": "tsit5"}),
         "engine was 'fused', now 'diffrax'.*solver was 'rodas5p', now 'tsit5'",

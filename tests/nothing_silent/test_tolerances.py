@@ -198,3 +198,24 @@ def test_every_command_has_both_tolerances(command: str) -> None:
     said = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output
     assert "--rtol" in said
     assert "--atol" in said
+
+
+def test_draws_far_from_the_nominal_values() -> None:
+    """Regression: where the steps that look ahead go astray, the scale was as large as they, and all errors passed."""
+    model = Model.load("hepg2_core")
+    free = [n for n, v in zip(model.parameters, model.defaults, strict=True) if v > 0]
+    centre = np.log(model.defaults[model.defaults > 0])
+    draws = np.exp(centre + 0.6 * np.random.default_rng(3).normal(size=(64, len(centre))))
+    values = dict(zip(free, draws.T, strict=True))
+    protocols = [Protocol.equilibrated().set(IL6=10.0), Protocol().set(IL6=10.0)]
+    strict = Settings(engine="fused", rtol=1e-9, atol=1e-11, max_steps=100_000)
+    found, right = (
+        simulate(model, values, protocols, [5.0, 20.0, 90.0], settings=settings)
+        for settings in (Settings(engine="fused"), strict)
+    )
+    solved = np.asarray(right.status) == Status.OK
+    assert np.mean(solved) > 0.9
+    np.testing.assert_array_equal(found.status, right.status)
+    y, exact = np.asarray(found.y)[solved], np.asarray(right.y)[solved]
+    largest = np.max(np.abs(exact), axis=1, keepdims=True)
+    np.testing.assert_array_less(np.abs(y - exact), 1e-5 * largest + 1e-9)
