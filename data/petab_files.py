@@ -222,6 +222,8 @@ def _lint(problem: petab.v1.Problem) -> list[str]:
     with _errors_of("petab.v1") as found:
         try:
             failed = lint_problem(problem)
+        except RecursionError:
+            raise
         except Exception as error:  # a check that trips over the table
             failed = True
             found.append(" ".join(str(error).split()) or type(error).__name__)

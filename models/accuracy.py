@@ -12,9 +12,9 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from .scale import FAINT
 from .settings import LEAST_RTOL, Settings
 
+FAINT = 1e-8  # of the largest value: what is smaller may be rounding
 STRICTER = 100.0  # times
 ALLOWED = 1e-3  # of the largest value of a course
 

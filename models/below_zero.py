@@ -43,6 +43,8 @@ def judged_by(model: Model, y: Any, rtol: Any, xp: ModuleType = np) -> Any:
 
 def named(model: Model, low: np.ndarray) -> dict[str, float]:
     """What `lowest` found, by the species' names."""
+    if not np.size(low):
+        return {}
     return {n: float(x) for n, x in zip(model.species, np.asarray(low), strict=True) if x < 0}
 
 

@@ -19,6 +19,8 @@ _LEFT_OUT: Mapping[str, str] = {
     "jacobian": "as rhs",
     "initial": "as rhs",
     "weights": "as rhs",
+    "defined": "compiled from the margins, which are a part",
+    "switch_times": "compiled from the kinetics",
     "network": "what is compiled of it is in the kinetics; its units are the part `units`",
     "kinetics": "each of its fields is a part",
 }

@@ -4,9 +4,9 @@
 
 A species' scale is the smallest number, beside 0, that it starts from or that its protocol adds to it or sets it to:
 what grows from 1e-20 is followed from there. One that starts at 0 has the scale of what a few implicit Euler steps over
-the time ahead come to, but no more than a share of the largest that is known: far from the start such steps may be
-wrong, and too large a scale lets every error pass. Where they come to nothing, it is far below the largest of the
-model. So all of it is in the model's own units, and a model in other units takes the same steps.
+the time ahead come to, within shares of the largest that is known: far from the start such steps may be wrong, and too
+large a scale lets every error pass; and what is far smaller may be rounding. So all of it is in the model's own units,
+and a model in other units takes the same steps.
 
 What a pre-equilibration comes to that lies below its own absolute tolerance counts as 0.
 """
@@ -24,7 +24,7 @@ from .settings import Precision
 
 # Relative to rtol. In floats an error is no smaller than the rounding of what a species is made from.
 FLOOR: Mapping[Precision, float] = {"float64": 1e-3, "float32": 1e-2}
-FAINT = 1e-8  # of the largest scale: that of a species of which nothing is known
+FAINT = 1e-5  # of the largest scale: that of a species of which nothing is known; finer would be rounding
 LEAST = 1e-300  # of an absolute tolerance: there are no smaller numbers
 SHARE = 1e-2  # of the largest known scale: the most that implicit Euler steps are believed
 SCOUTS, SCOUT_RATIO = 8, 8.0  # implicit Euler steps, each so many times as long as the one before
@@ -49,7 +49,8 @@ def filled(model: Model, scale: Scales, y, p, span) -> tuple[Scales, Scales]:
     counts = jnp.arange(scale.size) != (-1 if model.time_index is None else model.time_index)
     first, most = _scout(model, y, p, span)
     largest = jnp.max(jnp.where(counts, scale, 0.0))
-    found = jnp.where(largest > 0, jnp.minimum(most, SHARE * largest), first)
+    found = jnp.where(largest > 0, jnp.clip(most, FAINT * largest, SHARE * largest), first)
+    found = jnp.where(most > 0, found, 0.0)
     known = jnp.where(scale > 0, scale, found)
     faint = FAINT * jnp.max(jnp.where(counts, known, 0.0))
     return jnp.where(known > 0, known, faint), known

@@ -101,8 +101,9 @@ STATIC void follow(const real* y, const real* q, const real span, const bool* fr
         if (n != TIME_STATE && AT(tolerance.scale[n], l) > known) known = AT(tolerance.scale[n], l);
       for (int n = 0; n < SPECIES; n++) {
         real& scale = tolerance.scale[n];
-        const double share = @SHARE@ * known, found = AT(most[n], l);
-        if (!(AT(scale, l) > 0.0)) AT(scale, l) = !(known > 0.0) ? AT(first[n], l) : found < share ? found : share;
+        const double found = AT(most[n], l), least = @FAINT@ * known, share = @SHARE@ * known;
+        if (!(AT(scale, l) > 0.0) && found > 0.0)
+          AT(scale, l) = !(known > 0.0) ? AT(first[n], l) : found < least ? least : found < share ? found : share;
         if (n != TIME_STATE && AT(scale, l) > largest) largest = AT(scale, l);
       }
       for (int n = 0; n < SPECIES; n++)

@@ -46,7 +46,8 @@ def test_blow_up(solver: str) -> None:
         return settled(out.y), out
 
     slope, out = jax.grad(run, has_aux=True)(K)
-    assert out.status[:, 0].tolist() == [Status.OK, Status.STEP_TOO_SMALL, Status.OK]
+    assert out.status[0::2, 0].tolist() == [Status.OK] * 2
+    assert int(out.status[1, 0]) in (Status.STEP_TOO_SMALL, Status.NOT_FINITE)  # the last steps may overflow
     assert np.all(np.isnan(out.y[1]))
     exact = 1 / (1 - K[:, None] * TIMES)
     np.testing.assert_allclose(out.y[np.array([0, 2]), 0, :, 0], exact[np.array([0, 2])], rtol=1e-6)
