@@ -10,12 +10,12 @@ from matplotlib.lines import Line2D
 
 from ...data.dataset import Measurement
 
-_MARKERS = {"left": "v", "right": "^"}
-_WORDS = {"left": "at most", "right": "at least"}
+_MARKERS = {"left": "v", "right": "^", "interval": "D"}  # an interval stands at its lower limit
+_WORDS = {"left": "at most", "right": "at least", "interval": "at least, with an upper limit too"}
 
 
 def censored(rows: Sequence[Measurement]) -> np.ndarray:
-    """What each row is: "left", "right", or "" for one that was measured."""
+    """What each row is: "left", "right", "interval", or "" for one that was measured."""
     return np.array([m.censored for m in rows], dtype=str)
 
 
