@@ -118,7 +118,9 @@ def test_replicates_are_on_the_measured_scale(conversion, conversion_truth, at_t
 def test_the_seed_decides(conversion, conversion_z, monkeypatch):
     n, rows = 240, len(conversion.dataset)
     ones = [np.ones((n, k)) for k in (rows, rows, rows, 1, 1, 1)]
-    evaluated = posterior.Evaluated._make([*ones, np.zeros((n, 1), dtype=int), np.zeros((n, 1))])
+    evaluated = posterior.Evaluated._make(
+        [*ones, np.zeros((n, 1), dtype=int), np.zeros((n, len(conversion.model.species)))]
+    )
     monkeypatch.setattr(posterior, "evaluate_draws", lambda *_: evaluated)
     one, two, other = (posterior.to_datatree(conversion, conversion_z, {}, seed=s, failures={}) for s in (5, 5, 6))
     for group in ("posterior", "posterior_predictive", "prior"):
@@ -127,7 +129,7 @@ def test_the_seed_decides(conversion, conversion_z, monkeypatch):
 
 
 def test_without_predictions(conversion, conversion_z, monkeypatch):
-    evaluated = posterior.Evaluated._make([*[np.ones((240, 1))] * 7, np.zeros((240, 1))])
+    evaluated = posterior.Evaluated._make([*[np.ones((240, 1))] * 7, np.zeros((240, len(conversion.model.species)))])
     monkeypatch.setattr(posterior, "evaluate_draws", lambda *_: evaluated)
     tree = posterior.to_datatree(conversion, conversion_z, {}, seed=0, failures={}, predictive=False)
     assert set(tree.children) == {"posterior", "sample_stats", "observed_data", "prior", "fitted"}
