@@ -25,14 +25,19 @@ def restless(model: Model, plan: Plan, settings: Settings, values: Float[Array, 
     """
     environment = jnp.concatenate([jnp.asarray(values, float), jnp.asarray(plan.constants, float)])
 
-    def seek(index, start) -> tuple[Array, Array]:
+    timed = bool(model.switches) or model.rhs_depends_on_time
+    resting = model.at_rest if timed else model
+
+    def seek(index, start, moment) -> tuple[Array, Array]:
         p = environment[index]
         y0 = jnp.where(start == UNCHANGED, model.initial(p), environment[start])
-        return sought(model, settings, y0, p)
+        return sought(resting, settings, y0, jnp.append(p, moment) if timed else p)
 
     if not len(plan.equilibration_parameters):
         return ()
-    size, status = jax.jit(jax.vmap(seek))(plan.equilibration_parameters, plan.equilibration_set)
+    size, status = jax.jit(jax.vmap(seek))(
+        plan.equilibration_parameters, plan.equilibration_set, plan.equilibration_moment
+    )
     left = np.where((np.asarray(status) == Status.NO_STEADY_STATE)[:, None], np.asarray(size), 0.0).max(axis=0)
     return tuple(model.species[i] for i in np.argsort(-left, kind="stable") if left[i] > THRESHOLD)
 

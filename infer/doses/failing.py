@@ -93,7 +93,9 @@ def still_moving(
     at = {n: used[v] if isinstance(v, str) else v for n, v in rest.items()}
     values = dict(zip(model.parameters, model.defaults, strict=True)) | used | at
     y = found.y[0, 0]
-    rate = np.array(model.rhs(y, jnp.array([values[n] for n in model.parameters])))
+    p = jnp.array([values[n] for n in model.parameters])
+    timed = bool(model.switches) or model.rhs_depends_on_time
+    rate = np.array(model.at_rest.rhs(y, jnp.append(p, 0.0)) if timed else model.rhs(y, p))
     if model.time_index is not None:
         rate[model.time_index] = 0.0
     atol = float(judged_by(model, np.asarray(y)[None], settings.rtol)) if settings.atol is None else settings.atol

@@ -370,3 +370,12 @@ def test_conditions_in_what_is_observed_are_read_as_they_stand():
     np.testing.assert_allclose(out.observed["u"][0], [1, 5, 1])
     assert model.switches == 0
     assert all(TIME not in e.free_symbols for e in (model.kinetics.rates if model.kinetics else ()))
+
+
+def test_what_never_rests_is_named_beside_a_timed_input():
+    from hexamer.models.restless import no_rest
+
+    text = "model n\n X = 1; S = 0; k = 0.5; t_on = 2\n X' = 1 + piecewise(3, time >= t_on, 0) - k*X\n S' = X\nend"
+    said = no_rest(network(text), {}, Protocol.equilibrated(), Settings())
+    assert said is not None
+    assert "S still changes" in said
