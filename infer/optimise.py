@@ -42,6 +42,7 @@ class Fits:
     - `failed`: failed evaluations by kind, of all runs; `redrawn`: starts that failed and were drawn anew
     - `traces`: the objective after each iteration
     - `optima`: the fits within 20 nats of the best, grouped by where they ended
+    - `notes`: why evaluations failed, where it is known
     """
 
     problem: Problem
@@ -57,6 +58,7 @@ class Fits:
     traces: tuple[np.ndarray, ...]
     seconds: float
     optima: tuple[Optimum, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def converged(self) -> np.ndarray:
@@ -83,8 +85,8 @@ class Fits:
         return int(np.sum(self.objective <= self.objective[0] + distance))
 
     def words(self) -> list[str]:
-        """What a reader must know of where the starts ended: several optima, parameters not determined."""
-        return describe_optima(self)
+        """What a reader must know: why evaluations failed, where the starts ended, what the data do not determine."""
+        return [*(f"Some evaluations failed: {note}." for note in self.notes), *describe_optima(self)]
 
     def record(self) -> dict:
         """What a file keeps of the runs, as plain types."""
@@ -178,10 +180,10 @@ def find_map(
     done = state.done
     order = sorted(range(count), key=lambda i: done[i][0].value if done[i][0].started else np.inf)
     runs = [done[i][0] for i in order]
+    notes = _why_failed(problem, state.failing)
     if not runs[0].started:
-        raise FloatingPointError(
-            f"all {count} starts fail, {REDRAWS} redraws each ({dict(state.failed)}): look at the model and the priors"
-        )
+        reason = ". ".join([*notes, "Look at the model and the priors"])
+        raise FloatingPointError(f"all {count} starts fail, {REDRAWS} redraws each ({dict(state.failed)}): {reason}")
     z, values = np.array([r.z for r in runs]), np.array([r.value for r in runs])
     optima = _grouped(problem, evaluate, lanes, z, np.where([r.started for r in runs], values, np.inf))
     return Fits(
@@ -198,7 +200,14 @@ def find_map(
         traces=tuple(np.array(r.trace) for r in runs),
         seconds=time.perf_counter() - began,
         optima=optima,
+        notes=notes,
     )
+
+
+def _why_failed(problem: Problem, failing: dict[str, np.ndarray]) -> tuple[str, ...]:
+    """Sentences on failures, from one z of each kind of them."""
+    said = (problem.why_failed([kind], problem.values(jnp.asarray(z))) for kind, z in failing.items())
+    return tuple(dict.fromkeys(sentence for sentences in said for sentence in sentences))
 
 
 def _grouped(problem: Problem, compiled, lanes: int, z: np.ndarray, values: np.ndarray) -> tuple[Optimum, ...]:
@@ -229,6 +238,7 @@ class _Queue:
         self.attempts: Counter[int] = Counter()
         self.done: dict[int, tuple[Minimiser, np.ndarray]] = {}
         self.failed: Counter[str] = Counter()
+        self.failing: dict[str, np.ndarray] = {}  # the first z that failed in each way
         self.redrawn = 0
         self.stopped = False
         self.lock = threading.Lock()
@@ -255,9 +265,12 @@ class _Queue:
             self.done[index] = (run, start)
             return True
 
-    def count(self, statuses: Sequence[int]) -> None:
+    def count(self, statuses: Sequence[int], points: Sequence[np.ndarray]) -> None:
         with self.lock:
-            self.failed.update(Status(s).label for s in statuses if s != Status.OK)
+            for status, z in zip(statuses, points, strict=True):
+                if status != Status.OK:
+                    self.failed[Status(status).label] += 1
+                    self.failing.setdefault(Status(status).label, z)
 
 
 def _work(queue: _Queue, evaluate, lanes: int, device, bar: tqdm) -> None:
@@ -274,7 +287,8 @@ def _work(queue: _Queue, evaluate, lanes: int, device, bar: tqdm) -> None:
         points = np.array([(r or active[0])[1].trial for r in running])
         (values, statuses), gradients = evaluate(jax.device_put(points, device))
         values, statuses, gradients = np.asarray(values), np.asarray(statuses), np.asarray(gradients)
-        queue.count([int(s) for s, r in zip(statuses, running, strict=True) if r is not None])
+        busy = [lane for lane, entry in enumerate(running) if entry is not None]
+        queue.count([int(statuses[lane]) for lane in busy], [points[lane] for lane in busy])
         for lane, entry in enumerate(running):
             if entry is None:
                 continue

@@ -269,7 +269,7 @@ class Problem:
             predictions=self.assays.natural(np.asarray(readout.mean)),
             standard_deviations=np.asarray(readout.sd),
             censored=int(np.sum(self.assays.tail != 0)),
-            notes=self._notes(readout, vector),
+            notes=self.why_failed(failed, vector),
         )
 
     def vector(self, values: Mapping[str, float] | None = None) -> Float[np.ndarray, " names"]:
@@ -288,9 +288,9 @@ class Problem:
             raise MissingValueError(f"no value for {', '.join(missing)}: give one to each")
         return np.array([float(given[n]) for n in self.names])  # pyright: ignore[reportArgumentType]
 
-    def _notes(self, readout: Readout, vector: Float[Array, " names"]) -> tuple[str, ...]:
-        """The species that never rest, where cells come to no steady state."""
-        if not np.any(np.asarray(readout.status) == Status.NO_STEADY_STATE):
+    def why_failed(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
+        """Sentences on the kinds of failure in `failed` at `vector`: the species that never rest, by name."""
+        if Status.NO_STEADY_STATE.label not in failed:
             return ()
         names = restless(self.model, self.assays.plan, self.settings, vector)
         return (words(names),) if names else ()

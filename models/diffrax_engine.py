@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float
 from .model import Model
 from .plan import UNCHANGED, Plan
 from .resize import with_ratios
+from .rests import rests_of
 from .rodas5p import Rodas5P
 from .scale import filled, floors, smallest
 from .settings import Settings, Tolerances
@@ -69,14 +70,9 @@ def solve(
     add, assign = environment[plan.add], jnp.where(plan.assign == UNCHANGED, 0.0, environment[plan.assign])
     start = first
     if len(plan.equilibration_parameters):
-        p_eq = environment[plan.equilibration_parameters]
-        at_start = jax.vmap(model.initial)(p_eq)
-        at_start = jnp.where(plan.equilibration_set == UNCHANGED, at_start, environment[plan.equilibration_set])
-        at_rest = model
-        if model.switches or model.rhs_depends_on_time:
-            at_rest, moment = model.at_rest, jnp.asarray(plan.equilibration_moment, values.dtype)
-            p_eq = jnp.concatenate([p_eq, moment[:, None]], axis=1)
-        rest = jax.vmap(partial(steady_state, at_rest, settings), in_axes=(0, 0, None))(at_start, p_eq, own)
+        rests = rests_of(model, plan, environment)
+        seek = partial(steady_state, rests.model, settings)
+        rest = jax.vmap(seek, in_axes=(0, 0, None))(rests.y0, rests.p, own)
         uses = plan.equilibration_of >= 0
         which = plan.equilibration_of.clip(0)
         status = jnp.where(uses, rest.status[which], status)

@@ -18,6 +18,7 @@ _LEFT_OUT: Mapping[str, str] = {
     "rhs": "compiled from the kinetics; of a Python model its text is the part `functions`",
     "jacobian": "as rhs",
     "initial": "as rhs",
+    "volumes": "as rhs",
     "weights": "as rhs",
     "defined": "compiled from the margins, which are a part",
     "switch_times": "compiled from the kinetics",
@@ -33,7 +34,7 @@ _WORDS = {
     "time_index": "species",
     "terms": "rates",
     "initial": "start values",
-    "weights": "volumes",
+    "weights": "conserved moieties",
     "rhs_depends_on_time": "rates",
 }
 
@@ -79,6 +80,7 @@ def _functions(model: Model) -> dict[str, str]:
         "rhs": (model.rhs, (y, p)),
         "jacobian": (model.jacobian, (y, p)),
         "initial": (model.initial, (p,)),
+        "volumes": (model.volumes, (p,)),
         "weights": (model.weights, (p,)),
     }
     return {name: function_text(f, *shapes, second=name == "rhs") for name, (f, shapes) in functions.items()}

@@ -12,13 +12,14 @@ import sympy
 class Kinetics:
     """y'_i = Σ coefficient · rate_r over `terms` (i, r, coefficient); everything over species and parameters.
 
-    `initial`, `weights` (see `Model`) and `switch_times` are over parameters alone. Rates and coefficients may hold the
+    `initial`, `volumes`, `weights` (see `Model`) and `switch_times` are over parameters alone. Rates and coefficients may hold the
     `switches`, which are 0 before their time and 1 from then on (see `hexamer.models.switches`).
     """
 
     rates: tuple[sympy.Expr, ...]
     terms: tuple[tuple[int, int, sympy.Expr], ...]
     initial: tuple[sympy.Expr, ...]
+    volumes: tuple[sympy.Expr, ...]
     weights: tuple[sympy.Expr, ...]
     switches: tuple[str, ...] = ()
     switch_times: tuple[sympy.Expr, ...] = ()
@@ -27,6 +28,7 @@ class Kinetics:
     def of(
         derivatives: Sequence[Sequence[tuple[sympy.Expr, sympy.Expr]]],
         initial: Sequence[sympy.Expr],
+        volumes: Sequence[sympy.Expr],
         weights: Sequence[sympy.Expr],
         switches: Sequence[str] = (),
         switch_times: Sequence[sympy.Expr] = (),
@@ -39,7 +41,13 @@ class Kinetics:
                 if coefficient != 0 and rate != 0:
                     terms.append((i, known.setdefault(rate, len(known)), coefficient))
         return Kinetics(
-            tuple(known), tuple(terms), tuple(initial), tuple(weights), tuple(switches), tuple(switch_times)
+            tuple(known),
+            tuple(terms),
+            tuple(initial),
+            tuple(volumes),
+            tuple(weights),
+            tuple(switches),
+            tuple(switch_times),
         )
 
     def derivatives(self) -> list[sympy.Expr]:

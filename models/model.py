@@ -18,14 +18,13 @@ import numpy as np
 import sympy
 from jaxtyping import Array, Float
 
-from .balances import balances
+from .balances import conserved
 from .canonical import content_hash
 from .codegen import Name, compile_vector, guard
 from .domain import RTOL, atol_of, bounded, margins
 from .expressions import TIME, bind_time, inline, names_in
 from .identity import model_parts
 from .kinetics import Kinetics
-from .moieties import conserved_moieties
 from .network import Network
 from .switches import Switches
 
@@ -63,7 +62,8 @@ class Model:
     - `switch_times(p)`: moments at which conditions in time change, if the rates hold any; `rhs(y, p, s)` and
       `jacobian(y, p, s)` then also take the switches s, 0 before its moment and 1 from then on, for each of them
     - `initial(p)`: the state at the start
-    - `weights(p)`: what turns a symbol into an amount (the compartment's volume, or 1)
+    - `volumes(p)`: what turns a symbol into an amount (the compartment's volume, or 1)
+    - `weights(p)`: the volumes, with the factors that make sums of rates conserved (see `hexamer.models.balances`)
     - `moieties`: moieties × species, such that `moieties @ (weights * y)` is constant
     - `nonnegative`: states that are amounts or concentrations
     - `margins`: expressions below 0 where f holds a power that is no number; `defined(y, p, rtol, atol)`: their values
@@ -76,6 +76,7 @@ class Model:
     rhs: Callable[..., State]
     jacobian: Callable[..., Float[Array, "species species"]]
     initial: Callable[[Parameters], State]
+    volumes: Callable[[Parameters], State]
     weights: Callable[[Parameters], State]
     moieties: np.ndarray
     dependent: tuple[int, ...]  # for each moiety, a species that follows from it
@@ -133,6 +134,11 @@ class Model:
             jacobian=replace(inner, entries=lambda y, p: inner.entries(y, *p)),
             defined=None if (defined := self.defined) is None else lambda y, p, *atol: defined(y, *p, *atol),
         )
+
+    @property
+    def timed(self) -> bool:
+        """Whether anything in it depends on time: a switch, or a right-hand side that reads the clock."""
+        return bool(self.switches) or self.rhs_depends_on_time
 
     @cached_property
     def at_rest(self) -> Model:
@@ -258,10 +264,15 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
         for n in states
     ]
     volume = [sympy.sympify(v).xreplace(substitution) for v in volume]
+    volume = list(map(bounded, volume))
+    clock = None if time_index is None else states[time_index]
+    order = [sympy.sympify(r.rate).xreplace(substitution) for r in network.reactions]
+    sums = conserved(_amounts(terms, volume, clock), [sympy.Symbol(n) for n in parameters], order)
     kinetics = Kinetics.of(
         [terms[n] for n in states],
         list(map(bounded, initial)),
-        list(map(bounded, volume)),
+        volume,
+        [v * factor for v, factor in zip(volume, sums.factors, strict=True)],
         switches.names,
         switches.times,
     )
@@ -272,9 +283,6 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
     unknown -= {s.name for s in symbols} | {*parameters, *switches.names}
     if unknown:
         raise ValueError(f"network {network.name!r} uses names it does not define: {', '.join(sorted(unknown))}")
-    order = [sympy.sympify(r.rate).xreplace(substitution) for r in network.reactions]
-    clock = None if time_index is None else states[time_index]
-    moieties, dependent = conserved_moieties(balances(_amounts(terms, kinetics.weights, clock), order))
     names = (symbols, parameters, switches.names) if switches.names else (symbols, parameters)
     rhs, jacobian = _with_jacobian(names, f)
     least = tuple(margins(f, [s.name for s in symbols]))
@@ -287,9 +295,10 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
         rhs=rhs,
         jacobian=jacobian,
         initial=compile_vector((parameters,), kinetics.initial),
+        volumes=compile_vector((parameters,), kinetics.volumes),
         weights=compile_vector((parameters,), kinetics.weights),
-        moieties=moieties,
-        dependent=dependent,
+        moieties=sums.moieties,
+        dependent=sums.dependent,
         rules=public,
         time_index=time_index,
         network=network,
@@ -363,12 +372,12 @@ def _with_jacobian(names: Sequence[Sequence[Name]], f: list[sympy.Expr]) -> tupl
     return compile_vector(names, f), jacobian
 
 
-def _amounts(terms: Mapping[str, Terms], weights: Sequence[sympy.Expr], clock: str | None) -> list[Terms]:
+def _amounts(terms: Mapping[str, Terms], volumes: Sequence[sympy.Expr], clock: str | None) -> list[Terms]:
     """What the amount of each state changes by; the time, `clock`, changes by what nothing else does."""
     own: Terms = [(sympy.Integer(1), sympy.Symbol("<dt>"))]
     return [
-        own if n == clock else [(c * w, r) for c, r in pairs]
-        for (n, pairs), w in zip(terms.items(), weights, strict=True)
+        own if n == clock else [(c * v, r) for c, r in pairs]
+        for (n, pairs), v in zip(terms.items(), volumes, strict=True)
     ]
 
 
@@ -408,6 +417,7 @@ def _from_function(f, species, parameters, initial, name, depends_on_time) -> Mo
         rhs=rhs,
         jacobian=jax.jacfwd(rhs),
         initial=start,
+        volumes=partial(_ones, len(states)),
         weights=partial(_ones, len(states)),
         moieties=np.zeros((0, len(states))),
         dependent=(),

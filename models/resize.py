@@ -50,7 +50,7 @@ class ResizeTable:
 
     def __post_init__(self) -> None:
         kinetics = self.model.kinetics
-        volumes: Sequence[sympy.Expr] = () if kinetics is None else kinetics.weights
+        volumes: Sequence[sympy.Expr] = () if kinetics is None else kinetics.volumes
         self._names = [names_in(sympy.sympify(v)) for v in volumes]
 
     def ratios(self, before: Sequence[int], after: Sequence[int]) -> dict[int, int]:
@@ -75,7 +75,7 @@ def with_ratios(model: Model, resizes: Resizes, environment: Float[Array, " slot
     """The environment with V/V' of every ratio behind it."""
     if not len(resizes):
         return environment
-    volumes = jax.vmap(model.weights)
+    volumes = jax.vmap(model.volumes)
     ratios = volumes(environment[resizes.before]) / volumes(environment[resizes.after])
     return jnp.concatenate([environment, ratios[resizes.change, resizes.species]])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -10,41 +11,43 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .model import Model
-from .plan import UNCHANGED, Plan, compile_plan
+from .plan import Plan, compile_plan
 from .protocol import Protocol
+from .rests import rests_of
 from .settings import Settings
 from .status import Status
 from .steady_criteria import THRESHOLD
 from .steady_state import sought
 
 
-def restless(model: Model, plan: Plan, settings: Settings, values: Float[Array, " names"]) -> tuple[str, ...]:
+def restless(model: Model, plan: Plan, settings: Settings, values: Float[Array, " names"]) -> dict[str, float]:
     """The species that still change where a pre-equilibration of `plan` comes to no steady state.
 
-    The most restless first; none where each comes to rest, or fails otherwise.
+    Each with its rate of change where the search ends, per unit of time; the most restless first. Empty where each
+    pre-equilibration comes to rest, or fails otherwise.
     """
-    environment = jnp.concatenate([jnp.asarray(values, float), jnp.asarray(plan.constants, float)])
-
-    timed = bool(model.switches) or model.rhs_depends_on_time
-    resting = model.at_rest if timed else model
-
-    def seek(index, start, moment) -> tuple[Array, Array]:
-        p = environment[index]
-        y0 = jnp.where(start == UNCHANGED, model.initial(p), environment[start])
-        return sought(resting, settings, y0, jnp.append(p, moment) if timed else p)
-
     if not len(plan.equilibration_parameters):
-        return ()
-    size, status = jax.jit(jax.vmap(seek))(
-        plan.equilibration_parameters, plan.equilibration_set, plan.equilibration_moment
-    )
-    left = np.where((np.asarray(status) == Status.NO_STEADY_STATE)[:, None], np.asarray(size), 0.0).max(axis=0)
-    return tuple(model.species[i] for i in np.argsort(-left, kind="stable") if left[i] > THRESHOLD)
+        return {}
+    rests = rests_of(model, plan, jnp.concatenate([jnp.asarray(values, float), jnp.asarray(plan.constants, float)]))
+    found = jax.jit(jax.vmap(partial(sought, rests.model, settings)))(rests.y0, rests.p)
+    failed = np.asarray(found.status) == Status.NO_STEADY_STATE
+    unrest = np.where(failed[:, None], np.asarray(found.unrest), 0.0)
+    first, most = unrest.argmax(axis=0), unrest.max(axis=0)
+    order = [i for i in np.argsort(-most, kind="stable") if most[i] > THRESHOLD]
+    return {model.species[i]: float(found.rates[first[i], i]) for i in order}
 
 
-def words(names: tuple[str, ...]) -> str:
-    """What is to be said of restless species."""
-    listed = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+def restless_under(
+    model: Model, values: Mapping[str, float], protocol: Protocol, settings: Settings
+) -> dict[str, float]:
+    """`restless` of the cells of one protocol, with the model's own values where none are given."""
+    plan = compile_plan(model, [protocol], [[protocol.start]], tuple(values))
+    return restless(model, plan, settings, jnp.array(list(values.values())))
+
+
+def words(names: Mapping[str, float]) -> str:
+    """The sentence that names restless species."""
+    listed = ", ".join([*names][:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     change = "changes" if len(names) == 1 else "change"
     return (
         f"pre-equilibration reaches no steady state, since {listed} still {change}: "
@@ -52,8 +55,4 @@ def words(names: tuple[str, ...]) -> str:
     )
 
 
-def no_rest(model: Model, values: Mapping[str, float], protocol: Protocol, settings: Settings) -> str | None:
-    """What is to be said of cells that do not come to rest under `protocol`; None where they do."""
-    plan = compile_plan(model, [protocol], [[protocol.start]], tuple(values))
-    names = restless(model, plan, settings, jnp.array(list(values.values())))
-    return words(names) if names else None
+__all__ = ["restless", "restless_under", "words"]

@@ -70,14 +70,17 @@ def unrest(model: Model, tolerances: _Tolerances, y, p) -> Float[Array, ""]:
     The largest, not a mean, which would hide one growing species among many; and relative to `STRICTEST` at most, or a
     species made at a constant rate would look at rest once it is large.
     """
-    return jnp.max(_unrest_of_each(model, tolerances, y, p))
+    return jnp.max(_unrest_of_each(tolerances, y, _rates(model, y, p)))
 
 
-def _unrest_of_each(model: Model, tolerances: _Tolerances, y, p) -> Float[Array, " species"]:
+def _rates(model: Model, y, p) -> Float[Array, " species"]:
+    """What changes each species per unit of time; a time state is left out."""
     f = model.rhs(y, p)
-    if model.time_index is not None:
-        f = f.at[model.time_index].set(0.0)
-    return jnp.abs(f) / (tolerances.atol + jnp.minimum(tolerances.rtol, STRICTEST) * jnp.abs(y))
+    return f if model.time_index is None else f.at[model.time_index].set(0.0)
+
+
+def _unrest_of_each(tolerances: _Tolerances, y, rates) -> Float[Array, " species"]:
+    return jnp.abs(rates) / (tolerances.atol + jnp.minimum(tolerances.rtol, STRICTEST) * jnp.abs(y))
 
 
 def _reduced(model: Model, y, y0, p, idle) -> Float[Array, " species"]:
@@ -136,11 +139,20 @@ def _integrate(model: Model, settings: Settings, tolerances: _Tolerances, y0, p)
     return y, status, solution.stats["num_steps"]
 
 
-def sought(model: Model, settings: Settings, y0, p) -> tuple[Float[Array, " species"], Int[Array, ""]]:
-    """Each species' unrest where the search for rest from y0 ends, and the search's status."""
+class Search(NamedTuple):
+    """Where a search for rest ends: each species' unrest and its rate of change there, and the search's status."""
+
+    unrest: Float[Array, " species"]
+    rates: Float[Array, " species"]
+    status: Int[Array, ""]
+
+
+def sought(model: Model, settings: Settings, y0, p) -> Search:
+    """Where the search for rest from y0 ends, at rest or not."""
     own = _tolerances(settings, None, _scale_of(model, settings, None, y0, p))
     y, status, _ = _integrate(model, settings, own, y0, p)
-    return _unrest_of_each(model, own, y, p), status
+    rates = _rates(model, y, p)
+    return Search(_unrest_of_each(own, y, rates), rates, status)
 
 
 def _scale_of(model: Model, settings: Settings, tolerances: Tolerances | None, y0, p) -> Float[Array, " species"]:
