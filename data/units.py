@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import math
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +16,11 @@ _DEFINITIONS = (
     "molecules = 1 / avogadro_number * mole = _ = molecule",
     "international_unit = [international_unit] = IU",
 )
+
+
+_LONGEST = 200  # characters of a unit
+_POWER = re.compile(r"\^|\*\*")
+_EXPONENT = re.compile(r"\s*(\(\s*)?[+-]?\d{1,2}(\.\d{1,3})?(/\d)?(?(1)\s*\))\s*(?![\d.^eE]|\*\*)")
 
 
 class UnitError(ValueError):
@@ -31,15 +38,32 @@ def registry() -> pint.UnitRegistry:
     return units
 
 
+def _check_size(text: str, what: str) -> None:
+    """Raises `UnitError` for text whose powers might never end: 9^9^9^9 is computed before anything can stop it."""
+    if len(text) > _LONGEST:
+        raise UnitError(
+            f"{what} {text[:40]!r}… is too long: {len(text)} characters, where a unit has {_LONGEST} at most"
+        )
+    for power in _POWER.finditer(text):
+        if not _EXPONENT.match(text, power.end()):
+            raise UnitError(
+                f"{what} {text!r} has a power that is not read: after {power.group()} stands one number of at most two "
+                "digits, as in min^-1"
+            )
+
+
 def _quantity(text: str, what: str) -> pint.Quantity:
     import pint
 
+    _check_size(text, what)
     try:
         quantity = registry().Quantity(1.0, text) if text not in ("", "1") else registry().Quantity(1.0)
     except pint.UndefinedUnitError as error:
         raise UnitError(f"{what} {text!r} is not known: {error}") from None
     except Exception:  # pint's tokenizer raises many kinds for text that is no unit
         raise UnitError(f"{what} {text!r} cannot be read as a unit, such as 'nM', 'ng/ml' or 'min'") from None
+    if not (math.isfinite(quantity.magnitude) and quantity.magnitude > 0):
+        raise UnitError(f"{what} {text!r} is {quantity.magnitude:g} times something, which is no unit")
     if "[temperature]" in quantity.dimensionality:
         raise UnitError(f"{what} {text!r} is a temperature, which may have an offset and is not supported")
     return quantity
@@ -69,6 +93,7 @@ def molar_mass_kda(text: str | float) -> float:
     if isinstance(text, str):
         import pint
 
+        _check_size(text, "molar mass")
         try:
             quantity = registry().Quantity(text)
             if quantity.check("[mass]/[substance]"):

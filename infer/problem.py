@@ -21,10 +21,10 @@ from ..data.parameter import Parameter
 from ..models.canonical import content_hash
 from ..models.engines import falls_back
 from ..models.model import Model
-from ..models.restless import restless, words
 from ..models.settings import Settings
 from ..models.simulate import require_x64
 from ..models.status import Status
+from ..models.unsettled import unsettled
 from .censoring import with_censored
 from .failures import FailureCounter, count_kinds, worst
 from .identity import problem_parts
@@ -289,11 +289,10 @@ class Problem:
         return np.array([float(given[n]) for n in self.names])  # pyright: ignore[reportArgumentType]
 
     def why_failed(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
-        """Sentences on the kinds of failure in `failed` at `vector`: the species that never rest, by name."""
-        if Status.NO_STEADY_STATE.label not in failed:
+        """Sentences on the kinds of failure in `failed` at `vector`: the species that never settle, by name."""
+        if not {Status.NO_STEADY_STATE.label, Status.PATH_DEPENDENT.label} & set(failed):
             return ()
-        names = restless(self.model, self.assays.plan, self.settings, vector)
-        return (words(names),) if names else ()
+        return tuple(unsettled(self.model, self.assays.plan, self.settings, vector).sentences())
 
     @cached_property
     def _evaluate(self):

@@ -36,6 +36,7 @@ def drowned_noise(problem: Problem, values: Float[ArrayLike, "draws names"]) -> 
             rtol=max(settings.rtol / _FINER, _FINEST),
             atol=settings.atol and settings.atol / _FINER,
             max_steps=8 * settings.max_steps,
+            precision="float64",
         )
         moved = np.abs(mean - _readings(finer, table)[0])
         error = np.fmax(error, moved)

@@ -5,8 +5,8 @@ flow that two reactions with the same rate carry. So rates are taken apart into 
 number alone are one. Then the left null space of the matrix amounts × terms is what is conserved.
 
 Parameters may stand in such a sum: of A' = -k (A - B)/V1 and B' = k (A - B)/V2 it is V1 A + V2 B. What no sum holds yet
-is therefore tried again with a factor for each amount, made of parameters alone: first what clears its denominators,
-then what takes out the factor that all its terms share. Factors are products of whole, positive powers, so that none
+is therefore tried again, each balance divided by something made of parameters alone: first by its denominators, then
+by the factor that all its terms share. The factors that the amounts then have in the sum are polynomials, so that none
 divides by a parameter that may be 0.
 """
 
@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
+from math import comb, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -25,11 +26,10 @@ import sympy
 
 from .moieties import conserved_moieties
 
-LARGEST = 300  # operations of a rate that is taken apart: products of sums grow without bound
+LARGEST = 1000  # terms of a rate that is taken apart: products and powers of sums grow without bound
 
 Terms = Sequence[tuple[sympy.Expr, sympy.Expr]]
 Row = dict[sympy.Expr, Fraction]  # the number before each term
-Powers = Mapping[sympy.Expr, int]
 
 
 class Conserved(NamedTuple):
@@ -51,23 +51,20 @@ def conserved(
     rows = [_row(pairs) for pairs in changes]
     moieties, dependent = _null(rows, first)
     factors: list[sympy.Expr] = [sympy.Integer(1)] * len(rows)
-    own = set(parameters)
-    for powers_of in (_denominators, _shared):
-        left = [i for i, row in enumerate(rows) if row and not moieties[:, i].any()]
-        powers = {i: powers_of(rows[i], own) for i in left}
-        if not any(powers.values()):
-            continue
-        scaled = [_row([(_product(powers[i]), term * _number(n)) for term, n in rows[i].items()]) for i in left]
-        found, which = _null(scaled, {})
+    for divisor_of in (_denominator, _shared):
+        apart = {i: _grouped(row, set(parameters)) for i, row in enumerate(rows) if row and not moieties[:, i].any()}
+        left = _tied(apart)
+        grouped = [{rest: sympy.cancel(part) for rest, part in apart[i].items()} for i in left]
+        divisors = [divisor_of(before.values()) for before in grouped]
+        found, which = _null([_divided(before, d) for before, d in zip(grouped, divisors, strict=True)], {})
         for row, d in zip(found, which, strict=True):
             full = np.zeros(len(rows))
             full[left] = row
             moieties, dependent = np.vstack([moieties, full]), (*dependent, left[d])
         for group in _overlapping(found):
-            bases = {b for g in group for b in powers[left[g]]}
-            least = {b: min(powers[left[g]].get(b, 0) for g in group) for b in bases}
-            for i in (left[g] for g in group):
-                factors[i] = _product({b: powers[i].get(b, 0) - least[b] for b in bases})
+            whole = _least_multiple([divisors[g] for g in group])
+            for g in group:
+                factors[left[g]] = sympy.cancel(whole / divisors[g])
     return Conserved(moieties, dependent, factors)
 
 
@@ -82,9 +79,22 @@ def _row(pairs: Terms) -> Row:
 
 @lru_cache(maxsize=4096)
 def _apart(rate: sympy.Expr) -> tuple[tuple[Fraction, sympy.Expr], ...]:
-    whole = sympy.expand(rate) if rate.count_ops() <= LARGEST else rate
+    whole = sympy.expand(rate) if _terms_at_most(rate) <= LARGEST else rate
     pairs = (term.as_coeff_Mul() for term in sympy.Add.make_args(whole))
     return tuple((_fraction(n), term) for n, term in pairs)
+
+
+def _terms_at_most(e: sympy.Basic) -> int:
+    """How many terms the expansion of an expression has, at most; more than `LARGEST` are not counted to the end."""
+    if isinstance(e, sympy.Add):
+        return min(sum(map(_terms_at_most, e.args)), LARGEST + 1)
+    if isinstance(e, sympy.Pow) and e.exp.is_Integer:
+        base, power = _terms_at_most(e.base), min(abs(int(e.exp)), LARGEST)
+        return min(comb(base + power - 1, power), LARGEST + 1) if base > 1 else 1
+    inside = [_terms_at_most(part) for part in e.args]
+    if isinstance(e, sympy.Mul) or max(inside, default=0) > LARGEST:
+        return min(prod(inside), LARGEST + 1)
+    return 1
 
 
 def _null(rows: Sequence[Row], first: Mapping[sympy.Expr, None]) -> tuple[np.ndarray, tuple[int, ...]]:
@@ -92,29 +102,51 @@ def _null(rows: Sequence[Row], first: Mapping[sympy.Expr, None]) -> tuple[np.nda
     return conserved_moieties([[row.get(e, Fraction(0)) for e in columns] for row in rows])
 
 
-def _powers(term: sympy.Expr, parameters: Collection[sympy.Symbol]) -> Counter[sympy.Expr]:
-    """The whole powers of parameters, and of sums of them, that are factors of a term."""
-    found: Counter[sympy.Expr] = Counter()
-    for factor in sympy.Mul.make_args(term):
-        base, exponent = factor.as_base_exp()
-        if exponent.is_Integer and base.free_symbols and base.free_symbols <= parameters:
-            found[base] += int(exponent)
-    return found
+def _grouped(row: Row, parameters: Collection[sympy.Symbol]) -> dict[sympy.Expr, sympy.Expr]:
+    """What stands before each part of a balance that may change in time: a rational function of parameters."""
+    before: dict[sympy.Expr, sympy.Expr] = {}
+    for term, n in row.items():
+        own = [f for f in sympy.Mul.make_args(term) if f.free_symbols <= parameters and f.is_rational_function()]
+        part = sympy.Mul(*own)
+        before[term / part] = before.get(term / part, sympy.Integer(0)) + part * _number(n)
+    return before
 
 
-def _denominators(row: Row, parameters: Collection[sympy.Symbol]) -> Powers:
-    """The lowest powers that leave no parameter in a denominator."""
-    each = [_powers(term, parameters) for term in row]
-    bases = {b for powers in each for b in powers}
-    lowest = {b: min(powers[b] for powers in each) for b in bases}
-    return {b: -n for b, n in lowest.items() if n < 0}
+def _tied(balances: Mapping[int, Collection[sympy.Expr]]) -> list[int]:
+    """The balances each of whose terms stands in another one too: none else can be part of a conserved sum."""
+    left = dict(balances)
+    while True:
+        count = Counter(rest for terms in left.values() for rest in terms)
+        alone = [i for i, terms in left.items() if any(count[rest] == 1 for rest in terms)]
+        if not alone:
+            return [*left]
+        for i in alone:
+            del left[i]
 
 
-def _shared(row: Row, parameters: Collection[sympy.Symbol]) -> Powers:
-    """The powers that leave no factor that all terms share."""
-    each = [_powers(term, parameters) for term in row]
-    shared = {b: min(powers[b] for powers in each) for b in {b for powers in each for b in powers}}
-    return {b: -n for b, n in shared.items() if n != 0}
+def _denominator(before: Collection[sympy.Expr]) -> sympy.Expr:
+    """1 / the least common denominator."""
+    return 1 / sympy.lcm_list([sympy.fraction(part)[1] for part in before])
+
+
+def _shared(before: Collection[sympy.Expr]) -> sympy.Expr:
+    """The greatest common factor."""
+    above, below = zip(*map(sympy.fraction, before), strict=True)
+    return sympy.gcd_list(above) / sympy.lcm_list(below)
+
+
+def _divided(before: Mapping[sympy.Expr, sympy.Expr], divisor: sympy.Expr) -> Row:
+    row: Row = {}
+    for rest, part in before.items():
+        for n, term in _apart(sympy.cancel(part / divisor)):
+            row[term * rest] = row.get(term * rest, Fraction(0)) + n
+    return row
+
+
+def _least_multiple(divisors: Sequence[sympy.Expr]) -> sympy.Expr:
+    """The least common multiple of fractions of polynomials."""
+    above, below = zip(*(sympy.fraction(d) for d in divisors), strict=True)
+    return sympy.lcm_list(above) / sympy.gcd_list(below)
 
 
 def _overlapping(moieties: np.ndarray) -> list[list[int]]:
@@ -127,10 +159,6 @@ def _overlapping(moieties: np.ndarray) -> list[list[int]]:
             one |= other
         groups.append(one)
     return [sorted(g) for g in groups]
-
-
-def _product(powers: Powers) -> sympy.Expr:
-    return sympy.Mul(*(b**n for b, n in powers.items()))
 
 
 def _fraction(number: sympy.Expr) -> Fraction:

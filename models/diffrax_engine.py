@@ -178,7 +178,8 @@ def _stretches(model: Model, p: Float[Array, " parameters"], start, stop) -> _St
     fixed = jax.lax.stop_gradient(moments)
     order = jnp.argsort(fixed)  # those without a moment, NaN, come last
     sorted_moments, fixed = moments[order], fixed[order]
-    inside = (fixed > begin) & (fixed < stop)
+    # A switch at a boundary belongs to the segment that begins there: its derivative is that of going later.
+    inside = (fixed >= begin) & (fixed < stop)
     bounds = jnp.clip(jnp.where(jnp.isnan(fixed), jnp.inf, fixed), begin, stop)
     # Row j: the first j switches have gone.
     rank = jnp.argsort(order)

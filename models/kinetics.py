@@ -12,8 +12,8 @@ import sympy
 class Kinetics:
     """y'_i = Σ coefficient · rate_r over `terms` (i, r, coefficient); everything over species and parameters.
 
-    `initial`, `volumes`, `weights` (see `Model`) and `switch_times` are over parameters alone. Rates and coefficients may hold the
-    `switches`, which are 0 before their time and 1 from then on (see `hexamer.models.switches`).
+    `initial`, `volumes`, `weights` (see `Model`) and `switch_times` are over parameters alone. Rates and coefficients
+    may hold the `switches`, which are 0 before their time and 1 from then on (see `hexamer.models.switches`).
     """
 
     rates: tuple[sympy.Expr, ...]

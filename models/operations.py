@@ -268,6 +268,13 @@ def _power(a: sympy.Expr, b: sympy.Expr) -> sympy.Expr:
     return a**b
 
 
+def _absolute(a: sympy.Expr) -> sympy.Basic:
+    """|a|; where sympy writes it with other functions, as |x^tanh(x)| with sinh and cosh, the larger of a and -a."""
+    size = real(sympy.Abs(a))
+    known = {type(f) for f in a.atoms(sympy.Function)} | {sympy.Abs}
+    return size if {type(f) for f in size.atoms(sympy.Function)} <= known else sympy.Max(a, -a)
+
+
 def _log(base: sympy.Expr, a: sympy.Expr) -> sympy.Expr:
     return sympy.log(a) / sympy.log(base)
 
@@ -309,7 +316,7 @@ _OPERATIONS: dict[str, _Operation] = {
     "exp": _Operation(sympy.exp, math.exp, 1, 1),
     "ln": _Operation(sympy.log, math.log, 1, 1),
     "log": _Operation(_log, lambda base, a: math.log(a) / math.log(base), 2, 2),
-    "abs": _Operation(lambda a: real(sympy.Abs(a)), abs, 1, 1),
+    "abs": _Operation(_absolute, abs, 1, 1),
     "floor": _Operation(sympy.floor, lambda a: float(math.floor(a)), 1, 1),
     "ceiling": _Operation(sympy.ceiling, lambda a: float(math.ceil(a)), 1, 1),
     "min": _Operation(_tallest(sympy.Min), min, 1, None),

@@ -13,6 +13,7 @@ class Status(enum.IntEnum):
     STEP_TOO_SMALL = 2
     NOT_FINITE = 3
     NO_STEADY_STATE = 4
+    PATH_DEPENDENT = 5
 
     @property
     def label(self) -> str:
@@ -30,4 +31,6 @@ _SENTENCES = {
     Status.NOT_FINITE: "the solution is no finite number: look for a division by zero, a root or real power of a "
     "negative number, an overflow, or a constant (a Km, say) far below the absolute tolerance, over which steps go",
     Status.NO_STEADY_STATE: "pre-equilibration reached no steady state: is a species made and never removed?",
+    Status.PATH_DEPENDENT: "what is left at the end of pre-equilibration depends on the way there, which is not solved "
+    "exactly: let the protocol start earlier instead, as Protocol(start=-1000) does",
 }

@@ -8,7 +8,7 @@ the dependent species by the moieties' totals, which the start state sets:
 G_y may be singular still: what is lost in complexes alone with a partner that is absent (soluble receptor without its
 ligand) stays as it was, though no moiety says so. A left null vector l of the independent rows of f is then one more
 conserved sum, l·(y − y₀) = 0. That holds where nothing in it moved on the way to rest; where something did, what it
-came to depends on the way, and the derivative is NaN.
+came to depends on the way, which is not solved exactly, and the status is `PATH_DEPENDENT`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from .model import Model
 from .rodas5p import Rodas5P
@@ -140,10 +140,14 @@ def _integrate(model: Model, settings: Settings, tolerances: _Tolerances, y0, p)
 
 
 class Search(NamedTuple):
-    """Where a search for rest ends: each species' unrest and its rate of change there, and the search's status."""
+    """Where a search for rest ends: each species' unrest and its rate of change there, and the search's status.
+
+    `lost` are the species whose state there depends on the way.
+    """
 
     unrest: Float[Array, " species"]
     rates: Float[Array, " species"]
+    lost: Bool[Array, " species"]
     status: Int[Array, ""]
 
 
@@ -152,7 +156,8 @@ def sought(model: Model, settings: Settings, y0, p) -> Search:
     own = _tolerances(settings, None, _scale_of(model, settings, None, y0, p))
     y, status, _ = _integrate(model, settings, own, y0, p)
     rates = _rates(model, y, p)
-    return Search(_unrest_of_each(own, y, rates), rates, status)
+    lost = (status == Status.OK) & _path_dependent(model, own, jnp.where(status == Status.OK, y, 1.0), y0, p)
+    return Search(_unrest_of_each(own, y, rates), rates, lost, status)
 
 
 def _scale_of(model: Model, settings: Settings, tolerances: Tolerances | None, y0, p) -> Float[Array, " species"]:
@@ -198,7 +203,8 @@ def steady_state(
         y = y.at[model.time_index].set(y0[model.time_index])
     safe = jnp.where(status == Status.OK, y, 1.0)
     y = jnp.where(status == Status.OK, _polish(model, own, safe, y0, p), y)
-    return SteadyState(y, status, steps, scale)
+    lost = jnp.any(_path_dependent(model, own, jnp.where(status == Status.OK, y, 1.0), y0, p))
+    return SteadyState(y, jnp.where((status == Status.OK) & lost, Status.PATH_DEPENDENT, status), steps, scale)
 
 
 @steady_state.defjvp
@@ -212,31 +218,64 @@ def _steady_state_jvp(model: Model, settings: Settings, primals, tangents):
     _, dg = jax.jvp(lambda y0, p: _reduced(model, y, y0, p, idle), (y0, p), (dy0, dp))
     eye = jnp.eye(y.size, dtype=y.dtype)
     own = _tolerances(settings, tolerances, found.scale)
-    size, allowed = own.atol + jnp.abs(y), own.atol_on_the_way + DRIFT * jnp.abs(y)
-    moved = jnp.where(ok, y - y0, 0.0)
-    dy = -_solve(model, jnp.where(ok, matrix, eye), jnp.where(ok, dg, 0.0), dy0, size, moved, allowed, idle)
+    sums = _sums_at_rest(model, matrix, own.atol + jnp.abs(y), idle, p)
+    dy = -_solve(sums, jnp.where(ok, matrix, eye), jnp.where(ok, dg, 0.0), dy0)
     zero: Any = np.zeros((), dtype=jax.dtypes.float0)
     return found, SteadyState(dy, zero, zero, jnp.zeros_like(found.scale))
 
 
-def _solve(model: Model, matrix, right, dy0, size, moved, allowed, idle) -> Float[Array, " species"]:
-    """x of matrix · x = right and, for each left null vector l of the rows of f, l · x = −l · dy0.
+class _Sums(NamedTuple):
+    """Sums of species that nothing changes at rest, though no moiety says so: `conserved @ (y / size)`, rows of 0 else.
+
+    `singular`: whether there are any, so that the reduced matrix has no inverse.
+    """
+
+    conserved: Float[Array, "free species"]
+    size: Float[Array, " species"]
+    singular: Bool[Array, ""]
+
+
+def _sums_at_rest(model: Model, matrix, size, idle, p) -> _Sums:
+    """The left null vectors of the Jacobian of the free species, the dependent ones following from the moieties.
 
     Each species in units of its `size`, so that entries are rates: what is slower than any time allowed to come to rest
-    is nothing. `moved` is by how much each species changed on the way to rest, `allowed` how much may be errors.
+    is nothing.
     """
-    free = np.setdiff1d(np.arange(right.size), model.dependent)
-    rates = jnp.where(idle[:, None], jnp.eye(right.size), jnp.where(idle, 0.0, matrix * size / size[:, None]))
-    left, spread, _ = jnp.linalg.svd(rates[free], full_matrices=False)
-    null = jnp.where(spread < SINGULAR, left, 0.0).T
-    conserved = jnp.zeros((free.size, right.size)).at[:, free].set(null)  # of y / size
-    weight = jnp.abs(conserved) / size
-    held = jnp.all(weight @ jnp.abs(moved) <= weight @ allowed)
-    scaled = matrix * size
+    count = size.shape[0]
+    dependent = np.array(model.dependent, dtype=int)
+    free = np.setdiff1d(np.arange(count), dependent)
+    jacobian = jnp.where(idle[None, :], 0.0, matrix)
+    reduced = jacobian[np.ix_(free, free)]
+    if len(dependent):
+        weights = model.weights(p)
+        follows = jnp.asarray(model.moieties)[:, free] * weights[free] / weights[dependent][:, None]
+        reduced = reduced - jacobian[np.ix_(free, dependent)] @ follows
+    rates = jnp.where(idle[free][:, None], jnp.eye(free.size), reduced * size[free] / size[free][:, None])
+    left, spread, _ = jnp.linalg.svd(rates, full_matrices=False)
+    slow = spread < SINGULAR
+    conserved = jnp.zeros((free.size, count)).at[:, free].set(jnp.where(slow, left, 0.0).T)
+    return _Sums(conserved, size, jnp.any(slow))
+
+
+def _path_dependent(model: Model, own: _Tolerances, y, y0, p) -> Bool[Array, " species"]:
+    """The species whose state at rest, y, depends on the way there: they moved, and nothing holds them there."""
+    matrix, idle = _linearised(model, y, p)
+    sums = _sums_at_rest(model, matrix, own.atol + jnp.abs(y), idle, p)
+    moved, allowed = jnp.abs(y - y0), own.atol_on_the_way + DRIFT * jnp.abs(y)
+    weight = jnp.abs(sums.conserved) / sums.size
+    lost = weight @ moved > weight @ allowed
+    own_row = idle.at[np.array(model.dependent, dtype=int)].set(False)
+    if model.time_index is not None:
+        own_row = own_row.at[model.time_index].set(False)
+    return (own_row & (moved > allowed)) | jnp.any(lost[:, None] & (jnp.abs(sums.conserved) > 1e-6), axis=0)
+
+
+def _solve(sums: _Sums, matrix, right, dy0) -> Float[Array, " species"]:
+    """x of matrix · x = right and l · x = −l · dy0 for each sum l that nothing changes."""
+    scaled = matrix * sums.size
     longest = jnp.max(jnp.abs(scaled), axis=1)
     longest = jnp.where(longest > 0, longest, 1.0)
-    rows = jnp.concatenate([scaled / longest[:, None], conserved])
-    x, *_ = jnp.linalg.lstsq(rows, jnp.concatenate([right / longest, -conserved @ (dy0 / size)]))
-    singular = jnp.any(spread < SINGULAR)
-    square = jnp.linalg.solve(jnp.where(singular, jnp.eye(right.size), matrix), right)
-    return jnp.where(singular, x * size * jnp.where(held, 1.0, jnp.nan), square)
+    rows = jnp.concatenate([scaled / longest[:, None], sums.conserved])
+    x, *_ = jnp.linalg.lstsq(rows, jnp.concatenate([right / longest, -sums.conserved @ (dy0 / sums.size)]))
+    square = jnp.linalg.solve(jnp.where(sums.singular, jnp.eye(right.size), matrix), right)
+    return jnp.where(sums.singular, x * sums.size, square)

@@ -55,8 +55,6 @@ class Switches:
                 f"{place}: the condition {said} compares time with {', '.join(mixed)}, which the model itself "
                 f"changes; this is not supported yet: {_UNTIL_EVENTS}"
             )
-        if isinstance(relation, (sympy.Equality, sympy.Unequality)):  # one instant, which no integral sees
-            return sympy.sympify(isinstance(relation, sympy.Unequality))
         difference = relation.lhs - relation.rhs
         branched = _in_branches(difference)
         if branched.has(sympy.Piecewise):
@@ -71,6 +69,11 @@ class Switches:
         offset = difference.xreplace({TIME: sympy.Integer(0)})
         if slope == 0:
             return relation.func(offset, 0)
+        if isinstance(relation, (sympy.Equality, sympy.Unequality)):  # one instant, which no integral sees
+            always = sympy.Eq(slope, 0)
+            if isinstance(relation, sympy.Equality):
+                return sympy.And(always, sympy.Eq(offset, 0))
+            return sympy.Or(sympy.Not(always), sympy.Ne(offset, 0))
         above = isinstance(relation, (sympy.StrictGreaterThan, sympy.GreaterThan))
         if slope.is_number:
             return self._passed(sympy.expand(-offset / slope), after=above == bool(slope > 0))

@@ -9,9 +9,9 @@ from jaxtyping import Int
 
 from ...models.model import Model
 from ...models.protocol import Protocol
-from ...models.restless import restless_under
 from ...models.settings import Settings
 from ...models.status import Status
+from ...models.unsettled import unsettled_under
 from ..failures import count_kinds
 from .amounts import model_unit
 
@@ -56,7 +56,7 @@ def check_first(
 
 def _never(model: Model, parameters: Mapping[str, np.ndarray], protocol: Protocol, settings: Settings, label) -> str:
     used = {n: float(v) for n, v in parameters.items() if n in model.parameters or n in protocol.references}
-    found = restless_under(model, used, protocol, settings)
+    found = unsettled_under(model, used, protocol, settings).restless
     moving = {n: found[n] for n in [*found][:_NAMED]}
     of = f" of condition {label!r}" if label else ""
     start = "let them start from the model's initial values instead (preequilibrate=False)"

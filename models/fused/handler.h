@@ -32,6 +32,14 @@ STATIC bool recorded(const Batch& b, long item)
   return rows == 0 || (rows <= b.capacity && b.record[place(b, item) * b.capacity * ROW + 1] > 0.0);
 }
 
+// Where memory is short: takes what is left and does nothing with it, since a thread that found some later would work on a
+// call that has ended.
+STATIC void give_up(Call& call, Queue& queue)
+{
+  __atomic_store_n(&call.full, 1, __ATOMIC_SEQ_CST);
+  while (claim(queue.job, &queue.next, &queue.end)) {}
+}
+
 STATIC void run_back(void* work, Queue& queue)
 {
   Call& call = *(Call*)work;
@@ -41,10 +49,7 @@ STATIC void run_back(void* work, Queue& queue)
     Batch b = call.batch;
     const long first = queue.next, count = queue.end - queue.next;
     long* offset = (long*)::malloc(3 * count * sizeof(long));
-    if (!offset) {
-      __atomic_store_n(&call.full, 1, __ATOMIC_SEQ_CST);
-      return;
-    }
+    if (!offset) return give_up(call, queue);
     long *again = offset + count, *room = again + count, size = 0, number = 0;
     for (long i = 0; i < count; i++) {
       const bool needed = b.status[place(b, first + i)] == OK && !recorded(b, first + i);
@@ -56,9 +61,8 @@ STATIC void run_back(void* work, Queue& queue)
     }
     double* rows = (double*)::calloc(size + 1, sizeof(double));
     if (!rows) {
-      __atomic_store_n(&call.full, 1, __ATOMIC_SEQ_CST);
       ::free(offset);
-      return;
+      return give_up(call, queue);
     }
     b.again = rows;
     b.offset = offset;

@@ -11,7 +11,7 @@
 //   W^T u_i = m_i lambda + w_i(theta) c + sum_{j>i} (a_ji v_j + (c_ji / h) u_j),   v_i = J(Y_i)^T u_i
 //   y0: lambda + c + sum v_i + grad_y sum u_i^T J(y0) k_i      p: sum f_p(Y_i)^T u_i + grad_p sum u_i^T J(y0) k_i
 
-enum Status { OK = 0, TOO_MANY_STEPS = 1, STEP_TOO_SMALL = 2, NOT_FINITE = 3, NO_STEADY_STATE = 4 };
+enum Status { OK = 0, TOO_MANY_STEPS = 1, STEP_TOO_SMALL = 2, NOT_FINITE = 3, NO_STEADY_STATE = 4, PATH_DEPENDENT = 5 };
 enum { RESTS = 3, STAGES = 8, HEAD = 2, KEPT = KEEP_STAGES ? STAGES * SPECIES : 0, ROW = HEAD + SPECIES + KEPT };  // of the record: t, h, y, k
 
 // ---------------------------------------------------------------------------------------------- the problem's arrays
@@ -585,13 +585,12 @@ STATIC void leave_stretch(const Batch& b, const Adjoint& adjoint, const Course& 
   for (int i = 0; i < COEFFICIENTS; i++) AT(q_bar[i], lane) = 0.0;
 }
 
-// Goes back over the switches at c.from, whose state is y. That a switch goes later by dT moves the state by the difference
-// of the rates before and after it, times dT. Of several at one moment, the last in order is undone first.
-STATIC void cross_back(const Batch& b, const Adjoint& adjoint, Course& c, int lane, const real* y, const real* lambda, real* q,
-                       real* q_bar)
+// Undoes the switches at c.from, whose state is y. That a switch goes later by dT moves the state by the difference of the
+// rates before and after it, times dT. Of several at one moment, the last in order is undone first.
+STATIC void undo_switches(const Batch& b, const Adjoint& adjoint, const Course& c, int lane, const real* y, const real* lambda,
+                          const real* q)
 {
   const int* index = parameters_in(b.plan, c);
-  leave_stretch(b, adjoint, c, lane, q_bar);
   exact p[ARGUMENTS], times[SWITCHES + 1], u[SWITCHES + 1], p_bar[ARGUMENTS], x[COEFFICIENTS];
   real after[SPECIES], before[SPECIES], changed[COEFFICIENTS];
   arguments_of(b, c.set, index, 0.5 * (c.from + c.to), p, times);
@@ -612,6 +611,14 @@ STATIC void cross_back(const Batch& b, const Adjoint& adjoint, Course& c, int la
   for (int i = 0; i < ARGUMENTS; i++) p_bar[i] = exact_of(0.0);
   pull_switch_times(p, u, p_bar);
   add_parameters(index, lane, p_bar, adjoint.slots + c.place * b.plan.slots);
+}
+
+// Goes back over the switches at c.from, into the stretch that ends there.
+STATIC void cross_back(const Batch& b, const Adjoint& adjoint, Course& c, int lane, const real* y, const real* lambda, real* q,
+                       real* q_bar)
+{
+  leave_stretch(b, adjoint, c, lane, q_bar);
+  undo_switches(b, adjoint, c, lane, y, lambda, q);
   c.to = c.from;
   enter_stretch_back(b, c, lane, q);
 }
@@ -760,6 +767,7 @@ STATIC void solve_back(const Batch& b, const Adjoint& adjoint, Queue& queue)
         if (SWITCHES && rows_of(b, c.item)[(long)(c.rows - 1) * ROW] < c.from) cross_back(b, adjoint, c, l, y, lambda, q, q_bar);
         continue;
       }
+      if (SWITCHES) undo_switches(b, adjoint, c, l, y, lambda, q);
       leave(b, adjoint, c, l, lambda, q_bar);
       c.segment--;
       enter_back(b, adjoint, c, l, lambda, q, q_bar);

@@ -198,17 +198,21 @@ STATIC void complete(double* a, const bool* idle, const exact* y, const double* 
   for (int i = 0; i < SPECIES; i++) {
     open[i] = idle[i];
     size[i] = atol[i] + ::fabs(AT(y[i], lane));
-    if (!idle[i]) columns[width++] = i;
   }
   for (int m = 0; m < MOIETIES; m++) open[dependent(m)] = true;
   for (int i = 0; i < SPECIES; i++) {
-    if (!open[i]) rows[count++] = i;
+    if (!open[i]) rows[count++] = columns[width++] = i;
     open[i] = false;
   }
   for (int i = 0; i < count; i++)
     for (int c = 0; c < width; c++) {
       const int at = rows[i] * SPECIES + columns[c];
-      r[at] = a[at] * size[columns[c]] / size[rows[i]];
+      r[at] = a[at];
+      for (int m = 0; m < MOIETIES; m++) {  // a dependent species follows from the others of its sum
+        const int d = dependent(m);
+        if (!idle[d]) r[at] -= a[rows[i] * SPECIES + d] * a[d * SPECIES + columns[c]] / a[d * SPECIES + d];
+      }
+      r[at] *= size[columns[c]] / size[rows[i]];
     }
   for (; rank < count; rank++) {
     int row = -1, column = -1;
@@ -252,6 +256,38 @@ STATIC void transpose(double* a)
       a[i * SPECIES + c] = a[c * SPECIES + i];
       a[c * SPECIES + i] = x;
     }
+}
+
+// Whether what one lane came to, y, depends on the way there: something moved that nothing holds where it is. `least` is what
+// each species may be off by.
+STATIC bool path_dependent(const exact* j, const exact* weight, const exact* y, const double* start, const double* atol,
+                           const double* least, int lane)
+{
+  double a[SPECIES * SPECIES], none[SPECIES], moved[SPECIES], allowed[SPECIES];
+  bool idle[SPECIES], open[SPECIES];
+  reduced_matrix(j, weight, lane, false, a, idle);
+  for (int n = 0; n < SPECIES; n++) {
+    moved[n] = ::fabs(AT(y[n], lane) - start[n]);
+    allowed[n] = least[n] + @DRIFT@ * ::fabs(AT(y[n], lane));
+    none[n] = 0.0;
+    open[n] = idle[n] && n != TIME_STATE;
+  }
+  for (int m = 0; m < MOIETIES; m++) open[dependent(m)] = false;
+  for (int n = 0; n < SPECIES; n++)
+    if (open[n] && moved[n] > allowed[n]) return true;
+  if (solve_dense(a, none, @SINGULAR@)) return false;
+  reduced_matrix(j, weight, lane, false, a, idle);
+  complete(a, idle, y, atol, lane, open);
+  for (int n = 0; n < SPECIES; n++) {
+    if (!open[n]) continue;
+    double gone = 0.0, most = 0.0;
+    for (int c = 0; c < SPECIES; c++) {
+      gone += ::fabs(a[n * SPECIES + c]) * moved[c];
+      most += ::fabs(a[n * SPECIES + c]) * allowed[c];
+    }
+    if (gone > most) return true;
+  }
+  return false;
 }
 
 // In floats the state that was come to is off by rounding, and all the more where something slow is left to happen; so
@@ -341,32 +377,27 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
       }
       const long where = rest_place(b, item[l]);
       if (!good && SINGLE && !(AT(before, l) <= @THRESHOLD@)) b.rest_status[where] = NO_STEADY_STATE;
-      if (!good) continue;
+      if (!good)
+        for (int n = 0; n < SPECIES; n++) AT(y[n], l) = AT(found[n], l);
       for (int n = 0; n < SPECIES; n++) b.rest[RESTS * where * SPECIES + n] = AT(y[n], l);
+    }
+    jacobian(y, q, j);
+    for (int l = 0; l < count; l++) {
+      const long set = item[l] % b.sets, where = rest_place(b, item[l]);
+      const double rtol = own_tolerances(b, set)[0];
+      double least[SPECIES];
+      rest_floors(b, set, where, rtol > @ON_THE_WAY_RTOL@ ? rtol : @ON_THE_WAY_RTOL@, least);
+      if (b.rest_status[where] == OK && path_dependent(j, weight, y, start[l], own[l], least, l)) b.rest_status[where] = PATH_DEPENDENT;
     }
   }
 }
 
-// Cotangents of the start by the sums that `complete` found; NaN where such a sum did not hold on the way to rest, so that
-// what it came to is not known from the state alone.
-STATIC void hold_sums(const double* a, const bool* open, const exact* y, const double* start, const double* least, int lane, double* x,
-                      exact* start_bar)
+// Cotangents of the start by the sums that `complete` found.
+STATIC void hold_sums(const double* a, const bool* open, int lane, const double* x, exact* start_bar)
 {
-  bool unknown = false;
-  for (int n = 0; n < SPECIES; n++) {
-    if (!open[n]) continue;
-    double moved = 0.0, allowed = 0.0;
-    for (int c = 0; c < SPECIES; c++) {
-      const double l = a[n * SPECIES + c];
-      moved += ::fabs(l * (AT(y[c], lane) - start[c]));
-      allowed += ::fabs(l) * (least[c] + @DRIFT@ * ::fabs(AT(y[c], lane)));
-    }
-    const bool held = x[n] == 0.0 || moved <= allowed;
-    for (int c = 0; c < SPECIES; c++) AT(start_bar[c], lane) += a[n * SPECIES + c] * (held ? x[n] : NAN);
-    unknown |= !held;
-  }
-  if (unknown)
-    for (int n = 0; n < SPECIES; n++) x[n] = NAN;
+  for (int n = 0; n < SPECIES; n++)
+    if (open[n])
+      for (int c = 0; c < SPECIES; c++) AT(start_bar[c], lane) += a[n * SPECIES + c] * x[n];
 }
 
 STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
@@ -414,10 +445,8 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
       for (int n = 0; n < SPECIES; n++) right[n] = x[n], open[n] = false;
       reduced_matrix(j, weight, l, true, a, idle);
       if (!solve_dense(a, x, @SINGULAR@)) {
-        const double rtol = own_tolerances(b, set)[0];
-        double atol[SPECIES], least[SPECIES];
-        rest_floors(b, set, rest_place(b, item[l]), rtol, atol);
-        rest_floors(b, set, rest_place(b, item[l]), rtol > @ON_THE_WAY_RTOL@ ? rtol : @ON_THE_WAY_RTOL@, least);
+        double atol[SPECIES];
+        rest_floors(b, set, rest_place(b, item[l]), own_tolerances(b, set)[0], atol);
         for (int n = 0; n < SPECIES; n++) x[n] = right[n];
         reduced_matrix(j, weight, l, false, a, idle);
         complete(a, idle, y, atol, l, open);
@@ -426,7 +455,7 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
           for (int n = 0; n < SPECIES; n++) x[n] = NAN;
         reduced_matrix(j, weight, l, false, a, idle);
         complete(a, idle, y, atol, l, open);
-        hold_sums(a, open, y, start, least, l, x, start_bar);
+        hold_sums(a, open, l, x, start_bar);
       }
       for (int n = 0; n < SPECIES; n++) {
         AT(u[n], l) = idle[n] || open[n] ? 0.0 : -x[n];

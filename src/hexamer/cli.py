@@ -371,7 +371,7 @@ def simulate(
     from .models import Model, Settings, Status, accuracy
     from .models import simulate as run
     from .models.protocol_text import parse_protocol
-    from .models.restless import restless_under, words
+    from .models.unsettled import unsettled_under
 
     if out.is_dir():
         raise ValueError(f"{out} is a folder: name the CSV file to write")
@@ -407,8 +407,8 @@ def simulate(
         tables.append(pd.DataFrame({**first, **columns}))
         if status != Status.OK:
             reason = status.sentence
-            if status == Status.NO_STEADY_STATE and (moving := restless_under(loaded, values, q, settings)):
-                reason = words(moving)
+            if status in (Status.NO_STEADY_STATE, Status.PATH_DEPENDENT):
+                reason = "; ".join(unsettled_under(loaded, values, q, settings).sentences()) or reason
             typer.echo(f"protocol {q.name!r} failed: {reason}", err=True)
     write(out, pd.concat(tables).to_csv(index=False))
     typer.echo(f"{len(protocols)} protocol(s) × {len(grid)} times in {out}")

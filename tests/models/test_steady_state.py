@@ -156,12 +156,7 @@ def test_what_is_lost_with_an_absent_partner_stays(absent: Model, through: np.nd
 
 
 @pytest.mark.parametrize("engine", ["diffrax", "fused"])
-def test_what_was_lost_on_the_way_has_no_derivative(absent: Model, engine: Engine) -> None:
-    """With ligand at the start, what is left of S at rest depends on the way there, which is not differentiated."""
-
-    def left(start: jax.Array) -> jax.Array:
-        protocol = Protocol("rest", {"L": "L0"})
-        return simulate(absent, {"L0": start}, protocol, [0.0], engine=engine, settings=TIGHT).y[0, 0, 1]
-
-    assert 0 < left(jnp.array(0.5)) < 1.9
-    assert np.isnan(jax.grad(left)(jnp.array(0.5)))
+def test_what_was_lost_on_the_way_is_told(absent: Model, engine: Engine) -> None:
+    """With ligand at the start, what is left of S at rest depends on the way there, which is not solved exactly."""
+    found = simulate(absent, {"L0": 0.5}, Protocol("rest", {"L": "L0"}), [0.0], engine=engine, settings=TIGHT)
+    assert found.status[0] == Status.PATH_DEPENDENT

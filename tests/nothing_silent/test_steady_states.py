@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import hexamer
 from hexamer.cli import app
-from hexamer.models import Network, Protocol, Settings, compile_network, simulate
+from hexamer.models import Network, Protocol, Settings, Status, compile_network, simulate
 from hexamer.models.settings import Engine
 
 CASES = Path(__file__).parents[1] / "cases" / "hidden-moiety"
@@ -90,6 +90,7 @@ WITH_PARAMETERS = {
     "two volumes": ("A' = -k*(A - B)/V; B' = k*(A - B)/W;", "V*A + W*B", ["A = B"]),
     "one volume": ("A' = -k*(A - B); B' = k*(A - B)/V;", "A + V*B", ["A = B"]),
     "a ratio": ("A' = k*B - W*A; B' = V*(W*A - k*B);", "V*A + B", ["W*A = k*B"]),
+    "two losses": ("A' = -k*A - V*A; B' = W*A;", "W*A + (k + V)*B", ["A = 0"]),
     "a sum of volumes": ("A' = k*B/(V + W) - A/(V + W); B' = A/W - k*B/W;", "(V + W)*A + W*B", ["A = k*B"]),
 }
 
@@ -107,13 +108,13 @@ def test_conserved_sums_may_hold_parameters(name: str, engine: Engine) -> None:
     at_start = total.subs({"A": 3, "B": 1})
     left, right = balance[0].split("=")
     equations = [total - at_start, sympy.sympify(left, known) - sympy.sympify(right, known)]
-    at_rest = sympy.solve(equations, [known["A"], known["B"]])[known["A"]]
+    at_rest = sympy.solve(equations, [known["A"], known["B"]])[known["B"]]
     point = dict(zip(names, model.defaults, strict=True))
     expected = [float(sympy.diff(at_rest, n).subs(point)) for n in names]
 
     def rest(v: jax.Array) -> jax.Array:
         found = simulate(model, dict(zip(names, v, strict=True)), Protocol.equilibrated(), [0.0], settings=settings)
-        return found.y[0, 0, model.index("A")]
+        return found.y[0, 0, model.index("B")]
 
     settings = Settings(engine=engine, rtol=1e-8)
     value, gradient = jax.value_and_grad(rest)(jnp.asarray(model.defaults))
@@ -125,3 +126,67 @@ def test_a_factor_that_all_amounts_share_is_left_out() -> None:
     """A' = -k A, B' = k A: no sum is divided by k, which may be 0."""
     model = compile_network(Network.from_antimony("model m\nA = 3; B = 0; k = 0;\nA' = -k*A; B' = k*A;\nend"))
     np.testing.assert_array_equal(model.weights(jnp.zeros(1)), [1, 1])
+
+
+def test_products_of_sums_are_not_written_out() -> None:
+    """30 sums of two: 2^30 terms."""
+    product = "*".join(f"(A + {n})" for n in range(1, 31))
+    model = compile_network(Network.from_antimony(f"model m\nA = 3; B = 0; k = 1;\nA' = -k*{product}; B' = k*A;\nend"))
+    assert not len(model.moieties)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_is_used_up_has_its_gradient_at_rest(engine: Engine) -> None:
+    """A + B -> P with too little of A: P is what A was."""
+    model = compile_network(
+        Network.from_antimony("model m\nspecies A = 2, B = 3, P = 0; k = 1;\nJ: A + B -> P; k*A*B;\nend")
+    )
+
+    def product(start: jax.Array) -> jax.Array:
+        protocol = Protocol("rest", {"A": "A0"})
+        settings = Settings(engine=engine, rtol=1e-8)
+        return simulate(model, {"A0": start}, protocol, [0.0], settings=settings).y[0, 0, model.index("P")]
+
+    value, gradient = jax.value_and_grad(product)(jnp.array(2.0))
+    np.testing.assert_allclose([value, gradient], [2, 1], rtol=1e-7)
+
+
+LOST = {
+    "a product": "A = 3; B = 0; k = 1; A' = -A; B' = k*A^2;",
+    "what a catalyst leaves": "A = 3; B = 2; k = 1; A' = -A; B' = -k*A*B;",
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", LOST)
+def test_what_depends_on_the_way_to_rest_is_named(name: str, engine: Engine, tmp_path: Path) -> None:
+    """No state says what it came to: neither value nor derivative would be exact."""
+    text = f"model m\n{LOST[name]}\nend"
+    model = compile_network(Network.from_antimony(text))
+
+    def left(k: jax.Array) -> tuple[jax.Array, jax.Array]:
+        settings = Settings(engine=engine, rtol=1e-8)
+        found = simulate(model, {"k": k}, Protocol.equilibrated(), [0.0], settings=settings)
+        return found.y[0, 0, model.index("B")], found.status[0]
+
+    value, status = left(jnp.array(1.0))
+    assert status == Status.PATH_DEPENDENT
+    assert np.isnan(value)
+    (tmp_path / "model.ant").write_text(text)
+    command = ["simulate", str(tmp_path / "model.ant"), "--out", str(tmp_path / "out.csv"), "--times", "0,1"]
+    done = CliRunner().invoke(app, [*command, "--protocol", "equilibrate", "--engine", engine])
+    assert done.exit_code == 2
+    assert "what B comes to in pre-equilibration depends on the way there" in done.stderr
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_way_out_of_it_is_right(engine: Engine) -> None:
+    """A course that starts earlier has B = k A0^2 / 2 and its derivatives."""
+    model = compile_network(Network.from_antimony(f"model m\n{LOST['a product']}\nend"))
+
+    def left(k: jax.Array) -> jax.Array:
+        protocol = Protocol(start=-1000.0)
+        settings = Settings(engine=engine, rtol=1e-8)
+        return simulate(model, {"k": k}, protocol, [0.0], settings=settings).y[0, 0, model.index("B")]
+
+    np.testing.assert_allclose(jax.value_and_grad(left)(jnp.array(2.0)), [9, 4.5], rtol=1e-6)

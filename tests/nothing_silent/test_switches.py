@@ -373,8 +373,8 @@ def test_conditions_in_what_is_observed_are_read_as_they_stand():
 
 
 def test_what_never_rests_is_named_beside_a_timed_input():
-    from hexamer.models.restless import restless_under
+    from hexamer.models.unsettled import unsettled_under
 
     text = "model n\n X = 1; S = 0; k = 0.5; t_on = 2\n X' = 1 + piecewise(3, time >= t_on, 0) - k*X\n S' = X\nend"
-    found = restless_under(network(text), {}, Protocol.equilibrated(), Settings())
-    assert found == {"S": pytest.approx(2.0)}
+    found = unsettled_under(network(text), {}, Protocol.equilibrated(), Settings())
+    assert found.restless == {"S": pytest.approx(2.0)}

@@ -1,0 +1,82 @@
+"""Why cells do not come to rest, or to a rest that is known: the species by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .model import Model
+from .plan import Plan, compile_plan
+from .protocol import Protocol
+from .rests import rests_of
+from .settings import Settings
+from .status import Status
+from .steady_criteria import THRESHOLD
+from .steady_state import sought
+
+_NAMED = 4  # species, at most
+
+
+class Unsettled(NamedTuple):
+    """Species that pre-equilibration leaves unsettled.
+
+    - `restless`: those that still change where the search for a steady state ends, with their rates per unit of time;
+      the most restless first
+    - `lost`: those that rest, at what depends on the way there
+    """
+
+    restless: dict[str, float]
+    lost: tuple[str, ...]
+
+    def sentences(self) -> list[str]:
+        """What is to be said of them, and the way out."""
+        said = []
+        if self.restless:
+            change = "changes" if len(self.restless) == 1 else "change"
+            said.append(
+                f"pre-equilibration reaches no steady state, since {_listed(self.restless)} still {change}: "
+                "give what is made a loss, take out of the model what only accumulates, or do not pre-equilibrate"
+            )
+        if self.lost:
+            said.append(
+                f"what {_listed(self.lost)} {'comes' if len(self.lost) == 1 else 'come'} to in pre-equilibration "
+                "depends on the way there, which is not solved exactly: take it out of the model, or let the protocol "
+                "start earlier instead of pre-equilibrating, as Protocol(start=-1000) does"
+            )
+        return said
+
+
+def unsettled(model: Model, plan: Plan, settings: Settings, values: Float[Array, " names"]) -> Unsettled:
+    """The species that pre-equilibrations of `plan` leave unsettled; none where each rests, or fails otherwise."""
+    if not len(plan.equilibration_parameters):
+        return Unsettled({}, ())
+    rests = rests_of(model, plan, jnp.concatenate([jnp.asarray(values, float), jnp.asarray(plan.constants, float)]))
+    found = jax.jit(jax.vmap(partial(sought, rests.model, settings)))(rests.y0, rests.p)
+    failed = np.asarray(found.status) == Status.NO_STEADY_STATE
+    unrest = np.where(failed[:, None], np.asarray(found.unrest), 0.0)
+    first, most = unrest.argmax(axis=0), unrest.max(axis=0)
+    order = [i for i in np.argsort(-most, kind="stable") if most[i] > THRESHOLD]
+    lost = np.flatnonzero(np.any(np.asarray(found.lost), axis=0))
+    return Unsettled(
+        {model.species[i]: float(found.rates[first[i], i]) for i in order}, tuple(model.species[i] for i in lost)
+    )
+
+
+def unsettled_under(model: Model, values: Mapping[str, float], protocol: Protocol, settings: Settings) -> Unsettled:
+    """`unsettled` of the cells of one protocol, with the model's own values where none are given."""
+    plan = compile_plan(model, [protocol], [[protocol.start]], tuple(values))
+    return unsettled(model, plan, settings, jnp.array(list(values.values())))
+
+
+def _listed(names) -> str:
+    names = list(names)
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+
+
+__all__ = ["Unsettled", "unsettled", "unsettled_under"]
