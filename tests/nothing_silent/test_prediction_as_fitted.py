@@ -22,7 +22,7 @@ from hexamer.cli import main
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
 from hexamer.infer import dose_response
 from hexamer.infer.content import ContentError, from_text, to_text
-from hexamer.infer.doses.cells import UnknownStartError, of_dataset
+from hexamer.infer.doses.cells import MolarMassError, UnknownStartError, of_dataset
 from hexamer.infer.doses.failing import AllFailedError, NeverAtRestError
 from hexamer.infer.doses.source import UnknownModelError, draws_of
 from hexamer.infer.fitted import changes, kept
@@ -189,6 +189,20 @@ def test_predictions_are_the_readings_of_the_problem(rested: Problem, tmp_path: 
         np.testing.assert_allclose(found.response.values[i, 0], read_off, rtol=1e-9)
     unrested = dose_response(tmp_path, "S", "0 pM", draws=1, preequilibrate=False, **options).response.item()
     assert unrested == pytest.approx(3 * (1 - np.exp(-0.5)), rel=1e-5)
+
+
+def test_a_molar_mass_beside_that_of_the_fitted_problem(rested: Problem, tmp_path: Path) -> None:
+    """It was dropped without a word, as the problem's own converts the doses."""
+    save(tree_of(rested), tmp_path / "posterior.nc")
+    options: dict[str, Any] = {"at": 0.5, "observe": "X", "draws": 1, "progress": False}
+    with pytest.raises(MolarMassError, match="of S is given as 40 kDa, and the problem that was fitted states 20 kDa"):
+        dose_response(tmp_path, "S", "0.02 ng/ml", molar_mass={"S": "40 kDa"}, **options)
+    with pytest.raises(MolarMassError, match="of S is given as 40 kDa"):  # also where no unit needs it
+        dose_response(tmp_path, "S", "1 pM", molar_mass=40.0, **options)
+    found = dose_response(tmp_path, "S", "0.02 ng/ml", molar_mass={"S": "20000 g/mol"}, **options)
+    assert found.ligand.values == pytest.approx([1.0])
+    with pytest.raises(MolarMassError, match="X: molar mass '1,5 kDa' cannot be read"):
+        dose_response(tmp_path, "S", "1 pM", molar_mass={"X": "1,5 kDa"}, **options)
 
 
 def test_a_drug_that_is_added_to_the_fitted_model(rested: Problem, tmp_path: Path) -> None:
