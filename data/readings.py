@@ -13,6 +13,7 @@ from .assay_keys import ASSAYS, Keys
 from .composition import Parts, seen
 from .dataset import Observable
 from .formula import Formula
+from .measured import take_molar_mass
 from .parameter import SCALES
 from .row_values import RowValues, take_efficiency
 from .section import Section
@@ -182,7 +183,7 @@ def _composition(section: Section) -> Mapping[str, Parts]:
 def _values(section: Section, assay: str, keys: Keys, unit: str) -> RowValues:
     molar_mass, standards, reference, efficiencies, log10_values = None, None, None, (2.0, 2.0), False
     if assay == "elisa":
-        molar_mass, standards = section.text_or_number("molar_mass"), take_standards(section)
+        molar_mass, standards = take_molar_mass(section), take_standards(section)
     if standards is not None and standards.unit:
         try:
             conversion_factor(standards.unit, unit, molar_mass)

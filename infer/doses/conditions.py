@@ -13,6 +13,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...data.table import parse_number
 from ...models.model import Model
 from ...models.protocol import Protocol, Value
 from .amounts import Doses, Masses
@@ -167,9 +168,17 @@ def _base(reader: _Added, condition: Condition, when: Mapping[str, float], value
     return protocol
 
 
+def _number(text: str) -> float:
+    """Raises `ValueError` for what Python alone takes for a number, such as 1_0."""
+    value = parse_number(text.strip())
+    if value is None:
+        raise ValueError
+    return value
+
+
 def _of_draws(label: str, name: str, given: ArrayLike | str, draws: int) -> np.ndarray:
     try:
-        value = np.asarray(given, dtype=float)
+        value = np.asarray(_number(given) if isinstance(given, str) else given, dtype=float)
     except (TypeError, ValueError):
         raise ValueError(f"condition {label!r}: {name} must be a number, not {given!r}") from None
     if value.shape not in ((), (draws,)):
