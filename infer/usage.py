@@ -18,14 +18,19 @@ log = logging.getLogger(__name__)
 
 
 def _used(model: Model, dataset: Dataset) -> set[str]:
-    """Names of parameters that the model, a protocol, an observable or a row uses."""
+    """Names of parameters that the model, a protocol, an observable or a row uses.
+
+    In an observable the name of a species or a rule is what the model computes, whatever value else bears that name.
+    """
+    computed = {*model.species, *model.rules} - set(model.parameters)
     used = {*model.parameters, *(n for p in dataset.protocols.values() for n in p.references)}
     for o in dataset.observables.values():
-        used |= o.symbols
+        used |= o.symbols - computed
     return used | {a for m in dataset.measurements for a in m.arguments if isinstance(a, str)}
 
 
 def check_used(model: Model, dataset: Dataset, parameters: Mapping[str, Parameter]) -> None:
+    """Raises `ValueError` for parameters with a prior, or values of `[fixed]`, that change nothing."""
     used = _used(model, dataset)
     idle = [p for n, p in parameters.items() if p.estimated and n not in used]
     held = [p for n, p in parameters.items() if p.source == FIXED and n not in used]
