@@ -32,7 +32,9 @@ def _signs(observable: Observable) -> list[str]:
     """Symbols of the noise alone, by whose sign the standard deviation changes its own, or not at all."""
     noise = observable.noise_formula
     alone = noise.free_symbols - observable.formula.free_symbols
-    return [str(s) for s in sorted(alone, key=str) if noise == s or noise.xreplace({s: -s}) in (noise, -noise)]
+    mirrored = {s: sympy.Mul(-1, s) for s in alone}
+    same = (noise, sympy.Mul(-1, noise))
+    return [str(s) for s in sorted(alone, key=str) if noise == s or noise.xreplace({s: mirrored[s]}) in same]
 
 
 def check_noise(dataset: Dataset, parameters: Mapping[str, Parameter], elsewhere: Collection[str] = ()) -> None:
@@ -51,24 +53,18 @@ def _unsound_priors(dataset: Dataset, parameters: Mapping[str, Parameter], elsew
         parameter = parameters.get(name)
         if parameter is None:
             continue
-        what = f"{name}{_place(parameter)} is a standard deviation of {observable}"
+        what = f"{name}{place_of(parameter)} is a standard deviation of {observable}"
         if parameter.prior is None and parameter.value is not None and parameter.value < 0:
             yield f"{what} and is fixed at {parameter.value:g}; expected a number above 0"
-        elif _may_be_negative(parameter):
+        elif parameter.may_be_negative:
             yield (
                 f"{what}, and its prior holds negative values: give it a log-normal or half-normal one, or a lower "
                 "bound of 0 or more"
             )
 
 
-def _may_be_negative(parameter: Parameter) -> bool:
-    prior = parameter.prior
-    if prior is None or prior.scale != "lin" or prior.family == "half_normal":
-        return False
-    return prior.lower < 0 and (parameter.scale or "lin") == "lin"  # else it is searched above 0 alone
-
-
-def _place(parameter: Parameter) -> str:
+def place_of(parameter: Parameter) -> str:
+    """Where a parameter stands, to follow its name."""
     if parameter.source == FIXED:
         return " of [fixed] in problem.toml"
     return "" if parameter.row is None else f", row {parameter.row} of the table of priors,"
@@ -115,4 +111,4 @@ def _evaluated(formula: sympy.Expr, values: Mapping[str, float]) -> float:
         return math.nan
 
 
-__all__ = ["check_noise", "deviations"]
+__all__ = ["check_noise", "deviations", "place_of"]

@@ -26,13 +26,14 @@ from ..models.settings import Settings
 from ..models.simulate import require_x64
 from ..models.status import Status
 from ..models.unsettled import unsettled
+from ..models.volumes import check_given
 from .censoring import with_censored
 from .failures import FailureCounter, count_kinds, worst
 from .identity import problem_parts
 from .nuisance import Nuisance, find_nuisance
 from .readout import Assays, Readout
 from .space import ParameterSpace, Z
-from .usage import check_same_units, check_used, converted, without_idle
+from .usage import check_same_units, check_used, check_volumes, converted, without_idle
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +115,7 @@ class Problem:
         self.space = ParameterSpace(estimated)
         self.names = tuple(self.parameters)
         check_used(model, dataset, self.parameters)
+        check_volumes(model, dataset, self.parameters)
         computed = {*model.parameters, *model.species, *model.rules}
         check_noise(dataset, self.parameters, elsewhere=computed)
         self._deviations = deviations(dataset, elsewhere=computed)
@@ -297,6 +299,8 @@ class Problem:
                 raise ValueError(
                     f"{name} is {given[name]:g}, and it is a standard deviation of {observable}: give a number above 0"
                 )
+        known = {n: float(v) for n, v in given.items() if v is not None}
+        check_given(self.model, known, [*self.dataset.protocols.values()])
         return np.array([float(given[n]) for n in self.names])  # pyright: ignore[reportArgumentType]
 
     def why_failed(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:

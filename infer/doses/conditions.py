@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from ...data.table import parse_number
 from ...models.model import Model
 from ...models.protocol import Protocol, Value
+from ...models.volumes import check_given
 from .amounts import Doses, Masses
 from .cells import Cells, UnknownStartError
 
@@ -148,6 +149,7 @@ def _base(reader: _Added, condition: Condition, when: Mapping[str, float], value
                 f"{', '.join(model.parameters)}; its species: {', '.join(model.species)}"
             )
     own = Protocol() if condition.protocol is None else condition.protocol
+    check_given(model, {n: values[s] for n, s in held.items() if isinstance(s, str)}, [own])
     own.check_doses(() if model.network is None else model.network.species, {})
     rest = own.preequilibration
     if condition.protocol is None or not condition.own_start:

@@ -6,6 +6,7 @@ import math
 import shutil
 from pathlib import Path
 
+import jax.numpy as jnp
 import pytest
 
 from hexamer import Problem
@@ -104,7 +105,7 @@ def test_formulas_that_become_negative(keys: str, engine, tmp_path: Path) -> Non
     """No row, a limit neither, has the absolute value for its noise."""
     problem = Problem.load(folder(tmp_path, keys, "s,nM,lognormal,-1,0.5,,,0.3")).with_settings(engine=engine)
     values = problem.vector({"k": 0.5, "s": 0.3})
-    rows = problem.row_densities(problem.read(values))
+    rows = problem.row_densities(problem.read(jnp.asarray(values)))
     assert not any(math.isfinite(x) for x in rows)
     assert problem.evaluate({"k": 0.5, "s": 0.3}).failed == {"not_finite": 1}
 
@@ -130,12 +131,8 @@ def petab(path: Path, noise: str, given: str = "", scale: str = "lin", bounds: s
     if "sigma" in noise + given:
         table = path / "parameters.tsv"
         lines = table.read_text().rstrip("\n").splitlines()
-        cells = dict(
-            zip(
-                ("parameterId", "parameterScale", "estimate", "nominalValue"), ("sigma", scale, "1", "0.5"), strict=True
-            )
-        )
-        cells |= dict(zip(("lowerBound", "upperBound"), bounds.split("\t"), strict=True))
+        named = ("parameterId", "parameterScale", "estimate", "nominalValue", "lowerBound", "upperBound")
+        cells: dict[str, str] = dict(zip(named, ("sigma", scale, "1", "0.5", *bounds.split("\t")), strict=True))
         lines.append("\t".join(cells.get(c, "") for c in lines[0].split("\t")))
         table.write_text("\n".join(lines) + "\n")
     return path / "problem.yaml"
