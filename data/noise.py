@@ -32,9 +32,8 @@ def _signs(observable: Observable) -> list[str]:
     """Symbols of the noise alone, by whose sign the standard deviation changes its own, or not at all."""
     noise = observable.noise_formula
     alone = noise.free_symbols - observable.formula.free_symbols
-    mirrored = {s: sympy.Mul(-1, s) for s in alone}
-    same = (noise, sympy.Mul(-1, noise))
-    return [str(s) for s in sorted(alone, key=str) if noise == s or noise.xreplace({s: mirrored[s]}) in same]
+    flipped = {s: noise.xreplace({s: -s}) for s in alone if isinstance(s, sympy.Symbol)}
+    return sorted(str(s) for s, other in flipped.items() if noise == s or other == noise or other == -noise)
 
 
 def check_noise(dataset: Dataset, parameters: Mapping[str, Parameter], elsewhere: Collection[str] = ()) -> None:

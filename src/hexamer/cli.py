@@ -551,10 +551,11 @@ def dose_response(
     from .infer.doses.source import UnknownModelError
     from .infer.doses.text import parse_conditions, parse_drugs
     from .infer.fit import writable
+    from .models import Model
 
     writable(out)
     source, given = _source(result, model, problem)
-    if parameter and isinstance(source, Path):
+    if parameter and not isinstance(source, Model):
         raise ValueError("--set belongs to a model; change a posterior's parameters in a --condition")
     masses = arguments.texts_by_name("--molar-mass", molar_mass)
     way_out = {
@@ -608,7 +609,9 @@ def _pointing_to(options: Mapping[type[Exception], str]) -> Iterator[None]:
 
 
 def _source(result: str, model: str | None, problem: str | None):
-    """A posterior's path with the model or problem named for it, or a model."""
+    """A posterior with the model or problem named for it, or a model; says if the posterior has not converged."""
+    from .infer.posterior_file import read
+    from .infer.summary import summarise
     from .models import Model
 
     path = Path(result)
@@ -620,10 +623,10 @@ def _source(result: str, model: str | None, problem: str | None):
         return Model.load(result), None
     if model is not None and problem is not None:
         raise ValueError("give --model or --problem, not both")
-    words = path.parent / "summary.txt" if path.suffix == ".nc" else path / "summary.txt"
-    if words.is_file() and "NOT CONVERGED" in words.read_text(encoding="utf-8"):
-        typer.echo(f"warning: this posterior has NOT CONVERGED ({words}), so its intervals mean little", err=True)
-    return path, model if problem is None else _load(problem)
+    tree = read(path / "posterior.nc" if path.is_dir() else path)
+    if not summarise(tree).converged:
+        typer.echo("warning: this posterior has NOT CONVERGED, so its intervals mean little", err=True)
+    return tree, model if problem is None else _load(problem)
 
 
 def main() -> None:

@@ -380,6 +380,25 @@ def test_the_command_line_asks_for_nothing_again(alone: Path, tmp_path: Path, mo
     assert "Traceback" not in error
 
 
+@pytest.mark.parametrize("apart", [5.0, 0.0])
+def test_that_a_posterior_has_not_converged_is_in_its_own_file(
+    apart: float, rested: Problem, tmp_path, monkeypatch, capfd
+) -> None:
+    """It was read from summary.txt, so that a posterior without that file passed for converged."""
+    z = 0.1 * np.random.default_rng(0).normal(size=(4, 500, len(rested.space)))
+    z[2:] += apart
+    stats = {"diverging": np.zeros(z.shape[:2], bool)}
+    save(to_datatree(rested, z, stats, seed=1, failures={}, predictive=False), tmp_path / "posterior.nc")
+    (tmp_path / "summary.txt").write_text("NOT CONVERGED." if apart == 0 else "Converged.")
+    command = ["hexamer", "dose-response", str(tmp_path), "--ligand", "S", "--observe", "X", "--at", "0.5", "--quiet"]
+    command += ["--doses", "0.01, 0.02 ng/ml", "--out", str(tmp_path / "out"), "--draws", "2"]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as done:
+        main()
+    assert not done.value.code
+    assert ("warning: this posterior has NOT CONVERGED" in capfd.readouterr().err) == (apart > 0)
+
+
 def _texts(file: Path) -> list[str]:
     """String constants of a module but its docstrings."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
