@@ -94,8 +94,10 @@ def end() -> None:
         words = _left()
     except Exception as error:  # any: the process ends whatever its files are like
         words = f"what is on disk cannot be said: {error}"
-    # Not through Python's streams: the main thread may hold their locks.
-    os.write(2, f"\ninterrupted; {words}\n".encode())
+    # Not through Python's streams: the main thread may hold their locks. It runs on, and has the last word no more.
+    console = os.dup(2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    os.write(console, f"\ninterrupted; {words}\n".encode())
     os._exit(EXIT)
 
 

@@ -258,13 +258,9 @@ def as_installed(folder: Path, *arguments: str, ignoring: bool = False) -> subpr
     """The command as its own script starts it, before anything is imported."""
     script = folder / "hexamer"
     script.write_text(COMMAND)
-    process = subprocess.Popen(
-        [sys.executable, str(script), *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN) if ignoring else None,
-    )
+    shell = ["sh", "-c", 'trap "" INT; exec "$0" "$@"'] if ignoring else []
+    command = [*shell, sys.executable, str(script), *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_until_ready(process)
     return process
 
