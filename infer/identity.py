@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
+from hashlib import sha256
 from importlib.metadata import version
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -67,9 +70,32 @@ def run_parts(problem: Problem, **more: object) -> Identity:
         "engine": engine,
         "device": "cpu" if on_cpu else "gpu" if engine == "fused" else jax.default_backend(),
         "settings": _plain(settings),
-        "version": {name: version(name) for name in (*_PACKAGES, *_OF_ENGINE[engine])},
+        "version": {name: version(name) for name in (*_PACKAGES, *_OF_ENGINE[engine])}
+        | {"hexamer": f"{version('hexamer')}, code {_code()}"},
         **more,
     }
+
+
+def _versions(engine: str) -> dict[str, str]:
+    found = {name: version(name) for name in (*_PACKAGES, *_OF_ENGINE[engine])}
+    return found | {"hexamer": f"{found['hexamer']}, code {_code()}"}
+
+
+@cache
+def _code() -> str:
+    """A hash of the code that draws come from, which changes more often than hexamer's version."""
+    package = files("hexamer")
+    folders = [package / "infer", package / "models", package / "models" / "fused"]
+    sources = {
+        f"{folder.name}/{file.name}": file.read_bytes()
+        for folder in folders
+        for file in folder.iterdir()
+        if file.name.endswith((".py", ".h"))
+    }
+    digest = sha256()
+    for name in sorted(sources):
+        digest.update(name.encode() + b"\0" + sources[name] + b"\0")
+    return digest.hexdigest()[:8]
 
 
 def _plain(settings: Settings) -> Identity:

@@ -390,7 +390,7 @@ def simulate(
     import numpy as np
 
     strict = run(loaded, values, protocols, grid, settings=accuracy.stricter(settings))
-    found = accuracy.inexact(loaded.species, np.asarray(result.y), np.asarray(strict.y))
+    found = accuracy.inexact(loaded, np.asarray(result.y), np.asarray(strict.y))
     for sentence in accuracy.words(found, settings):
         typer.echo(f"warning: {sentence}", err=True)
     import pandas as pd

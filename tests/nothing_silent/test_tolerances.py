@@ -158,7 +158,7 @@ def test_a_number_of_the_users_own_means_what_it_says() -> None:
     )
     given = simulate(model, {}, Protocol(), times, atol=1e-8, engine="fused")
     np.testing.assert_array_equal(given.y, y)
-    found = inexact(model.species, y, strict)
+    found = inexact(model, y, strict)
     assert found["P"] > 2e-3
     assert "P by" in words(found, settings)[0]
 
@@ -178,7 +178,7 @@ def test_a_fall_far_below_the_start_is_followed() -> None:
     settings = (Settings(engine="fused", atol=1e-2), Settings(engine="fused"))
     coarse, default = (np.asarray(simulate(model, {}, protocol, [30.0], settings=s).y) for s in settings)
     np.testing.assert_allclose(default[0, 0, 0], np.exp(30.0 - 3 * 5.0), rtol=1e-4)
-    assert "V" in inexact(model.species, coarse, default)
+    assert "V" in inexact(model, coarse, default)
 
 
 @pytest.mark.parametrize(("end", "atol"), [(5, ["--atol", "1e-2"]), (40, [])])
