@@ -8,6 +8,7 @@ from pathlib import Path
 
 import antimony
 
+from .antimony_chains import bracketed_comparisons
 from .infix import character, meant
 from .sbml_read import UnsupportedModelError
 
@@ -88,6 +89,7 @@ def _check(text: str, where: str) -> None:
         if math.isinf(value) or (value == 0 and re.search("[1-9]", found.group().lower().partition("e")[0])):
             beyond = "the largest that can be computed with, 1.8e308" if value else "the smallest one, 5e-324"
             problems.append((found.start(), f"the number {found.group()[:40]} is beyond {beyond}"))
+    problems += bracketed_comparisons(computed)
     if problems:
         lines = [f"{_place(text, at)}: {reason}" for at, reason in sorted(problems)[:10]]
         raise UnsupportedModelError(f"{where} cannot be read as Antimony:\n  " + "\n  ".join(lines))

@@ -90,7 +90,7 @@ def number(value: float, written: str) -> Operand:
         raise FormulaError(f"the number {written} is beyond the largest that can be computed with, 1.8e308")
     if value == 0 and any(c in "123456789" for c in written.lower().partition("e")[0]):
         raise FormulaError(f"the number {written} is below the smallest that can be computed with, 5e-324")
-    whole = written.isdecimal() and value <= _EXACT
+    whole = value == 0 or (written.isdecimal() and value <= _EXACT)
     return Operand(sympy.Integer(int(value)) if whole else sympy.Float(value), value)
 
 
@@ -158,7 +158,7 @@ def _check_atom(atom: sympy.Basic) -> None:
         raise FormulaError("a part of it is not a finite number, such as a division by 0")
     if not math.isfinite(_float(atom)):
         raise FormulaError("a number in it is beyond the largest that can be computed with, 1.8e308")
-    if atom != 0 and _float(atom) == 0:
+    if not atom.is_zero and _float(atom) == 0:
         raise FormulaError("a number in it is below the smallest that can be computed with, 5e-324")
 
 

@@ -161,6 +161,7 @@ def write_functions(model: Model) -> Functions:
         "MOIETIES": len(model.dependent),
         "MARGINS": len(margin),
         "TIME_STATE": -1 if model.time_index is None else model.time_index,
+        "TIMED": int(model.rhs_depends_on_time),
     }
     return Functions("\n\n".join(out.parts), sizes, out.operations)
 

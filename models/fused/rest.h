@@ -263,20 +263,17 @@ STATIC void transpose(double* a)
 STATIC bool path_dependent(const exact* j, const exact* weight, const exact* y, const double* start, const double* atol,
                            const double* least, int lane)
 {
-  double a[SPECIES * SPECIES], none[SPECIES], moved[SPECIES], allowed[SPECIES];
+  double a[SPECIES * SPECIES], moved[SPECIES], allowed[SPECIES];
   bool idle[SPECIES], open[SPECIES];
   reduced_matrix(j, weight, lane, false, a, idle);
   for (int n = 0; n < SPECIES; n++) {
     moved[n] = ::fabs(AT(y[n], lane) - start[n]);
     allowed[n] = least[n] + @DRIFT@ * ::fabs(AT(y[n], lane));
-    none[n] = 0.0;
     open[n] = idle[n] && n != TIME_STATE;
   }
   for (int m = 0; m < MOIETIES; m++) open[dependent(m)] = false;
   for (int n = 0; n < SPECIES; n++)
     if (open[n] && moved[n] > allowed[n]) return true;
-  if (solve_dense(a, none, @SINGULAR@)) return false;
-  reduced_matrix(j, weight, lane, false, a, idle);
   complete(a, idle, y, atol, lane, open);
   for (int n = 0; n < SPECIES; n++) {
     if (!open[n]) continue;
