@@ -290,7 +290,7 @@ class Problem:
 
     def why_failed(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
         """Sentences on the kinds of failure in `failed` at `vector`: the species that never settle, by name."""
-        if not {Status.NO_STEADY_STATE.label, Status.PATH_DEPENDENT.label} & set(failed):
+        if not failed:
             return ()
         return tuple(unsettled(self.model, self.assays.plan, self.settings, vector).sentences())
 

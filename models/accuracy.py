@@ -57,7 +57,10 @@ def words(found: Mapping[str, float], settings: Settings) -> list[str]:
     listed = ", ".join(f"{n} by {100 * found[n]:.2g} %" for n in ranked[:4])
     more = f" and {len(ranked) - 4} more species" if len(ranked) > 4 else ""
     absolute = "" if settings.atol is None else f" and atol {settings.atol:g}"
-    cure = "a smaller rtol" if settings.atol is None else "a smaller rtol, and no atol of your own or a smaller one"
+    own = (
+        "an atol of your own, far below the smallest value that matters" if settings.atol is None else "a smaller atol"
+    )
+    cure = f"a smaller rtol, or {own}: what falls far and grows again is lost in between"
     return [
         f"The solver is not exact enough at rtol {settings.rtol:g}{absolute}: against a solve at a hundredth of it, "
         f"{listed} of the largest value{more}. Solve with {cure}."

@@ -21,7 +21,7 @@ from .operations import FormulaError, Operand, check_result, number, operate, sy
 DEEPEST = 60
 """How many levels of brackets and operators a formula may have."""
 
-LONGEST = 10_000
+LONGEST = 2_000
 """How many numbers, names and operators a formula may have."""
 
 _TOKEN = re.compile(

@@ -288,6 +288,19 @@ def _tallest(kind: Callable[..., sympy.Expr]) -> Callable[..., sympy.Expr]:
     return build
 
 
+def _joint(kind: type[sympy.And] | type[sympy.Or], neutral: sympy.Basic) -> Callable[..., sympy.Basic]:
+    def build(*conditions: sympy.Basic) -> sympy.Basic:
+        if len(conditions) <= 32:
+            return kind(*conditions)
+        # sympy compares all pairs: keep many as they are.
+        left = [c for c in dict.fromkeys(conditions) if c != neutral]
+        if sympy.Not(neutral) in left or len(left) < 2:
+            return kind(*left[:1]) if len(left) < 2 else sympy.Not(neutral)
+        return kind(*left, evaluate=False)
+
+    return build
+
+
 def _inverted(function: Callable[[float], float]) -> Callable[[float], float]:
     return lambda a: 1 / function(a)
 
@@ -329,8 +342,8 @@ _OPERATIONS: dict[str, _Operation] = {
     "piecewise": _Operation(_piecewise, None, 1, None),
     **{name: _Operation(symbolic, None, 2, None) for name, (symbolic, _) in _RELATIONS.items() if name != "neq"},
     "neq": _Operation(sympy.Ne, None, 2, 2),
-    "and": _Operation(lambda *a: sympy.And(*a), None, 0, None, conditions=True),
-    "or": _Operation(lambda *a: sympy.Or(*a), None, 0, None, conditions=True),
+    "and": _Operation(_joint(sympy.And, sympy.true), None, 0, None, conditions=True),
+    "or": _Operation(_joint(sympy.Or, sympy.false), None, 0, None, conditions=True),
     "xor": _Operation(lambda *a: sympy.Xor(*a), None, 0, None, conditions=True),
     "not": _Operation(sympy.Not, None, 1, 1, conditions=True),
     "implies": _Operation(lambda a, b: sympy.Or(sympy.Not(a), b), None, 2, 2, conditions=True),

@@ -407,8 +407,7 @@ def simulate(
         tables.append(pd.DataFrame({**first, **columns}))
         if status != Status.OK:
             reason = status.sentence
-            if status in (Status.NO_STEADY_STATE, Status.PATH_DEPENDENT):
-                reason = "; ".join(unsettled_under(loaded, values, q, settings).sentences()) or reason
+            reason = "; ".join(unsettled_under(loaded, values, q, settings).sentences()) or reason
             typer.echo(f"protocol {q.name!r} failed: {reason}", err=True)
     write(out, pd.concat(tables).to_csv(index=False))
     typer.echo(f"{len(protocols)} protocol(s) × {len(grid)} times in {out}")
