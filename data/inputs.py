@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from .doses import Input
+from .measured import take_molar_mass, take_quantity
 from .model_units import SAME, ModelUnit, ModelUnits, named
 from .section import Section
 from .units import UnitError, conversion_factor, molar_mass_kda, parts_of, quantity_of, registry
@@ -41,12 +41,14 @@ def _input(section: Section, name: str, units: ModelUnits) -> Input:
     if stated is not None and (not isinstance(stated, str) or not stated):
         section.complain("model_unit", "text in quotes", stated)
         stated = None
-    mass = section.text_or_number("molar_mass")
-    dose = {key: value for key in _SAY if (value := _measured(section, key)) is not None}
+    mass = take_molar_mass(section)
+    found = {key: take_quantity(section, key, *said) for key, said in _SAY.items()}
+    dose = {key: value for key, value in found.items() if value is not None}
+    unread = [key for key in _SAY if key not in dose and section.take(key) is not None]
     column = section.text("column", name)
     section.done()
     factor, wanted = 1.0, unit
-    if unit:
+    if unit and not unread:
         try:
             own = _wanted(unit, stated, target, kind, units)
             factor, wanted = _factor(unit, own, mass, dose), str(own)
@@ -59,23 +61,6 @@ def _input(section: Section, name: str, units: ModelUnits) -> Input:
 
 class _UnitOfModelError(UnitError):
     """`model_unit` contradicts the model."""
-
-
-def _measured(section: Section, key: str) -> pint.Quantity | None:
-    """A number with its unit, such as `volume = "3 l"`."""
-    what, example, dimension = _SAY[key]
-    text = section.take(key)
-    if text is None:
-        return None
-    try:
-        found = registry().Quantity(text) if isinstance(text, str) else None
-        sound = found is not None and 0 < float(found.magnitude) < math.inf
-        if found is not None and sound and (not dimension or found.check(dimension)):
-            return found
-    except Exception:  # pint raises many kinds for text that is no quantity
-        pass
-    section.complain(key, f"{what}, a number with its unit, such as {example!r}", text)
-    return None
 
 
 def _wanted(unit: str, stated: str | None, target: str, kind: str, units: ModelUnits) -> ModelUnit:

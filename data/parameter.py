@@ -85,3 +85,11 @@ class Parameter:
     @property
     def estimated(self) -> bool:
         return self.prior is not None
+
+    @property
+    def may_be_negative(self) -> bool:
+        """Whether its prior holds negative values that a search reaches."""
+        prior = self.prior
+        if prior is None or prior.scale != "lin" or prior.family == "half_normal":
+            return False
+        return prior.lower < 0 and (self.scale or "lin") == "lin"  # on another scale it is searched above 0 alone

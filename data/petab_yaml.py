@@ -33,6 +33,8 @@ def read_configuration(path: Path) -> dict[str, Any]:
     files = [path.parent / file for file in config["problems"][0]["sbml_files"]] + files
     if missing := [os.path.relpath(file, path.parent) for file in files if not file.exists()]:
         raise FileNotFoundError(f"the PEtab problem {path} names missing files: {', '.join(missing)}")
+    if twice := _listed_twice(path, config):
+        raise unreadable(path, twice)
     if folders := [os.path.relpath(file, path.parent) for file in files if not file.is_file()]:
         raise unreadable(path, [f"{name} is a folder; expected a file" for name in folders])
     return config
@@ -47,6 +49,18 @@ def table_files(path: Path, config: Mapping[str, Any]) -> dict[Kind, list[Path]]
         "parameter": [*tables] if isinstance(tables, list) else [tables],
     }
     return {kind: [path.parent / file for file in files] for kind, files in named.items()}
+
+
+def _listed_twice(path: Path, config: Mapping[str, Any]) -> list[str]:
+    """Tables that would count twice, also under two names."""
+    problems, first = [], {}
+    for kind, files in table_files(path, config).items():
+        for file in files:
+            name, other = os.path.relpath(file, path.parent), first.setdefault((kind, os.path.realpath(file)), file)
+            if other is not file:
+                same = "" if str(other) == str(file) else f", also as {os.path.relpath(other, path.parent)}"
+                problems.append(f"the YAML file lists the {kind} table {name} twice{same}: keep it once")
+    return problems
 
 
 class _Loader(yaml.SafeLoader):

@@ -12,7 +12,8 @@ from ..models.network import Network
 from .assay_keys import ASSAYS, Keys
 from .composition import Parts, seen
 from .dataset import Observable
-from .formula import Formula
+from .formula import Formula, FormulaError, parse_formula
+from .measured import take_molar_mass
 from .parameter import SCALES
 from .row_values import RowValues, take_efficiency
 from .section import Section
@@ -24,6 +25,7 @@ Load = Callable[[], Network | None]
 
 # Keys that may name a parameter of the data, which needs a prior; the second ones may name what the model has, too.
 _NOISE = ("scale", "offset", "sd", "sd_rel")
+_DEVIATIONS = ("sd", "sd_rel", "sd_between")
 _QUIRKS = ("background", "sd_between", "saturation", "left_over")
 
 
@@ -83,6 +85,7 @@ def make_reading(section: Section, name: str, load: Load = lambda: None, *, unit
     if keys.background:
         offset_group, options[keys.background] = _each(keys.background, section, names, None, 0)
     options |= {k: v for k in keys.optional if (v := section.formula(k, names)) is not None}
+    _check_deviations(section, options)
     signals = _signals(section, assay, keys, network, options)
     values = _values(section, assay, keys, unit)
     if assay == "elisa" and values.molar_mass is not None:
@@ -114,6 +117,18 @@ def make_reading(section: Section, name: str, load: Load = lambda: None, *, unit
         parameters=parameters,
         parameter_units=parameter_units,
     )
+
+
+def _check_deviations(section: Section, options: dict[str, Any]) -> None:
+    """Numbers among the keys of noise; without one that is refused, the rest is checked as usual."""
+    for key in _DEVIATIONS:
+        try:
+            formula = parse_formula(options.get(key, 1))
+        except FormulaError:
+            continue  # which was told
+        if formula.is_number and not float(formula) >= 0:  # pyright: ignore[reportArgumentType]
+            section.complain(key, "a standard deviation above 0, or 0 for none", section.take(key))
+            options[key] = 1
 
 
 def _parameter_units(assay: str, options: Mapping[str, Any], unit: str) -> dict[str, str]:
@@ -182,7 +197,7 @@ def _composition(section: Section) -> Mapping[str, Parts]:
 def _values(section: Section, assay: str, keys: Keys, unit: str) -> RowValues:
     molar_mass, standards, reference, efficiencies, log10_values = None, None, None, (2.0, 2.0), False
     if assay == "elisa":
-        molar_mass, standards = section.text_or_number("molar_mass"), take_standards(section)
+        molar_mass, standards = take_molar_mass(section), take_standards(section)
     if standards is not None and standards.unit:
         try:
             conversion_factor(standards.unit, unit, molar_mass)

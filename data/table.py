@@ -32,11 +32,16 @@ class Table:
 
 
 def parse_number(text: str) -> float | None:
-    """A finite decimal number, or None: `NaN`, `inf`, `1,5` and `1_000` are none."""
+    """A finite decimal number, or None: `NaN`, `inf`, `1,5`, `1_000`, and what floats cannot hold, are none."""
     if not _NUMBER.fullmatch(text):
         return None
     value = float(text)
-    return value if math.isfinite(value) else None
+    return value if math.isfinite(value) and not (value == 0 and _nonzero(text)) else None
+
+
+def _nonzero(text: str) -> bool:
+    """Whether the number that is written is not 0."""
+    return any(c in "123456789" for c in text.lower().partition("e")[0])
 
 
 def number_in(row: Row, column: str, file: str, problems: Problems) -> float | None:
@@ -54,6 +59,11 @@ def hint_of(text: str) -> str:
         return "; write decimals with a point"
     if re.fullmatch(r"[+-]?\d+(\.\d*)?[dD][+-]?\d+", text):
         return "; write powers of ten with an e, as in 1e-3"
+    if _NUMBER.fullmatch(text):
+        if math.isinf(float(text)):
+            return "; it is beyond the largest that can be computed with, 1.8e308"
+        if float(text) == 0 and _nonzero(text):
+            return "; it is below the smallest that can be computed with, 5e-324; write 0 if that is meant"
     if text and not text.isascii():
         return (
             f"; it has characters beyond ASCII: {', '.join(sorted({ascii(c)[1:-1] for c in text if not c.isascii()}))}"

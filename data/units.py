@@ -20,6 +20,7 @@ _DEFINITIONS = (
 
 _LONGEST = 200  # characters of a unit
 _POWER = re.compile(r"\^|\*\*")
+_SEPARATED = re.compile(r",|\d['’_]\d|\d\s+[\d.]")  # a unit has no comma, and pint drops these, so that 6,4 is 64
 _EXPONENT = re.compile(r"\s*(\(\s*)?[+-]?\d{1,2}(\.\d{1,3})?(/\d)?(?(1)\s*\))\s*(?![\d.^eE]|\*\*)")
 
 
@@ -38,12 +39,22 @@ def registry() -> pint.UnitRegistry:
     return units
 
 
-def _check_size(text: str, what: str) -> None:
-    """Raises `UnitError` for text whose powers might never end: 9^9^9^9 is computed before anything can stop it."""
+def check_text(text: str, what: str) -> None:
+    """Raises `UnitError` for text of a unit, or of a number with one, that pint would not end with or would misread.
+
+    Its powers might never end: 9^9^9^9 is computed before anything can stop it. Of decimal commas and separators of
+    thousands it drops the mark.
+    """
     if len(text) > _LONGEST:
         raise UnitError(
             f"{what} {text[:40]!r}… is too long: {len(text)} characters, where a unit has {_LONGEST} at most"
         )
+    if _SEPARATED.search(text):
+        raise UnitError(
+            f"{what} {text!r} cannot be read: write decimals with a point, such as 6.4, and thousands without a mark"
+        )
+    if foreign := sorted({c for c in text if c.isdecimal() and not c.isascii()}):
+        raise UnitError(f"{what} {text!r} cannot be read: it has digits beyond ASCII, {', '.join(map(ascii, foreign))}")
     for power in _POWER.finditer(text):
         if not _EXPONENT.match(text, power.end()):
             raise UnitError(
@@ -55,7 +66,7 @@ def _check_size(text: str, what: str) -> None:
 def _quantity(text: str, what: str) -> pint.Quantity:
     import pint
 
-    _check_size(text, what)
+    check_text(text, what)
     try:
         quantity = registry().Quantity(1.0, text) if text not in ("", "1") else registry().Quantity(1.0)
     except pint.UndefinedUnitError as error:
@@ -93,7 +104,7 @@ def molar_mass_kda(text: str | float) -> float:
     if isinstance(text, str):
         import pint
 
-        _check_size(text, "molar mass")
+        check_text(text, "molar mass")
         try:
             quantity = registry().Quantity(text)
             if quantity.check("[mass]/[substance]"):

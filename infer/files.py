@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from .destination import file_behind, is_stream, write_stream
 
 _SEAL = b"\nsha256:"
 _LENGTH = len(_SEAL) + 64 + 1
@@ -20,24 +23,29 @@ class FileError(ValueError):
 
 @contextmanager
 def replacing(path: str | Path, what: str = "") -> Iterator[Path]:
-    """A name beside `path` to write to. Once written, that file takes the place of `path`; if anything fails, it goes.
+    """A name to write to. Once written, that file takes the place of `path`; if anything fails, it goes.
 
-    So a reader sees the old file or the new one, never a part. Raises `FileError` if the file (`what` it is, for the
-    message) cannot be written.
+    So a reader sees the old file or the new one, never a part. A link stays, and the file behind it is replaced; a
+    device or a pipe is written to. Raises `FileError` if the file (`what` it is, for the message) cannot be written.
     """
     path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    stream = is_stream(path)
+    target = file_behind(path)
+    beside = Path(tempfile.gettempdir()) / path.name if stream else target
+    part = beside.with_name(f".{beside.name}.{os.getpid()}-{threading.get_ident()}.part")
     _parts.add(part)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        part.parent.mkdir(parents=True, exist_ok=True)
         yield part
-        _sync(part)
-        os.replace(part, path)
+        if stream:
+            write_stream(path, part.read_bytes())
+        else:
+            _sync(part)
+            os.replace(part, target)
     except OSError as error:
-        raise FileError(
-            f"cannot write {what}{str(path)!r}: {reason(error)}; choose a folder that you may write to, with room on "
-            "its disk, or make room on this one"
-        ) from error
+        elsewhere = "choose a folder that you may write to, with room on its disk, or make room on this one"
+        way_out = "name a file instead" if stream else elsewhere
+        raise FileError(f"cannot write {what}{str(path)!r}: {reason(error)}; {way_out}") from error
     finally:
         with suppress(OSError):
             part.unlink()

@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 from ..data import bundled, literature
 from ..data import load as load_dataset
 from ..data.dataset import Dataset
+from ..data.noise import check_noise, deviations
 from ..data.parameter import Parameter
 from ..models.canonical import content_hash
 from ..models.engines import falls_back
@@ -25,13 +26,14 @@ from ..models.settings import Settings
 from ..models.simulate import require_x64
 from ..models.status import Status
 from ..models.unsettled import unsettled
+from ..models.volumes import check_given
 from .censoring import with_censored
 from .failures import FailureCounter, count_kinds, worst
 from .identity import problem_parts
 from .nuisance import Nuisance, find_nuisance
 from .readout import Assays, Readout
 from .space import ParameterSpace, Z
-from .usage import check_same_units, check_used, converted, without_idle
+from .usage import check_same_units, check_used, check_volumes, converted, without_idle
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +115,10 @@ class Problem:
         self.space = ParameterSpace(estimated)
         self.names = tuple(self.parameters)
         check_used(model, dataset, self.parameters)
+        check_volumes(model, dataset, self.parameters)
+        computed = {*model.parameters, *model.species, *model.rules}
+        check_noise(dataset, self.parameters, elsewhere=computed)
+        self._deviations = deviations(dataset, elsewhere=computed)
         self.assays = Assays(model, dataset, self.names)
         self.model = self.assays.model
         self.failures = FailureCounter()
@@ -173,14 +179,16 @@ class Problem:
         return self.assays.read(self.settings, values)
 
     def row_densities(self, readout: Readout) -> Float[Array, " rows"]:
-        """Log density of every row, given its scale; of a censored one the log probability."""
-        r = jnp.asarray((self.assays.value - readout.mean) / readout.sd)
+        """Log density of every row, given its scale; of a censored one the log probability.
+
+        NaN where a standard deviation is not above 0.
+        """
+        sd = jnp.where(readout.sd > 0, readout.sd, jnp.nan)  # of a limit's probability the sign alone would be lost
+        r = jnp.asarray((self.assays.value - readout.mean) / sd)
         normal = -0.5 * r**2 - 0.5 * math.log(2 * math.pi)
         density = jnp.where(self.assays.laplace, -jnp.abs(r) - math.log(2), normal)
-        density = density - jnp.log(readout.sd) + self.assays.jacobian
-        return with_censored(
-            density, r, self.assays.tail, self.assays.laplace, jnp.asarray(self.assays.width) / readout.sd
-        )
+        density = density - jnp.log(sd) + self.assays.jacobian
+        return with_censored(density, r, self.assays.tail, self.assays.laplace, jnp.asarray(self.assays.width) / sd)
 
     def terms(self, z: Z) -> Terms:
         """Log likelihood at z in pieces, scales integrated out."""
@@ -286,6 +294,13 @@ class Problem:
         missing = [n for n in self.names if given[n] is None]
         if missing:
             raise MissingValueError(f"no value for {', '.join(missing)}: give one to each")
+        for name, observable in self._deviations.items():
+            if name in given and float(given[name]) < 0:  # pyright: ignore[reportArgumentType]
+                raise ValueError(
+                    f"{name} is {given[name]:g}, and it is a standard deviation of {observable}: give a number above 0"
+                )
+        known = {n: float(v) for n, v in given.items() if v is not None}
+        check_given(self.model, known, [*self.dataset.protocols.values()])
         return np.array([float(given[n]) for n in self.names])  # pyright: ignore[reportArgumentType]
 
     def why_failed(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:

@@ -8,24 +8,31 @@ from collections.abc import Collection, Mapping
 from ..data.coverage import near
 from ..data.dataset import Dataset
 from ..data.model_units import ModelUnits
+from ..data.noise import place_of
 from ..data.parameter import FIXED, Parameter
 from ..data.prior_units import in_model_units
 from ..data.units import UnitError
 from ..models.model import Model
 from ..models.network import Network
+from ..models.volumes import check_given, volumes_of
 
 log = logging.getLogger(__name__)
 
 
 def _used(model: Model, dataset: Dataset) -> set[str]:
-    """Names of parameters that the model, a protocol, an observable or a row uses."""
+    """Names of parameters that the model, a protocol, an observable or a row uses.
+
+    In an observable the name of a species or a rule is what the model computes, whatever value else bears that name.
+    """
+    computed = {*model.species, *model.rules} - set(model.parameters)
     used = {*model.parameters, *(n for p in dataset.protocols.values() for n in p.references)}
     for o in dataset.observables.values():
-        used |= o.symbols
+        used |= o.symbols - computed
     return used | {a for m in dataset.measurements for a in m.arguments if isinstance(a, str)}
 
 
 def check_used(model: Model, dataset: Dataset, parameters: Mapping[str, Parameter]) -> None:
+    """Raises `ValueError` for parameters with a prior, or values of `[fixed]`, that change nothing."""
     used = _used(model, dataset)
     idle = [p for n, p in parameters.items() if p.estimated and n not in used]
     held = [p for n, p in parameters.items() if p.source == FIXED and n not in used]
@@ -43,6 +50,25 @@ def check_used(model: Model, dataset: Dataset, parameters: Mapping[str, Paramete
         )
         text += "".join(_why_idle(p, model, free) for p in held)
     raise ValueError(text)
+
+
+def check_volumes(model: Model, dataset: Dataset, parameters: Mapping[str, Parameter]) -> None:
+    """Raises `ValueError` for volumes that are fixed or set at 0 or less, or whose prior holds such values."""
+    names = volumes_of(model)
+    problems = []
+    for name in sorted(names & parameters.keys()):
+        parameter = parameters[name]
+        what = f"{name}{place_of(parameter)} is the volume of a compartment of {model.name}"
+        if parameter.may_be_negative:
+            problems.append(
+                f"{what}, and its prior holds negative values: give it a log-normal one, or a lower bound above 0"
+            )
+        elif not parameter.estimated and parameter.value is not None and parameter.value <= 0:
+            problems.append(f"{what} and is fixed at {parameter.value:g}; expected a number above 0")
+    if problems:
+        raise ValueError("; ".join(problems))
+    fixed = {n: p.value for n, p in parameters.items() if not p.estimated and p.value is not None}
+    check_given(model, fixed, [*dataset.protocols.values()])
 
 
 def _why_idle(parameter: Parameter, model: Model, free: Collection[str]) -> str:
@@ -109,4 +135,4 @@ def check_same_units(dataset: Dataset, model: Model) -> None:
             )
 
 
-__all__ = ["check_same_units", "check_used", "converted", "without_idle"]
+__all__ = ["check_same_units", "check_used", "check_volumes", "converted", "without_idle"]

@@ -27,6 +27,7 @@ from .identity import model_parts
 from .kinetics import Kinetics
 from .network import Network
 from .switches import Switches
+from .volumes import check_network
 
 State = Float[Array, " species"]
 Parameters = Float[Array, " parameters"]
@@ -217,6 +218,7 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
     named in `independent`: then the assignment is dropped and the name becomes a parameter without default.
     """
     _check_names(network)
+    check_network(network)
     network = _with_time(network)
     derivative = _state_of(network)
     states = list(derivative)

@@ -14,6 +14,7 @@ import sympy
 from .expressions import TIME, FormulaError, as_number, from_ast, names_in, to_infix
 from .network import Network, Quantity, Reaction, Species, Unit
 from .sbml_text import check_sbml_text
+from .volumes import unsound_volumes
 
 _HARMLESS = {"layout", "render", "annotation", "l3v2extendedmath"}  # drawings, and functions known anyhow
 
@@ -146,7 +147,7 @@ class _Reader:
             if c in rates or reason:
                 because = "it has a rate rule" if c in rates else f"its rule uses {reason}, which is not constant"
                 self.problems.append(f"the volume of compartment {c} changes: {because}")
-        return Network(
+        network = Network(
             name=model.getId() or model.getName() or "model",
             compartments=compartments,
             species=species,
@@ -158,6 +159,8 @@ class _Reader:
             units=self.units(),
             base_units=self.base_units(),
         )
+        self.problems += unsound_volumes(network)
+        return network
 
     def species(self, s: libsbml.Species, compartments, initial) -> Species:
         name, amount = s.getId(), bool(s.getHasOnlySubstanceUnits())

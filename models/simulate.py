@@ -27,6 +27,7 @@ from .protocol import Protocol
 from .settings import Engine, Settings, Tolerances
 from .solution import Solution
 from .tolerances import checked
+from .volumes import check_given
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,7 @@ def simulate(
     shape = jnp.broadcast_shapes(*(v.shape for v in values)) if values else ()
     stacked = jnp.stack([jnp.broadcast_to(v, shape) for v in values], -1) if values else jnp.zeros((0,))
     _check_doses(model, batch, parameters)
+    check_given(model, parameters, batch)
     plan = compile_plan(model, batch, [at.tolist()] * len(batch), names)
     functions = observables(model, observe)
 

@@ -8,7 +8,7 @@ from ...models.network import Network
 from ..dataset import Noise, Observable
 from ..dimensions import check_same
 from ..formula import Formula
-from .parts import OFFSET, SCALE, SD, filled, noise_needed, plain, sees, sees_molecules
+from .parts import OFFSET, SCALE, SD, filled, joined, noise_needed, plain, sees, sees_molecules
 
 
 def blot(
@@ -54,6 +54,7 @@ def blot(
     if background == 0 and relative == 0:
         raise ValueError(f"{name}: a blot needs `sd`, `sd_rel` or both; without noise it has no likelihood")
     spread = background if relative == 0 else sympy.sqrt(background**2 + (relative * w) ** 2)
+    spread = joined(spread, background, relative)
     return Observable(name, s * g + o, s * spread, placeholders + of_gel, noise=noise, unit=unit)
 
 

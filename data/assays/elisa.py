@@ -7,7 +7,7 @@ import sympy
 from ...models.network import Network
 from ..dataset import Noise, Observable
 from ..formula import Formula
-from .parts import SCALE, SD, filled, in_unit, noise_needed, plain
+from .parts import SCALE, SD, filled, in_unit, joined, noise_needed, plain
 
 BACKGROUND = 1e-9
 
@@ -47,5 +47,6 @@ def elisa(
     between = plain(sd_between, name)
     spread = reading if between == 0 else sympy.sqrt(reading**2 + between**2)
     noise_needed(name, spread)
+    spread = joined(spread, reading, between)
     formula = s * (plain(signal, name) + plain(background, name))
     return Observable(name, formula, spread, placeholders + row_sd, "log", noise, unit)

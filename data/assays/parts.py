@@ -45,6 +45,17 @@ def noise_needed(name: str, spread: sympy.Expr) -> None:
         raise ValueError(f"{name}: the standard deviation is 0; without noise it has no likelihood")
 
 
+def joined(spread: sympy.Expr, *parts: sympy.Expr) -> sympy.Expr:
+    """A standard deviation that is made of the squares of `parts`; negative, so that there is no density, where one is.
+
+    Names and numbers are checked when the problem is loaded; formulas have a sign only once they are evaluated.
+    """
+    for part in parts:
+        if not (part.is_Symbol or part.is_number):
+            spread = sympy.Piecewise((spread, part >= 0), (part, True))  # pyright: ignore[reportOperatorIssue]
+    return spread
+
+
 @contextmanager
 def sees(name: str, what: str, formula: Formula, assay: str = "") -> Iterator[None]:
     """Turns a unit that does not fit into an error of the observable `name`, whose `assay` sees `what`."""

@@ -14,13 +14,17 @@ from numpy.typing import ArrayLike
 
 from ...data.doses import Input
 from ...data.model_units import ModelUnit, ModelUnits
+from ...data.table import hint_of, parse_number
 from ...data.units import UnitError, conversion_factor
 from ...models.library.builder import drug_constants, drugs
 from ...models.model import Model
 
 _MASS = re.compile(r"M\((\w+)\)")
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_PART = re.compile(rf"\s*({_NUMBER})(?::({_NUMBER}):(\d+))?\s*([^\s\d,:;+.-].*?)?\s*")
+_PART = re.compile(rf"\s*({_NUMBER})(?::({_NUMBER}):(\d+))?\s*([^\s\d,:;+.-].*?)?\s*", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"[^,]*?(\d+,\d+)[^,]*", re.ASCII)
+_THOUSANDS = re.compile(r"(\d+,0\d+)", re.ASCII)
+_MOST = 10**6  # doses of a range
 
 Masses = Mapping[str, str | float]
 Given = ArrayLike | str | Sequence[str]
@@ -131,6 +135,7 @@ def _factor(name: str, unit: str, wanted: ModelUnit, molar_mass: str | float | N
 def _read(name: str, given: Given) -> tuple[np.ndarray, str | None]:
     """Numbers, and the unit written beside them."""
     if isinstance(given, str):
+        _check_commas(name, given)
         parts = given.split(",")
         read = [_part(name, part) for part in parts]
         units = {unit for _, unit in read[:-1]} - {None, read[-1][1]}  # the last one's unit is that of all
@@ -150,6 +155,23 @@ def _read(name: str, given: Given) -> tuple[np.ndarray, str | None]:
     return np.concatenate([numbers for numbers, _ in read]), units.pop()
 
 
+def _check_commas(name: str, text: str) -> None:
+    """Raises `ValueError` where a comma may stand for a decimal point, or mark thousands."""
+    if match := _DECIMAL_COMMA.fullmatch(text) or _THOUSANDS.search(text):
+        written = match[1]
+        raise ValueError(
+            f"doses of {name}: {written!r} in {text!r} may be one number or several: write decimals with a point, "
+            f"thousands without a mark, and several doses with a blank behind each comma, {written.replace(',', ', ')}"
+        )
+
+
+def _number(name: str, text: str) -> float:
+    value = parse_number(text)
+    if value is None:
+        raise ValueError(f"cannot read {text!r} among the doses of {name}: expected a finite number{hint_of(text)}")
+    return value
+
+
 def _part(name: str, text: str) -> tuple[np.ndarray, str | None]:
     """A number or a range START:STOP:COUNT, and the unit behind it."""
     match = _PART.fullmatch(text)
@@ -160,8 +182,10 @@ def _part(name: str, text: str) -> tuple[np.ndarray, str | None]:
         )
     start, stop, count, unit = match.groups()
     if stop is None:
-        return np.array([float(start)]), unit
-    low, high, number = float(start), float(stop), int(count)
+        return np.array([_number(name, start)]), unit
+    low, high, number = _number(name, start), _number(name, stop), int(count)
+    if number > _MOST:
+        raise ValueError(f"the range {text.strip()!r} of {name} has {number:,} doses, at most {_MOST:,}: give fewer")
     if not 0 < low < high or number < 2:
         raise ValueError(
             f"cannot read the range {text.strip()!r} of {name}: START must be above 0 (list dose 0 apart: "

@@ -7,11 +7,13 @@ given, and which units and molar masses its doses have. A prediction takes all o
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ...data.dataset import Dataset
 from ...data.doses import Input
+from ...data.units import UnitError, molar_mass_kda
 from ...models.model import Model
 from ...models.protocol import Protocol, Value
 from .amounts import Doses, Given, doses_of
@@ -19,6 +21,10 @@ from .amounts import Doses, Given, doses_of
 
 class UnknownStartError(ValueError):
     """How cells start is not known, or not one for all, so that it has to be said."""
+
+
+class MolarMassError(UnitError):
+    """A molar mass that cannot be read, or is another than that of the fitted problem."""
 
 
 Rest = Mapping[str, Value] | None
@@ -68,8 +74,24 @@ class Cells:
     ) -> Doses:
         """`doses_of` with the unit and the molar mass that the problem states of that input."""
         known = self.inputs.get(name)
-        mass = known.molar_mass if molar_mass is None and known is not None else molar_mass
+        mass = self._mass(name, molar_mass)
         return doses_of(model, name, given, unit=unit, molar_mass=mass, known=known)
+
+    def _mass(self, name: str, given: str | float | None) -> str | float | None:
+        """The molar mass that is given, or that the problem states; raises `MolarMassError` where they differ."""
+        stated = self.inputs[name].molar_mass if name in self.inputs else None
+        if given is None or stated is None:
+            return stated if given is None else given
+        if not math.isclose(molar_mass_kda(given), molar_mass_kda(stated), rel_tol=1e-9):
+            raise MolarMassError(
+                f"the molar mass of {name} is given as {_kda(given)}, and the problem that was fitted states "
+                f"{_kda(stated)}, by which its own doses were converted: leave it out, or fit again with another"
+            )
+        return stated
+
+
+def _kda(mass: str | float) -> str:
+    return mass if isinstance(mass, str) else f"{mass:g} kDa"
 
 
 def of_model(preequilibrate: bool | None = None) -> Cells:
@@ -153,4 +175,4 @@ def _at_start(protocol: Protocol) -> dict[str, Value]:
     return {n: v for s in protocol.steps if s.time == protocol.start for n, v in s.assign.items()}
 
 
-__all__ = ["Cells", "Rest", "UnknownStartError", "of_dataset", "of_model", "of_unknown"]
+__all__ = ["Cells", "MolarMassError", "Rest", "UnknownStartError", "of_dataset", "of_model", "of_unknown"]

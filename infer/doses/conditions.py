@@ -13,8 +13,10 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...data.table import parse_number
 from ...models.model import Model
 from ...models.protocol import Protocol, Value
+from ...models.volumes import check_given
 from .amounts import Doses, Masses
 from .cells import Cells, UnknownStartError
 
@@ -147,6 +149,7 @@ def _base(reader: _Added, condition: Condition, when: Mapping[str, float], value
                 f"{', '.join(model.parameters)}; its species: {', '.join(model.species)}"
             )
     own = Protocol() if condition.protocol is None else condition.protocol
+    check_given(model, {n: values[s] for n, s in held.items() if isinstance(s, str)}, [own])
     own.check_doses(() if model.network is None else model.network.species, {})
     rest = own.preequilibration
     if condition.protocol is None or not condition.own_start:
@@ -167,9 +170,17 @@ def _base(reader: _Added, condition: Condition, when: Mapping[str, float], value
     return protocol
 
 
+def _number(text: str) -> float:
+    """Raises `ValueError` for what Python alone takes for a number, such as 1_0."""
+    value = parse_number(text.strip())
+    if value is None:
+        raise ValueError
+    return value
+
+
 def _of_draws(label: str, name: str, given: ArrayLike | str, draws: int) -> np.ndarray:
     try:
-        value = np.asarray(given, dtype=float)
+        value = np.asarray(_number(given) if isinstance(given, str) else given, dtype=float)
     except (TypeError, ValueError):
         raise ValueError(f"condition {label!r}: {name} must be a number, not {given!r}") from None
     if value.shape not in ((), (draws,)):

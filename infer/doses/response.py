@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from ...data.model_units import ModelUnit, ModelUnits
 from ...data.table import parse_number
-from ...data.units import conversion_factor
+from ...data.units import UnitError, conversion_factor, molar_mass_kda
 from ...models.model import Model
 from ...models.protocol import Protocol
 from ...models.settings import Settings
@@ -23,6 +23,7 @@ from ..failures import count_kinds
 from ..problem import Problem
 from .amounts import Doses, Given, Masses, time_unit
 from .batch import evaluate
+from .cells import MolarMassError
 from .conditions import Changes, Condition, Design, as_condition, design
 from .quantiles import quantiles_over_draws
 from .source import Draws, Source, draws_of
@@ -200,6 +201,7 @@ def respond(
     masses: Masses = molar_mass if isinstance(molar_mass, Mapping) else {}
     own = masses.get(ligand) if isinstance(molar_mass, Mapping) else molar_mass
     _check_names(found.model, ligand, drugs or {}, masses)
+    _check_masses({ligand: own, **masses})
     cells = found.cells(preequilibrate)
     agonist = cells.doses(found.model, ligand, doses, unit=unit, molar_mass=own)
     given = tuple(cells.doses(found.model, n, d, molar_mass=masses.get(n)) for n, d in (drugs or {}).items())
@@ -288,6 +290,16 @@ def _check_names(model: Model, ligand: str, drugs: Mapping[str, Given], masses: 
             raise ValueError(f"drug {drug!r} acts on nothing in {model.name}: its target is not part of the model")
     if idle := sorted(set(masses) - {*model.species, *model.parameters}):
         raise ValueError(f"molar_mass names {', '.join(idle)}, which {model.name} does not have")
+
+
+def _check_masses(masses: Mapping[str, str | float | None]) -> None:
+    """Also of those that no unit needs, so that none is passed over."""
+    for name, mass in masses.items():
+        try:
+            if mass is not None:
+                molar_mass_kda(mass)
+        except UnitError as error:
+            raise MolarMassError(f"{name}: {error}") from None
 
 
 def has_target(model: Model, name: str) -> bool:

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from ...data.dataset import Dataset
 from ...models.model import Model
 from ...models.settings import Settings
+from ...models.volumes import check_given
 from ..fitted import Fitted, changes, kept
 from ..posterior import safe, thinned
 from ..posterior_file import read
@@ -117,6 +118,7 @@ def _of_model(model: Model, parameters: Mapping[str, ArrayLike]) -> Draws:
         )
     if bad := [n for n, a in arrays.items() if not np.all(np.isfinite(a))]:
         raise ValueError(f"parameters must be finite: {', '.join(bad)}")
+    check_given(model, arrays)
     size = lengths.pop() if lengths else 1
     if not size:
         raise ValueError(f"parameters hold no draws: {', '.join(n for n, a in arrays.items() if not len(a))} is empty")

@@ -27,7 +27,11 @@ def parse_conditions(texts: Sequence[str]) -> dict[str, Condition]:
         if not name or name in found:
             problem = f"two conditions are called {name!r}" if name else f"a condition has no name: {text!r}"
             raise ValueError(f"{problem}; expected {CONDITION}")
-        given = dict(_pair(part, text) for part in changes.split(",") if part.strip())
+        given: dict[str, float | str] = {}
+        for changed, value in (_pair(part, text) for part in changes.split(",") if part.strip()):
+            if changed in given:
+                raise ValueError(f"the condition {text!r} gives {changed} twice: keep one")
+            given[changed] = value
         protocol = parse_protocol(statements, name=name) if statements.strip() else Protocol(name)
         # Statements that bring cells to rest say under what; others leave open how they start.
         found[name] = Condition(given, protocol, own_start=protocol.preequilibration is not None)

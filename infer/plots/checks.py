@@ -23,7 +23,7 @@ from ..posterior import map_draws, safe
 from ..predict import posterior_values
 from ..problem import Evaluation, Problem
 from .limits import censored, counted, draw_points, limit_handles
-from .style import BLUE, GREY, VERMILION, grid, pages, styled, time_label
+from .style import BLUE, GREY, VERMILION, grid, pages, say_cut, shown_from, styled, time_label
 
 BAND = 1.645  # ± of a standard normal: 90%
 IN_SAMPLE = "in-sample: these rows were fitted, so they lie somewhat closer than new measurements would"
@@ -144,14 +144,15 @@ def _against_page(problem: Problem, tree: xr.DataTree, names, middle: np.ndarray
 
 def _against(ax: Axes, problem: Problem, tree: xr.DataTree, name: str, middle: np.ndarray) -> None:
     tail, measured = _tail(problem, name), _measured(tree, name)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
-        low, high = np.nanquantile(_replicated(tree, name), [0.05, 0.95], axis=0)
-    inside = (measured >= low) & (measured <= high)
+    low, high = _ninety(_replicated(tree, name))
+    inside = np.abs(standardised(problem, tree, name)) <= BAND  # the same as in `residuals`
     scored = tail == ""
     both = np.concatenate([measured, middle[scored]])
     both = both[np.isfinite(both)]
     logarithmic = bool(len(both)) and both.min() > 0 and both.max() > 20 * both.min()
+    if logarithmic and np.any(both < (least := shown_from(measured))):
+        both = both[both >= least]
+        say_cut(ax)
     if logarithmic:
         ax.set_xscale("log")
         ax.set_yscale("log")
@@ -159,8 +160,11 @@ def _against(ax: Axes, problem: Problem, tree: xr.DataTree, name: str, middle: n
     edges = _equal_limits(ax, spanned, logarithmic)
     ax.plot(edges, edges, color=GREY, lw=0.9, zorder=0, scalex=False, scaley=False)
     for kept, colour in ((inside & scored, BLUE), (~inside & scored, VERMILION)):
-        ax.vlines(middle[kept], np.maximum(low[kept], edges[0]), high[kept], color=colour, alpha=0.25, lw=0.9)
-        draw_points(ax, middle[kept], measured[kept], tail[kept], colour, ms=2.8)
+        at = np.maximum(middle[kept], edges[0])
+        ax.vlines(
+            at, np.maximum(low[kept], edges[0]), np.maximum(high[kept], edges[0]), color=colour, alpha=0.25, lw=0.9
+        )
+        draw_points(ax, at, measured[kept], tail[kept], colour, ms=2.8)
     at = np.clip(middle[~scored], *edges)
     draw_points(ax, at, measured[~scored], tail[~scored], BLUE, ms=2.8, clip_on=False)
     unit = problem.dataset.observables[name].unit
@@ -169,6 +173,16 @@ def _against(ax: Axes, problem: Problem, tree: xr.DataTree, name: str, middle: n
     ax.set_ylabel(f"observed [{unit}]" if unit else "observed", fontsize=8)
     count = counted(inside, tail, "90%").replace(", ", ",\n")
     ax.set_title(count, loc="right", fontsize=7, fontweight="normal")
+
+
+def _ninety(replicated: Float[np.ndarray, "draws rows"]) -> Float[np.ndarray, "2 rows"]:
+    """The replicates between which a measurement's normal quantile lies within ±1.645; NaN without any."""
+    count = np.sum(np.isfinite(replicated), axis=0)
+    beyond = np.ceil(special.ndtr(-BAND) * (count + 1) - 0.5).astype(int)  # replicates below, at least
+    ordered = np.sort(replicated, axis=0)  # NaN last
+    columns = np.arange(replicated.shape[1])
+    low, high = np.maximum(beyond - 1, 0), np.maximum(count - np.maximum(beyond, 1), 0)
+    return np.stack([ordered[low, columns], ordered[high, columns]])
 
 
 def _equal_limits(ax: Axes, values: np.ndarray, logarithmic: bool) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from ..predict import Curve, as_mapping, dose_of, over_doses, posterior_values
 from ..problem import Problem
 from .fit import BANDS, axis_label
 from .limits import censored, draw_points, limit_handles
-from .style import BLUE, INK, breathe, grid, styled
+from .style import BLUE, INK, breathe, grid, shown_from, styled
 
 
 @styled
@@ -51,12 +51,13 @@ def dose(
     figure, (ax,) = grid(1, height=4.2)
     figure.set_figwidth(6.4)
     dose_axis(ax, at)
-    drawn = _draw_bands(ax, curve)
+    drawn, least = _draw_bands(ax, curve), 0.0
     if rows:
         value = aligned(problem.dataset, rows, named, len(values))
         draw_points(ax, measured, value, censored(rows), INK, ms=4.5, label="measured")
         drawn.append(value)
-    breathe(ax, np.concatenate([np.ravel(d) for d in drawn]))
+        least = shown_from(value)
+    breathe(ax, np.concatenate([np.ravel(d) for d in drawn]), least=least)
     ax.set_xlabel(f"{input} [{dose_unit}]" if dose_unit else input)
     ax.set_ylabel(axis_label(curve.observable))
     unit = problem.dataset.time_unit if time_unit is None else time_unit

@@ -18,7 +18,7 @@ from ..align import aligned, alignment, average_gel
 from ..predict import Curve, as_mapping, curves, posterior_values
 from ..problem import Problem
 from .limits import censored, draw_points, limit_handles
-from .style import COLOURS, GREY, INK, breathe, grid, pages, shortened, styled, time_label
+from .style import COLOURS, GREY, INK, breathe, grid, pages, shortened, shown_from, styled, time_label
 
 POINTS = 90  # along a curve
 OVERLAID = 3  # protocols in one panel
@@ -165,7 +165,7 @@ def _page(dataset: Dataset, panels, shown: Mapping[Pair, Curve], points, colours
         if observable.scale != "lin":
             ax.set_yscale("log")
         drawn = (_draw_courses if panel.courses else _draw_cells)(ax, panel, shown, points[panel.observable], colours)
-        breathe(ax, np.concatenate([np.ravel(v) for v in drawn]))
+        breathe(ax, np.concatenate([np.ravel(v) for v in drawn]), least=shown_from(points[panel.observable].value))
         ax.set_title(panel.observable)
         ax.set_ylabel(axis_label(observable))
         if panel.courses:

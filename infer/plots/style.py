@@ -64,6 +64,9 @@ def styled[**P, T](function: Callable[P, T]) -> Callable[P, T]:
     return wrapper
 
 
+_BELOW = 100.0  # how far below the lowest measurement a logarithmic axis reaches
+
+
 def grid(panels: int, *, columns: int = 3, width: float = 12.0, height: float = 2.8) -> tuple[Figure, list[Axes]]:
     """A figure with that many panels, row by row; `height` is of one row, inches."""
     columns = min(columns, max(panels, 1))
@@ -82,11 +85,26 @@ def pages[T](items: Sequence[T], most: int = PANELS) -> Iterable[Sequence[T]]:
     return [[items[int(i)] for i in part] for part in np.array_split(range(len(items)), count)]
 
 
-def breathe(axes: Axes, values: np.ndarray, *, part: float = 0.08) -> None:
-    """Limits of the y axis around finite values, with some room, on the axis's scale."""
+def shown_from(measured: np.ndarray) -> float:
+    """Where a logarithmic axis begins: what is predicted to be 0 there, as before a stimulus, would fill it else."""
+    positive = np.asarray(measured, dtype=float)
+    positive = positive[np.isfinite(positive) & (positive > 0)]
+    return float(positive.min()) / _BELOW if positive.size else 0.0
+
+
+def say_cut(axes: Axes) -> None:
+    """Says in a panel that something lies below its axis."""
+    axes.annotate("lower values lie below the axis", (0.02, 0.02), xycoords="axes fraction", fontsize=6.5, color=GREY)
+
+
+def breathe(axes: Axes, values: np.ndarray, *, part: float = 0.08, least: float = 0.0) -> None:
+    """Limits of the y axis around finite values, with some room, on its scale; a logarithmic one from `least`."""
     v = np.asarray(values, dtype=float).ravel()
     logarithmic = axes.get_yscale() == "log"
     v = v[np.isfinite(v) & ((v > 0) | (not logarithmic))]
+    if logarithmic and np.any(v < least):
+        v = np.append(v[v >= least], least)
+        say_cut(axes)
     if not v.size:
         return
     low, high = v.min(), v.max()

@@ -3,7 +3,11 @@
 Importing it turns on JAX's 64-bit floats, which stiff models need.
 """
 
-import jax
+from . import interrupt
+
+interrupt.watch_command()
+
+import jax  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import math
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import interrupt
+from . import arguments, interrupt
 
 if TYPE_CHECKING:
     from .infer import Problem
@@ -57,13 +56,20 @@ EngineOption = Annotated[
 
 
 RtolOption = Annotated[
-    float, typer.Option(min=1e-12, max=1e-2, help="Relative error a step of the solver, of each species' size.")
+    float,
+    typer.Option(
+        parser=arguments.number(1e-12, 1e-2),
+        metavar="NUMBER",
+        help="Relative error a step of the solver, of each species' size.",
+    ),
 ]
 AtolOption = Annotated[
     float | None,
     typer.Option(
+        parser=arguments.number(),
+        metavar="NUMBER",
         help="Absolute error a step, in the model's units, for all species alike; by default each species has its own, "
-        "which follows from --rtol and from what the species starts at, is set to, or soon comes to."
+        "which follows from --rtol and from what the species starts at, is set to, or soon comes to.",
     ),
 ]
 
@@ -146,11 +152,19 @@ def fit(
     out: Annotated[
         Path, typer.Option(help="Folder for draws, posterior, summary and figures; resumed if it holds some.")
     ],
-    chains: Annotated[int, typer.Option(min=1, help="Chains, in parallel over cores.")] = 4,
-    warmup: Annotated[int, typer.Option(min=1, help="Warmup iterations a chain.")] = 1000,
-    draws: Annotated[int, typer.Option(min=1, help="Draws a chain.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of starts and sampler.")] = 0,
-    starts: Annotated[int, typer.Option(min=1, help="Starts of the search for the best fit.")] = 16,
+    chains: Annotated[
+        int, typer.Option(parser=arguments.whole(1), metavar="COUNT", help="Chains, in parallel over cores.")
+    ] = 4,
+    warmup: Annotated[
+        int, typer.Option(parser=arguments.whole(1), metavar="COUNT", help="Warmup iterations a chain.")
+    ] = 1000,
+    draws: Annotated[int, typer.Option(parser=arguments.whole(1), metavar="COUNT", help="Draws a chain.")] = 1000,
+    seed: Annotated[
+        int, typer.Option(parser=arguments.whole(0), metavar="COUNT", help="Seed of starts and sampler.")
+    ] = 0,
+    starts: Annotated[
+        int, typer.Option(parser=arguments.whole(1), metavar="COUNT", help="Starts of the search for the best fit.")
+    ] = 16,
     model: ModelOption = None,
     engine: EngineOption = EngineChoice.auto,
     solver: Annotated[
@@ -161,10 +175,17 @@ def fit(
     atol: AtolOption = None,
     minutes: Annotated[
         float | None,
-        typer.Option(help="Stop sampling after so many minutes; the same command goes on from there."),
+        typer.Option(
+            parser=arguments.number(),
+            metavar="NUMBER",
+            help="Stop sampling after so many minutes; the same command goes on from there.",
+        ),
     ] = None,
     target_acceptance: Annotated[
-        float, typer.Option(min=0.5, max=0.999, help="Of proposals; raise it where draws diverge.")
+        float,
+        typer.Option(
+            parser=arguments.number(0.5, 0.999), metavar="NUMBER", help="Of proposals; raise it where draws diverge."
+        ),
     ] = 0.8,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
@@ -216,7 +237,9 @@ def _say_what_is_estimated(problem) -> None:
 @app.command("map")
 def map_(
     problem: ProblemArgument,
-    starts: Annotated[int, typer.Option(min=1, help="Number of random starts.")] = 50,
+    starts: Annotated[
+        int, typer.Option(parser=arguments.whole(1), metavar="COUNT", help="Number of random starts.")
+    ] = 50,
     objective: Annotated[
         ObjectiveChoice,
         typer.Option(help="posterior: with priors; likelihood: without, every scale a parameter."),
@@ -224,8 +247,10 @@ def map_(
     initial: Annotated[
         InitialChoice, typer.Option(help="Starts drawn from the priors, or log-uniform over 1e-5 to 1e3.")
     ] = InitialChoice.prior,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the starts.")] = 0,
-    iterations: Annotated[int, typer.Option(min=1, help="Most iterations a start.")] = 1000,
+    seed: Annotated[int, typer.Option(parser=arguments.whole(0), metavar="COUNT", help="Seed of the starts.")] = 0,
+    iterations: Annotated[
+        int, typer.Option(parser=arguments.whole(1), metavar="COUNT", help="Most iterations a start.")
+    ] = 1000,
     model: ModelOption = None,
     engine: EngineOption = EngineChoice.auto,
     solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
@@ -366,6 +391,7 @@ def simulate(
     """Trajectories of MODEL under each --protocol, with all species and rules."""
     from .data import read_values
     from .data.model_units import declared_units
+    from .infer.destination import file_behind, is_stream
     from .infer.files import write
     from .infer.fit import writable
     from .models import Model, Settings, Status, accuracy
@@ -375,7 +401,8 @@ def simulate(
 
     if out.is_dir():
         raise ValueError(f"{out} is a folder: name the CSV file to write")
-    writable(out.parent)
+    if not is_stream(out):
+        writable(file_behind(out).parent)
     loaded = Model.load(model)
     protocols = [parse_protocol(text) for text in protocol or [""]]
     values = read_values(at, declared_units(loaded.network)) if at is not None else {}
@@ -383,8 +410,9 @@ def simulate(
     if idle:
         typer.echo(f"note: {loaded.name} has no use for {', '.join(idle)}", err=True)
     values = {n: v for n, v in values.items() if n not in idle}
-    values |= dict(_assignment(text) for text in parameter)
-    grid = _grid(times)
+    values |= arguments.numbers_by_name("--set", parameter)
+    grid = _times(times)
+    arguments.check_memory("--times", len(grid) * len(protocols), len(loaded.species) + len(loaded.rules))
     settings = Settings(engine=_engine(engine, solver), solver=_solver(solver), rtol=rtol, atol=atol)
     result = run(loaded, values, protocols, grid, observe=list(loaded.rules), settings=settings)
     import numpy as np
@@ -410,7 +438,7 @@ def simulate(
             reason = "; ".join(unsettled_under(loaded, values, q, settings).sentences()) or reason
             typer.echo(f"protocol {q.name!r} failed: {reason}", err=True)
     write(out, pd.concat(tables).to_csv(index=False))
-    typer.echo(f"{len(protocols)} protocol(s) × {len(grid)} times in {out}")
+    typer.echo(f"{len(protocols)} protocol(s) × {len(grid)} times in {out}", err=is_stream(out))
     if all(int(s) != Status.OK for s in result.status):
         raise typer.Exit(2)
 
@@ -439,7 +467,11 @@ def dose_response(
     ] = "0.01:500:32 ng/ml",
     at: Annotated[
         float | None,
-        typer.Option(help="Time of the reading in the model's unit, such as min; 20 min where no --summary is given."),
+        typer.Option(
+            parser=arguments.number(),
+            metavar="NUMBER",
+            help="Time of the reading in the model's unit, such as min; 20 min where no --summary is given.",
+        ),
     ] = None,
     summary: Annotated[SummaryChoice | None, typer.Option(help="What of the course is read, in place of --at.")] = None,
     times: Annotated[
@@ -459,13 +491,19 @@ def dose_response(
     ] = [],  # noqa: B006
     pretreat: Annotated[
         float,
-        typer.Option(min=0, help="How long drugs come before the ligand, in the model's unit of time, such as min."),
+        typer.Option(
+            parser=arguments.number(0),
+            metavar="NUMBER",
+            help="How long drugs come before the ligand, in the model's unit of time, such as min.",
+        ),
     ] = 0.0,
     preequilibrate: Annotated[
         bool | None,
         typer.Option(help="Whether cells come to rest first. Default: as in the fitted problem; yes for a model."),
     ] = None,
-    draws: Annotated[int, typer.Option(min=1, help="Draws of the posterior, evenly spread.")] = 1000,
+    draws: Annotated[
+        int, typer.Option(parser=arguments.whole(1), metavar="COUNT", help="Draws of the posterior, evenly spread.")
+    ] = 1000,
     model: Annotated[
         str | None, typer.Option(help="Another model for a posterior, e.g. its own with drugs; else its own.")
     ] = None,
@@ -479,11 +517,20 @@ def dose_response(
     parameter: Annotated[
         list[str], typer.Option("--set", help="NAME=VALUE of a parameter of a model; may be repeated.")
     ] = [],  # noqa: B006
-    memory: Annotated[int, typer.Option(min=1, help="Most memory that a batch of trajectories takes, MiB.")] = 256,
+    memory: Annotated[
+        int,
+        typer.Option(
+            parser=arguments.whole(1), metavar="COUNT", help="Most memory that a batch of trajectories takes, MiB."
+        ),
+    ] = 256,
     engine: EngineOption = EngineChoice.auto,
     rtol: Annotated[
         float | None,
-        typer.Option(min=1e-12, max=1e-2, help="Relative tolerance of the solver. Default: as fitted, else 1e-6."),
+        typer.Option(
+            parser=arguments.number(1e-12, 1e-2),
+            metavar="NUMBER",
+            help="Relative tolerance of the solver. Default: as fitted, else 1e-6.",
+        ),
     ] = None,
     atol: AtolOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
@@ -496,20 +543,22 @@ def dose_response(
         --drug "tocilizumab=0, 0.01:50:9 ug/ml" \\
         --condition "classic:" --condition "trans: IL6R_0=0, sIL6R=100 ng/ml"
     """
-    from .infer.doses.cells import UnknownStartError
+    from .infer.doses.cells import MolarMassError, UnknownStartError
     from .infer.doses.failing import NeverAtRestError
     from .infer.doses.report import report
     from .infer.doses.response import dose_response as run
     from .infer.doses.source import UnknownModelError
     from .infer.doses.text import parse_conditions, parse_drugs
     from .infer.fit import writable
+    from .models import Model
 
     writable(out)
     source, given = _source(result, model, problem)
-    if parameter and isinstance(source, Path):
+    if parameter and not isinstance(source, Model):
         raise ValueError("--set belongs to a model; change a posterior's parameters in a --condition")
-    masses = dict(_text_assignment("--molar-mass", text) for text in molar_mass)
+    masses = arguments.texts_by_name("--molar-mass", molar_mass)
     way_out = {
+        MolarMassError: "--molar-mass",
         UnknownModelError: "--problem or --model",
         UnknownStartError: "--problem, --preequilibrate, --no-preequilibrate, or a --condition with 'equilibrate'",
         NeverAtRestError: "--no-preequilibrate",
@@ -521,14 +570,14 @@ def dose_response(
             doses,
             at="20 min" if at is None and summary is None and times is None else at,
             summary=None if summary is None else summary.value,
-            times=None if times is None else _grid(times),
+            times=None if times is None else _times(times),
             observe=observe,
             molar_mass=masses,
             conditions=parse_conditions(condition) or None,
             drugs=parse_drugs(drug) or None,
             pretreat=pretreat,
             preequilibrate=preequilibrate,
-            parameters=dict(_assignment(text) for text in parameter) or None,
+            parameters=arguments.numbers_by_name("--set", parameter) or None,
             model=given,
             draws=draws,
             settings=_solver_of(engine, rtol, atol),
@@ -542,6 +591,12 @@ def dose_response(
         raise typer.Exit(2)
 
 
+def _times(text: str) -> list[float]:
+    if said := arguments.decimal_comma("--times", text):
+        typer.echo(f"note: {said}", err=True)
+    return arguments.times("--times", text)
+
+
 @contextlib.contextmanager
 def _pointing_to(options: Mapping[type[Exception], str]) -> Iterator[None]:
     """What the library refuses, with the option that is the way out."""
@@ -553,7 +608,9 @@ def _pointing_to(options: Mapping[type[Exception], str]) -> Iterator[None]:
 
 
 def _source(result: str, model: str | None, problem: str | None):
-    """A posterior's path with the model or problem named for it, or a model."""
+    """A posterior with the model or problem named for it, or a model; says if the posterior has not converged."""
+    from .infer.posterior_file import read
+    from .infer.summary import summarise
     from .models import Model
 
     path = Path(result)
@@ -565,42 +622,10 @@ def _source(result: str, model: str | None, problem: str | None):
         return Model.load(result), None
     if model is not None and problem is not None:
         raise ValueError("give --model or --problem, not both")
-    words = path.parent / "summary.txt" if path.suffix == ".nc" else path / "summary.txt"
-    if words.is_file() and "NOT CONVERGED" in words.read_text(encoding="utf-8"):
-        typer.echo(f"warning: this posterior has NOT CONVERGED ({words}), so its intervals mean little", err=True)
-    return path, model if problem is None else _load(problem)
-
-
-def _text_assignment(option: str, text: str) -> tuple[str, str]:
-    name, _, value = (x.strip() for x in text.partition("="))
-    if not name or not value:
-        raise ValueError(f"{option} takes NAME=VALUE, not {text!r}")
-    return name, value
-
-
-def _assignment(text: str) -> tuple[str, float]:
-    name, _, value = text.partition("=")
-    try:
-        number = float(value)
-        if not math.isfinite(number):
-            raise ValueError
-        return name.strip(), number
-    except ValueError:
-        raise ValueError(f"--set takes NAME=VALUE with a number, not {text!r}") from None
-
-
-def _grid(text: str) -> list[float]:
-    import numpy as np
-
-    try:
-        if ":" in text:
-            start, stop, step = (float(x) for x in text.split(":"))
-            if step <= 0 or stop < start:
-                raise ValueError
-            return np.arange(start, stop + step / 2, step).tolist()
-        return [float(x) for x in text.split(",")]
-    except ValueError:
-        raise ValueError(f"--times takes START:STOP:STEP or numbers separated by commas, not {text!r}") from None
+    tree = read(path / "posterior.nc" if path.is_dir() else path)
+    if not summarise(tree).converged:
+        typer.echo("warning: this posterior has NOT CONVERGED, so its intervals mean little", err=True)
+    return tree, model if problem is None else _load(problem)
 
 
 def main() -> None:

@@ -246,6 +246,55 @@ def test_interrupt_ends_within_two_seconds(name: str, after: float, problem: Pat
     assert parts(tmp_path) == []
 
 
+COMMAND = """
+import sys
+print("ready", flush=True)
+from hexamer.cli import main
+main()
+"""
+
+
+def as_installed(folder: Path, *arguments: str, ignoring: bool = False) -> subprocess.Popen[str]:
+    """The command as its own script starts it, before anything is imported."""
+    script = folder / "hexamer"
+    script.write_text(COMMAND)
+    process = subprocess.Popen(
+        [sys.executable, str(script), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN) if ignoring else None,
+    )
+    wait_until_ready(process)
+    return process
+
+
+@pytest.mark.parametrize("after", [0.3, 0.8, 1.5])
+def test_interrupt_while_it_imports(after: float, tmp_path: Path) -> None:
+    process = as_installed(tmp_path, "simulate", "il6_full", "--out", str(tmp_path / "x.csv"), "--times", "0:1000:0.01")
+    time.sleep(after)
+    status, seconds, err = interrupted(process)
+    assert (status, err.strip()) == (130, "interrupted; its result is not complete")
+    assert seconds < 2
+
+
+def test_an_interrupt_that_is_ignored_stays_so(tmp_path: Path) -> None:
+    """As under nohup, and in the background of a script."""
+    process = as_installed(tmp_path, "--help", ignoring=True)
+    for _ in range(3):
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert "dose-response" in out
+
+
+def test_a_program_that_imports_hexamer_keeps_its_handler() -> None:
+    script = "import signal, hexamer; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "True"
+
+
 @pytest.mark.slow
 def test_interrupted_fit_says_where_its_draws_are(problem: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"

@@ -14,9 +14,9 @@ from scipy import stats
 
 from hexamer import Network, Problem, Protocol
 from hexamer.cli import main
-from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior, direct
+from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior, direct, elisa
 from hexamer.infer import plots
-from hexamer.infer.plots.checks import normal_score, predicted, standardised
+from hexamer.infer.plots.checks import BAND, _ninety, normal_score, predicted, standardised
 from hexamer.infer.plots.fit import axis_label
 from hexamer.infer.posterior import to_datatree
 from hexamer.infer.solver_noise import drowned_noise
@@ -146,6 +146,46 @@ def test_residuals_are_of_what_was_measured(problem: Problem, tree) -> None:
     kept = tree.copy(deep=True)
     kept["posterior_predictive"] = kept["posterior_predictive"].isel(draw=slice(1, None, 2))
     np.testing.assert_allclose(standardised(problem, spoiled, "a"), standardised(problem, kept, "a"))
+
+
+@pytest.mark.parametrize("draws", [5, 12, 40, 80, 101])
+def test_two_figures_count_alike(draws: int, problem: Problem, tree) -> None:
+    """One counted by normal quantiles among the replicates, the other by their interpolated quantiles."""
+    rng = np.random.default_rng(draws)
+    one = tree.isel(draw=slice(0, draws)).copy(deep=True)
+    for name in ("a", "robust"):
+        replicated = one["posterior_predictive"][name]
+        measured = one["observed_data"][name].values
+        replicated.values[:] = measured * np.exp(rng.normal(1.6, 1.0, replicated.shape))
+        replicated.values[:, ::7] = np.nan
+    first, second = plots.residuals(problem, one)[0], plots.observed_predicted(problem, one)[0]
+    for ax, other in zip(first.axes, second.axes, strict=True):
+        assert ax.get_title(loc="right") == other.get_title(loc="right").replace("\n", " ")
+    if draws > 20:
+        for name in ("a", "robust"):
+            values = one["posterior_predictive"][name].values.reshape(draws, -1)
+            low, high = _ninety(values)
+            measured = one["observed_data"][name].values
+            between = (measured > low) & (measured < high)
+            np.testing.assert_array_equal(between, np.abs(standardised(problem, one, name)) <= BAND)
+
+
+def test_zero_on_a_logarithmic_axis() -> None:
+    """What an ELISA reads before the stimulus is its background of 1e-9, and filled eight decades of the axis."""
+    text = "model rise\n species A = 0; k = 0.5;\n J: -> A; k;\nend\n"
+    model = compile_network(Network.from_antimony(text))
+    rows = tuple(Measurement("a", "rest", t, 0.5 * max(t, 0.2), row=i) for i, t in enumerate([0.0, *TIMES], start=1))
+    prior = {"k": Parameter("k", Prior("normal", "log", np.log(0.5), 0.1), value=0.5, unit="1/min")}
+    observables = {"a": elisa("a", "A", sd=0.1)}
+    rise = Problem(model, Dataset("rise", observables, {"rest": Protocol("rest")}, rows, prior))
+    found = to_datatree(rise, np.zeros((1, 20, 1)), {"diverging": np.zeros((1, 20), bool)}, seed=3, failures={})
+    for (page,) in (plots.fit(rise, found, draws=20), plots.observed_predicted(rise, found)):
+        ax = page.axes[0]
+        assert ax.get_yscale() == "log"
+        assert 1e-4 < ax.get_ylim()[0] < 0.1
+        assert ax.get_ylim()[1] > 2.0
+        assert [t.get_text() for t in ax.texts] == ["lower values lie below the axis"]
+    assert len(marks(plots.observed_predicted(rise, found)[0].axes[0], "o")) == 5
 
 
 def test_limits_beside_the_courses(problem: Problem, tree) -> None:

@@ -160,3 +160,19 @@ def test_hierarchical_types_of_parameters(limits: Path) -> None:
     changed(limits, "parameters", "scaling", "spline")
     with pytest.raises(ValueError, match=r"parameters.tsv, row 1, 'parameterType' holds 'spline'"):
         read_petab(path)
+
+
+@pytest.mark.parametrize("again", ["measurements.tsv", "./measurements.tsv", "again.tsv"])
+def test_a_table_that_is_listed_twice(limits: Path, again: str) -> None:
+    """All its rows counted twice."""
+    path = limits / "problem.yaml"
+    (limits / "again.tsv").symlink_to("measurements.tsv")
+    text = path.read_text()
+    assert "measurements.tsv" in text
+    lines = [
+        f"  measurement_files: [measurements.tsv, {again}]" if "measurement_files" in x else x
+        for x in text.splitlines()
+    ]
+    path.write_text("\n".join(lines))
+    with pytest.raises(ValueError, match=r"lists the measurement table .* twice.*: keep it once"):
+        read_petab(path)

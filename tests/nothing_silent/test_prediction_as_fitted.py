@@ -22,7 +22,7 @@ from hexamer.cli import main
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
 from hexamer.infer import dose_response
 from hexamer.infer.content import ContentError, from_text, to_text
-from hexamer.infer.doses.cells import UnknownStartError, of_dataset
+from hexamer.infer.doses.cells import MolarMassError, UnknownStartError, of_dataset
 from hexamer.infer.doses.failing import AllFailedError, NeverAtRestError
 from hexamer.infer.doses.source import UnknownModelError, draws_of
 from hexamer.infer.fitted import changes, kept
@@ -189,6 +189,20 @@ def test_predictions_are_the_readings_of_the_problem(rested: Problem, tmp_path: 
         np.testing.assert_allclose(found.response.values[i, 0], read_off, rtol=1e-9)
     unrested = dose_response(tmp_path, "S", "0 pM", draws=1, preequilibrate=False, **options).response.item()
     assert unrested == pytest.approx(3 * (1 - np.exp(-0.5)), rel=1e-5)
+
+
+def test_a_molar_mass_beside_that_of_the_fitted_problem(rested: Problem, tmp_path: Path) -> None:
+    """It was dropped without a word, as the problem's own converts the doses."""
+    save(tree_of(rested), tmp_path / "posterior.nc")
+    options: dict[str, Any] = {"at": 0.5, "observe": "X", "draws": 1, "progress": False}
+    with pytest.raises(MolarMassError, match="of S is given as 40 kDa, and the problem that was fitted states 20 kDa"):
+        dose_response(tmp_path, "S", "0.02 ng/ml", molar_mass={"S": "40 kDa"}, **options)
+    with pytest.raises(MolarMassError, match="of S is given as 40 kDa"):  # also where no unit needs it
+        dose_response(tmp_path, "S", "1 pM", molar_mass=40.0, **options)
+    found = dose_response(tmp_path, "S", "0.02 ng/ml", molar_mass={"S": "20000 g/mol"}, **options)
+    assert found.ligand.values == pytest.approx([1.0])
+    with pytest.raises(MolarMassError, match="X: molar mass '1,5 kDa' cannot be read"):
+        dose_response(tmp_path, "S", "1 pM", molar_mass={"X": "1,5 kDa"}, **options)
 
 
 def test_a_drug_that_is_added_to_the_fitted_model(rested: Problem, tmp_path: Path) -> None:
@@ -364,6 +378,25 @@ def test_the_command_line_asks_for_nothing_again(alone: Path, tmp_path: Path, mo
     assert "IL8" in error
     assert "--no-preequilibrate" in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("apart", [5.0, 0.0])
+def test_that_a_posterior_has_not_converged_is_in_its_own_file(
+    apart: float, rested: Problem, tmp_path, monkeypatch, capfd
+) -> None:
+    """It was read from summary.txt, so that a posterior without that file passed for converged."""
+    z = 0.1 * np.random.default_rng(0).normal(size=(4, 500, len(rested.space)))
+    z[2:] += apart
+    stats = {"diverging": np.zeros(z.shape[:2], bool)}
+    save(to_datatree(rested, z, stats, seed=1, failures={}, predictive=False), tmp_path / "posterior.nc")
+    (tmp_path / "summary.txt").write_text("NOT CONVERGED." if apart == 0 else "Converged.")
+    command = ["hexamer", "dose-response", str(tmp_path), "--ligand", "S", "--observe", "X", "--at", "0.5", "--quiet"]
+    command += ["--doses", "0.01, 0.02 ng/ml", "--out", str(tmp_path / "out"), "--draws", "2"]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as done:
+        main()
+    assert not done.value.code
+    assert ("warning: this posterior has NOT CONVERGED" in capfd.readouterr().err) == (apart > 0)
 
 
 def _texts(file: Path) -> list[str]:

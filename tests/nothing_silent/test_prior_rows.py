@@ -120,6 +120,11 @@ IDLE = {
         f"{END}\nR,nM,lognormal,0,1,",
         r"R, row 15 of the table of priors is a species of egfr: a prior",
     ),
+    "a species that a signal uses": (
+        END,
+        f"{END}\npERK,nM,lognormal,-3,0.5,",
+        r"uses pERK: remove .*\n  pERK, row 15 of the table of priors is a species of egfr: a prior belongs to a",
+    ),
     "nothing": (END, f"{END}\nzzz,nM,lognormal,0,1,", r"uses zzz: remove their priors"),
 }
 
@@ -137,6 +142,22 @@ def test_fixed_values_that_nothing_uses(tmp_path: Path) -> None:
         ValueError, match=r"\[fixed\] of problem.toml names what nothing uses: kdge\n.*is 'kdeg' meant\?"
     ):
         Problem.load(folder)
+
+
+def test_a_prior_of_a_rule_that_a_signal_uses(tmp_path: Path) -> None:
+    folder = changed(
+        tmp_path,
+        model=[("model egfr\n", "model egfr\n  shown := 2*pERK;\n")],
+        problem=[('signal = "pERK"', 'signal = "shown"')],
+        priors=[(END, f"{END}\nshown,nM,lognormal,-3,0.5,")],
+    )
+    with pytest.raises(ValueError, match="shown, row 15 of the table of priors is a rule of egfr, which follows from"):
+        Problem.load(folder)
+
+
+def test_a_fixed_value_of_a_species_that_a_signal_uses(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"\[fixed\] of problem.toml names what nothing uses: pERK"):
+        Problem.load(changed(tmp_path, problem=[("[obs", "[fixed]\npERK = 0.08\n[obs")]))
 
 
 MEANING = "`sd_between`, the noise of ln v from culture to culture, such as sd_between = 'sd_elisa'"

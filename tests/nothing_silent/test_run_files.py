@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import stat
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ import xarray as xr
 from hexamer import Model, Network, Protocol, simulate
 from hexamer.cli import main
 from hexamer.infer import LockedError, StoreError
+from hexamer.infer.files import FileError, write
 from hexamer.infer.fit import kept_in
 from hexamer.infer.posterior_file import PosteriorFileError, read, save
 from hexamer.infer.store import RUN, Store, chunk_numbers
@@ -302,3 +304,53 @@ def test_a_description_names_no_file_elsewhere(name: str, key: str, folder: Path
     assert "secret of mine" not in err
     assert "root:" not in err
     assert "unknown key" not in err
+
+
+def test_a_link_stays_and_its_target_is_replaced(tmp_path: Path) -> None:
+    target, link, second = tmp_path / "kept" / "target.csv", tmp_path / "link.csv", tmp_path / "second.csv"
+    target.parent.mkdir()
+    target.write_text("old")
+    link.symlink_to(Path("kept") / "target.csv")
+    second.symlink_to(link)
+    for at, text in ((link, "new"), (second, "newer")):
+        write(at, text)
+        assert (at.is_symlink(), target.read_text()) == (True, text)
+    assert [p.name for p in target.parent.iterdir()] == ["target.csv"]
+    ahead = tmp_path / "ahead.csv"
+    ahead.symlink_to(tmp_path / "not yet" / "there.csv")
+    write(ahead, "made")
+    assert (tmp_path / "not yet" / "there.csv").read_text() == "made"
+
+
+def test_a_pipe_is_written_to(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write(pipe, "through")
+    assert os.read(reader, 100) == b"through"
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    os.close(reader)
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no /dev/full")
+def test_a_device_is_written_to(tmp_path: Path) -> None:
+    """Through a link, so that a mistake replaces the link and not the machine's device."""
+    for name in ("full", "null"):
+        (tmp_path / name).symlink_to(f"/dev/{name}")
+    write(tmp_path / "null", "gone")
+    with pytest.raises(FileError, match=r"cannot write '.*full': No space left on device; name a file instead"):
+        write(tmp_path / "full", "much")
+    for name in ("full", "null"):
+        assert (tmp_path / name).is_char_device()
+        assert (tmp_path / name).is_symlink()
+
+
+def test_standard_output_is_written_to(tmp_path: Path) -> None:
+    """Behind what was written to it before, also where it is a file."""
+    script = (
+        "from pathlib import Path; from hexamer.infer.files import write\n"
+        "print('first', flush=True); write(Path('/dev/stdout'), 'second\\n'); print('third')"
+    )
+    with (tmp_path / "out").open("w") as out:
+        subprocess.run([sys.executable, "-c", script], stdout=out, check=True)
+    assert (tmp_path / "out").read_text().split() == ["first", "second", "third"]

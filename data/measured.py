@@ -1,0 +1,48 @@
+"""Keys of `problem.toml` that hold a number with its unit: molar masses, weights, volumes, activities."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from .section import Section
+from .units import UnitError, check_text, molar_mass_kda, registry
+
+if TYPE_CHECKING:
+    import pint
+
+
+def take_molar_mass(section: Section) -> str | float | None:
+    """The key `molar_mass`, whether or not a unit needs it; None where there is none, 1 where it cannot be read."""
+    mass = section.text_or_number("molar_mass")
+    if mass is None:
+        return None
+    try:
+        molar_mass_kda(mass)
+    except UnitError as error:
+        section.complain("molar_mass", f"such as '21 kDa'; {error}", mass)
+        return 1.0
+    return mass
+
+
+def take_quantity(section: Section, key: str, what: str, example: str, dimension: str) -> pint.Quantity | None:
+    """A number with its unit, such as `volume = "3 l"`; `dimension` is pint's, empty for any."""
+    text = section.take(key)
+    if text is None:
+        return None
+    why = ""
+    if isinstance(text, str):
+        try:
+            check_text(text, key)
+            found = registry().Quantity(text)
+            if 0 < float(found.magnitude) < math.inf and (not dimension or found.check(dimension)):
+                return found
+        except UnitError as error:
+            why = f"; {error}"
+        except Exception:  # pint raises many kinds for text that is no quantity
+            why = ""
+    section.complain(key, f"{what}, a number with its unit, such as {example!r}{why}", text)
+    return None
+
+
+__all__ = ["take_molar_mass", "take_quantity"]
