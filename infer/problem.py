@@ -33,6 +33,7 @@ from .identity import problem_parts
 from .nuisance import Nuisance, find_nuisance
 from .readout import Assays, Readout
 from .space import ParameterSpace, Z
+from .undefined import undefined_rows
 from .usage import check_same_units, check_used, check_volumes, converted, without_idle
 
 
@@ -44,7 +45,7 @@ class Evaluation:
     log10 for one on that scale); NaN where a simulation failed. `nllh` is the negative log likelihood with
     all constants, infinite then; `chi2` the sum of squared standardised residuals, without rows that are
     censored, which have none; `n` counts all rows, `censored` those that are limits; `failed` counts failed simulations
-    by kind.
+    by kind, or is one `not_finite` where all succeeded and a row has no density: `undefined` then names such rows.
     """
 
     log_likelihood: float
@@ -55,6 +56,7 @@ class Evaluation:
     standard_deviations: np.ndarray
     censored: int = 0
     notes: tuple[str, ...] = ()  # what failed simulations come from, where it is known
+    undefined: tuple[str, ...] = ()  # rows without a density though their simulation succeeded, and why
 
     @property
     def nllh(self) -> float:
@@ -264,20 +266,24 @@ class Problem:
         """
         vector = jnp.asarray(self.vector(values))
         readout, rows = self._evaluate(vector)
-        r = (self.assays.value - np.asarray(readout.mean)) / np.asarray(readout.sd)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # `undefined` says so in words
+            r = (self.assays.value - np.asarray(readout.mean)) / np.asarray(readout.sd)
+            chi2 = float(np.sum(r[self.assays.tail == 0] ** 2))
         log_likelihood = float(jnp.sum(rows))
-        failed = count_kinds(np.asarray(readout.status))
+        failed, undefined = count_kinds(np.asarray(readout.status)), []
         if not math.isfinite(log_likelihood):
             log_likelihood, failed = -math.inf, failed or {Status.NOT_FINITE.label: 1}
+            undefined = undefined_rows(self, readout, np.asarray(rows))
         return Evaluation(
             log_likelihood=log_likelihood,
-            chi2=float(np.sum(r[self.assays.tail == 0] ** 2)),
+            chi2=chi2,
             n=len(self.dataset),
             failed=failed,
             predictions=self.assays.natural(np.asarray(readout.mean)),
             standard_deviations=np.asarray(readout.sd),
             censored=int(np.sum(self.assays.tail != 0)),
-            notes=self.why_failed(failed, vector),
+            notes=self._why_restless(failed, vector),
+            undefined=tuple(undefined),
         )
 
     def vector(self, values: Mapping[str, float] | None = None) -> Float[np.ndarray, " names"]:
@@ -304,7 +310,17 @@ class Problem:
         return np.array([float(given[n]) for n in self.names])  # pyright: ignore[reportArgumentType]
 
     def why_failed(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
-        """Sentences on the kinds of failure in `failed` at `vector`: the species that never settle, by name."""
+        """Sentences on the kinds of failure in `failed` at `vector`.
+
+        They name the species that never settle, and the rows without a density whose simulation succeeded.
+        """
+        said = self._why_restless(failed, vector)
+        if Status.NOT_FINITE.label not in failed:
+            return said
+        readout, rows = self._evaluate(jnp.asarray(vector))
+        return (*said, *undefined_rows(self, readout, np.asarray(rows)))
+
+    def _why_restless(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
         if not failed:
             return ()
         return tuple(unsettled(self.model, self.assays.plan, self.settings, vector).sentences())

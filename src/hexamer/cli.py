@@ -290,7 +290,7 @@ def map_(
                f"chi2 {evaluation.chi2:.1f} over {measured} measurements{beside}")  # fmt: skip
     _warn_of_noise(loaded, fits.best)
     typer.echo(f"{fits.near_best()} of {starts} starts within 0.1 of the best; {int(fits.converged.sum())} converged; "
-               f"{fits.redrawn} redrawn; failed solves: {fits.failed or 'none'}; {fits.seconds:.0f} s")  # fmt: skip
+               f"{fits.redrawn} redrawn; evaluations failed: {fits.failed or 0}; {fits.seconds:.0f} s")  # fmt: skip
     for rank in range(min(10, starts)):
         typer.echo(
             f"{rank + 1:4d}  {fits.objective[rank]:12.4f}  {fits.reason[rank]:<12}  "
@@ -356,7 +356,8 @@ def evaluate(
     )
     if not finite:
         kinds = ", ".join(f"{n} {kind}" for kind, n in result.failed.items())
-        typer.echo(f"the likelihood does not exist at these values: failed solves ({kinds})", err=True)
+        why = ";\n  ".join(result.undefined) or f"failed solves ({kinds})"
+        typer.echo(f"the likelihood does not exist at these values: {why}", err=True)
         raise typer.Exit(2)
     _warn_of_noise(loaded, values)
 

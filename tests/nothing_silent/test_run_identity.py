@@ -164,10 +164,13 @@ TELLING: dict[str, tuple[Callable[[], Problem], str]] = {
         "the sampled parameters changed .another order",
     ),
     "rtol": (lambda: problem(settings={"rtol": 1e-7}), "rtol was 1e-06, now 1e-07"),
-    "atol": (lambda: problem(settings={"atol": 1e-9}), "atol was None, now 1e-09"),
+    "atol": (
+        lambda: problem(settings={"atol": 1e-9}),
+        r"atol was not stated \(each species has its own, from rtol\), now 1e-09",
+    ),
     "solver": (
         lambda: problem(settings={"engine": "diffrax", "solver": "tsit5"}),
-        "engine was 'fused', now 'diffrax'.*solver was 'rodas5p', now 'tsit5'",
+        r"\(engine was 'fused', now 'diffrax'; [^;]*; solver was 'rodas5p', now 'tsit5'[^;]*\):",
     ),
     "max_steps": (lambda: problem(settings={"max_steps": 100}), "max_steps was 4096, now 100"),
     "longest_step": (lambda: problem(settings={"longest_step": 0.1}), "longest_step was 0.0625, now 0.1"),
