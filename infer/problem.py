@@ -312,13 +312,24 @@ class Problem:
     def why_failed(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
         """Sentences on the kinds of failure in `failed` at `vector`.
 
-        They name the species that never settle, and the rows without a density whose simulation succeeded.
+        They name the species that never settle, the rows without a density whose simulation succeeded, and the
+        parameters by which a finite density has no finite derivative.
         """
         said = self._why_restless(failed, vector)
         if Status.NOT_FINITE.label not in failed:
             return said
         readout, rows = self._evaluate(jnp.asarray(vector))
-        return (*said, *undefined_rows(self, readout, np.asarray(rows)))
+        said = (*said, *undefined_rows(self, readout, np.asarray(rows)))
+        if said or not np.all(np.isfinite(np.asarray(rows))):
+            return said
+        slopes = jax.jit(jax.grad(lambda v: jnp.sum(self.row_densities(self.read(v)))))(jnp.asarray(vector))
+        names = [n for n, slope in zip(self.names, np.asarray(slopes), strict=True) if not np.isfinite(slope)]
+        if not names:
+            return ()
+        return (
+            f"the likelihood is finite, but not its derivative by {', '.join(names[:4])}"
+            f"{f' and {len(names) - 4} more' if len(names) > 4 else ''}: look for a root or a power at 0 in the formulas",
+        )
 
     def _why_restless(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
         if not failed:
