@@ -328,7 +328,7 @@ class Problem:
             return ()
         return (
             f"the likelihood is finite, but not its derivative by {', '.join(names[:4])}"
-            f"{f' and {len(names) - 4} more' if len(names) > 4 else ''}: look for a root or a power at 0 in the formulas",
+            f"{f' and {len(names) - 4} more' if len(names) > 4 else ''}: look for a root or power at 0 in the formulas",
         )
 
     def _why_restless(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
