@@ -23,6 +23,7 @@ from ..models.engines import falls_back
 from ..models.model import Model
 from ..models.settings import Settings
 from ..models.simulate import require_x64
+from ..models.starts import unsound_starts
 from ..models.status import Status
 from ..models.unsettled import unsettled
 from .censoring import with_censored
@@ -274,7 +275,7 @@ class Problem:
             predictions=self.assays.natural(np.asarray(readout.mean)),
             standard_deviations=np.asarray(readout.sd),
             censored=int(np.sum(self.assays.tail != 0)),
-            notes=self._why_restless(failed, vector),
+            notes=self._why_not_solved(failed, vector),
             undefined=tuple(undefined),
         )
 
@@ -297,15 +298,18 @@ class Problem:
     def why_failed(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
         """Sentences on the kinds of failure in `failed` at `vector`.
 
-        They name the species that never settle, and the rows without a density whose simulation succeeded.
+        They name the species that never settle, start values that are no numbers, and rows without a density whose
+        simulation succeeded.
         """
-        said = self._why_restless(failed, vector)
+        said = self._why_not_solved(failed, vector)
         if Status.NOT_FINITE.label not in failed:
             return said
         readout, rows = self._evaluate(jnp.asarray(vector))
         return (*said, *undefined_rows(self, readout, np.asarray(rows)))
 
-    def _why_restless(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
+    def _why_not_solved(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
+        if Status.NOT_FINITE.label in failed:
+            return tuple(unsound_starts(self.model, self.assays.plan, vector))
         if not {Status.NO_STEADY_STATE.label, Status.PATH_DEPENDENT.label} & set(failed):
             return ()
         return tuple(unsettled(self.model, self.assays.plan, self.settings, vector).sentences())
