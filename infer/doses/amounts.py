@@ -22,6 +22,8 @@ _MASS = re.compile(r"M\((\w+)\)")
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _PART = re.compile(rf"\s*({_NUMBER})(?::({_NUMBER}):(\d+))?\s*([^\s\d,:;+.-].*?)?\s*")
 
+_DIGITS = 12  # of doses as they were given
+
 Masses = Mapping[str, str | float]
 Given = ArrayLike | str | Sequence[str]
 
@@ -38,8 +40,8 @@ class Doses:
 
     @property
     def given(self) -> Float[np.ndarray, " doses"]:
-        """The doses in the unit they were given in."""
-        return self.values / self.per_unit
+        """The doses in the unit they were given in; 100 is 100, and not what conversion there and back leaves of it."""
+        return np.array([float(f"{x:.{_DIGITS}g}") for x in self.values / self.per_unit])
 
 
 @cache
