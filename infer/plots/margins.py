@@ -21,14 +21,13 @@ def legend_outside(
     labels: Sequence[str] | None = None,
     *,
     most: int = 5,
-    where: str = "outside upper center",
 ) -> None:
     """A legend of as many columns, up to `most`, as stand beside one another within the figure."""
     labels = [str(h.get_label()) for h in handles] if labels is None else labels
     wide = figure.get_figwidth() * figure.dpi
     renderer = FigureCanvasAgg(figure).get_renderer()
     for columns in range(min(len(handles), most), 0, -1):
-        legend = figure.legend(handles=list(handles), labels=list(labels), loc=where, ncols=columns)
+        legend = figure.legend(handles=list(handles), labels=list(labels), loc="outside upper center", ncols=columns)
         if columns == 1 or legend.get_window_extent(renderer).width <= wide:
             return
         legend.remove()
