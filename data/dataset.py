@@ -81,6 +81,7 @@ class Dataset:
     source: str = ""
     time_unit: str = "min"  # of the model, and of all times; empty: nobody says
     notes: tuple[str, ...] = ()  # assumptions the reader made, for the user to see
+    described_in: str = ""  # the file of the observables, for messages
     tables: tuple[tuple[str, int], ...] = ()  # files of the measurements, each with the number of rows before it
     inputs: tuple[Input, ...] = ()  # what the cells were given, with its units; none where the source has no such list
 

@@ -24,6 +24,7 @@ from ..models.engines import falls_back
 from ..models.model import Model
 from ..models.settings import Settings
 from ..models.simulate import require_x64
+from ..models.starts import unsound_starts
 from ..models.status import Status
 from ..models.unsettled import unsettled
 from ..models.volumes import check_given
@@ -282,7 +283,7 @@ class Problem:
             predictions=self.assays.natural(np.asarray(readout.mean)),
             standard_deviations=np.asarray(readout.sd),
             censored=int(np.sum(self.assays.tail != 0)),
-            notes=self._why_restless(failed, vector),
+            notes=self._why_not_solved(failed, vector),
             undefined=tuple(undefined),
         )
 
@@ -312,10 +313,10 @@ class Problem:
     def why_failed(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
         """Sentences on the kinds of failure in `failed` at `vector`.
 
-        They name the species that never settle, the rows without a density whose simulation succeeded, and the
-        parameters by which a finite density has no finite derivative.
+        They name the species that never settle, start values that are no numbers, rows without a density whose
+        simulation succeeded, and the parameters by which a finite density has no finite derivative.
         """
-        said = self._why_restless(failed, vector)
+        said = self._why_not_solved(failed, vector)
         if Status.NOT_FINITE.label not in failed:
             return said
         readout, rows = self._evaluate(jnp.asarray(vector))
@@ -331,8 +332,13 @@ class Problem:
             f"{f' and {len(names) - 4} more' if len(names) > 4 else ''}: look for a root or power at 0 in the formulas",
         )
 
-    def _why_restless(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
+    def _why_not_solved(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
         if not failed:
+            return ()
+        starts = unsound_starts(self.model, self.assays.plan, vector) if Status.NOT_FINITE.label in failed else ()
+        if starts:
+            return tuple(starts)
+        if not len(self.assays.plan.equilibration_parameters):
             return ()
         return tuple(unsettled(self.model, self.assays.plan, self.settings, vector).sentences())
 

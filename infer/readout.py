@@ -14,6 +14,7 @@ import numpy as np
 import sympy
 from jaxtyping import Array, Float, Int
 
+from ..data.coverage import near
 from ..data.dataset import Dataset, Observable
 from ..models.below_zero import judged_by, lowest
 from ..models.codegen import compile_elementwise
@@ -153,9 +154,11 @@ class Assays:
         known = {*own, "time", TIME.name}
         unknown = sorted(observable.symbols - known)
         if unknown:
+            file = self.dataset.described_in
+            where = f"{file}, 'observables.{observable.name}': " if file else ""
             raise ValueError(
-                f"observable {observable.name!r} uses {', '.join(unknown)}: no species, rule or parameter of "
-                f"{model.name}, and no parameter of the data set"
+                f"{where}observable {observable.name!r} uses {', '.join(unknown)}: no species, rule or parameter of "
+                f"{model.name}, and no parameter of the data set{near(unknown[0], sorted(own))}"
             )
         mean = bind_time(on_scale(observable.formula, observable.scale), own)
         spread = bind_time(observable.noise_formula, own)

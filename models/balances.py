@@ -114,7 +114,7 @@ def _null(rows: Sequence[Row], first: Mapping[sympy.Expr, None]) -> tuple[np.nda
     return conserved_moieties([[row.get(e, Fraction(0)) for e in columns] for row in rows])
 
 
-def _grouped(row: Row, parameters: Collection[sympy.Symbol]) -> dict[sympy.Expr, sympy.Expr]:
+def _grouped(row: Row, parameters: set[sympy.Symbol]) -> dict[sympy.Expr, sympy.Expr]:
     """What stands before each part of a balance that may change in time: a rational function of parameters."""
     before: dict[sympy.Expr, sympy.Expr] = {}
     for term, n in row.items():

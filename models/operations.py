@@ -296,7 +296,7 @@ def _joint(kind: type[sympy.And] | type[sympy.Or], neutral: sympy.Basic) -> Call
         left = [c for c in dict.fromkeys(conditions) if c != neutral]
         if sympy.Not(neutral) in left or len(left) < 2:
             return kind(*left[:1]) if len(left) < 2 else sympy.Not(neutral)
-        return kind(*left, evaluate=False)
+        return kind(*left, evaluate=False)  # pyright: ignore[reportCallIssue]
 
     return build
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -398,6 +399,7 @@ def simulate(
     from .models import Model, Settings, Status, accuracy
     from .models import simulate as run
     from .models.protocol_text import parse_protocol
+    from .models.starts import unsound_starts_under
     from .models.unsettled import unsettled_under
 
     if out.is_dir():
@@ -436,7 +438,8 @@ def simulate(
         tables.append(pd.DataFrame({**first, **columns}))
         if status != Status.OK:
             reason = status.sentence
-            reason = "; ".join(unsettled_under(loaded, values, q, settings).sentences()) or reason
+            starts = unsound_starts_under(loaded, values, q) if status == Status.NOT_FINITE else ()
+            reason = "; ".join(starts or unsettled_under(loaded, values, q, settings).sentences()) or reason
             typer.echo(f"protocol {q.name!r} failed: {reason}", err=True)
     write(out, pd.concat(tables).to_csv(index=False))
     typer.echo(f"{len(protocols)} protocol(s) × {len(grid)} times in {out}", err=is_stream(out))
@@ -646,7 +649,11 @@ def _run() -> None:
         if ended.code == interrupt.EXIT:  # Ctrl-C before or beside `ends_at_once`
             interrupt.end()
         raise
-    except (ValueError, OSError, FloatingPointError, RuntimeError) as error:
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            typer.echo(f"error: {_of_output(error) if error.filename is None else error}", err=True)
+        sys.exit(2)
+    except (ValueError, FloatingPointError, RuntimeError) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
     except Exception as error:
@@ -654,6 +661,17 @@ def _run() -> None:
             raise
         typer.echo(f"error: {type(error).__name__}: {error} (HEXAMER_DEBUG=1 shows where)", err=True)
         sys.exit(2)
+
+
+def _of_output(error: OSError) -> str:
+    """An error that names no file, as those of writing to the standard output do."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+        return str(error)
+    try:
+        path = os.readlink("/proc/self/fd/1")
+    except OSError:  # not on this system
+        path = "the standard output"
+    return f"cannot write to {path}: {(error.strerror or str(error)).lower()}; make room there, or write elsewhere"
 
 
 if __name__ == "__main__":

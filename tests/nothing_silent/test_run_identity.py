@@ -426,7 +426,7 @@ def test_case_of_a_python_function_whose_body_is_edited(tmp_path: Path) -> None:
             measurements=rows,
             parameters={"k": Parameter("k", prior=Prior("normal", "log", location=0.0, spread=1.0))},
         )
-        return Problem(model, content, Settings(engine="diffrax", solver="tsit5"))
+        return Problem(model, content, settings=Settings(engine="diffrax", solver="tsit5"))
 
     run(decay(1.0, 2.0), tmp_path)
     run(decay(1.0, 2.0), tmp_path)  # the same function written anew

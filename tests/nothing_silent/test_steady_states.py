@@ -1,5 +1,7 @@
 """Rest where a conserved sum is written as rate rules, and where a product only accumulates."""
 
+# sympy's annotations do not say what it takes.
+# pyright: reportCallIssue=false, reportArgumentType=false
 from __future__ import annotations
 
 import json
