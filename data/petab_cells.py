@@ -240,6 +240,7 @@ def _check_parameter(cells: Cells, index: int) -> None:
     for column in ("lowerBound", "upperBound"):
         _number(cells, "parameter", index, column, infinite=True, empty=estimate == 0.0)
     _number(cells, "parameter", index, "nominalValue", empty=estimate != 0.0)
+    _note_nominal(cells, index)
     given = row.get("objectivePriorParameters", "")
     numbers = [parse_number(part.strip()) for part in given.split(";")]
     if not is_missing(given) and (len(numbers) != 2 or None in numbers):
@@ -249,6 +250,21 @@ def _check_parameter(cells: Cells, index: int) -> None:
     if not is_missing(kind) and kind not in ("scaling", "offset", "sigma"):
         expected = "an empty cell, scaling, offset or sigma; hexamer has no other types of parameters"
         cells.complain("parameter", index, "parameterType", expected)
+
+
+def _note_nominal(cells: Cells, index: int) -> None:
+    """A nominal value that the search cannot reach is evaluated all the same, which is said."""
+    row = cells.rows["parameter"][index]
+    value = parse_number(row.cells.get("nominalValue", ""))
+    if value is None:
+        return
+    scale = row.cells["parameterScale"]
+    low, high = (number_or_nan(row.cells.get(c, "")) for c in ("lowerBound", "upperBound"))
+    where = f"{cells.files['parameter'][index]}, row {row.number}, 'nominalValue' holds {row.cells['nominalValue']}"
+    if scale in ("log", "log10") and value <= 0:
+        cells.notes.append(f"{where}: no search on a {scale} scale reaches it; it is evaluated as it is")
+    elif value < low or value > high:
+        cells.notes.append(f"{where}: outside of its bounds, {low:g} to {high:g}; it is evaluated as it is")
 
 
 _CHECKS: Mapping[Kind, Callable[[Cells, int], None]] = {

@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from .model_units import ModelUnits
+from .parameter import Parameter
+from .prior_units import in_model_units
 from .problems import Problems
 from .table import Row, Table, check_columns, number_in, quote, read_table
 from .units import UnitError, conversion_factor
 
 
-def read_values(path: str | Path, units: Mapping[str, str] | None = None) -> dict[str, float]:
+def read_values(
+    path: str | Path, units: Mapping[str, str] | None = None, model: ModelUnits | None = None
+) -> dict[str, float]:
     """Values by parameter, in the file's order and the parameters' own units.
 
-    `units`: those, by name, into which a value is converted from the unit in its row, if it has one.
+    `units`: those, by name, into which a value is converted from the unit in its row, if it has one. A name of the
+    `model` that has none of them is converted into the model's own units. Without both, units are not read.
 
     Other columns than `parameter`, `value`, `unit`, `note` and `source` are refused. Raises `TableError` with
-    all problems: a missing column, a unit that cannot become the parameter's, a parameter without name or named
-    twice, a value that is not finite.
+    all problems: a missing column, a unit that cannot become the parameter's, a unit of a name that has none, a
+    parameter without name or named twice, a value that is not finite.
     """
     path = Path(path)
     problems = Problems(str(path))
@@ -33,19 +39,30 @@ def read_values(path: str | Path, units: Mapping[str, str] | None = None) -> dic
             elif name in values:
                 problems.add(table.file, "each name once", row=row.number, column="parameter", holds=repr(name))
             else:
-                values[name] = float("nan") if value is None else value * _factor(row, table, units or {}, problems)
+                values[name] = (
+                    float("nan") if value is None else value * _factor(row, table, units or {}, model, problems)
+                )
     problems.raise_any()
     return values
 
 
-def _factor(row: Row, table: Table, units: Mapping[str, str], problems: Problems) -> float:
+def _factor(row: Row, table: Table, units: Mapping[str, str], model: ModelUnits | None, problems: Problems) -> float:
     name, stated = row.cells["parameter"], row.cells.get("unit", "")
     wanted = units.get(name, "")
-    if not stated or not wanted:
+    if not stated:
         return 1.0
+    expected = f"{wanted!r}, the unit of {name}, or what can become it"
     try:
-        return conversion_factor(stated, wanted)
+        if wanted:
+            return conversion_factor(stated, wanted)
+        if model is not None and name in model.network.names:
+            expected = f"a unit of {name}"
+            converted = in_model_units(Parameter(name, value=1.0, unit=stated), model, {}).value
+            return 1.0 if converted is None else converted
     except UnitError as error:
-        expected = f"{wanted!r}, the unit of {name}, or what can become it; {error}"
-        problems.add(table.file, expected, row=row.number, column="unit", holds=quote(stated))
+        problems.add(table.file, f"{expected}; {error}", row=row.number, column="unit", holds=quote(stated))
         return 1.0
+    if name in units:
+        expected = f"an empty cell, as nothing says what unit {name} is in; write the number that is meant"
+        problems.add(table.file, expected, row=row.number, column="unit", holds=quote(stated))
+    return 1.0

@@ -22,7 +22,7 @@ from ...models.model import Model
 _MASS = re.compile(r"M\((\w+)\)")
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _PART = re.compile(rf"\s*({_NUMBER})(?::({_NUMBER}):(\d+))?\s*([^\s\d,:;+.-].*?)?\s*", re.ASCII)
-_DECIMAL_COMMA = re.compile(r"[^,]*?(\d+,\d+)[^,]*", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"(?!\s*-)[^,]*?(\d+,\d+)[^,]*", re.ASCII)  # less than 0 is refused anyhow
 _THOUSANDS = re.compile(r"(\d+,0\d+)", re.ASCII)
 _MOST = 10**6  # doses of a range
 

@@ -30,6 +30,7 @@ from .summaries import Summary, summarise
 _COPIES = 2  # of a chunk's states that are held at once, at most
 _MANY = 2**13  # trajectories of a chunk, above which a few are tried first
 _TRIED = 2**9  # of those, about
+_JUDGED = 8  # draws under all protocols, at least, by which an experiment is refused as a whole
 
 
 class Responses(NamedTuple):
@@ -59,8 +60,8 @@ def evaluate(
     bytes with all states of their trajectories; where one draw with all protocols does not, the protocols are solved
     in parts. Chunks are spread over all devices of JAX's default backend.
 
-    Raises `ValueError` for what the model does not have, and what `check_first` raises of the first chunk; of a large
-    one a few draws are tried before.
+    Raises `ValueError` for what the model does not have, and what `check_first` raises of the first chunk, where it
+    holds all protocols for 8 draws, or all there are; of a large one a few draws are tried before.
     """
     names = tuple(parameters)
     table = np.stack([np.broadcast_to(np.asarray(parameters[n], float), (draws,)) for n in names], -1)
@@ -73,6 +74,9 @@ def evaluate(
     size = math.ceil(draws / (chunks * len(devices))) * len(devices)  # chunks as equal as they can be
     values, status = [], []
 
+    # A chunk of one draw, or of some doses, as with little memory, says nothing of the others.
+    judged = len(parts) == 1 and size >= min(_JUDGED, draws)
+
     def check(rows: np.ndarray, some: Sequence[Protocol], status: np.ndarray) -> None:
         check_first(model, dict(zip(names, rows[0], strict=True)), some, status, settings)
 
@@ -81,15 +85,15 @@ def evaluate(
             plan = compile_plan(model, some, [times.tolist()] * len(some), names)
             function = _compiled(model, plan, times, observe, summary, settings, devices)
             found = []
-            if size * len(some) > _MANY:
-                few = math.ceil(_TRIED / len(some) / len(devices)) * len(devices)
+            if judged and size * len(some) > _MANY:
+                few = math.ceil(max(_TRIED / len(some), min(_JUDGED, draws)) / len(devices)) * len(devices)
                 rows = np.linspace(0, draws - 1, few).astype(int)
                 check(table[rows], some, np.asarray(function(table[rows])[1]))
             for start in range(0, draws, size):
                 rows = np.minimum(np.arange(start, start + size), draws - 1)  # the last chunk is filled up
                 kept = min(size, draws - start)
                 found.append(tuple(np.asarray(r)[:kept] for r in function(table[rows])))
-                if start == 0:
+                if judged and start == 0:
                     check(table[rows], some, found[0][1])
                 bar.update(kept * len(some))
             values.append(np.concatenate([v for v, _ in found]))

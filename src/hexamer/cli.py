@@ -18,8 +18,9 @@ import typer
 from . import arguments, interrupt
 
 if TYPE_CHECKING:
+    from .data.model_units import ModelUnits
     from .infer import Problem
-    from .models import Settings
+    from .models import Model, Settings
     from .models.settings import Engine, Solver
 
 app = typer.Typer(
@@ -323,10 +324,13 @@ def evaluate(
     chi2 is the sum over the rows that were measured; `censored` of the n rows are limits, which have none.
     """
     from .data import read_values
+    from .data.model_units import ModelUnits
     from .infer.problem import MissingValueError
 
     loaded = _load(problem, model=model).with_settings(rtol=rtol, atol=atol, max_steps=20_000)
-    values = None if at is None else read_values(at, {n: p.unit for n, p in loaded.parameters.items()})
+    network = loaded.model.network if loaded.dataset.time_unit else None  # PEtab's numbers are in the model's units
+    units = None if network is None else ModelUnits(network, loaded.dataset.time_unit)
+    values = None if at is None else read_values(at, {n: p.unit for n, p in loaded.parameters.items()}, units)
     loaded = loaded.with_settings(engine=_engine(engine, solver), solver=_solver(solver))
     if values is not None:
         idle = sorted(loaded.unknown(values))
@@ -392,7 +396,6 @@ def simulate(
 ) -> None:
     """Trajectories of MODEL under each --protocol, with all species and rules."""
     from .data import read_values
-    from .data.model_units import declared_units
     from .infer.destination import file_behind, is_stream
     from .infer.files import write
     from .infer.fit import writable
@@ -408,7 +411,9 @@ def simulate(
         writable(file_behind(out).parent)
     loaded = Model.load(model)
     protocols = [parse_protocol(text) for text in protocol or [""]]
-    values = read_values(at, declared_units(loaded.network)) if at is not None else {}
+    units = _units_of(loaded)
+    unitless = dict.fromkeys(set().union(*(q.references for q in protocols)) - loaded.names, "")
+    values = read_values(at, unitless, units) if at is not None else {}
     idle = sorted(set(values) - set(loaded.parameters) - set().union(*(q.references for q in protocols)))
     if idle:
         typer.echo(f"note: {loaded.name} has no use for {', '.join(idle)}", err=True)
@@ -445,6 +450,23 @@ def simulate(
     typer.echo(f"{len(protocols)} protocol(s) × {len(grid)} times in {out}", err=is_stream(out))
     if all(int(s) != Status.OK for s in result.status):
         raise typer.Exit(2)
+
+
+def _units_of(model: Model) -> ModelUnits | None:
+    """Units of a model, with a note on what is assumed of them; None where it contradicts itself, which is said."""
+    from .data.model_units import ModelUnits
+    from .data.units import UnitError
+
+    if model.network is None:
+        return None
+    try:
+        units = ModelUnits(model.network)
+    except UnitError as error:
+        typer.echo(f"note: {error}; numbers are taken as they are", err=True)
+        return None
+    for note in units.notes():
+        typer.echo(f"note: {note}", err=True)
+    return units
 
 
 class SummaryChoice(StrEnum):

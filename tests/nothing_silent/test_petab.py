@@ -176,3 +176,33 @@ def test_a_table_that_is_listed_twice(limits: Path, again: str) -> None:
     path.write_text("\n".join(lines))
     with pytest.raises(ValueError, match=r"lists the measurement table .* twice.*: keep it once"):
         read_petab(path)
+
+
+NOMINAL = {
+    "beyond the bounds": ("lin\t0.5\t2\t50", "holds 50: outside of its bounds, 0.5 to 2; it is evaluated as it is"),
+    "below 0 on a log scale": ("log10\t0.5\t2\t-1", "holds -1: no search on a log10 scale reaches it"),
+    "within": ("lin\t0.5\t2\t2", ""),
+}
+
+
+@pytest.mark.parametrize("case", NOMINAL)
+def test_nominal_values_that_no_search_reaches(limits: Path, case: str) -> None:
+    row, note = NOMINAL[case]
+    notes = read_petab(changed(limits, "parameters", "lin\t0.5\t2\t1", row)).notes
+    assert [n for n in notes if "nominalValue" in n] == [n for n in notes if note and note in n]
+    assert bool(note) == any(f"parameters.tsv, row 1, 'nominalValue' {note}" in n for n in notes)
+
+
+UNDERFLOW = {
+    "measurement": ("measurements", "c\t1\t5\t", "c\t1\t1e-400\t"),
+    "time": ("measurements", "c\t1\t5\t", "c\t1e-400\t5\t"),
+    "nominalValue": ("parameters", "lin\t0.5\t2\t1", "lin\t0.5\t2\t1e-400"),
+    "lowerBound": ("parameters", "lin\t0.5\t2\t1", "lin\t1e-400\t2\t1"),
+}
+
+
+@pytest.mark.parametrize("column", UNDERFLOW)
+def test_numbers_that_floats_cannot_hold(limits: Path, column: str) -> None:
+    """They became 0."""
+    with pytest.raises(ValueError, match=rf"row 1, '{column}' holds '1e-400'; expected .*below the smallest"):
+        read_petab(changed(limits, *UNDERFLOW[column]))

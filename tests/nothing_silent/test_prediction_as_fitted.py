@@ -123,6 +123,24 @@ def test_all_that_fail_are_told_by_kind() -> None:
         dose_response(model, "y", [2.0, 3.0], at=1, observe="y", settings=Settings(max_steps=256), progress=False)
 
 
+def test_little_memory_refuses_no_run() -> None:
+    """y' = y² from doses of which the first blows up: a first chunk of one dose, or one draw, speaks for no other."""
+    text = "model m\n species y = 0; k = 1;\n J: -> y; k*y^2;\nend\n"
+    model = compile_network(Network.from_antimony(text))
+    options: dict[str, Any] = {"at": 1, "observe": "y", "settings": Settings(max_steps=256), "progress": False}
+    options |= {"preequilibrate": False}
+    rates = {"k": np.array([3.0] * 8 + [0.1] * 8)}
+    whole = dose_response(model, "y", [0.1, 2.0], parameters=rates, **options)
+    assert 0 < sum(whole.failed.values()) < 32
+    for memory in (1, 100):  # one dose of one draw at a time; one draw with both
+        found = dose_response(model, "y", [0.1, 2.0], parameters=rates, memory=memory, **options)
+        np.testing.assert_array_equal(found.data["status"], whole.data["status"])
+    large = dose_response(model, "y", [2.0], parameters={"k": np.array([3.0, 0.1])}, memory=1, **options)
+    assert sum(large.failed.values()) == 1
+    with pytest.raises(AllFailedError, match="all of the first 8 simulations"):
+        dose_response(model, "y", [2.0], parameters={"k": np.full(8, 3.0)}, **options)
+
+
 MODEL = """
 model rested
   species S, X; k = 1; Kd = 2; CHX = 1; factor = 1; total = 3;

@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hexamer import Problem
+from hexamer import Network, Problem
+from hexamer.cli import main
 from hexamer.data import Parameter, Prior, TableError, load, read_values
+from hexamer.data.model_units import ModelUnits
 from hexamer.infer.doses import dose_response
 from hexamer.infer.doses.amounts import doses_of
 from hexamer.models import Model
@@ -276,8 +278,6 @@ def test_a_model_in_picomoles(nllh: float, tmp_path: Path) -> None:
 
 
 def test_the_same_units_in_sbml(nllh: float, tmp_path: Path) -> None:
-    from hexamer import Network
-
     folder = changed(
         tmp_path, model=IN_HOURS, problem=('model = "model.ant"', 'model = "model.xml"\ntime_unit = "min"')
     )
@@ -403,6 +403,48 @@ def test_values_with_a_unit(tmp_path: Path) -> None:
     }
     with pytest.raises(TableError, match=r"values\.csv, row 1, 'unit' holds '1/h'; expected 'nM', the unit of kint"):
         read_values(path, {"kint": "nM"})
+
+
+def test_values_of_a_model_without_units(tmp_path: Path) -> None:
+    """A unit is converted into what is assumed of the model, or refused where there is nothing to convert into."""
+    path = tmp_path / "values.csv"
+    path.write_text("parameter,value,unit\nkint,6,1/h\nKd,2000,pM\nelsewhere,3,nM\n")
+    units = ModelUnits(Network.load(FOLDER / "model.ant"))
+    found = read_values(path, {}, units)
+    assert found == {"kint": pytest.approx(0.1), "Kd": pytest.approx(2.0), "elsewhere": 3.0}
+    with pytest.raises(TableError, match=r"row 3, 'unit' holds 'nM'; expected an empty cell, as nothing"):
+        read_values(path, {"elsewhere": ""}, units)
+    path.write_text("parameter,value,unit\nkint,6,1/furlongs/mim\n")
+    with pytest.raises(TableError, match=r"row 1, 'unit' holds '1/furlongs/mim'; expected a unit of kint; "):
+        read_values(path, {}, units)
+
+
+def test_units_of_values_on_the_command_line(tmp_path: Path, capfd, monkeypatch) -> None:
+    """They were taken 1:1 where the model declares none, and what is assumed of the model was not said."""
+
+    def run(*command: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["hexamer", *map(str, command)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0), *capfd.readouterr()
+
+    (tmp_path / "m.ant").write_text("model decay; species A = 2; k = 0.5; J: A -> ; k*A; end")
+    (tmp_path / "at.csv").write_text("parameter,value,unit\nk,60,1/h\n")
+    out = tmp_path / "out.csv"
+    command = ("simulate", tmp_path / "m.ant", "--times", "0:1:1", "--out", out)
+    status, _, err = run(*command, "--at", tmp_path / "at.csv")
+    assert status == 0
+    assert "note: the model 'decay' declares no unit of time, substance or volume: hexamer takes time in min" in err
+    assert float(out.read_text().splitlines()[-1].split(",")[3]) == pytest.approx(2 * math.exp(-1), rel=1e-4)
+    (tmp_path / "at.csv").write_text("parameter,value,unit\ndose,60,pM\n")
+    status, _, err = run(*command, "--at", tmp_path / "at.csv", "--protocol", "add A dose")
+    assert status == 2
+    assert "expected an empty cell, as nothing says what unit dose is in; write the number that is meant" in err
+    path = FOLDER.parent / "limits-in-a-petab-table" / "problem.yaml"
+    (tmp_path / "at.csv").write_text("parameter,value,unit\ntheta,1,nM\n")
+    status, _, err = run("evaluate", path, "--at", tmp_path / "at.csv")
+    assert status == 2
+    assert "as nothing says what unit theta is in" in err
 
 
 def test_priors_from_python(tmp_path: Path) -> None:
