@@ -37,6 +37,8 @@ from .space import ParameterSpace, Z
 from .undefined import undefined_rows
 from .usage import check_same_units, check_used, check_volumes, converted, without_idle
 
+_NAMED = 12  # parameters without a value that a message lists
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
@@ -300,7 +302,8 @@ class Problem:
         given = {n: p.value for n, p in self.parameters.items()} | dict(values or {})
         missing = [n for n in self.names if given[n] is None]
         if missing:
-            raise MissingValueError(f"no value for {', '.join(missing)}: give one to each")
+            more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+            raise MissingValueError(f"no value for {', '.join(missing[:_NAMED])}{more}: give one to each")
         for name, observable in self._deviations.items():
             if name in given and float(given[name]) < 0:  # pyright: ignore[reportArgumentType]
                 raise ValueError(
