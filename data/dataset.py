@@ -81,6 +81,8 @@ class Dataset:
     source: str = ""
     time_unit: str = "min"  # of the model, and of all times; empty: nobody says
     notes: tuple[str, ...] = ()  # assumptions the reader made, for the user to see
+    described_in: str = ""  # the file of the observables, for messages
+    tables: tuple[tuple[str, int], ...] = ()  # files of the measurements, each with the number of rows before it
     inputs: tuple[Input, ...] = ()  # what the cells were given, with its units; none where the source has no such list
 
     def __post_init__(self) -> None:
@@ -103,6 +105,14 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.measurements)
+
+    def place(self, m: Measurement) -> str:
+        """Where a measurement stands, such as `measurements.csv, row 3`; empty if nobody knows."""
+        before = [(file, rows) for file, rows in self.tables if rows < m.row]
+        if not before:
+            return f"row {m.row}" if m.row else ""
+        file, rows = before[-1]
+        return f"{file}, row {m.row - rows}"
 
 
 def _unsound_numbers(m: Measurement) -> list[str]:

@@ -22,6 +22,7 @@ from .readings import Reading, make_reading
 from .section import Section
 from .table import parse_number
 from .text_file import read_text
+from .toml_words import why_unread
 from .units import UnitError, conversion_factor, quantity_of
 
 FILE, MEASUREMENTS, PRIORS = "problem.toml", "measurements.csv", "priors.csv"
@@ -69,7 +70,7 @@ def read_description(folder: Path) -> Description:
     try:
         content = {} if text is None else tomllib.loads(text)
     except ValueError as error:  # tomllib's own, or Python's of a number with thousands of digits
-        problems.add(FILE, f"cannot be read as TOML: {error}")
+        problems.add(FILE, f"cannot be read as TOML: {why_unread(str(error), text or '')}")
     except RecursionError:
         problems.add(FILE, "cannot be read as TOML: its values are nested too deeply")
     problems.raise_any()

@@ -51,6 +51,8 @@ def read_folder(folder: str | Path) -> Dataset:
         time_unit=str(description.units.time),
         source=description.source or (description.published.reference if description.published else ""),
         notes=(*description.notes, *_notes(description, rows, priors)),
+        described_in=FILE,
+        tables=((MEASUREMENTS, 0),),
         inputs=description.inputs,
     )
 

@@ -156,7 +156,8 @@ class ModelUnits:
         """A unit made of the model's own time, amounts and volumes: the factor into it, and its name.
 
         Each part of `unit` that is a time, an amount, a volume or made of these becomes the model's: `1/(nM min)`
-        becomes `1/(pM h)`. What else it holds, such as au or ng/ml, stays. Raises `UnitError` for text that is no unit.
+        becomes `1/(pM h)`, and percent hundredths. What else it holds, such as au or ng/ml, stays. Raises `UnitError`
+        for text that is no unit.
         """
         if unit not in self._coherent:
             self._coherent[unit] = self._made_coherent(unit)
@@ -167,6 +168,9 @@ class ModelUnits:
         mass = any("[mass]" in quantity_of(u).dimensionality for u in parts)
         factor, words = 1.0, []
         for part, exponent in parts.items():
+            if quantity_of(part).dimensionless:
+                factor *= conversion_factor(part, "1") ** exponent
+                continue
             own = self._own(part, keeps_volume=mass)
             if own is None:
                 words.append((f"{registry().Unit(part):~}", exponent))
@@ -175,10 +179,10 @@ class ModelUnits:
             words.append((str(own) if own.number == 1 else f"({own})", exponent))
         return (1.0, unit) if abs(factor - 1) < SAME else (factor, _joined(words))
 
-    def follows(self, unit: str) -> bool:
-        """Whether a unit is made of times, amounts and volumes whose units the model has."""
-        parts = parts_of(unit)
-        return bool(parts) and all(self._own(part, keeps_volume=False) is not None for part in parts)
+    def follows(self, unit: str, *, numbers: bool = False) -> bool:
+        """Whether a unit is made of times, amounts and volumes whose units the model has; and of `numbers`, as %."""
+        parts = [part for part in parts_of(unit) if not (numbers and quantity_of(part).dimensionless)]
+        return (bool(parts) or numbers) and all(self._own(part, keeps_volume=False) is not None for part in parts)
 
     def _own(self, part: str, *, keeps_volume: bool) -> ModelUnit | None:
         """The model's unit for a part of a unit; None where it stays as it is."""

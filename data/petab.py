@@ -63,6 +63,7 @@ def read_petab(path: str | Path) -> Dataset:
         observables=observables,
         protocols=protocols,
         measurements=_measurements(tables, names),
+        tables=tables.measured_in,
         parameters=parameters,
         model=str(tables.model),
         source=f"PEtab v1 problem {path.name}",
@@ -183,7 +184,7 @@ def _parameters(tables: Tables, problems: list[str]) -> dict[str, Parameter]:
                 scale=scale,
             )
         except ValueError as error:
-            problems.append(f"parameter {name}: {error}")
+            problems.append(f"{tables.parameter_places.get(name, '')}: parameter {name}: {error}")
     return parameters
 
 
@@ -194,14 +195,14 @@ def _measurements(
     from petab.v1.measurements import split_parameter_replacement_list
 
     measurements: list[Measurement] = []
-    for line, row in enumerate(tables.measurements, start=1):
+    for index, (line, row) in enumerate(zip(tables.lines, tables.measurements, strict=True)):
         name, time, value = str(row["observableId"]), float(row["time"]), float(row["measurement"])
         arguments: list[Value] = []
         for column in ("observableParameters", "noiseParameters"):
             arguments += cast(list[Value], split_parameter_replacement_list(cell(row, column, "")))
         labels = [str(cell(row, column, "")) for column in ("datasetId", "replicateId")]
         experiment = "/".join(label for label in labels if label)
-        limit = tables.limits.get(line - 1)
+        limit = tables.limits.get(index)
         measured = Measurement(name, names[_pair(row)], time, value, tuple(arguments), experiment, line)
         if limit is not None:
             measured = replace(measured, value=limit.value, censored=limit.censored, upper=limit.upper)

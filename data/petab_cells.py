@@ -80,17 +80,22 @@ class Cells:
     files: dict[Kind, list[str]] = field(default_factory=dict)  # of each row
     problems: Problems = field(default_factory=lambda: Problems(""))
     notes: list[str] = field(default_factory=list)
+    outside: set[str] = field(default_factory=set)  # files beyond the problem's folder, of which nothing is quoted
 
     def complain(self, kind: Kind, index: int, column: str, expected: str) -> None:
-        row = self.rows[kind][index]
-        self.problems.add(
-            self.files[kind][index], expected, row=row.number, column=column, holds=quote(row.cells.get(column, ""))
-        )
+        row, file = self.rows[kind][index], self.files[kind][index]
+        holds = "what is not quoted here" if file in self.outside else quote(row.cells.get(column, ""))
+        self.problems.add(file, expected, row=row.number, column=column, holds=holds)
 
 
-def read_cells(files: Mapping[Kind, Sequence[Path]]) -> Cells:
-    """All tables; `problems` has what is wrong, and a table that cannot be read at all has no rows."""
+def read_cells(files: Mapping[Kind, Sequence[Path]], folder: Path) -> Cells:
+    """All tables; `problems` has what is wrong, and a table that cannot be read at all has no rows.
+
+    Messages quote nothing of files outside `folder`, nor of files that are no tables.
+    """
     cells = Cells()
+    every = [path for paths in files.values() for path in paths]
+    cells.outside = {p.name for p in every if not p.resolve().is_relative_to(folder.resolve())}
     for kind, paths in files.items():
         cells.rows[kind], cells.files[kind] = [], []
         for path in paths:
@@ -111,9 +116,13 @@ def read_cells(files: Mapping[Kind, Sequence[Path]]) -> Cells:
 def _check_columns(kind: Kind, table: Table, cells: Cells) -> bool:
     known = {*REQUIRED[kind], *OPTIONAL[kind]}
     missing = [c for c in REQUIRED[kind] if c not in table.columns]
+    if len(table.columns) == 1 and len(missing) == len(REQUIRED[kind]):
+        expected = f"a {kind} table, its first line the columns {', '.join(REQUIRED[kind])}, separated by tabs"
+        cells.problems.add(table.file, f"expected {expected}; the file is none")
+        return False
+    there = "" if table.file in cells.outside else f"; the table has {', '.join(table.columns)}"
     for column in missing:
-        there = ", ".join(table.columns)
-        cells.problems.add(table.file, f"the column is missing; the table has {there}", column=column)
+        cells.problems.add(table.file, f"the column is missing{there}", column=column)
     if kind == "condition":  # its other columns are names of the model
         return not missing
     known |= {*LIMITS, *REPEATED} if kind == "measurement" else {"parameterType"} if kind == "parameter" else set()
@@ -182,9 +191,9 @@ def _is_name(text: str) -> bool:
     return bool(_NAME.fullmatch(text)) and text.lower() not in ("inf", "infinity", "nan")
 
 
-def _choice(cells: Cells, kind: Kind, index: int, column: str, options: tuple[str, ...]) -> None:
+def _choice(cells: Cells, kind: Kind, index: int, column: str, options: tuple[str, ...], *, empty: bool = True) -> None:
     text = cells.rows[kind][index].cells.get(column, "")
-    if not is_missing(text) and text not in options:
+    if text not in options and not (empty and is_missing(text)):
         cells.complain(kind, index, column, f"one of {', '.join(options)}")
 
 
@@ -216,6 +225,7 @@ def _check_observable(cells: Cells, index: int) -> None:
     for column in _FORMULAS:
         if is_missing(cells.rows["observable"][index].cells[column]):
             cells.complain("observable", index, column, "a formula")
+    _check_numbering(cells, index)
     _choice(cells, "observable", index, "observableTransformation", ("lin", "log", "log10"))
     _choice(cells, "observable", index, "noiseDistribution", ("normal", "laplace"))
 
@@ -226,7 +236,7 @@ def _check_parameter(cells: Cells, index: int) -> None:
     estimate = parse_number(row["estimate"])
     if estimate not in (0.0, 1.0):
         cells.complain("parameter", index, "estimate", "1 for a parameter that is estimated, 0 for one that is fixed")
-    _choice(cells, "parameter", index, "parameterScale", ("lin", "log", "log10"))
+    _choice(cells, "parameter", index, "parameterScale", ("lin", "log", "log10"), empty=False)
     for column in ("lowerBound", "upperBound"):
         _number(cells, "parameter", index, column, infinite=True, empty=estimate == 0.0)
     _number(cells, "parameter", index, "nominalValue", empty=estimate != 0.0)
@@ -277,6 +287,7 @@ def _check_unique(cells: Cells, kind: Kind) -> None:
 
 def _check_overrides(cells: Cells) -> None:
     """Each row fills as many placeholders as its observable's formulas have, and names an observable that there is."""
+    wrong: dict[tuple[str, str, int], list[int]] = {}
     observables = {row.cells["observableId"]: row.cells for row in cells.rows["observable"]}
     for index, row in enumerate(cells.rows["measurement"]):
         name = row.cells["observableId"]
@@ -284,15 +295,44 @@ def _check_overrides(cells: Cells) -> None:
             if observables:
                 cells.complain("measurement", index, "observableId", f"one of {', '.join(observables)}")
             continue
-        formulas = " ".join(observables[name][column] for column in _FORMULAS)
         for kind in ("observable", "noise"):
-            wanted = len(set(re.findall(rf"\b{kind}Parameter\d+_{re.escape(name)}\b", formulas)))
             text = row.cells.get(f"{kind}Parameters", "")
             given = 0 if is_missing(text) else text.count(";") + 1
-            if given != wanted:
-                expected = f"{wanted} values separated by ';'" if wanted else "an empty cell"
-                column = f"{kind}Parameters"
-                cells.complain("measurement", index, column, f"{expected}, as the formulas of {name} have placeholders")
+            if given != len(_placeholders(observables[name], kind)):
+                wrong.setdefault((name, kind, given), []).append(index)
+    for (name, kind, _), rows in wrong.items():
+        expected = _filled(observables[name], kind)
+        more = "" if len(rows) == 1 else f"; so too in {len(rows) - 1} more row{'s' if len(rows) > 2 else ''} of {name}"
+        cells.complain("measurement", rows[0], f"{kind}Parameters", expected + more)
+
+
+def _placeholders(observable: Mapping[str, str], kind: str) -> list[str]:
+    formulas = " ".join(observable[column] for column in _FORMULAS)
+    found = set(re.findall(rf"\b{kind}Parameter(\d+)_{re.escape(observable['observableId'])}\b", formulas))
+    return [f"{kind}Parameter{n}_{observable['observableId']}" for n in sorted(found, key=int)]
+
+
+def _filled(observable: Mapping[str, str], kind: str) -> str:
+    """What a row's cell is to hold for the placeholders of one kind."""
+    name, places = observable["observableId"], _placeholders(observable, kind)
+    if not places:
+        return (
+            f"an empty cell, as the formulas of {name} have no placeholder; write {kind}Parameter1_{name} there for "
+            "what the cell holds"
+        )
+    values = "1 value" if len(places) == 1 else f"{len(places)} values separated by ';'"
+    return f"{values}, for {', '.join(places)} in the formulas of {name}"
+
+
+def _check_numbering(cells: Cells, index: int) -> None:
+    """Placeholders are numbered from 1 on, without a gap."""
+    row = cells.rows["observable"][index].cells
+    for kind in ("observable", "noise"):
+        places = _placeholders(row, kind)
+        wanted = [f"{kind}Parameter{i + 1}_{row['observableId']}" for i in range(len(places))]
+        if places != wanted:
+            column = next(c for c in _FORMULAS if places[-1] in row[c])
+            cells.complain("observable", index, column, f"placeholders numbered from 1 on: {', '.join(wanted)}")
 
 
 def number_or_nan(text: str) -> float:

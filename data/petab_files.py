@@ -8,10 +8,8 @@ Source: PEtab v1 data format, https://petab.readthedocs.io/en/latest/v1/document
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -22,7 +20,10 @@ from ..models.infix import PETAB, parse_infix
 from ..models.operations import FormulaError
 from .petab_cells import REPEATED, Cells, Kind, is_missing, number_or_nan, read_cells
 from .petab_limits import KINDS, Limit, read_limits
+from .petab_lint import errors_of, lint
+from .petab_priors import check_priors
 from .petab_yaml import read_configuration, table_files, unreadable
+from .problems import lines
 from .table import hint_of, parse_number
 
 if TYPE_CHECKING:
@@ -41,8 +42,11 @@ class Tables(NamedTuple):
     measurements: list[Row]
     model: Path
     limits: Mapping[int, Limit]
+    parameter_places: Mapping[str, str]  # file and row by name
     compartments: frozenset[str]
     notes: tuple[str, ...]
+    lines: tuple[int, ...]  # of the measurements; each file's count on from the last one's
+    measured_in: tuple[tuple[str, int], ...]  # files of the measurements, with the lines before each
 
 
 def load_tables(path: Path) -> Tables:
@@ -53,22 +57,23 @@ def load_tables(path: Path) -> Tables:
     config = read_configuration(path)
     part = config["problems"][0]
     plots = part.pop("visualization_files", None)  # their reader loads a plotting library
-    cells = read_cells(table_files(path, config))
+    cells = read_cells(table_files(path, config), path.parent)
     limits = read_limits(cells)
     _check_scales(cells, limits)
-    problems = [*map(str, cells.problems.found)]
-    if problems and not _typed(cells):
-        raise unreadable(path, problems)
+    check_priors(cells)
+    readable = _check_formulas(cells)
+    if cells.problems.found and not (readable and _typed(cells)):
+        raise unreadable(path, lines(cells.problems.found))
     problem = _problem(path, part["sbml_files"][0], cells, limits)
-    if formulas := _formula_problems(problem):
-        raise unreadable(path, [*problems, *formulas])
+    said = _check_time(problem, cells)
     try:
-        _resolve_noise(problem)
-        problems += _lint(problem)
+        if not said:
+            _resolve_noise(problem)
+            said = lint(problem, cells)
     except RecursionError:  # petab's reader calls itself for each term of a sum
-        problems.append("a formula of the observable table is too long for petab's checks, which take some 300 terms")
-    if problems:
-        raise unreadable(path, problems)
+        said = ["a formula of the observable table is too long for petab's checks, which take some 300 terms"]
+    if said or cells.problems.found:
+        raise unreadable(path, [*lines(cells.problems.found), *said])
     return Tables(
         observables=_rows(problem.observable_df),
         conditions=_rows(problem.condition_df),
@@ -76,9 +81,24 @@ def load_tables(path: Path) -> Tables:
         measurements=_rows(problem.measurement_df),
         model=(path.parent / part["sbml_files"][0]).resolve(),
         limits=limits,
+        parameter_places={
+            row.cells["parameterId"]: f"{file}, row {row.number}"
+            for file, row in zip(cells.files["parameter"], cells.rows["parameter"], strict=True)
+        },
         compartments=frozenset(c.getId() for c in _sbml_model(problem).getListOfCompartments()),
         notes=(*cells.notes, *(("visualization tables are not read",) if plots else ())),
+        **_lines(cells),
     )
+
+
+def _lines(cells: Cells) -> dict[str, Any]:
+    lines: list[int] = []
+    files: list[tuple[str, int]] = []
+    for file, row in zip(cells.files["measurement"], cells.rows["measurement"], strict=True):
+        if not files or files[-1][0] != file or files[-1][1] + row.number <= lines[-1]:
+            files.append((file, lines[-1] if lines else 0))
+        lines.append(files[-1][1] + row.number)
+    return {"lines": tuple(lines), "measured_in": tuple(files)}
 
 
 def _said(error: Exception) -> str:
@@ -108,7 +128,7 @@ def _problem(path: Path, model: str, cells: Cells, limits: Mapping[int, Limit]) 
     for index, limit in limits.items():
         frames["measurement"].loc[index, "measurement"] = limit.value
     try:
-        with _errors_of("petab.v1"):
+        with errors_of("petab.v1"):
             return petab.v1.Problem(
                 model=SbmlModel.from_file(path.parent / model),
                 condition_df=petab.v1.get_condition_df(frames["condition"]),
@@ -176,59 +196,33 @@ def _is_infinite(text: str) -> bool:
     return math.isinf(number_or_nan(text))
 
 
-def _formula_problems(problem: petab.v1.Problem) -> list[str]:
-    """Formulas that cannot be read whole, each with its row; petab's own reader meets none of these."""
-    found: list[str] = []
-    for line, row in enumerate(_rows(problem.observable_df), start=1):
+def _check_formulas(cells: Cells) -> bool:
+    """Whether all formulas can be read whole; petab's own reader meets none that cannot."""
+    sound = True
+    for index, row in enumerate(cells.rows["observable"]):
         for column in ("observableFormula", "noiseFormula"):
-            if not isinstance(row.get(column), str):
+            text = row.cells[column]
+            if is_missing(text):
                 continue
-            where = f"observable table, row {line} ({row['observableId']}), {column!r}"
             try:
-                names = parse_infix(row[column], dialect=PETAB).free_symbols
+                parse_infix(text, dialect=PETAB)
             except FormulaError as error:
-                found.append(f"{where}: {error}")
-                continue
-            if sympy.Symbol("time") in names and problem.model is not None and problem.model.has_entity_with_id("time"):
+                sound = False
+                cells.problems.add(cells.files["observable"][index], str(error), row=row.number, column=column)
+    return sound
+
+
+def _check_time(problem: petab.v1.Problem, cells: Cells) -> list[str]:
+    """Formulas that use PEtab's time of a model that calls something else so."""
+    if problem.model is None or not problem.model.has_entity_with_id("time"):
+        return []
+    found = []
+    for file, row in zip(cells.files["observable"], cells.rows["observable"], strict=True):
+        for column in ("observableFormula", "noiseFormula"):
+            if sympy.Symbol("time") in parse_infix(row.cells[column], dialect=PETAB).free_symbols:
+                where = f"{file}, row {row.number}, {column!r}"
                 found.append(f"{where}: 'time' is PEtab's time, and the model calls something else so: rename that")
     return found
-
-
-@contextmanager
-def _errors_of(name: str) -> Iterator[list[str]]:
-    """Collects what the library's logger reports as errors, and keeps it from the console meanwhile."""
-    found: list[str] = []
-
-    class Collect(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.levelno >= logging.ERROR:
-                found.append(record.getMessage())
-
-    logger, handler = logging.getLogger(name), Collect()
-    propagate = logger.propagate
-    logger.propagate = False
-    logger.addHandler(handler)
-    try:
-        yield found
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagate
-
-
-def _lint(problem: petab.v1.Problem) -> list[str]:
-    """What petab's own checks find, each of which stops at the first problem of its table."""
-    from petab.v1.lint import lint_problem
-
-    with _errors_of("petab.v1") as found:
-        try:
-            failed = lint_problem(problem)
-        except RecursionError:
-            raise
-        except Exception as error:  # a check that trips over the table
-            failed = True
-            found.append(" ".join(str(error).split()) or type(error).__name__)
-    said = [f"petab's checks say: {' '.join(message.split())}" for message in found if message != "Not OK"]
-    return said or ["petab refuses it without a reason; run `petablint` on it"] if failed else []
 
 
 def _resolve_noise(problem: petab.v1.Problem) -> None:

@@ -8,13 +8,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
+from .coverage import near
 from .petab_cells import Kind
 from .problems import Problems
 from .text_file import read_text
+
+if TYPE_CHECKING:
+    import jsonschema
 
 
 def unreadable(path: Path, problems: list[str]) -> ValueError:
@@ -99,6 +103,8 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 def _unsupported(config: Mapping[str, Any]) -> list[str]:
     """What a PEtab YAML file may ask for and this reader does not support."""
+    if "format_version" not in config and (strange := _unknown_keys(config)):
+        return strange
     version = str(config.get("format_version", "missing"))
     if version.split(".")[0] != "1":
         return [f"format_version is {version}: only PEtab v1 is supported"]
@@ -127,26 +133,51 @@ def _listed(value: object) -> list[str]:
     return [str(v) for v in value] if isinstance(value, list) else []
 
 
+_KEYS = ("format_version", "parameter_file", "problems", "extensions")
+_PART = ("sbml_files", "measurement_files", "condition_files", "observable_files", "visualization_files")
+_UNREAD = ("mapping_files", "model_files")  # refused by name
+_TYPES = {"array": "a list, such as [name.tsv]", "object": "keys and values", "string": "text", "integer": "a number"}
+
+
+def _unknown_keys(config: Mapping[str, Any]) -> list[str]:
+    """Keys that PEtab v1 does not have, with the nearest that it has."""
+    parts = config.get("problems")
+    first = parts[0] if isinstance(parts, list) and parts and isinstance(parts[0], dict) else {}
+    found = [("", key, _KEYS) for key in config if key not in _KEYS]
+    found += [("problems/0/", key, _PART) for key in first if key not in (*_PART, *_UNREAD)]
+    return [
+        f"YAML file: unknown key {str(key)[:60]!r} at {where or 'the top level'}; known there are {', '.join(known)}"
+        f"{near(str(key), known)}"
+        for where, key, known in found
+    ]
+
+
+def _expected(error: jsonschema.ValidationError) -> str:
+    """What PEtab's schema asks for where the file has something else."""
+    if error.validator == "required":
+        missing = [k for k in cast(list[str], error.validator_value) if k not in cast(dict, error.instance)]
+        return f"missing {'key' if len(missing) == 1 else 'keys'} {', '.join(missing)}"
+    if error.validator == "type":
+        return f"expected {_TYPES.get(str(error.validator_value), error.validator_value)}"
+    return "expected what PEtab v1 has there, see its documentation of the YAML file"
+
+
 def _malformed(config: Mapping[str, Any]) -> list[str]:
     """Where the YAML file departs from PEtab's schema."""
     import jsonschema
     from petab.v1.yaml import validate_yaml_syntax
 
+    if strange := _unknown_keys(config):
+        return strange
     try:
         validate_yaml_syntax(dict(config))
     except jsonschema.ValidationError as error:
         where = "/".join(str(key) for key in error.absolute_path) or "top level"
-        return [f"YAML file, {where}: {error.message}"]
+        return [f"YAML file, {where}: {_expected(error)}"]
     if not config["problems"]:
         return ["YAML file: it holds no problem"]
     tables = config["parameter_file"]
     if not tables or (isinstance(tables, list) and not all(isinstance(t, str) for t in tables)):
         return [f"YAML file, parameter_file: {tables!r}; expected the name of a file, or a list of names"]
-    known = {"format_version", "parameter_file", "problems", "extensions"}
-    keys = {"sbml_files", "measurement_files", "condition_files", "observable_files", "visualization_files"}
-    strange = [str(k) for k in config if k not in known]
-    strange += [f"problems/0/{k}" for k in config["problems"][0] if k not in keys | {"mapping_files", "model_files"}]
-    if strange:
-        return [f"YAML file: unknown key {', '.join(strange)}; known are {', '.join(sorted(known | keys))}"]
     files = config["problems"][0].items()
     return [f"YAML file: {key} names no file" for key, named in files if key != "visualization_files" and not named]

@@ -39,7 +39,7 @@ def in_model_units(parameter: Parameter, units: ModelUnits, expected: Mapping[st
 def _conversion(name: str, stated: str, units: ModelUnits, expected: Mapping[str, str]) -> tuple[float, str]:
     declared = units.declared(name)
     if declared is None:
-        return units.coherent(stated) if name not in expected else _into(stated, expected[name])
+        return _undeclared(name, stated, units) if name not in expected else _into(stated, expected[name])
     given = quantity_of(stated)
     if not given.is_compatible_with(declared):
         if "[arbitrary]" in given.dimensionality:
@@ -51,6 +51,21 @@ def _conversion(name: str, stated: str, units: ModelUnits, expected: Mapping[str
     same, word = units.coherent(stated)
     known = named(declared)
     return factor, word if same != 1 and abs(same / factor - 1) < SAME else str(known)
+
+
+def _undeclared(name: str, stated: str, units: ModelUnits) -> tuple[float, str]:
+    """Into the model's own, where it says nothing of the name: times, amounts and volumes are known all the same.
+
+    What only an observable uses, such as a protein in ug/ul, has no unit in the model, and keeps its own.
+    """
+    known = "[arbitrary]" in quantity_of(stated).dimensionality or units.follows(stated, numbers=True)
+    if name in units.network.names and not known:
+        own = f"{units.time} and {units.concentration}"
+        raise UnitError(
+            f"a unit made of times and concentrations, as the model declares none for {name} and is in {own}: declare "
+            f"the unit of {name} in the model, or leave this one out if the numbers are the model's"
+        )
+    return units.coherent(stated)
 
 
 def _into(stated: str, wanted: str) -> tuple[float, str]:

@@ -145,8 +145,15 @@ def _check_range(numbers: Mapping[str, float], scale: Scale, row: Row, table: Ta
             if numbers.get(column, 1.0) < 0:
                 expected = f"no negative number for {row.cells['distribution']!r}"
                 problems.add(table.file, expected, row=row.number, column=column, holds=quote(row.cells[column]))
+    low, high = numbers.get("lower", -math.inf), numbers.get("upper", math.inf)
+    if not low < high:
+        expected = f"a number below the upper bound, {row.cells['upper']}"
+        problems.add(table.file, expected, row=row.number, column="lower", holds=quote(row.cells["lower"]))
+    if numbers.get("scale", 1.0) <= 0:
+        expected = f"a number above 0, the width of {row.cells['distribution']!r}"
+        problems.add(table.file, expected, row=row.number, column="scale", holds=quote(row.cells["scale"]))
     value = numbers.get("value")
-    if value is not None and not numbers.get("lower", -math.inf) <= value <= numbers.get("upper", math.inf):
+    if value is not None and low < high and not low <= value <= high:
         problems.add(
             table.file,
             "a value within the bounds",

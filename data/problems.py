@@ -37,19 +37,20 @@ class TableError(ValueError):
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         if any(p.row is not None for p in problems):
             count += " (row 1 is the first below the header)"
-        super().__init__("\n  ".join([f"{name} has {count}:", *_lines(problems)]))
+        super().__init__("\n  ".join([f"{name} has {count}:", *lines(problems)]))
 
 
-def _lines(problems: list[Problem]) -> list[str]:
+def lines(problems: list[Problem]) -> list[str]:
+    """Each problem as a line, the first of each kind."""
     kinds: dict[tuple[str, str | None, bool, str], list[Problem]] = defaultdict(list)
     for p in problems:
         kinds[p.file, p.column, p.row is None, p.expected.split(";")[0]].append(p)
-    lines = []
+    said = []
     for kind in kinds.values():
-        lines += [str(p) for p in kind[:_SHOWN]]
+        said += [str(p) for p in kind[:_SHOWN]]
         if len(kind) > _SHOWN:
-            lines.append(f"… and {len(kind) - _SHOWN} more of this kind, the last {str(kind[-1])!r}")
-    return lines
+            said.append(f"… and {len(kind) - _SHOWN} more of this kind, the last {str(kind[-1])!r}")
+    return said
 
 
 @dataclass

@@ -155,7 +155,10 @@ def _signals(
     if assay == "elisa" and section.take("analyte") is not None:
         return _analyte(section, network)
     names = frozenset() if network is None else network.names
+    before = section.faults
     signals = [section.formula(key, names) for key in keys.signals]
+    if section.faults > before:
+        return None
     for key, signal in zip(keys.signals, signals, strict=True):
         if signal is None:
             section.complain(key, "the key is missing; expected a formula")

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import date, time
 from difflib import get_close_matches
 from pathlib import PurePath, PureWindowsPath
 from typing import Any
 
 from .formula import Formula, FormulaError, parse_formula
 from .problems import Problems
+
+
+def shown(value: object) -> str:
+    """A value of a TOML file for a message, as it is written there, shortened."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (date, time)):  # a datetime is a date
+        return value.isoformat()
+    if isinstance(value, dict):
+        text = "{" + ", ".join(f"{k} = {shown(v)}" for k, v in value.items()) + "}"
+    elif isinstance(value, list):
+        text = "[" + ", ".join(map(shown, value)) + "]"
+    else:
+        text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"
 
 
 class Section:
@@ -19,8 +35,13 @@ class Section:
         self._asked: list[str] = []
 
     def complain(self, key: str, expected: str, holds: object = None) -> None:
-        holds = None if holds is None else repr(holds)
+        holds = None if holds is None else shown(holds)
         self._problems.add(self._file, expected, column=f"{self._path}{key}".rstrip("."), holds=holds)
+
+    @property
+    def faults(self) -> int:
+        """How many problems are known, of the whole file."""
+        return len(self._problems.found)
 
     def take(self, key: str, default: Any = None) -> Any:
         self._asked.append(key)

@@ -116,7 +116,8 @@ def _table(
         return None
     offset, header = records[0]
     if len(header) == 1 and any(mark in header[0] for mark in _NAMES):
-        problems.add(file, f"the header must have columns separated by {_NAMES[delimiter]}, not {quote(header[0])}")
+        seen = next(name for mark, name in _NAMES.items() if mark in header[0])
+        problems.add(file, f"the header must have columns separated by {_NAMES[delimiter]}; it has {seen}")
         return None
     for name in sorted({c for c in header if header.count(c) > 1 or not c}):
         problems.add(file, f"column {name!r} appears twice" if name else "a column has no name")

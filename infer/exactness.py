@@ -19,4 +19,4 @@ def solver_words(problem: Problem, values: Float[Array, " names"]) -> list[str]:
         jax.jit(lambda v, s=settings: solve(model, plan, s, v).y)(jnp.asarray(values))
         for settings in (problem.settings, stricter(problem.settings))
     )
-    return words(inexact(model.species, *map(np.asarray, found)), problem.settings)
+    return words(inexact(model, *map(np.asarray, found)), problem.settings)

@@ -28,6 +28,7 @@ from .store import StoreError, chunk_numbers, load_arrays, refuse_another, save_
 log = logging.getLogger(__name__)
 
 START, CHAINS = "start.npz", "chains"  # in the folder of a fit
+_SEARCH_AGAIN = "remove it, and the same command looks for the best fit again; draws stay"
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +129,7 @@ def _prepare(
     fits.save(folder / "map.json")
     say(
         f"best −log posterior {fits.objective[0]:.2f}; {fits.near_best()} of {starts} starts within 0.1 of it, "
-        f"{int(fits.converged.sum())} converged, {fits.redrawn} redrawn; failed solves: {fits.failed or 'none'}"
+        f"{int(fits.converged.sum())} converged, {fits.redrawn} redrawn; evaluations failed: {fits.failed or 'none'}"
     )
     for sentence in fits.words():
         say(sentence)
@@ -151,14 +152,14 @@ def _prepare(
 def _load(path: Path, identity: Identity) -> tuple[Curvature, Settings, Modes] | None:
     if not path.exists():
         return None
-    arrays = load_arrays(path, "remove it to begin anew", unsealed=True)
+    arrays = load_arrays(path, _SEARCH_AGAIN, unsealed=True)
     try:
         refuse_another(path.parent, json.loads(str(arrays["identity"])), identity)
         start = Curvature(**{k: arrays[k] for k in Curvature._fields})
         modes = restored(arrays, list(arrays), start)
         return start, Settings(**json.loads(str(arrays["settings"]))), modes
     except (KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{path} is damaged ({error}): remove it to begin anew") from None
+        raise StoreError(f"{path} is damaged ({error}): {_SEARCH_AGAIN}") from None
 
 
 __all__ = ["Fit", "fit", "kept_in", "writable"]

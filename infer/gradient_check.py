@@ -85,8 +85,10 @@ def check_gradient(
         raise ValueError(f"z must hold {len(problem.space)} parameters, not be of shape {z.shape}")
     value, gradient = jax.jit(jax.value_and_grad(problem.log_density))(jnp.asarray(z))
     if not np.isfinite(value):
-        failed = ", ".join(problem.failures.take()) or "an infinite density"
-        raise ValueError(f"the gradient cannot be checked where the simulation fails ({failed}): choose another z")
+        kinds = problem.failures.take()
+        why = "; ".join(problem.why_failed(kinds, problem.values(jnp.asarray(z))))
+        failed = why or ", ".join(kinds) or "an infinite density"
+        raise ValueError(f"the gradient cannot be checked where there is no density ({failed}): choose another z")
     return compare(problem.space.names, problem.log_density, np.asarray(gradient), z, steps, tolerance, batch)
 
 

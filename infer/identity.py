@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
+from hashlib import sha256
 from importlib.metadata import version
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -30,6 +33,8 @@ _LAYOUT = ("threads", "record", "memory")  # how the same arithmetic is shared o
 # Draws go on bit for bit only where the same code computes them.
 _PACKAGES = ("hexamer", "jax", "jaxlib", "numpy", "numpyro")
 _OF_ENGINE = {"fused": ("warp-lang",), "diffrax": ("diffrax", "equinox", "lineax", "optimistix")}
+_ORDER = {"engine": 0, "settings": 1, "device": 2, "version": 9}  # of what is told first; all else stands between
+_SETTINGS = {"solver": 0, "rtol": 1, "atol": 2}
 
 Identity = dict[str, Any]
 """Parts of a run by name, nested; plain types."""
@@ -67,9 +72,32 @@ def run_parts(problem: Problem, **more: object) -> Identity:
         "engine": engine,
         "device": "cpu" if on_cpu else "gpu" if engine == "fused" else jax.default_backend(),
         "settings": _plain(settings),
-        "version": {name: version(name) for name in (*_PACKAGES, *_OF_ENGINE[engine])},
+        "version": {name: version(name) for name in (*_PACKAGES, *_OF_ENGINE[engine])}
+        | {"hexamer": f"{version('hexamer')}, code {_code()}"},
         **more,
     }
+
+
+def _versions(engine: str) -> dict[str, str]:
+    found = {name: version(name) for name in (*_PACKAGES, *_OF_ENGINE[engine])}
+    return found | {"hexamer": f"{found['hexamer']}, code {_code()}"}
+
+
+@cache
+def _code() -> str:
+    """A hash of the code that draws come from, which changes more often than hexamer's version."""
+    package = files("hexamer")
+    folders = [package / "infer", package / "models", package / "models" / "fused"]
+    sources = {
+        f"{folder.name}/{file.name}": file.read_bytes()
+        for folder in folders
+        for file in folder.iterdir()
+        if file.name.endswith((".py", ".h"))
+    }
+    digest = sha256()
+    for name in sorted(sources):
+        digest.update(name.encode() + b"\0" + sources[name] + b"\0")
+    return digest.hexdigest()[:8]
 
 
 def _plain(settings: Settings) -> Identity:
@@ -93,19 +121,24 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     if old.get("format") != new["format"]:
         return [f"its files have format {old.get('format', 1)}, of another version of hexamer; this one's is {FORMAT}"]
     found: list[str] = []
-    for key in sorted({*old, *new}, key=lambda k: (k != "version", k)):
+    for key in sorted({*old, *new}, key=lambda k: (_ORDER.get(k, 5), k)):
         was, now = old.get(key), new.get(key)
         if was == now:
             continue
         if isinstance(was, Mapping) and isinstance(now, Mapping):
             changed = [n for n in sorted({*was, *now}) if was.get(n) != now.get(n)]
-            found.append(_said(key, changed, was, now))
+            if key == "version" and old.get("engine") != new["engine"]:
+                changed = [n for n in changed if n in was and n in now]  # others are those of one engine
+            if changed:
+                found.append(_said(key, changed, was, now))
         elif key in ("measurements", "protocols", "observables"):
             found.append(f"the {key} changed")
         elif key == "start":
             found.append("the points that the chains start from changed")
         elif isinstance(was, list) and isinstance(now, list):
             found.append(f"the {key} changed ({_listed(was, now)})")
+        elif key == "engine":
+            found.append(f"engine was {_short(was)}, now {_short(now)}; only the one that it was made with resumes it")
         else:
             found.append(f"{key} was {_short(was)}, now {_short(now)}")
     return found
@@ -119,13 +152,19 @@ def _said(key: str, changed: list[str], was: Mapping[str, Any], now: Mapping[str
     if key == "version":
         made = ", ".join(f"{n} {was.get(n, '(none)')} (now {now.get(n, '(none)')})" for n in changed)
         return f"it was made with {made}, and draws go on bit for bit only with the same versions: install those"
-    return "; ".join(f"{n} was {_short(was.get(n))}, now {_short(now.get(n))}" for n in changed)
+    if key == "settings":
+        changed = sorted(changed, key=lambda n: (_SETTINGS.get(n, 9), n))
+    return "; ".join(f"{n} was {_setting(n, was.get(n))}, now {_setting(n, now.get(n))}" for n in changed)
 
 
 def _listed(was: list, now: list) -> str:
     gone, come = [str(n) for n in was if n not in now], [str(n) for n in now if n not in was]
     parts = [f"without {', '.join(gone)}" if gone else "", f"with {', '.join(come)}" if come else ""]
     return "; ".join(filter(None, parts)) or "another order"
+
+
+def _setting(name: str, value: object) -> str:
+    return "not stated (each species has its own, from rtol)" if name == "atol" and value is None else _short(value)
 
 
 def _short(value: object) -> str:

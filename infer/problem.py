@@ -24,6 +24,7 @@ from ..models.engines import falls_back
 from ..models.model import Model
 from ..models.settings import Settings
 from ..models.simulate import require_x64
+from ..models.starts import unsound_starts
 from ..models.status import Status
 from ..models.unsettled import unsettled
 from ..models.volumes import check_given
@@ -33,7 +34,10 @@ from .identity import problem_parts
 from .nuisance import Nuisance, find_nuisance
 from .readout import Assays, Readout
 from .space import ParameterSpace, Z
+from .undefined import undefined_rows
 from .usage import check_same_units, check_used, check_volumes, converted, without_idle
+
+_NAMED = 12  # parameters without a value that a message lists
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +48,7 @@ class Evaluation:
     log10 for one on that scale); NaN where a simulation failed. `nllh` is the negative log likelihood with
     all constants, infinite then; `chi2` the sum of squared standardised residuals, without rows that are
     censored, which have none; `n` counts all rows, `censored` those that are limits; `failed` counts failed simulations
-    by kind.
+    by kind, or is one `not_finite` where all succeeded and a row has no density: `undefined` then names such rows.
     """
 
     log_likelihood: float
@@ -55,6 +59,7 @@ class Evaluation:
     standard_deviations: np.ndarray
     censored: int = 0
     notes: tuple[str, ...] = ()  # what failed simulations come from, where it is known
+    undefined: tuple[str, ...] = ()  # rows without a density though their simulation succeeded, and why
 
     @property
     def nllh(self) -> float:
@@ -264,20 +269,24 @@ class Problem:
         """
         vector = jnp.asarray(self.vector(values))
         readout, rows = self._evaluate(vector)
-        r = (self.assays.value - np.asarray(readout.mean)) / np.asarray(readout.sd)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # `undefined` says so in words
+            r = (self.assays.value - np.asarray(readout.mean)) / np.asarray(readout.sd)
+            chi2 = float(np.sum(r[self.assays.tail == 0] ** 2))
         log_likelihood = float(jnp.sum(rows))
-        failed = count_kinds(np.asarray(readout.status))
+        failed, undefined = count_kinds(np.asarray(readout.status)), []
         if not math.isfinite(log_likelihood):
             log_likelihood, failed = -math.inf, failed or {Status.NOT_FINITE.label: 1}
+            undefined = undefined_rows(self, readout, np.asarray(rows))
         return Evaluation(
             log_likelihood=log_likelihood,
-            chi2=float(np.sum(r[self.assays.tail == 0] ** 2)),
+            chi2=chi2,
             n=len(self.dataset),
             failed=failed,
             predictions=self.assays.natural(np.asarray(readout.mean)),
             standard_deviations=np.asarray(readout.sd),
             censored=int(np.sum(self.assays.tail != 0)),
-            notes=self.why_failed(failed, vector),
+            notes=self._why_not_solved(failed, vector),
+            undefined=tuple(undefined),
         )
 
     def vector(self, values: Mapping[str, float] | None = None) -> Float[np.ndarray, " names"]:
@@ -293,7 +302,8 @@ class Problem:
         given = {n: p.value for n, p in self.parameters.items()} | dict(values or {})
         missing = [n for n in self.names if given[n] is None]
         if missing:
-            raise MissingValueError(f"no value for {', '.join(missing)}: give one to each")
+            more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+            raise MissingValueError(f"no value for {', '.join(missing[:_NAMED])}{more}: give one to each")
         for name, observable in self._deviations.items():
             if name in given and float(given[name]) < 0:  # pyright: ignore[reportArgumentType]
                 raise ValueError(
@@ -304,8 +314,34 @@ class Problem:
         return np.array([float(given[n]) for n in self.names])  # pyright: ignore[reportArgumentType]
 
     def why_failed(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
-        """Sentences on the kinds of failure in `failed` at `vector`: the species that never settle, by name."""
-        if not {Status.NO_STEADY_STATE.label, Status.PATH_DEPENDENT.label} & set(failed):
+        """Sentences on the kinds of failure in `failed` at `vector`.
+
+        They name the species that never settle, start values that are no numbers, rows without a density whose
+        simulation succeeded, and the parameters by which a finite density has no finite derivative.
+        """
+        said = self._why_not_solved(failed, vector)
+        if Status.NOT_FINITE.label not in failed:
+            return said
+        readout, rows = self._evaluate(jnp.asarray(vector))
+        said = (*said, *undefined_rows(self, readout, np.asarray(rows)))
+        if said or not np.all(np.isfinite(np.asarray(rows))):
+            return said
+        slopes = jax.jit(jax.grad(lambda v: jnp.sum(self.row_densities(self.read(v)))))(jnp.asarray(vector))
+        names = [n for n, slope in zip(self.names, np.asarray(slopes), strict=True) if not np.isfinite(slope)]
+        if not names:
+            return ()
+        return (
+            f"the likelihood is finite, but not its derivative by {', '.join(names[:4])}"
+            f"{f' and {len(names) - 4} more' if len(names) > 4 else ''}: look for a root or power at 0 in the formulas",
+        )
+
+    def _why_not_solved(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
+        if not failed:
+            return ()
+        starts = unsound_starts(self.model, self.assays.plan, vector) if Status.NOT_FINITE.label in failed else ()
+        if starts:
+            return tuple(starts)
+        if not len(self.assays.plan.equilibration_parameters):
             return ()
         return tuple(unsettled(self.model, self.assays.plan, self.settings, vector).sentences())
 

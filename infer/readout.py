@@ -14,6 +14,7 @@ import numpy as np
 import sympy
 from jaxtyping import Array, Float, Int
 
+from ..data.coverage import near
 from ..data.dataset import Dataset, Observable
 from ..models.below_zero import judged_by, lowest
 from ..models.codegen import compile_elementwise
@@ -90,7 +91,7 @@ class Assays:
         self._numbers: list[float] = []
         self._tolerances: dict[str, list[int]] = {RTOL.name: [], ATOL.name: []}  # their places among the numbers
         where = {(p, t): (i, j) for i, p in enumerate(self.protocols) for j, t in enumerate(sorted_times[p])}
-        self._protocol = np.array([where[m.protocol, m.time][0] for m in dataset.measurements], dtype=int)
+        self.row_protocol = np.array([where[m.protocol, m.time][0] for m in dataset.measurements], dtype=int)
         # In the order of the rows: that of the description must not decide in which order gradients are summed.
         used = [dataset.observables[n] for n in dict.fromkeys(m.observable for m in dataset.measurements)]
         self._groups = [self._group(o, where) for o in used]
@@ -153,9 +154,11 @@ class Assays:
         known = {*own, "time", TIME.name}
         unknown = sorted(observable.symbols - known)
         if unknown:
+            file = self.dataset.described_in
+            where = f"{file}, 'observables.{observable.name}': " if file else ""
             raise ValueError(
-                f"observable {observable.name!r} uses {', '.join(unknown)}: no species, rule or parameter of "
-                f"{model.name}, and no parameter of the data set"
+                f"{where}observable {observable.name!r} uses {', '.join(unknown)}: no species, rule or parameter of "
+                f"{model.name}, and no parameter of the data set{near(unknown[0], sorted(own))}"
             )
         mean = bind_time(on_scale(observable.formula, observable.scale), own)
         spread = bind_time(observable.noise_formula, own)
@@ -187,7 +190,7 @@ class Assays:
             Group(g.names, *g.expressions, np.array([next(columns) for _ in g.names]), g.rows) for g in self._groups
         ]
         try:
-            return Formulas(groups, self._protocol, len(self.protocols), self._pool)
+            return Formulas(groups, self.row_protocol, len(self.protocols), self._pool)
         except Unsupported as reason:
             if isinstance(reason, DoesNotCompile):
                 log.warning("formulas of %s are read by JAX: they do not compile here: %s", self.model.name, reason)
@@ -196,7 +199,7 @@ class Assays:
     def natural(self, x: Float[np.ndarray, "*batch rows"]) -> Float[np.ndarray, "*batch rows"]:
         """Values on each observable's scale, in the units of the measurements."""
         logarithmic = self.log_base > 0
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # inf · 0 of those that are not logarithmic
             return np.where(logarithmic, np.exp(np.where(logarithmic, x * self.log_base, 0.0)), x)
 
     def read(self, settings: Settings, values: Float[Array, " names"]) -> Readout:
@@ -211,7 +214,7 @@ class Assays:
         if compiled is not None:
             mean, sd = compiled(pool, solution.status, threads(settings))
         else:
-            mean, sd = (jnp.where(ok[self._protocol], x, jnp.nan) for x in self._by_xla(pool, settings))
+            mean, sd = (jnp.where(ok[self.row_protocol], x, jnp.nan) for x in self._by_xla(pool, settings))
         held = jax.lax.stop_gradient(solution.y)
         low = lowest(self.model, held, settings.rtol, settings.atol, jnp)
         return Readout(mean, sd, solution.status, solution.steps, low)

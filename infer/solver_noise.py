@@ -6,17 +6,18 @@ relative tolerance times the reading.
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from ..models.accuracy import stricter
 from ..models.engines import uses_fused
 from .posterior import map_draws
 from .problem import Problem
 from .space import LOG_BASE
 
-_FINER = 100.0
-_FINEST = 1e-13  # relative tolerance; rounding is not far below
 _NEAR = 1e4  # times the relative tolerance of a reading: noise above is not compared where that takes long
 _WAYS_OUT = "solve at a finer tolerance, or let the noise be what the assay has"
 
@@ -31,13 +32,8 @@ def drowned_noise(problem: Problem, values: Float[ArrayLike, "draws names"]) -> 
     mean, sd = _readings(problem, table)
     error = _promised(problem, mean)
     if uses_fused(problem.model, problem.settings) or np.any(sd < _NEAR * error):
-        settings = problem.settings
-        finer = problem.with_settings(
-            rtol=max(settings.rtol / _FINER, _FINEST),
-            atol=settings.atol and settings.atol / _FINER,
-            max_steps=8 * settings.max_steps,
-            precision="float64",
-        )
+        finer = stricter(problem.settings)
+        finer = problem.with_settings(**{f.name: getattr(finer, f.name) for f in fields(finer)})
         moved = np.abs(mean - _readings(finer, table)[0])
         error = np.fmax(error, moved)
     below = sd < error

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -96,15 +97,30 @@ def check_run(folder: Path, identity: Mapping[str, object]) -> None:
     """Raises `StoreError` unless the `run.json` of a folder is of the same run."""
     path = folder / RUN
     try:
-        stored = json.loads(path.read_text())
-        if not isinstance(stored, dict):
-            raise ValueError("it holds no object")
+        stored = _json(path)
         old = stored.get("identity", stored)  # the earlier format was the bare identity
         if "id" in stored and stored["id"] != run_id(old):
             raise ValueError("its hash does not match its content")
     except (OSError, ValueError, AttributeError) as error:  # ValueError: also what JSON and Unicode raise
-        raise StoreError(f"{path} is damaged ({reason(error)}): remove the folder to begin anew") from None
+        raise StoreError(
+            f"{path} is damaged ({reason(error)}): remove this one file; the draws beside it stay, and the same "
+            "command resumes from them"
+        ) from None
     refuse_another(folder, old, identity)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {error.lineno} is not JSON") from None
+    except UnicodeDecodeError:
+        raise ValueError("it is not text") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(stored, dict):
+        raise ValueError("it does not hold what a run is")
+    return stored
 
 
 def refuse_another(folder: Path, old: Mapping[str, object], new: Mapping[str, object]) -> None:

@@ -6,31 +6,34 @@ made of it; and a model may amplify what each step leaves. A second solve sees b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
 
-from .settings import LEAST_RTOL, Settings
+from .model import Model
+from .settings import Settings
 
 FAINT = 1e-8  # of the largest value: what is smaller may be rounding
 STRICTER = 100.0  # times
+FINEST = 1e-13  # relative tolerance; rounding is not far below
 ALLOWED = 1e-3  # of the largest value of a course
 
 
 def stricter(settings: Settings) -> Settings:
-    """Settings to compare with: a hundredth of rtol, and absolute tolerances that follow the model's own scale."""
-    rtol = max(settings.rtol / STRICTER, LEAST_RTOL[settings.precision])
-    return replace(settings, rtol=rtol, atol=None, max_steps=min(20 * settings.max_steps, 2**31 - 1))
+    """Settings to compare with: a hundredth of rtol, absolute tolerances that follow the model's own scale, doubles."""
+    rtol = max(settings.rtol / STRICTER, min(settings.rtol, FINEST))
+    steps = min(20 * settings.max_steps, 2**31 - 1)
+    return replace(settings, rtol=rtol, atol=None, max_steps=steps, precision="float64")
 
 
 def inexact(
-    species: Sequence[str],
+    model: Model,
     y: Float[np.ndarray, "protocols times species"],
     strict: Float[np.ndarray, "protocols times species"],
 ) -> dict[str, float]:
-    """The species of which a course is off by more than `ALLOWED` of its largest value, and by how much.
+    """The species of `model` of which a course is off by more than `ALLOWED` of its largest value, and by how much.
 
     Courses that failed are left out, and values so small beside those of other species that they may be rounding.
     """
@@ -43,7 +46,7 @@ def inexact(
     seen &= largest > FAINT**2 * np.max(largest)
     off = np.max(np.abs(y - strict), axis=1) / np.where(seen, largest, 1.0)
     worst = np.max(np.where(seen, off, 0.0), axis=0)
-    return {n: float(x) for n, x in zip(species, worst, strict=True) if x > ALLOWED and n != "time"}
+    return {n: float(worst[i]) for i, n in enumerate(model.species) if worst[i] > ALLOWED and i != model.time_index}
 
 
 def words(found: Mapping[str, float], settings: Settings) -> list[str]:
@@ -54,7 +57,10 @@ def words(found: Mapping[str, float], settings: Settings) -> list[str]:
     listed = ", ".join(f"{n} by {100 * found[n]:.2g} %" for n in ranked[:4])
     more = f" and {len(ranked) - 4} more species" if len(ranked) > 4 else ""
     absolute = "" if settings.atol is None else f" and atol {settings.atol:g}"
-    cure = "a smaller rtol" if settings.atol is None else "a smaller rtol, and no atol of your own or a smaller one"
+    own = (
+        "an atol of your own, far below the smallest value that matters" if settings.atol is None else "a smaller atol"
+    )
+    cure = f"a smaller rtol, or {own}: what falls far and grows again is lost in between"
     return [
         f"The solver is not exact enough at rtol {settings.rtol:g}{absolute}: against a solve at a hundredth of it, "
         f"{listed} of the largest value{more}. Solve with {cure}."

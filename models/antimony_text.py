@@ -8,6 +8,8 @@ from pathlib import Path
 
 import antimony
 
+from .antimony_chains import bracketed_comparisons
+from .antimony_words import why_unread
 from .infix import character, meant
 from .sbml_read import UnsupportedModelError
 
@@ -15,18 +17,6 @@ _SILENT = re.compile(r'//[^\n]*|#[^\n]*|/\*.*?(?:\*/|\Z)|"(?:\\.|[^"\\])*"|```.*
 _NUMBER = re.compile(r"(?<![A-Za-z0-9_.])(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _MALFORMED = re.compile(
     r"(?<![A-Za-z0-9_.])(?:0[xX][0-9A-Fa-f]+|[0-9][0-9.]*(?:_[0-9]+)+|[0-9][0-9.]*[eE](?![+-]?[0-9]))\b"
-)
-_LINE = re.compile(r"line (\d+):")
-_MODEL_LINE = re.compile(r"^\s*(?:model|module|function|end)\b")
-_RESERVED = frozenset(
-    "model module end function at after in is has var const species compartment reaction gene operator DNA ext import "
-    "delete unit substanceOnly formula event maximize minimize time avogadro delay pi exponentiale true false inf "
-    "infinity nan notanumber abs acos arccos acosh arccosh acot arccot acoth arccoth acsc arccsc acsch arccsch asec "
-    "arcsec asech arcsech asin arcsin asinh arcsinh atan arctan atanh arctanh ceil ceiling cos cosh cot coth csc csch "
-    "exp factorial floor ln log log10 pow power sec sech sin sinh sqr sqrt root tan tanh and or not xor eq geq gt leq "
-    "lt neq plus minus times divide piecewise lambda max min rem quotient implies rateOf normal uniform exponential "
-    "gamma poisson truncatedNormal cauchy laplace lognormal rayleigh chisquare bernoulli binomial substance volume "
-    "area length extent".lower().split()
 )
 
 
@@ -88,6 +78,7 @@ def _check(text: str, where: str) -> None:
         if math.isinf(value) or (value == 0 and re.search("[1-9]", found.group().lower().partition("e")[0])):
             beyond = "the largest that can be computed with, 1.8e308" if value else "the smallest one, 5e-324"
             problems.append((found.start(), f"the number {found.group()[:40]} is beyond {beyond}"))
+    problems += bracketed_comparisons(computed)
     if problems:
         lines = [f"{_place(text, at)}: {reason}" for at, reason in sorted(problems)[:10]]
         raise UnsupportedModelError(f"{where} cannot be read as Antimony:\n  " + "\n  ".join(lines))
@@ -98,31 +89,8 @@ def _place(text: str, at: int) -> str:
 
 
 def _reason(text: str) -> str:
-    """What libantimony says of the text that it could not read, and what it leaves unsaid."""
     try:
-        said = " ".join((antimony.getLastError() or "").split()).removeprefix("Error in model string, ")
+        said = antimony.getLastError() or ""
     except UnicodeDecodeError:
         said = "libantimony gives no reason"
-    unit = re.search(r"unknown unit definition: '([^']*)'", said)
-    if unit is not None:
-        return (
-            f"a number is followed by {unit.group(1)!r}, as if that were its unit, and no such unit is defined; "
-            "write * for a product"
-        )
-    if "memory exhausted" in said:
-        said = said.replace("memory exhausted", "a formula is nested too deeply")
-    line = _LINE.search(said)
-    lines = text.split("\n")
-    written = lines[min(int(line.group(1)), len(lines)) - 1] if line is not None else ""
-    if "Unable to set a unit definition" in said:
-        said = "a name is also that of a unit, or follows a number as its unit; rename it, or write * for a product"
-        return f"{line.group() + ' ' if line else ''}{said}; the line is {written.strip()[:80]!r}"
-    if line is not None and "syntax error" in said and "reserved" not in said:
-        words = re.findall(r"[A-Za-z_][A-Za-z0-9_]*", _MODEL_LINE.sub("", _SILENT.sub("", written)))
-        reserved = sorted({w for w in words if w.lower() in _RESERVED})
-        said += f"; the line is {written.strip()[:80]!r}"
-        if reserved:
-            said += f"; reserved words of Antimony in it, which cannot be names: {', '.join(reserved)}"
-        elif "name of an existing module" in said:
-            said += "; a name of a model or function cannot be used for something in it"
-    return said
+    return why_unread(said, text)

@@ -6,8 +6,8 @@ number alone are one. Then the left null space of the matrix amounts × terms is
 
 Parameters may stand in such a sum: of A' = -k (A - B)/V1 and B' = k (A - B)/V2 it is V1 A + V2 B. What no sum holds yet
 is therefore tried again, each balance divided by something made of parameters alone: first by its denominators, then
-by the factor that all its terms share. The factors that the amounts then have in the sum are polynomials, so that none
-divides by a parameter that may be 0.
+by the factor that all its terms share. What each amount then counts in the sum is a polynomial, so that none divides by
+a parameter that may be 0.
 """
 
 # sympy's annotations say Basic where an expression is meant.
@@ -32,12 +32,14 @@ Terms = Sequence[tuple[sympy.Expr, sympy.Expr]]
 Row = dict[sympy.Expr, Fraction]  # the number before each term
 
 
-class Conserved(NamedTuple):
-    """`moieties @ (factors * amounts)` is constant; each moiety has a `dependent` amount, which occurs in it alone."""
+Sum = dict[int, sympy.Expr]  # what each amount counts in a conserved sum
 
-    moieties: np.ndarray
+
+class Conserved(NamedTuple):
+    """Sums of amounts that nothing changes; each has a `dependent` amount, which occurs in it alone."""
+
+    sums: list[Sum]
     dependent: tuple[int, ...]
-    factors: list[sympy.Expr]
 
 
 def conserved(
@@ -50,22 +52,32 @@ def conserved(
     first = {term: None for rate in order for term in _row([(sympy.Integer(1), rate)])}
     rows = [_row(pairs) for pairs in changes]
     moieties, dependent = _null(rows, first)
-    factors: list[sympy.Expr] = [sympy.Integer(1)] * len(rows)
+    sums: list[Sum] = [
+        {int(i): sympy.nsimplify(row[i], rational=True) for i in np.flatnonzero(row)} for row in moieties
+    ]
     for divisor_of in (_denominator, _shared):
-        apart = {i: _grouped(row, set(parameters)) for i, row in enumerate(rows) if row and not moieties[:, i].any()}
+        apart = {i: _grouped(row, set(parameters)) for i, row in enumerate(rows) if row and i not in dependent}
         left = _tied(apart)
         grouped = [{rest: sympy.cancel(part) for rest, part in apart[i].items()} for i in left]
         divisors = [divisor_of(before.values()) for before in grouped]
         found, which = _null([_divided(before, d) for before, d in zip(grouped, divisors, strict=True)], {})
         for row, d in zip(found, which, strict=True):
-            full = np.zeros(len(rows))
-            full[left] = row
-            moieties, dependent = np.vstack([moieties, full]), (*dependent, left[d])
-        for group in _overlapping(found):
-            whole = _least_multiple([divisors[g] for g in group])
-            for g in group:
-                factors[left[g]] = sympy.cancel(whole / divisors[g])
-    return Conserved(moieties, dependent, factors)
+            held = np.flatnonzero(row)
+            whole = _least_multiple([divisors[i] for i in held])
+            new = {left[i]: sympy.cancel(_exact(row[i]) * whole / divisors[i]) for i in held}
+            sums = [*(_without(left[d], one, new) for one in sums), new]
+            dependent = (*dependent, left[d])
+    return Conserved(sums, dependent)
+
+
+def _without(amount: int, one: Sum, other: Sum) -> Sum:
+    """The sum `one` and so much of `other` that it does not hold `amount`."""
+    if amount not in one:
+        return one
+    a, b = other[amount], one[amount]
+    both = {i: sympy.expand(a * one.get(i, 0) - b * other.get(i, 0)) for i in {**one, **other}}
+    shared = sympy.gcd_list([e for e in both.values() if e != 0])
+    return {i: sympy.cancel(e / shared) for i, e in both.items() if e != 0}
 
 
 def _row(pairs: Terms) -> Row:
@@ -102,7 +114,7 @@ def _null(rows: Sequence[Row], first: Mapping[sympy.Expr, None]) -> tuple[np.nda
     return conserved_moieties([[row.get(e, Fraction(0)) for e in columns] for row in rows])
 
 
-def _grouped(row: Row, parameters: Collection[sympy.Symbol]) -> dict[sympy.Expr, sympy.Expr]:
+def _grouped(row: Row, parameters: set[sympy.Symbol]) -> dict[sympy.Expr, sympy.Expr]:
     """What stands before each part of a balance that may change in time: a rational function of parameters."""
     before: dict[sympy.Expr, sympy.Expr] = {}
     for term, n in row.items():
@@ -149,16 +161,8 @@ def _least_multiple(divisors: Sequence[sympy.Expr]) -> sympy.Expr:
     return sympy.lcm_list(above) / sympy.gcd_list(below)
 
 
-def _overlapping(moieties: np.ndarray) -> list[list[int]]:
-    """Groups of amounts that moieties join; what no moiety holds is in none."""
-    groups: list[set[int]] = []
-    for row in moieties:
-        one = set(np.flatnonzero(row).tolist())
-        for other in [g for g in groups if g & one]:
-            groups.remove(other)
-            one |= other
-        groups.append(one)
-    return [sorted(g) for g in groups]
+def _exact(number: float) -> sympy.Rational:
+    return _number(Fraction(number).limit_denominator(10**9))
 
 
 def _fraction(number: sympy.Expr) -> Fraction:

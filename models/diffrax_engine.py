@@ -22,7 +22,7 @@ from .settings import Settings, Tolerances
 from .solution import Solution
 from .status import Status
 from .steady_state import steady_state
-from .step_control import controller
+from .step_control import SHORTEST, TINY, controller
 
 CHECKPOINTS = 512  # steps kept for the way back; a longer course recomputes some
 
@@ -203,7 +203,7 @@ def _segment(model: Model, settings: Settings, tolerances: Tolerances, y, p, beg
         "kvaerno3": diffrax.Kvaerno3,
         "tsit5": diffrax.Tsit5,
     }[settings.solver]()
-    limits = {"shortest": 1e-12 * length, "longest": settings.longest_step * length}
+    limits = {"shortest": SHORTEST * length, "longest": settings.longest_step * length, "tiny": TINY * length}
     steps = controller(settings.rtol, 1.0, **limits, model=model)
     steps = eqx.tree_at(lambda c: (c.rtol, c.atol), steps, tuple(tolerances))
     save = [diffrax.SubSaveAt(ts=times), *([diffrax.SubSaveAt(t1=True)] if last else [])]

@@ -211,7 +211,7 @@ def _number(node: libsbml.ASTNode) -> Operand:
         raise FormulaError(f"a number in it is {value:g}, which is not finite")
     if node.getType() == libsbml.AST_RATIONAL:
         return Operand(sympy.Rational(node.getNumerator(), node.getDenominator()), value)
-    return Operand(sympy.Float(value), value)
+    return Operand(sympy.Float(value) if value else sympy.Integer(0), value)
 
 
 def _call(definition: libsbml.FunctionDefinition, operands: Sequence[Operand], functions: Functions) -> Operand:

@@ -21,7 +21,7 @@ from .operations import FormulaError, Operand, check_result, number, operate, sy
 DEEPEST = 60
 """How many levels of brackets and operators a formula may have."""
 
-LONGEST = 10_000
+LONGEST = 2_000
 """How many numbers, names and operators a formula may have."""
 
 _TOKEN = re.compile(
@@ -47,7 +47,6 @@ _MEANT = {
     "]": ")",
     "{": "(",
     "}": ")",
-    ";": ",",
 }
 _RELATIONS = {"<": "lt", "<=": "leq", ">": "gt", ">=": "geq", "==": "eq", "!=": "neq"}
 _CONSTANTS: Mapping[str, sympy.Basic] = {
@@ -206,7 +205,7 @@ class _Parser:
         while at < len(self.text):
             found = _TOKEN.match(self.text, at) or self.foreign_name(at)
             if found is None:
-                raise self.refuse(at, self.unknown(self.text[at]))
+                raise self.refuse(at, self.unknown(at))
             kind, text = (found.lastgroup or "name"), found.group()
             if kind != "space":
                 tokens.append(Token(kind, text, at))
@@ -220,8 +219,15 @@ class _Parser:
         found = re.compile(r"[^\W\d]\w*").match(self.text, at)
         return found if found is not None and found.group() in self.names else None
 
-    def unknown(self, c: str) -> str:
+    def depth_at(self, at: int) -> int:
+        """How many brackets are open before a position."""
+        return self.text.count("(", 0, at) - self.text.count(")", 0, at)
+
+    def unknown(self, at: int) -> str:
+        c = self.text[at]
         better = meant(c)
+        if c == ";" and self.depth_at(at):
+            better = "a comma between the arguments of a function"
         return f"{character(c)} has no meaning in a formula" + (f"; write {better}" if better else "")
 
     @property
@@ -250,6 +256,8 @@ class _Parser:
             )
         if what == "an operator" and (token.kind in ("name", "number") or token.text == "("):
             return self.refuse(token.at, f"an operator is missing before {token.text!r}; a product is written with *")
+        if token.text == "*" and before is not None and before.text == "*" and before.at + 1 == token.at:
+            return self.refuse(before.at, "'**' has no meaning; write ^ for a power, as in x^2")
         shown = token.text if token.kind == "end" else repr(token.text)
         return self.refuse(token.at, f"{what} was expected, not {shown}")
 

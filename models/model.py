@@ -18,7 +18,7 @@ import numpy as np
 import sympy
 from jaxtyping import Array, Float
 
-from .balances import conserved
+from .balances import Conserved, conserved
 from .canonical import content_hash
 from .codegen import Name, compile_vector, guard
 from .domain import RTOL, atol_of, bounded, margins
@@ -64,8 +64,8 @@ class Model:
       `jacobian(y, p, s)` then also take the switches s, 0 before its moment and 1 from then on, for each of them
     - `initial(p)`: the state at the start
     - `volumes(p)`: what turns a symbol into an amount (the compartment's volume, or 1)
-    - `weights(p)`: the volumes, with the factors that make sums of rates conserved (see `hexamer.models.balances`)
-    - `moieties`: moieties × species, such that `moieties @ (weights * y)` is constant
+    - `moieties`: moieties × species, numbers, and `weights(p)`: what each of them but 0 is multiplied with, row by row,
+      a volume or with a factor of parameters (see `hexamer.models.balances`); `conserved(p) @ y` is constant
     - `nonnegative`: states that are amounts or concentrations
     - `margins`: expressions below 0 where f holds a power that is no number; `defined(y, p, rtol, atol)`: their values
     """
@@ -135,6 +135,11 @@ class Model:
             jacobian=replace(inner, entries=lambda y, p: inner.entries(y, *p)),
             defined=None if (defined := self.defined) is None else lambda y, p, *atol: defined(y, *p, *atol),
         )
+
+    def conserved(self, p: Parameters) -> Float[Array, "moieties species"]:
+        """The sums of symbols that nothing changes under `p`."""
+        rows, columns = np.nonzero(self.moieties)
+        return jnp.zeros(self.moieties.shape).at[rows, columns].set(self.moieties[rows, columns] * self.weights(p))
 
     @property
     def timed(self) -> bool:
@@ -270,11 +275,12 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
     clock = None if time_index is None else states[time_index]
     order = [sympy.sympify(r.rate).xreplace(substitution) for r in network.reactions]
     sums = conserved(_amounts(terms, volume, clock), [sympy.Symbol(n) for n in parameters], order)
+    moieties, weights = _moieties(sums, volume)
     kinetics = Kinetics.of(
         [terms[n] for n in states],
         list(map(bounded, initial)),
         volume,
-        [v * factor for v, factor in zip(volume, sums.factors, strict=True)],
+        weights,
         switches.names,
         switches.times,
     )
@@ -299,7 +305,7 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
         initial=compile_vector((parameters,), kinetics.initial),
         volumes=compile_vector((parameters,), kinetics.volumes),
         weights=compile_vector((parameters,), kinetics.weights),
-        moieties=sums.moieties,
+        moieties=moieties,
         dependent=sums.dependent,
         rules=public,
         time_index=time_index,
@@ -374,6 +380,18 @@ def _with_jacobian(names: Sequence[Sequence[Name]], f: list[sympy.Expr]) -> tupl
     return compile_vector(names, f), jacobian
 
 
+def _moieties(conserved: Conserved, volumes: Sequence[sympy.Expr]) -> tuple[np.ndarray, list[sympy.Expr]]:
+    """Sums of amounts as numbers, moieties × species, and what each number but 0 is multiplied with."""
+    matrix = np.zeros((len(conserved.sums), len(volumes)))
+    weights = []
+    for row, one in zip(matrix, conserved.sums, strict=True):
+        for i in sorted(one):
+            number, factor = (one[i], sympy.Integer(1)) if one[i].is_Number else (1, one[i])
+            row[i] = float(number)
+            weights.append(factor * volumes[i])
+    return matrix, weights
+
+
 def _amounts(terms: Mapping[str, Terms], volumes: Sequence[sympy.Expr], clock: str | None) -> list[Terms]:
     """What the amount of each state changes by; the time, `clock`, changes by what nothing else does."""
     own: Terms = [(sympy.Integer(1), sympy.Symbol("<dt>"))]
@@ -420,7 +438,7 @@ def _from_function(f, species, parameters, initial, name, depends_on_time) -> Mo
         jacobian=jax.jacfwd(rhs),
         initial=start,
         volumes=partial(_ones, len(states)),
-        weights=partial(_ones, len(states)),
+        weights=partial(_ones, 0),
         moieties=np.zeros((0, len(states))),
         dependent=(),
         time_index=count if depends_on_time else None,

@@ -90,7 +90,7 @@ def number(value: float, written: str) -> Operand:
         raise FormulaError(f"the number {written} is beyond the largest that can be computed with, 1.8e308")
     if value == 0 and any(c in "123456789" for c in written.lower().partition("e")[0]):
         raise FormulaError(f"the number {written} is below the smallest that can be computed with, 5e-324")
-    whole = written.isdecimal() and value <= _EXACT
+    whole = value == 0 or (written.isdecimal() and value <= _EXACT)
     return Operand(sympy.Integer(int(value)) if whole else sympy.Float(value), value)
 
 
@@ -158,7 +158,7 @@ def _check_atom(atom: sympy.Basic) -> None:
         raise FormulaError("a part of it is not a finite number, such as a division by 0")
     if not math.isfinite(_float(atom)):
         raise FormulaError("a number in it is beyond the largest that can be computed with, 1.8e308")
-    if atom != 0 and _float(atom) == 0:
+    if not atom.is_zero and _float(atom) == 0:
         raise FormulaError("a number in it is below the smallest that can be computed with, 5e-324")
 
 
@@ -288,6 +288,19 @@ def _tallest(kind: Callable[..., sympy.Expr]) -> Callable[..., sympy.Expr]:
     return build
 
 
+def _joint(kind: type[sympy.And] | type[sympy.Or], neutral: sympy.Basic) -> Callable[..., sympy.Basic]:
+    def build(*conditions: sympy.Basic) -> sympy.Basic:
+        if len(conditions) <= 32:
+            return kind(*conditions)
+        # sympy compares all pairs: keep many as they are.
+        left = [c for c in dict.fromkeys(conditions) if c != neutral]
+        if sympy.Not(neutral) in left or len(left) < 2:
+            return kind(*left[:1]) if len(left) < 2 else sympy.Not(neutral)
+        return kind(*left, evaluate=False)  # pyright: ignore[reportCallIssue]
+
+    return build
+
+
 def _inverted(function: Callable[[float], float]) -> Callable[[float], float]:
     return lambda a: 1 / function(a)
 
@@ -329,8 +342,8 @@ _OPERATIONS: dict[str, _Operation] = {
     "piecewise": _Operation(_piecewise, None, 1, None),
     **{name: _Operation(symbolic, None, 2, None) for name, (symbolic, _) in _RELATIONS.items() if name != "neq"},
     "neq": _Operation(sympy.Ne, None, 2, 2),
-    "and": _Operation(lambda *a: sympy.And(*a), None, 0, None, conditions=True),
-    "or": _Operation(lambda *a: sympy.Or(*a), None, 0, None, conditions=True),
+    "and": _Operation(_joint(sympy.And, sympy.true), None, 0, None, conditions=True),
+    "or": _Operation(_joint(sympy.Or, sympy.false), None, 0, None, conditions=True),
     "xor": _Operation(lambda *a: sympy.Xor(*a), None, 0, None, conditions=True),
     "not": _Operation(sympy.Not, None, 1, 1, conditions=True),
     "implies": _Operation(lambda a, b: sympy.Or(sympy.Not(a), b), None, 2, 2, conditions=True),

@@ -142,6 +142,7 @@ class _Reader:
         }
         reactions = tuple(self.reaction(r, parameters) for r in model.getListOfReactions())
         species = {s.getId(): self.species(s, compartments, initial) for s in model.getListOfSpecies()}
+        self.check_values(compartments, {*initial, *rules, *rates})
         for c in compartments:
             reason = self.moving(rules[c], rules, rates) if c in rules else ""
             if c in rates or reason:
@@ -161,6 +162,24 @@ class _Reader:
         )
         self.problems += unsound_volumes(network)
         return network
+
+    def check_values(self, compartments: dict[str, Quantity], elsewhere: set[str]) -> None:
+        """Refuses infinite numbers and volumes that concentrations cannot be in, unless they come from `elsewhere`."""
+        written = {p.getId(): p.getValue() for p in self.model.getListOfParameters() if p.isSetValue()}
+        for s in self.model.getListOfSpecies():
+            known = s.isSetInitialAmount() or s.isSetInitialConcentration()
+            value = s.getInitialAmount() if s.isSetInitialAmount() else s.getInitialConcentration()
+            written |= {s.getId(): value} if known else {}
+            volume = compartments.get(s.getCompartment(), Quantity(1.0)).value
+            if s.getCompartment() not in elsewhere and not s.getHasOnlySubstanceUnits() and not volume > 0:
+                self.problems.append(
+                    f"the volume of compartment {s.getCompartment()} is {volume:g}; expected a number above 0, as the "
+                    f"species {s.getId()} is a concentration in it"
+                )
+        for name, value in written.items():
+            if math.isinf(value) and name not in elsewhere:
+                self.problems.append(f"the value of {name} is {value:g}; expected a finite number")
+        self.problems = list(dict.fromkeys(self.problems))
 
     def species(self, s: libsbml.Species, compartments, initial) -> Species:
         name, amount = s.getId(), bool(s.getHasOnlySubstanceUnits())

@@ -87,7 +87,7 @@ def _reduced(model: Model, y, y0, p, idle) -> Float[Array, " species"]:
     """G of the module's head; a species that nothing changes (`idle`) keeps its start value."""
     g = jnp.where(idle, y - y0, model.rhs(y, p))
     if len(model.dependent):
-        totals = jnp.asarray(model.moieties) @ (model.weights(p) * (y - y0))
+        totals = model.conserved(p) @ (y - y0)
         g = g.at[np.array(model.dependent)].set(totals)
     return g
 
@@ -97,8 +97,7 @@ def _linearised(model: Model, y, p) -> tuple[Float[Array, "species species"], Ar
     idle = jnp.all(jacobian == 0, axis=1)
     matrix = jnp.where(idle[:, None], jnp.eye(y.size, dtype=y.dtype), jacobian)
     if len(model.dependent):
-        rows = jnp.asarray(model.moieties) * model.weights(p)
-        matrix = matrix.at[np.array(model.dependent)].set(rows)
+        matrix = matrix.at[np.array(model.dependent)].set(model.conserved(p))
     return matrix, idle
 
 
@@ -247,8 +246,9 @@ def _sums_at_rest(model: Model, matrix, size, idle, p) -> _Sums:
     jacobian = jnp.where(idle[None, :], 0.0, matrix)
     reduced = jacobian[np.ix_(free, free)]
     if len(dependent):
-        weights = model.weights(p)
-        follows = jnp.asarray(model.moieties)[:, free] * weights[free] / weights[dependent][:, None]
+        sums = model.conserved(p)
+        own = sums[np.arange(len(dependent)), dependent]
+        follows = sums[:, free] / jnp.where(own == 0, jnp.inf, own)[:, None]
         reduced = reduced - jacobian[np.ix_(free, dependent)] @ follows
     rates = jnp.where(idle[free][:, None], jnp.eye(free.size), reduced * size[free] / size[free][:, None])
     left, spread, _ = jnp.linalg.svd(rates, full_matrices=False)

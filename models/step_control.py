@@ -15,6 +15,9 @@ from jaxtyping import Array, Bool, Float
 from .domain import CLUTTER, NOISE, TOLERATED
 from .model import Model
 
+SHORTEST = 1e-14  # of a segment: the shortest step
+TINY = 1e-9  # of a segment: a refused step that may be taken for an error that is rounding
+
 
 def error_norm(error: Float[Array, " species"]) -> Float[Array, ""]:
     """Root mean square; ∞ where it is not finite.
@@ -32,19 +35,25 @@ class Controller(diffrax.PIDController):
     - To a concentration below 0 that is driven upwards at 0: by more than the solver's error, or over a pole of the
       rates, behind which it is driven further down. Where the rates do take a concentration below 0, they may.
 
+    After a refusal, a step shorter than `tiny` is taken where its error is rounding beside the largest species: so
+    steps come past a moment at which a condition on the state goes.
+
     A solve that ends since all steps are refused for such a reason, or for an error that is not finite, has another
     result than one whose steps became too small.
     """
 
     model: Model | None = eqx.field(static=True, default=None)
+    tiny: Float[Array, ""] | None = None
 
     def init(self, terms, t0, t1, y0, dt0, args, func, error_order):
         next_t1, state = super().init(terms, t0, t1, y0, dt0, args, func, error_order)
         free = jnp.zeros(y0.shape, bool) if self.model is None else self._below(y0, jnp.abs(y0))
-        return next_t1, (state, jax.lax.stop_gradient(free))
+        return next_t1, (state, jax.lax.stop_gradient(free), jnp.array(False))
 
     def adapt_step_size(self, t0, t1, y0, y1_candidate, args, y_error, error_order, controller_state):
-        inner, free = controller_state
+        inner, free, refused_last = controller_state
+        if self.tiny is not None:
+            y_error = self._loosened(y_error, y0, y1_candidate, refused_last & (t1 - t0 < self.tiny))
         if self.model is not None:
             ends = jax.lax.stop_gradient((y0, y1_candidate, args))
             refused, free = self._refused(*ends, free)
@@ -54,7 +63,13 @@ class Controller(diffrax.PIDController):
         )
         lost = ~jnp.all(jnp.isfinite(y_error)) & (result == diffrax.RESULTS.dt_min_reached)
         result = diffrax.RESULTS.where(lost, diffrax.RESULTS.nonlinear_divergence, result)
-        return keep, begin, end, jump, (inner, free), result
+        return keep, begin, end, jump, (inner, free, ~keep), result
+
+    def _loosened(self, y_error, y0, y1, short: Bool[Array, ""]) -> Float[Array, " species"]:
+        """The error in units in which `_judging` is the absolute tolerance, of a step that is `short`."""
+        y0, y1 = jax.lax.stop_gradient((y0, y1))
+        relative = self.rtol * jnp.maximum(jnp.abs(y0), jnp.abs(y1))
+        return jnp.where(short, (self.atol + relative) / (self._judging(y0) + relative), 1.0) * y_error
 
     def _undefined(self, y: Float[Array, " species"], p: Float[Array, " parameters"]) -> Bool[Array, ""]:
         if self.model is None or self.model.defined is None:
@@ -94,12 +109,13 @@ def controller(
     *,
     shortest: float | Float[Array, ""],
     longest: Float[Array, ""] | None = None,
+    tiny: Float[Array, ""] | None = None,
     model: Model | None = None,
 ) -> Controller:
     """Steps between `shortest` and `longest`; a solve that would need shorter ones ends there.
 
-    Given the `model` that is solved, steps that none of its solutions takes are refused.
+    `tiny`: see `Controller`. Given the `model` that is solved, steps that none of its solutions takes are refused.
     """
     return Controller(
-        rtol=rtol, atol=atol, dtmin=shortest, dtmax=longest, force_dtmin=False, norm=error_norm, model=model
+        rtol=rtol, atol=atol, dtmin=shortest, dtmax=longest, force_dtmin=False, norm=error_norm, model=model, tiny=tiny
     )

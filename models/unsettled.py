@@ -41,7 +41,8 @@ class Unsettled(NamedTuple):
             change = "changes" if len(self.restless) == 1 else "change"
             said.append(
                 f"pre-equilibration reaches no steady state, since {_listed(self.restless)} still {change}: "
-                "give what is made a loss, take out of the model what only accumulates, or do not pre-equilibrate"
+                "give what is made a loss, take out of the model what only accumulates, grows or oscillates, or do not "
+                "pre-equilibrate"
             )
         if self.lost:
             said.append(
@@ -53,13 +54,13 @@ class Unsettled(NamedTuple):
 
 
 def unsettled(model: Model, plan: Plan, settings: Settings, values: Float[Array, " names"]) -> Unsettled:
-    """The species that pre-equilibrations of `plan` leave unsettled; none where each rests, or fails otherwise."""
+    """The species that pre-equilibrations of `plan` leave unsettled; none where each rests."""
     if not len(plan.equilibration_parameters):
         return Unsettled({}, ())
     rests = rests_of(model, plan, jnp.concatenate([jnp.asarray(values, float), jnp.asarray(plan.constants, float)]))
     found = jax.jit(jax.vmap(partial(sought, rests.model, settings)))(rests.y0, rests.p)
-    failed = np.asarray(found.status) == Status.NO_STEADY_STATE
-    unrest = np.where(failed[:, None], np.asarray(found.unrest), 0.0)
+    failed = np.asarray(found.status) != Status.OK
+    unrest = np.where(failed[:, None], np.nan_to_num(np.asarray(found.unrest), nan=np.inf), 0.0)
     first, most = unrest.argmax(axis=0), unrest.max(axis=0)
     order = [i for i in np.argsort(-most, kind="stable") if most[i] > THRESHOLD]
     lost = np.flatnonzero(np.any(np.asarray(found.lost), axis=0))

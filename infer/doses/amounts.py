@@ -26,6 +26,8 @@ _DECIMAL_COMMA = re.compile(r"(?!\s*-)[^,]*?(\d+,\d+)[^,]*", re.ASCII)  # less t
 _THOUSANDS = re.compile(r"(\d+,0\d+)", re.ASCII)
 _MOST = 10**6  # doses of a range
 
+_DIGITS = 12  # of doses as they were given
+
 Masses = Mapping[str, str | float]
 Given = ArrayLike | str | Sequence[str]
 
@@ -42,8 +44,8 @@ class Doses:
 
     @property
     def given(self) -> Float[np.ndarray, " doses"]:
-        """The doses in the unit they were given in."""
-        return self.values / self.per_unit
+        """The doses in the unit they were given in; 100 is 100, and not what conversion there and back leaves of it."""
+        return np.array([float(f"{x:.{_DIGITS}g}") for x in self.values / self.per_unit])
 
 
 @cache

@@ -17,6 +17,7 @@ from ...models.below_zero import judged_by
 from ...models.codegen import compile_elementwise
 from ...models.domain import ATOL, bounded
 from ...models.engines import falls_back, solve, uses_fused
+from ...models.expressions import TIME
 from ...models.model import Model
 from ...models.plan import Plan, compile_plan
 from ...models.protocol import Protocol
@@ -144,6 +145,7 @@ def observable(
     atol = ATOL if settings.atol is None else settings.atol
     expression = bounded(observed(model, formula), states, rtol=settings.rtol, atol=atol)
     known = [*model.symbols, *model.parameters, ATOL]
+    known += [] if TIME in known else [TIME]  # else it is a state
     try:
         used, function = compile_elementwise(known, [expression])
     except ValueError as error:
@@ -160,7 +162,10 @@ def observable(
             if k < len(model.species):
                 columns.append(y[..., k])
                 continue
-            if k == len(known) - 1:
+            if known[k] == TIME:
+                columns.append(jnp.asarray(plan.times, values.dtype))
+                continue
+            if known[k] == ATOL:
                 columns.append(jnp.max(judged_by(model, y, settings.rtol, jnp)))
                 continue
             slots = segment[..., k - len(model.species)]

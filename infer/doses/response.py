@@ -220,6 +220,7 @@ def respond(
     plan = design(
         found.model, agonist, given, cases, draws=found.size, pretreat=pretreat, molar_mass=masses, cells=cells
     )
+    _check_times(grid, plan.protocols, clock)
     found_values = evaluate(
         found.model,
         {**found.values, **plan.values},
@@ -271,6 +272,15 @@ def _times(at: float | None, summary: str | None, times: ArrayLike | None, clock
     if summary is not None and len(grid) < 2:
         raise ValueError(f"the {summary} of a course needs at least 2 times")
     return grid
+
+
+def _check_times(times: np.ndarray, protocols: Sequence[Protocol], clock: ModelUnit) -> None:
+    first = max(p.start for p in protocols)
+    if times[0] < first:
+        raise ValueError(
+            f"the response is read at {times[0]:g} {clock}, before the experiment starts at {first:g}: read it later, "
+            "or let it start earlier (pretreat, or a protocol with an earlier start)"
+        )
 
 
 def _check_names(model: Model, ligand: str, drugs: Mapping[str, Given], masses: Masses) -> None:

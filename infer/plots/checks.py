@@ -23,6 +23,7 @@ from ..posterior import map_draws, safe
 from ..predict import posterior_values
 from ..problem import Evaluation, Problem
 from .limits import censored, counted, draw_points, limit_handles
+from .margins import legend_outside, note_below
 from .style import BLUE, GREY, VERMILION, grid, pages, say_cut, shown_from, styled, time_label
 
 BAND = 1.645  # ± of a standard normal: 90%
@@ -117,8 +118,8 @@ def _legend(figure: Figure, problem: Problem, names: Sequence[str], *more: Line2
     """What marks mean, where that is not plain, and below all panels that they are in-sample."""
     handles = [*more, *limit_handles(np.concatenate([_tail(problem, n) for n in names]), BLUE)]
     if handles:
-        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
-    figure.supxlabel(IN_SAMPLE, fontsize=7.5, color=GREY)
+        legend_outside(figure, handles)
+    note_below(figure, IN_SAMPLE)
 
 
 @styled

@@ -59,7 +59,7 @@ def dose(
         least = shown_from(value)
     breathe(ax, np.concatenate([np.ravel(d) for d in drawn]), least=least)
     ax.set_xlabel(f"{input} [{dose_unit}]" if dose_unit else input)
-    ax.set_ylabel(axis_label(curve.observable))
+    ax.set_ylabel(axis_label(curve.observable, problem.dataset.measurements))
     unit = problem.dataset.time_unit if time_unit is None else time_unit
     ax.set_title(f"{observable} at {time:g} {unit}".rstrip())
     handles, _ = ax.get_legend_handles_labels()
@@ -97,6 +97,9 @@ def _draw_bands(ax: Axes, curve: Curve) -> list[np.ndarray]:
 
 def dose_axis(ax: Axes, doses: np.ndarray) -> None:
     """A logarithmic axis, on which zero has its place, left of the smallest dose, where it is one of them."""
+    if not np.any(doses > 0):  # zero alone
+        ax.set_xticks([0.0], ["0"])
+        return
     least, most = doses[doses > 0].min(), doses.max()
     zero = bool(np.any(doses == 0))
     if zero:
@@ -107,4 +110,7 @@ def dose_axis(ax: Axes, doses: np.ndarray) -> None:
     decades = decades[(decades >= least * 0.999) & (decades <= most * 1.001)]
     ax.set_xticks([*([0.0] * zero), *decades], [*(["0"] * zero), *(f"{d:g}" for d in decades)])
     ax.set_xticks([], minor=True)
-    ax.set_xlim(-least / 6 if zero else least, most)
+    low, high = (least, most) if least < most else (least / 2, most * 2)  # a single dose has no extent
+    if low < least:
+        ax.set_xticks([*([0.0] * zero), least], [*(["0"] * zero), f"{least:g}"])
+    ax.set_xlim(-least / 6 if zero else low, high)

@@ -17,6 +17,7 @@ from .dose import dose_axis
 from .style import COLOURS, breathe, grid, styled
 
 BAND = (0.05, 0.95)
+FEW = 12  # doses, each of which is marked
 
 
 @styled
@@ -101,7 +102,8 @@ def _curve(ax: Axes, x: np.ndarray, response: xr.DataArray, colour, label: str) 
     low, middle, high = quantiles_over_draws(response, (BAND[0], 0.5, BAND[1])).values
     if several:
         ax.fill_between(x, low, high, color=colour, alpha=0.18, lw=0)
-    ax.plot(x, middle, color=colour, label=label)
+    few = {"marker": "o", "ms": 3.5, "clip_on": False} if len(x) <= FEW else {}
+    ax.plot(x, middle, color=colour, label=label, **few)
     for edge in (low, high):
         ax.plot(x, edge, color=colour, lw=0.5, alpha=0.6 if several else 0.0)
 

@@ -18,6 +18,7 @@ from ..align import aligned, alignment, average_gel
 from ..predict import Curve, as_mapping, curves, posterior_values
 from ..problem import Problem
 from .limits import censored, draw_points, limit_handles
+from .margins import legend_outside
 from .style import COLOURS, GREY, INK, breathe, grid, pages, shortened, shown_from, styled, time_label
 
 POINTS = 90  # along a curve
@@ -141,13 +142,18 @@ def _points(dataset: Dataset, name: str, named, draws: int) -> _Points:
     return _Points(rows, aligned(dataset, rows, named, draws))
 
 
-def axis_label(observable: Observable) -> str:
-    """The unit of an observable's values, and that they were moved to the average gel where they were."""
+def axis_label(observable: Observable, rows: Sequence[Measurement] = ()) -> str:
+    """The unit of an observable's values, and that they were moved to the average run where they were.
+
+    Rows that all have the same scale and offset are of one run.
+    """
     found = alignment(observable)
     unit = "value" if observable.unit in ("", "1") else observable.unit
-    if "scale" not in found.roles and "offset" not in found.roles:
+    own = [i for i, role in enumerate(found.roles) if role != "noise"]
+    runs = {tuple(m.arguments[i] for i in own) for m in rows if m.observable == observable.name}
+    if not own or len(runs) == 1:
         return unit
-    return f"{unit}, average gel" if found.affine is not None else f"{unit}; dots: own gels, bands: average gel"
+    return f"{unit}, average run" if found.affine is not None else f"{unit}; dots: own runs, bands: average run"
 
 
 def _colours(dataset: Dataset, panels: Sequence[Panel]) -> dict[str, str]:
@@ -167,7 +173,7 @@ def _page(dataset: Dataset, panels, shown: Mapping[Pair, Curve], points, colours
         drawn = (_draw_courses if panel.courses else _draw_cells)(ax, panel, shown, points[panel.observable], colours)
         breathe(ax, np.concatenate([np.ravel(v) for v in drawn]), least=shown_from(points[panel.observable].value))
         ax.set_title(panel.observable)
-        ax.set_ylabel(axis_label(observable))
+        ax.set_ylabel(axis_label(observable, dataset.measurements))
         if panel.courses:
             ax.set_xlabel(time_label(time_unit))
         else:
@@ -180,7 +186,7 @@ def _page(dataset: Dataset, panels, shown: Mapping[Pair, Curve], points, colours
         for low, high, a in BANDS
     ]
     handles += limit_handles(np.concatenate([censored(points[panel.observable].rows) for panel in panels]), GREY)
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 5))
+    legend_outside(figure, handles)
     return figure
 
 

@@ -12,6 +12,7 @@ from scipy.stats import gaussian_kde, rankdata
 
 from ..posterior import on_search_scale
 from ..summary import summarise
+from .margins import legend_outside
 from .style import BLUE, COLOURS, GREY, INK, VERMILION, grid, pages, shortened, styled
 
 
@@ -63,7 +64,7 @@ def _densities(tree: xr.DataTree, names: Sequence[str], truth: dict[str, float])
         ax.set_ylim(0, 1.05)
         ax.set_xlim(low, high)
         handles |= {label: h for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=3)
+    legend_outside(figure, list(handles.values()), list(handles), most=3)
     figure.supylabel("density, each to its own peak", fontsize=8.5)
     return figure
 
@@ -114,7 +115,7 @@ def chains(tree: xr.DataTree, names: Sequence[str] | None = None, *, most: int =
     axes[-2].set_xlabel("draw")
     axes[-1].set_xlabel("fractional rank among all draws")
     handles, labels = axes[1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 9))
+    legend_outside(figure, handles, labels, most=9)
     return figure
 
 

@@ -27,6 +27,7 @@ BLUE, ORANGE, GREEN, PINK, SKY, VERMILION, YELLOW = (  # Okabe and Ito (2008)
 GREY, INK = "#8A8A8A", "#222222"
 COLOURS = (BLUE, VERMILION, GREEN, PINK, ORANGE, SKY)
 PANELS = 12  # on a page
+_NARROWEST = 5.0  # inches: titles of both sides, and legends of two columns, fit
 
 STYLE: dict[RcKeyType, Any] = {
     "font.size": 9.0,
@@ -71,7 +72,8 @@ def grid(panels: int, *, columns: int = 3, width: float = 12.0, height: float = 
     """A figure with that many panels, row by row; `height` is of one row, inches."""
     columns = min(columns, max(panels, 1))
     rows = max(1, math.ceil(panels / columns))
-    figure = Figure(figsize=(width * columns / max(columns, 3), height * rows + 0.4), layout="constrained")
+    wide = max(width * columns / max(columns, 3), min(width, _NARROWEST))
+    figure = Figure(figsize=(wide, height * rows + 0.4), layout="constrained")
     engine = figure.get_layout_engine()
     assert engine is not None
     engine.set(w_pad=0.09, h_pad=0.06)  # pyright: ignore[reportCallIssue]

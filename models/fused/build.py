@@ -23,6 +23,7 @@ from .. import scale, steady_criteria, tableau
 from ..domain import CLUTTER, NOISE, TOLERATED
 from ..model import Model
 from ..settings import LEAST_ATOL, LEAST_RTOL
+from ..step_control import SHORTEST, TINY
 from .functions import Functions, write_functions
 from .lower import DoesNotCompile, Unsupported
 
@@ -73,8 +74,12 @@ def engine_source(functions: Functions, lanes: int, *, single: bool = False, kee
         "FLOOR": repr(scale.FLOOR[precision]),
         "LEAST_FLOOR": repr(max(scale.LEAST, LEAST_ATOL[precision])),
         "FAINT": repr(scale.FAINT),
+        "FAINTEST": repr(scale.FAINTEST),
         "SHARE": repr(scale.SHARE),
+        "SHORTEST": repr(SHORTEST),
+        "TINY": repr(TINY),
         "SCOUTS": str(scale.SCOUTS),
+        "MOMENTS": str(scale.MOMENTS),
         "SCOUT_RATIO": repr(scale.SCOUT_RATIO),
         "THRESHOLD": repr(steady_criteria.THRESHOLD),
         "HORIZON": repr(steady_criteria.HORIZON),

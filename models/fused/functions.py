@@ -159,8 +159,10 @@ def write_functions(model: Model) -> Functions:
         "ENTRIES_USED": len(jacobian),
         "FACTORS": len(layout.slot),
         "MOIETIES": len(model.dependent),
+        "COUNTED": int(np.count_nonzero(model.moieties)),
         "MARGINS": len(margin),
         "TIME_STATE": -1 if model.time_index is None else model.time_index,
+        "TIMED": int(model.rhs_depends_on_time),
     }
     return Functions("\n\n".join(out.parts), sizes, out.operations)
 
@@ -197,12 +199,14 @@ def _tables(model: Model, entries: list[Entry]) -> str:
         said = ", ".join(repr(v) for v in values) or "0"
         return f"INLINE {kind} {name}(int i)\n{{\nstatic const {kind} table[] = {{{said}}};\nreturn table[i];\n}}"
 
-    moieties = [float(x) for x in np.ravel(model.moieties)]
+    rows, columns = np.nonzero(model.moieties)
     return "\n\n".join(
         [
             table("int", "row_of", [i for i, _ in entries]),
             table("int", "column_of", [j for _, j in entries]),
-            table("double", "moiety", moieties),
+            table("int", "sum_row", [*map(int, rows)]),
+            table("int", "sum_column", [*map(int, columns)]),
+            table("double", "sum_number", [float(x) for x in model.moieties[rows, columns]]),
             table("int", "dependent", list(model.dependent)),
             table("int", "nonnegative", [int(s in model.nonnegative) for s in model.species]),
         ]

@@ -223,6 +223,26 @@ STATIC real judged(Pace& pace, const real* y, const real* y1, const real* q, con
   return select_(or_(fell, undefined(y1, q, tolerance.rtol, atol)), real_of(INFINITY), error);
 }
 
+// `attempt`. After a refusal, a step so short that it matters to nothing is taken where its error is rounding beside the
+// largest species: so steps come past a moment at which a condition on the state goes.
+STATIC real attempt_within(const Pace& pace, const real* y, const real* q, const exact h, const exact span,
+                           const Tolerances& tolerance, real* k, real* y1)
+{
+  bool any = false;
+  real short_ = real_of(0.0);
+  for (int l = 0; l < LANES; l++)
+    if (pace.refused_last[l] && AT(h, l) < @TINY@ * AT(span, l)) {
+      AT(short_, l) = 1;
+      any = true;
+    }
+  if (!any) return attempt(y, q, narrow_(h), tolerance, k, y1);
+  Tolerances loose = tolerance;
+  real atol[SPECIES];
+  judging(y, tolerance, atol);
+  for (int n = 0; n < SPECIES; n++) loose.atol[n] = select_(short_ > 0, atol[n], tolerance.atol[n]);
+  return attempt(y, q, narrow_(h), loose, k, y1);
+}
+
 // Tolerances and first steps for the lanes that begin. `span`: how far they go.
 STATIC void set_out(const Plan& plan, Pace& pace, const real* y, const real* q, Tolerances& tolerance, const real longest,
                     const real span)
@@ -476,10 +496,11 @@ STATIC void solve_courses(const Batch& b, Queue& queue)
     bool any = false;
     for (int l = 0; l < LANES; l++) any |= course[l].alive;
     if (!any) return;
-    set_out(plan, pace, y, q, tolerance, narrow_(longest), narrow_(longest * (1.0 / plan.longest)));
+    const exact span = longest * (1.0 / plan.longest);
+    set_out(plan, pace, y, q, tolerance, narrow_(longest), narrow_(span));
     const exact_mask last = t + 1.0000001 * pace.h >= stop;
     const exact step = select_(last, stop - t, pace.h);
-    const real error = judged(pace, y, y1, q, tolerance, attempt(y, q, narrow_(step), tolerance, k, y1));
+    const real error = judged(pace, y, y1, q, tolerance, attempt_within(pace, y, q, step, span, tolerance, k, y1));
     const mask good = error <= 1;
     const real factor = growth(error);
     const exact end = select_(last, stop, t + step);
@@ -501,7 +522,7 @@ STATIC void solve_courses(const Batch& b, Queue& queue)
           c.segment++;
           enter(b, c, l, pace, y, q, t, stop, longest);
         }
-      } else if (!grew && !(AT(pace.h, l) > 1e-12 * AT(longest, l) / plan.longest)) {  // a first step may be shorter
+      } else if (!grew && !(AT(pace.h, l) > @SHORTEST@ * AT(longest, l) / plan.longest)) {  // a first step may be shorter
         end_course(b, c, !(AT(error, l) < INFINITY) ? NOT_FINITE : STEP_TOO_SMALL);
       } else if (c.tried >= plan.max_steps) {
         end_course(b, c, TOO_MANY_STEPS);

@@ -180,10 +180,11 @@ STATIC void reduced_matrix(const exact* j, const exact* weight, int lane, bool t
   }
   for (int i = 0; i < SPECIES; i++)
     if (idle[i]) a[i * SPECIES + i] = 1.0;
-  for (int m = 0; m < MOIETIES; m++) {
-    const int r = dependent(m);
-    for (int c = 0; c < SPECIES; c++)
-      a[transposed ? c * SPECIES + r : r * SPECIES + c] = moiety(m * SPECIES + c) * AT(weight[c], lane);
+  for (int m = 0; m < MOIETIES; m++)
+    for (int c = 0; c < SPECIES; c++) a[transposed ? c * SPECIES + dependent(m) : dependent(m) * SPECIES + c] = 0.0;
+  for (int k = 0; k < COUNTED; k++) {
+    const int r = dependent(sum_row(k)), c = sum_column(k);
+    a[transposed ? c * SPECIES + r : r * SPECIES + c] = sum_number(k) * AT(weight[k], lane);
   }
 }
 
@@ -210,7 +211,7 @@ STATIC void complete(double* a, const bool* idle, const exact* y, const double* 
       r[at] = a[at];
       for (int m = 0; m < MOIETIES; m++) {  // a dependent species follows from the others of its sum
         const int d = dependent(m);
-        if (!idle[d]) r[at] -= a[rows[i] * SPECIES + d] * a[d * SPECIES + columns[c]] / a[d * SPECIES + d];
+        if (!idle[d] && a[d * SPECIES + d] != 0.0) r[at] -= a[rows[i] * SPECIES + d] * a[d * SPECIES + columns[c]] / a[d * SPECIES + d];
       }
       r[at] *= size[columns[c]] / size[rows[i]];
     }
@@ -263,20 +264,17 @@ STATIC void transpose(double* a)
 STATIC bool path_dependent(const exact* j, const exact* weight, const exact* y, const double* start, const double* atol,
                            const double* least, int lane)
 {
-  double a[SPECIES * SPECIES], none[SPECIES], moved[SPECIES], allowed[SPECIES];
+  double a[SPECIES * SPECIES], moved[SPECIES], allowed[SPECIES];
   bool idle[SPECIES], open[SPECIES];
   reduced_matrix(j, weight, lane, false, a, idle);
   for (int n = 0; n < SPECIES; n++) {
     moved[n] = ::fabs(AT(y[n], lane) - start[n]);
     allowed[n] = least[n] + @DRIFT@ * ::fabs(AT(y[n], lane));
-    none[n] = 0.0;
     open[n] = idle[n] && n != TIME_STATE;
   }
   for (int m = 0; m < MOIETIES; m++) open[dependent(m)] = false;
   for (int n = 0; n < SPECIES; n++)
     if (open[n] && moved[n] > allowed[n]) return true;
-  if (solve_dense(a, none, @SINGULAR@)) return false;
-  reduced_matrix(j, weight, lane, false, a, idle);
   complete(a, idle, y, atol, lane, open);
   for (int n = 0; n < SPECIES; n++) {
     if (!open[n]) continue;
@@ -296,7 +294,7 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
 {
   const Plan& plan = b.plan;
   for (;;) {
-    exact y[SPECIES], p[ARGUMENTS], q[COEFFICIENTS], f[SPECIES], j[ENTRIES], weight[SPECIES], found[SPECIES];
+    exact y[SPECIES], p[ARGUMENTS], q[COEFFICIENTS], f[SPECIES], j[ENTRIES], weight[COUNTED + 1], found[SPECIES];
     exact rtol = exact_of(1.0), atol[SPECIES];
     double own[LANES][SPECIES];
     const double near = SINGLE ? 1e-1 : 1e-2;
@@ -338,11 +336,10 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
         bool idle[SPECIES];
         reduced_matrix(j, weight, l, false, a, idle);
         for (int n = 0; n < SPECIES; n++) g[n] = idle[n] ? AT(y[n], l) - start[l][n] : AT(f[n], l);
-        for (int m = 0; m < MOIETIES; m++) {
-          double total = 0.0;
-          for (int n = 0; n < SPECIES; n++)
-            total += moiety(m * SPECIES + n) * AT(weight[n], l) * (AT(y[n], l) - start[l][n]);
-          g[dependent(m)] = total;
+        for (int m = 0; m < MOIETIES; m++) g[dependent(m)] = 0.0;
+        for (int k = 0; k < COUNTED; k++) {
+          const int n = sum_column(k);
+          g[dependent(sum_row(k))] += sum_number(k) * AT(weight[k], l) * (AT(y[n], l) - start[l][n]);
         }
         double right[SPECIES];
         for (int n = 0; n < SPECIES; n++) right[n] = g[n];
@@ -404,14 +401,15 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
 {
   const Plan& plan = b.plan;
   for (;;) {
-    exact y[SPECIES], p[ARGUMENTS], q[COEFFICIENTS], j[ENTRIES], weight[SPECIES];
-    exact u[SPECIES], ignored[SPECIES], p_bar[ARGUMENTS], q_bar[COEFFICIENTS], start_bar[SPECIES], weight_bar[SPECIES];
+    exact y[SPECIES], p[ARGUMENTS], q[COEFFICIENTS], j[ENTRIES], weight[COUNTED + 1], weight_bar[COUNTED + 1];
+    exact u[SPECIES], ignored[SPECIES], p_bar[ARGUMENTS], q_bar[COEFFICIENTS], start_bar[SPECIES];
     long item[LANES];
     int count = 0;
     for (int n = 0; n < SPECIES; n++) {
       y[n] = exact_of(1.0);
-      u[n] = ignored[n] = start_bar[n] = weight_bar[n] = exact_of(0.0);
+      u[n] = ignored[n] = start_bar[n] = exact_of(0.0);
     }
+    for (int k = 0; k < COUNTED; k++) weight_bar[k] = exact_of(0.0);
     for (int i = 0; i < PARAMETERS; i++) p[i] = exact_of(1.0);
     for (int i = 0; i < ARGUMENTS; i++) p_bar[i] = exact_of(0.0);
     for (int i = 0; i < COEFFICIENTS; i++) q_bar[i] = exact_of(0.0);
@@ -465,10 +463,12 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
         const int d = dependent(m);
         AT(u[d], l) = 0.0;
         if (idle[d]) AT(start_bar[d], l) -= x[d];
-        for (int n = 0; n < SPECIES; n++) {
-          AT(start_bar[n], l) += x[d] * moiety(m * SPECIES + n) * AT(weight[n], l);
-          AT(weight_bar[n], l) -= x[d] * moiety(m * SPECIES + n) * (AT(y[n], l) - start[n]);
-        }
+      }
+      for (int k = 0; k < COUNTED; k++) {
+        const int n = sum_column(k);
+        const double by = x[dependent(sum_row(k))] * sum_number(k);
+        AT(start_bar[n], l) += by * AT(weight[k], l);
+        AT(weight_bar[k], l) -= by * (AT(y[n], l) - start[n]);
       }
       double* slots = adjoint.rest_slots + rest_place(b, item[l]) * plan.slots;
       for (int n = 0; n < SPECIES; n++) {

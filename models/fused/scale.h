@@ -61,13 +61,24 @@ STATIC void know_scales(const Batch& b, const Course& c, int lane, const real* y
   }
 }
 
-// The first size beside 0, and the largest, that each species comes to on implicit Euler steps over `span`, each SCOUT_RATIO times as long as the
-// one before.
-STATIC void scout(const real* y, const real* q, const real span, real* first, real* most)
+// What the rates at x come to over `span`, where that is the largest yet.
+STATIC void look(const real* x, const real* q, const real span, real* ahead)
+{
+  real f[SPECIES];
+  rates(x, q, f);
+  for (int n = 0; n < SPECIES; n++) {
+    const real size = abs_(f[n]) * span;
+    ahead[n] = select_(and_(size > ahead[n], size < INFINITY), size, ahead[n]);
+  }
+}
+
+// The first size beside 0, and the largest, that each species comes to on implicit Euler steps over `span`, each SCOUT_RATIO
+// times as long as the one before; and what rates come to over it, after the last step and at moments within it.
+STATIC void scout(const real* y, const real* q, const real span, real* first, real* most, real* ahead)
 {
   real x[SPECIES], f[SPECIES], w[FACTORS], h = span;
   for (int i = 1; i < @SCOUTS@; i++) h = h * scalar(1.0 / @SCOUT_RATIO@);
-  for (int n = 0; n < SPECIES; n++) x[n] = y[n], first[n] = most[n] = real_of(0.0);
+  for (int n = 0; n < SPECIES; n++) x[n] = y[n], first[n] = most[n] = ahead[n] = real_of(0.0);
   for (int i = 0; i < @SCOUTS@; i++) {
     linearise(x, q, scalar(@GAMMA@) / h, w);
     rates(x, q, f);
@@ -82,6 +93,13 @@ STATIC void scout(const real* y, const real* q, const real span, real* first, re
     }
     h = h * scalar(@SCOUT_RATIO@);
   }
+  look(x, q, span, ahead);
+  if (TIMED)
+    for (int i = 0; i < @MOMENTS@; i++) {
+      for (int n = 0; n < SPECIES; n++) x[n] = y[n];
+      x[TIME_STATE < 0 ? 0 : TIME_STATE] += span * scalar((i + 0.5) / @MOMENTS@);
+      look(x, q, span, ahead);
+    }
 }
 
 // Tolerances of the lanes that begin a stretch of `span`. Where the scout comes to nothing, as of a complex whose ligand is
@@ -92,8 +110,8 @@ STATIC void follow(const real* y, const real* q, const real span, const bool* fr
   for (int l = 0; l < LANES; l++)
     for (int n = 0; n < SPECIES; n++) any |= fresh[l] && !(AT(tolerance.scale[n], l) > 0.0);
   if (any) {
-    real first[SPECIES], most[SPECIES];
-    scout(y, q, span, first, most);
+    real first[SPECIES], most[SPECIES], ahead[SPECIES];
+    scout(y, q, span, first, most, ahead);
     for (int l = 0; l < LANES; l++) {
       if (!fresh[l]) continue;
       double known = 0.0, largest = 0.0;
@@ -101,9 +119,11 @@ STATIC void follow(const real* y, const real* q, const real span, const bool* fr
         if (n != TIME_STATE && AT(tolerance.scale[n], l) > known) known = AT(tolerance.scale[n], l);
       for (int n = 0; n < SPECIES; n++) {
         real& scale = tolerance.scale[n];
-        const double found = AT(most[n], l), least = @FAINT@ * known, share = @SHARE@ * known;
+        const double early = AT(first[n], l), met = AT(most[n], l), rate = AT(ahead[n], l), far = met > rate ? met : rate;
+        const double found = met > 0.0 ? met : rate, least = @FAINT@ * known, share = @SHARE@ * known;
+        const double alone = !(early > 0.0) ? @FAINT@ * far : early > @FAINTEST@ * far ? early : @FAINTEST@ * far;
         if (!(AT(scale, l) > 0.0) && found > 0.0)
-          AT(scale, l) = !(known > 0.0) ? AT(first[n], l) : found < least ? least : found < share ? found : share;
+          AT(scale, l) = !(known > 0.0) ? alone : found < least ? least : found < share ? found : share;
         if (n != TIME_STATE && AT(scale, l) > largest) largest = AT(scale, l);
       }
       for (int n = 0; n < SPECIES; n++)

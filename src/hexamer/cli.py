@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -291,7 +292,7 @@ def map_(
                f"chi2 {evaluation.chi2:.1f} over {measured} measurements{beside}")  # fmt: skip
     _warn_of_noise(loaded, fits.best)
     typer.echo(f"{fits.near_best()} of {starts} starts within 0.1 of the best; {int(fits.converged.sum())} converged; "
-               f"{fits.redrawn} redrawn; failed solves: {fits.failed or 'none'}; {fits.seconds:.0f} s")  # fmt: skip
+               f"{fits.redrawn} redrawn; evaluations failed: {fits.failed or 0}; {fits.seconds:.0f} s")  # fmt: skip
     for rank in range(min(10, starts)):
         typer.echo(
             f"{rank + 1:4d}  {fits.objective[rank]:12.4f}  {fits.reason[rank]:<12}  "
@@ -360,7 +361,8 @@ def evaluate(
     )
     if not finite:
         kinds = ", ".join(f"{n} {kind}" for kind, n in result.failed.items())
-        typer.echo(f"the likelihood does not exist at these values: failed solves ({kinds})", err=True)
+        why = ";\n  ".join(result.undefined) or f"failed solves ({kinds})"
+        typer.echo(f"the likelihood does not exist at these values: {why}", err=True)
         raise typer.Exit(2)
     _warn_of_noise(loaded, values)
 
@@ -400,6 +402,7 @@ def simulate(
     from .models import Model, Settings, Status, accuracy
     from .models import simulate as run
     from .models.protocol_text import parse_protocol
+    from .models.starts import unsound_starts_under
     from .models.unsettled import unsettled_under
 
     if out.is_dir():
@@ -423,7 +426,7 @@ def simulate(
     import numpy as np
 
     strict = run(loaded, values, protocols, grid, settings=accuracy.stricter(settings))
-    found = accuracy.inexact(loaded.species, np.asarray(result.y), np.asarray(strict.y))
+    found = accuracy.inexact(loaded, np.asarray(result.y), np.asarray(strict.y))
     for sentence in accuracy.words(found, settings):
         typer.echo(f"warning: {sentence}", err=True)
     import pandas as pd
@@ -440,8 +443,8 @@ def simulate(
         tables.append(pd.DataFrame({**first, **columns}))
         if status != Status.OK:
             reason = status.sentence
-            if status in (Status.NO_STEADY_STATE, Status.PATH_DEPENDENT):
-                reason = "; ".join(unsettled_under(loaded, values, q, settings).sentences()) or reason
+            starts = unsound_starts_under(loaded, values, q) if status == Status.NOT_FINITE else ()
+            reason = "; ".join(starts or unsettled_under(loaded, values, q, settings).sentences()) or reason
             typer.echo(f"protocol {q.name!r} failed: {reason}", err=True)
     write(out, pd.concat(tables).to_csv(index=False))
     typer.echo(f"{len(protocols)} protocol(s) × {len(grid)} times in {out}", err=is_stream(out))
@@ -668,7 +671,11 @@ def _run() -> None:
         if ended.code == interrupt.EXIT:  # Ctrl-C before or beside `ends_at_once`
             interrupt.end()
         raise
-    except (ValueError, OSError, FloatingPointError, RuntimeError) as error:
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            typer.echo(f"error: {_of_output(error) if error.filename is None else error}", err=True)
+        sys.exit(2)
+    except (ValueError, FloatingPointError, RuntimeError) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
     except Exception as error:
@@ -676,6 +683,17 @@ def _run() -> None:
             raise
         typer.echo(f"error: {type(error).__name__}: {error} (HEXAMER_DEBUG=1 shows where)", err=True)
         sys.exit(2)
+
+
+def _of_output(error: OSError) -> str:
+    """An error that names no file, as those of writing to the standard output do."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+        return str(error)
+    try:
+        path = os.readlink("/proc/self/fd/1")
+    except OSError:  # not on this system
+        path = "the standard output"
+    return f"cannot write to {path}: {(error.strerror or str(error)).lower()}; make room there, or write elsewhere"
 
 
 if __name__ == "__main__":

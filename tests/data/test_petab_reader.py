@@ -203,14 +203,19 @@ def test_priors(write: Write, given: str, prior: Prior) -> None:
         ("yaml", "- sbml_files", "- {}\n- sbml_files", "2 problems"),
         ("yaml", "sbml_files: [model.xml]", "model_files: {m: {language: pysb}}", "'pysb': only SBML"),
         ("yaml", "problems:", "extensions: {sub: {}}\nproblems:", "extensions are not supported: sub"),
-        ("yaml", "  observable_files: [observables.tsv]\n", "", "'observable_files' is a required"),
+        ("yaml", "  observable_files: [observables.tsv]\n", "", "problems/0: missing key observable_files"),
         ("measurements", "5    0.5", "inf  0.5", r"measurements.tsv, row 3, 'time' holds 'inf'.*steady state"),
         ("measurements", "5    0.5", "-1   0.5", r"row 3, 'time' holds '-1'; expected a number from 0 up"),
         ("measurements", "5    0.5", "5    0", r"row 3, 'measurement' holds '0'.*obs_b is on a logarithmic scale"),
         ("measurements", "after                 2.5", "later                 2.5", "later"),
         ("conditions", "NaN  0.8", "NaN  inf", r"conditions.tsv, row 2, 'k1' holds 'inf'; expected a finite number"),
         ("observables", "log10                    0.5", "lin noiseParameter1_obs_a", "placeholder of obs_a"),
-        ("parameters", "2;0.5", "2;0", "parameter s: .* positive"),
+        (
+            "parameters",
+            "2;0.5",
+            "2;0",
+            "row 2, 'objectivePriorParameters' holds '2;0'; expected a second number above 0",
+        ),
         ("parameters", "k2 ", "k3 ", "k3"),
     ],
 )
@@ -222,7 +227,7 @@ def test_refusals(write: Write, table: str, old: str, new: str, message: str) ->
 
 def test_all_problems_at_once(write: Write) -> None:
     path = write(measurements=("5    0.5", "-1   0.5"), parameters=("k2 ", "k3 "))
-    with pytest.raises(ValueError, match=r"(?s)row 3, 'time'.*Extraneous.*k3"):
+    with pytest.raises(ValueError, match=r"(?s)row 3, 'time'.*parameters.tsv, row \d, 'parameterId' holds 'k3'"):
         read_petab(path)
 
 

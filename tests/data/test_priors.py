@@ -100,9 +100,9 @@ def test_all_problems_at_once(tmp_path):
         "priors.csv, row 6, 'value' holds nothing; expected a number for 'fixed'",
         "priors.csv, row 7, 'location' holds '1'; expected an empty cell for 'uniform'",
         "priors.csv, row 7, 'upper' holds 'nan'; expected a finite number",
-        "priors.csv, row 8, 'distribution' holds 'normal'; expected a sound prior; a prior's scale must",
+        "priors.csv, row 8, 'scale' holds '-1'; expected a number above 0, the width of 'normal'",
         "priors.csv, row 9, 'lower' holds '-1'; expected no negative number for 'log10_normal'",
-        "priors.csv, row 10, 'distribution' holds 'uniform'; expected a sound prior; lower bound 5.0 is",
+        "priors.csv, row 10, 'lower' holds '5'; expected a number below the upper bound, 2",
         "priors.csv, row 11, 'value' holds '7'; expected a value within the bounds",
     ):
         assert line in text
@@ -119,7 +119,7 @@ def test_all_problems_at_once(tmp_path):
         (HEADER.replace("note", "remark"), "'remark': unknown column; known are"),
         (
             HEADER.replace(",", ";"),
-            "priors.csv: the header must have columns separated by commas, not 'parameter;unit",
+            "priors.csv: the header must have columns separated by commas; it has semicolons",
         ),
     ],
 )

@@ -87,7 +87,7 @@ def fit_page(conversion, conversion_tree):
 def test_fit(conversion, fit_page, tmp_path):
     assert [ax.get_title(loc="left") for ax in fit_page.axes] == ["blot_B", "blot_B", "mRNA", "fraction"]
     course, doses, mrna, fraction = fit_page.axes
-    assert (course.get_xlabel(), course.get_ylabel()) == ("time [min]", "au, average gel")
+    assert (course.get_xlabel(), course.get_ylabel()) == ("time [min]", "au, average run")
     assert fraction.get_ylabel() == "value"
     assert (fraction.get_yscale(), mrna.get_yscale()) == ("log", "linear")
     assert len(points(course)) == sum(
@@ -119,7 +119,7 @@ def test_fit_shows_the_data_on_the_average_gel(conversion, fit_page, conversion_
 def test_dose(conversion, conversion_tree, tmp_path):
     figure = plots.dose(conversion, conversion_tree, "blot_B", "L", 20.0, "L 1 nM", dose_unit="nM", draws=40)
     (ax,) = figure.axes
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("L [nM]", "au, average gel")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("L [nM]", "au, average run")
     assert ax.get_title(loc="left") == "blot_B at 20 min"
     measured = [d for d, _ in points(ax)]
     assert sorted(set(measured)) == [0.0, 0.3, 1.0, 3.0, 10.0]

@@ -68,7 +68,7 @@ def test_failed_trajectories(demo: Problem, values: jax.Array, monkeypatch: pyte
         np.testing.assert_array_equal(found.status, expected.status)
         assert np.any(np.asarray(found.status) != 0)
         np.testing.assert_array_equal(np.isnan(found.mean), np.isnan(expected.mean))
-        np.testing.assert_array_equal(np.isnan(found.mean), np.asarray(found.status)[:, demo.assays._protocol] != 0)
+        np.testing.assert_array_equal(np.isnan(found.mean), np.asarray(found.status)[:, demo.assays.row_protocol] != 0)
         np.testing.assert_allclose(slope, other, rtol=1e-10, atol=1e-10)
         assert np.isfinite(slope).all()
         monkeypatch.undo()

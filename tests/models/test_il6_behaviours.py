@@ -176,7 +176,7 @@ def test_10_totals_are_constant(cells: Experiment) -> None:
     Source: algebra.
     """
     p = jnp.asarray(cells.model.defaults)  # the volumes, which no cell changes
-    amounts = np.asarray(cells.out.y * cells.model.weights(p)) @ cells.model.moieties.T
+    amounts = np.asarray(cells.out.y @ cells.model.conserved(p).T)
     drift = np.abs(amounts - amounts[:, :, :1])
     assert np.all(drift <= 1e-8 * amounts[:, :, :1])
     for d in DOSES:

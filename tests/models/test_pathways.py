@@ -226,7 +226,7 @@ def test_10_totals_are_constant(cells: Experiment) -> None:
         course = np.asarray(cells.out.observed[total])
         assert np.all(np.abs(course / course[..., :1] - 1) < 1e-8), total
     p = jnp.asarray(cells.model.defaults)  # the volumes, which no cell changes
-    amounts = np.asarray(cells.out.y * cells.model.weights(p)) @ cells.model.moieties.T
+    amounts = np.asarray(cells.out.y @ cells.model.conserved(p).T)
     assert cells.model.moieties.shape[0] >= len(TOTALS)
     drift = np.abs(amounts - amounts[:, :, :1])
     assert np.all(drift <= 1e-8 * np.abs(amounts[:, :, :1]))

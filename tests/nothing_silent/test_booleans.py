@@ -80,3 +80,23 @@ def test_conditions_stay_conditions_when_they_are_written_out() -> None:
     assert found == {"b": switch, "x": 3 * switch, "y": switch}
     rules = {"b": parse_infix("time > 2"), "c": parse_infix("!b && x < 3"), "d": parse_infix("piecewise(1, c, 2)")}
     assert inline(rules)["d"] == sympy.Piecewise((1, (t <= 2) & (sympy.Symbol("x") < 3)), (2, True))
+
+
+@pytest.mark.parametrize("relation", ["!=", "=="])
+def test_conditions_whose_brackets_antimony_drops_are_refused(relation: str) -> None:
+    """It writes a chain, in which a number stands beside a condition; xor says what is meant."""
+    text = "model m\nx = 0; a = 1; b = 3; x' = piecewise(1, {}, 0)\nend"
+    with pytest.raises(ValueError, match=r"line 2, column \d+: a comparison in brackets is compared .*xor"):
+        Network.from_antimony(text.format(f"(time >= a) {relation} (time >= b)"))
+    model = compile_network(Network.from_antimony(text.format("xor(time >= a, time >= b)")))
+    assert course(model, [0.5, 2.0, 5.0], "fused")["x"] == pytest.approx([0, 1, 2], abs=1e-7)
+
+
+@pytest.mark.parametrize("zero", ["0", " 0 ", "0.0", "0e0", "-0"])
+def test_a_zero_is_no_number_that_is_too_small(zero: str) -> None:
+    text = (CASES / "boolean-as-number" / "model.xml").read_text()
+    condition = "<apply><gt/><ci>S</ci><cn>1</cn></apply>"
+    law = f"<piecewise><piece><cn>1</cn>{condition}</piece><otherwise><cn>{zero}</cn></otherwise></piecewise>"
+    assert "<true/>" in text
+    model = compile_network(Network.from_sbml(text.replace("<true/>", law)))
+    assert len(model.species) == 1

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sympy
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 from scipy import stats
 
@@ -203,13 +205,11 @@ def test_limits_beside_the_courses(problem: Problem, tree) -> None:
 
 def test_rows_that_cannot_move_to_the_average_gel_are_said_to_be_on_their_own() -> None:
     """Saturation in the gel's scale: the bands are of the average gel, the dots are not."""
-    import sympy
-
     s, a = sympy.symbols("s A")
     straight = Observable("x", s * a, sympy.Float(1), ("s",), unit="au")
     bent = Observable("x", s * a / (1 + s * a), sympy.Float(1), ("s",), unit="au")
-    assert axis_label(straight) == "au, average gel"
-    assert axis_label(bent) == "au; dots: own gels, bands: average gel"
+    assert axis_label(straight) == "au, average run"
+    assert axis_label(bent) == "au; dots: own runs, bands: average run"
 
 
 def test_noise_below_the_solver_s_error_is_told() -> None:
@@ -224,6 +224,8 @@ def test_noise_below_the_solver_s_error_is_told() -> None:
     error = float(sentence.split("the error about ")[1].split(" nM")[0])
     assert 1e-6 < error < 1e-3
     assert "--" not in sentence
+    single = drowned.with_settings(rtol=1e-4, atol=None, precision="float32")
+    assert len(drowned_noise(single, single.vector())) == 1
     tight = drowned.with_settings(rtol=1e-12, atol=1e-14, max_steps=20_000)
     assert drowned_noise(tight, drowned.vector()) == []
 
@@ -265,3 +267,26 @@ def test_evaluate_and_map_tell_it(tmp_path: Path, monkeypatch, capfd) -> None:
     out, err = run("map", str(tmp_path), "--starts", "1", "--iterations", "3", "--quiet")
     assert "over 1 measurements, 1 limits beside" in out
     assert "warning: the noise of a lies below the solver's error" in err
+
+
+@pytest.mark.parametrize("name", ["fit", "residuals", "observed_predicted"])
+def test_legend_and_note_lie_within_a_figure_of_one_panel(name: str, problem: Problem, tree) -> None:
+    alone = tree.copy()
+    alone["observed_data"].dataset = tree["observed_data"].dataset.drop_vars("robust")
+    options = {"observables": ["a"]} if name == "fit" else {}
+    (figure,) = getattr(plots, name)(problem, alone, **options)
+    assert len(figure.axes) == 1
+    FigureCanvasAgg(figure).draw()
+    outside = [*figure.legends, *figure.texts]
+    assert len(outside) == (1 if name == "fit" else 2)
+    for artist in outside:
+        box = artist.get_window_extent()
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+        assert 0 <= box.y0 < box.y1 <= figure.bbox.height
+
+
+def test_rows_of_one_run_are_not_of_an_average() -> None:
+    straight = Observable("y", sympy.Symbol("s") * sympy.Symbol("a"), sympy.Integer(1), ("s",))
+    rows = [Measurement("y", "rest", t, 1.0, (name,)) for t, name in ((0.0, "s1"), (1.0, "s1"), (2.0, "s2"))]
+    assert axis_label(straight, rows[:2]) == "value"
+    assert axis_label(straight, rows) == "value, average run"

@@ -80,7 +80,7 @@ REFUSED = {
     "a && b || c": "say with brackets",
     "x[0]": r"write \(",
     "x; y": "';' has no meaning",
-    "x**2": "not '\\*'",
+    "x**2": r"at column 2, '\*\*' has no meaning; write \^ for a power",
     "piecewise(1, x > 2, 2": "column 22",
     "min()": "min takes 1 or more arguments, not 0",
     "sqrt(x, y)": "sqrt takes 1 argument, not 2",
@@ -123,11 +123,11 @@ def test_problem_with_such_a_signal_is_refused(tmp_path: Path, file: str, said: 
 @pytest.mark.parametrize(
     ("cells", "said"),
     [
-        (("A − 1", "0.1"), "row 1 .obs_a., 'observableFormula': .*U.2212"),
+        (("A − 1", "0.1"), "observables.tsv, row 1, 'observableFormula': .*U.2212"),
         (("2 A", "0.1"), "'observableFormula': .*follows the number 2"),
         (("A", "0.1 + 9^9^9^9"), "'noiseFormula': .*beyond"),
         (("A", "0.1*A/0"), "'noiseFormula': .*by 0"),
-        (("+".join(["A"] * 2000), "0.1"), "too long"),
+        (("+".join(["A"] * 4000), "0.1"), "too long"),
     ],
 )
 def test_petab_formula_is_refused_with_its_row(tmp_path: Path, cells: tuple[str, str], said: str) -> None:

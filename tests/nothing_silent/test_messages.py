@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hexamer import Model, Protocol, Settings, simulate
+from hexamer import Model, Problem, Protocol, Settings, simulate
+from hexamer.cli import main
 from hexamer.data import TableError, load, read_values
 from hexamer.models import Network, UnsupportedModelError
 from hexamer.models.model import compile_network
 from hexamer.models.settings import Engine
+from hexamer.models.starts import unsound_starts_under
 
 CASES = Path(__file__).parents[1] / "cases"
 MESSAGES = CASES / "messages-that-do-not-place-the-fault"
@@ -58,6 +62,57 @@ def test_models_that_are_refused(file: str, message: str) -> None:
 def test_what_changes_where_it_must_not(text: str, message: str) -> None:
     with pytest.raises(UnsupportedModelError, match=rf"(?s)the Antimony text holds.*{message}"):
         antimony(text)
+
+
+IN_A_MODEL = [
+    ("2 S", r"line 3: a number is followed by 'S', .*; write \* for a product; the line is 'J: S -> ; 2 S;'"),
+    ("k S", r"line 3: cannot read the formula 'k S': at column 3, an operator is missing before 'S'"),
+    ("k**S", r"line 3: cannot read the formula 'k\*\*S': at column 2, '\*\*' has no meaning; write \^"),
+    ("f(S)", r"line 3: 'f' is used as a function, and none is defined of this name; the line is 'J: S -> ; f\(S\);'"),
+    ("(k*S", r"line 3: ';' stands where '\)' or ',' was expected; the line is"),
+    ("k*S; k := k + 1", r"line 3: k depends on itself: k \+ 1, which gives it, uses k"),
+    ("k*S; k := j; j := k", r"line 3: j depends on itself: k, which gives it, uses j"),
+    ("k*S; S = inf", r"the value of S is inf; expected a finite number"),
+    ("k*S; k = -inf", r"the value of k is -inf; expected a finite number"),
+    ("k*S; compartment c = 0; S in c", r"volume of compartment c is 0; expected a number above 0, as the species S"),
+]
+
+
+@pytest.mark.parametrize(("rate", "message"), IN_A_MODEL)
+def test_lines_and_names_of_a_model(rate: str, message: str) -> None:
+    with pytest.raises(UnsupportedModelError, match=message) as refusal:
+        antimony(f"S = 10; k = 0.3\nJ: S -> ; {rate};")
+    assert "syntax error" not in str(refusal.value)
+    assert "s5" not in str(refusal.value)
+
+
+def test_nothing_of_an_imported_file_is_quoted(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("secret words\n")
+    (tmp_path / "model.ant").write_text('import "other"\nmodel m\nend\n')
+    with pytest.raises(UnsupportedModelError, match=r"line 1 of the file '.*other', which it imports") as refusal:
+        Network.load(tmp_path / "model.ant")
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [("", "S is not a number"), ("S = nan;", "S is not a number"), ("z = 0; S = 1/z;", "S is inf")],
+)
+def test_a_start_that_is_no_number_is_named(start: str, said: str) -> None:
+    model = compile_network(antimony(f"{start} k = 0.3; S -> ; k*S"))
+    assert unsound_starts_under(model, {}, Protocol()) == [
+        f"at the start {said}: give a number in the model, or set it at the start of the protocol"
+    ]
+    assert not unsound_starts_under(model, {}, Protocol().set(S=1.0))
+
+
+def test_the_command_line_names_it(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch) -> None:
+    (tmp_path / "model.ant").write_text("model m\n S = nan; k = 0.3; S -> ; k*S;\nend\n")
+    words = ["simulate", str(tmp_path / "model.ant"), "--out", str(tmp_path / "out.csv"), "--times", "0,1"]
+    monkeypatch.setattr(sys, "argv", ["hexamer", *words])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "failed: at the start S is not a number" in capfd.readouterr().err
 
 
 def courses(model: Model, names: list[str], times: list[float], engine: Engine) -> dict[str, list[float]]:
@@ -154,7 +209,23 @@ def test_the_native_problem_is_sound(native: Path) -> None:
         ("problem.toml", "literature = false", "literature = maybe", r"problem.toml: cannot be read as TOML.*line 2"),
         ("problem.toml", "literature = false", "literature = " + "[" * 5000, r"nested too deeply"),
         ("problem.toml", "literature = false", "literature = " + "9" * 5000, r"problem.toml: cannot be read as TOML"),
-        ("problem.toml", 'name = "native"', 'name = "a"\nname = "b"', r"problem.toml: cannot be read as TOML"),
+        (
+            "problem.toml",
+            'name = "native"',
+            'name = "a"\nname = "b"',
+            r"problem.toml: cannot be read as TOML: line 2, column 11: a key or a table stands twice; the line is",
+        ),
+        ("problem.toml", 'name = "native"', 'name = "a', r"line 1, .*: the text in quotes does not end on its line"),
+        ("problem.toml", 'name = "native"', "name = 1,5", r"line 1, .*: something stands behind the value.*; the line"),
+        ("problem.toml", 'name = "native"', "name = 2024-01-01", r"'name' holds 2024-01-01; expected text in quotes"),
+        ("problem.toml", '"1"\nkind', "true\nkind", r"'inputs.IL.unit' holds true; expected text in quotes"),
+        ("problem.toml", 'signal = "R"', 'signal = ["R"]', r"has 1 problem:.*'observables.R.signal' holds \['R'\]"),
+        (
+            "priors.csv",
+            "-1,1\n",
+            "-1,-1\n",
+            r"row 1, 'scale' holds '-1'; expected a number above 0, the width of 'log10",
+        ),
     ],
 )
 def test_cells_and_keys(native: Path, file: str, old: str, new: str, message: str) -> None:
@@ -163,6 +234,34 @@ def test_cells_and_keys(native: Path, file: str, old: str, new: str, message: st
     (native / file).write_text(text.replace(old, new, 1))
     with pytest.raises(TableError, match=rf"(?s){message}"):
         load(native)
+
+
+def test_bounds_of_a_prior_that_cannot_be(native: Path) -> None:
+    table = native / "priors.csv"
+    text = table.read_text().replace("location,scale", "location,scale,lower,upper").replace("-1,1\n", "-1,1,1,0.1\n")
+    table.write_text(text.replace("0.5\n", "0.5,,\n"))
+    with pytest.raises(TableError, match=r"row 1, 'lower' holds '1'; expected a number below the upper bound, 0.1"):
+        load(native)
+
+
+def test_a_name_that_no_model_has(native: Path) -> None:
+    """With the file and the key, and the name that is meant."""
+    text = (native / "problem.toml").read_text()
+    (native / "problem.toml").write_text(text.replace('signal = "R"', 'signal = "2*sd_r"'))
+    message = r"problem.toml, 'observables.R': observable 'R' uses sd_r: no species.*; is 'sd_R' meant"
+    with pytest.raises(ValueError, match=message):
+        Problem.load(native)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_full_disk_behind_the_output_is_named(native: Path) -> None:
+    """Its own process, whose output is a device that is always full."""
+    (native / "at.csv").write_text("parameter,value\nk,0.1\nsd_R,0.1\n")
+    words = [sys.executable, "-m", "hexamer.cli", "evaluate", str(native), "--at", str(native / "at.csv")]
+    with Path("/dev/full").open("w") as full:
+        found = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300, check=False)
+    assert found.returncode == 2
+    assert "cannot write to /dev/full: no space left on device; make room there" in found.stderr
 
 
 def rewritten(content: bytes, how: str) -> bytes:

@@ -50,6 +50,21 @@ def test_whole_exponents(engine: Engine) -> None:
     assert np.all(np.isnan(out.y[3:]))
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_exponent_that_is_a_number(engine: Engine) -> None:
+    out = solved(Model.load(CASE / "literal_exponent.ant"), EXPECTED["times"], engine)
+    np.testing.assert_allclose(out.y[0, :, 0], EXPECTED["n3_and_literal"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_dimerisation_over_ten_decades(engine: Engine) -> None:
+    """A' = −k A^2 by its closed form, to a billionth of what there was, at the default tolerances."""
+    right = EXPECTED["dimerisation"]
+    model = Model.load(CASE / "dimerisation.ant")
+    out = simulate(model, {}, Protocol(), right["times"], settings=Settings(engine=engine))
+    np.testing.assert_allclose(out.y[0, :, model.index("A")], right["A"], rtol=1e-4)
+
+
 def test_slopes_of_negative_bases() -> None:
     """The gradient by what is in the base is the central difference, on both engines."""
     model, names = network(BASES), ("p", "r")

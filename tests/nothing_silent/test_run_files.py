@@ -72,6 +72,14 @@ def test_chunks_that_changed_places_are_refused(tmp_path: Path) -> None:
         everything(folder)
 
 
+def test_a_damaged_description_costs_no_draws(tmp_path: Path) -> None:
+    """What its message advises."""
+    before = everything(filled(tmp_path))
+    (tmp_path / RUN).write_text("{")
+    (tmp_path / RUN).unlink()
+    assert len(everything(tmp_path)) == len(before)
+
+
 @pytest.mark.parametrize("missing", [0, 1, 2])
 def test_missing_chunk_is_named_as_a_gap(missing: int, tmp_path: Path) -> None:
     folder = filled(tmp_path)
@@ -115,7 +123,8 @@ def test_every_flipped_bit_of_a_chunk_is_found(tmp_path: Path) -> None:
 )
 def test_damaged_run_description_is_found(content: str, tmp_path: Path) -> None:
     (filled(tmp_path) / RUN).write_text(content)
-    with pytest.raises(StoreError, match=r"run\.json is damaged.*remove the folder to begin anew"):
+    said = r"run\.json is damaged \((line 1 is not JSON|it does not hold|its hash).*\): remove this one file; the draws"
+    with pytest.raises(StoreError, match=said):
         everything(tmp_path)
 
 

@@ -164,10 +164,13 @@ TELLING: dict[str, tuple[Callable[[], Problem], str]] = {
         "the sampled parameters changed .another order",
     ),
     "rtol": (lambda: problem(settings={"rtol": 1e-7}), "rtol was 1e-06, now 1e-07"),
-    "atol": (lambda: problem(settings={"atol": 1e-9}), "atol was None, now 1e-09"),
+    "atol": (
+        lambda: problem(settings={"atol": 1e-9}),
+        r"atol was not stated \(each species has its own, from rtol\), now 1e-09",
+    ),
     "solver": (
         lambda: problem(settings={"engine": "diffrax", "solver": "tsit5"}),
-        "engine was 'fused', now 'diffrax'.*solver was 'rodas5p', now 'tsit5'",
+        r"\(engine was 'fused', now 'diffrax'; [^;]*; solver was 'rodas5p', now 'tsit5'[^;]*\):",
     ),
     "max_steps": (lambda: problem(settings={"max_steps": 100}), "max_steps was 4096, now 100"),
     "longest_step": (lambda: problem(settings={"longest_step": 0.1}), "longest_step was 0.0625, now 0.1"),
@@ -211,8 +214,16 @@ def test_another_version_is_refused_and_says_which_made_the_run(package: str, wh
         return "99.1" if name == package else installed(name)
 
     monkeypatch.setattr("hexamer.infer.identity.version", version)
-    said = rf"it was made with {package} {installed(package)} \(now 99\.1\).*install those"
+    code = r", code \w+" if package == "hexamer" else ""
+    said = rf"it was made with {package} {installed(package)}{code} \(now 99\.1{code}\).*install those"
     with pytest.raises(StoreError, match=said):
+        run(problem(), whole[0])
+
+
+def test_other_code_of_the_same_version_is_refused(whole, monkeypatch) -> None:
+    """A checkout that was edited, whose version is what it was."""
+    monkeypatch.setattr("hexamer.infer.identity._code", lambda: "0123abcd")
+    with pytest.raises(StoreError, match=r"made with hexamer \S+, code \w+ \(now \S+, code 0123abcd\)"):
         run(problem(), whole[0])
 
 
@@ -373,6 +384,55 @@ def test_case_edited_model_resumed(edited: str, tmp_path: Path) -> None:
 
     with pytest.raises(StoreError, match=rf"holds another run \(the model changed: its {part}\)"):
         refuse_another(tmp_path, run_parts(before), run_parts(after))
+
+
+@pytest.mark.slow
+def test_case_edited_model_resumed_by_command(tmp_path: Path) -> None:
+    """The same command again, behind whose back the model was edited; put back, it goes on to the same draws."""
+    case, folder = CASES / "edited-model-resumed", tmp_path / "p"
+    shutil.copytree(case / "before", folder)
+    command = [sys.executable, "-m", "hexamer.cli", "fit", str(folder / "problem.yaml"), "--out", str(tmp_path / "r")]
+    command += ["--chains", "2", "--warmup", "60", "--draws", "60", "--starts", "2", "--seed", "1", "--quiet"]
+
+    def again() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    first = again()
+    assert first.returncode == 0, first.stderr
+    kept = (tmp_path / "r" / "posterior.nc").read_bytes()
+    for edited, part in [("rate_rule_edited", "rates"), ("start_edited", "start values")]:
+        shutil.copy(case / edited / "model.xml", folder / "model.xml")
+        refused = again()
+        assert refused.returncode not in (0, 130)
+        assert f"holds another run (the model changed: its {part})" in refused.stderr
+    assert (tmp_path / "r" / "posterior.nc").read_bytes() == kept
+    shutil.copy(case / "before" / "model.xml", folder / "model.xml")
+    assert again().returncode == 0
+
+
+def test_case_of_a_python_function_whose_body_is_edited(tmp_path: Path) -> None:
+    """x' = −c k x from x0 (`python_function.py` of the case): another c or x0 is another run."""
+
+    def decay(c: float, x0: float) -> Problem:
+        def f(t, y, p):
+            return jnp.stack([-c * p["k"] * y[0]])
+
+        model = Model.from_function(f, species=["x"], parameters={"k": 0.5}, initial=[x0], name="decay")
+        rows = tuple(Measurement("o", "p", t, 2 * np.exp(-0.5 * t), row=i + 1) for i, t in enumerate((0.5, 1, 2, 3)))
+        content = Dataset(
+            name="d",
+            observables={"o": Observable("o", sympy.Symbol("x"), sympy.Float(0.1))},
+            protocols={"p": Protocol("p")},
+            measurements=rows,
+            parameters={"k": Parameter("k", prior=Prior("normal", "log", location=0.0, spread=1.0))},
+        )
+        return Problem(model, content, settings=Settings(engine="diffrax", solver="tsit5"))
+
+    run(decay(1.0, 2.0), tmp_path)
+    run(decay(1.0, 2.0), tmp_path)  # the same function written anew
+    for changed in (decay(3.0, 2.0), decay(1.0, 20.0)):
+        with pytest.raises(StoreError, match=r"holds another run .the model changed: its functions"):
+            run(changed, tmp_path)
 
 
 def test_a_run_of_the_earlier_format_is_said_to_be_one(whole, tmp_path: Path) -> None:

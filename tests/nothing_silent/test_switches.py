@@ -20,7 +20,7 @@ from hexamer.models.settings import Engine
 
 CASES = Path(__file__).parents[1] / "cases"
 ENGINES: list[Engine] = ["fused", "diffrax"]
-# diffrax compiles for some ten seconds a test: the cases run on both engines always, the variants in the slow tests.
+# diffrax compiles for some ten seconds a test: what varies a case runs there in the slow tests.
 VARIANTS = ["fused", pytest.param("diffrax", marks=pytest.mark.slow)]
 
 
@@ -39,7 +39,7 @@ def tight(engine: Engine, **others) -> Settings:
 # -------------------------------------------------------------------------------------------------------- the cases
 
 
-@pytest.mark.parametrize("engine", VARIANTS)
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("model", ["boolean_rule", "inline", "late"])
 def test_short_pulses_are_not_stepped_over(model: str, engine: Engine):
     right = expected("pulse-in-the-model")["late" if model == "late" else "boolean_rule_and_inline"]
@@ -51,7 +51,7 @@ def test_short_pulses_are_not_stepped_over(model: str, engine: Engine):
     np.testing.assert_allclose(alone.y[0, -1, 0], out.y[0, -1, 0], rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("engine", VARIANTS)
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("written", ["greater", "shifted"])
 def test_an_estimated_moment_has_its_gradient(written: str, engine: Engine):
     right = expected("switching-time-estimated")
@@ -253,6 +253,20 @@ def test_moments_between_steps_of_a_protocol(engine: Engine):
     np.testing.assert_allclose(np.stack(slopes)[:, [1, 2, 4]], [[-2, -2, -2], [0, -2, -2], [0, 0, 2]], atol=1e-6)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_moment_at_a_step_of_the_protocol_has_its_gradient(engine: Engine):
+    """At the start and at a dose; the gradient is that of going later."""
+    model = network("model m\n X = 0; k = 2; t_on = 0\n X' = piecewise(k, time >= t_on, 0)*(1 + X)^0\nend")
+    protocol = Protocol().add("X", 10.0, at=5)
+
+    def course(t_on: jax.Array) -> jax.Array:
+        return simulate(model, {"t_on": t_on}, protocol, [0.0, 5.0, 9.0], settings=tight(engine)).y[0, :, 0]
+
+    for moment, values, slopes in [(0.0, [0, 20, 28], [0, -2, -2]), (5.0, [0, 10, 18], [0, 0, -2])]:
+        np.testing.assert_allclose(course(jnp.asarray(moment)), values, atol=1e-6)
+        np.testing.assert_allclose(jax.jacrev(course)(jnp.asarray(moment)), slopes, atol=1e-5)
+
+
 # A condition over a = 2 and s = 1/2, and from when to when it holds.
 CONDITIONS = [
     ("time - a >= 0", 2, 9),
@@ -265,6 +279,11 @@ CONDITIONS = [
     ("a + 3 > time", 0, 5),
     ("time != a", 0, 9),
     ("time == a", 9, 9),
+    ("min(time, 5) == 5", 5, 9),
+    ("min(time, 5) != 5", 0, 5),
+    ("max(0, min(1, time - 3)) == 0", 0, 3),
+    ("max(0, time - 5)", 5, 9),
+    ("s*time == a*time - 1.5*time", 0, 9),
     ("time + a > time + 1", 0, 9),
     ("time >= a && time <= a + 1e-9", 2, 2 + 1e-9),
     ("time > piecewise(a, s > 0, 100)", 2, 9),
@@ -344,6 +363,7 @@ def test_time_runs_from_the_start_of_the_protocol(engine: Engine):
         ("piecewise(1, time^2 > a, 0)", ["not linear in time"]),
         ("piecewise(1, time - 24*floor(time/24) < a, 0)", ["not linear in time"]),
         ("floor(time/24)", ["floor", "not known ahead"]),
+        ("piecewise(1, floor(time) == 3, 0)", ["not linear in time"]),
     ],
 )
 def test_what_is_not_known_ahead_is_refused_by_name(rate: str, words: list[str]):

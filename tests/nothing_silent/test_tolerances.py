@@ -6,6 +6,7 @@ Today's default was 1e-8 in the model's own unit, so that a model in mol/l was n
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -158,7 +159,7 @@ def test_a_number_of_the_users_own_means_what_it_says() -> None:
     )
     given = simulate(model, {}, Protocol(), times, atol=1e-8, engine="fused")
     np.testing.assert_array_equal(given.y, y)
-    found = inexact(model.species, y, strict)
+    found = inexact(model, y, strict)
     assert found["P"] > 2e-3
     assert "P by" in words(found, settings)[0]
 
@@ -178,7 +179,7 @@ def test_a_fall_far_below_the_start_is_followed() -> None:
     settings = (Settings(engine="fused", atol=1e-2), Settings(engine="fused"))
     coarse, default = (np.asarray(simulate(model, {}, protocol, [30.0], settings=s).y) for s in settings)
     np.testing.assert_allclose(default[0, 0, 0], np.exp(30.0 - 3 * 5.0), rtol=1e-4)
-    assert "V" in inexact(model.species, coarse, default)
+    assert "V" in inexact(model, coarse, default)
 
 
 @pytest.mark.parametrize(("end", "atol"), [(5, ["--atol", "1e-2"]), (40, [])])
@@ -219,3 +220,35 @@ def test_draws_far_from_the_nominal_values() -> None:
     y, exact = np.asarray(found.y)[solved], np.asarray(right.y)[solved]
     largest = np.max(np.abs(exact), axis=1, keepdims=True)
     np.testing.assert_array_less(np.abs(y - exact) + 0 * largest, 1e-5 * (largest + 1e-5) + 0 * y)
+
+
+# All start at 0 or are switched on late: body, time, species, its value.
+LATE = {
+    "a smooth step": ("x = 0; x' = 1/(1 + exp(-10*(time - 100))) - x", 110, "x", 0.9999538440515676),
+    "a smooth pulse": ("x = 0; x' = 10*exp(-((time - 5)/0.1)^2) - 0.1*x", 10, "x", math.pi**0.5 * math.exp(-0.499975)),
+    "a condition on another": (
+        "x = 3; y = 0; x' = -0.3*x; y' = piecewise(1, x < 1.1, 0) - 0.1*y",
+        8,
+        "y",
+        10 * (1 - math.exp(-0.1 * (8 - math.log(3 / 1.1) / 0.3))),
+    ),
+    "a condition on a clock": (
+        "tau = 0; x = 0; tau' = 1; x' = piecewise(1, tau > 3, 0) - 0.3*x",
+        8,
+        "x",
+        (1 - math.exp(-1.5)) / 0.3,
+    ),
+}
+
+
+@pytest.mark.parametrize("engine", ["fused", "diffrax"])
+@pytest.mark.parametrize("name", LATE)
+def test_what_comes_late_is_solved_at_the_defaults(name: str, engine: Engine) -> None:
+    """Its rate is nothing at the start, so that nothing says how large it becomes; no step is spent on that."""
+    body, time, species, right = LATE[name]
+    model = compile_network(Network.from_antimony(f"model m\n{body}\nend"))
+    for rtol in (1e-6, 1e-8):
+        out = simulate(model, {}, Protocol(), [float(time)], settings=Settings(engine=engine, rtol=rtol))
+        assert out.status[0] == Status.OK
+        assert int(out.steps[0]) < 500
+        np.testing.assert_allclose(out.y[0, 0, model.index(species)], right, rtol=10 * rtol)

@@ -149,6 +149,18 @@ PRIORS = {
         "kint,1/mim",
         "row 3, 'unit' holds '1/mim'; expected the unit of kint; unit '1/mim' is not",
     ),
+    "a mass, where the model says nothing": (
+        "kint,1/min",
+        "kint,ng/ml/min",
+        "row 3, 'unit' holds 'ng/ml/min'; expected the unit of kint; a unit made of times and concentrations, as the "
+        "model declares none for kint and is in min and nM",
+    ),
+    "a length": ("kint,1/min", "kint,furlong", "row 3, 'unit' holds 'furlong'; expected the unit of kint"),
+    "a power without end": (
+        "kint,1/min",
+        "kint,min^9^9^9^9",
+        "unit 'min^9^9^9^9' has a power that is not read: after ^ stands one number of at most two digits",
+    ),
     "words": ("kint,1/min", "kint,per minute", "row 3, 'unit' holds 'per minute'; expected the unit of kint"),
 }
 
@@ -169,6 +181,19 @@ def test_units_that_the_model_declares_for_its_constants(tmp_path: Path) -> None
         "priors.csv, row 3, 'unit' holds '1/min'; expected a unit that can become 'nM', which the model has kint in"
         in text
     )
+
+
+def test_percent_are_hundredths(tmp_path: Path) -> None:
+    kint = load(changed(tmp_path, priors=("kint,1/min", "kint,%/min"))).parameters["kint"]
+    assert (kint.unit, kint.prior and kint.prior.location) == ("1/min", pytest.approx(-3 + math.log(0.01)))
+    folder = changed(tmp_path, problem=("[obs", '[fixed]\nkdeg = "5 %/min"\n[obs'))
+    assert load(folder).parameters["kdeg"].value == pytest.approx(0.05, rel=1e-12)
+
+
+@pytest.mark.parametrize("mass", ["9**9**9**9 kDa", "9^9^9^9 kDa", "1" * 300 + " kDa"])
+def test_a_molar_mass_without_end(mass: str, tmp_path: Path) -> None:
+    text = complaints(changed(tmp_path, problem=('molar_mass = "6 kDa"', f'molar_mass = "{mass}"')))
+    assert "molar mass" in text
 
 
 def test_a_value_that_is_fixed_in_its_own_unit(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def replay(model: Model, plan: Plan, environment, accepted, rows, rest, rest_sta
         def g(y, start, p):
             moved = model.rhs(y, p)
             if model.dependent:
-                totals = jnp.asarray(model.moieties) @ (model.weights(p) * (y - start))
+                totals = model.conserved(p) @ (y - start)
                 moved = moved.at[np.array(model.dependent)].set(totals)
             return moved
 
