@@ -222,15 +222,6 @@ class ModelUnits:
         ]
 
 
-def declared_units(network: Network | None) -> dict[str, str]:
-    """Units of the parameters that a network declares them for, by name."""
-    if network is None:
-        return {}
-    units = ModelUnits(network)
-    found = {n: unit for n in network.parameters if (unit := units.declared(n)) is not None}
-    return {n: named(u).name for n, u in found.items() if named(u).number == 1}
-
-
 def unit_of_amount(network: Network, unit: str) -> pint.Quantity | None:
     """A species' own unit of amount; None where it has none."""
     return None if not unit else declared_unit(replace(network, base_units={"substance": unit}), "substance")
@@ -259,4 +250,4 @@ def _joined(words: list[tuple[str, float]]) -> str:
     return f"{above}/{below[0]}" if len(below) == 1 else f"{above}/({' '.join(below)})"
 
 
-__all__ = ["ModelUnit", "ModelUnits", "declared_units", "named"]
+__all__ = ["ModelUnit", "ModelUnits", "named"]

@@ -11,7 +11,7 @@ from .model_units import SAME, ModelUnits, named
 from .parameter import Parameter, Prior
 from .units import UnitError, conversion_factor, quantity_of
 
-_NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s+(\S.*)")
+_NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s+(\S.*)")
 
 
 def in_model_units(parameter: Parameter, units: ModelUnits, expected: Mapping[str, str]) -> Parameter:

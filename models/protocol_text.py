@@ -59,6 +59,9 @@ def _apply(protocol: Protocol, words: list[str]) -> Protocol:
         pairs = [w.split("=") for w in words[1:]]
         if any(len(p) != 2 for p in pairs):
             raise _UnreadableError
+        names = [p[0] for p in pairs]
+        if twice := sorted({n for n in names if names.count(n) > 1}):
+            raise ValueError(f"{' '.join(words)!r} in a protocol gives {', '.join(twice)} twice: leave one of them out")
         return Protocol(protocol.name, {k: _value(v) for k, v in pairs}, protocol.steps, protocol.start)
     if words[0] == "add":
         return protocol.add(words[1], _value(words[2]), at=_time(words[3:]))

@@ -16,6 +16,7 @@ from hexamer.infer.doses import dose_response
 from hexamer.infer.doses.amounts import doses_of
 from hexamer.infer.doses.text import parse_conditions
 from hexamer.models import Model, Network, compile_network
+from hexamer.models.protocol_text import parse_protocol
 
 FOLDER = Path(__file__).parents[1] / "cases" / "own-receptor-problem"
 MODEL = "model decay; species A = 2; k = 0.5; J: A -> ; k*A; end"
@@ -159,3 +160,8 @@ def test_times_that_may_be_one_number(tmp_path: Path, capfd, monkeypatch) -> Non
     status, error = said(command, capfd, monkeypatch)
     assert status == 0
     assert "note: --times 0,5 is read as two times, 0 and 5; write decimals with a point" in error
+
+
+def test_what_a_protocol_gives_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"'equilibrate A=1 A=2' in a protocol gives A twice"):
+        parse_protocol("equilibrate A=1 A=2; add B 1")
