@@ -18,8 +18,8 @@ from hexamer.models.fused.lower import Unsupported
 NETWORK = """
 model mixed
   compartment cell = 2.5, nucleus = 0.4
-  species A in cell, B in cell, C in cell, D in nucleus, E in nucleus, F in cell
-  A = 1; B = 0.5; C = 0; D = start*k2; E = 0; F = 0.2
+  species A in cell, B in cell, C in cell, D in nucleus, E in nucleus, F in cell, G in cell, H in nucleus
+  A = 1; B = 0.5; C = 0; D = start*k2; E = 0; F = 0.2; G = 1; H = 0.5
   J1: A -> B; cell*k1*A^n1
   J2: B -> A; cell*k2*B^n2
   J3: B -> C; cell*v*C^n3/(K^n3 + C^n3)*B
@@ -28,6 +28,7 @@ model mixed
   J6: E -> ; nucleus*active*E/(1 + (E/K)^n5)
   J7: A + F -> C; cell*k1*A*F - cell*k2*C^2
   J8: F -> ; cell*v*F^0.5/(1 + exp(-F))
+  J9: G -> 2 H; k1*G - k2*H^2
   active := total/(1 + total)
   total := A + 2*B + s
   s' = k2*A^n4 - k1*s*tanh(s)
@@ -73,7 +74,7 @@ static void run(const double* x, double* out, long)
   }
   for (int i = 0; i < 2; i++) {
     if (i) weights(p, f); else initial(p, f);
-    write(out, f, SPECIES); out += Y;
+    write(out, f, i ? COUNTED : SPECIES); out += (i ? COUNTED : SPECIES) * LANES;
     for (int k = 0; k < ARGUMENTS; k++) b[k] = real_of(1.0);
     if (i) pull_weights(p, u, b); else pull_initial(p, u, b);
     write(out, b, PARAMETERS); out += P;
@@ -150,10 +151,11 @@ def in_c(
 ) -> dict[str, np.ndarray]:
     sizes = f"enum {{ {', '.join(f'{k} = {v}' for k, v in functions.sizes.items())} }};"
     run = compile_c(harness(lanes, f"{sizes}\n{functions.text}", MODEL_RUN))
-    n, m, count = (functions.sizes[k] for k in ("SPECIES", "PARAMETERS", "ENTRIES"))
+    n, m, count, counted = (functions.sizes[k] for k in ("SPECIES", "PARAMETERS", "ENTRIES", "COUNTED"))
+    assert counted
     widths = {"rates": n, "jacobian": count}
     widths |= {"rates by y": n, "rates by p": m, "jacobian by y": n, "jacobian by p": m}
-    widths |= {"initial": n, "initial by p": m, "weights": n, "weights by p": m}
+    widths |= {"initial": n, "initial by p": m, "weights": counted, "weights by p": m}
     widths |= {"solve": n, "solve_transposed": n, "add_outer": count, "place": count}
     flat = np.concatenate(inputs, axis=1)
     parts = [
@@ -184,7 +186,7 @@ def in_jax(model: Model, rows: np.ndarray, columns: np.ndarray, y, p, u, c) -> d
         "initial": model.initial(p),
         "initial by p": 1 + jax.vjp(model.initial, p)[1](u)[0],
         "weights": model.weights(p),
-        "weights by p": 1 + jax.vjp(model.weights, p)[1](u)[0],
+        "weights by p": 1 + jax.vjp(model.weights, p)[1](u[: np.count_nonzero(model.moieties)])[0],
         "solve": jnp.linalg.solve(w, u),
         "solve_transposed": jnp.linalg.solve(w.T, u),
         "add_outer": 1 + u[rows] * y[columns],
