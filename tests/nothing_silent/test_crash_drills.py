@@ -207,7 +207,7 @@ def many(problem: Path, out: Path) -> dict[str, list[object]]:
         "fit": ["fit", problem, "--out", out, *FIT, "--draws", "100000", "--starts", "2000"],
         "map": ["map", problem, "--starts", "20000", "--quiet"],
         "evaluate": ["evaluate", problem, "--at", problem / "values.csv"],
-        "simulate": ["simulate", "il6_full", "--times", "0:100000:0.01", "--out", out / "courses.csv"],
+        "simulate": ["simulate", "il6_full", "--times", "0:20000:0.01", "--out", out / "courses.csv"],
         "dose-response": ["dose-response", "il6_stat3+tocilizumab", *doses, "--out", out, "--quiet"],
     }
 
