@@ -149,26 +149,26 @@ class ModelUnits:
         return unit_of_symbol(self.network, name)
 
     @cached_property
-    def _coherent(self) -> dict[str, tuple[float, str]]:
+    def _coherent(self) -> dict[tuple[str, bool], tuple[float, str]]:
         return {}
 
-    def coherent(self, unit: str) -> tuple[float, str]:
+    def coherent(self, unit: str, *, numbers: bool = False) -> tuple[float, str]:
         """A unit made of the model's own time, amounts and volumes: the factor into it, and its name.
 
         Each part of `unit` that is a time, an amount, a volume or made of these becomes the model's: `1/(nM min)`
-        becomes `1/(pM h)`, and percent hundredths. What else it holds, such as au or ng/ml, stays. Raises `UnitError`
-        for text that is no unit.
+        becomes `1/(pM h)`; with `numbers`, percent become hundredths. What else it holds, such as au or ng/ml, stays.
+        Raises `UnitError` for text that is no unit.
         """
-        if unit not in self._coherent:
-            self._coherent[unit] = self._made_coherent(unit)
-        return self._coherent[unit]
+        if (unit, numbers) not in self._coherent:
+            self._coherent[unit, numbers] = self._made_coherent(unit, numbers=numbers)
+        return self._coherent[unit, numbers]
 
-    def _made_coherent(self, unit: str) -> tuple[float, str]:
+    def _made_coherent(self, unit: str, *, numbers: bool) -> tuple[float, str]:
         parts = parts_of(unit)
         mass = any("[mass]" in quantity_of(u).dimensionality for u in parts)
         factor, words = 1.0, []
         for part, exponent in parts.items():
-            if quantity_of(part).dimensionless:
+            if numbers and quantity_of(part).dimensionless:
                 factor *= conversion_factor(part, "1") ** exponent
                 continue
             own = self._own(part, keeps_volume=mass)

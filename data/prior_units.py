@@ -56,16 +56,19 @@ def _conversion(name: str, stated: str, units: ModelUnits, expected: Mapping[str
 def _undeclared(name: str, stated: str, units: ModelUnits) -> tuple[float, str]:
     """Into the model's own, where it says nothing of the name: times, amounts and volumes are known all the same.
 
-    What only an observable uses, such as a protein in ug/ul, has no unit in the model, and keeps its own.
+    What only an observable uses, such as a protein in ug/ul or a scale in %/nM, has no unit in the model, and keeps its
+    own, which is that of the readings.
     """
+    if name not in units.network.names:
+        return units.coherent(stated)
     known = "[arbitrary]" in quantity_of(stated).dimensionality or units.follows(stated, numbers=True)
-    if name in units.network.names and not known:
+    if not known:
         own = f"{units.time} and {units.concentration}"
         raise UnitError(
             f"a unit made of times and concentrations, as the model declares none for {name} and is in {own}: declare "
             f"the unit of {name} in the model, or leave this one out if the numbers are the model's"
         )
-    return units.coherent(stated)
+    return units.coherent(stated, numbers=True)
 
 
 def _into(stated: str, wanted: str) -> tuple[float, str]:

@@ -190,6 +190,15 @@ def test_percent_are_hundredths(tmp_path: Path) -> None:
     assert load(folder).parameters["kdeg"].value == pytest.approx(0.05, rel=1e-12)
 
 
+def test_a_scale_in_percent_stays_in_that_of_its_readings(tmp_path: Path) -> None:
+    """Readings in percent, of a concentration in nM: 3 %/nM is not 0.03."""
+    row = "sd_elisa,1,"
+    signal = ('signal = "pERK"', 'signal = "share*pERK"')
+    folder = changed(tmp_path, priors=(row, "share,%/nM,lognormal,1,0.5,\n" + row), problem=signal)
+    share = load(folder).parameters["share"]
+    assert (share.unit, share.prior and share.prior.location) == ("%/nM", 1.0)
+
+
 @pytest.mark.parametrize("mass", ["9**9**9**9 kDa", "9^9^9^9 kDa", "1" * 300 + " kDa"])
 def test_a_molar_mass_without_end(mass: str, tmp_path: Path) -> None:
     text = complaints(changed(tmp_path, problem=('molar_mass = "6 kDa"', f'molar_mass = "{mass}"')))
