@@ -235,12 +235,15 @@ STATIC real attempt_within(const Pace& pace, const real* y, const real* q, const
       AT(short_, l) = 1;
       any = true;
     }
-  if (!any) return attempt(y, q, narrow_(h), tolerance, k, y1);
-  Tolerances loose = tolerance;
-  real atol[SPECIES];
-  judging(y, tolerance, atol);
-  for (int n = 0; n < SPECIES; n++) loose.atol[n] = select_(short_ > 0, atol[n], tolerance.atol[n]);
-  return attempt(y, q, narrow_(h), loose, k, y1);
+  Tolerances loose;
+  if (any) {
+    real atol[SPECIES];
+    judging(y, tolerance, atol);
+    loose = tolerance;
+    for (int n = 0; n < SPECIES; n++) loose.atol[n] = select_(short_ > 0, atol[n], tolerance.atol[n]);
+  }
+  // One call, so that a lane's numbers do not depend on how the compiler rounds in another copy of it.
+  return attempt(y, q, narrow_(h), any ? loose : tolerance, k, y1);
 }
 
 // Tolerances and first steps for the lanes that begin. `span`: how far they go.
