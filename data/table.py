@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..models.operations import is_nonzero
 from .problems import Problems
 from .text_file import read_text
 
@@ -36,12 +37,7 @@ def parse_number(text: str) -> float | None:
     if not _NUMBER.fullmatch(text):
         return None
     value = float(text)
-    return value if math.isfinite(value) and not (value == 0 and _nonzero(text)) else None
-
-
-def _nonzero(text: str) -> bool:
-    """Whether the number that is written is not 0."""
-    return any(c in "123456789" for c in text.lower().partition("e")[0])
+    return value if math.isfinite(value) and not (value == 0 and is_nonzero(text)) else None
 
 
 def number_in(row: Row, column: str, file: str, problems: Problems) -> float | None:
@@ -62,7 +58,7 @@ def hint_of(text: str) -> str:
     if _NUMBER.fullmatch(text):
         if math.isinf(float(text)):
             return "; it is beyond the largest that can be computed with, 1.8e308"
-        if float(text) == 0 and _nonzero(text):
+        if float(text) == 0 and is_nonzero(text):
             return "; it is below the smallest that can be computed with, 5e-324; write 0 if that is meant"
     if text and not text.isascii():
         return (

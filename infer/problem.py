@@ -21,6 +21,7 @@ from ..data.noise import check_noise, deviations
 from ..data.parameter import Parameter
 from ..models.canonical import content_hash
 from ..models.engines import falls_back
+from ..models.listing import listed
 from ..models.model import Model
 from ..models.settings import Settings
 from ..models.simulate import require_x64
@@ -302,8 +303,7 @@ class Problem:
         given = {n: p.value for n, p in self.parameters.items()} | dict(values or {})
         missing = [n for n in self.names if given[n] is None]
         if missing:
-            more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-            raise MissingValueError(f"no value for {', '.join(missing[:_NAMED])}{more}: give one to each")
+            raise MissingValueError(f"no value for {listed(missing, _NAMED)}: give one to each")
         for name, observable in self._deviations.items():
             if name in given and float(given[name]) < 0:  # pyright: ignore[reportArgumentType]
                 raise ValueError(
@@ -331,8 +331,8 @@ class Problem:
         if not names:
             return ()
         return (
-            f"the likelihood is finite, but not its derivative by {', '.join(names[:4])}"
-            f"{f' and {len(names) - 4} more' if len(names) > 4 else ''}: look for a root or power at 0 in the formulas",
+            f"the likelihood is finite, but not its derivative by {listed(names)}: look for a root or power at 0 in "
+            "the formulas",
         )
 
     def _why_not_solved(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:

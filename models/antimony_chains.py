@@ -8,6 +8,13 @@ from __future__ import annotations
 import re
 
 _RELATION = re.compile(r"==|!=|>=|<=|>|<")
+_NEXT = re.compile(rf"\s*(?:{_RELATION.pattern})")
+
+
+_REASON = (
+    "a comparison in brackets is compared with something, and Antimony drops such brackets; write xor(a, b) for "
+    "conditions that differ, !xor(a, b) for conditions that agree"
+)
 
 
 def bracketed_comparisons(text: str) -> list[tuple[int, str]]:
@@ -20,17 +27,8 @@ def bracketed_comparisons(text: str) -> list[tuple[int, str]]:
             inside.append(False)
         elif at in relations and inside:
             inside[-1] = True
-        elif character == ")" and inside and inside.pop():
-            follows = re.compile(r"\s*").match(text, at + 1)
-            end = at + 1 if follows is None else follows.end()
-            if end in relations:
-                found.append(
-                    (
-                        at,
-                        "a comparison in brackets is compared with something, and Antimony drops such brackets; write "
-                        "xor(a, b) for conditions that differ, !xor(a, b) for conditions that agree",
-                    )
-                )
+        elif character == ")" and inside and inside.pop() and _NEXT.match(text, at + 1):
+            found.append((at, _REASON))
     return found
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import antimony
 
 from .antimony_chains import bracketed_comparisons
-from .antimony_words import why_unread
+from .antimony_words import computed_part, why_unread
 from .infix import character, meant
+from .operations import is_nonzero
 from .sbml_read import UnsupportedModelError
 
-_SILENT = re.compile(r'//[^\n]*|#[^\n]*|/\*.*?(?:\*/|\Z)|"(?:\\.|[^"\\])*"|```.*?(?:```|\Z)', re.DOTALL)  # not computed
 _NUMBER = re.compile(r"(?<![A-Za-z0-9_.])(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _MALFORMED = re.compile(
     r"(?<![A-Za-z0-9_.])(?:0[xX][0-9A-Fa-f]+|[0-9][0-9.]*(?:_[0-9]+)+|[0-9][0-9.]*[eE](?![+-]?[0-9]))\b"
@@ -65,7 +65,7 @@ def _decoded(content: bytes, where: str) -> str:
 
 def _check(text: str, where: str) -> None:
     """Refuses what libantimony drops or reads to its middle. Comments and names in quotes may hold anything."""
-    computed = _SILENT.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text)
+    computed = computed_part(text)
     problems = []
     for found in re.finditer(r"[^\x00-\x7f]", computed):
         better = meant(found.group())
@@ -75,7 +75,7 @@ def _check(text: str, where: str) -> None:
         problems.append((found.start(), f"{found.group()!r} is not a number; write it in decimal digits"))
     for found in _NUMBER.finditer(computed):
         value = float(found.group())
-        if math.isinf(value) or (value == 0 and re.search("[1-9]", found.group().lower().partition("e")[0])):
+        if math.isinf(value) or (value == 0 and is_nonzero(found.group())):
             beyond = "the largest that can be computed with, 1.8e308" if value else "the smallest one, 5e-324"
             problems.append((found.start(), f"the number {found.group()[:40]} is beyond {beyond}"))
     problems += bracketed_comparisons(computed)

@@ -52,6 +52,11 @@ _RESERVED = frozenset(
 )
 
 
+def computed_part(text: str) -> str:
+    """Antimony text with blanks for comments and names in quotes, so that places stay."""
+    return _SILENT.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text)
+
+
 def why_unread(said: str, text: str) -> str:
     """What libantimony says of `text`, as it should be said to who wrote it; nothing of other files is quoted."""
     said = " ".join(said.split())
@@ -131,7 +136,7 @@ def _reserved(written: str, reason: str) -> str:
 
 def _line_of(pattern: str, text: str) -> int:
     """The first line that holds `pattern`, comments left out; 0 if there is none."""
-    computed = _SILENT.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text)
+    computed = computed_part(text)
     found = re.search(pattern, computed)
     return computed.count("\n", 0, found.start()) + 1 if found else 0
 

@@ -84,11 +84,16 @@ def real(e: sympy.Basic) -> sympy.Basic:
     return e
 
 
+def is_nonzero(written: str) -> bool:
+    """True for a decimal number whose digits are not all 0, though a float may make it 0, as of 1e-400."""
+    return any(c in "123456789" for c in written.lower().partition("e")[0])
+
+
 def number(value: float, written: str) -> Operand:
     """A number as it is `written` in a formula. Raises `FormulaError` if 64-bit floats cannot hold it."""
     if not math.isfinite(value):
         raise FormulaError(f"the number {written} is beyond the largest that can be computed with, 1.8e308")
-    if value == 0 and any(c in "123456789" for c in written.lower().partition("e")[0]):
+    if value == 0 and is_nonzero(written):
         raise FormulaError(f"the number {written} is below the smallest that can be computed with, 5e-324")
     whole = value == 0 or (written.isdecimal() and value <= _EXACT)
     return Operand(sympy.Integer(int(value)) if whole else sympy.Float(value), value)

@@ -9,6 +9,8 @@ import math
 import re
 from xml.parsers import expat
 
+from .operations import is_nonzero
+
 DEEPEST = 1000
 """How many elements may stand within one another; libsbml calls itself for each."""
 
@@ -108,6 +110,6 @@ def wrong_number(kind: str, parts: list[str]) -> str | None:
     value = float("e".join(parts))
     if not math.isfinite(value):
         return f"{shown} is beyond the largest that can be computed with, 1.8e308"
-    if value == 0 and any(c in "123456789" for c in parts[0].lower().partition("e")[0]):
+    if value == 0 and is_nonzero(parts[0]):
         return f"{shown} is below the smallest that can be computed with, 5e-324"
     return None

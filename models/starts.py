@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .listing import listed
 from .model import Model
 from .plan import UNCHANGED, Plan, compile_plan
 from .protocol import Protocol
@@ -51,7 +52,7 @@ def _named(names: tuple[str, ...], values: np.ndarray) -> dict[str, float]:
 
 def _listed(bad: Mapping[str, float]) -> str:
     said = [f"{n} is {'not a number' if np.isnan(v) else f'{v:g}'}" for n, v in bad.items()]
-    return ", ".join(said[:_NAMED]) + (f" and {len(said) - _NAMED} more" if len(said) > _NAMED else "")
+    return listed(said, _NAMED)
 
 
 __all__ = ["unsound_starts", "unsound_starts_under"]

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .listing import listed
 from .model import Model
 from .plan import Plan, compile_plan
 from .protocol import Protocol
@@ -19,8 +20,6 @@ from .settings import Settings
 from .status import Status
 from .steady_criteria import THRESHOLD
 from .steady_state import sought
-
-_NAMED = 4  # species, at most
 
 
 class Unsettled(NamedTuple):
@@ -40,13 +39,13 @@ class Unsettled(NamedTuple):
         if self.restless:
             change = "changes" if len(self.restless) == 1 else "change"
             said.append(
-                f"pre-equilibration reaches no steady state, since {_listed(self.restless)} still {change}: "
+                f"pre-equilibration reaches no steady state, since {listed(self.restless)} still {change}: "
                 "give what is made a loss, take out of the model what only accumulates, grows or oscillates, or do not "
                 "pre-equilibrate"
             )
         if self.lost:
             said.append(
-                f"what {_listed(self.lost)} {'comes' if len(self.lost) == 1 else 'come'} to in pre-equilibration "
+                f"what {listed(self.lost)} {'comes' if len(self.lost) == 1 else 'come'} to in pre-equilibration "
                 "depends on the way there, which is not solved exactly: take it out of the model, or let the protocol "
                 "start earlier instead of pre-equilibrating, as Protocol(start=-1000) does"
             )
@@ -73,11 +72,6 @@ def unsettled_under(model: Model, values: Mapping[str, float], protocol: Protoco
     """`unsettled` of the cells of one protocol, with the model's own values where none are given."""
     plan = compile_plan(model, [protocol], [[protocol.start]], tuple(values))
     return unsettled(model, plan, settings, jnp.array(list(values.values())))
-
-
-def _listed(names) -> str:
-    names = list(names)
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 __all__ = ["Unsettled", "unsettled", "unsettled_under"]
