@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import typer
 
@@ -56,6 +57,16 @@ def whole(least: int) -> Callable[[str | int], int]:
         return int(text)
 
     return parse
+
+
+def number_option(help: str, least: float | None = None, most: float | None = None) -> Any:
+    """An option that takes a number, within bounds if they are given."""
+    return typer.Option(parser=number(least, most), metavar="NUMBER", help=help)
+
+
+def count_option(help: str, least: int = 1) -> Any:
+    """An option that takes a whole number of at least `least`."""
+    return typer.Option(parser=whole(least), metavar="COUNT", help=help)
 
 
 def texts_by_name(option: str, given: Sequence[str]) -> dict[str, str]:

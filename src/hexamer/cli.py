@@ -59,19 +59,13 @@ EngineOption = Annotated[
 
 RtolOption = Annotated[
     float,
-    typer.Option(
-        parser=arguments.number(1e-12, 1e-2),
-        metavar="NUMBER",
-        help="Relative error a step of the solver, of each species' size.",
-    ),
+    arguments.number_option("Relative error a step of the solver, of each species' size.", 1e-12, 1e-2),
 ]
 AtolOption = Annotated[
     float | None,
-    typer.Option(
-        parser=arguments.number(),
-        metavar="NUMBER",
-        help="Absolute error a step, in the model's units, for all species alike; by default each species has its own, "
-        "which follows from --rtol and from what the species starts at, is set to, or soon comes to.",
+    arguments.number_option(
+        "Absolute error a step, in the model's units, for all species alike; by default each species has its own, "
+        "which follows from --rtol and from what the species starts at, is set to, or soon comes to."
     ),
 ]
 
@@ -154,19 +148,11 @@ def fit(
     out: Annotated[
         Path, typer.Option(help="Folder for draws, posterior, summary and figures; resumed if it holds some.")
     ],
-    chains: Annotated[
-        int, typer.Option(parser=arguments.whole(1), metavar="COUNT", help="Chains, in parallel over cores.")
-    ] = 4,
-    warmup: Annotated[
-        int, typer.Option(parser=arguments.whole(1), metavar="COUNT", help="Warmup iterations a chain.")
-    ] = 1000,
-    draws: Annotated[int, typer.Option(parser=arguments.whole(1), metavar="COUNT", help="Draws a chain.")] = 1000,
-    seed: Annotated[
-        int, typer.Option(parser=arguments.whole(0), metavar="COUNT", help="Seed of starts and sampler.")
-    ] = 0,
-    starts: Annotated[
-        int, typer.Option(parser=arguments.whole(1), metavar="COUNT", help="Starts of the search for the best fit.")
-    ] = 16,
+    chains: Annotated[int, arguments.count_option("Chains, in parallel over cores.")] = 4,
+    warmup: Annotated[int, arguments.count_option("Warmup iterations a chain.")] = 1000,
+    draws: Annotated[int, arguments.count_option("Draws a chain.")] = 1000,
+    seed: Annotated[int, arguments.count_option("Seed of starts and sampler.", 0)] = 0,
+    starts: Annotated[int, arguments.count_option("Starts of the search for the best fit.")] = 16,
     model: ModelOption = None,
     engine: EngineOption = EngineChoice.auto,
     solver: Annotated[
@@ -177,17 +163,11 @@ def fit(
     atol: AtolOption = None,
     minutes: Annotated[
         float | None,
-        typer.Option(
-            parser=arguments.number(),
-            metavar="NUMBER",
-            help="Stop sampling after so many minutes; the same command goes on from there.",
-        ),
+        arguments.number_option("Stop sampling after so many minutes; the same command goes on from there."),
     ] = None,
     target_acceptance: Annotated[
         float,
-        typer.Option(
-            parser=arguments.number(0.5, 0.999), metavar="NUMBER", help="Of proposals; raise it where draws diverge."
-        ),
+        arguments.number_option("Of proposals; raise it where draws diverge.", 0.5, 0.999),
     ] = 0.8,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
@@ -239,9 +219,7 @@ def _say_what_is_estimated(problem) -> None:
 @app.command("map")
 def map_(
     problem: ProblemArgument,
-    starts: Annotated[
-        int, typer.Option(parser=arguments.whole(1), metavar="COUNT", help="Number of random starts.")
-    ] = 50,
+    starts: Annotated[int, arguments.count_option("Number of random starts.")] = 50,
     objective: Annotated[
         ObjectiveChoice,
         typer.Option(help="posterior: with priors; likelihood: without, every scale a parameter."),
@@ -249,10 +227,8 @@ def map_(
     initial: Annotated[
         InitialChoice, typer.Option(help="Starts drawn from the priors, or log-uniform over 1e-5 to 1e3.")
     ] = InitialChoice.prior,
-    seed: Annotated[int, typer.Option(parser=arguments.whole(0), metavar="COUNT", help="Seed of the starts.")] = 0,
-    iterations: Annotated[
-        int, typer.Option(parser=arguments.whole(1), metavar="COUNT", help="Most iterations a start.")
-    ] = 1000,
+    seed: Annotated[int, arguments.count_option("Seed of the starts.", 0)] = 0,
+    iterations: Annotated[int, arguments.count_option("Most iterations a start.")] = 1000,
     model: ModelOption = None,
     engine: EngineOption = EngineChoice.auto,
     solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
@@ -493,10 +469,8 @@ def dose_response(
     ] = "0.01:500:32 ng/ml",
     at: Annotated[
         float | None,
-        typer.Option(
-            parser=arguments.number(),
-            metavar="NUMBER",
-            help="Time of the reading in the model's unit, such as min; 20 min where no --summary is given.",
+        arguments.number_option(
+            "Time of the reading in the model's unit, such as min; 20 min where no --summary is given."
         ),
     ] = None,
     summary: Annotated[SummaryChoice | None, typer.Option(help="What of the course is read, in place of --at.")] = None,
@@ -517,19 +491,13 @@ def dose_response(
     ] = [],  # noqa: B006
     pretreat: Annotated[
         float,
-        typer.Option(
-            parser=arguments.number(0),
-            metavar="NUMBER",
-            help="How long drugs come before the ligand, in the model's unit of time, such as min.",
-        ),
+        arguments.number_option("How long drugs come before the ligand, in the model's unit of time, such as min.", 0),
     ] = 0.0,
     preequilibrate: Annotated[
         bool | None,
         typer.Option(help="Whether cells come to rest first. Default: as in the fitted problem; yes for a model."),
     ] = None,
-    draws: Annotated[
-        int, typer.Option(parser=arguments.whole(1), metavar="COUNT", help="Draws of the posterior, evenly spread.")
-    ] = 1000,
+    draws: Annotated[int, arguments.count_option("Draws of the posterior, evenly spread.")] = 1000,
     model: Annotated[
         str | None, typer.Option(help="Another model for a posterior, e.g. its own with drugs; else its own.")
     ] = None,
@@ -545,18 +513,12 @@ def dose_response(
     ] = [],  # noqa: B006
     memory: Annotated[
         int,
-        typer.Option(
-            parser=arguments.whole(1), metavar="COUNT", help="Most memory that a batch of trajectories takes, MiB."
-        ),
+        arguments.count_option("Most memory that a batch of trajectories takes, MiB."),
     ] = 256,
     engine: EngineOption = EngineChoice.auto,
     rtol: Annotated[
         float | None,
-        typer.Option(
-            parser=arguments.number(1e-12, 1e-2),
-            metavar="NUMBER",
-            help="Relative tolerance of the solver. Default: as fitted, else 1e-6.",
-        ),
+        arguments.number_option("Relative tolerance of the solver. Default: as fitted, else 1e-6.", 1e-12, 1e-2),
     ] = None,
     atol: AtolOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
