@@ -154,6 +154,10 @@ def check_result(expression: sympy.Basic) -> None:
     """Raises `FormulaError` if some part of `expression` is not a finite real number."""
     for atom in expression.atoms(sympy.Number, type(sympy.I), type(sympy.zoo)):
         _check_atom(atom)
+    # sympy joins powers of different operands: of piecewise(x, x < 1, 11)^y it makes 11^y.
+    for power in expression.atoms(sympy.Pow, sympy.exp):
+        if not power.free_symbols and power.is_extended_real and math.isinf(_float(power)):
+            raise FormulaError("a number in it is beyond the largest that can be computed with, 1.8e308")
 
 
 def _check_atom(atom: sympy.Basic) -> None:

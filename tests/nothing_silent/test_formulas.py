@@ -89,6 +89,7 @@ REFUSED = {
     "sin(" * 300 + "x" + ")" * 300: "nested too deeply",
     "(" * 10_000 + "x" + ")" * 10_000: "too long|nested too deeply",
     "x^" * 300 + "x": "nested too deeply",
+    "abs(piecewise(0, x < x, 11))^(sqrt(abs(abs(pi)^10)))": "beyond the largest",
     "+".join(["x"] * LONGEST): "too long",
     "": "empty",
     " ": "empty",
