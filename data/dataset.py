@@ -107,7 +107,7 @@ class Dataset:
         return len(self.measurements)
 
     def place(self, m: Measurement) -> str:
-        """Where a measurement stands, such as `measurements.csv, row 3`; empty if nobody knows."""
+        """The file and row of a measurement, such as `measurements.csv, row 3`; empty if they are unknown."""
         before = [(file, rows) for file, rows in self.tables if rows < m.row]
         if not before:
             return f"row {m.row}" if m.row else ""

@@ -180,7 +180,7 @@ class ModelUnits:
         return (1.0, unit) if abs(factor - 1) < SAME else (factor, _joined(words))
 
     def follows(self, unit: str, *, numbers: bool = False) -> bool:
-        """Whether a unit is made of times, amounts and volumes whose units the model has; and of `numbers`, as %."""
+        """True if all parts of a unit are times, amounts or volumes of the model; `numbers` allows parts such as %."""
         parts = [part for part in parts_of(unit) if not (numbers and quantity_of(part).dimensionless)]
         return (bool(parts) or numbers) and all(self._own(part, keeps_volume=False) is not None for part in parts)
 

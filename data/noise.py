@@ -1,4 +1,4 @@
-"""Standard deviations are positive: what of a data set and its parameters makes one that is not, or may be not."""
+"""Checks that standard deviations are positive, for all values that priors allow."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _unsound_priors(dataset: Dataset, parameters: Mapping[str, Parameter], elsew
 
 
 def place_of(parameter: Parameter) -> str:
-    """Where a parameter stands, to follow its name."""
+    """The row or section of a parameter, as words that follow its name."""
     if parameter.source == FIXED:
         return " of [fixed] in problem.toml"
     return "" if parameter.row is None else f", row {parameter.row} of the table of priors,"

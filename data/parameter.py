@@ -88,7 +88,7 @@ class Parameter:
 
     @property
     def may_be_negative(self) -> bool:
-        """Whether its prior holds negative values that a search reaches."""
+        """True if the prior allows negative values that a search can reach."""
         prior = self.prior
         if prior is None or prior.scale != "lin" or prior.family == "half_normal":
             return False

@@ -313,7 +313,7 @@ def _placeholders(observable: Mapping[str, str], kind: str) -> list[str]:
 
 
 def _filled(observable: Mapping[str, str], kind: str) -> str:
-    """What a row's cell is to hold for the placeholders of one kind."""
+    """The expected content of a row's cell, for the placeholders of one kind."""
     name, places = observable["observableId"], _placeholders(observable, kind)
     if not places:
         return (

@@ -197,7 +197,7 @@ def _is_infinite(text: str) -> bool:
 
 
 def _check_formulas(cells: Cells) -> bool:
-    """Whether all formulas can be read whole; petab's own reader meets none that cannot."""
+    """True if all formulas can be read; else petab's own reader is not called."""
     sound = True
     for index, row in enumerate(cells.rows["observable"]):
         for column in ("observableFormula", "noiseFormula"):

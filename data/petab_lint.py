@@ -1,4 +1,4 @@
-"""What petab's own checks find, said with file, row and column where their words name what stands there."""
+"""The findings of petab's own checks, with file, row and column where a message names the cell's content."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def lint(problem: petab.v1.Problem, cells: Cells) -> list[str]:
 
 
 def _placed(message: str, problem: petab.v1.Problem, cells: Cells) -> bool:
-    """Whether a message of petab's could be said with its place."""
+    """Reports a message of petab at its cells; False if the message is of no known kind."""
     for pattern, say in _SAY:
         match = re.search(pattern, message)
         if match is not None:

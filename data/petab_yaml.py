@@ -153,7 +153,7 @@ def _unknown_keys(config: Mapping[str, Any]) -> list[str]:
 
 
 def _expected(error: jsonschema.ValidationError) -> str:
-    """What PEtab's schema asks for where the file has something else."""
+    """The keys or the type that PEtab's schema expects, in words."""
     if error.validator == "required":
         missing = [k for k in cast(list[str], error.validator_value) if k not in cast(dict, error.instance)]
         return f"missing {'key' if len(missing) == 1 else 'keys'} {', '.join(missing)}"

@@ -30,7 +30,7 @@ _WORDS = (
 
 
 def why_unread(said: str, text: str) -> str:
-    """What tomllib says of `text`, as it should be said to who wrote it."""
+    """An error message of tomllib on `text`, in plain words."""
     said = said.splitlines()[0] if said else said
     place = _PLACE.fullmatch(said)
     reason = place.group(1) if place else said

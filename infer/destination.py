@@ -1,4 +1,4 @@
-"""What a path for output stands for: a file, perhaps behind links, or a device, a pipe or an open descriptor."""
+"""Kinds of output paths: a file, a link to one, a device, a pipe or an open descriptor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def file_behind(path: Path) -> Path:
 
 
 def is_stream(path: Path) -> bool:
-    """Whether what is written to `path` goes to a device, a pipe or a descriptor, which cannot be replaced."""
+    """True if `path` is a device, a pipe or a descriptor, which cannot be replaced by a file."""
     return _descriptor(path) is not None or (path.exists() and not path.is_file() and not path.is_dir())
 
 

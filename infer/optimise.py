@@ -85,7 +85,7 @@ class Fits:
         return int(np.sum(self.objective <= self.objective[0] + distance))
 
     def words(self) -> list[str]:
-        """What a reader must know: why evaluations failed, where the starts ended, what the data do not determine."""
+        """Sentences for the reader: why evaluations failed, where starts ended, which parameters are not determined."""
         return [*(f"Some evaluations failed: {note}." for note in self.notes), *describe_optima(self)]
 
     def record(self) -> dict:

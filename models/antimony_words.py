@@ -58,7 +58,7 @@ def computed_part(text: str) -> str:
 
 
 def why_unread(said: str, text: str) -> str:
-    """What libantimony says of `text`, as it should be said to who wrote it; nothing of other files is quoted."""
+    """An error message of libantimony on `text`, in plain words; it quotes nothing of other files."""
     said = " ".join(said.split())
     if elsewhere := _ELSEWHERE.search(said):
         return f"line {elsewhere.group(2)} of the file {elsewhere.group(1)!r}, which it imports, is not Antimony"

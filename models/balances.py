@@ -97,7 +97,7 @@ def _apart(rate: sympy.Expr) -> tuple[tuple[Fraction, sympy.Expr], ...]:
 
 
 def _terms_at_most(e: sympy.Basic) -> int:
-    """How many terms the expansion of an expression has, at most; more than `LARGEST` are not counted to the end."""
+    """An upper bound of the number of terms of an expanded expression; counting ends above `LARGEST`."""
     if isinstance(e, sympy.Add):
         return min(sum(map(_terms_at_most, e.args)), LARGEST + 1)
     if isinstance(e, sympy.Pow) and e.exp.is_Integer:
@@ -115,7 +115,7 @@ def _null(rows: Sequence[Row], first: Mapping[sympy.Expr, None]) -> tuple[np.nda
 
 
 def _grouped(row: Row, parameters: set[sympy.Symbol]) -> dict[sympy.Expr, sympy.Expr]:
-    """What stands before each part of a balance that may change in time: a rational function of parameters."""
+    """The coefficient, a rational function of parameters, of each part of a balance that may change in time."""
     before: dict[sympy.Expr, sympy.Expr] = {}
     for term, n in row.items():
         own = [f for f in sympy.Mul.make_args(term) if f.free_symbols <= parameters and f.is_rational_function()]

@@ -143,7 +143,7 @@ class Model:
 
     @property
     def timed(self) -> bool:
-        """Whether anything in it depends on time: a switch, or a right-hand side that reads the clock."""
+        """True if a switch or the right-hand side depends on time."""
         return bool(self.switches) or self.rhs_depends_on_time
 
     @cached_property

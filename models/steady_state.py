@@ -74,7 +74,7 @@ def unrest(model: Model, tolerances: _Tolerances, y, p) -> Float[Array, ""]:
 
 
 def _rates(model: Model, y, p) -> Float[Array, " species"]:
-    """What changes each species per unit of time; a time state is left out."""
+    """The rate of change of each species; 0 for a time state."""
     f = model.rhs(y, p)
     return f if model.time_index is None else f.at[model.time_index].set(0.0)
 

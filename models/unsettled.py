@@ -34,7 +34,7 @@ class Unsettled(NamedTuple):
     lost: tuple[str, ...]
 
     def sentences(self) -> list[str]:
-        """What is to be said of them, and the way out."""
+        """Sentences that name them, with the way out."""
         said = []
         if self.restless:
             change = "changes" if len(self.restless) == 1 else "change"
