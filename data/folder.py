@@ -129,7 +129,7 @@ def _converted(found: dict[str, Parameter], description: Description, problems: 
             converted[name] = in_model_units(parameter, description.units, expected)
         except UnitError as error:
             file, column = (PRIORS, "unit") if fixed is None else (FILE, f"fixed.{name}")
-            said = f"{error}" if "a unit that can" in str(error) else f"the unit of {name}; {error}{_UNITS}"
+            said = f"{error}" if str(error).startswith("a unit ") else f"the unit of {name}; {error}{_UNITS}"
             problems.add(file, said, row=parameter.row, column=column, holds=repr(parameter.unit))
             converted[name] = parameter
     return converted

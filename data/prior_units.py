@@ -63,10 +63,9 @@ def _undeclared(name: str, stated: str, units: ModelUnits) -> tuple[float, str]:
         return units.coherent(stated)
     known = "[arbitrary]" in quantity_of(stated).dimensionality or units.follows(stated, numbers=True)
     if not known:
-        own = f"{units.time} and {units.concentration}"
         raise UnitError(
-            f"a unit made of times and concentrations, as the model declares none for {name} and is in {own}: declare "
-            f"the unit of {name} in the model, or leave this one out if the numbers are the model's"
+            f"a unit made of times and concentrations, as the model is in {units.time} and {units.concentration} and "
+            f"declares no unit for {name}: declare it in the model, or leave this one out if the number is the model's"
         )
     return units.coherent(stated, numbers=True)
 

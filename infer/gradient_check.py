@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..models.engines import falls_back
+from ..models.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,9 +87,11 @@ def check_gradient(
     value, gradient = jax.jit(jax.value_and_grad(problem.log_density))(jnp.asarray(z))
     if not np.isfinite(value):
         kinds = problem.failures.take()
-        why = "; ".join(problem.why_failed(kinds, problem.values(jnp.asarray(z))))
-        failed = why or ", ".join(kinds) or "an infinite density"
-        raise ValueError(f"the gradient cannot be checked where there is no density ({failed}): choose another z")
+        why = problem.why_failed(kinds, problem.values(jnp.asarray(z))) or [
+            Status[kind.upper()].sentence for kind in kinds
+        ]
+        said = "; ".join(why) or "the density of the prior or of a row is infinite"
+        raise ValueError(f"the gradient cannot be checked where there is no density ({said}): choose another z")
     return compare(problem.space.names, problem.log_density, np.asarray(gradient), z, steps, tolerance, batch)
 
 

@@ -92,7 +92,7 @@ def blow_up() -> Problem:
         (Measurement("y", "rest", 1.0, 2.0),),
         {"k": Parameter("k", Prior("normal", "lin", 0.5, 1.0), 0.4)},
     )
-    return Problem(model, data, settings=Settings(solver="tsit5", max_steps=256))
+    return Problem(model, data, settings=Settings(solver="tsit5", max_steps=1024))
 
 
 @pytest.fixture(scope="session")

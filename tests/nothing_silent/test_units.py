@@ -152,10 +152,10 @@ PRIORS = {
     "a mass, where the model says nothing": (
         "kint,1/min",
         "kint,ng/ml/min",
-        "row 3, 'unit' holds 'ng/ml/min'; expected the unit of kint; a unit made of times and concentrations, as the "
-        "model declares none for kint and is in min and nM",
+        "row 3, 'unit' holds 'ng/ml/min'; expected a unit made of times and concentrations, as the model is in "
+        "min and nM and declares no unit for kint: declare it in the model, or leave this one out",
     ),
-    "a length": ("kint,1/min", "kint,furlong", "row 3, 'unit' holds 'furlong'; expected the unit of kint"),
+    "a length": ("kint,1/min", "kint,furlong", "row 3, 'unit' holds 'furlong'; expected a unit made of times"),
     "a power without end": (
         "kint,1/min",
         "kint,min^9^9^9^9",

@@ -66,7 +66,7 @@ def changed(folder: Path, *, fixed: str = "", prior: str = "") -> Path:
         problem.write_text(problem.read_text().replace("[obs", f"[fixed]\ncell = {fixed}\n[obs", 1))
     if prior:
         assert END in priors.read_text()
-        priors.write_text(priors.read_text().replace(END, f"{END}\ncell,pl,{prior},"))
+        priors.write_text(priors.read_text().replace(END, f"{END}\ncell,,{prior},"))
     return folder
 
 
