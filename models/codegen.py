@@ -1,4 +1,4 @@
-"""sympy expressions to JAX functions, with common subexpressions shared, and powers and quotients guarded."""
+"""sympy expressions to JAX functions, with common parts shared, and powers, quotients and branches guarded."""
 
 # sympy's annotations say Basic where an expression is meant.
 # pyright: reportArgumentType=false, reportReturnType=false, reportAssignmentType=false
@@ -14,6 +14,7 @@ import sympy
 from jaxtyping import Array, Bool, Float
 from sympy.printing.numpy import JaxPrinter
 
+from .branches import shielded
 from .guarded import Ceiling, Floor, Power, Size
 from .operations import real
 from .stable import LOG_OF_ZERO, ROOM, logarithm, quotient, saturated
@@ -163,6 +164,7 @@ _FUNCTIONS = {
     "Slope": guarded_slope,
     "GuardedLog": guarded_log,
     "Size": jnp.abs,
+    "Taken": lambda x, taken: jnp.where(taken, x, jax.lax.stop_gradient(x)),
     "Frozen": jax.lax.stop_gradient,
     "Excess": excess,
     "LogSize": _log_size,
@@ -196,7 +198,7 @@ def compile_elementwise(
     found = set().union(*(e.free_symbols for e in expressions)) if expressions else set()
     if unknown := found - numbered.keys():
         raise ValueError(f"unknown names in a formula: {', '.join(sorted(map(str, unknown)))}")
-    renamed = [guard(sympy.sympify(e)).xreplace(numbered) for e in expressions]
+    renamed = [shielded(guard(sympy.sympify(e))).xreplace(numbered) for e in expressions]
     used = set().union(*(e.free_symbols for e in renamed)) if renamed else set()
     where = tuple(i for i, s in enumerate(symbols) if s in used)
     printer = _Printer({"fully_qualified_modules": False, "inline": True, "allow_unknown_functions": True})

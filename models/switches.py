@@ -77,8 +77,7 @@ class Switches:
         above = isinstance(relation, (sympy.StrictGreaterThan, sympy.GreaterThan))
         if slope.is_number:
             return self._passed(sympy.expand(-offset / slope), after=above == bool(slope > 0))
-        divisor = sympy.Piecewise((slope, sympy.Ne(slope, 0)), (1, True))  # a branch not taken has a derivative too
-        moment = sympy.Piecewise((-offset / divisor, sympy.Ne(slope, 0)), (sympy.nan, True))
+        moment = sympy.Piecewise((-offset / slope, sympy.Ne(slope, 0)), (sympy.nan, True))
         return sympy.Or(
             sympy.And(slope > 0, self._passed(moment, after=above)),
             sympy.And(slope < 0, self._passed(moment, after=not above)),
