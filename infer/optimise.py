@@ -20,6 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..models.engines import falls_back
+from ..models.jumps import check_smooth
 from ..models.status import Status
 from .files import write
 from .lbfgs import Minimiser
@@ -154,8 +155,11 @@ def find_map(
     converged.
 
     A run ends when max |∂/∂z| ≤ `gradient_tolerance`, or ten iterations gain less than `value_tolerance`.
+
+    Raises `ValueError` for a model whose rates jump at a condition on the state: its gradient leaves something out.
     """
     began = time.perf_counter()
+    check_smooth(problem.model.name, problem.model.jumps)
     points = starts if isinstance(starts, np.ndarray) else None
     count = len(points) if points is not None else int(starts)  # pyright: ignore[reportArgumentType]
     if count < 1:

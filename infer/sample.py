@@ -20,6 +20,7 @@ from jax.experimental import io_callback
 from tqdm import tqdm
 
 from ..models.engines import falls_back
+from ..models.jumps import check_smooth
 from ..models.status import Status
 from .curvature import Curvature
 from .identity import run_parts
@@ -90,7 +91,10 @@ def sample(
     hand, and returns the draws so far (`complete` is then false), or None where it is still in warmup.
 
     A failed solve is a point of density zero: its proposal is rejected, its kind counted in `failed`.
+
+    Raises `ValueError` for a model whose rates jump at a condition on the state: its gradient leaves something out.
     """
+    check_smooth(problem.model.name, problem.model.jumps)
     for name, value in {"chains": chains, "warmup": warmup, "draws": draws, "chunk": chunk}.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")

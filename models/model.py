@@ -5,6 +5,7 @@
 # pyright: reportIncompatibleMethodOverride=false
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -24,10 +25,13 @@ from .codegen import Name, compile_vector, guard
 from .domain import RTOL, atol_of, bounded, margins
 from .expressions import TIME, bind_time, inline, names_in
 from .identity import model_parts
+from .jumps import jumps, warning
 from .kinetics import Kinetics
 from .network import Network
 from .switches import Switches
 from .volumes import check_network
+
+log = logging.getLogger(__name__)
 
 State = Float[Array, " species"]
 Parameters = Float[Array, " parameters"]
@@ -123,6 +127,16 @@ class Model:
     def switches(self) -> int:
         """How many switches the rates have; see `hexamer.models.switches`."""
         return len(self.kinetics.switches) if self.kinetics is not None else 0
+
+    @cached_property
+    def jumps(self) -> tuple[str, ...]:
+        """A sentence for each condition on the state at which rates jump; see `hexamer.models.jumps`."""
+        if self.kinetics is None:
+            return ()
+        rates: dict[str, list[sympy.Expr]] = {n: [] for n in self.species}
+        for i, r, coefficient in self.kinetics.terms:
+            rates[self.species[i]].append(coefficient * self.kinetics.rates[r])
+        return tuple(jumps(rates, dict(zip(self.parameters, self.defaults.tolist(), strict=True))))
 
     @cached_property
     def in_stretch(self) -> Model:
@@ -295,7 +309,7 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
     rhs, jacobian = _with_jacobian(names, f)
     least = tuple(margins(f, [s.name for s in symbols]))
     tolerances = ([RTOL.name], [atol_of(s.name).name for s in symbols])
-    return Model(
+    model = Model(
         name=network.name,
         species=tuple(states),
         parameters=parameters,
@@ -317,6 +331,9 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
         margins=least,
         defined=compile_vector((*names, *tolerances), least) if least else None,
     )
+    if model.jumps:
+        log.warning("%s: %s", model.name, warning(model.jumps))
+    return model
 
 
 def _check_names(network: Network) -> None:
