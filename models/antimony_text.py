@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from pathlib import Path
 
 import antimony
 
+from .antimony_calls import wrong_calls
 from .antimony_chains import bracketed_comparisons
 from .antimony_words import computed_part, why_unread
 from .infix import character, meant
+from .listing import listed
 from .operations import is_nonzero
 from .sbml_read import UnsupportedModelError
 
 _NUMBER = re.compile(r"(?<![A-Za-z0-9_.])(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_MODEL = re.compile(r"\b(?:model|module)\s+(\*?)\s*([A-Za-z_]\w*)")
 _MALFORMED = re.compile(
     r"(?<![A-Za-z0-9_.])(?:0[xX][0-9A-Fa-f]+|[0-9][0-9.]*(?:_[0-9]+)+|[0-9][0-9.]*[eE](?![+-]?[0-9]))\b"
 )
+
+
+log = logging.getLogger(__name__)
 
 
 def antimony_to_sbml(source: str | Path) -> str:
@@ -35,11 +42,28 @@ def antimony_to_sbml(source: str | Path) -> str:
         text = _decoded(path.read_bytes(), where)
         antimony.clearDirectories()
         antimony.addDirectory(str(path.parent))
+    if not computed_part(text).strip():
+        raise UnsupportedModelError(f"{where} holds no model: it is empty, or all of it is a comment")
     _check(text, where)
     antimony.clearPreviousLoads()
     if antimony.loadAntimonyString(text) < 0:
         raise UnsupportedModelError(f"{where} cannot be read as Antimony: {_reason(text)}")
-    return antimony.getSBMLString(antimony.getMainModuleName()) or ""
+    main = antimony.getMainModuleName() or ""
+    _tell_others(text, main, where)
+    return antimony.getSBMLString(main) or ""
+
+
+def _tell_others(text: str, main: str, where: str) -> None:
+    """Says which of several models is read, where the text does not say so itself, with a star at one."""
+    models = [name for star, name in _MODEL.findall(computed_part(text)) if not star]
+    others = [n for n in dict.fromkeys(models) if n != main and not re.search(rf":\s*{n}\s*\(", computed_part(text))]
+    if main in models and others:
+        log.warning(
+            "%s holds several models: %s, the last one, is read, and not %s; write 'model *NAME()' for another",
+            where,
+            main,
+            listed(others),
+        )
 
 
 def antimony_name(source: str | Path) -> str:
@@ -79,6 +103,7 @@ def _check(text: str, where: str) -> None:
             beyond = "the largest that can be computed with, 1.8e308" if value else "the smallest one, 5e-324"
             problems.append((found.start(), f"the number {found.group()[:40]} is beyond {beyond}"))
     problems += bracketed_comparisons(computed)
+    problems += wrong_calls(computed)
     if problems:
         lines = [f"{_place(text, at)}: {reason}" for at, reason in sorted(problems)[:10]]
         raise UnsupportedModelError(f"{where} cannot be read as Antimony:\n  " + "\n  ".join(lines))

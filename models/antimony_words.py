@@ -13,6 +13,7 @@ _MODEL_LINE = re.compile(r"^\s*(?:model|module|function|end)\b")
 _FORMULA = re.compile(r"Error when parsing input '(.*)' at position (\d+): (.*)")
 _LOOP = re.compile(r"Loop detected: (\S+)'s definition \((.*?)\) either includes")
 _SYNTAX = re.compile(r"syntax error, unexpected (.+?)(?:, expecting (.+))?$")
+_BOTH = re.compile(r"The species '([^']*)' occurs in both a rule and reaction '([^']*)'")
 _FUNCTION = re.compile(r"'([^']*)' was used as a function")
 _WORDS = (
     (
@@ -69,6 +70,8 @@ def why_unread(said: str, text: str) -> str:
             _line_of(rf"(?<![A-Za-z_])[0-9.]+(?:[eE][+-]?[0-9]+)?[ \t]*{re.escape(unit.group(1))}\b", text),
             said,
         )
+    if both := _BOTH.search(reason):
+        line = _line_of(rf"\b{re.escape(both.group(1))}\s*(?::=|'\s*=)", text) or line
     if function := _FUNCTION.search(reason):
         line = _line_of(rf"\b{re.escape(function.group(1))}\s*\(", text) or line
     lines = text.split("\n")
@@ -83,6 +86,8 @@ def _plain(reason: str, written: str) -> str:
     for pattern, words in _WORDS:
         if match := pattern.search(reason):
             return match.expand(words)
+    if "SBML error(s) when creating" in reason:
+        return _of_libsbml(reason)
     if "memory exhausted" in reason:
         return "a formula is nested too deeply"
     if "Unable to set a unit definition" in reason:
@@ -96,6 +101,20 @@ def _plain(reason: str, written: str) -> str:
     if syntax is None:
         return reason.rstrip(".")
     return _of_syntax(*syntax.groups()) + _reserved(written, reason)
+
+
+def _of_libsbml(reason: str) -> str:
+    """What is wrong with a whole model, by the sentence of libsbml that names something in it."""
+    if both := _BOTH.search(reason):
+        name, reaction = both.groups()
+        which = "a reaction" if reaction.startswith("_J") else f"the reaction {reaction}"
+        return (
+            f"{name} is given by a rule and changed by {which}; remove one of the two, or write ${name} in the reaction"
+        )
+    if unknown := re.search(r"uses '([^']*)' that is not the id of", reason):
+        return f"a formula uses {unknown.group(1)!r}, and nothing of this name is defined"
+    sentences = dict.fromkeys(re.findall(r"Reference: L\dV\d[^.]*?[\d.]+\d ([A-Z][^.]*(?:\.\d[^.]*)*)", reason))
+    return "; ".join(s.strip() for s in sentences if "flattened" not in s) or "it makes no valid SBML"
 
 
 def _of_formula(formula: str, position: str, reason: str) -> str:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import reduce
 
 import libsbml
@@ -21,6 +21,7 @@ from .operations import (
     as_condition,
     as_number,
     check_result,
+    exact,
     operate,
     real,
     symbol,
@@ -354,12 +355,20 @@ def _extent_written_out(expression: sympy.Basic, used: Mapping[sympy.Symbol, tup
 def substitute(expression: sympy.Basic, values: Mapping[sympy.Symbol, sympy.Basic]) -> sympy.Expr:
     """`expression` with symbols replaced; a condition that a symbol stood for as a number is a condition again."""
     rule: dict[sympy.Basic, sympy.Basic] = {}
-    for name, value in values.items():
+    for name, value in exact_exponents(values, [expression]).items():
         rule[name] = as_number(value)
         truth = as_condition(rule[name])
         if isinstance(rule[name], sympy.Piecewise):
             rule[sympy.Ne(name, 0)], rule[sympy.Eq(name, 0)] = truth, sympy.Not(truth)
     return as_number(without_ite(real(expression.xreplace(rule))))
+
+
+def exact_exponents(
+    values: Mapping[sympy.Symbol, sympy.Basic], expressions: Iterable[sympy.Basic]
+) -> dict[sympy.Symbol, sympy.Basic]:
+    """`values` for symbols of `expressions`; decimal numbers that come to stand within an exponent become fractions."""
+    within = {s for e in expressions for part in e.atoms(sympy.exp) for s in part.free_symbols}
+    return {s: exact(value) if s in within else value for s, value in values.items()}
 
 
 def names_in(*expressions: sympy.Basic) -> frozenset[str]:

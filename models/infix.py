@@ -125,10 +125,33 @@ SBML = Dialect(
     constants=_CONSTANTS,
     hints={"log": "write ln(x) for the natural logarithm, log10(x) for the decadic one, or log(base, x)"},
 )
+_INSTEAD = {
+    "rem": "write x - y*floor(x/y) for x, y > 0",
+    "quotient": "write floor(x/y) for x, y > 0",
+    "mod": "write x - y*floor(x/y)",
+    "log2": "write ln(x)/ln(2)",
+    "sinh": "write (exp(x) - exp(-x))/2",
+    "cosh": "write (exp(x) + exp(-x))/2",
+    "sign": "write piecewise(1, x > 0, -1, x < 0, 0)",
+    "heaviside": "write piecewise(1, x >= 0, 0)",
+}
 _PETAB_ONLY = (
     *("sinh", "cosh", "sec", "csc", "cot", "sech", "csch", "coth", "arccos", "arcsin", "arctan", "arcsec", "arccsc"),
     *("arccot", "arccosh", "arcsinh", "arctanh", "arcsech", "arccsch", "arccoth", "sign"),
 )
+_MATHEMATICS = {
+    *_PETAB_ONLY,
+    *_INSTEAD,
+    "acos",
+    "asin",
+    "atan",
+    "acosh",
+    "asinh",
+    "atanh",
+    "factorial",
+    "delay",
+    "rateOf",
+}
 PETAB = Dialect(
     functions={
         **_SHARED,
@@ -384,9 +407,9 @@ class _Parser:
                     raise self.expected("an operator, a comma or a bracket")
         function = self.dialect.functions.get(token.text)
         if function is None:
-            known = "a product is written with *" if len(operands) == 1 else ""
+            product = "a product is written with *" if len(operands) == 1 and token.text not in _MATHEMATICS else ""
             said = f"the function {token.text!r} is not supported"
-            raise self.refuse(token.at, "; ".join(filter(None, [said, known])))
+            raise self.refuse(token.at, "; ".join(filter(None, [said, _INSTEAD.get(token.text, product)])))
         if token.text in self.dialect.hints and len(operands) == 1:
             raise self.refuse(token.at, f"{token.text} is ambiguous; {self.dialect.hints[token.text]}")
         return self.made(token.at, lambda: function(operands))

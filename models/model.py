@@ -23,7 +23,7 @@ from .balances import Conserved, conserved
 from .canonical import content_hash
 from .codegen import Name, compile_vector, guard
 from .domain import RTOL, atol_of, bounded, margins
-from .expressions import TIME, bind_time, inline, names_in
+from .expressions import TIME, bind_time, exact_exponents, inline, names_in
 from .identity import model_parts
 from .jumps import jumps, warning
 from .kinetics import Kinetics
@@ -256,7 +256,8 @@ def compile_network(network: Network, *, independent: Collection[str] = ()) -> M
     at_start = {n: e.xreplace({TIME: sympy.Integer(0)}) for n, e in at_start.items()}
     # What an initial assignment takes from the state is its start value, whatever the state becomes.
     rules = inline({**rates, **network.rules, **{n: at_start[n] for n in assigned}})
-    substitution = {sympy.Symbol(n): e for n, e in rules.items()}
+    written = [sympy.sympify(e) for pairs in derivative.values() for pair in pairs for e in pair]
+    substitution = exact_exponents({sympy.Symbol(n): e for n, e in rules.items()}, written)
     terms = {
         n: [(sympy.sympify(c).xreplace(substitution), sympy.sympify(r).xreplace(substitution)) for c, r in pairs]
         for n, pairs in derivative.items()

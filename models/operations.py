@@ -84,6 +84,15 @@ def real(e: sympy.Basic) -> sympy.Basic:
     return e
 
 
+def exact(e: sympy.Basic) -> sympy.Basic:
+    """`e` with its decimal numbers as fractions.
+
+    Of exp(200*X - 20100.0) sympy makes exp(200*X) times a number that floats cannot hold; of fractions it does not.
+    """
+    known = {f: sympy.Rational(repr(float(f))) for f in e.atoms(sympy.Float) if 1 / _EXACT < abs(f) < _EXACT}
+    return e.xreplace(known) if known else e
+
+
 def is_nonzero(written: str) -> bool:
     """True for a decimal number whose digits are not all 0, though a float may make it 0, as of 1e-400."""
     return any(c in "123456789" for c in written.lower().partition("e")[0])
@@ -274,7 +283,24 @@ def _power(a: sympy.Expr, b: sympy.Expr) -> sympy.Expr:
         raise FormulaError(f"0^({b}) divides by 0")
     if b.is_Number and abs(b) > LARGEST_EXPONENT:
         raise FormulaError(f"the exponent {b} of a power is too large; up to 2^31 is supported")
-    return a**b
+    result = a**b
+    if a.free_symbols and b.is_Number:
+        _check_factor(a, b, result)
+    return result
+
+
+def _check_factor(a: sympy.Expr, b: sympy.Expr, result: sympy.Expr) -> None:
+    """Raises `FormulaError` where sympy takes a number out of a power, as of (1000*X)^150, that floats cannot hold."""
+    factor = result.as_coeff_Mul()[0]
+    if not math.isfinite(_float(factor)) or _float(factor) == 0:
+        raise FormulaError(
+            f"of {str(a)[:60]} to the power of {b} a factor is beyond what can be computed with, 5e-324 to 1.8e308; "
+            "give the number in it a name, as a parameter"
+        )
+
+
+def _exp(a: sympy.Expr) -> sympy.Expr:
+    return sympy.exp(exact(a) if a.free_symbols else a)
 
 
 def _absolute(a: sympy.Expr) -> sympy.Basic:
@@ -335,7 +361,7 @@ _OPERATIONS: dict[str, _Operation] = {
     "divide": _Operation(lambda a, b: a / b, lambda a, b: a / b, 2, 2),
     "power": _Operation(_power, lambda a, b: a**b, 2, 2),
     "root": _Operation(lambda n, a: _power(a, 1 / n), lambda n, a: a ** (1 / n), 2, 2),
-    "exp": _Operation(sympy.exp, math.exp, 1, 1),
+    "exp": _Operation(_exp, math.exp, 1, 1),
     "ln": _Operation(sympy.log, math.log, 1, 1),
     "log": _Operation(_log, lambda base, a: math.log(a) / math.log(base), 2, 2),
     "abs": _Operation(_absolute, abs, 1, 1),

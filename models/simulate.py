@@ -20,7 +20,7 @@ from .below_zero import judged_by, lowest, named, sentence
 from .codegen import compile_vector
 from .domain import ATOL, RTOL, bounded
 from .engines import falls_back, solve
-from .expressions import bind_time, inline, parse_infix
+from .expressions import TIME, bind_time, inline, parse_infix
 from .model import Model
 from .plan import Plan, compile_plan
 from .protocol import Protocol
@@ -117,11 +117,11 @@ def simulate(
 
     def one(v: Float[Array, " names"], tolerances: Tolerances) -> tuple[Solution, dict[str, Array]]:
         solution = solve(model, plan, settings, v, tolerances=tolerances)
-        at = parameters_at(plan, v)
+        p = parameters_at(plan, v)
         if tolerances.atol is None:
             y = jax.lax.stop_gradient(solution.y)
             tolerances = tolerances._replace(atol=jnp.max(judged_by(model, y, tolerances.rtol, jnp)))
-        return solution, {n: f(solution.y, at, tolerances) for n, f in functions.items()}
+        return solution, {n: f(solution.y, p, jnp.asarray(at), tolerances) for n, f in functions.items()}
 
     for _ in shape:
         one = jax.vmap(one)
@@ -156,7 +156,7 @@ def observed(model: Model, formula: str) -> sympy.Expr:
 
 
 def observables(model: Model, formulas: Sequence[str]):
-    """Functions `(y, p, tolerances) -> value` for rules of `model` or formulas over its names.
+    """Functions `(y, p, times, tolerances) -> value` for rules of `model` or formulas over its names and time.
 
     The tolerances say how far below 0 the base of a root or real power may lie, by the solver's error.
     """
@@ -165,12 +165,12 @@ def observables(model: Model, formulas: Sequence[str]):
         expression = observed(model, formula)
         try:
             known = bounded(expression, [s.name for s in model.symbols])
-            f = compile_vector((model.symbols, model.parameters, (RTOL.name, ATOL.name)), [known])
+            f = compile_vector((model.symbols, model.parameters, (TIME,), (RTOL.name, ATOL.name)), [known])
         except ValueError as error:
             raise ValueError(f"cannot observe {formula!r} in {model.name}: {error}") from None
         compiled[formula] = partial(_first, f)
     return compiled
 
 
-def _first(f, y, p, tolerances: Tolerances):
-    return f(y, p, jnp.stack([jnp.asarray(x, y.dtype) for x in tolerances]))[..., 0]
+def _first(f, y, p, times, tolerances: Tolerances):
+    return f(y, p, times[:, None], jnp.stack([jnp.asarray(x, y.dtype) for x in tolerances]))[..., 0]

@@ -228,3 +228,11 @@ def test_time_is_not_ignored_in_silence() -> None:
     """A function that uses t without saying so would be solved with t = 0 throughout."""
     with pytest.raises(ValueError, match="uses the time t"):
         Model.from_function(lambda t, y, p: -p["k"] * y * t, species=["A"], parameters={"k": 0.1}, initial=[1.0])
+
+
+def test_time_can_be_observed() -> None:
+    model = compile_network(Network.from_antimony("model m\n X = 1; X' = -0.1*X\nend"))
+    protocols = [Protocol("a"), Protocol("b")]
+    out = simulate(model, {}, protocols, [0.0, 2.0, 4.0], observe=["time*X", "piecewise(1, time > 3, 0)"])
+    np.testing.assert_allclose(out.observed["time*X"][1], out.y[1, :, 0] * np.array([0, 2, 4]), rtol=1e-12)
+    np.testing.assert_array_equal(out.observed["piecewise(1, time > 3, 0)"], [[0, 0, 1]] * 2)

@@ -33,6 +33,9 @@ FORMULAS = {
     "2/(1 + exp(x))/2": LOGISTIC,
     "1/(1 + exp(x))^4": {0.3: ((1 + math.exp(0.3)) ** -4,), 1e3: (0.0, 0.0, 0.0), -1e3: (1.0, 0.0, 0.0)},
     "1/(1 + exp(x))^1.5": {0.3: ((1 + math.exp(0.3)) ** -1.5,), 1e3: (0.0, 0.0, 0.0), -1e3: (1.0, 0.0, 0.0)},
+    "1/(1 + exp(200*(x - 100.5)))": {100.5: (0.5, -50.0, 0.0), 1e3: (0.0, 0.0, 0.0), -1e3: (1.0, 0.0, 0.0)},
+    "exp(x - 800.5)": {800.5: (1.0, 1.0, 1.0), 1e2: (math.exp(-700.5),), -1e3: (0.0, 0.0, 0.0)},
+    "1/(exp(96485*(x + 70)/(8.314*310)) + 1)": {-70.0: (0.5,), 1e3: (0.0, 0.0, 0.0), -1e3: (1.0, 0.0, 0.0)},
     "ln(1 + exp(x))": {0.3: (math.log1p(math.exp(0.3)),), 1e3: (1e3, 1.0, 0.0), -1e3: (0.0, 0.0, 0.0)},
     "exp(-exp(-x))": {0.3: (math.exp(-math.exp(-0.3)),), 1e3: (1.0, 0.0, 0.0), -1e3: (0.0, 0.0, 0.0)},
     "(3 + 2*exp(x))/(1 + exp(x))": {0.0: (2.5, -0.25, 0.0), 1e3: (2.0, 0.0, 0.0), -1e3: (3.0, 0.0, 0.0)},
@@ -142,3 +145,12 @@ def test_a_hill_switch_of_a_state(engine: Engine) -> None:
     value, slope = jax.value_and_grad(x)(jnp.array(50.0))
     a = math.pi / 200  # ∫ of 1 − x' above and x' below differ by K (a/sin a − 1)
     np.testing.assert_allclose([value, slope], [100 - 50 * a / math.sin(a), -a / math.sin(a)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_numbers_that_rules_bring_into_an_exponent(engine: Engine) -> None:
+    """Of exp(200*(time - K)) sympy makes exp(200*time) times exp(-20100), which is 0 in floats."""
+    text = "model m\n X = 0; K := 100.5; X' = 1/(1 + exp(200*(time - K)))\nend"
+    tight = Settings(engine=engine, rtol=1e-9)
+    out = simulate(compile_network(Network.from_antimony(text)), {}, Protocol(), [50.0, 200.0], settings=tight)
+    np.testing.assert_allclose(out.y[0, :, 0], [50.0, 100.5], rtol=1e-7)
