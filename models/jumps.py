@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import sympy
 from scipy.optimize import brentq
@@ -20,10 +20,11 @@ from sympy.core.relational import Eq, Ge, Gt, Ne, Relational
 
 from .expressions import to_infix
 
-_SAMPLES = 32
-_SAME = 1e-6
-_INFINITE = 1e9
-_GRID = [10.0**k for k in range(-6, 7)]
+_SAMPLES = 16
+_STRIDE = 1e-3  # from a border, relative, to where the size of a rate is taken
+_SAME = 1e-4  # of that size
+_INFINITE = 1e4  # times that size
+_GRID = [*(-(10.0**k) for k in range(9, -16, -1)), 0.0, *(10.0**k for k in range(-15, 10))]
 _REMEDY = (
     "write it as a condition in time, such as time >= t_on, or as a smooth function, such as 1/(1 + exp(-n*(A - K))) "
     "for A > K"
@@ -69,35 +70,36 @@ class _Search:
 
     def conditions(self, e: sympy.Expr) -> list[str]:
         steps = [f for f in e.atoms(sympy.floor, sympy.ceiling, sympy.sign) if f.free_symbols & self.states]
-        borders: dict[sympy.Expr, Relational] = {}
-        for relation in sorted(e.atoms(Relational), key=str):
-            if relation.free_symbols & self.states and not isinstance(relation, (Eq, Ne)):
-                borders.setdefault(_border(relation), relation)
-        crossed = [r for d, r in borders.items() if self.jumps(e, d)]
-        return [to_infix(x) for x in (*sorted(steps, key=str), *crossed)]
+        found = [to_infix(f) for f in sorted(steps, key=str)]
+        if any(r.free_symbols & self.states for r in e.atoms(Relational)):
+            rate = _Rate(e)
+            crossed = [r for d, r in rate.borders.items() if d.free_symbols & self.states and self.jumps(rate, d)]
+            found += [to_infix(r) for r in crossed]
+        return found
 
-    def jumps(self, e: sympy.Expr, d: sympy.Expr) -> bool:
+    def jumps(self, rate: _Rate, d: sympy.Expr) -> bool:
         """Whether the two sides of d = 0 differ at one of a sample of points on it, or no point is found.
 
         Points at which a side is infinite, as A/B at B > 0, have no say: none comes there.
         """
-        above, below = (e.xreplace(_truths(e, d, positive=p)) for p in (True, False))
-        if above == below:
-            return False
         moved = min(d.free_symbols & self.states, key=str)
+        others = [s for s in rate.symbols if s != moved]
+        margin = sympy.lambdify([moved, *others], d, "math")
         rng = random.Random(0)
         known = False
         for _ in range(_SAMPLES):
-            point = {s: self.draw(s, rng) for s in sorted(e.free_symbols | d.free_symbols, key=str)}
-            root = _root(d.xreplace({s: sympy.Float(v) for s, v in point.items() if s != moved}), moved)
+            point = {s: self.draw(s, rng) for s in others}
+            root = _root(lambda x, point=point: _number(margin, [x, *point.values()]))
             if root is None:
                 continue
             known = True
-            values = {s: sympy.Float(v) for s, v in {**point, moved: root}.items()}
-            one, other = (_value(_without_strangers(side, d, rng).xreplace(values)) for side in (above, below))
-            if one is None or other is None:
-                continue
-            if abs(one - other) > _SAME * max(1.0, abs(one), abs(other)):
+            strangers = {r: rng.random() < 0.5 for r in rate.relations if not r.free_symbols & d.free_symbols}
+            step = _STRIDE * (abs(root) or 1.0)
+            at = [{**point, moved: x} for x in (root, root - step, root + step)]
+            truths = [strangers | rate.truths(d, positive=p) for p in (True, False)]
+            (one, *beside), (other, *behind) = ([rate(values, truth) for values in at] for truth in truths)
+            size = max((abs(x) for x in (*beside, *behind) if math.isfinite(x)), default=0.0)
+            if max(abs(one), abs(other)) < _INFINITE * size and abs(one - other) > _SAME * size:
                 return True
         return not known
 
@@ -107,52 +109,59 @@ class _Search:
         return 10 ** rng.uniform(-2, 2)
 
 
-def _border(relation: Relational) -> sympy.Expr:
-    """What is 0 where the relation goes; the same for a relation and its opposite."""
+class _Rate:
+    """A rate as a function of its symbols and of the truth of each relation in it, which may be set."""
+
+    def __init__(self, e: sympy.Expr):
+        self.symbols = sorted(e.free_symbols, key=str)
+        self.relations = sorted(e.atoms(Relational), key=str)
+        flags = [sympy.Symbol(f"relation {k}") for k in range(len(self.relations))]
+        replaced = e.xreplace({r: sympy.Gt(flag, 0) for r, flag in zip(self.relations, flags, strict=True)})
+        self._value = sympy.lambdify([*self.symbols, *flags], replaced, "math")
+        self._holds = [sympy.lambdify(self.symbols, r, "math") for r in self.relations]
+        self.borders: dict[sympy.Expr, Relational] = {}
+        self._sides: dict[sympy.Expr, dict[Relational, bool]] = {}  # by border: whether a relation holds where d > 0
+        for r in self.relations:
+            if not isinstance(r, (Eq, Ne)):
+                d, same = _border(r)
+                self.borders.setdefault(d, r)
+                self._sides.setdefault(d, {})[r] = isinstance(r, (Gt, Ge)) == same
+
+    def truths(self, d: sympy.Expr, *, positive: bool) -> dict[Relational, bool]:
+        """The relations that go where d = 0, as they are on one side of it."""
+        return {r: holds == positive for r, holds in self._sides[d].items()}
+
+    def __call__(self, values: Mapping[sympy.Symbol, float], truths: Mapping[Relational, bool]) -> float:
+        """NaN where it is no real number."""
+        given = [values[s] for s in self.symbols]
+        flags = [
+            float(truths[r] if r in truths else bool(_number(holds, given)))
+            for r, holds in zip(self.relations, self._holds, strict=True)
+        ]
+        return _number(self._value, [*given, *flags])
+
+
+def _border(relation: Relational) -> tuple[sympy.Expr, bool]:
+    """What is 0 where the relation goes, the same for a relation and its opposite; whether it is left less right."""
     d = sympy.expand(relation.lhs - relation.rhs)
-    return min(d, sympy.expand(-d), key=str)
+    least = min(d, sympy.expand(-d), key=str)
+    return least, least == d
 
 
-def _truths(e: sympy.Expr, d: sympy.Expr, *, positive: bool) -> dict[sympy.Basic, sympy.Basic]:
-    """The relations in `e` that go where d = 0, as they are on one side of it."""
-    truths: dict[sympy.Basic, sympy.Basic] = {}
-    for relation in e.atoms(Relational):
-        if isinstance(relation, (Eq, Ne)) or _border(relation) != d:
-            continue
-        same = sympy.expand(relation.lhs - relation.rhs) == d
-        truths[relation] = sympy.true if isinstance(relation, (Gt, Ge)) == (same == positive) else sympy.false
-    return truths
-
-
-def _without_strangers(e: sympy.Expr, d: sympy.Expr, rng: random.Random) -> sympy.Expr:
-    """`e` with a truth drawn for each relation that has no name in common with `d`."""
-    others = [r for r in sorted(e.atoms(Relational), key=str) if not r.free_symbols & d.free_symbols]
-    return e.xreplace({r: rng.choice([sympy.true, sympy.false]) for r in others})
-
-
-def _root(d: sympy.Expr, s: sympy.Symbol) -> float | None:
-    """Where `d`, a function of `s` alone, is 0; None where no change of sign is found."""
-    f = sympy.lambdify([s], d, "math")
-
-    def value(x: float) -> float:
-        try:
-            return float(f(x))
-        except (ValueError, ZeroDivisionError, OverflowError, TypeError):
-            return math.nan
-
-    grid = [-x for x in reversed(_GRID)] + _GRID
-    values = [value(x) for x in grid]
-    for x, y, a, b in reversed(list(zip(grid, grid[1:], values, values[1:], strict=False))):
+def _root(f: Callable[[float], float]) -> float | None:
+    """Where `f` is 0, the largest on a grid; None where no change of sign is found."""
+    values = [f(x) for x in _GRID]
+    for x, y, a, b in reversed(list(zip(_GRID, _GRID[1:], values, values[1:], strict=False))):
         if a == 0 or b == 0:
             return x if a == 0 else y
         if a * b < 0:
-            return float(brentq(value, x, y, xtol=1e-14, rtol=1e-14))
+            return float(brentq(f, x, y, xtol=1e-300, rtol=1e-14, disp=False))
     return None
 
 
-def _value(e: sympy.Expr) -> float | None:
+def _number(f: Callable[..., complex], given: Sequence[float]) -> float:
     try:
-        value = complex(e)
-    except TypeError:
-        return None
-    return value.real if abs(value.real) < _INFINITE and abs(value.imag) < _SAME else None
+        value = complex(f(*given))
+    except (ArithmeticError, TypeError, ValueError):
+        return math.nan
+    return value.real if abs(value.imag) <= _SAME * max(1.0, abs(value)) else math.nan

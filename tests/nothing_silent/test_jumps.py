@@ -31,6 +31,14 @@ JUMPS = {
     "with time": (f"{CLOCK} B' = piecewise(1, A > thr && time > 3, 0)", "jumps at (A > thr)"),
     "in a reaction": (f"{CLOCK} C = 1; J: C -> B; piecewise(2*C, A > thr, C)", "jumps at (A > thr)"),
     "in a rule": (f"{CLOCK} on := A > thr; B' = on*2", "jumps at (A > thr)"),
+    "in mol/l": (
+        "species A, B; A = 1e-9; B = 0; thr = 5e-9; k = 1e-13; A' = 1e-10; B' = piecewise(k, A > thr, 0)",
+        "jumps at (A > thr)",
+    ),
+    "in molecules": (
+        "species A, B; A = 0; B = 0; thr = 5e8; k = 1e12; A' = 1e7; B' = piecewise(k, A > thr, 0)",
+        "jumps at (A > thr)",
+    ),
     "a turn": (f"{CLOCK} B' = piecewise(-1, A < thr, 1)", "jumps at (A < thr)"),
 }
 SMOOTH = {
@@ -44,6 +52,7 @@ SMOOTH = {
     "what nothing changes": "D = 1; B' = piecewise(1, D > 0, 0)",
     "of time": "B' = piecewise(A, time > thr, 0)",
     "a logistic curve": "B' = 1/(1 + exp(-20*(A - thr)))",
+    "in mol/l": "k = 1e-13; c = 5e-9; B' = k*max(0, A - c) + piecewise(k*(A - c)^2, A > c, 0)",
     "none": "B' = A",
 }
 
