@@ -164,7 +164,7 @@ def _units(network: Network | None, top: Section) -> ModelUnits:
     try:
         units = ModelUnits(network or empty, stated)
     except UnitError as error:
-        top.complain("model", f"a model whose units agree; {error}", top.take("model"))
+        top.complain("model", f"a model whose units are known and agree; {error}", top.take("model"))
         return ModelUnits(empty, stated)
     if stated is not None and units.declared_time is not None and not _one(stated, str(units.time)):
         top.complain("model_time_unit", f"{str(units.time)!r}, as the model declares; or leave the key out", stated)

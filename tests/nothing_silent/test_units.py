@@ -319,6 +319,55 @@ CONTRADICTIONS = {
 }
 
 
+UNITS_OF_SPECIES = {
+    "a concentration": ("unit uM = 1e-6 mole/litre; EGF has uM", "uM", 1 / 6e3),
+    "an amount": ("unit u = 1e-6 mole; EGF has u", "uM", 1 / 6e3),
+    "an amount beside a volume": ("unit u = 1e-6 mole; unit ml = 1e-3 litre; medium has ml; EGF has u", "mM", 1 / 6e6),
+    "a concentration beside a volume": ("unit uM = 1e-6 mole/litre; medium has litre; EGF has uM", "uM", 1 / 6e3),
+    "a name that is known": ("EGF has pM", "pM", 1e3 / 6),
+    "of another species": ("unit uM = 1e-6 mole/litre; D has uM", "uM", 1 / 6e3),
+}
+
+
+@pytest.mark.parametrize("case", UNITS_OF_SPECIES)
+def test_the_unit_that_a_model_says_of_a_species(case: str, tmp_path: Path) -> None:
+    """Antimony writes `X has u` by a name that it defines nowhere, which was dropped, and the model taken in nM."""
+    text, unit, factor = UNITS_OF_SPECIES[case]
+    folder = changed(tmp_path, model=("kon = 0.1;", f"{text}; kon = 0.1;"))
+    given = load(folder).inputs[0]
+    assert (given.model_unit, given.factor) == (unit, pytest.approx(factor, rel=1e-9))
+    path = folder / "model.xml"
+    path.write_text(Network.load(folder / "model.ant").to_sbml())
+    units = ModelUnits(Network.load(path))
+    assert (str(units.of("EGF")), str(units.concentration)) == (unit, unit)
+
+
+UNDEFINED_UNITS = {
+    "EGF has nope": "has the species EGF in the unit 'nope', which it does not define: define it, such as `unit nope =",
+    "medium has nope": "has the compartment medium in the unit 'nope', which it does not define",
+    "unit substance = uM": "has its substance in the unit 'substance', which it does not define",
+    "unit extent = uM": "has its extent in the unit 'extent', which it does not define",
+    "unit time_unit = h": "which it does not define: define it, such as `unit time_unit = 60 second` in Antimony",
+    "unit volume = ml": "which it does not define: define it, such as `unit volume = 1 litre` in Antimony",
+    "kint has nope": "priors.csv, row 3, 'unit' holds '1/min'; expected the unit of kint; the model 'egfr' has kint in",
+    "unit uM = 1e-6 mole/litre; EGF has uM; unit nM = 1e-9 mole/litre; C has nM": "counts the species EGF in umol and "
+    "C in nmol, and the reaction bind turns over both: declare one unit",
+}
+
+
+@pytest.mark.parametrize("text", UNDEFINED_UNITS)
+def test_a_unit_that_the_model_does_not_define(text: str, tmp_path: Path) -> None:
+    folder = changed(tmp_path, model=("kon = 0.1;", f"{text}; kon = 0.1;"))
+    assert UNDEFINED_UNITS[text] in complaints(folder)
+
+
+def test_an_undefined_unit_in_sbml(tmp_path: Path) -> None:
+    folder = changed(tmp_path, problem=('model = "model.ant"', 'model = "model.xml"'))
+    text = Network.load(folder / "model.ant").to_sbml().replace('id="EGF"', 'id="EGF" substanceUnits="nope"')
+    (folder / "model.xml").write_text(text)
+    assert "has the species EGF in the unit 'nope', which it does not define" in complaints(folder)
+
+
 @pytest.mark.parametrize("case", CONTRADICTIONS)
 def test_contradictions_of_model_and_tables(case: str, tmp_path: Path) -> None:
     model, keys, message = CONTRADICTIONS[case]
