@@ -20,10 +20,10 @@ from .problems import Problems
 from .published import Published
 from .readings import Reading, make_reading
 from .section import Section
-from .table import parse_number
+from .table import hint_of
 from .text_file import read_text
 from .toml_words import why_unread
-from .units import UnitError, conversion_factor, quantity_of
+from .units import UnitError, conversion_factor, quantity_of, split_quantity
 
 FILE, MEASUREMENTS, PRIORS = "problem.toml", "measurements.csv", "priors.csv"
 STANDARD_COLUMNS = ("observable", "time", "value", "unit", "experiment", "replicate", "sd")
@@ -217,14 +217,14 @@ def _fixed(top: Section) -> dict[str, Fixed]:
     """Values as numbers, or as texts of a number and its unit, such as '0.05 1/min'."""
     fixed = {}
     for name, value in top.table("fixed").items():
-        number, _, unit = value.strip().partition(" ") if isinstance(value, str) else ("", "", "")
-        parsed = parse_number(number)
+        read = split_quantity(value) if isinstance(value, str) else None
         if _finite(value):
             fixed[name] = Fixed(float(value))
-        elif parsed is not None and unit.strip():
-            fixed[name] = Fixed(parsed, unit.strip())
+        elif read is not None and read[1] and not (read[1][0] in ".,0123456789" and not read[1].startswith("1/")):
+            fixed[name] = Fixed(*read)
         else:
-            top.complain(f"fixed.{name}", "a finite number, or text of a number and its unit", value)
+            hint = hint_of(value.split()[0]) if isinstance(value, str) and value.split() else ""
+            top.complain(f"fixed.{name}", f"a finite number, or text of a number and its unit{hint}", value)
     return fixed
 
 

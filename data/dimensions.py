@@ -12,7 +12,7 @@ import sympy
 from ..models.expressions import TIME
 from ..models.network import Network, Species
 from .formula import Formula, parse_formula
-from .units import UnitError, molar_mass_kda, registry
+from .units import UnitError, is_proportional, molar_mass_kda, registry
 
 if TYPE_CHECKING:
     import pint
@@ -228,9 +228,10 @@ def _words(unit: pint.Quantity) -> str:
 def _named(unit: str) -> pint.Quantity | None:
     """Text as a quantity, None where it is none."""
     try:
-        return registry().Quantity(1.0, unit) if unit not in ("", "1") else registry().Quantity(1.0)
+        quantity = registry().Quantity(1.0, unit) if unit not in ("", "1") else registry().Quantity(1.0)
     except Exception:  # pint's tokenizer raises many kinds for text that is no unit
         return None
+    return quantity if is_proportional(quantity) else None
 
 
 def _of_network(network: Network, unit: str):

@@ -193,7 +193,7 @@ class ModelUnits:
         return self._coherent[unit, numbers]
 
     def _made_coherent(self, unit: str, *, numbers: bool) -> tuple[float, str]:
-        parts = parts_of(unit)
+        parts = _by_concentration(parts_of(unit))
         mass = any("[mass]" in quantity_of(u).dimensionality for u in parts)
         factor, words = 1.0, []
         for part, exponent in parts.items():
@@ -210,7 +210,9 @@ class ModelUnits:
 
     def follows(self, unit: str, *, numbers: bool = False) -> bool:
         """True if all parts of a unit are times, amounts or volumes of the model; `numbers` allows parts such as %."""
-        parts = [part for part in parts_of(unit) if not (numbers and quantity_of(part).dimensionless)]
+        parts = [
+            part for part in _by_concentration(parts_of(unit)) if not (numbers and quantity_of(part).dimensionless)
+        ]
         return (bool(parts) or numbers) and all(self._own(part, keeps_volume=False) is not None for part in parts)
 
     def _own(self, part: str, *, keeps_volume: bool) -> ModelUnit | None:
@@ -249,6 +251,20 @@ class ModelUnits:
             f"the model {network.name!r} declares no unit of {_list(missing)}: hexamer takes {' and '.join(taken)} "
             "(in Antimony, `unit time_unit = 60 second; unit substance = 1e-9 mole; unit volume = 1 litre` says so)"
         ]
+
+
+def _by_concentration(parts: dict[str, float]) -> dict[str, float]:
+    """Parts of a unit, amounts in a volume taken together: nmol/l is a concentration, whatever amounts are in."""
+    kinds = {part: quantity_of(part) for part in parts}
+    if any("[mass]" in kind.dimensionality for kind in kinds.values()):
+        return parts
+    amounts = {p: e for p, e in parts.items() if kinds[p].check("[substance]")}
+    spaces = {p: e for p, e in parts.items() if kinds[p].check("[volume]") or kinds[p].check("[length]")}
+    power = sum(amounts.values())
+    if not power or sum(e * (3 if kinds[p].check("[volume]") else 1) for p, e in spaces.items()) != -3 * power:
+        return parts
+    whole = _joined([(p, e / power) for p, e in (amounts | spaces).items()])
+    return {whole: power} | {p: e for p, e in parts.items() if p not in amounts and p not in spaces}
 
 
 def _same(one: pint.Quantity, other: pint.Quantity) -> bool:

@@ -212,6 +212,91 @@ def test_a_value_that_is_fixed_in_its_own_unit(tmp_path: Path) -> None:
     assert (parameters["kdeg"].unit, parameters["klys"].value) == ("1/min", 0.03)
 
 
+NO_QUANTITIES = {
+    **dict.fromkeys(("6.5.5 kDa", "6..5 kDa", "6e3.5 Da", "6 kDa 7", "6-7 kDa", "6000"), "one number, then its unit"),
+    **dict.fromkeys(("6(2) kDa", "6.0(3) kDa", "6 ± 1 kDa", "6 +/- 1 kDa"), "one number, then its unit, such as"),
+    **dict.fromkeys(("6 dB", "6 Np"), "is that of a logarithm, which is not supported"),
+    "-6 kDa": "must be positive",
+}
+
+
+@pytest.mark.parametrize("text", NO_QUANTITIES)
+def test_a_quantity_is_one_number_with_its_unit(text: str, tmp_path: Path) -> None:
+    """Numbers beside each other were multiplied: 6.5.5 kDa was 3.25 kDa, and 6.0(3) kDa was 18 kDa."""
+    said = complaints(changed(tmp_path, problem=('molar_mass = "6 kDa"', f'molar_mass = "{text}"')))
+    assert f"problem.toml, 'inputs.EGF.molar_mass' holds {text!r}; expected" in said
+    assert NO_QUANTITIES[text] in said
+    assert ("without its uncertainty" in said) == any(mark in text for mark in "(±+")
+    wrong = text.replace("kDa", "l").replace("Da", "l")
+    folder = changed(tmp_path, problem=('unit = "ng/ml"', f'unit = "nmol"\nvolume = "{wrong}"'))
+    assert f"problem.toml, 'inputs.EGF.volume' holds {wrong!r}; expected the volume" in complaints(folder)
+
+
+def test_a_molar_mass_without_unit(tmp_path: Path) -> None:
+    """6000 was 6000 kDa."""
+    said = complaints(changed(tmp_path, problem=('molar_mass = "6 kDa"', "molar_mass = 6000")))
+    assert "molar_mass' holds 6000; expected a number with its unit, in quotes: write '6000 Da' or '6000 kDa'" in said
+
+
+@pytest.mark.parametrize("text", ["6kDa", "6 kDa", "6000 g/mol", "6e3 Da", "6*10^3 Da", "6 kg/mol"])
+def test_ways_to_write_a_molar_mass(text: str, tmp_path: Path) -> None:
+    folder = changed(tmp_path, problem=('molar_mass = "6 kDa"', f'molar_mass = "{text}"'))
+    assert load(folder).inputs[0].factor == pytest.approx(1 / 6, rel=1e-8)
+
+
+@pytest.mark.parametrize("unit", ["dB", "dB/min", "Np", "decade", "octave", "dBm"])
+def test_units_of_logarithms(unit: str, tmp_path: Path) -> None:
+    """They ended in words of a library, without a file or key; as a prior's unit, dB was 1."""
+    why = f"unit {unit!r} is that of a logarithm, which is not supported: write the numbers themselves"
+    keys = {
+        "inputs.EGF.unit": {"problem": ('unit = "ng/ml"', f'unit = "{unit}"')},
+        "observables.IL8.standards_unit": {"problem": ('standards_unit = "pg/ml"', f'standards_unit = "{unit}"')},
+        "time_unit": {"problem": ('name = "egfr"', f'name = "egfr"\ntime_unit = "{unit}"')},
+        "fixed.kdeg": {"problem": ("[obs", f'[fixed]\nkdeg = "1 {unit}"\n[obs')},
+        "unit": {"priors": ("Kd,nM", f"Kd,{unit}")},
+    }
+    for key, edits in keys.items():
+        said = complaints(changed(tmp_path, **edits))
+        assert f"{key!r} holds {unit!r}" in said
+        assert why in said
+
+
+CONCENTRATIONS = {
+    "nmol/l": 1.0,
+    "nmol/L": 1.0,
+    "umol/l": 1e3,
+    "mol/m^3": 1e6,
+    "molecules/pl": 1e15 / 6.02214076e23 * 1e6,
+}
+
+
+@pytest.mark.parametrize("unit", CONCENTRATIONS)
+def test_amounts_in_a_volume_are_concentrations(unit: str, tmp_path: Path) -> None:
+    """They were refused where the model declares nothing, while nM was not."""
+    priors = [("Kd,nM", f"Kd,{unit}"), ("kbas,nM/min", f"kbas,{unit}/h"), ("kon,1/(nM min)", f"kon,1/({unit} s)")]
+    folder = changed(tmp_path, priors=priors, problem=("[obs", f'[fixed]\nERK0 = "5e2 {unit}"\n[obs'))
+    found = load(folder).parameters
+    shifts = {"Kd": (0.69, 1.0, 1.0), "kbas": (-10.8, 1.0, 1 / 60), "kon": (-2.3, -1.0, 60.0)}
+    for name, (stated, power, times) in shifts.items():
+        prior = found[name].prior
+        assert prior is not None
+        assert prior.location == pytest.approx(stated + power * math.log(CONCENTRATIONS[unit]) + math.log(times))
+    assert found["ERK0"].value == pytest.approx(500 * CONCENTRATIONS[unit])
+
+
+@pytest.mark.parametrize("text", ["1.8/h", "1.8 /h", "1.8 1/h", "0.03/min"])
+def test_a_fixed_value_needs_no_blank(text: str, tmp_path: Path) -> None:
+    found = load(changed(tmp_path, problem=("[obs", f'[fixed]\nklys = "{text}"\nERK0 = "500nM"\n[obs'))).parameters
+    assert (found["klys"].value, found["ERK0"].value) == (pytest.approx(0.03), 500.0)
+
+
+@pytest.mark.parametrize("text", ["0,03 1/min", "0.03", "0.0.3 1/min", "0.03(1) 1/min", "soon"])
+def test_a_fixed_value_that_cannot_be_read(text: str, tmp_path: Path) -> None:
+    said = complaints(changed(tmp_path, problem=("[obs", f'[fixed]\nklys = "{text}"\n[obs')))
+    assert "problem.toml, 'fixed.klys' holds" in said
+    assert ("write decimals with a point" in said) == ("," in text)
+
+
 def test_what_is_assumed_is_said(tmp_path: Path) -> None:
     notes = [n for n in load(changed(tmp_path)).notes if "declares no unit" in n]
     assert len(notes) == 1
