@@ -14,6 +14,7 @@ from .prior_units import in_model_units
 from .priors import PriorTable, covers, parse_priors
 from .problems import Problems
 from .rows import Rows, read_rows
+from .signal_units import SignalUnits
 from .units import UnitError
 
 _UNITS = "; write such as '1/min', '1/(nM min)' or 'au', or nothing where the number is in the model's own unit"
@@ -119,18 +120,21 @@ def _converted(found: dict[str, Parameter], description: Description, problems: 
     expected: dict[str, str] = {}
     for reading in description.readings.values():
         expected = {**reading.parameter_units, **expected}
-    converted = {}
+    signals = SignalUnits(description.readings, description.units, found)
+    converted, told = {}, []
     for name, parameter in found.items():
         fixed = description.fixed.get(name)
         if (fixed is None and not description.prior_units) or (fixed is not None and not fixed.unit):
             converted[name] = parameter
             continue
         try:
-            converted[name] = in_model_units(parameter, description.units, expected)
+            converted[name] = in_model_units(parameter, description.units, expected, signals.of(name))
         except UnitError as error:
             file, column = (PRIORS, "unit") if fixed is None else (FILE, f"fixed.{name}")
             said = f"{error}" if str(error).startswith("a unit ") else f"the unit of {name}; {error}{_UNITS}"
-            problems.add(file, said, row=parameter.row, column=column, holds=repr(parameter.unit))
+            if (parameter.row, said) not in told:  # of each gel's scale
+                problems.add(file, said, row=parameter.row, column=column, holds=repr(parameter.unit))
+            told.append((parameter.row, said))
             converted[name] = parameter
     return converted
 

@@ -297,6 +297,79 @@ def test_a_fixed_value_that_cannot_be_read(text: str, tmp_path: Path) -> None:
     assert ("write decimals with a point" in said) == ("," in text)
 
 
+NOISE = {"nM": 10.0, "pM": 0.01, "umol/l": 1e4}
+
+
+@pytest.mark.parametrize("unit", NOISE)
+def test_the_noise_of_a_blot_is_in_the_unit_of_its_signal(unit: str, tmp_path: Path) -> None:
+    prior = load(changed(tmp_path, priors=("sd_blot,nM", f"sd_blot,{unit}"))).parameters["sd_blot"].prior
+    assert prior is not None
+    assert prior.spread == pytest.approx(NOISE[unit])
+
+
+WRONG_KINDS = {
+    **{
+        f"sd_blot {unit}": (
+            ("sd_blot,nM", f"sd_blot,{unit}"),
+            f"row 11, 'unit' holds {unit!r}; expected a unit that can become 'nM', the unit of the signal of pERK, "
+            "which it is added to before the scale",
+        )
+        for unit in ("au", "ng/ml", "%", "1", "min", "nM/min")
+    },
+    **{
+        f"scale {unit}": (
+            ("],au/nM", f"],{unit}"),
+            f"row 13, 'unit' holds {unit!r}; expected a unit that can become 'au/nM', a reading of pERK in au over its",
+        )
+        for unit in ("nM", "au/(nM min)", "au/(ng/ml)", "min")
+    },
+    **{
+        f"sd_rel {unit}": (
+            ("sd_rel_blot,1", f"sd_rel_blot,{unit}"),
+            f"row 12, 'unit' holds {unit!r}; expected a unit that can become '1', in which the assay has it",
+        )
+        for unit in ("au", "nM")
+    },
+}
+
+
+@pytest.mark.parametrize("case", WRONG_KINDS)
+def test_noise_and_scales_of_another_kind(case: str, tmp_path: Path) -> None:
+    """They were read as they stood: 10 ng/ml of noise was 10 nM."""
+    edit, message = WRONG_KINDS[case]
+    said = complaints(changed(tmp_path, priors=edit))
+    assert said.count(message) == 1
+    assert "has 1 problem" in said
+
+
+@pytest.mark.parametrize("unit", ["au", "1", "au/au"])
+def test_a_signal_in_arbitrary_units(unit: str, tmp_path: Path) -> None:
+    """Neither model nor scale says a unit, so that the noise may be in none."""
+    folder = changed(tmp_path, priors=[("sd_blot,nM", f"sd_blot,{unit}"), ("],au/nM", "],au")])
+    assert load(folder).parameters["sd_blot"].unit == unit
+    declared = ("model egfr\n", "model egfr\nunit substance = 1e-9 mole; unit volume = 1 litre\n")
+    said = complaints(
+        changed(tmp_path, priors=[("sd_blot,nM", f"sd_blot,{unit}"), ("],au/nM", "],au")], model=declared)
+    )
+    assert "expected a unit that can become 'nM', the unit of the signal of pERK" in said
+
+
+COMPARTMENTS = ("compartment cell = 1, medium = 100\n", "compartment cell = 1, medium = 100\n")
+
+
+def test_noise_and_offset_behind_the_scale(tmp_path: Path) -> None:
+    keys = ('sd = "sd_blot"', 'sd = "sd_blot"\nnoise_of = "scale*pERK"\noffset_group = "b"')
+    rows = "sd_blot,au,half_normal,,10,\noffset_b[experiment],{},half_normal,,1,"
+    edit = ("sd_blot,nM,half_normal,,10,", rows.format("au"))
+    assert load(changed(tmp_path, priors=edit, problem=keys)).parameters["sd_blot"].unit == "au"
+    said = complaints(changed(tmp_path, priors=(edit[0], rows.format("nM")), problem=keys))
+    assert "row 12, 'unit' holds 'nM'; expected a unit that can become 'au', the unit that pERK is read in" in said
+    said = complaints(
+        changed(tmp_path, priors=("sd_rel_blot", "offset_b[experiment],au,half_normal,,1,\nsd_rel_blot"), problem=keys)
+    )
+    assert "row 11, 'unit' holds 'nM'; expected a unit that can become 'au', the unit that pERK is read in" in said
+
+
 def test_what_is_assumed_is_said(tmp_path: Path) -> None:
     notes = [n for n in load(changed(tmp_path)).notes if "declares no unit" in n]
     assert len(notes) == 1
