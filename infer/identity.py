@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
@@ -34,6 +35,7 @@ _LAYOUT = ("threads", "record", "memory")  # how the same arithmetic is shared o
 _PACKAGES = ("hexamer", "jax", "jaxlib", "numpy", "numpyro")
 _OF_ENGINE = {"fused": ("warp-lang",), "diffrax": ("diffrax", "equinox", "lineax", "optimistix")}
 _ORDER = {"engine": 0, "settings": 1, "device": 2, "version": 9}  # of what is told first; all else stands between
+_VALUES = "values of the parameters"
 _SETTINGS = {"solver": 0, "rtol": 1, "atol": 2}
 
 Identity = dict[str, Any]
@@ -50,8 +52,12 @@ def problem_parts(problem: Problem) -> Identity:
     data = problem.dataset
     observables = {m.observable for m in data.measurements}
     protocols = {m.protocol for m in data.measurements}
+    parts = model_parts(problem.model)
+    parts.pop(_VALUES, None)
+    model = problem.model
     return {
-        "model": model_parts(problem.model),
+        "model": parts,
+        _VALUES: {n: _finite(v) for n, v in zip(model.parameters, model.defaults, strict=True)},
         "measurements": content_hash(data.measurements, _LABELS),
         "protocols": content_hash({n: p for n, p in data.protocols.items() if n in protocols}),
         "observables": content_hash({n: o for n, o in data.observables.items() if n in observables}),
@@ -59,6 +65,10 @@ def problem_parts(problem: Problem) -> Identity:
         "sampled parameters": list(problem.space.names),
         "integrated scales": list(problem.nuisance.names),
     }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 def run_parts(problem: Problem, **more: object) -> Identity:
@@ -147,6 +157,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 def _said(key: str, changed: list[str], was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     if key == "model":
         return f"the model changed: its {', '.join(changed)}"
+    if key == _VALUES:
+        return f"{key} changed: " + "; ".join(f"{n} was {was.get(n)}, now {now.get(n)}" for n in changed)
     if key == "priors":
         return f"priors or values changed: {', '.join(changed)}"
     if key == "version":

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from ...data.model_units import ModelUnits
 from ...data.table import parse_number
+from ...data.units import split_quantity
 from ...models.model import Model
 from ...models.protocol import Protocol, Value
 from ...models.volumes import check_given
@@ -191,8 +192,10 @@ def _of_draws(label: str, name: str, given: ArrayLike | str, draws: int, model: 
         value = np.asarray(_number(given) if isinstance(given, str) else given, dtype=float)
     except (TypeError, ValueError):
         unit = None if model is None or model.network is None else ModelUnits(model.network).of(name)
-        own = "the model's unit" if unit is None else f"{unit}, the model's unit"
-        raise ValueError(f"condition {label!r}: {name} must be a plain number in {own}, not {given!r}") from None
+        own = "the unit that the model has it in" if unit is None else f"{unit}, as the model has it"
+        stated = isinstance(given, str) and (split_quantity(given) or (0, ""))[1]
+        hint = f": write it in {own}, without the unit" if stated else ""
+        raise ValueError(f"condition {label!r}: {name} must be a number, not {given!r}{hint}") from None
     if value.shape not in ((), (draws,)):
         raise ValueError(f"condition {label!r}: {name} must be one number or {draws}, not of shape {value.shape}")
     if not np.all(np.isfinite(value)):

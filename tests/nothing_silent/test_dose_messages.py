@@ -109,7 +109,7 @@ def test_a_number_in_a_condition(model: Model, caplog) -> None:
 
 def test_a_parameter_with_a_unit_in_a_condition() -> None:
     model = compile_network(Network.from_antimony("model m\n species L = 0; k = 2; L -> ; k*L;\nend\n"))
-    message = "condition 'x': k must be a plain number in the model's unit, not '2 1/h'"
+    message = "condition 'x': k must be a number, not '2 1/h': write it in the unit that the model has it in, without"
     with pytest.raises(ValueError, match=message):
         dose_response(
             model, "L", [1.0], at=1, observe="L", conditions={"x": {"k": "2 1/h"}}, preequilibrate=False, progress=False
