@@ -98,6 +98,7 @@ def _parse(content: dict[str, Any], folder: Path, problems: Problems) -> Descrip
         else:
             columns[standard] = own
     conditions = _conditions(top)
+    _check_columns(top, inputs, {own or standard: standard for standard, own in columns.items()}, conditions)
     result = Description(
         name=top.text("name", folder.resolve().name),
         model=model,
@@ -121,6 +122,17 @@ def _parse(content: dict[str, Any], folder: Path, problems: Problems) -> Descrip
     )
     top.done()
     return result
+
+
+def _check_columns(
+    top: Section, inputs: tuple[Input, ...], standard: Mapping[str, str], conditions: Conditions | None
+) -> None:
+    """An input's column is its own."""
+    for item in inputs if conditions is None else ():
+        if item.column in standard:
+            key = "" if item.column == item.name else ".column"
+            expected = f"a column of doses; {item.column!r} is that of each row's {standard[item.column]}"
+            top.complain(f"inputs.{item.name}{key}", expected, item.column)
 
 
 def _conditions(top: Section) -> Conditions | None:

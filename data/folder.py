@@ -69,13 +69,15 @@ def _parameters(description: Description, rows: Rows, priors: PriorTable, proble
     found = dict(priors.named)
     found |= {name: _held(name, description, priors) for name in description.fixed}
     _check_fixed(description, rows, priors, problems)
+    missed = set()
     for name in needed:
-        if name not in found:
+        if name not in found and (name.partition("[")[0] not in missed or not name.endswith("]")):
             parameter = priors.parameter(name)
             if parameter is None:
                 known = [*found, *(pattern for pattern, _ in priors.patterns)]
                 each = f"each parameter of scale and noise needs a prior; no row covers {name!r}{near(name, known)}"
                 problems.add(PRIORS, each, column="parameter")
+                missed.add(name.partition("[")[0])
             else:
                 found[name] = parameter
     idle = [n for r in description.readings.values() for n in r.families if n not in needed]

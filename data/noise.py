@@ -66,7 +66,7 @@ def place_of(parameter: Parameter) -> str:
     """The row or section of a parameter, as words that follow its name."""
     if parameter.source == FIXED:
         return " of [fixed] in problem.toml"
-    return "" if parameter.row is None else f", row {parameter.row} of the table of priors,"
+    return "" if parameter.row is None else f" (priors.csv, row {parameter.row})"
 
 
 def _constants(dataset: Dataset, parameters: Mapping[str, Parameter], elsewhere: Collection[str]) -> Iterator[str]:

@@ -81,7 +81,9 @@ def _quantity(text: str, what: str) -> pint.Quantity:
     try:
         quantity = registry().Quantity(1.0, text) if text not in ("", "1") else registry().Quantity(1.0)
     except pint.UndefinedUnitError as error:
-        raise UnitError(f"{what} {text!r} is not known: {error}") from None
+        names = [error.unit_names] if isinstance(error.unit_names, str) else list(error.unit_names)
+        part = "" if text in names else f", for its part {', '.join(map(repr, names))}"
+        raise UnitError(f"{what} {text!r} is not known{part}") from None
     except Exception:  # pint's tokenizer raises many kinds for text that is no unit
         raise UnitError(f"{what} {text!r} cannot be read as a unit, such as 'nM', 'ng/ml' or 'min'") from None
     if not (math.isfinite(quantity.magnitude) and quantity.magnitude > 0):
@@ -213,6 +215,14 @@ def to_model(value: float, unit: str, target_unit: str, molar_mass: str | float 
     120.0
     """
     return value * conversion_factor(unit, target_unit, molar_mass)
+
+
+def is_unit(text: str) -> bool:
+    """Whether text is a unit that is known; other text serves as a unit of its own."""
+    try:
+        return bool(_quantity(text, "unit"))
+    except UnitError:
+        return False
 
 
 def is_share(unit: str) -> bool:

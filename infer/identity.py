@@ -52,12 +52,8 @@ def problem_parts(problem: Problem) -> Identity:
     data = problem.dataset
     observables = {m.observable for m in data.measurements}
     protocols = {m.protocol for m in data.measurements}
-    parts = model_parts(problem.model)
-    parts.pop(_VALUES, None)
-    model = problem.model
     return {
-        "model": parts,
-        _VALUES: {n: _finite(v) for n, v in zip(model.parameters, model.defaults, strict=True)},
+        "model": model_parts(problem.model),
         "measurements": content_hash(data.measurements, _LABELS),
         "protocols": content_hash({n: p for n, p in data.protocols.items() if n in protocols}),
         "observables": content_hash({n: o for n, o in data.observables.items() if n in observables}),
@@ -73,12 +69,14 @@ def _finite(value: float) -> float | None:
 
 def run_parts(problem: Problem, **more: object) -> Identity:
     """The identity of a run on `problem`: its parts, settings, engine and versions, and `more` of the run's own."""
-    settings = problem.settings
+    settings, model, parts = problem.settings, problem.model, problem_parts(problem)
     engine = "fused" if uses_fused(problem.model, settings) else "diffrax"
     on_cpu = engine == "fused" and calls_handlers(problem.model, settings)
     return {
         "format": FORMAT,
-        **problem_parts(problem),
+        **parts,
+        "model": {n: v for n, v in parts["model"].items() if n != _VALUES},
+        _VALUES: {n: _finite(v) for n, v in zip(model.parameters, model.defaults, strict=True)},
         "engine": engine,
         "device": "cpu" if on_cpu else "gpu" if engine == "fused" else jax.default_backend(),
         "settings": _plain(settings),

@@ -63,7 +63,7 @@ SUPPORTS = {
 @pytest.mark.parametrize("case", SUPPORTS)
 def test_priors_that_hold_negative_values(case: str, tmp_path: Path) -> None:
     keys, prior = SUPPORTS[case]
-    message = "s, row 2 of the table of priors, is a standard deviation of A, and its prior holds negative values"
+    message = r"s \(priors\.csv, row 2\) is a standard deviation of A, and its prior holds negative values"
     with pytest.raises(ValueError, match=message):
         Problem.load(folder(tmp_path, keys, prior))
 
