@@ -147,7 +147,22 @@ def _notes(description: Description, rows: Rows, priors: PriorTable | None) -> l
     notes = [f"observable {name!r} has no measurements" for name in description.readings if name not in measured]
     if rows.idle:
         notes.append(f"conditions without measurements: {', '.join(sorted(rows.idle))}")
+    notes += _unchecked(description, priors)
     for pattern, _ in priors.patterns if priors else ():
         if not any(covers(pattern, name) for name in needed):
             notes.append(f"the row {pattern!r} of {PRIORS} covers no parameter, as its observable has no measurements")
     return notes
+
+
+def _unchecked(description: Description, priors: PriorTable | None) -> list[str]:
+    """Constants whose priors have units of a kind that nobody can tell to be wrong, such as nM of a rate."""
+    network = description.units.network
+    if not description.prior_units:
+        return []
+    stated = [n for n, p in priors.named.items() if p.unit and n in network.parameters] if priors else []
+    names = [n for n in stated if description.units.declared(n) is None]
+    if not names:
+        return []
+    shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    said = f"the model {network.name!r} says no unit of {shown}"
+    return [f"{said}: whether the units in {PRIORS} are of the right kind for them cannot be checked"]

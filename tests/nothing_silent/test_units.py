@@ -370,6 +370,15 @@ def test_noise_and_offset_behind_the_scale(tmp_path: Path) -> None:
     assert "row 11, 'unit' holds 'nM'; expected a unit that can become 'au', the unit that pERK is read in" in said
 
 
+def test_units_that_cannot_be_checked_are_named(tmp_path: Path) -> None:
+    """A rate in nM passes where the model declares nothing, as nobody knows that it is a rate."""
+    priors = ("kint,1/min", "kint,nM")
+    notes = [n for n in load(changed(tmp_path, priors=priors)).notes if "cannot be checked" in n]
+    assert len(notes) == 1
+    assert "the model 'egfr' says no unit of kon, Kd, kint, kp, kdp, kf and 4 more: whether the units in" in notes[0]
+    assert not [n for n in load("il6_demo").notes if "cannot be checked" in n]
+
+
 def test_what_is_assumed_is_said(tmp_path: Path) -> None:
     notes = [n for n in load(changed(tmp_path)).notes if "declares no unit" in n]
     assert len(notes) == 1
