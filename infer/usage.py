@@ -90,7 +90,11 @@ def check_volumes(model: Model, dataset: Dataset, parameters: Mapping[str, Param
     if problems:
         raise ValueError("; ".join(problems))
     fixed = {n: p.value for n, p in parameters.items() if not p.estimated and p.value is not None}
-    check_given(model, fixed, [*dataset.protocols.values()])
+    try:
+        check_given(model, fixed, [*dataset.protocols.values()])
+    except ValueError as error:
+        table = "" if dataset.time_unit else "the table of conditions: "  # of a PEtab problem
+        raise ValueError(f"{table}{error}") from None
 
 
 def _why_idle(parameter: Parameter, model: Model, free: Collection[str]) -> str:
