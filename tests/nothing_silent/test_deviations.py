@@ -85,7 +85,7 @@ def test_fixed_values(tmp_path: Path) -> None:
     ):
         Problem.load(folder(tmp_path, TWO, R, fixed="s = -1"))
     with pytest.raises(
-        ValueError, match="the standard deviation of A in measurements.csv, row 1, is 0 by the formula s"
+        ValueError, match=r"the standard deviation of A in measurements\.csv, row 1, is 0 by the formula s"
     ):
         Problem.load(folder(tmp_path, DIRECT + 'sd = "s"', fixed="s = 0"))
     assert math.isfinite(Problem.load(folder(tmp_path, TWO, R, fixed="s = 0")).evaluate().nllh)
