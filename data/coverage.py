@@ -18,6 +18,8 @@ def near(name: str, known: Iterable[str]) -> str:
     """`; is 'kint' meant?`, or nothing."""
     stem, bracket, rest = name.partition("[")
     names = dict.fromkeys(known)
+    if bracket and stem in names:
+        return f"; write {stem + EACH_EXPERIMENT!r} in place of {stem!r}, for each experiment"
     close = get_close_matches(name, names, 1, 0.75) or get_close_matches(stem, names, 1, 0.75)
     if not close and bracket:
         stems = dict.fromkeys(n.partition("[")[0] for n in names)

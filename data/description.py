@@ -20,10 +20,10 @@ from .problems import Problems
 from .published import Published
 from .readings import Reading, make_reading
 from .section import Section
-from .table import parse_number
+from .table import hint_of
 from .text_file import read_text
 from .toml_words import why_unread
-from .units import UnitError, conversion_factor, quantity_of
+from .units import UnitError, conversion_factor, quantity_of, split_quantity
 
 FILE, MEASUREMENTS, PRIORS = "problem.toml", "measurements.csv", "priors.csv"
 STANDARD_COLUMNS = ("observable", "time", "value", "unit", "experiment", "replicate", "sd")
@@ -98,6 +98,7 @@ def _parse(content: dict[str, Any], folder: Path, problems: Problems) -> Descrip
         else:
             columns[standard] = own
     conditions = _conditions(top)
+    _check_columns(top, inputs, {own or standard: standard for standard, own in columns.items()}, conditions)
     result = Description(
         name=top.text("name", folder.resolve().name),
         model=model,
@@ -121,6 +122,17 @@ def _parse(content: dict[str, Any], folder: Path, problems: Problems) -> Descrip
     )
     top.done()
     return result
+
+
+def _check_columns(
+    top: Section, inputs: tuple[Input, ...], standard: Mapping[str, str], conditions: Conditions | None
+) -> None:
+    """An input's column is its own."""
+    for item in inputs if conditions is None else ():
+        if item.column in standard:
+            key = "" if item.column == item.name else ".column"
+            expected = f"a column of doses; {item.column!r} is that of each row's {standard[item.column]}"
+            top.complain(f"inputs.{item.name}{key}", expected, item.column)
 
 
 def _conditions(top: Section) -> Conditions | None:
@@ -164,7 +176,7 @@ def _units(network: Network | None, top: Section) -> ModelUnits:
     try:
         units = ModelUnits(network or empty, stated)
     except UnitError as error:
-        top.complain("model", f"a model whose units agree; {error}", top.take("model"))
+        top.complain("model", f"a model whose units are known and agree; {error}", top.take("model"))
         return ModelUnits(empty, stated)
     if stated is not None and units.declared_time is not None and not _one(stated, str(units.time)):
         top.complain("model_time_unit", f"{str(units.time)!r}, as the model declares; or leave the key out", stated)
@@ -217,14 +229,14 @@ def _fixed(top: Section) -> dict[str, Fixed]:
     """Values as numbers, or as texts of a number and its unit, such as '0.05 1/min'."""
     fixed = {}
     for name, value in top.table("fixed").items():
-        number, _, unit = value.strip().partition(" ") if isinstance(value, str) else ("", "", "")
-        parsed = parse_number(number)
+        read = split_quantity(value) if isinstance(value, str) else None
         if _finite(value):
             fixed[name] = Fixed(float(value))
-        elif parsed is not None and unit.strip():
-            fixed[name] = Fixed(parsed, unit.strip())
+        elif read is not None and read[1] and not (read[1][0] in ".,0123456789" and not read[1].startswith("1/")):
+            fixed[name] = Fixed(*read)
         else:
-            top.complain(f"fixed.{name}", "a finite number, or text of a number and its unit", value)
+            hint = hint_of(value.split()[0]) if isinstance(value, str) and value.split() else ""
+            top.complain(f"fixed.{name}", f"a finite number, or text of a number and its unit{hint}", value)
     return fixed
 
 

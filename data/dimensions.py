@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 import sympy
 
 from ..models.expressions import TIME
-from ..models.network import Network
+from ..models.network import Network, Species
 from .formula import Formula, parse_formula
-from .units import UnitError, molar_mass_kda, registry
+from .units import UnitError, is_proportional, molar_mass_kda, registry
 
 if TYPE_CHECKING:
     import pint
 
 _MOLECULES = ("zmol", "nM", "ng", "ng/ml")
 _SAME = 1e-9  # relative; two units that differ by less are one
+_HAS = "_volume"  # libantimony's end of the name, nowhere defined, for the amount of a species that `has` a unit
+_OF_SBML = frozenset({"substance", "volume", "area", "length", "time"})  # names that SBML's level 2 itself defines
 _KINDS = {"dimensionless": "1", "radian": "1", "steradian": "1", "item": "molecules", "avogadro": "mole/molecules"}
 
 
@@ -107,9 +109,69 @@ def assumed_of(network: Network) -> Assumed:
     time = _of_network(network, network.base_units.get("time", "")) or units.Quantity(1.0, "min")
     amount = _of_network(network, network.base_units.get("substance", network.base_units.get("extent", "")))
     if amount is None:
-        return Assumed(time, units.Quantity(1.0, "nM"))
+        return Assumed(time, _of_some_species(network) or units.Quantity(1.0, "nM"))
     volume = _of_network(network, network.base_units.get("volume", "")) or units.Quantity(1.0, "litre")
     return Assumed(time, amount / volume)
+
+
+def _of_some_species(network: Network) -> pint.Quantity | None:
+    """The concentration of all species that declare one, which the others then have too; None where they differ."""
+    said = [n for n, s in network.species.items() if s.unit and not s.amount]
+    known = [u for n in said if (u := _of_species(network, n, (), None) or unit_of_amount(network, n)) is not None]
+    known = [u / registry().litre if u.check("[substance]") or u.check("[mass]") else u for u in known]
+    alike = known and all(u.is_compatible_with(known[0]) for u in known)
+    return known[0] if alike and _alike([(sympy.S.One, u) for u in known]) else None
+
+
+def unit_of_amount(network: Network, name: str) -> pint.Quantity | None:
+    """The unit that a species is counted in, its own or the network's; None where it is not known."""
+    species = network.species[name]
+    unit = species.unit or network.base_units.get("substance", "")
+    found = _of_network(network, unit)
+    volume = _of_symbol(network, species.compartment, (), None)
+    volume = registry().Quantity(1.0, "litre") if volume is None else volume
+    if found is None and (stated := _stated(network, species)) is not None:
+        return stated if stated.check("[substance]") or stated.check("[mass]") else stated * volume
+    if found is not None and not species.amount and (found / volume).check("[substance]"):
+        return found / volume  # `has umol` in Antimony, which takes it for the unit of a concentration
+    return found
+
+
+def _stated(network: Network, species: Species) -> pint.Quantity | None:
+    """What `has` says of a species of an Antimony text that declares no volume: of its concentration, or amount."""
+    unit = species.unit
+    return None if unit in network.units or not unit.endswith(_HAS) else _of_network(network, unit.removesuffix(_HAS))
+
+
+def undefined_units(network: Network) -> list[str]:
+    """Sentences on the units that a network has its species, compartments and base units in and does not define."""
+    used = {f"its {what}": unit for what, unit in network.base_units.items()}
+    used |= {f"the compartment {n}": c.unit for n, c in network.compartments.items()}
+    found = [_undefined(network, what, unit) for what, unit in used.items()]
+    for name, species in network.species.items():
+        if _stated(network, species) is None:
+            found.append(_undefined(network, f"the species {name}", species.unit))
+    return [sentence for sentence in found if sentence]
+
+
+def undefined_unit(network: Network, name: str) -> str:
+    """A sentence on the unit of a parameter if the network does not define it, else empty."""
+    unit = network.parameters[name].unit if name in network.parameters else ""
+    return _undefined(network, name, unit)
+
+
+def _undefined(network: Network, what: str, unit: str) -> str:
+    known = not unit or _of_network(network, unit) is not None
+    if known or (unit in _OF_SBML and unit not in network.units):
+        return ""
+    shown = unit.removesuffix(_HAS)
+    example = (
+        "60 second" if what == "its time" else "1 litre" if "compartment" in what or "vol" in what else "1e-9 mole"
+    )
+    way_out = f"such as `unit {shown} = {example}` in Antimony, or leave it out"
+    return (
+        f"the model {network.name!r} has {what} in the unit {shown!r}, which it does not define: define it, {way_out}"
+    )
 
 
 def unit_of_symbol(network: Network, name: str, assumed: Assumed | None = None) -> pint.Quantity | None:
@@ -166,9 +228,10 @@ def _words(unit: pint.Quantity) -> str:
 def _named(unit: str) -> pint.Quantity | None:
     """Text as a quantity, None where it is none."""
     try:
-        return registry().Quantity(1.0, unit) if unit not in ("", "1") else registry().Quantity(1.0)
+        quantity = registry().Quantity(1.0, unit) if unit not in ("", "1") else registry().Quantity(1.0)
     except Exception:  # pint's tokenizer raises many kinds for text that is no unit
         return None
+    return quantity if is_proportional(quantity) else None
 
 
 def _of_network(network: Network, unit: str):
@@ -191,9 +254,10 @@ def _of_network(network: Network, unit: str):
 def _of_all_species(network: Network) -> list[pint.Quantity]:
     """Of their amounts and of their concentrations, as far as known."""
     found = []
-    for unit, compartment in dict.fromkeys((s.unit, s.compartment) for s in network.species.values()):
-        amount = _of_network(network, unit or network.base_units.get("substance", ""))
-        volume = _of_symbol(network, compartment, (), None)
+    kinds = {(s.unit, s.compartment, s.amount): s for s in network.species.values()}
+    for species in kinds.values():
+        amount = unit_of_amount(network, species.name)
+        volume = _of_symbol(network, species.compartment, (), None)
         if amount is not None:
             found += [amount] if volume is None else [amount, amount / volume]
     return found
@@ -217,9 +281,12 @@ def _of_symbol(network: Network, name: str, seen: tuple[str, ...], assumed: Assu
 
 def _of_species(network: Network, name: str, seen: tuple[str, ...], assumed: Assumed | None):
     species = network.species[name]
-    amount = _of_network(network, species.unit or network.base_units.get("substance", ""))
+    amount = unit_of_amount(network, name)
     if species.amount:
         return amount
+    stated = _stated(network, species)
+    if stated is not None and not (stated.check("[substance]") or stated.check("[mass]")):
+        return stated
     volume = _of_symbol(network, species.compartment, seen, assumed)
     if amount is not None and volume is not None:
         return amount / volume
@@ -268,6 +335,9 @@ __all__ = [
     "check_same",
     "declared_unit",
     "factor_to_unit",
+    "undefined_unit",
+    "undefined_units",
+    "unit_of_amount",
     "unit_of_formula",
     "unit_of_symbol",
 ]

@@ -14,6 +14,7 @@ from .prior_units import in_model_units
 from .priors import PriorTable, covers, parse_priors
 from .problems import Problems
 from .rows import Rows, read_rows
+from .signal_units import SignalUnits
 from .units import UnitError
 
 _UNITS = "; write such as '1/min', '1/(nM min)' or 'au', or nothing where the number is in the model's own unit"
@@ -68,13 +69,15 @@ def _parameters(description: Description, rows: Rows, priors: PriorTable, proble
     found = dict(priors.named)
     found |= {name: _held(name, description, priors) for name in description.fixed}
     _check_fixed(description, rows, priors, problems)
+    missed = set()
     for name in needed:
-        if name not in found:
+        if name not in found and (name.partition("[")[0] not in missed or not name.endswith("]")):
             parameter = priors.parameter(name)
             if parameter is None:
                 known = [*found, *(pattern for pattern, _ in priors.patterns)]
                 each = f"each parameter of scale and noise needs a prior; no row covers {name!r}{near(name, known)}"
                 problems.add(PRIORS, each, column="parameter")
+                missed.add(name.partition("[")[0])
             else:
                 found[name] = parameter
     idle = [n for r in description.readings.values() for n in r.families if n not in needed]
@@ -119,18 +122,21 @@ def _converted(found: dict[str, Parameter], description: Description, problems: 
     expected: dict[str, str] = {}
     for reading in description.readings.values():
         expected = {**reading.parameter_units, **expected}
-    converted = {}
+    signals = SignalUnits(description.readings, description.units, found)
+    converted, told = {}, []
     for name, parameter in found.items():
         fixed = description.fixed.get(name)
         if (fixed is None and not description.prior_units) or (fixed is not None and not fixed.unit):
             converted[name] = parameter
             continue
         try:
-            converted[name] = in_model_units(parameter, description.units, expected)
+            converted[name] = in_model_units(parameter, description.units, expected, signals.of(name))
         except UnitError as error:
             file, column = (PRIORS, "unit") if fixed is None else (FILE, f"fixed.{name}")
             said = f"{error}" if str(error).startswith("a unit ") else f"the unit of {name}; {error}{_UNITS}"
-            problems.add(file, said, row=parameter.row, column=column, holds=repr(parameter.unit))
+            if (parameter.row, said) not in told:  # of each gel's scale
+                problems.add(file, said, row=parameter.row, column=column, holds=repr(parameter.unit))
+            told.append((parameter.row, said))
             converted[name] = parameter
     return converted
 
@@ -141,7 +147,22 @@ def _notes(description: Description, rows: Rows, priors: PriorTable | None) -> l
     notes = [f"observable {name!r} has no measurements" for name in description.readings if name not in measured]
     if rows.idle:
         notes.append(f"conditions without measurements: {', '.join(sorted(rows.idle))}")
+    notes += _unchecked(description, priors)
     for pattern, _ in priors.patterns if priors else ():
         if not any(covers(pattern, name) for name in needed):
             notes.append(f"the row {pattern!r} of {PRIORS} covers no parameter, as its observable has no measurements")
     return notes
+
+
+def _unchecked(description: Description, priors: PriorTable | None) -> list[str]:
+    """Constants whose priors have units of a kind that nobody can tell to be wrong, such as nM of a rate."""
+    network = description.units.network
+    if not description.prior_units:
+        return []
+    stated = [n for n, p in priors.named.items() if p.unit and n in network.parameters] if priors else []
+    names = [n for n in stated if description.units.declared(n) is None]
+    if not names:
+        return []
+    shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    said = f"the model {network.name!r} says no unit of {shown}"
+    return [f"{said}: whether the units in {PRIORS} are of the right kind for them cannot be checked"]

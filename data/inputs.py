@@ -48,7 +48,7 @@ def _input(section: Section, name: str, units: ModelUnits) -> Input:
     column = section.text("column", name)
     section.done()
     factor, wanted = 1.0, unit
-    if unit and not unread:
+    if unit and not unread and _check_dose(section, unit, dose):
         try:
             own = _wanted(unit, stated, target, kind, units)
             factor, wanted = _factor(unit, own, mass, dose), str(own)
@@ -57,6 +57,39 @@ def _input(section: Section, name: str, units: ModelUnits) -> Input:
         except UnitError as error:
             section.complain("unit", str(error), unit)
     return Input(name, target, kind, unit, factor, column, wanted, mass)
+
+
+def _check_dose(section: Section, unit: str, dose: dict[str, pint.Quantity]) -> bool:
+    """Whether weight, volume and activity are of use to doses in `unit`; else problems of those keys."""
+    try:
+        given = quantity_of(unit)
+    except UnitError:
+        return True  # which is told of the unit
+    before = section.faults
+    if "weight" in dose and not _per_weight(unit):
+        section.complain(
+            "weight", f"no such key, as {unit!r} is not a dose per body weight: remove it", _text(dose["weight"])
+        )
+    concentration = (given.check(f"{kind}/[volume]") for kind in ("[substance]", "[mass]", "[international_unit]"))
+    if "volume" in dose and any(concentration):
+        section.complain("volume", f"no such key, as {unit!r} is in a volume already: remove it", _text(dose["volume"]))
+    if "activity" in dose and "[international_unit]" not in given.dimensionality:
+        section.complain("activity", f"no such key, as {unit!r} has no IU: remove it", _text(dose["activity"]))
+    elif "activity" in dose and not _is_activity(dose["activity"]):
+        over = 1 / dose["activity"]
+        turned = f"; turned over, this one is {_text(over)!r}" if _is_activity(over) else ""
+        section.complain(
+            "activity", f"units in a mass or an amount, such as '50 IU/ug'{turned}", _text(dose["activity"])
+        )
+    return section.faults == before
+
+
+def _is_activity(quantity: pint.Quantity) -> bool:
+    return quantity.check("[international_unit]/[mass]") or quantity.check("[international_unit]/[substance]")
+
+
+def _text(quantity: pint.Quantity) -> str:
+    return f"{quantity:.6g~}".replace(" / ", "/")
 
 
 class _UnitOfModelError(UnitError):
@@ -138,7 +171,7 @@ def _factor(unit: str, wanted: ModelUnit, mass: str | float | None, dose: dict[s
         given = given / dose["volume"] if "volume" in dose else given
         return _through_mass(given, quantity_of(wanted.name), mass) / wanted.number
     except UnitError as error:
-        raise UnitError(f"{expected}: {error}{_way_out(unit, dose)}") from None
+        raise UnitError(f"{expected}: {error}{_way_out(unit, dose, quantity_of(wanted.name))}") from None
 
 
 def _through_mass(given: pint.Quantity, wanted: pint.Quantity, mass: str | float | None) -> float:
@@ -154,7 +187,7 @@ def _through_mass(given: pint.Quantity, wanted: pint.Quantity, mass: str | float
     return float((ratio / molar if over else ratio * molar).to_base_units().magnitude)
 
 
-def _way_out(unit: str, dose: dict[str, pint.Quantity]) -> str:
+def _way_out(unit: str, dose: dict[str, pint.Quantity], wanted: pint.Quantity) -> str:
     """What to write for a dose that is no concentration yet."""
     lacking = []
     try:
@@ -164,11 +197,15 @@ def _way_out(unit: str, dose: dict[str, pint.Quantity]) -> str:
         return f"; is {near[0]!r} meant?" if near else "; write the doses as concentrations, such as 'nM' or 'ng/ml'"
     if "[international_unit]" in given.dimensionality and "activity" not in dose:
         lacking.append('activity = "50 IU/ug", the units in a mass of the substance, with its molar_mass')
+    if any(part == "enzyme_unit" for part in parts_of(unit)):
+        lacking.append(f"{unit.replace('U', 'IU')!r} and its activity if international units are meant")
     if _per_weight(unit) and "weight" not in dose:
         lacking.append('weight = "70 kg", of the body')
     spread = given.check("[substance]") or given.check("[mass]") or unit in ("IU", "kIU", "MIU") or _per_weight(unit)
     if spread and "volume" not in dose:
         lacking.append('volume = "3 l", in which the dose is distributed')
+    if wanted.check("[substance]") and not wanted.check("[substance]/[volume]") and "activity" not in dose:
+        return "; the model counts it in amounts: write the doses as amounts, such as 'nmol' or 'ng'"
     if lacking:
         return "; state " + ", and ".join(lacking) + "; or write the doses as concentrations"
     return "" if "molar mass" in unit else "; write the doses as concentrations, such as 'nM' or 'ng/ml'"

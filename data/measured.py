@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from .section import Section
-from .units import UnitError, check_text, molar_mass_kda, registry
+from .units import UnitError, molar_mass_kda, read_quantity
 
 if TYPE_CHECKING:
     import pint
@@ -17,6 +17,10 @@ def take_molar_mass(section: Section) -> str | float | None:
     mass = section.text_or_number("molar_mass")
     if mass is None:
         return None
+    if not isinstance(mass, str):
+        ways = f"{mass:g} Da' or '{mass:g} kDa"
+        section.complain("molar_mass", f"a number with its unit, in quotes: write '{ways}', whichever is meant", mass)
+        return 1.0
     try:
         molar_mass_kda(mass)
     except UnitError as error:
@@ -30,18 +34,15 @@ def take_quantity(section: Section, key: str, what: str, example: str, dimension
     text = section.take(key)
     if text is None:
         return None
-    why = ""
     if isinstance(text, str):
         try:
-            check_text(text, key)
-            found = registry().Quantity(text)
+            found = read_quantity(text, key, example)
             if 0 < float(found.magnitude) < math.inf and (not dimension or found.check(dimension)):
                 return found
         except UnitError as error:
-            why = f"; {error}"
-        except Exception:  # pint raises many kinds for text that is no quantity
-            why = ""
-    section.complain(key, f"{what}, a number with its unit, such as {example!r}{why}", text)
+            section.complain(key, f"{what}; {error}", text)
+            return None
+    section.complain(key, f"{what}, a number with its unit, such as {example!r}", text)
     return None
 
 

@@ -11,7 +11,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..models.network import Network
-from .dimensions import Assumed, assumed_of, declared_unit, unit_of_symbol
+from .dimensions import (
+    Assumed,
+    assumed_of,
+    declared_unit,
+    undefined_unit,
+    undefined_units,
+    unit_of_amount,
+    unit_of_symbol,
+)
 from .units import UnitError, conversion_factor, parts_of, quantity_of, registry
 
 if TYPE_CHECKING:
@@ -67,6 +75,8 @@ class ModelUnits:
 
     def __post_init__(self) -> None:
         name = self.network.name
+        if undefined := undefined_units(self.network):
+            raise UnitError("; ".join(undefined[:3]))
         time, extent, substance = (declared_unit(self.network, w) for w in ("time", "extent", "substance"))
         if time is not None and not time.check("[time]"):
             raise UnitError(f"the model {name!r} declares its unit of time as {named(time)}, which is not a time")
@@ -81,17 +91,30 @@ class ModelUnits:
     def _check_extent(self, extent: pint.Quantity | None, substance: pint.Quantity | None) -> None:
         """Reactions turn over amounts in the unit of extent, which must be that of the species."""
         if extent is None and substance is None:
+            self._check_reactions()
             return
         turned = extent if extent is not None else substance
         for species in self.network.species.values():
-            own = unit_of_amount(self.network, species.unit)
-            own = substance if own is None else own
+            own = unit_of_amount(self.network, species.name)
             moved = any(species.name in r.stoichiometry for r in self.network.reactions) and not species.fixed
             if own is not None and turned is not None and moved and not _same(own, turned):
                 raise UnitError(
                     f"the model {self.network.name!r} counts the species {species.name} in {named(own)}, but its "
                     f"reactions turn over {named(turned)}: declare one unit of substance and of extent"
                 )
+
+    def _check_reactions(self) -> None:
+        """Species that one reaction turns over are counted in one unit."""
+        for reaction in self.network.reactions:
+            moved = [n for n in reaction.stoichiometry if not self.network.species[n].fixed]
+            known = {n: u for n in moved if (u := unit_of_amount(self.network, n)) is not None}
+            for name, unit in known.items():
+                first = next(iter(known))
+                if not _same(unit, known[first]):
+                    raise UnitError(
+                        f"the model {self.network.name!r} counts the species {first} in {named(known[first])} and "
+                        f"{name} in {named(unit)}, and the reaction {reaction.name} turns over both: declare one unit"
+                    )
 
     @cached_property
     def assumed(self) -> Assumed:
@@ -142,11 +165,17 @@ class ModelUnits:
 
     def of(self, name: str) -> ModelUnit | None:
         """The unit of a species, parameter or compartment; None for a parameter that declares none."""
+        self._check_defined(name)
         unit = unit_of_symbol(self.network, name, self.assumed)
         return None if unit is None else named(unit)
 
     def declared(self, name: str) -> pint.Quantity | None:
+        self._check_defined(name)
         return unit_of_symbol(self.network, name)
+
+    def _check_defined(self, name: str) -> None:
+        if undefined := undefined_unit(self.network, name):
+            raise UnitError(undefined)
 
     @cached_property
     def _coherent(self) -> dict[tuple[str, bool], tuple[float, str]]:
@@ -164,7 +193,7 @@ class ModelUnits:
         return self._coherent[unit, numbers]
 
     def _made_coherent(self, unit: str, *, numbers: bool) -> tuple[float, str]:
-        parts = parts_of(unit)
+        parts = _by_concentration(parts_of(unit))
         mass = any("[mass]" in quantity_of(u).dimensionality for u in parts)
         factor, words = 1.0, []
         for part, exponent in parts.items():
@@ -181,7 +210,9 @@ class ModelUnits:
 
     def follows(self, unit: str, *, numbers: bool = False) -> bool:
         """True if all parts of a unit are times, amounts or volumes of the model; `numbers` allows parts such as %."""
-        parts = [part for part in parts_of(unit) if not (numbers and quantity_of(part).dimensionless)]
+        parts = [
+            part for part in _by_concentration(parts_of(unit)) if not (numbers and quantity_of(part).dimensionless)
+        ]
         return (bool(parts) or numbers) and all(self._own(part, keeps_volume=False) is not None for part in parts)
 
     def _own(self, part: str, *, keeps_volume: bool) -> ModelUnit | None:
@@ -222,9 +253,18 @@ class ModelUnits:
         ]
 
 
-def unit_of_amount(network: Network, unit: str) -> pint.Quantity | None:
-    """A species' own unit of amount; None where it has none."""
-    return None if not unit else declared_unit(replace(network, base_units={"substance": unit}), "substance")
+def _by_concentration(parts: dict[str, float]) -> dict[str, float]:
+    """Parts of a unit, amounts in a volume taken together: nmol/l is a concentration, whatever amounts are in."""
+    kinds = {part: quantity_of(part) for part in parts}
+    if any("[mass]" in kind.dimensionality for kind in kinds.values()):
+        return parts
+    amounts = {p: e for p, e in parts.items() if kinds[p].check("[substance]")}
+    spaces = {p: e for p, e in parts.items() if kinds[p].check("[volume]") or kinds[p].check("[length]")}
+    power = sum(amounts.values())
+    if not power or sum(e * (3 if kinds[p].check("[volume]") else 1) for p, e in spaces.items()) != -3 * power:
+        return parts
+    whole = _joined([(p, e / power) for p, e in (amounts | spaces).items()])
+    return {whole: power} | {p: e for p, e in parts.items() if p not in amounts and p not in spaces}
 
 
 def _same(one: pint.Quantity, other: pint.Quantity) -> bool:

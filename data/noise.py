@@ -66,7 +66,7 @@ def place_of(parameter: Parameter) -> str:
     """The row or section of a parameter, as words that follow its name."""
     if parameter.source == FIXED:
         return " of [fixed] in problem.toml"
-    return "" if parameter.row is None else f", row {parameter.row} of the table of priors,"
+    return "" if parameter.row is None else f" (priors.csv, row {parameter.row})"
 
 
 def _constants(dataset: Dataset, parameters: Mapping[str, Parameter], elsewhere: Collection[str]) -> Iterator[str]:
@@ -84,8 +84,14 @@ def _constants(dataset: Dataset, parameters: Mapping[str, Parameter], elsewhere:
         if not sd > 0:
             formula = "" if observable.noise_formula.is_number else f" by the formula {observable.noise_formula}"
             held = "".join(f", {n} = {v:g}" for n, v in values.items())
-            row = f"{m.observable} in row {m.row} of the measurements"
+            row = f"{m.observable} in {_place(dataset, m.row)}"
             yield f"the standard deviation of {row} is {sd:g}{formula}{held}"
+
+
+def _place(dataset: Dataset, row: int) -> str:
+    """The table that a row is in, and its number there."""
+    found = [(file, row - before) for file, before in dataset.tables if before < row]
+    return f"{found[-1][0]}, row {found[-1][1]}," if found else f"row {row} of the measurements"
 
 
 def _values(observable: Observable, m: Measurement, fixed: Mapping[str, float]) -> dict[str, float] | None:

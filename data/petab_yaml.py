@@ -91,14 +91,35 @@ def _yaml(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = "" if mark is None else f"line {mark.line + 1}: "
-        raise unreadable(path, [f"{where}it cannot be read as YAML: {error.problem or error.context}"]) from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise unreadable(path, [f"it cannot be read as YAML: {' '.join(str(error).split())}"]) from None
+        raise unreadable(path, [f"{where}it cannot be read as YAML: {_why(error.problem or '')}"]) from None
+    except (yaml.YAMLError, ValueError):
+        raise unreadable(path, [f"it cannot be read as YAML: {_why('')}"]) from None
     except RecursionError:
         raise unreadable(path, ["it cannot be read as YAML: its values are nested too deeply"]) from None
     if not isinstance(config, dict):
         raise unreadable(path, ["it is no PEtab YAML file: its top level must hold keys and values"])
     return config
+
+
+_WHY = {
+    "stands twice": "{said}",
+    "mapping values": "a colon too many, or indented unlike the lines above; put text that holds a colon in quotes",
+    "found character '\\t'": "a tab; indent with blanks",
+    "that cannot start": "text that starts with a mark of YAML's own, such as @, % or a backquote; put it in quotes",
+    "end of stream": "a quotation mark that is not closed",
+    "stream end": "a bracket that is not closed",
+    "expected ','": "a bracket that is not closed, or a comma that is missing in a list",
+    "block end": "a line that is indented unlike its neighbours, or a list beside keys",
+    "expected ':'": "a key without a colon and a blank behind it",
+    "alias": "a name behind * that no & defines; put text that starts with * in quotes",
+    "constructor": "a tag, !, that a PEtab file has no use for; put text that starts with ! in quotes",
+}
+
+
+def _why(said: str) -> str:
+    """What stands in a line that the parser stumbles over, by what it says of it."""
+    words = next((why for mark, why in _WHY.items() if mark in said), "")
+    return words.format(said=said) if words else "see whether its brackets and quotation marks are closed"
 
 
 def _unsupported(config: Mapping[str, Any]) -> list[str]:

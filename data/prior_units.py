@@ -9,15 +9,19 @@ from dataclasses import replace
 
 from .model_units import SAME, ModelUnits, named
 from .parameter import Parameter, Prior
+from .signal_units import Wanted, conversion
 from .units import UnitError, conversion_factor, quantity_of
 
 _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s+(\S.*)")
 
 
-def in_model_units(parameter: Parameter, units: ModelUnits, expected: Mapping[str, str]) -> Parameter:
+def in_model_units(
+    parameter: Parameter, units: ModelUnits, expected: Mapping[str, str], wanted: Wanted | None = None
+) -> Parameter:
     """A parameter with its prior and value in the unit that it has in the model or in an assay.
 
-    `expected` names the units of parameters of assays, such as the noise of a concentration. A constant that the model
+    `expected` names the units of parameters of assays, such as the noise of a concentration, and `wanted` is what
+    the unit of this one follows from, if it is a scale or is in the unit of a signal. A constant that the model
     declares no unit for is in the model's own: what is stated in 1/min becomes 1/h in a model whose time is in h.
     An empty unit says nothing, and nothing is converted. Raises `UnitError` for a unit that is not known, or is of
     another dimension.
@@ -27,7 +31,7 @@ def in_model_units(parameter: Parameter, units: ModelUnits, expected: Mapping[st
         return parameter
     number = _NUMBER.match(stated)  # such as 1000 nM
     times, plain = (1.0, stated) if number is None else (float(number[1]), number[2])
-    factor, word = _conversion(parameter.name, plain, units, expected)
+    factor, word = _conversion(parameter.name, plain, units, expected, wanted)
     factor *= times
     if abs(factor - 1) < SAME:
         return parameter
@@ -36,8 +40,12 @@ def in_model_units(parameter: Parameter, units: ModelUnits, expected: Mapping[st
     return replace(parameter, prior=prior, value=value, unit=word)
 
 
-def _conversion(name: str, stated: str, units: ModelUnits, expected: Mapping[str, str]) -> tuple[float, str]:
+def _conversion(
+    name: str, stated: str, units: ModelUnits, expected: Mapping[str, str], wanted: Wanted | None
+) -> tuple[float, str]:
     declared = units.declared(name)
+    if declared is None and wanted is not None and name not in units.network.names:
+        return conversion(stated, wanted, units)
     if declared is None:
         return _undeclared(name, stated, units) if name not in expected else _into(stated, expected[name])
     given = quantity_of(stated)
@@ -74,8 +82,6 @@ def _into(stated: str, wanted: str) -> tuple[float, str]:
     """Into the unit of an assay; what is counted in a cell may leave the cell unsaid."""
     one, other = (unit.removesuffix("/cell") for unit in (stated, wanted))
     if one == other:
-        return 1.0, stated
-    if "[arbitrary]" in quantity_of(one).dimensionality:
         return 1.0, stated
     try:
         factor = conversion_factor(one, other)

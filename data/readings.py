@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import sympy
 
 from ..models.network import Network
 from .assay_keys import ASSAYS, Keys
+from .assays import OFFSET, SCALE
 from .composition import Parts, seen
 from .dataset import Observable
 from .formula import Formula, FormulaError, parse_formula
@@ -22,6 +23,9 @@ from .units import UnitError, conversion_factor, is_concentration
 
 Load = Callable[[], Network | None]
 """Gives the network that the data are made for; None where it cannot be read."""
+
+Role = Literal["scale", "noise", "signal", "reading"]
+"""What a parameter multiplies, or is added to: before the scale, of noise or signal, or behind it, in the reading."""
 
 # Keys that may name a parameter of the data, which needs a prior; the second ones may name what the model has, too.
 _NOISE = ("scale", "offset", "sd", "sd_rel")
@@ -42,6 +46,9 @@ class Reading:
     fold: bool = False  # values are relative to untreated cells of the same experiment
     parameters: tuple[str, ...] = ()  # of scale and noise, which need a prior
     parameter_units: Mapping[str, str] = field(default_factory=dict)  # of those that are not in the model's units
+    signal: Formula | None = None  # what the scale multiplies
+    noise_of: Formula | None = None  # what the noise is in the unit of, if not the signal
+    roles: Mapping[str, Role] = field(default_factory=dict)  # of parameters whose units follow from the signal's
 
     @property
     def sd_in_unit(self) -> bool:
@@ -96,6 +103,7 @@ def make_reading(section: Section, name: str, load: Load = lambda: None, *, unit
     if assay == "direct":
         options["scale"] = section.choice("transformation", SCALES)
     parameter_units = _parameter_units(assay, options, unit)
+    roles = _roles(assay, options)
     section.done()
     if signals is None:
         return None
@@ -116,7 +124,15 @@ def make_reading(section: Section, name: str, load: Load = lambda: None, *, unit
         fold=fold,
         parameters=parameters,
         parameter_units=parameter_units,
+        signal=_coip_signal(observable) if assay == "coip" else signals[0],
+        noise_of=options.get("noise_of"),
+        roles=roles,
     )
+
+
+def _coip_signal(observable: Observable) -> sympy.Expr:
+    """All complexes of bait and prey, if neither saturation nor a scale with a name makes more of them."""
+    return observable.formula.xreplace({sympy.Symbol(SCALE): sympy.S.One, sympy.Symbol(OFFSET): sympy.S.Zero})  # pyright: ignore[reportReturnType]
 
 
 def _check_deviations(section: Section, options: dict[str, Any]) -> None:
@@ -140,6 +156,27 @@ def _parameter_units(assay: str, options: Mapping[str, Any], unit: str) -> dict[
     if assay == "elisa":
         own["background"] = unit
     return {v: own[k] for k, v in options.items() if k in own and isinstance(v, str) and v.isidentifier()}
+
+
+def _roles(assay: str, options: Mapping[str, Any]) -> dict[str, Role]:
+    """Of the parameters that are named by keys of an assay."""
+    of_noise: Role = "reading" if SCALE in _names_in(options.get("noise_of")) else "noise"
+    roles: dict[str, Role] = {"scale": "scale"}
+    if assay in ("blot", "coip"):
+        roles |= {"sd": of_noise, "offset": "reading"}
+    if assay == "log10_reading":
+        roles |= {"offset": "reading"}
+    if assay in ("flow_cytometry", "luminex", "luciferase", "blot_ratio"):
+        roles |= {"background": "signal"}
+    named = {k: v for k in roles if isinstance(v := options.get(k), str) and v.isidentifier()}
+    return {} if assay == "direct" else {v: roles[k] for k, v in named.items()}
+
+
+def _names_in(formula: Formula | None) -> set[str]:
+    try:
+        return set() if formula is None else {str(s) for s in parse_formula(formula).free_symbols}
+    except FormulaError:
+        return set()  # which was told
 
 
 def _signals(

@@ -58,7 +58,13 @@ class Section:
         """The name of a file in the folder of the description, or in a folder there."""
         name = self.text(key, default)
         path = PurePath(name.replace("\\", "/"))
-        if path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts or name.startswith("~"):
+        if (
+            (name and not path.name)
+            or path.is_absolute()
+            or PureWindowsPath(name).drive
+            or ".." in path.parts
+            or name.startswith("~")
+        ):
             self.complain(key, "a file in the folder of this description, by its name, such as 'standards.csv'", name)
         return name
 

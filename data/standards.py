@@ -11,7 +11,7 @@ from typing import Literal
 from .problems import Problems
 from .section import Section
 from .standard_curve import CurveNoise, StandardCurve, StandardCurveError, fit_standard_curve
-from .table import check_columns, number_in, read_table
+from .table import Row, check_columns, number_in, quote, read_table
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,15 @@ def _positive(section: Section, key: str) -> float:
     return 1.0
 
 
+def _concentration(row: Row, file: str, problems: Problems) -> float | None:
+    value = number_in(row, "concentration", file, problems)
+    if value is None or value >= 0:
+        return value
+    expected = "a concentration of 0 or more"
+    problems.add(file, expected, row=row.number, column="concentration", holds=quote(row.cells["concentration"]))
+    return None
+
+
 def read_standards(
     path: Path, standards: Standards, experiment: str, problems: Problems
 ) -> Mapping[str, StandardCurve | None] | None:
@@ -75,8 +84,8 @@ def read_standards(
         return None
     wells: dict[str, list[tuple[float | None, float | None]]] = defaultdict(list)
     for row in table.rows:
-        both = (number_in(row, c, table.file, problems) for c in ("concentration", "response"))
-        wells[row.cells[experiment]].append((next(both), next(both)))
+        concentration = _concentration(row, table.file, problems)
+        wells[row.cells[experiment]].append((concentration, number_in(row, "response", table.file, problems)))
     curves: dict[str, StandardCurve | None] = dict.fromkeys(wells)
     for plate, rows in wells.items():
         found = [(x, y) for x, y in rows if x is not None and y is not None]
@@ -86,5 +95,6 @@ def read_standards(
         try:
             curves[plate] = fit_standard_curve(x, y, parameters=standards.parameters, noise=standards.noise)
         except StandardCurveError as error:
-            problems.add(table.file, f"standards that make a curve; {error}", column=experiment, holds=repr(plate))
+            why = str(error).replace("noise=", "curve_noise = ")
+            problems.add(table.file, f"standards that make a curve; {why}", column=experiment, holds=repr(plate))
     return curves

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,6 +115,9 @@ def _table(
         seen = next(name for mark, name in _NAMES.items() if mark in header[0])
         problems.add(file, f"the header must have columns separated by {_NAMES[delimiter]}; it has {seen}")
         return None
+    if len(set(header)) < len(header) and any(map(_NUMBER.fullmatch, header)):
+        problems.add(file, _no_header(header))
+        return None
     for name in sorted({c for c in header if header.count(c) > 1 or not c}):
         problems.add(file, f"column {name!r} appears twice" if name else "a column has no name")
     if len(set(header)) < len(header) or "" in header:
@@ -137,6 +140,10 @@ def _table(
     return Table(file, tuple(header), tuple(rows))
 
 
+def _no_header(first: Sequence[str]) -> str:
+    return f"a header line with the names of the columns; the first line holds {', '.join(first)[:60]}"
+
+
 def check_columns(
     table: Table,
     problems: Problems,
@@ -146,6 +153,9 @@ def check_columns(
 ) -> bool:
     """Whether all required columns are there; missing and unknown ones become problems."""
     missing = [c for c in sorted(required) if c not in table.columns]
+    if set(missing) == required and any(map(_NUMBER.fullmatch, table.columns)):
+        problems.add(table.file, _no_header(table.columns))
+        return False
     for column in missing:
         problems.add(table.file, f"the column is missing; the table has {', '.join(table.columns)}", column=column)
     known = required | optional

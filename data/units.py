@@ -7,6 +7,8 @@ import math
 import re
 from typing import TYPE_CHECKING
 
+from .table import parse_number
+
 if TYPE_CHECKING:
     import pint
 
@@ -21,7 +23,14 @@ _DEFINITIONS = (
 _LONGEST = 200  # characters of a unit
 _POWER = re.compile(r"\^|\*\*")
 _SEPARATED = re.compile(r",|\d['’_]\d|\d\s+[\d.]")  # a unit has no comma, and pint drops these, so that 6,4 is 64
+_BRACKETED = re.compile(r"(?<![\^*])\(\s*[\d.]+\s*\)")
 _EXPONENT = re.compile(r"\s*(\(\s*)?[+-]?\d{1,2}(\.\d{1,3})?(/\d)?(?(1)\s*\))\s*(?![\d.^eE]|\*\*)")
+
+
+_DIGITS = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_AMOUNT = re.compile(rf"\s*({_DIGITS})\s*(.*?)\s*", re.ASCII | re.DOTALL)
+_TENS = re.compile(rf"\s*(?:({_DIGITS})\s*[*x×]\s*)?10\s*(?:\^|\*\*)\s*([+-]?\d{{1,2}})(?![\d.])\s*(.*?)\s*", re.DOTALL)
+_UNCERTAIN = re.compile(r"\d\(\d+\)|±|\+\s*/?\s*-")
 
 
 class UnitError(ValueError):
@@ -53,6 +62,8 @@ def check_text(text: str, what: str) -> None:
         raise UnitError(
             f"{what} {text!r} cannot be read: write decimals with a point, such as 6.4, and thousands without a mark"
         )
+    if _BRACKETED.search(text):
+        raise UnitError(f"{what} {text!r} has a number in parentheses: leave it out; an uncertainty has no place here")
     if foreign := sorted({c for c in text if c.isdecimal() and not c.isascii()}):
         raise UnitError(f"{what} {text!r} cannot be read: it has digits beyond ASCII, {', '.join(map(ascii, foreign))}")
     for power in _POWER.finditer(text):
@@ -70,14 +81,63 @@ def _quantity(text: str, what: str) -> pint.Quantity:
     try:
         quantity = registry().Quantity(1.0, text) if text not in ("", "1") else registry().Quantity(1.0)
     except pint.UndefinedUnitError as error:
-        raise UnitError(f"{what} {text!r} is not known: {error}") from None
+        names = [error.unit_names] if isinstance(error.unit_names, str) else list(error.unit_names)
+        part = "" if text in names else f", for its part {', '.join(map(repr, names))}"
+        raise UnitError(f"{what} {text!r} is not known{part}") from None
     except Exception:  # pint's tokenizer raises many kinds for text that is no unit
         raise UnitError(f"{what} {text!r} cannot be read as a unit, such as 'nM', 'ng/ml' or 'min'") from None
     if not (math.isfinite(quantity.magnitude) and quantity.magnitude > 0):
         raise UnitError(f"{what} {text!r} is {quantity.magnitude:g} times something, which is no unit")
-    if "[temperature]" in quantity.dimensionality:
+    if any(unit.check("[temperature]") for unit in _units_in(quantity)):
         raise UnitError(f"{what} {text!r} is a temperature, which may have an offset and is not supported")
+    if not is_proportional(quantity):
+        raise UnitError(f"{what} {text!r} is that of a logarithm, which is not supported: write the numbers themselves")
     return quantity
+
+
+def _units_in(quantity: pint.Quantity) -> list[pint.Quantity]:
+    return [registry().Quantity(1.0, name) for name in _names(quantity)]
+
+
+def is_proportional(quantity: pint.Quantity) -> bool:
+    """Whether 0 of a unit is nothing, as 0 dB is not."""
+    try:
+        none, one = (registry().Quantity(n, quantity.units).to_base_units().magnitude for n in (0.0, 1.0))
+    except Exception:  # pint raises many kinds for what it cannot multiply
+        return False
+    return none == 0 and one > 0
+
+
+def split_quantity(text: str) -> tuple[float, str] | None:
+    """A number and the text behind it, which is empty or a unit; None where it does not start with a finite number.
+
+    >>> split_quantity("500nM"), split_quantity("1.8/h"), split_quantity("6*10^3 Da")
+    ((500.0, 'nM'), (1.8, '1/h'), (6000.0, 'Da'))
+    """
+    if tens := _TENS.fullmatch(text):
+        number, unit = f"{tens[1] or '1'}", tens[3]
+        number = number if "e" in number.lower() else f"{number}e{tens[2]}"
+    elif plain := _AMOUNT.fullmatch(text):
+        number, unit = plain[1], plain[2]
+    else:
+        return None
+    value = parse_number(number)
+    return None if value is None else (value, f"1{unit}" if unit.startswith("/") else unit)
+
+
+def read_quantity(text: str, what: str, example: str) -> pint.Quantity:
+    """One number, then its unit. Raises `UnitError`, which says so, for all else."""
+    expected = f"{what} {text!r} cannot be read; expected one number, then its unit, such as {example!r}"
+    if _UNCERTAIN.search(text):
+        raise UnitError(f"{expected}, without its uncertainty")
+    check_text(text, what)
+    split = split_quantity(text)
+    if split is None or not split[1] or (split[1][0] in ".0123456789" and not re.match(r"1\s*/", split[1])):
+        raise UnitError(expected)
+    try:
+        return split[0] * _quantity(split[1], "unit")
+    except UnitError as error:
+        raise UnitError(f"{expected}: {error}") from None
 
 
 @functools.cache
@@ -102,20 +162,14 @@ def molar_mass_kda(text: str | float) -> float:
     Raises `UnitError` for another dimension, zero or less.
     """
     if isinstance(text, str):
-        import pint
-
-        check_text(text, "molar mass")
-        try:
-            quantity = registry().Quantity(text)
-            if quantity.check("[mass]/[substance]"):
-                # 1 Da is 1 g/mol to 3e-10 (CODATA 2018)
-                value = float(quantity.to("kg/mol").magnitude)
-            elif any("dalton" in part or "atomic_mass" in part for part in _names(quantity)):
-                value = float(quantity.to("kDa").magnitude)
-            else:  # a mass in grams is not that of one molecule
-                raise ValueError
-        except (pint.PintError, ValueError, AttributeError, TypeError):
-            raise UnitError(f"molar mass {text!r} cannot be read; expected such as '21 kDa' or '21000 g/mol'") from None
+        quantity = read_quantity(text, "molar mass", "21 kDa")
+        if quantity.check("[mass]/[substance]"):
+            # 1 Da is 1 g/mol to 3e-10 (CODATA 2018)
+            value = float(quantity.to("kg/mol").magnitude)
+        elif quantity.check("[mass]") and any("dalton" in n or "atomic_mass" in n for n in _names(quantity)):
+            value = float(quantity.to("kDa").magnitude)
+        else:  # a mass in grams is not that of one molecule
+            raise UnitError(f"molar mass {text!r} cannot be read; expected such as '21 kDa' or '21000 g/mol'")
     else:
         value = float(text)
     if not 0 < value < float("inf"):
@@ -161,6 +215,14 @@ def to_model(value: float, unit: str, target_unit: str, molar_mass: str | float 
     120.0
     """
     return value * conversion_factor(unit, target_unit, molar_mass)
+
+
+def is_unit(text: str) -> bool:
+    """Whether text is a unit that is known; other text serves as a unit of its own."""
+    try:
+        return bool(_quantity(text, "unit"))
+    except UnitError:
+        return False
 
 
 def is_share(unit: str) -> bool:

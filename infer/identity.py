@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
@@ -34,6 +35,7 @@ _LAYOUT = ("threads", "record", "memory")  # how the same arithmetic is shared o
 _PACKAGES = ("hexamer", "jax", "jaxlib", "numpy", "numpyro")
 _OF_ENGINE = {"fused": ("warp-lang",), "diffrax": ("diffrax", "equinox", "lineax", "optimistix")}
 _ORDER = {"engine": 0, "settings": 1, "device": 2, "version": 9}  # of what is told first; all else stands between
+_VALUES = "values of the parameters"
 _SETTINGS = {"solver": 0, "rtol": 1, "atol": 2}
 
 Identity = dict[str, Any]
@@ -61,14 +63,20 @@ def problem_parts(problem: Problem) -> Identity:
     }
 
 
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
 def run_parts(problem: Problem, **more: object) -> Identity:
     """The identity of a run on `problem`: its parts, settings, engine and versions, and `more` of the run's own."""
-    settings = problem.settings
+    settings, model, parts = problem.settings, problem.model, problem_parts(problem)
     engine = "fused" if uses_fused(problem.model, settings) else "diffrax"
     on_cpu = engine == "fused" and calls_handlers(problem.model, settings)
     return {
         "format": FORMAT,
-        **problem_parts(problem),
+        **parts,
+        "model": {n: v for n, v in parts["model"].items() if n != _VALUES},
+        _VALUES: {n: _finite(v) for n, v in zip(model.parameters, model.defaults, strict=True)},
         "engine": engine,
         "device": "cpu" if on_cpu else "gpu" if engine == "fused" else jax.default_backend(),
         "settings": _plain(settings),
@@ -147,6 +155,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 def _said(key: str, changed: list[str], was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     if key == "model":
         return f"the model changed: its {', '.join(changed)}"
+    if key == _VALUES:
+        return f"{key} changed: " + "; ".join(f"{n} was {was.get(n)}, now {now.get(n)}" for n in changed)
     if key == "priors":
         return f"priors or values changed: {', '.join(changed)}"
     if key == "version":

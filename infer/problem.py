@@ -36,7 +36,7 @@ from .nuisance import Nuisance, find_nuisance
 from .readout import Assays, Readout
 from .space import ParameterSpace, Z
 from .undefined import undefined_rows
-from .usage import check_same_units, check_used, check_volumes, converted, without_idle
+from .usage import check_inputs, check_same_units, check_used, check_volumes, converted, without_idle
 
 _NAMED = 12  # parameters without a value that a message lists
 
@@ -120,6 +120,7 @@ class Problem:
         _check_axes(dataset, estimated)
         self.space = ParameterSpace(estimated)
         self.names = tuple(self.parameters)
+        check_inputs(model, dataset)
         check_used(model, dataset, self.parameters)
         check_volumes(model, dataset, self.parameters)
         computed = {*model.parameters, *model.species, *model.rules}

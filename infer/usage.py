@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 
 from ..data.coverage import near
 from ..data.dataset import Dataset
@@ -52,6 +53,27 @@ def check_used(model: Model, dataset: Dataset, parameters: Mapping[str, Paramete
     raise ValueError(text)
 
 
+def check_inputs(model: Model, dataset: Dataset) -> None:
+    """Raises `ValueError` for an input whose target the model does not have, or that doses cannot be added to."""
+    rates = () if model.network is None else model.network.rates
+    known = {*model.species, *model.parameters, *rates}
+    changed = set().union(*(p.targets for p in dataset.protocols.values()))
+    for item in (i for i in dataset.inputs if i.target in changed):
+        key = f"{dataset.described_in}, 'inputs.{item.name}{'.target' if item.target != item.name else ''}'"
+        if item.target in model.rules and item.target not in known:
+            expected = f"a species or a parameter; it is a rule of {model.name}, which follows from others"
+        elif item.target not in known:
+            close = get_close_matches(item.target, known, 1)
+            meant = f"; is {close[0]!r} meant?" if close else f"; its species are {', '.join(model.species)}"
+            other = "" if item.target != item.name else ", or the key `target` to name it"
+            expected = f"a species or a parameter of {model.name}{other}{meant}"
+        elif item.kind == "add" and item.target in model.parameters:
+            expected = "a species, to which doses are added; it is a parameter: kind = 'set' sets it"
+        else:
+            continue
+        raise ValueError(f"{key} holds {item.target!r}; expected {expected}")
+
+
 def check_volumes(model: Model, dataset: Dataset, parameters: Mapping[str, Parameter]) -> None:
     """Raises `ValueError` for volumes that are fixed or set at 0 or less, or whose prior holds such values."""
     names = volumes_of(model)
@@ -68,21 +90,26 @@ def check_volumes(model: Model, dataset: Dataset, parameters: Mapping[str, Param
     if problems:
         raise ValueError("; ".join(problems))
     fixed = {n: p.value for n, p in parameters.items() if not p.estimated and p.value is not None}
-    check_given(model, fixed, [*dataset.protocols.values()])
+    try:
+        check_given(model, fixed, [*dataset.protocols.values()])
+    except ValueError as error:
+        table = "" if dataset.time_unit else "the table of conditions: "  # of a PEtab problem
+        raise ValueError(f"{table}{error}") from None
 
 
 def _why_idle(parameter: Parameter, model: Model, free: Collection[str]) -> str:
     """Where a name that nothing uses stands, what the model has by it, and which is meant."""
     name = parameter.name
-    place = "" if parameter.row is None else f", row {parameter.row} of the table of priors"
-    said = f"\n  {name}{place}"
+    place = "" if parameter.row is None else f" (priors.csv, row {parameter.row})"
+    said, what = "", "a value" if parameter.source == FIXED else "a prior"
     if name in model.species:
-        said += f" is a species of {model.name}: a prior belongs to a parameter that its start value uses"
+        said += f" is a species of {model.name}: {what} belongs to a parameter that its start value uses"
     elif name in model.rules:
         said += f" is a rule of {model.name}, which follows from other parameters"
     elif model.network is not None and name in {*model.network.parameters, *model.network.compartments}:
         said += f" follows from other parameters of {model.name}"
-    return said + near(name, free)
+    said += near(name, free)
+    return f"\n  {name}{place}{said}" if place or said else ""
 
 
 def converted(priors: Mapping[str, Parameter], dataset: Dataset, model: Model) -> dict[str, Parameter]:
@@ -135,4 +162,4 @@ def check_same_units(dataset: Dataset, model: Model) -> None:
             )
 
 
-__all__ = ["check_same_units", "check_used", "check_volumes", "converted", "without_idle"]
+__all__ = ["check_inputs", "check_same_units", "check_used", "check_volumes", "converted", "without_idle"]

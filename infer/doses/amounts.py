@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +19,8 @@ from ...data.table import hint_of, parse_number
 from ...data.units import UnitError, conversion_factor
 from ...models.library.builder import drug_constants, drugs
 from ...models.model import Model
+
+log = logging.getLogger(__name__)
 
 _MASS = re.compile(r"M\((\w+)\)")
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -99,8 +102,9 @@ def doses_of(
     molar ones through `molar_mass` (kDa, or text with its unit), or what is known of that name (`known_masses`).
     `known` is what a problem says of the input: its unit, the factor to the model's unit, its molar mass.
 
-    Raises `ValueError` for doses that are negative, not finite, not increasing or none; `UnitError` for a unit that
-    cannot become the model's, and a mass concentration without a molar mass.
+    Raises `ValueError` for text without a unit where `known` has another than the model, and for doses that are
+    negative, not finite, not increasing or none; `UnitError` for a unit that cannot become the model's, and a mass
+    concentration without a molar mass.
     """
     own = model_unit(model, name)
     wanted = (known and known.model_unit) or str(own)
@@ -108,6 +112,8 @@ def doses_of(
     if unit is not None and written not in (None, unit):
         raise ValueError(f"doses of {name} are given in {written!r} and unit={unit!r}: state one")
     stated = written or unit
+    if stated is None and np.any(numbers) and _is_text(given):
+        _say_unit(name, wanted, known)
     factor = 1.0 if stated in (None, wanted) else _factor(name, stated, own, molar_mass, known)
     unit = stated or wanted
     if not numbers.size:
@@ -119,6 +125,20 @@ def doses_of(
     if np.any(np.diff(numbers) <= 0):
         raise ValueError(f"doses of {name} must increase, each given once")
     return Doses(name, numbers * factor, wanted, unit, factor)
+
+
+def _is_text(given: Given) -> bool:
+    return any(isinstance(x, str) for x in np.ravel(np.asarray(given, dtype=object)))
+
+
+def _say_unit(name: str, wanted: str, known: Input | None) -> None:
+    """What a number without a unit is taken for; raises `ValueError` where the problem has that input in another."""
+    if known is not None and known.unit not in ("", "1", wanted):
+        raise ValueError(
+            f"doses of {name} have no unit: the problem that was fitted has them in {known.unit}, and the model has "
+            f"{name} in {wanted}: write one of them behind the numbers, such as '10 {known.unit}'"
+        )
+    log.warning("note: doses of %s have no unit, and are taken in %s", name, wanted)
 
 
 def _factor(name: str, unit: str, wanted: ModelUnit, molar_mass: str | float | None, known: Input | None) -> float:

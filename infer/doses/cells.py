@@ -124,7 +124,7 @@ def of_dataset(dataset: Dataset, model: Model, preequilibrate: bool | None = Non
             unclear = (
                 "the problem that was fitted starts its cells in several ways "
                 f"({'; '.join(map(_words, wanted[:4]))}): say in each condition how they start, by a protocol"
-                + (", or say preequilibrate=False" if None in wanted else "")
+                + (", or start them from the model's initial values (preequilibrate=False)" if None in wanted else "")
             )
     return Cells(
         rest,

@@ -6,6 +6,7 @@ the same steady state share it: cells come to rest once a draw and condition, no
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -13,12 +14,16 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...data.model_units import ModelUnits
 from ...data.table import parse_number
+from ...data.units import split_quantity
 from ...models.model import Model
 from ...models.protocol import Protocol, Value
 from ...models.volumes import check_given
 from .amounts import Doses, Masses
 from .cells import Cells, UnknownStartError
+
+log = logging.getLogger(__name__)
 
 Changes = Mapping[str, ArrayLike | str]
 
@@ -125,6 +130,10 @@ class _Added:
                 raise ValueError(f"condition {label!r}: doses of {name} cannot be negative: {value.min():g}")
             return value
         dose = self.cells.doses(self.model, name, given, molar_mass=self.masses.get(name))
+        known = self.cells.inputs.get(name)
+        if not isinstance(given, str) and np.any(dose.values) and known and known.unit not in ("1", dose.model_unit):
+            own, fitted = dose.model_unit, known.unit
+            log.warning("note: condition %r adds %s without a unit, taken in %s, not in %s", label, name, own, fitted)
         if len(dose.values) != 1:
             raise ValueError(f"condition {label!r} adds {name} at several doses: give one, or one for each draw")
         return np.asarray(dose.values[0])
@@ -138,7 +147,7 @@ def _base(reader: _Added, condition: Condition, when: Mapping[str, float], value
     for name, given in condition.changes.items():
         slot = f"{name} in {label}"
         if name in model.parameters:
-            values[slot] = _of_draws(label, name, given, reader.draws)
+            values[slot] = _of_draws(label, name, given, reader.draws, model)
             held[name] = slot
         elif name in model.species:
             values[slot] = reader.dose(name, given)
@@ -178,11 +187,15 @@ def _number(text: str) -> float:
     return value
 
 
-def _of_draws(label: str, name: str, given: ArrayLike | str, draws: int) -> np.ndarray:
+def _of_draws(label: str, name: str, given: ArrayLike | str, draws: int, model: Model | None = None) -> np.ndarray:
     try:
         value = np.asarray(_number(given) if isinstance(given, str) else given, dtype=float)
     except (TypeError, ValueError):
-        raise ValueError(f"condition {label!r}: {name} must be a number, not {given!r}") from None
+        unit = None if model is None or model.network is None else ModelUnits(model.network).of(name)
+        own = "the unit that the model has it in" if unit is None else f"{unit}, as the model has it"
+        stated = isinstance(given, str) and (split_quantity(given) or (0, ""))[1]
+        hint = f": write it in {own}, without the unit" if stated else ""
+        raise ValueError(f"condition {label!r}: {name} must be a number, not {given!r}{hint}") from None
     if value.shape not in ((), (draws,)):
         raise ValueError(f"condition {label!r}: {name} must be one number or {draws}, not of shape {value.shape}")
     if not np.all(np.isfinite(value)):

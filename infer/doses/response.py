@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from ...data.model_units import ModelUnit, ModelUnits
 from ...data.table import parse_number
 from ...data.units import UnitError, conversion_factor, molar_mass_kda
+from ...models.library.builder import drugs as library_drugs
 from ...models.model import Model
 from ...models.protocol import Protocol
 from ...models.settings import Settings
@@ -292,10 +293,9 @@ def _check_names(model: Model, ligand: str, drugs: Mapping[str, Given], masses: 
         if drug == ligand:
             raise ValueError(f"{drug!r} is the ligand: it cannot be a drug as well")
         if drug not in model.species and drug not in model.parameters:
-            raise ValueError(
-                f"unknown drug {drug!r}: {model.name} has no such species; build the model with it, such as "
-                f"hexamer.models.il6(drugs=[{drug!r}]); its species: {', '.join(model.species)}"
-            )
+            known = f"; load a model with it, such as 'il6_stat3+{drug}'" if drug in library_drugs() else ""
+            species = ", ".join(model.species)
+            raise ValueError(f"unknown drug {drug!r}: {model.name} has no such species{known}; its species: {species}")
         if not has_target(model, drug):
             raise ValueError(f"drug {drug!r} acts on nothing in {model.name}: its target is not part of the model")
     if idle := sorted(set(masses) - {*model.species, *model.parameters}):

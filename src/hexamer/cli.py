@@ -544,6 +544,8 @@ def dose_response(
     source, given = _source(result, model, problem)
     if parameter and not isinstance(source, Model):
         raise ValueError("--set belongs to a model; change a posterior's parameters in a --condition")
+    if at is not None and (summary is not None or times is not None):
+        raise ValueError("--at is a single time: leave out --summary and --times, or --at")
     masses = arguments.texts_by_name("--molar-mass", molar_mass)
     way_out = {
         MolarMassError: "--molar-mass",
@@ -592,7 +594,8 @@ def _pointing_to(options: Mapping[type[Exception], str]) -> Iterator[None]:
         yield
     except tuple(options) as error:
         option = next(text for kind, text in options.items() if isinstance(error, kind))
-        raise ValueError(f"{error} (option {option})") from None
+        said = str(error).replace("preequilibrate=True or False", "whether they do, in an option")
+        raise ValueError(f"{said.replace(' (preequilibrate=False)', '')} (option {option})") from None
 
 
 def _source(result: str, model: str | None, problem: str | None):

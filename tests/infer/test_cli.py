@@ -152,7 +152,11 @@ BAD = {
     "negative dose": (["dose-response", "il6_stat3", "--doses=-1,2 nM", "--out", "here"], ["IL6", "negative"]),
     "drug that is not there": (
         ["dose-response", "il6_stat3", "--drug", "tocilizumab=1 nM", "--out", "here"],
-        ["tocilizumab", "drugs="],
+        ["tocilizumab", "load a model with it, such as 'il6_stat3+tocilizumab'"],
+    ),
+    "a time and a summary": (
+        ["dose-response", "il6_stat3", "--at", "5", "--summary", "peak", "--out", "here"],
+        ["--at is a single time: leave out --summary and --times, or --at"],
     ),
     "unreadable drug": (["dose-response", "il6_stat3", "--drug", "tocilizumab", "--out", "here"], ["NAME=DOSES"]),
     "unreadable condition": (

@@ -268,7 +268,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unknown ligand": (dict(ligand="IL7"), "unknown ligand 'IL7': .* its species: IL6, IL6R"),
     "no molar mass": (dict(ligand="STAT3", doses="1 ng/ml"), "doses of STAT3: .* needs a molar mass"),
     "mass of nothing": (dict(molar_mass={"IL7": 1.0}), "molar_mass names IL7"),
-    "unknown drug": (dict(drugs={"siltuximab": 1.0}), r"unknown drug 'siltuximab'.*il6\(drugs=\['siltuximab'\]\)"),
+    "unknown drug": (dict(drugs={"siltuximab": 1.0}), r"unknown drug 'siltuximab'.*'il6_stat3\+siltuximab'"),
     "ligand as drug": (dict(drugs={"IL6": 1.0}), "is the ligand"),
     "unknown name": (dict(conditions={"a": {"IL6R_1": 0.0}}), "condition 'a' changes 'IL6R_1'"),
     "wrong number of values": (dict(conditions={"a": {"IL6R_0": [1.0, 2.0, 3.0]}}), "one number or 1"),

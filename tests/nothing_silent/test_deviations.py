@@ -63,7 +63,7 @@ SUPPORTS = {
 @pytest.mark.parametrize("case", SUPPORTS)
 def test_priors_that_hold_negative_values(case: str, tmp_path: Path) -> None:
     keys, prior = SUPPORTS[case]
-    message = "s, row 2 of the table of priors, is a standard deviation of A, and its prior holds negative values"
+    message = r"s \(priors\.csv, row 2\) is a standard deviation of A, and its prior holds negative values"
     with pytest.raises(ValueError, match=message):
         Problem.load(folder(tmp_path, keys, prior))
 
@@ -85,7 +85,7 @@ def test_fixed_values(tmp_path: Path) -> None:
     ):
         Problem.load(folder(tmp_path, TWO, R, fixed="s = -1"))
     with pytest.raises(
-        ValueError, match="the standard deviation of A in row 1 of the measurements is 0 by the formula s"
+        ValueError, match=r"the standard deviation of A in measurements\.csv, row 1, is 0 by the formula s"
     ):
         Problem.load(folder(tmp_path, DIRECT + 'sd = "s"', fixed="s = 0"))
     assert math.isfinite(Problem.load(folder(tmp_path, TWO, R, fixed="s = 0")).evaluate().nllh)
@@ -139,8 +139,8 @@ def petab(path: Path, noise: str, given: str = "", scale: str = "lin", bounds: s
 
 
 PETAB = {
-    "a constant": (("-0.02",), "standard deviation of obs_x in row 1 of the measurements is -0.02"),
-    "zero": (("0",), "standard deviation of obs_x in row 1 of the measurements is 0"),
+    "a constant": (("-0.02",), "standard deviation of obs_x in measurements.tsv, row 1, is -0.02"),
+    "zero": (("0",), "standard deviation of obs_x in measurements.tsv, row 1, is 0"),
     "in the row": (
         ("noiseParameter1_obs_x", "-1"),
         r"is -1 by the formula noiseParameter1_obs_x, noiseParameter1_obs_x = -1",

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from hexamer import Model, Network
+from hexamer.data.doses import Input
 from hexamer.data.formula import FormulaError, parse_formula
 from hexamer.infer import dose_response, plots
 from hexamer.infer.doses.amounts import doses_of
+from hexamer.infer.doses.cells import Cells
+from hexamer.infer.doses.conditions import as_condition, design
 from hexamer.infer.doses.response import DoseResponse
 from hexamer.models import compile_network
 
@@ -71,3 +75,42 @@ def test_doses_stand_as_they_were_given(model: Model) -> None:
     assert given[[0, 1, -1]].tolist() == [0.0, 0.1, 100.0]
     found = read(model, "0.3, 3, 7 ng/ml", molar_mass="6.1 kDa").table()
     assert found["dose"].tolist() == [0.3, 3.0, 7.0]
+
+
+KNOWN = Input("L", "L", "add", "ng/ml", 1 / 6, "L", "nM", "6 kDa")
+
+
+@pytest.mark.parametrize("given", ["1", "0, 1:10:3", ["1", "2"]])
+def test_doses_without_a_unit(model: Model, given, caplog) -> None:
+    """They were taken in nM without a word, where the problem that was fitted has them in ng/ml."""
+    message = "doses of L have no unit: the problem that was fitted has them in ng/ml, and the model has L in nM: write"
+    with pytest.raises(ValueError, match=message):
+        doses_of(model, "L", given, known=KNOWN)
+    assert not caplog.records
+    doses_of(model, "L", given)
+    assert "note: doses of L have no unit, and are taken in nM" in caplog.text
+
+
+def test_doses_that_need_no_unit(model: Model, caplog) -> None:
+    for given in ("0", [1.0, 2.0], "1 nM", 3.0):
+        doses_of(model, "L", given, known=KNOWN)
+    doses_of(model, "L", "1", known=replace(KNOWN, unit="nM", factor=1.0))
+    assert "taken in nM" in caplog.text
+    assert len(caplog.records) == 1
+
+
+def test_a_number_in_a_condition(model: Model, caplog) -> None:
+    cells = Cells(None, inputs={"R": replace(KNOWN, name="R", target="R")})
+    ligand = doses_of(model, "L", "1 nM")
+    given = {"x": as_condition("x", {"R": 1.0})}
+    design(model, ligand, (), given, draws=1, pretreat=0, molar_mass={}, cells=cells)
+    assert "note: condition 'x' adds R without a unit, taken in nM, not in ng/ml" in caplog.text
+
+
+def test_a_parameter_with_a_unit_in_a_condition() -> None:
+    model = compile_network(Network.from_antimony("model m\n species L = 0; k = 2; L -> ; k*L;\nend\n"))
+    message = "condition 'x': k must be a number, not '2 1/h': write it in the unit that the model has it in, without"
+    with pytest.raises(ValueError, match=message):
+        dose_response(
+            model, "L", [1.0], at=1, observe="L", conditions={"x": {"k": "2 1/h"}}, preequilibrate=False, progress=False
+        )

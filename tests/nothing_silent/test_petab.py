@@ -206,3 +206,31 @@ def test_numbers_that_floats_cannot_hold(limits: Path, column: str) -> None:
     """They became 0."""
     with pytest.raises(ValueError, match=rf"row 1, '{column}' holds '1e-400'; expected .*below the smallest"):
         read_petab(changed(limits, *UNDERFLOW[column]))
+
+
+YAML = {
+    "problems: [": "line 1: it cannot be read as YAML: a bracket that is not closed",
+    "a: b: c": "line 1: it cannot be read as YAML: a colon too many, or indented unlike the lines above",
+    "a: 'x": "line 1: it cannot be read as YAML: a quotation mark that is not closed",
+    "a: 1\n\tb: 2": "line 2: it cannot be read as YAML: a tab; indent with blanks",
+    "- a\nb: 1": "line 2: it cannot be read as YAML: a line that is indented unlike its neighbours",
+    "a: @x": "line 1: it cannot be read as YAML: text that starts with a mark of YAML's own",
+    "a: 1\na: 2": "the key 'a' stands twice",
+}
+
+
+@pytest.mark.parametrize("text", YAML)
+def test_why_a_yaml_file_is_not_read(text: str, limits: Path) -> None:
+    """In plain words, not in those of its parser."""
+    (limits / "problem.yaml").write_text(text)
+    with pytest.raises(ValueError, match=YAML[text]):
+        read_petab(limits / "problem.yaml")
+
+
+def test_a_volume_of_a_condition(tmp_path: Path) -> None:
+    shutil.copytree(CASES / "resized-compartment" / "resized", tmp_path, dirs_exist_ok=True)
+    path = changed(tmp_path, "conditions", "stim\t2", "stim\t0")
+    with pytest.raises(
+        ValueError, match="the table of conditions: protocol 'rest → stim' sets the volume of compartment V"
+    ):
+        Problem.load(path)

@@ -114,16 +114,16 @@ def test_a_prior_of_an_input_that_the_table_sets(tmp_path: Path) -> None:
 
 
 IDLE = {
-    "a typo": ("kint,1/min", "kimt,1/min", r"kimt: remove .*\n  kimt, row 3 of the table of priors; is 'kint' meant\?"),
+    "a typo": ("kint,1/min", "kimt,1/min", r"kimt: remove .*\n  kimt \(priors\.csv, row 3\); is 'kint' meant\?"),
     "a species": (
         END,
         f"{END}\nR,nM,lognormal,0,1,",
-        r"R, row 15 of the table of priors is a species of egfr: a prior",
+        r"R \(priors\.csv, row 15\) is a species of egfr: a prior",
     ),
     "a species that a signal uses": (
         END,
         f"{END}\npERK,nM,lognormal,-3,0.5,",
-        r"uses pERK: remove .*\n  pERK, row 15 of the table of priors is a species of egfr: a prior belongs to a",
+        r"uses pERK: remove .*\n  pERK \(priors\.csv, row 15\) is a species of egfr: a prior belongs to a",
     ),
     "nothing": (END, f"{END}\nzzz,nM,lognormal,0,1,", r"uses zzz: remove their priors"),
 }
@@ -151,7 +151,7 @@ def test_a_prior_of_a_rule_that_a_signal_uses(tmp_path: Path) -> None:
         problem=[('signal = "pERK"', 'signal = "shown"')],
         priors=[(END, f"{END}\nshown,nM,lognormal,-3,0.5,")],
     )
-    with pytest.raises(ValueError, match="shown, row 15 of the table of priors is a rule of egfr, which follows from"):
+    with pytest.raises(ValueError, match=r"shown \(priors\.csv, row 15\) is a rule of egfr, which follows from"):
         Problem.load(folder)
 
 

@@ -120,7 +120,7 @@ TELLING: dict[str, tuple[Callable[[], Problem], str]] = {
     "start of a rate rule": (lambda: problem((" x = 1;", " x = 10;")), "start values"),
     "start of a species": (lambda: problem(("B = 0.25", "B = 0.5")), "start values"),
     "initial assignment": (lambda: problem(("a0 = 2*v", "a0 = 3*v")), "start values"),
-    "volume": (lambda: problem(("cell = 2", "cell = 4")), "values of the parameters"),
+    "volume": (lambda: problem(("cell = 2", "cell = 4")), "values of the parameters changed: cell was 2.0, now 4.0"),
     "function's body": (lambda: problem(("k*x/(1 + x)", "k*x/(2 + x)")), "rates"),
     "rule": (lambda: problem(("A + B + x", "A + B + 2*x")), "rules"),
     "rate law": (lambda: problem(("input*A", "2*input*A")), "rates"),

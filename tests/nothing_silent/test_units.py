@@ -212,6 +212,173 @@ def test_a_value_that_is_fixed_in_its_own_unit(tmp_path: Path) -> None:
     assert (parameters["kdeg"].unit, parameters["klys"].value) == ("1/min", 0.03)
 
 
+NO_QUANTITIES = {
+    **dict.fromkeys(("6.5.5 kDa", "6..5 kDa", "6e3.5 Da", "6 kDa 7", "6-7 kDa", "6000"), "one number, then its unit"),
+    **dict.fromkeys(("6(2) kDa", "6.0(3) kDa", "6 ± 1 kDa", "6 +/- 1 kDa"), "one number, then its unit, such as"),
+    **dict.fromkeys(("6 dB", "6 Np"), "is that of a logarithm, which is not supported"),
+    "-6 kDa": "must be positive",
+}
+
+
+@pytest.mark.parametrize("text", NO_QUANTITIES)
+def test_a_quantity_is_one_number_with_its_unit(text: str, tmp_path: Path) -> None:
+    """Numbers beside each other were multiplied: 6.5.5 kDa was 3.25 kDa, and 6.0(3) kDa was 18 kDa."""
+    said = complaints(changed(tmp_path, problem=('molar_mass = "6 kDa"', f'molar_mass = "{text}"')))
+    assert f"problem.toml, 'inputs.EGF.molar_mass' holds {text!r}; expected" in said
+    assert NO_QUANTITIES[text] in said
+    assert ("without its uncertainty" in said) == any(mark in text for mark in "(±+")
+    wrong = text.replace("kDa", "l").replace("Da", "l")
+    folder = changed(tmp_path, problem=('unit = "ng/ml"', f'unit = "nmol"\nvolume = "{wrong}"'))
+    assert f"problem.toml, 'inputs.EGF.volume' holds {wrong!r}; expected the volume" in complaints(folder)
+
+
+def test_a_molar_mass_without_unit(tmp_path: Path) -> None:
+    """6000 was 6000 kDa."""
+    said = complaints(changed(tmp_path, problem=('molar_mass = "6 kDa"', "molar_mass = 6000")))
+    assert "molar_mass' holds 6000; expected a number with its unit, in quotes: write '6000 Da' or '6000 kDa'" in said
+
+
+@pytest.mark.parametrize("text", ["6kDa", "6 kDa", "6000 g/mol", "6e3 Da", "6*10^3 Da", "6 kg/mol"])
+def test_ways_to_write_a_molar_mass(text: str, tmp_path: Path) -> None:
+    folder = changed(tmp_path, problem=('molar_mass = "6 kDa"', f'molar_mass = "{text}"'))
+    assert load(folder).inputs[0].factor == pytest.approx(1 / 6, rel=1e-8)
+
+
+@pytest.mark.parametrize("unit", ["dB", "dB/min", "Np", "decade", "octave", "dBm"])
+def test_units_of_logarithms(unit: str, tmp_path: Path) -> None:
+    """They ended in words of a library, without a file or key; as a prior's unit, dB was 1."""
+    why = f"unit {unit!r} is that of a logarithm, which is not supported: write the numbers themselves"
+    keys = {
+        "inputs.EGF.unit": {"problem": ('unit = "ng/ml"', f'unit = "{unit}"')},
+        "observables.IL8.standards_unit": {"problem": ('standards_unit = "pg/ml"', f'standards_unit = "{unit}"')},
+        "time_unit": {"problem": ('name = "egfr"', f'name = "egfr"\ntime_unit = "{unit}"')},
+        "fixed.kdeg": {"problem": ("[obs", f'[fixed]\nkdeg = "1 {unit}"\n[obs')},
+        "unit": {"priors": ("Kd,nM", f"Kd,{unit}")},
+    }
+    for key, edits in keys.items():
+        said = complaints(changed(tmp_path, **edits))
+        assert f"{key!r} holds {unit!r}" in said
+        assert why in said
+
+
+CONCENTRATIONS = {
+    "nmol/l": 1.0,
+    "nmol/L": 1.0,
+    "umol/l": 1e3,
+    "mol/m^3": 1e6,
+    "molecules/pl": 1e15 / 6.02214076e23 * 1e6,
+}
+
+
+@pytest.mark.parametrize("unit", CONCENTRATIONS)
+def test_amounts_in_a_volume_are_concentrations(unit: str, tmp_path: Path) -> None:
+    """They were refused where the model declares nothing, while nM was not."""
+    priors = [("Kd,nM", f"Kd,{unit}"), ("kbas,nM/min", f"kbas,{unit}/h"), ("kon,1/(nM min)", f"kon,1/({unit} s)")]
+    folder = changed(tmp_path, priors=priors, problem=("[obs", f'[fixed]\nERK0 = "5e2 {unit}"\n[obs'))
+    found = load(folder).parameters
+    shifts = {"Kd": (0.69, 1.0, 1.0), "kbas": (-10.8, 1.0, 1 / 60), "kon": (-2.3, -1.0, 60.0)}
+    for name, (stated, power, times) in shifts.items():
+        prior = found[name].prior
+        assert prior is not None
+        assert prior.location == pytest.approx(stated + power * math.log(CONCENTRATIONS[unit]) + math.log(times))
+    assert found["ERK0"].value == pytest.approx(500 * CONCENTRATIONS[unit])
+
+
+@pytest.mark.parametrize("text", ["1.8/h", "1.8 /h", "1.8 1/h", "0.03/min"])
+def test_a_fixed_value_needs_no_blank(text: str, tmp_path: Path) -> None:
+    found = load(changed(tmp_path, problem=("[obs", f'[fixed]\nklys = "{text}"\nERK0 = "500nM"\n[obs'))).parameters
+    assert (found["klys"].value, found["ERK0"].value) == (pytest.approx(0.03), 500.0)
+
+
+@pytest.mark.parametrize("text", ["0,03 1/min", "0.03", "0.0.3 1/min", "0.03(1) 1/min", "soon"])
+def test_a_fixed_value_that_cannot_be_read(text: str, tmp_path: Path) -> None:
+    said = complaints(changed(tmp_path, problem=("[obs", f'[fixed]\nklys = "{text}"\n[obs')))
+    assert "problem.toml, 'fixed.klys' holds" in said
+    assert ("write decimals with a point" in said) == ("," in text)
+
+
+NOISE = {"nM": 10.0, "pM": 0.01, "umol/l": 1e4}
+
+
+@pytest.mark.parametrize("unit", NOISE)
+def test_the_noise_of_a_blot_is_in_the_unit_of_its_signal(unit: str, tmp_path: Path) -> None:
+    prior = load(changed(tmp_path, priors=("sd_blot,nM", f"sd_blot,{unit}"))).parameters["sd_blot"].prior
+    assert prior is not None
+    assert prior.spread == pytest.approx(NOISE[unit])
+
+
+WRONG_KINDS = {
+    **{
+        f"sd_blot {unit}": (
+            ("sd_blot,nM", f"sd_blot,{unit}"),
+            f"row 11, 'unit' holds {unit!r}; expected a unit that can become 'nM', the unit of the signal of pERK, "
+            "which it is added to before the scale",
+        )
+        for unit in ("au", "ng/ml", "%", "1", "min", "nM/min")
+    },
+    **{
+        f"scale {unit}": (
+            ("],au/nM", f"],{unit}"),
+            f"row 13, 'unit' holds {unit!r}; expected a unit that can become 'au/nM', a reading of pERK in au over its",
+        )
+        for unit in ("nM", "au/(nM min)", "au/(ng/ml)", "min")
+    },
+    **{
+        f"sd_rel {unit}": (
+            ("sd_rel_blot,1", f"sd_rel_blot,{unit}"),
+            f"row 12, 'unit' holds {unit!r}; expected a unit that can become '1', in which the assay has it",
+        )
+        for unit in ("au", "nM")
+    },
+}
+
+
+@pytest.mark.parametrize("case", WRONG_KINDS)
+def test_noise_and_scales_of_another_kind(case: str, tmp_path: Path) -> None:
+    """They were read as they stood: 10 ng/ml of noise was 10 nM."""
+    edit, message = WRONG_KINDS[case]
+    said = complaints(changed(tmp_path, priors=edit))
+    assert said.count(message) == 1
+    assert "has 1 problem" in said
+
+
+@pytest.mark.parametrize("unit", ["au", "1", "au/au"])
+def test_a_signal_in_arbitrary_units(unit: str, tmp_path: Path) -> None:
+    """Neither model nor scale says a unit, so that the noise may be in none."""
+    folder = changed(tmp_path, priors=[("sd_blot,nM", f"sd_blot,{unit}"), ("],au/nM", "],au")])
+    assert load(folder).parameters["sd_blot"].unit == unit
+    declared = ("model egfr\n", "model egfr\nunit substance = 1e-9 mole; unit volume = 1 litre\n")
+    said = complaints(
+        changed(tmp_path, priors=[("sd_blot,nM", f"sd_blot,{unit}"), ("],au/nM", "],au")], model=declared)
+    )
+    assert "expected a unit that can become 'nM', the unit of the signal of pERK" in said
+
+
+COMPARTMENTS = ("compartment cell = 1, medium = 100\n", "compartment cell = 1, medium = 100\n")
+
+
+def test_noise_and_offset_behind_the_scale(tmp_path: Path) -> None:
+    keys = ('sd = "sd_blot"', 'sd = "sd_blot"\nnoise_of = "scale*pERK"\noffset_group = "b"')
+    rows = "sd_blot,au,half_normal,,10,\noffset_b[experiment],{},half_normal,,1,"
+    edit = ("sd_blot,nM,half_normal,,10,", rows.format("au"))
+    assert load(changed(tmp_path, priors=edit, problem=keys)).parameters["sd_blot"].unit == "au"
+    said = complaints(changed(tmp_path, priors=(edit[0], rows.format("nM")), problem=keys))
+    assert "row 12, 'unit' holds 'nM'; expected a unit that can become 'au', the unit that pERK is read in" in said
+    said = complaints(
+        changed(tmp_path, priors=("sd_rel_blot", "offset_b[experiment],au,half_normal,,1,\nsd_rel_blot"), problem=keys)
+    )
+    assert "row 11, 'unit' holds 'nM'; expected a unit that can become 'au', the unit that pERK is read in" in said
+
+
+def test_units_that_cannot_be_checked_are_named(tmp_path: Path) -> None:
+    """A rate in nM passes where the model declares nothing, as nobody knows that it is a rate."""
+    priors = ("kint,1/min", "kint,nM")
+    notes = [n for n in load(changed(tmp_path, priors=priors)).notes if "cannot be checked" in n]
+    assert len(notes) == 1
+    assert "the model 'egfr' says no unit of kon, Kd, kint, kp, kdp, kf and 4 more: whether the units in" in notes[0]
+    assert not [n for n in load("il6_demo").notes if "cannot be checked" in n]
+
+
 def test_what_is_assumed_is_said(tmp_path: Path) -> None:
     notes = [n for n in load(changed(tmp_path)).notes if "declares no unit" in n]
     assert len(notes) == 1
@@ -317,6 +484,55 @@ CONTRADICTIONS = {
         "declares its unit of time as nmol, which is not a time",
     ),
 }
+
+
+UNITS_OF_SPECIES = {
+    "a concentration": ("unit uM = 1e-6 mole/litre; EGF has uM", "uM", 1 / 6e3),
+    "an amount": ("unit u = 1e-6 mole; EGF has u", "uM", 1 / 6e3),
+    "an amount beside a volume": ("unit u = 1e-6 mole; unit ml = 1e-3 litre; medium has ml; EGF has u", "mM", 1 / 6e6),
+    "a concentration beside a volume": ("unit uM = 1e-6 mole/litre; medium has litre; EGF has uM", "uM", 1 / 6e3),
+    "a name that is known": ("EGF has pM", "pM", 1e3 / 6),
+    "of another species": ("unit uM = 1e-6 mole/litre; D has uM", "uM", 1 / 6e3),
+}
+
+
+@pytest.mark.parametrize("case", UNITS_OF_SPECIES)
+def test_the_unit_that_a_model_says_of_a_species(case: str, tmp_path: Path) -> None:
+    """Antimony writes `X has u` by a name that it defines nowhere, which was dropped, and the model taken in nM."""
+    text, unit, factor = UNITS_OF_SPECIES[case]
+    folder = changed(tmp_path, model=("kon = 0.1;", f"{text}; kon = 0.1;"))
+    given = load(folder).inputs[0]
+    assert (given.model_unit, given.factor) == (unit, pytest.approx(factor, rel=1e-9))
+    path = folder / "model.xml"
+    path.write_text(Network.load(folder / "model.ant").to_sbml())
+    units = ModelUnits(Network.load(path))
+    assert (str(units.of("EGF")), str(units.concentration)) == (unit, unit)
+
+
+UNDEFINED_UNITS = {
+    "EGF has nope": "has the species EGF in the unit 'nope', which it does not define: define it, such as `unit nope =",
+    "medium has nope": "has the compartment medium in the unit 'nope', which it does not define",
+    "unit substance = uM": "has its substance in the unit 'substance', which it does not define",
+    "unit extent = uM": "has its extent in the unit 'extent', which it does not define",
+    "unit time_unit = h": "which it does not define: define it, such as `unit time_unit = 60 second` in Antimony",
+    "unit volume = ml": "which it does not define: define it, such as `unit volume = 1 litre` in Antimony",
+    "kint has nope": "priors.csv, row 3, 'unit' holds '1/min'; expected the unit of kint; the model 'egfr' has kint in",
+    "unit uM = 1e-6 mole/litre; EGF has uM; unit nM = 1e-9 mole/litre; C has nM": "counts the species EGF in umol and "
+    "C in nmol, and the reaction bind turns over both: declare one unit",
+}
+
+
+@pytest.mark.parametrize("text", UNDEFINED_UNITS)
+def test_a_unit_that_the_model_does_not_define(text: str, tmp_path: Path) -> None:
+    folder = changed(tmp_path, model=("kon = 0.1;", f"{text}; kon = 0.1;"))
+    assert UNDEFINED_UNITS[text] in complaints(folder)
+
+
+def test_an_undefined_unit_in_sbml(tmp_path: Path) -> None:
+    folder = changed(tmp_path, problem=('model = "model.ant"', 'model = "model.xml"'))
+    text = Network.load(folder / "model.ant").to_sbml().replace('id="EGF"', 'id="EGF" substanceUnits="nope"')
+    (folder / "model.xml").write_text(text)
+    assert "has the species EGF in the unit 'nope', which it does not define" in complaints(folder)
 
 
 @pytest.mark.parametrize("case", CONTRADICTIONS)

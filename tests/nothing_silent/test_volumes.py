@@ -78,7 +78,7 @@ def test_fixed_volumes(value: str, tmp_path: Path) -> None:
 
 
 def test_priors_of_volumes(tmp_path: Path) -> None:
-    message = "cell, row 15 of the table of priors, is the volume of a compartment of egfr, and its prior"
+    message = r"cell \(priors\.csv, row 15\) is the volume of a compartment of egfr, and its prior"
     with pytest.raises(ValueError, match=message):
         Problem.load(changed(tmp_path / "normal", prior="normal,1,0.5"))
     problem = Problem.load(changed(tmp_path / "lognormal", prior="lognormal,0,0.5"))

@@ -1,0 +1,140 @@
+"""Units of scales, offsets and noise: they follow from the unit of an observable's signal and that of its readings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import sympy
+
+from .dimensions import unit_of_formula
+from .formula import Formula, parse_formula
+from .model_units import SAME, ModelUnits, named
+from .parameter import Parameter
+from .readings import Reading
+from .units import UnitError, quantity_of
+
+if TYPE_CHECKING:
+    import pint
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What a parameter's unit must be able to become."""
+
+    unit: pint.Quantity
+    why: str
+    scale: bool = False
+    relative: bool = False  # the scale has an arbitrary unit alone, so that this may be arbitrary, too
+    plain: bool = True  # whether no number stands in front of the signal
+
+
+class SignalUnits:
+    """Units that follow from signals, by the parameter's name; none where a signal's unit is not known."""
+
+    def __init__(self, readings: Mapping[str, Reading], units: ModelUnits, stated: Mapping[str, Parameter]) -> None:
+        self._named: dict[str, Wanted] = {}
+        self._families: dict[str, Wanted] = {}
+        for name, reading in readings.items():
+            for key, wanted in _of_reading(name, reading, units, stated):
+                (self._families if key.endswith("[") else self._named).setdefault(key, wanted)
+
+    def of(self, name: str) -> Wanted | None:
+        family = name.split("[")[0] + "["
+        return self._named.get(name) or (self._families.get(family) if name.endswith("]") else None)
+
+
+def _of_reading(
+    name: str, reading: Reading, units: ModelUnits, stated: Mapping[str, Parameter]
+) -> Iterator[tuple[str, Wanted]]:
+    read, own = _known(reading.values.unit), reading.values.unit
+    scales = [] if reading.scale_group is None else [f"scale_{reading.scale_group}["]
+    scales += [n for n, role in reading.roles.items() if role == "scale"]
+    relative = all(is_arbitrary(p.unit) for n, p in stated.items() if any(_covers(s, n) for s in scales))
+    signal, _, plain = _signal(reading.signal, units)
+    if read is not None:
+        why = f"the unit that {name} is read in"
+        offsets = [n for n, role in reading.roles.items() if role == "reading"]
+        offsets += (
+            [f"offset_{reading.offset_group}["] if reading.offset_group and reading.offset_key == "offset" else []
+        )
+        yield from ((n, Wanted(read, why)) for n in offsets)
+    if signal is not None:
+        of_scale = f"a reading of {name} in {own} over its signal in {named(signal)}"
+        yield from (
+            (n, Wanted((quantity_of("au") if read is None else read) / signal, of_scale, scale=True)) for n in scales
+        )
+    for parameter, role in reading.roles.items():
+        formula = reading.noise_of if role == "noise" and reading.noise_of is not None else reading.signal
+        found, known, plain = _signal(formula, units)
+        if role in ("noise", "signal") and found is not None:
+            why = f"the unit of the signal of {name}, which it is added to before the scale"
+            yield parameter, Wanted(found, why, relative=relative and (role == "signal" or not known), plain=plain)
+    if signal is not None and reading.offset_group and reading.offset_key == "background":
+        why = f"the unit of the signal of {name}, which it is added to before the scale"
+        yield (
+            f"background_{reading.offset_group}[",
+            Wanted(signal, why, relative=relative, plain=plain),
+        )
+
+
+def _covers(key: str, name: str) -> bool:
+    return name == key or (key.endswith("[") and name.startswith(key))
+
+
+def _known(unit: str) -> pint.Quantity | None:
+    try:
+        return quantity_of(unit)
+    except UnitError:
+        return None
+
+
+def _signal(formula: Formula | None, units: ModelUnits) -> tuple[pint.Quantity | None, bool, bool]:
+    """Its unit, whether that is declared, and whether no number stands in front."""
+    if formula is None:
+        return None, False, True
+    plain = sympy.factor_terms(parse_formula(formula)).as_coeff_Mul()[0] == 1
+    try:
+        declared = unit_of_formula(units.network, formula)
+        found = unit_of_formula(units.network, formula, units.assumed) if declared is None else declared
+    except UnitError:
+        return None, False, plain
+    return None if parse_formula(formula).is_number else found, declared is not None, plain
+
+
+def is_arbitrary(unit: str) -> bool:
+    """Whether a unit says no more than that a number is arbitrary, as `au`, `1` and nothing do."""
+    known = _known(unit)
+    return known is not None and not _without_arbitrary(known)
+
+
+def _without_arbitrary(unit: pint.Quantity) -> dict[str, float]:
+    powers = {str(d): float(e) for d, e in unit.dimensionality.items()}  # pyright: ignore[reportArgumentType]
+    return {d: e for d, e in powers.items() if d != "[arbitrary]" and abs(e) > SAME}
+
+
+def conversion(stated: str, wanted: Wanted, units: ModelUnits) -> tuple[float, str]:
+    """The factor from a stated unit to the wanted one, and the name of the latter. Raises `UnitError`."""
+    given = quantity_of(stated)
+    expected = f"a unit that can become {_text(wanted.unit)!r}, {wanted.why}"
+    if wanted.scale:
+        if not is_arbitrary(stated) and _without_arbitrary(given / wanted.unit):
+            raise UnitError(expected)
+        return units.coherent(stated)
+    if given.is_compatible_with(wanted.unit):
+        factor = float((given / wanted.unit).to_base_units().magnitude)
+        same = abs(factor - 1) < SAME or (given.dimensionless and not wanted.plain)
+        return (1.0, stated) if same else (factor, _text(wanted.unit))
+    arbitrary = "[arbitrary]" in wanted.unit.dimensionality and not _without_arbitrary(wanted.unit)
+    if is_arbitrary(stated) and (wanted.relative or arbitrary):
+        return 1.0, stated
+    raise UnitError(expected)
+
+
+def _text(unit: pint.Quantity) -> str:
+    parts = f"{unit.units:~}".replace(" ", "")
+    return parts if "au" in parts and float(unit.magnitude) == 1 else str(named(unit))
+
+
+__all__ = ["SignalUnits", "Wanted", "conversion", "is_arbitrary"]
