@@ -25,8 +25,6 @@ _POWER = re.compile(r"\^|\*\*")
 _SEPARATED = re.compile(r",|\d['’_]\d|\d\s+[\d.]")  # a unit has no comma, and pint drops these, so that 6,4 is 64
 _BRACKETED = re.compile(r"(?<![\^*])\(\s*[\d.]+\s*\)")
 _EXPONENT = re.compile(r"\s*(\(\s*)?[+-]?\d{1,2}(\.\d{1,3})?(/\d)?(?(1)\s*\))\s*(?![\d.^eE]|\*\*)")
-
-
 _DIGITS = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _AMOUNT = re.compile(rf"\s*({_DIGITS})\s*(.*?)\s*", re.ASCII | re.DOTALL)
 _TENS = re.compile(rf"\s*(?:({_DIGITS})\s*[*x×]\s*)?10\s*(?:\^|\*\*)\s*([+-]?\d{{1,2}})(?![\d.])\s*(.*?)\s*", re.DOTALL)
@@ -115,8 +113,7 @@ def split_quantity(text: str) -> tuple[float, str] | None:
     ((500.0, 'nM'), (1.8, '1/h'), (6000.0, 'Da'))
     """
     if tens := _TENS.fullmatch(text):
-        number, unit = f"{tens[1] or '1'}", tens[3]
-        number = number if "e" in number.lower() else f"{number}e{tens[2]}"
+        number, unit = f"{tens[1] or '1'}e{tens[2]}", tens[3]  # 1.5e2 * 10^3 makes 1.5e2e3, which is no number
     elif plain := _AMOUNT.fullmatch(text):
         number, unit = plain[1], plain[2]
     else:
