@@ -142,11 +142,18 @@ class _Printer(JaxPrinter):
     def _print_ITE(self, expr):
         return f"if_then_else({', '.join(self._print(a) for a in expr.args)})"
 
+    def _joined(self, function: str, expr) -> str:
+        """Two by two, so that the shapes of conditions are broadcast."""
+        return reduce(lambda before, a: f"{function}({before}, {a})", map(self._print, expr.args))
+
+    def _print_And(self, expr):
+        return self._joined("logical_and", expr)
+
+    def _print_Or(self, expr):
+        return self._joined("logical_or", expr)
+
     def _print_Xor(self, expr):
-        result = self._print(expr.args[0])
-        for a in expr.args[1:]:
-            result = f"logical_xor({result}, {self._print(a)})"
-        return result
+        return self._joined("logical_xor", expr)
 
     def _print_Float(self, expr):
         return repr(float(expr))
@@ -172,6 +179,8 @@ _FUNCTIONS = {
     "Fade": lambda m: jnp.exp(-m),
     "Floor": jnp.floor,
     "Ceiling": jnp.ceil,
+    "logical_and": jnp.logical_and,
+    "logical_or": jnp.logical_or,
     "logical_xor": jnp.logical_xor,
     "if_then_else": jnp.where,
 }
