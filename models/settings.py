@@ -40,7 +40,8 @@ class Settings:
     - `max_steps`: of each segment of a protocol, rejected ones included;
     - `derivative`: which one is wanted, `reverse` (`jax.grad`, `jax.vjp`) or `forward` (`jax.jvp`, `jax.jacfwd`);
     - `longest_step`: as a fraction of a segment. The controller sees the state alone: a trajectory at rest whose
-      sensitivities move would otherwise take steps that ruin its gradient;
+      sensitivities move would otherwise take steps that ruin its gradient. A smooth pulse in time that is shorter may
+      be stepped over, one written with `piecewise` not;
     - `threads`: of the fused engine, for one batch; 0: as many as there are cores;
     - `record`: steps a trajectory that the fused engine keeps for the way back; it solves longer ones twice;
     - `memory`: bytes that this may take for one batch; of a larger batch nothing is kept, and on the way back it is
