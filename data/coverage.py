@@ -14,16 +14,16 @@ _EACH = (
 )
 
 
-def near(name: str, known: Iterable[str]) -> str:
-    """`; is 'kint' meant?`, or nothing."""
+def near(name: str, known: Iterable[str], alike: float = 0.75) -> str:
+    """`; is 'kint' meant?`, or nothing where no name is as close as `alike`, 1 being the same."""
     stem, bracket, rest = name.partition("[")
     names = dict.fromkeys(known)
     if bracket and stem in names:
         return f"; write {stem + EACH_EXPERIMENT!r} in place of {stem!r}, for each experiment"
-    close = get_close_matches(name, names, 1, 0.75) or get_close_matches(stem, names, 1, 0.75)
+    close = get_close_matches(name, names, 1, alike) or get_close_matches(stem, names, 1, alike)
     if not close and bracket:
         stems = dict.fromkeys(n.partition("[")[0] for n in names)
-        close = [f"{s}[{rest}" for s in get_close_matches(stem, stems, 1, 0.75)]
+        close = [f"{s}[{rest}" for s in get_close_matches(stem, stems, 1, alike)]
     return f"; is {close[0]!r} meant?" if close and close[0] != name else ""
 
 

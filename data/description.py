@@ -232,7 +232,7 @@ def _fixed(top: Section) -> dict[str, Fixed]:
         read = split_quantity(value) if isinstance(value, str) else None
         if _finite(value):
             fixed[name] = Fixed(float(value))
-        elif read is not None and read[1] and not (read[1][0] in ".,0123456789" and not read[1].startswith("1/")):
+        elif read is not None and read[1]:
             fixed[name] = Fixed(*read)
         else:
             hint = hint_of(value.split()[0]) if isinstance(value, str) and value.split() else ""

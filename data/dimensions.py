@@ -138,19 +138,18 @@ def unit_of_amount(network: Network, name: str) -> pint.Quantity | None:
 
 
 def _stated(network: Network, species: Species) -> pint.Quantity | None:
-    """What `has` says of a species of an Antimony text that declares no volume: of its concentration, or amount."""
+    """The unit that `has` in an Antimony text gives to a species: of a concentration or of an amount."""
     unit = species.unit
     return None if unit in network.units or not unit.endswith(_HAS) else _of_network(network, unit.removesuffix(_HAS))
 
 
 def undefined_units(network: Network) -> list[str]:
     """Sentences on the units that a network has its species, compartments and base units in and does not define."""
-    used = {f"its {what}": unit for what, unit in network.base_units.items()}
-    used |= {f"the compartment {n}": c.unit for n, c in network.compartments.items()}
-    found = [_undefined(network, what, unit) for what, unit in used.items()]
-    for name, species in network.species.items():
-        if _stated(network, species) is None:
-            found.append(_undefined(network, f"the species {name}", species.unit))
+    examples = {"time": "60 second", "volume": "1 litre"}
+    found = [_undefined(network, f"its {what}", u, examples.get(what)) for what, u in network.base_units.items()]
+    found += [_undefined(network, f"the compartment {n}", c.unit, "1 litre") for n, c in network.compartments.items()]
+    unread = {n: s.unit for n, s in network.species.items() if _stated(network, s) is None}
+    found += [_undefined(network, f"the species {n}", unit) for n, unit in unread.items()]
     return [sentence for sentence in found if sentence]
 
 
@@ -160,17 +159,14 @@ def undefined_unit(network: Network, name: str) -> str:
     return _undefined(network, name, unit)
 
 
-def _undefined(network: Network, what: str, unit: str) -> str:
+def _undefined(network: Network, what: str, unit: str, example: str | None = None) -> str:
     known = not unit or _of_network(network, unit) is not None
     if known or (unit in _OF_SBML and unit not in network.units):
         return ""
     shown = unit.removesuffix(_HAS)
-    example = (
-        "60 second" if what == "its time" else "1 litre" if "compartment" in what or "vol" in what else "1e-9 mole"
-    )
-    way_out = f"such as `unit {shown} = {example}` in Antimony, or leave it out"
     return (
-        f"the model {network.name!r} has {what} in the unit {shown!r}, which it does not define: define it, {way_out}"
+        f"the model {network.name!r} has {what} in the unit {shown!r}, which it does not define: define it, such as "
+        f"`unit {shown} = {example or '1e-9 mole'}` in Antimony, or leave it out"
     )
 
 

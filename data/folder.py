@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..models.listing import listed
 from ..models.network import Network
 from .coverage import check_patterns, near
 from .dataset import Dataset
@@ -155,7 +156,7 @@ def _notes(description: Description, rows: Rows, priors: PriorTable | None) -> l
 
 
 def _unchecked(description: Description, priors: PriorTable | None) -> list[str]:
-    """Constants whose priors have units of a kind that nobody can tell to be wrong, such as nM of a rate."""
+    """A note that names the constants with a unit in the priors and none in the model: the kind is not checked."""
     network = description.units.network
     if not description.prior_units:
         return []
@@ -163,6 +164,5 @@ def _unchecked(description: Description, priors: PriorTable | None) -> list[str]
     names = [n for n in stated if description.units.declared(n) is None]
     if not names:
         return []
-    shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-    said = f"the model {network.name!r} says no unit of {shown}"
+    said = f"the model {network.name!r} says no unit of {listed(names, 6)}"
     return [f"{said}: whether the units in {PRIORS} are of the right kind for them cannot be checked"]

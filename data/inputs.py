@@ -9,7 +9,7 @@ from .doses import Input
 from .measured import take_molar_mass, take_quantity
 from .model_units import SAME, ModelUnit, ModelUnits, named
 from .section import Section
-from .units import UnitError, conversion_factor, molar_mass_kda, parts_of, quantity_of, registry
+from .units import UnitError, conversion_factor, known_quantity, molar_mass_kda, parts_of, quantity_of, registry
 
 if TYPE_CHECKING:
     import pint
@@ -60,11 +60,10 @@ def _input(section: Section, name: str, units: ModelUnits) -> Input:
 
 
 def _check_dose(section: Section, unit: str, dose: dict[str, pint.Quantity]) -> bool:
-    """Whether weight, volume and activity are of use to doses in `unit`; else problems of those keys."""
-    try:
-        given = quantity_of(unit)
-    except UnitError:
-        return True  # which is told of the unit
+    """False, with a problem of the key, if weight, volume or activity is of no use to doses in `unit`."""
+    given = known_quantity(unit)
+    if given is None:
+        return True  # the unit itself is refused later
     before = section.faults
     if "weight" in dose and not _per_weight(unit):
         section.complain(

@@ -108,8 +108,8 @@ class ModelUnits:
         for reaction in self.network.reactions:
             moved = [n for n in reaction.stoichiometry if not self.network.species[n].fixed]
             known = {n: u for n in moved if (u := unit_of_amount(self.network, n)) is not None}
+            first = next(iter(known), "")
             for name, unit in known.items():
-                first = next(iter(known))
                 if not _same(unit, known[first]):
                     raise UnitError(
                         f"the model {self.network.name!r} counts the species {first} in {named(known[first])} and "

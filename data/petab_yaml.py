@@ -117,7 +117,7 @@ _WHY = {
 
 
 def _why(said: str) -> str:
-    """What stands in a line that the parser stumbles over, by what it says of it."""
+    """The likely mistake in a line of YAML, from the message of its parser."""
     words = next((why for mark, why in _WHY.items() if mark in said), "")
     return words.format(said=said) if words else "see whether its brackets and quotation marks are closed"
 

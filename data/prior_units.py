@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 
 from .model_units import SAME, ModelUnits, named
 from .parameter import Parameter, Prior
 from .signal_units import Wanted, conversion
-from .units import UnitError, conversion_factor, quantity_of
-
-_NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s+(\S.*)")
+from .units import UnitError, conversion_factor, quantity_of, split_quantity
 
 
 def in_model_units(
@@ -29,8 +26,8 @@ def in_model_units(
     stated = parameter.unit.strip()
     if not stated:
         return parameter
-    number = _NUMBER.match(stated)  # such as 1000 nM
-    times, plain = (1.0, stated) if number is None else (float(number[1]), number[2])
+    split = split_quantity(stated)  # such as 1000 nM
+    times, plain = split if split is not None and split[0] > 0 and split[1] else (1.0, stated)
     factor, word = _conversion(parameter.name, plain, units, expected, wanted)
     factor *= times
     if abs(factor - 1) < SAME:
@@ -44,10 +41,10 @@ def _conversion(
     name: str, stated: str, units: ModelUnits, expected: Mapping[str, str], wanted: Wanted | None
 ) -> tuple[float, str]:
     declared = units.declared(name)
-    if declared is None and wanted is not None and name not in units.network.names:
-        return conversion(stated, wanted, units)
     if declared is None:
-        return _undeclared(name, stated, units) if name not in expected else _into(stated, expected[name])
+        if wanted is not None and name not in units.network.names:
+            return conversion(stated, wanted, units)
+        return _into(stated, expected[name]) if name in expected else _undeclared(name, stated, units)
     given = quantity_of(stated)
     if not given.is_compatible_with(declared):
         if "[arbitrary]" in given.dimensionality:

@@ -25,7 +25,7 @@ Load = Callable[[], Network | None]
 """Gives the network that the data are made for; None where it cannot be read."""
 
 Role = Literal["scale", "noise", "signal", "reading"]
-"""What a parameter multiplies, or is added to: before the scale, of noise or signal, or behind it, in the reading."""
+"""A `scale` multiplies the signal. Others are added: `noise` and `signal` before it is scaled, `reading` after that."""
 
 # Keys that may name a parameter of the data, which needs a prior; the second ones may name what the model has, too.
 _NOISE = ("scale", "offset", "sd", "sd_rel")
@@ -131,7 +131,7 @@ def make_reading(section: Section, name: str, load: Load = lambda: None, *, unit
 
 
 def _coip_signal(observable: Observable) -> sympy.Expr:
-    """All complexes of bait and prey, if neither saturation nor a scale with a name makes more of them."""
+    """The formula of the reading without its scale and offset."""
     return observable.formula.xreplace({sympy.Symbol(SCALE): sympy.S.One, sympy.Symbol(OFFSET): sympy.S.Zero})  # pyright: ignore[reportReturnType]
 
 
@@ -159,7 +159,7 @@ def _parameter_units(assay: str, options: Mapping[str, Any], unit: str) -> dict[
 
 
 def _roles(assay: str, options: Mapping[str, Any]) -> dict[str, Role]:
-    """Of the parameters that are named by keys of an assay."""
+    """Roles of the parameters that the keys of an assay name."""
     of_noise: Role = "reading" if SCALE in _names_in(options.get("noise_of")) else "noise"
     roles: dict[str, Role] = {"scale": "scale"}
     if assay in ("blot", "coip"):

@@ -19,7 +19,7 @@ from .row_values import Cell, RowValues, parse_limit
 from .standard_curve import ReadBack, StandardCurve
 from .standards import read_standards
 from .table import Row, Table, check_columns, hint_of, number_in, parse_number, quote, read_table
-from .units import UnitError, conversion_factor, is_unit
+from .units import UnitError, conversion_factor, known_quantity
 
 
 @dataclass(frozen=True)
@@ -174,9 +174,10 @@ class _Reader:
             try:
                 factor = conversion_factor(row.cells[names["unit"]], unit, values.molar_mass)
             except UnitError as error:
-                own = f"{unit!r}, the unit of {name}'s values"
-                said = f"{unit!r} or a unit that can become it; {error}" if is_unit(unit) else own
-                self._complain(row, names["unit"], said)
+                if known_quantity(unit) is None:
+                    self._complain(row, names["unit"], f"{unit!r}, the unit of {name}'s values")
+                else:
+                    self._complain(row, names["unit"], f"{unit!r} or a unit that can become it; {error}")
         if cell is None:
             return None, factor
         if values.standards is not None and cell.censored:

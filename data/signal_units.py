@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import sympy
 
@@ -13,7 +13,7 @@ from .formula import Formula, parse_formula
 from .model_units import SAME, ModelUnits, named
 from .parameter import Parameter
 from .readings import Reading
-from .units import UnitError, quantity_of
+from .units import UnitError, known_quantity, quantity_of
 
 if TYPE_CHECKING:
     import pint
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
-    """What a parameter's unit must be able to become."""
+    """A unit that the unit of a parameter must be able to become, and why."""
 
     unit: pint.Quantity
     why: str
@@ -48,64 +48,58 @@ class SignalUnits:
 def _of_reading(
     name: str, reading: Reading, units: ModelUnits, stated: Mapping[str, Parameter]
 ) -> Iterator[tuple[str, Wanted]]:
-    read, own = _known(reading.values.unit), reading.values.unit
-    scales = [] if reading.scale_group is None else [f"scale_{reading.scale_group}["]
-    scales += [n for n, role in reading.roles.items() if role == "scale"]
+    """Names of parameters, or the starts of families of them up to the bracket, each with what its unit must become."""
+    read = known_quantity(reading.values.unit)
+    signal = _signal(reading.signal, units)
+    scales = [n for n, role in reading.roles.items() if role == "scale"]
+    scales += [] if reading.scale_group is None else [f"scale_{reading.scale_group}["]
     relative = all(is_arbitrary(p.unit) for n, p in stated.items() if any(_covers(s, n) for s in scales))
-    signal, _, plain = _signal(reading.signal, units)
     if read is not None:
-        why = f"the unit that {name} is read in"
         offsets = [n for n, role in reading.roles.items() if role == "reading"]
-        offsets += (
-            [f"offset_{reading.offset_group}["] if reading.offset_group and reading.offset_key == "offset" else []
-        )
-        yield from ((n, Wanted(read, why)) for n in offsets)
-    if signal is not None:
-        of_scale = f"a reading of {name} in {own} over its signal in {named(signal)}"
-        yield from (
-            (n, Wanted((quantity_of("au") if read is None else read) / signal, of_scale, scale=True)) for n in scales
-        )
+        if reading.offset_group and reading.offset_key == "offset":
+            offsets.append(f"offset_{reading.offset_group}[")
+        yield from ((n, Wanted(read, f"the unit that {name} is read in")) for n in offsets)
+    if signal.unit is not None:
+        why = f"a reading of {name} in {reading.values.unit} over its signal in {named(signal.unit)}"
+        unit = (quantity_of("au") if read is None else read) / signal.unit
+        yield from ((n, Wanted(unit, why, scale=True)) for n in scales)
+    why = f"the unit of the signal of {name}, which it is added to before the scale"
+    noise = signal if reading.noise_of is None else _signal(reading.noise_of, units)
     for parameter, role in reading.roles.items():
-        formula = reading.noise_of if role == "noise" and reading.noise_of is not None else reading.signal
-        found, known, plain = _signal(formula, units)
-        if role in ("noise", "signal") and found is not None:
-            why = f"the unit of the signal of {name}, which it is added to before the scale"
-            yield parameter, Wanted(found, why, relative=relative and (role == "signal" or not known), plain=plain)
-    if signal is not None and reading.offset_group and reading.offset_key == "background":
-        why = f"the unit of the signal of {name}, which it is added to before the scale"
-        yield (
-            f"background_{reading.offset_group}[",
-            Wanted(signal, why, relative=relative, plain=plain),
-        )
+        if role == "signal" and signal.unit is not None:
+            yield parameter, Wanted(signal.unit, why, relative=relative, plain=signal.plain)
+        if role == "noise" and noise.unit is not None:
+            yield parameter, Wanted(noise.unit, why, relative=relative and not noise.declared, plain=noise.plain)
+    if signal.unit is not None and reading.offset_group and reading.offset_key == "background":
+        yield f"background_{reading.offset_group}[", Wanted(signal.unit, why, relative=relative, plain=signal.plain)
 
 
 def _covers(key: str, name: str) -> bool:
     return name == key or (key.endswith("[") and name.startswith(key))
 
 
-def _known(unit: str) -> pint.Quantity | None:
-    try:
-        return quantity_of(unit)
-    except UnitError:
-        return None
+class _Signal(NamedTuple):
+    unit: pint.Quantity | None
+    declared: bool = False  # whether the unit follows from what the model declares
+    plain: bool = True  # whether no number stands in front
 
 
-def _signal(formula: Formula | None, units: ModelUnits) -> tuple[pint.Quantity | None, bool, bool]:
-    """Its unit, whether that is declared, and whether no number stands in front."""
+def _signal(formula: Formula | None, units: ModelUnits) -> _Signal:
     if formula is None:
-        return None, False, True
-    plain = sympy.factor_terms(parse_formula(formula)).as_coeff_Mul()[0] == 1
+        return _Signal(None)
+    expression = parse_formula(formula)
+    plain = sympy.factor_terms(expression).as_coeff_Mul()[0] == 1
     try:
         declared = unit_of_formula(units.network, formula)
         found = unit_of_formula(units.network, formula, units.assumed) if declared is None else declared
     except UnitError:
-        return None, False, plain
-    return None if parse_formula(formula).is_number else found, declared is not None, plain
+        return _Signal(None, plain=plain)
+    return _Signal(None if expression.is_number else found, declared is not None, plain)
 
 
 def is_arbitrary(unit: str) -> bool:
-    """Whether a unit says no more than that a number is arbitrary, as `au`, `1` and nothing do."""
-    known = _known(unit)
+    """True for `au`, `1`, nothing, and what is made of them."""
+    known = known_quantity(unit)
     return known is not None and not _without_arbitrary(known)
 
 

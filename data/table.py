@@ -14,7 +14,10 @@ from ..models.operations import is_nonzero
 from .problems import Problems
 from .text_file import read_text
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+"""A decimal number, as a pattern for digits of ASCII."""
+
+_NUMBER = re.compile(NUMBER, re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

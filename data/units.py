@@ -7,7 +7,7 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from .table import parse_number
+from .table import NUMBER, parse_number
 
 if TYPE_CHECKING:
     import pint
@@ -25,9 +25,8 @@ _POWER = re.compile(r"\^|\*\*")
 _SEPARATED = re.compile(r",|\d['’_]\d|\d\s+[\d.]")  # a unit has no comma, and pint drops these, so that 6,4 is 64
 _BRACKETED = re.compile(r"(?<![\^*])\(\s*[\d.]+\s*\)")
 _EXPONENT = re.compile(r"\s*(\(\s*)?[+-]?\d{1,2}(\.\d{1,3})?(/\d)?(?(1)\s*\))\s*(?![\d.^eE]|\*\*)")
-_DIGITS = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_AMOUNT = re.compile(rf"\s*({_DIGITS})\s*(.*?)\s*", re.ASCII | re.DOTALL)
-_TENS = re.compile(rf"\s*(?:({_DIGITS})\s*[*x×]\s*)?10\s*(?:\^|\*\*)\s*([+-]?\d{{1,2}})(?![\d.])\s*(.*?)\s*", re.DOTALL)
+_AMOUNT = re.compile(rf"\s*({NUMBER})\s*(.*?)\s*", re.ASCII | re.DOTALL)
+_TENS = re.compile(rf"\s*(?:({NUMBER})\s*[*x×]\s*)?10\s*(?:\^|\*\*)\s*([+-]?\d{{1,2}})(?![\d.])\s*(.*?)\s*", re.DOTALL)
 _UNCERTAIN = re.compile(r"\d\(\d+\)|±|\+\s*/?\s*-")
 
 
@@ -98,7 +97,7 @@ def _units_in(quantity: pint.Quantity) -> list[pint.Quantity]:
 
 
 def is_proportional(quantity: pint.Quantity) -> bool:
-    """Whether 0 of a unit is nothing, as 0 dB is not."""
+    """False for a unit in which 0 is an amount, such as dB."""
     try:
         none, one = (registry().Quantity(n, quantity.units).to_base_units().magnitude for n in (0.0, 1.0))
     except Exception:  # pint raises many kinds for what it cannot multiply
@@ -107,7 +106,7 @@ def is_proportional(quantity: pint.Quantity) -> bool:
 
 
 def split_quantity(text: str) -> tuple[float, str] | None:
-    """A number and the text behind it, which is empty or a unit; None where it does not start with a finite number.
+    """A finite number and its unit, which may be empty; None for other text, such as one with a second number.
 
     >>> split_quantity("500nM"), split_quantity("1.8/h"), split_quantity("6*10^3 Da")
     ((500.0, 'nM'), (1.8, '1/h'), (6000.0, 'Da'))
@@ -119,7 +118,9 @@ def split_quantity(text: str) -> tuple[float, str] | None:
     else:
         return None
     value = parse_number(number)
-    return None if value is None else (value, f"1{unit}" if unit.startswith("/") else unit)
+    if value is None or re.match(r"(?!1\s*/)[.,\d]", unit):
+        return None
+    return value, f"1{unit}" if unit.startswith("/") else unit
 
 
 def read_quantity(text: str, what: str, example: str) -> pint.Quantity:
@@ -129,7 +130,7 @@ def read_quantity(text: str, what: str, example: str) -> pint.Quantity:
         raise UnitError(f"{expected}, without its uncertainty")
     check_text(text, what)
     split = split_quantity(text)
-    if split is None or not split[1] or (split[1][0] in ".0123456789" and not re.match(r"1\s*/", split[1])):
+    if split is None or not split[1]:
         raise UnitError(expected)
     try:
         return split[0] * _quantity(split[1], "unit")
@@ -214,12 +215,12 @@ def to_model(value: float, unit: str, target_unit: str, molar_mass: str | float 
     return value * conversion_factor(unit, target_unit, molar_mass)
 
 
-def is_unit(text: str) -> bool:
-    """Whether text is a unit that is known; other text serves as a unit of its own."""
+def known_quantity(unit: str) -> pint.Quantity | None:
+    """1 of a unit; None for text that is no unit."""
     try:
-        return bool(_quantity(text, "unit"))
+        return quantity_of(unit)
     except UnitError:
-        return False
+        return None
 
 
 def is_share(unit: str) -> bool:

@@ -87,9 +87,7 @@ def check_gradient(
     value, gradient = jax.jit(jax.value_and_grad(problem.log_density))(jnp.asarray(z))
     if not np.isfinite(value):
         kinds = problem.failures.take()
-        why = problem.why_failed(kinds, problem.values(jnp.asarray(z))) or [
-            Status[kind.upper()].sentence for kind in kinds
-        ]
+        why = problem.why_failed(kinds, problem.values(jnp.asarray(z))) or Status.sentences(kinds)
         said = "; ".join(why) or "the density of the prior or of a row is infinite"
         raise ValueError(f"the gradient cannot be checked where there is no density ({said}): choose another z")
     return compare(problem.space.names, problem.log_density, np.asarray(gradient), z, steps, tolerance, batch)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
-from difflib import get_close_matches
 
 from ..data.coverage import near
 from ..data.dataset import Dataset
@@ -63,8 +62,7 @@ def check_inputs(model: Model, dataset: Dataset) -> None:
         if item.target in model.rules and item.target not in known:
             expected = f"a species or a parameter; it is a rule of {model.name}, which follows from others"
         elif item.target not in known:
-            close = get_close_matches(item.target, known, 1)
-            meant = f"; is {close[0]!r} meant?" if close else f"; its species are {', '.join(model.species)}"
+            meant = near(item.target, known, 0.6) or f"; its species are {', '.join(model.species)}"
             other = "" if item.target != item.name else ", or the key `target` to name it"
             expected = f"a species or a parameter of {model.name}{other}{meant}"
         elif item.kind == "add" and item.target in model.parameters:
@@ -100,8 +98,9 @@ def check_volumes(model: Model, dataset: Dataset, parameters: Mapping[str, Param
 def _why_idle(parameter: Parameter, model: Model, free: Collection[str]) -> str:
     """Where a name that nothing uses stands, what the model has by it, and which is meant."""
     name = parameter.name
-    place = "" if parameter.row is None else f" (priors.csv, row {parameter.row})"
-    said, what = "", "a value" if parameter.source == FIXED else "a prior"
+    fixed = parameter.source == FIXED  # the heading says where
+    place, what = ("", "a value") if fixed else (place_of(parameter), "a prior")
+    said = ""
     if name in model.species:
         said += f" is a species of {model.name}: {what} belongs to a parameter that its start value uses"
     elif name in model.rules:

@@ -42,21 +42,22 @@ def antimony_to_sbml(source: str | Path) -> str:
         text = _decoded(path.read_bytes(), where)
         antimony.clearDirectories()
         antimony.addDirectory(str(path.parent))
-    if not computed_part(text).strip():
+    computed = computed_part(text)
+    if not computed.strip():
         raise UnsupportedModelError(f"{where} holds no model: it is empty, or all of it is a comment")
-    _check(text, where)
+    _check(text, computed, where)
     antimony.clearPreviousLoads()
     if antimony.loadAntimonyString(text) < 0:
         raise UnsupportedModelError(f"{where} cannot be read as Antimony: {_reason(text)}")
     main = antimony.getMainModuleName() or ""
-    _tell_others(text, main, where)
+    _tell_others(computed, main, where)
     return antimony.getSBMLString(main) or ""
 
 
-def _tell_others(text: str, main: str, where: str) -> None:
-    """Says which of several models is read, where the text does not say so itself, with a star at one."""
-    models = [name for star, name in _MODEL.findall(computed_part(text)) if not star]
-    others = [n for n in dict.fromkeys(models) if n != main and not re.search(rf":\s*{n}\s*\(", computed_part(text))]
+def _tell_others(computed: str, main: str, where: str) -> None:
+    """Logs which of several models is read, unless a star in the text says so or the others are parts of it."""
+    models = [name for star, name in _MODEL.findall(computed) if not star]
+    others = [n for n in dict.fromkeys(models) if n != main and not re.search(rf":\s*{n}\s*\(", computed)]
     if main in models and others:
         log.warning(
             "%s holds several models: %s, the last one, is read, and not %s; write 'model *NAME()' for another",
@@ -87,9 +88,8 @@ def _decoded(content: bytes, where: str) -> str:
         ) from None
 
 
-def _check(text: str, where: str) -> None:
+def _check(text: str, computed: str, where: str) -> None:
     """Refuses what libantimony drops or reads to its middle. Comments and names in quotes may hold anything."""
-    computed = computed_part(text)
     problems = []
     for found in re.finditer(r"[^\x00-\x7f]", computed):
         better = meant(found.group())

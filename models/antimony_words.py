@@ -104,7 +104,7 @@ def _plain(reason: str, written: str) -> str:
 
 
 def _of_libsbml(reason: str) -> str:
-    """What is wrong with a whole model, by the sentence of libsbml that names something in it."""
+    """The fault of a whole model, in the sentence of libsbml's message that names something in it."""
     if both := _BOTH.search(reason):
         name, reaction = both.groups()
         which = "a reaction" if reaction.startswith("_J") else f"the reaction {reaction}"

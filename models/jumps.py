@@ -47,7 +47,7 @@ def jumps(rates: Mapping[str, Iterable[sympy.Expr]], parameters: Mapping[str, fl
 
 
 def warning(found: Collection[str]) -> str:
-    """What a user has to know of a model whose rates jump."""
+    """A note on a model whose rates jump, with the way out."""
     return (
         f"{'; '.join(found)}. No step stops there: what lasts shorter than a step may be passed over. And derivatives "
         f"leave out that the moment moves with the parameters, so map and fit refuse this model. To fit it, {_REMEDY}"
@@ -78,9 +78,9 @@ class _Search:
         return found
 
     def jumps(self, rate: _Rate, d: sympy.Expr) -> bool:
-        """Whether the two sides of d = 0 differ at one of a sample of points on it, or no point is found.
+        """True if the rate differs between d > 0 and d < 0 at one of a sample of points with d = 0, or none is found.
 
-        Points at which a side is infinite, as A/B at B > 0, have no say: none comes there.
+        Points at which it is infinite, as A/B at B = 0, are left out: no trajectory comes there.
         """
         moved = min(d.free_symbols & self.states, key=str)
         others = [s for s in rate.symbols if s != moved]
@@ -142,14 +142,14 @@ class _Rate:
 
 
 def _border(relation: Relational) -> tuple[sympy.Expr, bool]:
-    """What is 0 where the relation goes, the same for a relation and its opposite; whether it is left less right."""
+    """d, which is 0 where the relation changes, and is one for A > K and A <= K; whether it is left side less right."""
     d = sympy.expand(relation.lhs - relation.rhs)
     least = min(d, sympy.expand(-d), key=str)
     return least, least == d
 
 
 def _root(f: Callable[[float], float]) -> float | None:
-    """Where `f` is 0, the largest on a grid; None where no change of sign is found."""
+    """A root of `f`, the largest between points of a grid; None if `f` changes its sign nowhere."""
     values = [f(x) for x in _GRID]
     for x, y, a, b in reversed(list(zip(_GRID, _GRID[1:], values, values[1:], strict=False))):
         if a == 0 or b == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 
 
 class Status(enum.IntEnum):
@@ -22,6 +23,11 @@ class Status(enum.IntEnum):
     @property
     def sentence(self) -> str:
         return _SENTENCES[self]
+
+    @classmethod
+    def sentences(cls, labels: Iterable[str]) -> list[str]:
+        """The sentences of kinds that are counted by their labels."""
+        return [cls[label.upper()].sentence for label in labels]
 
 
 _SENTENCES = {

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from ...data.doses import Input
 from ...data.model_units import ModelUnit, ModelUnits
-from ...data.table import hint_of, parse_number
+from ...data.table import NUMBER, hint_of, parse_number
 from ...data.units import UnitError, conversion_factor
 from ...models.library.builder import drug_constants, drugs
 from ...models.model import Model
@@ -23,8 +23,7 @@ from ...models.model import Model
 log = logging.getLogger(__name__)
 
 _MASS = re.compile(r"M\((\w+)\)")
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_PART = re.compile(rf"\s*({_NUMBER})(?::({_NUMBER}):(\d+))?\s*([^\s\d,:;+.-].*?)?\s*", re.ASCII)
+_PART = re.compile(rf"\s*({NUMBER})(?::({NUMBER}):(\d+))?\s*([^\s\d,:;+.-].*?)?\s*", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"(?!\s*-)[^,]*?(\d+,\d+)[^,]*", re.ASCII)  # less than 0 is refused anyhow
 _THOUSANDS = re.compile(r"(\d+,0\d+)", re.ASCII)
 _MOST = 10**6  # doses of a range
@@ -132,7 +131,7 @@ def _is_text(given: Given) -> bool:
 
 
 def _say_unit(name: str, wanted: str, known: Input | None) -> None:
-    """What a number without a unit is taken for; raises `ValueError` where the problem has that input in another."""
+    """Logs the unit that numbers are taken in; raises `ValueError` if the problem has that input in another one."""
     if known is not None and known.unit not in ("", "1", wanted):
         raise ValueError(
             f"doses of {name} have no unit: the problem that was fitted has them in {known.unit}, and the model has "

@@ -105,7 +105,7 @@ def of_unknown(preequilibrate: bool | None = None) -> Cells:
         return of_model(preequilibrate)
     return Cells(
         unclear="the posterior does not say whether cells come to rest before the experiment, as files of older "
-        "versions do not: pass the problem that was fitted, or say preequilibrate=True or False"
+        "versions do not: pass the problem that was fitted, or set `preequilibrate`"
     )
 
 
@@ -124,7 +124,7 @@ def of_dataset(dataset: Dataset, model: Model, preequilibrate: bool | None = Non
             unclear = (
                 "the problem that was fitted starts its cells in several ways "
                 f"({'; '.join(map(_words, wanted[:4]))}): say in each condition how they start, by a protocol"
-                + (", or start them from the model's initial values (preequilibrate=False)" if None in wanted else "")
+                + (", or start all from the model's initial values, without `preequilibrate`" if None in wanted else "")
             )
     return Cells(
         rest,

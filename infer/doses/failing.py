@@ -46,7 +46,7 @@ def check_first(
             raise NeverAtRestError(_never(model, parameters, one, settings, label if len(set(labels)) > 1 else ""))
     if np.all(status != Status.OK):
         kinds = count_kinds(status)
-        sentences = "; ".join(Status[k.upper()].sentence for k in kinds)
+        sentences = "; ".join(Status.sentences(kinds))
         listed = ", ".join(f"{n} {k}" for k, n in kinds.items())
         raise AllFailedError(
             f"all of the first {status.size} simulations of {model.name} failed ({listed}): {sentences}. Nothing more "

@@ -594,8 +594,7 @@ def _pointing_to(options: Mapping[type[Exception], str]) -> Iterator[None]:
         yield
     except tuple(options) as error:
         option = next(text for kind, text in options.items() if isinstance(error, kind))
-        said = str(error).replace("preequilibrate=True or False", "whether they do, in an option")
-        raise ValueError(f"{said.replace(' (preequilibrate=False)', '')} (option {option})") from None
+        raise ValueError(f"{error} (option {option})") from None
 
 
 def _source(result: str, model: str | None, problem: str | None):
