@@ -11,7 +11,7 @@ BIN := .venv/bin
 # A file stays on one worker, so that what its fixtures compile is compiled once.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: test test-all lint types demo bench bench-gpu peers docs wheel clean
+.PHONY: test test-all lint types sanitize demo bench bench-gpu first-run peers docs wheel clean
 
 test: lint types
 	$(PYTEST)
@@ -26,13 +26,23 @@ lint: .venv/ready
 types: .venv/ready
 	$(BIN)/basedpyright --level error
 
+# The engine under AddressSanitizer and UBSan; needs a C++ compiler.
+sanitize: .venv/ready
+	$(BIN)/python -m benchmarks.gpu_sanitize
+
 demo: .venv/ready
 	$(BIN)/hexamer fit il6_demo --out results/demo --seed 1 --starts 4 --warmup 300 --draws 300
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.gradient --problem hepg2 --json benchmarks/results/gradient_hepg2.json
 
+# For a machine with a CUDA GPU. The first run's part 1 needs nvcc; without it, its lines say so.
+first-run: .venv/ready
+	$(BIN)/pip install -q -e '.[cuda13]'
+	$(BIN)/python -m benchmarks.gpu_first_run --json benchmarks/results/gpu_first_run.json
+
 bench-gpu: .venv/ready
+	$(BIN)/pip install -q -e '.[cuda13]'
 	$(BIN)/python -m benchmarks.gpu --json benchmarks/results/gpu.json
 
 # docs/models.md, from the networks themselves.

@@ -1,17 +1,19 @@
 """The fused engine on a CUDA GPU: is it right, how fast, and how much of the card's arithmetic does it use?
 
-    python -m benchmarks.gpu --json FILE                  # needs a GPU that JAX and Warp can use
-    python -m benchmarks.gpu --compile-only --json FILE   # registers and spills of the kernels, without a GPU
+    python -m benchmarks.gpu --json FILE             # needs a GPU that JAX and Warp can use; 5 minutes
+    python -m benchmarks.gpu --dry-run --json FILE   # the same for a few trajectories, the GPU's kernels on the CPU
 
 Cells that are given 0.01 to 100 ng/ml of IL-6, all species read at 12 times over 180 min, parameters lognormal around
 nominal values (log-sd 0.3). `course` starts at the model's initial values, which every method can; `rest` comes to rest
 before. A gradient is of a scalar of all outputs, by all parameters. The fused engine runs in float64 and, at a
 tolerance that both can keep, in both precisions; beside each time stand errors, of the first sets' values and
-gradients, against the CPU's at rtol 1e-10. diffrax and modax-solvers run beside it, up to the numbers of trajectories
-that `--most` gives them; what fails (no memory, not installed) is a row that says why.
+gradients, against the CPU's at rtol 1e-10. Up to `--most` trajectories the CPU runs beside it, and so do diffrax and
+modax-solvers; what fails (no memory, not installed) is a row that says why.
 
-FILE holds what stands above its rows: device, versions, peaks, the check against the CPU, and how kernels compiled.
-`share_of_peak` is of the card's multiply-adds in nothing but registers; a solve that is repeated counts once.
+It needs JAX, diffrax, NumPyro, sympy, warp-lang, antimony and python-libsbml, and runs from the source as it is. FILE
+is written after every row; above the rows stand the device, versions, peaks and the check against the CPU. After
+`--minutes` no new row begins, and those left out are named. `share_of_peak` is of the card's multiply-adds in nothing
+but registers; a solve that is repeated counts once. `python -m benchmarks.gpu_compile` says how kernels compile.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import distributions
@@ -34,22 +36,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hexamer import Model, Protocol, Settings
+from hexamer import Model, Settings
 from hexamer.models import Status
-from hexamer.models.fused import engine, gpu
-from hexamer.models.fused.functions import write_functions
-from hexamer.models.plan import Plan, compile_plan
+from hexamer.models.fused import cuda, engine
+from hexamer.models.fused.build import functions_of
+from hexamer.models.fused.task import By
 from hexamer.models.solution import Solution
 
-from .gpu_compile import compile_rows, tools
+from .gpu_driver import DOSES, dose_case, doses_of
 from .gpu_peak import measured_peak, operations
 from .gpu_peers import diffrax_course, modax_course
-from .measures import machine
-from .throughput import NM_PER_NG_ML, TIMES
+from .measures import machine, plain
+from .throughput import TIMES
 
-MODEL = "il6_stat3"
-DOSES = 8
-COUNTS = (10**2, 10**3, 10**4, 10**5, 10**6)
+COUNTS = (10**5, 10**6, 10**4, 10**3, 10**2)  # the most telling first
+DRY = (16,)
 CHECKED = 64  # sets of parameters whose results are compared
 TIGHT = Settings(engine="fused", rtol=1e-10, atol=1e-12, max_steps=100_000)
 FUSED = (
@@ -57,41 +58,38 @@ FUSED = (
     Settings(engine="fused", rtol=1e-4, atol=1e-6),
     Settings(engine="fused", precision="float32", rtol=1e-4, atol=1e-6),
 )
-NO_GPU = "no CUDA GPU that JAX and Warp can both use was found: nothing was timed (--compile-only needs none)"
+NO_GPU = "no CUDA GPU that JAX and Warp can both use{}. Nothing was timed (--dry-run needs none)"
 
 Row = dict[str, Any]
+Planned = tuple[Row, Callable[[], Row]]
 
 
 @dataclass(frozen=True)
 class Case:
-    """Trajectories of the flagship: sets of parameters × doses."""
+    """Trajectories of a model: sets of parameters × doses. `by`: `gpu` runs a GPU's kernels on a CPU."""
 
     model: Model
     rest: bool
-
-    def plan(self) -> Plan:
-        doses = np.geomspace(0.01, 100, DOSES) * NM_PER_NG_ML
-        start = Protocol.equilibrated if self.rest else Protocol
-        protocols = [start(f"{d:g} nM").add("IL6", float(d)) for d in doses]
-        return compile_plan(self.model, protocols, [list(TIMES)] * DOSES, self.model.parameters)
+    by: By = "platform"
 
     def values(self, trajectories: int) -> np.ndarray:
-        sets = -(-trajectories // DOSES)
-        spread = np.random.default_rng(0).normal(size=(sets, len(self.model.parameters)))
-        return self.model.defaults * np.exp(0.3 * spread)
+        return dose_case(self.model, FUSED[0], rest=self.rest, sets=-(-trajectories // DOSES)).values
 
     def starts(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Start states and parameters of each trajectory, for methods that know no protocols."""
         states = np.repeat(np.asarray(jax.vmap(self.model.initial)(jnp.asarray(values))), DOSES, axis=0)
-        doses = np.geomspace(0.01, 100, DOSES) * NM_PER_NG_ML
-        states[:, self.model.index("IL6")] += np.tile(doses, len(values))
-        return states, np.repeat(values, DOSES, axis=0)
+        parameters, doses = np.repeat(values, DOSES, axis=0), np.tile(doses_of(self.model), len(values))
+        if "IL6" in self.model.species:
+            states[:, self.model.index("IL6")] += doses
+        else:
+            parameters[:, self.model.parameters.index("IL6")] = doses
+        return states, parameters
 
     def forward(self, settings: Settings) -> Callable[[Float[Array, "sets names"]], Solution]:
-        return jax.vmap(partial(engine.solve, self.model, self.plan(), settings))
+        return jax.vmap(self._one(settings))
 
     def gradient(self, settings: Settings) -> Callable[[Float[Array, "sets names"]], tuple[Array, Solution]]:
-        one = partial(engine.solve, self.model, self.plan(), settings)
+        one = self._one(settings)
 
         def loss(values: Array) -> tuple[Array, Solution]:
             solution = one(values)
@@ -99,15 +97,19 @@ class Case:
 
         return jax.vmap(jax.grad(loss, has_aux=True))
 
+    def _one(self, settings: Settings) -> Callable[[Array], Solution]:
+        plan = dose_case(self.model, settings, rest=self.rest, sets=0).plan
+        return partial(engine.solve, self.model, plan, settings, by=self.by)
+
 
 def scalar(y: Array) -> Array:
     """What gradients are of: smooth, and of all species alike, whatever their size."""
     return jnp.mean(jnp.log1p(jnp.where(jnp.isfinite(y), y, 0.0).clip(-0.5)) ** 2)
 
 
-def timed(function: Callable, *arguments: np.ndarray, repeats: int) -> tuple[Any, Row]:
+def timed(function: Callable, *arguments: np.ndarray, repeats: int, on: Any = None) -> tuple[Any, Row]:
     """The result, and seconds: to compile, and of `repeats` warm calls the median, least and most."""
-    placed = jax.block_until_ready([jax.device_put(a) for a in arguments])
+    placed = jax.block_until_ready([jax.device_put(a, on) for a in arguments])
     began = time.perf_counter()
     compiled = jax.jit(function).lower(*placed).compile()
     compile_s = time.perf_counter() - began
@@ -129,8 +131,8 @@ class Checked:
     solution: Solution
 
     @staticmethod
-    def on(device: Any, case: Case, settings: Settings) -> Checked:
-        values = case.values(CHECKED * DOSES)
+    def on(device: Any, case: Case, settings: Settings, sets: int) -> Checked:
+        values = case.values(sets * DOSES)
         slope, solution = jax.jit(case.gradient(settings))(jax.device_put(values, device))
         return Checked(np.asarray(slope) * values, jax.device_get(solution))
 
@@ -144,28 +146,109 @@ class Checked:
 
 
 def _off(a: np.ndarray, b: np.ndarray, axes: tuple[int, ...]) -> float:
+    """NaN where only one of two numbers is none."""
     known = b[: len(a)]
-    return float(np.nanmax(np.abs(a - known) / (np.abs(known).max(axes, keepdims=True) + 1e-9)))
+    with np.errstate(invalid="ignore"):
+        off = np.abs(a - known) / (np.nanmax(np.abs(known), axes, keepdims=True) + 1e-9)
+    return float(np.max(np.where(np.isnan(a) & np.isnan(known), 0.0, off)))
 
 
 def check(case: Case, exact: Checked, settings: Settings) -> Row:
     """GPU against CPU at the same tolerances, and against tight ones: largest errors of values and of gradients."""
-    found, host = (Checked.on(d, case, settings) for d in (jax.devices()[0], jax.devices("cpu")[0]))
+    sets, host = len(exact.slope), jax.devices("cpu")[0]
+    found = Checked.on(jax.devices()[0], case, settings, sets)
+    own = Checked.on(host, Case(case.model, case.rest), settings, sets)
     row = {
-        "rest": case.rest,
-        "precision": settings.precision,
-        "rtol": settings.rtol,
-        "trajectories": CHECKED * DOSES,
-        "same_status": bool(np.array_equal(found.solution.status, host.solution.status)),
-        "same_steps": float(np.mean(found.solution.steps == host.solution.steps)),
-        "value_off_cpu": host.value_error(found.solution.y),
-        "gradient_off_cpu": host.gradient_error(found.slope),
+        "same_status": bool(np.array_equal(found.solution.status, own.solution.status)),
+        "same_steps": float(np.mean(found.solution.steps == own.solution.steps)),
+        "value_off_cpu": own.value_error(found.solution.y),
+        "gradient_off_cpu": own.gradient_error(found.slope),
         "value_error": exact.value_error(found.solution.y),
         "gradient_error": exact.gradient_error(found.slope),
     }
     # In float32 another rounding takes other steps, so that results are alike by their errors alone.
     near = 1e-6 if settings.precision == "float64" else 10 * settings.rtol
-    return row | {"good": row["same_status"] and max(row["value_off_cpu"], row["gradient_off_cpu"]) < near}
+    close = row["value_off_cpu"] < near and row["gradient_off_cpu"] < near  # false of no number
+    return row | {"good": row["same_status"] and close}
+
+
+def checks(model: Model, exact: Mapping[bool, Checked], by: By) -> Iterator[Planned]:
+    for rest, settings in product(exact, FUSED):
+        row = {"precision": settings.precision, "rtol": settings.rtol, "start": "rest" if rest else "course"}
+        row |= {"trajectories": len(exact[rest].slope) * DOSES}
+        yield row, partial(check, Case(model, rest, by), exact[rest], settings)
+
+
+def fused_row(
+    case: Case,
+    count: int,
+    settings: Settings,
+    what: str,
+    exact: Checked,
+    repeats: int,
+    peaks: Mapping[str, float],
+    on: Any,
+) -> Row:
+    values = case.values(count)
+    function = (case.forward if what == "forward" else case.gradient)(settings)
+    result, times = timed(function, values, repeats=repeats, on=on)
+    solution: Solution = result if what == "forward" else result[1]
+    steps, rejected = np.asarray(solution.steps), np.asarray(solution.rejected)
+    found = times | {
+        "trajectories": steps.size,
+        "per_second": steps.size / times["seconds"],
+        "failed": int(np.sum(np.asarray(solution.status) != Status.OK)),
+        "steps_mean": float(steps.mean()),
+        "value_error": exact.value_error(solution.y),
+    }
+    if what == "gradient":
+        known = len(exact.slope)
+        found["gradient_error"] = exact.gradient_error(np.asarray(result[0][:known]) * values[:known])
+    if case.rest or settings.precision not in peaks:  # steps of a rest, counted in each of its courses, were taken once
+        return found
+    cost = operations(functions_of(case.model))
+    done = cost["forward"] * float(steps.sum())
+    if what == "gradient":
+        done += cost["back"] * float((steps - rejected).sum())
+    rate = done / times["seconds"]
+    return found | {"operations_per_second": rate, "share_of_peak": rate / peaks[settings.precision]}
+
+
+def fused_rows(
+    model: Model, exact: Mapping[bool, Checked], by: By, options: argparse.Namespace, peaks: Mapping[str, float]
+) -> Iterator[Planned]:
+    """On the GPU, and up to `most` trajectories beside it on the CPU."""
+    cpu = jax.devices("cpu")[0]
+    kinds = [(settings, what) for settings in FUSED for what in ("forward", "gradient")]
+    for (rest, count), (settings, what) in product(product(exact, options.counts), kinds):
+        row = {"precision": settings.precision, "rtol": settings.rtol, "start": "rest" if rest else "course"}
+        row |= {"what": what, "trajectories": count}
+        given = (count, settings, what, exact[rest], options.repeats)
+        yield {"method": "fused", **row}, partial(fused_row, Case(model, rest, by), *given, peaks, None)
+        if count <= options.most:
+            yield {"method": "fused on the CPU", **row}, partial(fused_row, Case(model, rest), *given, {}, cpu)
+
+
+def peer_row(make: Any, case: Case, count: int, what: str, reference: np.ndarray, repeats: int) -> Row:
+    states, parameters = case.starts(case.values(count))
+    course = make(case.model, TIMES)
+    if what == "gradient":
+        slope = jax.grad(lambda y0, p: jnp.sum(jax.vmap(scalar)(course(y0, p))), argnums=1)
+        _, times = timed(slope, states, parameters, repeats=repeats)
+    else:
+        y, times = timed(course, states, parameters, repeats=repeats)
+        times["off_fused"] = _off(np.asarray(y[: len(reference)]), reference, (1,))
+    return times | {"trajectories": len(states), "per_second": len(states) / times["seconds"]}
+
+
+def peer_rows(model: Model, exact: Checked, options: argparse.Namespace) -> Iterator[Planned]:
+    case, y = Case(model, rest=False), np.asarray(exact.solution.y)
+    peers = {"diffrax-kvaerno5": diffrax_course, "modax-rodas5p": modax_course}
+    for name, count, what in product(peers, options.counts, ("forward", "gradient")):
+        if count <= options.most:
+            row = {"method": name, "precision": "float64", "start": "course", "what": what, "trajectories": count}
+            given = (case, count, what, y.reshape(-1, *y.shape[2:]), options.repeats)
+            yield row, partial(peer_row, peers[name], *given)
 
 
 def attempt(row: Row, run: Callable[[], Row]) -> Row:
@@ -173,83 +256,14 @@ def attempt(row: Row, run: Callable[[], Row]) -> Row:
     try:
         row |= run()
     except Exception as error:
-        row |= {"error": f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"}
-    print(json.dumps(row), flush=True)
+        row |= {"error": f"{type(error).__name__}: {(str(error).strip() or '-').splitlines()[0][:200]}"}
     return row
-
-
-def fused_rows(
-    model: Model, exact: Mapping[bool, Checked], counts: list[int], repeats: int, peaks: Mapping[str, float]
-) -> Iterator[Row]:
-    cost = operations(write_functions(model))
-    for rest, count in product((False, True), counts):
-        case = Case(model, rest)
-        values = case.values(count)
-        for settings, what in product(FUSED, ("forward", "gradient")):
-
-            def run(
-                case: Case = case, values: np.ndarray = values, settings: Settings = settings, what: str = what
-            ) -> Row:
-                function = (case.forward if what == "forward" else case.gradient)(settings)
-                result, times = timed(function, values, repeats=repeats)
-                solution: Solution = result if what == "forward" else result[1]
-                steps, rejected = np.asarray(solution.steps), np.asarray(solution.rejected)
-                found = times | {
-                    "trajectories": steps.size,
-                    "per_second": steps.size / times["seconds"],
-                    "failed": int(np.sum(np.asarray(solution.status) != Status.OK)),
-                    "steps_mean": float(steps.mean()),
-                    "value_error": exact[case.rest].value_error(solution.y),
-                }
-                if what == "gradient":
-                    slope = np.asarray(result[0][:CHECKED]) * values[:CHECKED]
-                    found["gradient_error"] = exact[case.rest].gradient_error(slope)
-                if case.rest:  # whose steps, counted in each of its courses, were taken once
-                    return found
-                done = cost["forward"] * float(steps.sum())
-                if what == "gradient":
-                    done += cost["back"] * float((steps - rejected).sum())
-                rate = done / times["seconds"]
-                share = rate / peaks[settings.precision]
-                return found | {"operations_per_second": rate, "share_of_peak": share}
-
-            row = {"method": "fused", "precision": settings.precision, "rtol": settings.rtol}
-            yield attempt(row | {"start": "rest" if rest else "course", "what": what}, run)
-
-
-def peer_rows(model: Model, counts: list[int], repeats: int, most: int) -> Iterator[Row]:
-    case = Case(model, rest=False)
-    reference = np.asarray(jax.jit(case.forward(Settings(engine="fused")))(case.values(CHECKED * DOSES)).y)
-    reference = reference.reshape(-1, *reference.shape[2:])
-    for name, make in (("diffrax-kvaerno5", diffrax_course), ("modax-rodas5p", modax_course)):
-        for count in [n for n in counts if n <= most]:
-            states, parameters = case.starts(case.values(count))
-            for what in ("forward", "gradient"):
-
-                def run(make: Any = make, y0: np.ndarray = states, p: np.ndarray = parameters, what: str = what) -> Row:
-                    course = make(model, TIMES)
-                    if what == "forward":
-                        y, times = timed(course, y0, p, repeats=repeats)
-                        known = min(len(y), len(reference))
-                        scale = np.abs(reference[:known]).max(1, keepdims=True) + 1e-9
-                        times["off_fused"] = float(np.nanmax(np.abs(y[:known] - reference[:known]) / scale))
-                    else:
-                        slope = jax.grad(lambda y0, p: jnp.sum(jax.vmap(scalar)(course(y0, p))), argnums=1)
-                        _, times = timed(slope, y0, p, repeats=repeats)
-                    return times | {"trajectories": len(y0), "per_second": len(y0) / times["seconds"]}
-
-                yield attempt({"method": name, "precision": "float64", "start": "course", "what": what}, run)
 
 
 def save(file: Path | None, report: Row) -> None:
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
-
-
-def compiled() -> Row:
-    kernels = [row for name in (MODEL, "hepg2_core") for row in compile_rows(name)]
-    return {"compilers": tools(), "versions": versions(), "kernels": kernels}
+        file.write_text(json.dumps(plain(report), indent=1, allow_nan=False) + "\n")
 
 
 def versions() -> dict[str, str]:
@@ -259,64 +273,67 @@ def versions() -> dict[str, str]:
     return {name: packages[name] for name in wanted if name in packages}
 
 
-def table(kernels: list[Row]) -> str:
-    columns = (
-        "model",
-        "precision",
-        "kernel",
-        "arch",
-        "ptx_s",
-        "registers",
-        "stack_bytes",
-        "spill_store_bytes",
-        "spill_load_bytes",
-    )
-    lines = ["  ".join(f"{c:>17}" for c in columns)]
-    for row in kernels:
-        cells = (f"{row.get(c, '-'):.2f}" if c == "ptx_s" else str(row.get(c, "-")) for c in columns)
-        lines.append("  ".join(f"{c:>17}" for c in cells))
-    return "\n".join(lines)
+def run_all(planned: Sequence[tuple[str, Iterator[Planned]]], report: Row, file: Path | None, until: float) -> None:
+    """Each planned row into the report's list of that name, which is written after it; what is left out too."""
+    longest = 0.0
+    for name, rows in planned:
+        for row, run in rows:
+            began = time.monotonic()
+            if began + longest / 2 > until:  # one that takes as long as another did would end far beyond it
+                report["left_out"].append(row)
+                continue
+            done = attempt(row, run)
+            longest = max(longest, time.monotonic() - began)
+            report[name].append(done)
+            print(json.dumps(plain(done)), flush=True)
+            save(file, report)
+    save(file, report)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", type=Path, help="write the report here")
-    parser.add_argument("--compile-only", action="store_true", help="compile the kernels, run nothing")
-    parser.add_argument("--counts", type=int, nargs="+", default=list(COUNTS), help="numbers of trajectories")
+    parser.add_argument("--model", default="il6_stat3", help="a bundled network that knows IL6")
+    parser.add_argument("--counts", type=int, nargs="+", help="numbers of trajectories")
     parser.add_argument("--most", type=int, default=10**4, help="trajectories that the other methods get")
     parser.add_argument("--repeats", type=int, default=5, help="of each timing (default 5)")
-    arguments = parser.parse_args()
-    if arguments.compile_only:
-        report = {"machine": machine(), **compiled()}
-        print(table(report["kernels"]))
-        save(arguments.json, report)
-        return
-    if not gpu.devices() or jax.default_backend() == "cpu":
-        sys.exit(NO_GPU)
-    model, device = Model.load(MODEL), gpu.devices()[0]
-    peaks = {precision: measured_peak(device, precision) for precision in ("float64", "float32")}
-    cases = {rest: Case(model, rest) for rest in (False, True)}
-    exact = {rest: Checked.on(jax.devices("cpu")[0], case, TIGHT) for rest, case in cases.items()}
+    parser.add_argument("--minutes", type=float, default=5.0, help="after which no new row begins (default 5)")
+    parser.add_argument("--dry-run", action="store_true", help="on the CPU, to see that all of it runs")
+    options = parser.parse_args()
+    until = time.monotonic() + 60 * options.minutes
+    options.counts = options.counts or list(DRY if options.dry_run else COUNTS)
+    by: By = "gpu" if options.dry_run else "platform"
+    if not options.dry_run and not cuda.devices():
+        sys.exit(NO_GPU.format(f": {why}" if (why := cuda.why_none()) else ""))
+    model, device = Model.load(options.model), None if options.dry_run else cuda.devices()[0]
     report: Row = {
-        "device": device.name,
-        "compute_capability": device.arch,
-        "machine": machine(),
-        "peak_operations_per_second": peaks,
-        "operations_per_step": operations(write_functions(model)),
-        "checks": [check(cases[rest], exact[rest], settings) for rest in cases for settings in FUSED],
-        **compiled(),
+        "device": "dry run on the CPU" if device is None else device.name,
+        "compute_capability": None if device is None else device.arch,
+        "machine": attempt({}, machine),
+        "versions": versions(),
+        "model": model.name,
+        "operations_per_step": dict(operations(functions_of(model))),
+        "checks": [],
         "rows": [],
+        "left_out": [],
     }
-    print(json.dumps({k: report[k] for k in ("device", "peak_operations_per_second", "checks")}), flush=True)
-    for rows in (
-        fused_rows(model, exact, arguments.counts, arguments.repeats, peaks),
-        peer_rows(model, arguments.counts, arguments.repeats, arguments.most),
-    ):
-        for row in rows:
-            report["rows"].append(row)
-            save(arguments.json, report)
-    print(table(report["kernels"]))
-    if not all(c["good"] for c in report["checks"]):
+    save(options.json, report)
+    peaks: dict[str, float] = {}
+    for precision in () if device is None else ("float64", "float32"):
+        found = attempt({}, lambda p=precision: {"peak": measured_peak(device, p)})
+        peaks |= {precision: found["peak"]} if "peak" in found else {}
+        report.setdefault("peak_operations_per_second", {})[precision] = found
+    sets, cpu = (2 if options.dry_run else CHECKED), jax.devices("cpu")[0]
+    exact = {rest: Checked.on(cpu, Case(model, rest), TIGHT, sets) for rest in (False, True)}
+    planned = [
+        ("checks", checks(model, exact, by)),
+        ("rows", fused_rows(model, exact, by, options, peaks)),
+        ("rows", peer_rows(model, exact[False], options)),
+    ]
+    run_all(planned, report, options.json, until)
+    if report["left_out"]:
+        print(f"{len(report['left_out'])} rows were left out after {options.minutes:g} minutes", flush=True)
+    if not all(c.get("good") for c in report["checks"]):
         sys.exit("the GPU's results are not the CPU's: see checks")
 
 

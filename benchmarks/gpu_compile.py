@@ -1,50 +1,97 @@
-"""The engine's CUDA kernels without a GPU: seconds to PTX, registers, stack and spills of each.
+"""The engine's CUDA kernels without a GPU: registers, stack and spills of each, and the local memory that a step moves.
 
-Warp's own compiler (NVRTC, in its wheel) writes PTX. What `ptxas` says of that needs CUDA's command-line tools; where
-those are older than Warp's, the version in the PTX's head is lowered to theirs, which leaves the code as it is.
+    python -m benchmarks.gpu_compile --json benchmarks/results/gpu_compile.json
+    python -m benchmarks.gpu_compile --against benchmarks/results/gpu_compile.json   # fails where a step's is 5 % off
+
+Two compilers take every kernel, for every architecture: Warp's own (NVRTC, in its wheel), whose PTX `ptxas` assembles,
+and nvcc, of `gpu_driver.cu`. Where ptxas is older than Warp's compiler, the version in the PTX's head is lowered to its
+own, which leaves the code as it is. Local bytes a step are counted in nvcc's machine code, which
+`pip install nvidia-cuda-nvdisasm` takes apart: they, not the arithmetic, are what a card's memory limits.
+
+`--models` names bundled networks and compositions; `--architectures`, `--precisions` and `--compilers` make it shorter.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import re
 import shutil
 import subprocess
+import sys
+import sysconfig
 import tempfile
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from hexamer import Model
-from hexamer.models.fused.build import quiet, warp
-from hexamer.models.fused.functions import write_functions
+from hexamer.models import bundled
+from hexamer.models.fused.build import functions_of, quiet, warp
 from hexamer.models.fused.kernels import Kernels, write_kernels
 
-ARCHITECTURES = (80, 90)
+from .gpu_driver import DRIVER, DriverFailed, nvcc, source_of
+
+ARCHITECTURES = (80, 90, 100, 120)
 PRECISIONS = ("float64", "float32")
+COMPILERS = ("nvrtc", "nvcc")
+COMPOSITIONS = (*bundled(), "il6_stat3+tocilizumab", "il6_stat3+siltuximab", "il6_full+tocilizumab+siltuximab")
 NO_PTXAS = "no ptxas on the path (it comes with CUDA's toolkit)"
+COUNTED = {"sm": 90, "models": ("il6_stat3", "hepg2_core")}  # of which local bytes are counted
+ALLOWED = 0.05  # of a change in them, before it must be explained
+
+# Calls in a step of functions that are not inlined, forward and back; what is not named is called once a course.
+ONCE = [
+    "stages",
+    "attempt",
+    "attempt_within",
+    "jacobian",
+    "factorise",
+    "linearise",
+    "growth",
+    "judged",
+    "judging",
+    "undefined",
+    "fallen",
+    "set_out",
+    "solve_courses",
+    "note_step",
+    "adapt",
+]
+FORWARD = {"rates": 8, "solve": 8} | dict.fromkeys(ONCE, 1)
+ONCE_BACK = ["stages", "jacobian", "factorise", "linearise", "step_back", "pull_jacobian", "solve_back", "take_outputs"]
+BACK = dict.fromkeys(("rates", "solve", "solve_transposed", "pull_rates", "add_outer"), 8) | dict.fromkeys(ONCE_BACK, 1)
 
 Row = dict[str, Any]
 
 
-def compile_rows(name: str) -> list[Row]:
-    """A row for each kernel of a bundled network, each precision and each architecture."""
-    functions = write_functions(Model.load(name))
-    rows = []
-    for precision, arch in product(PRECISIONS, ARCHITECTURES):
-        kernels = write_kernels(functions, single=precision == "float32")
+# -------------------------------------------------------------------------------------------------------------- NVRTC
+
+
+def nvrtc_rows(name: str, architectures: Sequence[int], precisions: Sequence[str]) -> Iterator[Row]:
+    """A row for each kernel of a network, each precision and each architecture."""
+    functions = functions_of(Model.load(name))
+    for precision, arch, stages in product(precisions, architectures, (False, True)):
+        kernels = write_kernels(functions, single=precision == "float32", keep_stages=stages)
         for field in fields(Kernels):
-            row: Row = {"model": name, "precision": precision, "kernel": field.name, "arch": f"sm_{arch}"}
-            rows.append(row | _compiled(getattr(kernels, field.name), arch))
-    return rows
+            if stages and not field.name.startswith("course"):
+                continue  # only these know of it
+            row: Row = {"compiler": "nvrtc", "model": name, "precision": precision, "arch": f"sm_{arch}"}
+            row |= {"kernel": field.name, "stages_kept": stages}
+            yield row | _compiled(getattr(kernels, field.name), arch)
 
 
 def _compiled(kernel: Any, arch: int) -> Row:
     wp = warp()
     with tempfile.TemporaryDirectory() as folder, quiet(wp):
         began = time.perf_counter()
-        (file,) = wp.compile_aot_module(kernel.module, arch=arch, use_ptx=True, module_dir=folder)
+        try:
+            (file,) = wp.compile_aot_module(kernel.module, arch=arch, use_ptx=True, module_dir=folder)
+        except Exception as error:  # of Warp's own, or of what it runs
+            return {"error": str(error).strip()[-300:]}
         row = {"ptx_s": time.perf_counter() - began, "ptx_bytes": file.stat().st_size}
         return row | _assembled(file, arch)
 
@@ -59,16 +106,8 @@ def _assembled(file: Path, arch: int) -> Row:
     if older := re.search(r"Unsupported \.version [\d.]+; current version is '([\d.]+)'", said):
         text = re.sub(r"^\.version [\d.]+$", f".version {older[1]}", text, count=1, flags=re.M)
         said = _ptxas(file, text, arch)
-    registers, stack = (re.search(p, said) for p in (r"Used (\d+) registers", r"(\d+) bytes cumulative stack size"))
-    if registers is None:
-        return {"ptxas": said.strip()[-300:]}
-    return {
-        "ptxas_s": time.perf_counter() - began,
-        "registers": int(registers[1]),
-        "stack_bytes": int(stack[1]) if stack else 0,
-        "spill_store_bytes": sum(map(int, re.findall(r"(\d+) bytes spill stores", said))),
-        "spill_load_bytes": sum(map(int, re.findall(r"(\d+) bytes spill loads", said))),
-    }
+    found = _measured(said)
+    return {"ptxas_s": time.perf_counter() - began} | found if found else {"error": said.strip()[-300:]}
 
 
 def _ptxas(file: Path, text: str, arch: int) -> str:
@@ -77,10 +116,178 @@ def _ptxas(file: Path, text: str, arch: int) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stderr
 
 
+def _measured(said: str) -> Row:
+    """What ptxas says of a kernel and the functions that it calls."""
+    registers, stack = (re.search(p, said) for p in (r"Used (\d+) registers", r"(\d+) bytes cumulative stack size"))
+    if registers is None:
+        return {}
+    return {
+        "registers": int(registers[1]),
+        "stack_bytes": int(stack[1]) if stack else 0,
+        "spill_store_bytes": sum(map(int, re.findall(r"(\d+) bytes spill stores", said))),
+        "spill_load_bytes": sum(map(int, re.findall(r"(\d+) bytes spill loads", said))),
+    }
+
+
+# --------------------------------------------------------------------------------------------------------------- nvcc
+
+KERNELS = {"find": "rest", "course": "course", "course_back": "course_back", "rest_back": "rest_back", "slot": "slot"}
+
+
+def cubin(name: str, precision: str, arch: int, folder: Path) -> tuple[Path, str]:
+    """The driver of a network as machine code, and what ptxas says of it. Raises `DriverFailed`."""
+    if (compiler := nvcc()) is None:
+        raise DriverFailed("no nvcc here: it comes with CUDA's toolkit")
+    header, file = folder / "source.h", folder / "driver.cubin"
+    header.write_text(source_of(Model.load(name), single=precision == "float32"))
+    command = [compiler, "-O3", "-std=c++17", "-cubin", "-Xptxas", "-v", "-diag-suppress", "177", f"-arch=sm_{arch}"]
+    done = subprocess.run(
+        [*command, f'-DSOURCE="{header}"', str(DRIVER), "-o", str(file)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise DriverFailed((done.stderr or done.stdout).strip()[-300:])
+    return file, done.stderr
+
+
+def nvcc_rows(name: str, architectures: Sequence[int], precisions: Sequence[str]) -> Iterator[Row]:
+    """As `nvrtc_rows`; seconds are those of all kernels together."""
+    for precision, arch in product(precisions, architectures):
+        row: Row = {"compiler": "nvcc", "model": name, "precision": precision, "arch": f"sm_{arch}"}
+        began = time.perf_counter()
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                said = cubin(name, precision, arch, Path(folder))[1]
+        except DriverFailed as failed:
+            yield row | {"error": str(failed)}
+            continue
+        seconds = time.perf_counter() - began
+        found = {}
+        for entry in said.split("Compiling entry function")[1:]:
+            if symbol := re.search(r"'_Z\w*?\d+(find|course_back|course|rest_back|slot)P", entry):
+                found[KERNELS[symbol[1]]] = _measured(entry)
+        for kernel in KERNELS.values():
+            yield row | {"kernel": kernel, "all_s": seconds} | found.get(kernel, {"error": "ptxas does not name it"})
+
+
+# ------------------------------------------------------------------------------------------------------- local memory
+
+
+def nvdisasm() -> str | None:
+    """The disassembler, on the path or in its wheel."""
+    own = [str(p.parent) for p in Path(sysconfig.get_path("purelib")).glob("nvidia/*/bin/nvdisasm")]
+    return shutil.which("nvdisasm") or next((f for p in own if (f := shutil.which("nvdisasm", path=p))), None)
+
+
+def local_bytes(name: str, precision: str, arch: int) -> Row:
+    """Bytes of local memory that a thread loads and stores in a step, forward and back."""
+    row: Row = {"model": name, "precision": precision, "arch": f"sm_{arch}"}
+    if (tool := nvdisasm()) is None:
+        return row | {"error": "no nvdisasm here: pip install nvidia-cuda-nvdisasm"}
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            file, _ = cubin(name, precision, arch, Path(folder))
+            text = subprocess.run([tool, "-c", str(file)], capture_output=True, text=True, check=True).stdout
+    except (DriverFailed, subprocess.CalledProcessError) as error:
+        return row | {"error": str(error)}
+    found = traffic(text)
+    return row | {
+        "forward": sum(n * found["course"].get(f, 0) for f, n in FORWARD.items()),
+        "back": sum(n * found["course_back"].get(f, 0) for f, n in BACK.items()),
+    }
+
+
+def traffic(text: str) -> dict[str, dict[str, int]]:
+    """Of each kernel, bytes of local memory that one call of each of its functions moves, in its longest way."""
+    found: dict[str, dict[str, int]] = {}
+    kernel = function = ""
+    for line in text.splitlines():
+        if section := re.match(r"\s*\.section\s+\.text\.(\S+?),", line):
+            symbol = re.search(r"\d+(find|course_back|course|rest_back|slot)P", section[1])
+            kernel, function = (symbol[1], "") if symbol else ("", "")
+            continue
+        if label := re.match(r"^\s*(\$\S+):\s*$", line):
+            # $kernel$_ZN6Engine5ratesE...: the name behind its length
+            inner = re.findall(r"_ZN6Engine(?:5Exact)?(\d+)(\w+)", label[1])
+            function = inner[-1][1][: int(inner[-1][0])] if inner else label[1]
+            continue
+        moved = re.match(r"\s+/\*[0-9a-f]+\*/\s+(?:@!?U?P\d+\s+)?(LDL|STL)([.\w]*)", line)
+        if kernel and moved:
+            width = 16 if ".128" in moved[2] else 8 if ".64" in moved[2] else 4
+            functions = found.setdefault(kernel, {})
+            functions[function] = functions.get(function, 0) + width
+    return found
+
+
+def changed(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What is more than `ALLOWED` off an earlier record, or could not be compared with it, in words."""
+    known = {(r["model"], r["precision"], r["arch"]): r for r in before}
+    said = []
+    for row in now:
+        name = f"{row['model']}, {row['precision']}, {row['arch']}"
+        old = known.get((row["model"], row["precision"], row["arch"]), {"error": "it was not counted then"})
+        if why := row.get("error") or old.get("error"):
+            said.append(f"{name}: not compared: {why}")
+            continue
+        for way in ("forward", "back"):
+            if abs(row[way] / old[way] - 1) > ALLOWED:
+                said.append(
+                    f"{name}: a step {way} moves {row[way]:,} bytes of local memory, {row[way] / old[way] - 1:+.0%} of "
+                    f"the {old[way]:,} on record: explain it, or mend it; then record anew"
+                )
+    return said
+
+
+# -------------------------------------------------------------------------------------------------------------- script
+
+
 def tools() -> Row:
     """Versions of what compiles."""
     wp = warp()
+    row = {"warp": wp.config.version, "nvrtc": ".".join(map(str, wp.get_cuda_toolkit_version() or ()))}
     if shutil.which("ptxas") is None:
-        return {"warp": wp.config.version, "ptxas": NO_PTXAS}
+        return row | {"ptxas": NO_PTXAS}
     said = subprocess.run(["ptxas", "--version"], capture_output=True, text=True, check=False).stdout
-    return {"warp": wp.config.version, "ptxas": said.strip().splitlines()[-1]}
+    return row | {"ptxas": said.strip().splitlines()[-1]}
+
+
+def table(rows: Sequence[Row]) -> str:
+    columns = {"compiler": 8, "model": 32, "precision": 9, "kernel": 11, "stages_kept": 11, "arch": 6}
+    columns |= {"registers": 9, "stack_bytes": 11}
+    columns |= {"spill_store_bytes": 17, "spill_load_bytes": 16, "error": 5}
+    lines = ["  ".join(f"{c:>{w}}" for c, w in columns.items())]
+    lines += ["  ".join(f"{row.get(c, '')!s:>{w}}" for c, w in columns.items()) for row in rows]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--json", type=Path, help="write the report here")
+    parser.add_argument("--against", type=Path, help="an earlier report: compares local bytes a step, compiles no more")
+    parser.add_argument("--models", nargs="+", default=list(COMPOSITIONS))
+    parser.add_argument("--architectures", nargs="+", type=int, default=list(ARCHITECTURES))
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
+    parser.add_argument("--compilers", nargs="+", choices=COMPILERS, default=list(COMPILERS))
+    options = parser.parse_args()
+    counted = [local_bytes(m, p, COUNTED["sm"]) for m in COUNTED["models"] for p in options.precisions]
+    for row in counted:
+        print(json.dumps(row), flush=True)
+    if options.against:
+        if said := changed(json.loads(options.against.read_text())["local_bytes_a_step"], counted):
+            sys.exit("\n".join(said))
+        return
+    report: Row = {"compilers": tools(), "local_bytes_a_step": counted, "kernels": []}
+    ways = {"nvrtc": nvrtc_rows, "nvcc": nvcc_rows}
+    for name, compiler in product(options.models, options.compilers):
+        for row in ways[compiler](name, options.architectures, options.precisions):
+            report["kernels"].append(row)
+            if "error" in row:
+                print(json.dumps(row), flush=True)
+        if options.json:
+            options.json.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+    print(table(report["kernels"]))
+    if bad := sum("error" in row for row in [*counted, *report["kernels"]]):
+        sys.exit(f"{bad} of these do not compile")
+
+
+if __name__ == "__main__":
+    main()

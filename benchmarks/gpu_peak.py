@@ -9,7 +9,7 @@ import numpy as np
 from hexamer.models.fused.build import quiet, warp
 from hexamer.models.fused.functions import Functions
 
-STAGES = 8
+STAGES, EARLY = 8, 5  # of them before `ADDED` of kernel.h
 CHAINS, ROUNDS = 16, 4096  # multiply-adds of a thread that do not wait for each other, and rounds of them
 BODY = """
 typedef decltype(a) T;
@@ -56,8 +56,9 @@ def operations(functions: Functions) -> Mapping[str, int]:
     """
     cost, n = functions.operations, functions.sizes["SPECIES"]
     triangle = STAGES * (STAGES - 1) // 2  # pairs of stages
+    early = EARLY * (EARLY - 1) // 2  # of those whose weights differ
     stages = cost["jacobian"] + cost["factorise"] + STAGES * (cost["rates"] + cost["solve"] + 2 * n) + 4 * triangle * n
-    forward = stages + 2 * STAGES * n + 8 * n  # and the new state, the error and its norm
+    forward = stages + 9 * n  # and the new state, the error and its norm
     pulls = STAGES * (cost["solve_transposed"] + cost["pull_rates"] + cost["add_outer"] + 5 * n)
-    back = stages + pulls + 4 * triangle * n + 2 * triangle * n + cost["pull_jacobian"]
+    back = stages + pulls + (2 * early + 2 * triangle) * n + 2 * triangle * n + cost["pull_jacobian"]
     return {"forward": forward, "back": back}

@@ -6,6 +6,7 @@ Only the standard library: the process that starts the others stays small, so th
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import resource
@@ -48,6 +49,17 @@ def module(name: str, *arguments: object) -> list[str]:
     return [sys.executable, "-m", f"benchmarks.{name}", *map(str, arguments)]
 
 
+def plain(value: Any) -> Any:
+    """`value` for JSON, which has no NaN and no infinity: null in their places."""
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def answer_of(command: Sequence[str]) -> dict[str, Any]:
     """Runs a worker; the JSON object that it prints last. Raises `WorkerFailed`."""
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -62,8 +74,9 @@ def answer_of(command: Sequence[str]) -> dict[str, Any]:
 
 _VERSIONS = """
 import json
-from importlib.metadata import version
-print(json.dumps({n: version(n) for n in ("hexamer", "jax", "jaxlib", "diffrax", "equinox")}))
+from importlib.metadata import distributions
+known = {d.name: d.version for d in distributions()}
+print(json.dumps({n: known.get(n) for n in ("hexamer", "jax", "jaxlib", "diffrax", "equinox")}))
 """
 _IMPORT = """
 import json, time
@@ -74,7 +87,7 @@ print(json.dumps({"s": time.perf_counter() - began}))
 
 
 def machine() -> Row:
-    """Cores, versions, load and seconds that `import hexamer` takes in a fresh process."""
+    """Cores, versions (null: not installed), load and seconds that `import hexamer` takes in a fresh process."""
     imports = [answer_of([sys.executable, "-c", _IMPORT])["s"] for _ in range(3)]
     return {
         "cores": os.cpu_count(),

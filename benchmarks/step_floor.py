@@ -35,7 +35,7 @@ DIRECTIONS = ("forward", "back")
 FLOOR = """
 struct Floor {
 @ENGINE@
-static void run(const double* x, double* out, long back)
+static void run(const double* x, double* out, int64 back)
 {
   real y[SPECIES], q[COEFFICIENTS], p[PARAMETERS], w[FACTORS], k[STAGES * SPECIES], s[SPECIES];
   real lambda[SPECIES], q_bar[COEFFICIENTS];
@@ -44,13 +44,12 @@ static void run(const double* x, double* out, long back)
   for (int i = 0; i < COEFFICIENTS; i++) q_bar[i] = real_of(0.0);
   coefficients(p, q);
   const real h = real_of(1e-3);
-  stages(y, q, h, w, k);
-  for (long i = 0; i < @STEPS@; i++) {
+  stages(y, q, h, w, k, s);
+  for (int64 i = 0; i < @STEPS@; i++) {
     if (back) {
       step_back(y, q, h, k, (const real*)0, lambda, q_bar);
     } else {
-      stages(y, q, h, w, k);
-      combine(STAGES - 1, y, k, s, (real*)0);
+      stages(y, q, h, w, k, s);
       for (int n = 0; n < SPECIES; n++) y[n] = s[n] + k[(STAGES - 1) * SPECIES + n];
     }
   }

@@ -50,7 +50,7 @@ def curvature(problem: Problem, u: Float[np.ndarray, " parameters"], *, floor: f
     maximum, or noise. Raises `FloatingPointError` where a neighbouring simulation fails.
     """
     step = STEP * np.eye(len(u))
-    points = jnp.asarray(np.concatenate([u + step, u - step]))
+    points = np.concatenate([u + step, u - step])
     values, rows = zip(*map(problem.potential, points), strict=True)
     problem.failures.take()
     usable = np.isfinite(values).reshape(2, -1).all(0)

@@ -84,13 +84,14 @@ def check_gradient(
     z = nominal_point(problem) if z is None else np.asarray(z, dtype=float)
     if z.shape != (len(problem.space),):
         raise ValueError(f"z must hold {len(problem.space)} parameters, not be of shape {z.shape}")
-    value, gradient = jax.jit(jax.value_and_grad(problem.log_density))(jnp.asarray(z))
-    if not np.isfinite(value):
-        kinds = problem.failures.take()
-        why = problem.why_failed(kinds, problem.values(jnp.asarray(z))) or Status.sentences(kinds)
-        said = "; ".join(why) or "the density of the prior or of a row is infinite"
-        raise ValueError(f"the gradient cannot be checked where there is no density ({said}): choose another z")
-    return compare(problem.space.names, problem.log_density, np.asarray(gradient), z, steps, tolerance, batch)
+    with problem.placed(batch):
+        value, gradient = jax.jit(jax.value_and_grad(problem.log_density))(jnp.asarray(z))
+        if np.isfinite(value):
+            return compare(problem.space.names, problem.log_density, np.asarray(gradient), z, steps, tolerance, batch)
+    kinds = problem.failures.take()
+    why = problem.why_failed(kinds, problem.values(jnp.asarray(z))) or Status.sentences(kinds)
+    said = "; ".join(why) or "the density of the prior or of a row is infinite"
+    raise ValueError(f"the gradient cannot be checked where there is no density ({said}): choose another z")
 
 
 def nominal_point(problem: Problem) -> np.ndarray:

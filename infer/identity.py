@@ -11,12 +11,10 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-import jax
-
 from ..data.dataset import Measurement
 from ..data.parameter import Parameter
 from ..models.canonical import LeftOut, content_hash
-from ..models.engines import calls_handlers, uses_fused
+from ..models.engines import uses_fused
 from ..models.identity import model_parts
 from ..models.settings import Settings
 
@@ -30,7 +28,7 @@ _LABELS: LeftOut = {
     Measurement: ("row",),  # its line in the table, for messages
     Parameter: ("source",),  # where a prior is from
 }
-_LAYOUT = ("threads", "record", "memory")  # how the same arithmetic is shared out and kept
+_LAYOUT = ("threads", "record", "memory", "device")  # how the same arithmetic is shared out, kept and placed
 # Draws go on bit for bit only where the same code computes them.
 _PACKAGES = ("hexamer", "jax", "jaxlib", "numpy", "numpyro")
 _OF_ENGINE = {"fused": ("warp-lang",), "diffrax": ("diffrax", "equinox", "lineax", "optimistix")}
@@ -70,15 +68,15 @@ def _finite(value: float) -> float | None:
 def run_parts(problem: Problem, **more: object) -> Identity:
     """The identity of a run on `problem`: its parts, settings, engine and versions, and `more` of the run's own."""
     settings, model, parts = problem.settings, problem.model, problem_parts(problem)
-    engine = "fused" if uses_fused(problem.model, settings) else "diffrax"
-    on_cpu = engine == "fused" and calls_handlers(problem.model, settings)
+    with problem.placed() as devices:
+        engine = "fused" if uses_fused(problem.model, settings) else "diffrax"
     return {
         "format": FORMAT,
         **parts,
         "model": {n: v for n, v in parts["model"].items() if n != _VALUES},
         _VALUES: {n: _finite(v) for n, v in zip(model.parameters, model.defaults, strict=True)},
         "engine": engine,
-        "device": "cpu" if on_cpu else "gpu" if engine == "fused" else jax.default_backend(),
+        "device": devices[0].platform,
         "settings": _plain(settings),
         "version": {name: version(name) for name in (*_PACKAGES, *_OF_ENGINE[engine])}
         | {"hexamer": f"{version('hexamer')}, code {_code()}"},

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from ..models.engines import falls_back
 from ..models.jumps import check_smooth
+from ..models.placement import on
 from ..models.status import Status
 from .files import write
 from .lbfgs import Minimiser
@@ -75,7 +76,8 @@ class Fits:
         vector = np.array(self.problem.values(jnp.asarray(self.z[rank])))
         nuisance = self.problem.nuisance
         if len(nuisance):
-            readout = jax.jit(self.problem.read)(jnp.asarray(vector))
+            with self.problem.placed():
+                readout = jax.jit(self.problem.read)(jnp.asarray(vector))
             location, _ = nuisance.conditional(self.problem.assays.value - readout.mean, readout.sd)
             for name, value in zip(nuisance.names, np.exp(np.asarray(location)), strict=True):
                 vector[self.problem.names.index(name)] = value
@@ -167,8 +169,15 @@ def find_map(
     if points is not None and points.shape != (count, len(problem.space)):
         raise ValueError(f"starts must be starts × {len(problem.space)} parameters, not of shape {points.shape}")
     state = _Queue(problem, count, seed, initial, points, max_iterations, gradient_tolerance, value_tolerance)
+    with problem.placed(min(lanes, count)) as devices:
+        return _search(state, objective, devices, lanes, progress, began)
+
+
+def _search(state: _Queue, objective: Objective, devices: Sequence, lanes: int, progress: bool, began: float) -> Fits:
+    """Runs all starts over JAX's devices, and ranks what they come to."""
+    problem, count = state.problem, len(state.random)
     evaluate = jax.jit(jax.vmap(jax.value_and_grad(lambda z: problem.objective(z, objective), has_aux=True)))
-    devices = jax.local_devices()[: max(1, min(os.cpu_count() or 1, count))]
+    devices = devices[: max(1, min(os.cpu_count() or 1, count))]
     lanes = max(1, min(lanes, -(-count // len(devices))))
     with (
         tqdm(total=count, desc="starts", disable=not progress) as bar,
@@ -289,7 +298,8 @@ def _work(queue: _Queue, evaluate, lanes: int, device, bar: tqdm) -> None:
             return
         # Empty lanes repeat a live one: the shape, and with it the compiled function, stays.
         points = np.array([(r or active[0])[1].trial for r in running])
-        (values, statuses), gradients = evaluate(jax.device_put(points, device))
+        with on(device):
+            (values, statuses), gradients = evaluate(jax.device_put(points, device))
         values, statuses, gradients = np.asarray(values), np.asarray(statuses), np.asarray(gradients)
         busy = [lane for lane, entry in enumerate(running) if entry is not None]
         queue.count([int(statuses[lane]) for lane in busy], [points[lane] for lane in busy])

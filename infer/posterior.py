@@ -125,11 +125,17 @@ def evaluate_draws(problem: Problem, z: Float[np.ndarray, "draws parameters"]) -
             scales = nuisance.conditional(jnp.asarray(assays.value) - readout.mean, readout.sd)
         return readout.mean, readout.sd, terms.rows, terms.scales, *scales, readout.status, jnp.asarray(readout.lowest)
 
-    return Evaluated(*map_draws(one, z))
+    return Evaluated(*map_draws(problem, one, z))
 
 
-def map_draws(function, draws: np.ndarray) -> tuple[np.ndarray, ...]:
-    """`function` of every draw; a chunk of draws at a time, a batch of them at once."""
+def map_draws(problem: Problem, function, draws: np.ndarray) -> tuple[np.ndarray, ...]:
+    """`function` of every draw, which solves what `problem` does; in chunks, of which a batch is solved at once."""
+    n = len(draws)
+    with problem.placed(min(BATCH, n)):
+        return _map_draws(function, draws)
+
+
+def _map_draws(function, draws: np.ndarray) -> tuple[np.ndarray, ...]:
     n = len(draws)
     results = jax.eval_shape(function, jax.ShapeDtypeStruct(draws.shape[1:], float))
     full = [i for i, r in enumerate(results) if 0 not in r.shape]  # JAX cannot batch what is empty
@@ -306,6 +312,8 @@ def _sample_stats(stats: Mapping[str, np.ndarray], failures: Failures) -> xr.Dat
 def _provenance(problem: Problem, seed: int) -> dict[str, Any]:
     known = {p.name: p for p in problem.parameters.values()}
     settings = problem.settings
+    with problem.placed() as devices:
+        names = [f"{d.platform}:{d.id} {d.device_kind}" for d in devices]
     return {
         MARK: version("hexamer"),
         **{f"{n}_version": version(n) for n in ("jax", "diffrax", "numpyro", "arviz")},
@@ -313,7 +321,7 @@ def _provenance(problem: Problem, seed: int) -> dict[str, Any]:
         "inference_library_version": version("hexamer"),
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": seed,
-        "devices": json.dumps([f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()]),
+        "devices": json.dumps(names),
         "problem": problem.name,
         "model": problem.model.name,
         "model_digest": problem.model.digest,

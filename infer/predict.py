@@ -211,7 +211,7 @@ def _predict(
         ok = (readout.status == 0)[failed]
         return jnp.where(ok, readout.mean, jnp.nan), jnp.where(ok, readout.sd, jnp.nan)
 
-    mean, sd = map_draws(one, np.column_stack([values, *extra.values()]))
+    mean, sd = map_draws(problem, one, np.column_stack([values, *extra.values()]))
     return mean, sd
 
 

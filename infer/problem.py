@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from ..models.canonical import content_hash
 from ..models.engines import falls_back
 from ..models.listing import listed
 from ..models.model import Model
+from ..models.placement import placed
 from ..models.settings import Settings
 from ..models.simulate import require_x64
 from ..models.starts import unsound_starts
@@ -167,6 +169,10 @@ class Problem:
         other.failures = FailureCounter()
         return other
 
+    def placed(self, sets: int = 1) -> AbstractContextManager[list]:
+        """Within, JAX computes where a call of so many sets of parameters belongs; see `hexamer.models.placement`."""
+        return placed(sets * len(self.assays.protocols), self.settings)
+
     @property
     def digest(self) -> str:
         """A hash of all that the density depends on but the solver; see `hexamer.infer.identity`."""
@@ -230,8 +236,15 @@ class Problem:
 
     @cached_property
     def potential(self) -> Callable[[Z], tuple[Float[Array, ""], Z]]:
-        """−`log_density_unfolded` and its gradient, compiled."""
-        return falls_back(jax.jit(jax.value_and_grad(lambda u: -self.log_density_unfolded(u))))
+        """−`log_density_unfolded` and its gradient, compiled, of one u."""
+        compiled = jax.jit(jax.value_and_grad(lambda u: -self.log_density_unfolded(u)))
+
+        @falls_back
+        def potential(u: Z) -> tuple[Float[Array, ""], Z]:
+            with self.placed():
+                return compiled(u)
+
+        return potential
 
     def objective(self, z: Z, kind: Objective = "posterior") -> tuple[Float[Array, ""], Int[Array, ""]]:
         """A negative log density that an optimiser minimises, and the status of its simulations.
@@ -269,7 +282,10 @@ class Problem:
 
         Raises `ValueError` naming the parameters that have no value, and unknown names.
         """
-        vector = jnp.asarray(self.vector(values))
+        with self.placed():
+            return self._evaluation(jnp.asarray(self.vector(values)))
+
+    def _evaluation(self, vector: Float[Array, " names"]) -> Evaluation:
         readout, rows = self._evaluate(vector)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # `undefined` says so in words
             r = (self.assays.value - np.asarray(readout.mean)) / np.asarray(readout.sd)
@@ -320,6 +336,10 @@ class Problem:
         They name the species that never settle, start values that are no numbers, rows without a density whose
         simulation succeeded, and the parameters by which a finite density has no finite derivative.
         """
+        with self.placed():
+            return self._why_failed(failed, vector)
+
+    def _why_failed(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
         said = self._why_not_solved(failed, vector)
         if Status.NOT_FINITE.label not in failed:
             return said

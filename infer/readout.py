@@ -19,8 +19,9 @@ from ..data.dataset import Dataset, Observable
 from ..models.below_zero import judged_by, lowest
 from ..models.codegen import compile_elementwise
 from ..models.domain import ATOL, RTOL, bounded
-from ..models.engines import calls_handlers, solve
+from ..models.engines import solve, uses_fused
 from ..models.expressions import TIME, bind_time, inline
+from ..models.fused import cuda
 from ..models.fused.engine import threads
 from ..models.fused.formulas import Formulas, Group
 from ..models.fused.lower import DoesNotCompile, Unsupported
@@ -190,7 +191,7 @@ class Assays:
             Group(g.names, *g.expressions, np.array([next(columns) for _ in g.names]), g.rows) for g in self._groups
         ]
         try:
-            return Formulas(groups, self.row_protocol, len(self.protocols), self._pool)
+            return Formulas(groups, self.row_protocol, len(self.protocols), self._pool, self._masked_by_xla)
         except Unsupported as reason:
             if isinstance(reason, DoesNotCompile):
                 log.warning("formulas of %s are read by JAX: they do not compile here: %s", self.model.name, reason)
@@ -207,14 +208,14 @@ class Assays:
         solution = solve(self.model, self.plan, settings, values, few=True)
         fixed = [jnp.asarray(c, values.dtype) for c in (self.plan.constants, self._numbers_under(settings, solution.y))]
         ok = solution.status == Status.OK
-        compiled = self._formulas if calls_handlers(self.model, settings) else None
+        compiled = self._formulas if uses_fused(self.model, settings) else None
         # A failed trajectory is NaN, and NaN · 0 would spoil XLA's gradient: read 1, and hide it after.
-        y = jnp.where(ok[:, None, None], solution.y, 1.0) if compiled is None else solution.y
+        y = solution.y if compiled is not None and not cuda.devices() else jnp.where(ok[:, None, None], solution.y, 1.0)
         pool = jnp.concatenate([values, fixed[0], jnp.ravel(y), fixed[1]])
         if compiled is not None:
             mean, sd = compiled(pool, solution.status, threads(settings))
         else:
-            mean, sd = (jnp.where(ok[self.row_protocol], x, jnp.nan) for x in self._by_xla(pool, settings))
+            mean, sd = self._masked_by_xla(pool, solution.status, reverse=settings.derivative == "reverse")
         held = jax.lax.stop_gradient(solution.y)
         low = lowest(self.model, held, settings.rtol, settings.atol, jnp)
         return Readout(mean, sd, solution.status, solution.steps, low)
@@ -232,9 +233,16 @@ class Assays:
                 numbers = numbers.at[np.array(places, dtype=int)].set(value)
         return numbers
 
-    def _by_xla(self, pool: Float[Array, " pool"], settings: Settings) -> list[Float[Array, " rows"]]:
+    def _masked_by_xla(
+        self, pool: Float[Array, " pool"], status: Int[Array, " protocols"], *, reverse: bool = True
+    ) -> tuple[Float[Array, " rows"], Float[Array, " rows"]]:
+        """Means and standard deviations; NaN where a trajectory failed, whose states the pool has as 1."""
+        ok = status[self.row_protocol] == Status.OK
+        mean, sd = self._by_xla(pool, reverse=reverse)
+        return jnp.where(ok, mean, jnp.nan), jnp.where(ok, sd, jnp.nan)
+
+    def _by_xla(self, pool: Float[Array, " pool"], *, reverse: bool) -> list[Float[Array, " rows"]]:
         """Means and standard deviations, one gather, the formulas and one permutation."""
-        reverse = settings.derivative == "reverse"
         taken = self._gather(pool) if reverse else pool[self._index]
         columns = iter(jax.lax.split(taken, self._lengths) if self._lengths else ())
         means, sds = [], []

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from ..models.engines import falls_back
 from ..models.jumps import check_smooth
+from ..models.placement import on
 from ..models.status import Status
 from .curvature import Curvature
 from .identity import run_parts
@@ -83,8 +84,9 @@ def sample(
     Chains start from draws of the first normal, or from `initial` (chains × parameters, z). `origins` says of each
     chain which mode it starts in: the distance between modes is left out of the whitening, and step sizes are shared
     by the chains of one mode. They run in parallel over
-    JAX's devices (`XLA_FLAGS=--xla_force_host_platform_device_count=4` before JAX starts; the command line sets it);
-    chains on one device run one after the other, which is logged.
+    JAX's devices (`XLA_FLAGS=--xla_force_host_platform_device_count=4` before JAX starts; the command line sets it),
+    the CPU's unless one set of parameters has many trajectories (`hexamer.models.placement`); chains on one device run
+    one after the other, which is logged.
 
     With `out`, every `chunk` iterations of all chains go to disk with the sampler's state: the same call resumes a
     killed run, draw for draw as if it had not been killed. With `stop_after` seconds the run stops after the chunk in
@@ -98,23 +100,24 @@ def sample(
     for name, value in {"chains": chains, "warmup": warmup, "draws": draws, "chunk": chunk}.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")
-    run = _Sampler(problem, start, chains, warmup, seed, target_acceptance, max_tree_depth, chunk, origins)
-    points = run.initial_points(initial)
-    advance = _Advance(run, points, warmup, draws, progress, stop_after)
-    if out is None:
-        kept = advance(None, [])
-    else:
-        own = {"seed": seed, "chains": chains, "warmup": warmup, "draws": draws, "chunk": chunk}
-        own |= {"target_acceptance": target_acceptance, "max_tree_depth": max_tree_depth}
-        if len(set(run.origins)) > 1:
-            own |= {"origins": list(run.origins)}
-        identity = run_parts(problem, **own, start=_digest(start.centre, start.scale, points))
-        with Store.open(out, identity) as store:
-            kept = advance(store, [store.load(i) for i in range(store.count)])
-    done = _iterations(kept)
-    if done <= warmup:
-        return None
-    return _collect(problem, kept, seed, max_tree_depth, complete=done >= warmup + draws)
+    with problem.placed() as devices:  # each chain solves for itself
+        run = _Sampler(problem, start, chains, warmup, seed, target_acceptance, max_tree_depth, chunk, origins, devices)
+        points = run.initial_points(initial)
+        advance = _Advance(run, points, warmup, draws, progress, stop_after)
+        if out is None:
+            kept = advance(None, [])
+        else:
+            own = {"seed": seed, "chains": chains, "warmup": warmup, "draws": draws, "chunk": chunk}
+            own |= {"target_acceptance": target_acceptance, "max_tree_depth": max_tree_depth}
+            if len(set(run.origins)) > 1:
+                own |= {"origins": list(run.origins)}
+            identity = run_parts(problem, **own, start=_digest(start.centre, start.scale, points))
+            with Store.open(out, identity) as store:
+                kept = advance(store, [store.load(i) for i in range(store.count)])
+        done = _iterations(kept)
+        if done <= warmup:
+            return None
+        return _collect(problem, kept, seed, max_tree_depth, complete=done >= warmup + draws)
 
 
 def _iterations(kept: list[dict[str, np.ndarray]]) -> int:
@@ -179,7 +182,7 @@ class _State(NamedTuple):
 
 
 class _Sampler:
-    def __init__(self, problem, start, chains, warmup, seed, target, depth, chunk, origins=None):
+    def __init__(self, problem, start, chains, warmup, seed, target, depth, chunk, origins, devices):
         self.problem, self.start, self.chains, self.seed, self.chunk = problem, start, chains, seed, chunk
         self.origins = (0,) * chains if origins is None else tuple(map(int, origins))
         if len(self.origins) != chains:
@@ -201,7 +204,6 @@ class _Sampler:
         from numpyro.infer.hmc import hmc  # half a second to import
 
         self.init, self.kernel = hmc(potential_fn_gen=potential_of, algo="NUTS")
-        devices = jax.local_devices()
         cores = os.cpu_count() or 1
         used = min(chains, len(devices), cores if devices[0].platform == "cpu" else chains)
         if used < min(chains, cores) and devices[0].platform == "cpu":
@@ -291,7 +293,8 @@ class _Sampler:
 
         def work(device) -> list[tuple[int, tuple[HMCState, dict]]]:
             mine = [c for c in range(self.chains) if self.devices[c] == device]
-            return [(c, jax.block_until_ready(self.step(state.chains[c], c, state.scale, length))) for c in mine]
+            with on(device):
+                return [(c, jax.block_until_ready(self.step(state.chains[c], c, state.scale, length))) for c in mine]
 
         results = dict(pair for pairs in self.pool.map(work, set(self.devices)) for pair in pairs)
         collected = [results[c][1] for c in range(self.chains)]

@@ -67,6 +67,11 @@ def choose_solver(
     `points` are z (points × parameters); those at which Kvaerno5 itself fails are left out. A deviation is relative to
     the larger of a row's prediction and its standard deviation. Where no candidate agrees, Kvaerno5 is chosen.
     """
+    with problem.placed():
+        return _choose(problem, points, candidates)
+
+
+def _choose(problem: Problem, points: np.ndarray, candidates: tuple[Solver, ...]) -> Choice:
     settings = problem.settings
     reference = problem.with_settings(
         solver="kvaerno5", rtol=settings.rtol / 100, atol=settings.atol and settings.atol / 100, max_steps=20_000

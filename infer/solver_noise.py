@@ -51,7 +51,7 @@ def _readings(problem: Problem, table: np.ndarray) -> tuple[np.ndarray, np.ndarr
         readout = problem.read(v)
         return readout.mean, readout.sd
 
-    mean, sd = map_draws(one, table)
+    mean, sd = map_draws(problem, one, table)
     return mean, sd
 
 

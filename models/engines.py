@@ -9,11 +9,12 @@ from functools import cache, wraps
 import jax
 from jaxtyping import Array, Float
 
+from .fused import cuda
 from .fused import engine as fused_engine
-from .fused import gpu
 from .fused.build import require
 from .fused.lower import DoesNotCompile, Unsupported
 from .model import Model
+from .placement import default_platform
 from .plan import Plan
 from .reverse_only import reverse_only
 from .settings import Settings, Tolerances
@@ -82,21 +83,18 @@ def uses_fused(model: Model, settings: Settings) -> bool:
     return True
 
 
-def calls_handlers(model: Model, settings: Settings) -> bool:
-    """Whether what is solved under `settings` is solved on the CPU by compiled code, so that more may stand beside."""
-    return uses_fused(model, settings) and not gpu.devices()
-
-
 def _allow(settings: Settings) -> None:
     if settings.derivative == "forward":
         raise Unsupported("the fused engine has no forward mode: use engine='diffrax' for derivative='forward'")
     if settings.solver != "rodas5p":
         raise Unsupported(f"the fused engine's solver is rodas5p: use engine='diffrax' for {settings.solver}")
-    if jax.default_backend() != "cpu" and not gpu.devices():
-        raise Unsupported(
-            f"the fused engine runs on CPUs, and on CUDA GPUs that Warp can use; JAX's default here is "
-            f"{jax.default_backend()}"
-        )
+    if (platform := default_platform()) == "cpu" or (platform == "gpu" and cuda.devices()):
+        return
+    why = cuda.why_none() if platform == "gpu" else f"JAX's default device here is a {platform}"
+    raise Unsupported(
+        f"the fused engine runs on CPUs and on CUDA GPUs: {why}. It solves on the CPU within "
+        "`with jax.default_device(jax.devices('cpu')[0])`"
+    )
 
 
 @cache

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 import sympy
@@ -26,7 +27,8 @@ UNCHANGED = -1
 class Plan:
     """Index arrays of a batch of protocols (C protocols, S segments, T times, E distinct pre-equilibrations).
 
-    An index points into the environment `[*names, *constants]`; `UNCHANGED` leaves a species as it is.
+    An index points into the environment `[*names, *constants]`; `UNCHANGED` leaves a species as it is. Plans of
+    the same content are equal.
     """
 
     names: tuple[str, ...]  # of the caller's values
@@ -45,6 +47,18 @@ class Plan:
     stop: np.ndarray  # C × S
     times: np.ndarray  # C × T, padded with the last
     segment: np.ndarray  # C × T
+
+    @cached_property
+    def _content(self) -> tuple:
+        parts = [getattr(self, f.name) for f in fields(self) if f.name != "resizes"]
+        parts += [getattr(self.resizes, f.name) for f in fields(self.resizes)]
+        return tuple((p.shape, p.tobytes()) if isinstance(p, np.ndarray) else p for p in parts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Plan) and self._content == other._content
+
+    def __hash__(self) -> int:
+        return hash(self._content)
 
 
 class _Environment:

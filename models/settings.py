@@ -12,6 +12,7 @@ Solver = Literal["rodas5p", "kvaerno5", "kvaerno3", "tsit5"]
 Engine = Literal["auto", "fused", "diffrax"]
 Derivative = Literal["reverse", "forward"]
 Precision = Literal["float64", "float32"]
+Device = Literal["auto", "cpu", "gpu"]
 SOLVERS: tuple[str, ...] = get_args(Solver)
 ENGINES: tuple[str, ...] = get_args(Engine)
 # What a precision can keep: errors fall no further below this rtol, and an atol below this may be no number in it.
@@ -45,10 +46,12 @@ class Settings:
     - `threads`: of the fused engine, for one batch; 0: as many as there are cores;
     - `record`: steps a trajectory that the fused engine keeps for the way back; it solves longer ones twice;
     - `memory`: bytes that this may take for one batch; of a larger batch nothing is kept, and on the way back it is
-      solved again piece by piece;
+      solved again piece by piece. None: 4 GiB on the CPU, on a GPU a quarter of what JAX has of the card;
     - `precision`: in which the fused engine takes its steps. `float32` needs an rtol of 1e-5 or more, said by name
       (`Settings(precision="float32", rtol=1e-4)`). What goes in and comes out is float64 all the same, and
-      so are time, what of rates depends on parameters alone, and the state at rest with its derivative.
+      so are time, what of rates depends on parameters alone, and the state at rest with its derivative;
+    - `device`: where hexamer's own functions solve: `cpu`, `gpu`, or `auto`: calls of few trajectories on the CPU,
+      others on JAX's default device. In functions of your own that JAX transforms or compiles, JAX decides, as ever.
     """
 
     engine: Engine = "auto"
@@ -60,10 +63,14 @@ class Settings:
     longest_step: float = 1 / 16
     threads: int = 0
     record: int = 256
-    memory: int = 2**32
+    memory: int | None = None
     precision: Precision = "float64"
+    device: Device = "auto"
 
     def __post_init__(self) -> None:
+        for name in ("rtol", "atol"):  # settings are keys of what is compiled, which an array cannot be
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, float(getattr(self, name)))
         if self.engine not in ENGINES:
             raise ValueError(f"unknown engine {self.engine!r}; known: {', '.join(ENGINES)}")
         if self.solver not in SOLVERS:
@@ -72,13 +79,15 @@ class Settings:
             raise ValueError(f"derivative must be 'reverse' or 'forward', not {self.derivative!r}")
         if self.precision not in get_args(Precision):
             raise ValueError(f"precision must be 'float64' or 'float32', not {self.precision!r}")
+        if self.device not in get_args(Device):
+            raise ValueError(f"unknown device {self.device!r}; known: {', '.join(get_args(Device))}")
         if self.precision == "float32" and self.engine == "diffrax":
             raise ValueError("diffrax solves in float64 here: precision='float32' is for engine='fused'")
         if not (0 < self.rtol < 1 and (self.atol is None or self.atol > 0)):
             raise ValueError(f"tolerances must be positive and rtol below 1, not rtol={self.rtol}, atol={self.atol}")
         if (why := too_fine(self.precision, self.rtol, self.atol)) is not None:
             raise ValueError(why)
-        if min(self.threads, self.record, self.memory) < 0:
+        if min(self.threads, self.record, self.memory or 0) < 0:
             raise ValueError(
                 f"threads, record and memory cannot be negative: {self.threads}, {self.record}, {self.memory}"
             )

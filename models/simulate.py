@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import jax
@@ -22,6 +24,7 @@ from .domain import ATOL, RTOL, bounded
 from .engines import falls_back, solve
 from .expressions import TIME, bind_time, inline, parse_infix
 from .model import Model
+from .placement import placed
 from .plan import Plan, compile_plan
 from .protocol import Protocol
 from .settings import Engine, Settings, Tolerances
@@ -105,15 +108,32 @@ def simulate(
             f"{', '.join(unknown)}: no parameters of {model.name}; its parameters: {', '.join(model.parameters)}"
         )
     names = tuple(parameters)
-    values = [jnp.asarray(parameters[n], float) for n in names]
-    shape = jnp.broadcast_shapes(*(v.shape for v in values)) if values else ()
-    stacked = jnp.stack([jnp.broadcast_to(v, shape) for v in values], -1) if values else jnp.zeros((0,))
+    shape = jnp.broadcast_shapes(*map(jnp.shape, parameters.values()))
     _check_doses(model, batch, parameters)
     check_given(model, parameters, batch)
     plan = compile_plan(model, batch, [at.tolist()] * len(batch), names)
-    functions = observables(model, observe)
-
+    values = [jnp.broadcast_to(jnp.asarray(parameters[n], float), shape) for n in names]
+    stacked = jnp.stack(values, -1) if values else jnp.zeros((0,))
     own = Tolerances(checked("rtol", rtol, shape, settings), checked("atol", atol, shape, settings))  # pyright: ignore[reportArgumentType]
+    solve_all = _compiled(model, plan, settings, tuple(observe), len(shape))
+    # JAX decides where it computes what is traced, and what the user has put on a device.
+    decided = isinstance(stacked, Tracer) or stacked.committed
+    with contextlib.nullcontext() if decided else placed(math.prod(shape) * len(batch), settings):
+        solution, observed = solve_all(stacked, own)
+    if not isinstance(solution.y, Tracer) and not isinstance(own.rtol, Tracer) and solution.y.size:
+        loosest = (None if x is None else float(np.max(x)) for x in own)
+        if said := sentence(named(model, lowest(model, np.asarray(solution.y), *loosest))):  # pyright: ignore[reportArgumentType]
+            log.warning("%s: %s", model.name, said)
+    return Trajectories(jnp.asarray(at), solution.y, solution.status, solution.steps, solution.rejected, observed)
+
+
+@lru_cache(maxsize=64)
+def _compiled(
+    model: Model, plan: Plan, settings: Settings, observe: tuple[str, ...], axes: int
+) -> Callable[[Float[Array, "*batch names"], Tolerances], tuple[Solution, dict[str, Array]]]:
+    """What `simulate` calls, the same function for the same arguments, so that it is compiled once for each shape."""
+    functions = observables(model, observe)
+    times = plan.times[0]
 
     def one(v: Float[Array, " names"], tolerances: Tolerances) -> tuple[Solution, dict[str, Array]]:
         solution = solve(model, plan, settings, v, tolerances=tolerances)
@@ -121,16 +141,11 @@ def simulate(
         if tolerances.atol is None:
             y = jax.lax.stop_gradient(solution.y)
             tolerances = tolerances._replace(atol=jnp.max(judged_by(model, y, tolerances.rtol, jnp)))
-        return solution, {n: f(solution.y, p, jnp.asarray(at), tolerances) for n, f in functions.items()}
+        return solution, {n: f(solution.y, p, jnp.asarray(times), tolerances) for n, f in functions.items()}
 
-    for _ in shape:
+    for _ in range(axes):
         one = jax.vmap(one)
-    solution, observed = jax.jit(one)(stacked, own)
-    if not isinstance(solution.y, Tracer) and not isinstance(own.rtol, Tracer) and solution.y.size:
-        loosest = (None if x is None else float(np.max(x)) for x in own)
-        if said := sentence(named(model, lowest(model, np.asarray(solution.y), *loosest))):  # pyright: ignore[reportArgumentType]
-            log.warning("%s: %s", model.name, said)
-    return Trajectories(jnp.asarray(at), solution.y, solution.status, solution.steps, solution.rejected, observed)
+    return jax.jit(one)
 
 
 def _check_doses(model: Model, protocols: Sequence[Protocol], parameters: Mapping[str, ArrayLike]) -> None:

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from .listing import listed
 from .model import Model
+from .placement import placed
 from .plan import Plan, compile_plan
 from .protocol import Protocol
 from .rests import rests_of
@@ -57,7 +58,8 @@ def unsettled(model: Model, plan: Plan, settings: Settings, values: Float[Array,
     if not len(plan.equilibration_parameters):
         return Unsettled({}, ())
     rests = rests_of(model, plan, jnp.concatenate([jnp.asarray(values, float), jnp.asarray(plan.constants, float)]))
-    found = jax.jit(jax.vmap(partial(sought, rests.model, settings)))(rests.y0, rests.p)
+    with placed(len(rests.y0), settings):
+        found = jax.jit(jax.vmap(partial(sought, rests.model, settings)))(rests.y0, rests.p)
     failed = np.asarray(found.status) != Status.OK
     unrest = np.where(failed[:, None], np.nan_to_num(np.asarray(found.unrest), nan=np.inf), 0.0)
     first, most = unrest.argmax(axis=0), unrest.max(axis=0)

@@ -19,6 +19,7 @@ from ...models.domain import ATOL, bounded
 from ...models.engines import falls_back, solve, uses_fused
 from ...models.expressions import TIME
 from ...models.model import Model
+from ...models.placement import devices_for, on
 from ...models.plan import Plan, compile_plan
 from ...models.protocol import Protocol
 from ...models.settings import Settings
@@ -58,7 +59,7 @@ def evaluate(
 
     `parameters` are values by name, one number or one for each draw. A chunk is as many draws as fit into `memory`
     bytes with all states of their trajectories; where one draw with all protocols does not, the protocols are solved
-    in parts. Chunks are spread over all devices of JAX's default backend.
+    in parts. Chunks are spread over the devices that `hexamer.models.placement` gives so many trajectories.
 
     Raises `ValueError` for what the model does not have, and what `check_first` raises of the first chunk, where it
     holds all protocols for 8 draws, or all there are; of a large one a few draws are tried before.
@@ -66,7 +67,7 @@ def evaluate(
     names = tuple(parameters)
     table = np.stack([np.broadcast_to(np.asarray(parameters[n], float), (draws,)) for n in names], -1)
     each = len(times) * len(model.species) * 8 * _COPIES
-    devices = jax.devices()
+    devices = devices_for(draws * len(protocols), settings)
     part = max(1, min(len(protocols), memory // (each * len(devices))))
     parts = [protocols[i : i + part] for i in range(0, len(protocols), part)]
     most = max(1, memory // (each * part * len(devices)))  # draws of a chunk on one device
@@ -80,7 +81,8 @@ def evaluate(
     def check(rows: np.ndarray, some: Sequence[Protocol], status: np.ndarray) -> None:
         check_first(model, dict(zip(names, rows[0], strict=True)), some, status, settings)
 
-    with tqdm(total=draws * len(protocols), desc="trajectories", unit="", unit_scale=True, disable=not progress) as bar:
+    bar = tqdm(total=draws * len(protocols), desc="trajectories", unit="", unit_scale=True, disable=not progress)
+    with on(devices[0]), bar:
         for some in parts:
             plan = compile_plan(model, some, [times.tolist()] * len(some), names)
             function = _compiled(model, plan, times, observe, summary, settings, devices)

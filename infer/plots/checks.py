@@ -45,7 +45,7 @@ def standardised(problem: Problem, tree: xr.DataTree, observable: str) -> np.nda
 def predicted(problem: Problem, tree: xr.DataTree, *, draws: int = 200) -> Float[np.ndarray, " rows"]:
     """Posterior medians of what each row would read without noise, on its own gel, in the unit of the measurements."""
     values = posterior_values(problem, tree, draws=draws)
-    (mean,) = map_draws(lambda v: (jnp.asarray(problem.read(v).mean),), values)
+    (mean,) = map_draws(problem, lambda v: (jnp.asarray(problem.read(v).mean),), values)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
         return problem.assays.natural(np.nanmedian(mean, axis=0))

@@ -119,11 +119,6 @@ def _xla() -> dict[str, str]:
     return {"API_MAJOR": major[1], "API_MINOR": minor[1], "SCHEDULE": str(schedule), "ERROR": str(error)}
 
 
-def gpu_source(functions: Functions, call: str, *, single: bool = False) -> str:
-    """The body of a function that makes one call of those in gpu.h."""
-    return f"{struct([engine_source(functions, 1, single=single), read('plan.h'), read('gpu.h')])}{call}\n"
-
-
 def struct(parts: Sequence[str]) -> str:
     """Sources as one struct, whose functions are called `Engine::name`."""
     return "\n".join(["struct Engine {", *parts, "};\n"])

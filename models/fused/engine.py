@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +21,7 @@ from ..solution import Solution
 from . import gpu, native
 from .folding import folded
 from .native import FEW
+from .platforms import Platform, on_its_platform
 from .task import By, Solved, Task
 
 
@@ -81,7 +84,7 @@ def _described(model: Model, plan: Plan, settings: Settings, few: bool, by: By, 
         memory=settings.memory,
         max_steps=settings.max_steps,
         single=settings.precision == "float32",
-        keep_stages=few and protocols <= FEW and by == "platform" and not gpu.devices(),
+        keep_stages=few and protocols <= FEW,
         integers=np.concatenate([np.ravel(t) for t in [head, *tables]]).astype(np.int32).tobytes(),
         floats=np.concatenate([np.ravel(t) for t in floats]).tobytes(),
         by=by,
@@ -95,50 +98,56 @@ def _at_least_one(index: np.ndarray) -> np.ndarray:
 
 def threads(settings: Settings) -> int:
     """How many threads a batch may take: all cores, shared between JAX's devices."""
-    return settings.threads or max(1, (os.cpu_count() or 1) // jax.local_device_count())
+    if settings.threads:
+        return settings.threads
+    try:
+        devices = jax.local_device_count(backend="cpu")
+    except RuntimeError:  # JAX was told to leave the CPU out
+        devices = 1
+    return max(1, (os.cpu_count() or 1) // devices)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _solve(task: Task, environment: Float[Array, "sets slots"]):
-    solved = folded(partial(_forward, task, 0))(environment)
+    solved = folded(partial(_placed, _forward, task))(environment)
     return solved.y, solved.status, solved.steps, solved.rejected
 
 
 def _solve_forward(task: Task, environment):
-    s = folded(partial(_recorded, task))(environment)
+    s = folded(partial(_placed, _recorded, task))(environment)
     kept = (environment, s.status, s.accepted, s.record, s.rest, s.rest_status)
     return (s.y, s.status, s.steps, s.rejected), kept
 
 
 def _solve_backward(task: Task, kept, cotangents):
-    return (folded(partial(_backward, task))(*kept, differentiated(cotangents[0])),)
+    return (folded(partial(_placed, _backward, task))(*kept, differentiated(cotangents[0])),)
 
 
 _solve.defvjp(_solve_forward, _solve_backward)
 
 
-def _recorded(task: Task, environment: Float[Array, "sets slots"]) -> Solved:
+def _placed(function: Callable[..., Any], task: Task, *arrays: Array) -> Any:
+    return function("cuda", task, *arrays) if task.by == "gpu" else on_its_platform(function, task, *arrays)
+
+
+_ENGINES = {"cpu": native, "cuda": gpu}
+
+
+def _forward(platform: Platform, task: Task, environment: Float[Array, "sets slots"]) -> Solved:
+    return _ENGINES[platform].forward(task, 0, environment)
+
+
+def _recorded(platform: Platform, task: Task, environment: Float[Array, "sets slots"]) -> Solved:
     """Solves and records. Too large a batch has zeros for a record, which `_backward` does not use and XLA not make."""
-    sets = environment.shape[0]
-    if task.records(sets):
-        return _forward(task, task.record, environment)
+    engine, sets = _ENGINES[platform], environment.shape[0]
+    if task.records(sets, engine.memory(task)):
+        return engine.forward(task, task.record, environment)
     record = task.results(sets, task.record)["record"]  # its shape is the same in every batch, or jit would not batch
-    return _forward(task, 0, environment)._replace(record=jnp.zeros(record.shape, record.dtype))
+    return engine.forward(task, 0, environment)._replace(record=jnp.zeros(record.shape, record.dtype))
 
 
-def _forward(task: Task, record: int, environment: Float[Array, "sets slots"]) -> Solved:
-    return _placed(task, partial(native.forward, task, record), partial(gpu.forward, task, record))(environment)
-
-
-def _backward(task: Task, environment, status, accepted, record, *others):
-    if not task.records(environment.shape[0]):
+def _backward(platform: Platform, task: Task, environment, status, accepted, record, *others):
+    engine = _ENGINES[platform]
+    if not task.records(environment.shape[0], engine.memory(task)):
         record = record[:, :, :0]
-    call = _placed(task, partial(native.backward, task), partial(gpu.backward, task))
-    return call(environment, status, accepted, record, *others)
-
-
-def _placed(task: Task, on_cpu, on_gpu):
-    """The one of two functions of arrays that belongs to where they are computed, known when JAX lowers."""
-    if task.by == "gpu":
-        return on_gpu
-    return partial(jax.lax.platform_dependent, cpu=on_cpu, cuda=on_gpu) if gpu.devices() else on_cpu
+    return engine.backward(task, environment, status, accepted, record, *others)

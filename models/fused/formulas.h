@@ -33,7 +33,7 @@ STATIC void read_table(const CallFrame* frame, Table& t)
 }
 
 // Goes over a set's rows, LANES at a time; idle lanes repeat the first row.
-STATIC void read_rows(const Reading& r, long set)
+STATIC void read_rows(const Reading& r, int64 set)
 {
   const Table& t = r.table;
   const double* pool = r.pool + set * t.pool;
@@ -61,7 +61,7 @@ STATIC void read_rows(const Reading& r, long set)
       } else {
         formula(g, x, value);
         for (int l = 0; l < lanes; l++) {
-          const long out = set * t.rows + place[first + l];
+          const int64 out = set * t.rows + place[first + l];
           const bool good = status[protocol[first + l]] == 0;
           r.mean[out] = good ? AT(value[0], l) : NAN;
           r.sd[out] = good ? AT(value[1], l) : NAN;
@@ -70,14 +70,14 @@ STATIC void read_rows(const Reading& r, long set)
     }
     protocol += count;
     place += count;
-    index += (long)columns * count;
+    index += (int64)columns * count;
   }
 }
 
 STATIC void run_rows(void* work, Queue& queue)
 {
   const Reading& r = *(const Reading*)work;
-  long set;
+  int64 set;
   while (take(queue, &set)) {
     if (r.pool_bar)
       for (int i = 0; i < r.table.pool; i++) r.pool_bar[set * r.table.pool + i] = 0.0;
@@ -91,7 +91,7 @@ STATIC void read_all(CallFrame* frame, Reading& r)
   const Buffer* pool = frame->arguments.at[0];
   r.pool = (const double*)pool->data;
   r.status = (const int*)frame->arguments.at[1]->data;
-  const long sets = (long)pool->dims[0];
+  const int64 sets = (int64)pool->dims[0];
   share(frame, r.table.threads, run_rows, &r, sets, chunk_of(sets, r.table.threads));
 }
 

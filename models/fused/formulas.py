@@ -1,12 +1,12 @@
 """Formulas of many measurements as compiled code: columns gathered from one vector, row by row, and the way back.
 
 XLA makes a launch of each formula and of each of its derivatives; a data set of a dozen observables then costs as much
-as its trajectories. Here it is one call each way.
+as its trajectories. Here it is one call each way on the CPU; on a GPU XLA reads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from .build import TARGETS, read, register, struct, xla_source
 from .folding import folded, varying_as
 from .graph import Graph, emit, pull_back
 from .lower import Lowering
+from .platforms import Platform, on_its_platform
 
 LANES = 8  # rows side by side
 
@@ -35,6 +36,9 @@ class Group:
     rows: Int[np.ndarray, " rows"]  # where each row stands among all
 
 
+ByXla = Callable[[Float[Array, " pool"], Int[Array, " protocols"]], tuple[Float[Array, " rows"], Float[Array, " rows"]]]
+
+
 class _Table(NamedTuple):
     """What a call needs to know but its arrays; static."""
 
@@ -43,15 +47,24 @@ class _Table(NamedTuple):
     rows: int
     threads: int
     integers: bytes
+    by_xla: ByXla
 
 
 class Formulas:
     """Means and standard deviations of all rows of `groups`, from a pool of numbers.
 
-    `protocol` says for each row which trajectory it reads. Raises `Unsupported` naming a function that has no C here.
+    `protocol` says for each row which trajectory it reads; `by_xla` does the same of a pool and statuses on a GPU.
+    Raises `Unsupported` naming a function that has no C here.
     """
 
-    def __init__(self, groups: Sequence[Group], protocol: Int[np.ndarray, " rows"], protocols: int, pool: int):
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        protocol: Int[np.ndarray, " rows"],
+        protocols: int,
+        pool: int,
+        by_xla: ByXla,
+    ):
         source = f"{read('types.h')}\n{_source(groups)}"
         parts = [
             f"#define LANES {LANES}\n#define SINGLE 0\n{source}",
@@ -70,6 +83,7 @@ class Formulas:
             rows=len(rows),
             threads=1,
             integers=np.concatenate(integers).astype(np.int32).tobytes(),
+            by_xla=by_xla,
         )
 
     def __call__(
@@ -82,7 +96,7 @@ class Formulas:
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _read(table: _Table, pool: Float[Array, "sets pool"], status: Int[Array, "sets protocols"]):
-    return folded(partial(_forward, table))(pool, status)
+    return folded(partial(on_its_platform, _forward, table))(pool, status)
 
 
 def _keep(table: _Table, pool, status):
@@ -90,19 +104,23 @@ def _keep(table: _Table, pool, status):
 
 
 def _pull(table: _Table, kept, bars):
-    return folded(partial(_backward, table))(*kept, *bars), None
+    return folded(partial(on_its_platform, _backward, table))(*kept, *bars), None
 
 
 _read.defvjp(_keep, _pull)
 
 
-def _forward(table: _Table, pool, status):
+def _forward(platform: Platform, table: _Table, pool, status):
+    if platform != "cpu":
+        return jax.vmap(table.by_xla)(pool, status)
     rows = jax.ShapeDtypeStruct((pool.shape[0], table.rows), float)
     call = jax.ffi.ffi_call(table.forward, varying_as(pool, [rows, rows]))
     return tuple(call(pool, status, integers=_integers(table)))
 
 
-def _backward(table: _Table, pool, status, mean_bar, sd_bar):
+def _backward(platform: Platform, table: _Table, pool, status, mean_bar, sd_bar):
+    if platform != "cpu":
+        return jax.vjp(lambda p: jax.vmap(table.by_xla)(p, status), pool)[1]((mean_bar, sd_bar))[0]
     call = jax.ffi.ffi_call(table.backward, jax.eval_shape(lambda p: p, pool))
     return call(pool, status, mean_bar, sd_bar, integers=_integers(table))
 

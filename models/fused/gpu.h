@@ -1,12 +1,23 @@
-// The kernels of a GPU: a thread has one item. Each is a launch of its own where the whole grid must have ended.
+// The kernels of a GPU. Each is a launch of its own where the whole grid must have ended.
+//
+// Courses wait in a queue. Only so many threads run that what their steps work on stays in the cache of their
+// multiprocessor; each takes the next course when it has ended one, so that none waits for a slower neighbour. In the other
+// kernels each thread has one item.
 
-STATIC Queue only(long item)
+STATIC Queue only(int64 item)
 {
-  Queue queue = {0, item, item + 1, true, 0};
+  Queue queue = {0, item, item + 1, 0, 0};
   return queue;
 }
 
-STATIC Batch batch_of(const int* integers, const double* floats, const double* environment, long sets)
+// What is left of `count`, three numbers in the card's memory, but for items that lie nowhere.
+STATIC Queue shared(int64* count, const int64* where)
+{
+  Queue queue = {(Count*)count, 0, 0, 0, where};
+  return queue;
+}
+
+STATIC Batch batch_of(const int* integers, const double* floats, const double* environment, int64 sets)
 {
   Batch b;
   read_plan(integers, floats, b.plan);
@@ -20,7 +31,7 @@ STATIC Batch batch_of(const int* integers, const double* floats, const double* e
 }
 
 // An item is a pre-equilibration of a set.
-STATIC void gpu_rest(Batch b, double* rest, int* rest_status, int* rest_steps, long item)
+STATIC void gpu_rest(Batch b, double* rest, int* rest_status, int* rest_steps, int64 item)
 {
   b.rest = rest;
   b.rest_status = rest_status;
@@ -31,15 +42,13 @@ STATIC void gpu_rest(Batch b, double* rest, int* rest_status, int* rest_steps, l
   polish_rests(b, queue);
 }
 
-// An item is a protocol of a set. Its first steps, as many as there is room for, go to rows[where[place]]; below 0 there
-// the course is left out. To solve a course again without its other results is the same kernel, with no y, so that
-// the same code takes the same steps.
+// An item is a protocol of a set. Its first steps, as many as there is room for, go to rows[where[item]]; below 0 there the
+// course is left out. To solve a course again without its other results is the same kernel, with no y, so that the same
+// code takes the same steps.
 STATIC void gpu_course(
-    Batch b, const double* rest, const int* rest_status, const int* rest_steps, const long* where, const long* room,
-    double* y, int* status, int* steps, int* rejected, int* accepted, double* rows, long item)
+    Batch b, const double* rest, const int* rest_status, const int* rest_steps, const int64* where, const int64* room,
+    int64* count, double* y, int* status, int* steps, int* rejected, int* accepted, double* rows)
 {
-  const long* offset = where + place(b, item);
-  if (*offset < 0) return;
   b.rest = (double*)rest;
   b.rest_status = (int*)rest_status;
   b.rest_steps = (int*)rest_steps;
@@ -49,32 +58,28 @@ STATIC void gpu_course(
   b.rejected = rejected;
   b.accepted = y ? accepted : 0;
   b.again = rows;
-  b.offset = offset;
-  b.first = item;
-  b.room = room + place(b, item);
-  Queue queue = only(item);
+  b.offset = where;
+  b.room = room;
+  Queue queue = shared(count, where);
   solve_courses(b, queue);
 }
 
-// Goes back over a course whose steps are recorded at rows[where[place]].
+// Goes back over courses whose steps are recorded at rows[where[item]].
 STATIC void gpu_course_back(
-    Batch b, const int* status, const int* accepted, const long* where, const double* rows, const double* cotangent,
-    double* start, double* slots, long item)
+    Batch b, const int* status, const int* accepted, const int64* where, const double* rows, const double* cotangent,
+    int64* count, double* start, double* slots)
 {
-  const long* offset = where + place(b, item);
-  if (*offset < 0) return;
   b.status = (int*)status;
   b.accepted = (int*)accepted;
   b.again = (double*)rows;
-  b.offset = offset;
-  b.first = item;
+  b.offset = where;
   const Adjoint adjoint = {cotangent, start, slots, 0};
-  Queue queue = only(item);
+  Queue queue = shared(count, where);
   solve_back(b, adjoint, queue);
 }
 
 STATIC void gpu_rest_back(
-    Batch b, const double* rest, const int* rest_status, const double* start, double* rest_slots, long item)
+    Batch b, const double* rest, const int* rest_status, const double* start, double* rest_slots, int64 item)
 {
   b.rest = (double*)rest;
   b.rest_status = (int*)rest_status;
@@ -84,9 +89,9 @@ STATIC void gpu_rest_back(
 }
 
 // One slot of one set's environment: over protocols, then pre-equilibrations, always in this order.
-STATIC void gpu_slot(const Batch& b, const double* slots, const double* rest_slots, double* out, long item)
+STATIC void gpu_slot(const Batch& b, const double* slots, const double* rest_slots, double* out, int64 item)
 {
-  const long set = item / b.plan.slots;
+  const int64 set = item / b.plan.slots;
   const int i = (int)(item % b.plan.slots);
   double sum = 0.0;
   for (int c = 0; c < b.plan.protocols; c++) sum += slots[(set * b.plan.protocols + c) * b.plan.slots + i];

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 Number = float | int
 
-_SYMBOL = {"add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=", "eq": "=="}
+_SYMBOL = {"add": "+", "sub": "-", "mul": "*", "lt": "<", "le": "<=", "eq": "=="}
 _MASKS = {"lt", "le", "eq", "and", "or", "not"}
 _POWERS = {"power", "slope", "curvature", "slope_by_exponent"}  # of x, n and, where it is scaled, m; see types.h
 _FLAT = {"sign", "floor", "ceil", "frozen", "excess", "log_size"}  # their derivative is 0
@@ -328,6 +328,8 @@ def emit(outputs: Mapping[str, Value], *, add: bool = False) -> str:
             said = f"{text(arguments[0])} {_SYMBOL[op]} {text(arguments[1])}"
         elif op == "neg":
             said = f"-{text(arguments[0])}"
+        elif op == "div" and graph.nodes[arguments[0]] == ("const", 1.0):
+            said = f"rcp_({text(arguments[1])})"
         elif op in _POWERS:
             x, n, *m = arguments
             log = logarithm(x)

@@ -18,17 +18,17 @@ STATIC void run_polish(void* work, Queue& queue) { polish_rests(((Call*)work)->b
 STATIC void run_courses(void* work, Queue& queue) { solve_courses(((Call*)work)->batch, queue); }
 STATIC void run_pull_rests(void* work, Queue& queue) { pull_rests(((Call*)work)->batch, ((Call*)work)->adjoint, queue); }
 
-STATIC long rows_needed(const Batch& b, long item)
+STATIC int64 rows_needed(const Batch& b, int64 item)
 {
-  long rows = 0;
+  int64 rows = 0;
   for (int s = 0; s < b.plan.segments; s++) rows += b.accepted[place(b, item) * b.plan.segments + s];
   return rows;
 }
 
 // Whether all of a course's steps lie in the record; zeros stand for what was not recorded.
-STATIC bool recorded(const Batch& b, long item)
+STATIC bool recorded(const Batch& b, int64 item)
 {
-  const long rows = rows_needed(b, item);
+  const int64 rows = rows_needed(b, item);
   return rows == 0 || (rows <= b.capacity && b.record[place(b, item) * b.capacity * ROW + 1] > 0.0);
 }
 
@@ -37,7 +37,7 @@ STATIC bool recorded(const Batch& b, long item)
 STATIC void give_up(Call& call, Queue& queue)
 {
   __atomic_store_n(&call.full, 1, __ATOMIC_SEQ_CST);
-  while (claim(queue.job, &queue.next, &queue.end)) {}
+  while (claim(queue)) {}
 }
 
 STATIC void run_back(void* work, Queue& queue)
@@ -47,11 +47,11 @@ STATIC void run_back(void* work, Queue& queue)
   // Chunk by chunk: solve again what was not recorded, then go back over it.
   do {
     Batch b = call.batch;
-    const long first = queue.next, count = queue.end - queue.next;
-    long* offset = (long*)::malloc(3 * count * sizeof(long));
+    const int64 first = queue.next, count = queue.end - queue.next;
+    int64* offset = (int64*)::malloc(3 * count * sizeof(int64));
     if (!offset) return give_up(call, queue);
-    long *again = offset + count, *room = again + count, size = 0, number = 0;
-    for (long i = 0; i < count; i++) {
+    int64 *again = offset + count, *room = again + count, size = 0, number = 0;
+    for (int64 i = 0; i < count; i++) {
       const bool needed = b.status[place(b, first + i)] == OK && !recorded(b, first + i);
       offset[i] = needed ? size : -1;
       room[i] = needed ? rows_needed(b, first + i) : b.capacity;
@@ -72,14 +72,14 @@ STATIC void run_back(void* work, Queue& queue)
       Batch quiet = b;
       quiet.y = 0;
       quiet.accepted = 0;
-      Queue list = {0, 0, number, true, again};
+      Queue list = {0, 0, number, again, 0};
       solve_courses(quiet, list);
     }
-    Queue chunk = {0, first, first + count, true, 0};
+    Queue chunk = {0, first, first + count, 0, 0};
     solve_back(b, call.adjoint, chunk);
     ::free(rows);
     ::free(offset);
-  } while (claim(queue.job, &queue.next, &queue.end));
+  } while (claim(queue));
 }
 
 // What stands in the attributes: the plan's numbers and, ahead of the integers, threads and the record's capacity.
@@ -102,7 +102,7 @@ static void* forward(CallFrame* frame)
   Batch& b = call.batch;
   Buffer** result = frame->results.at;
   b.environment = (const double*)frame->arguments.at[0]->data;
-  b.sets = (long)frame->arguments.at[0]->dims[0];
+  b.sets = (int64)frame->arguments.at[0]->dims[0];
   b.y = (double*)result[0]->data;
   b.status = (int*)result[1]->data;
   b.steps = (int*)result[2]->data;
@@ -112,7 +112,7 @@ static void* forward(CallFrame* frame)
   b.rest = (double*)result[6]->data;
   b.rest_status = (int*)result[7]->data;
   b.again = 0;
-  const long rests = b.sets * b.plan.equilibrations, total = b.sets * b.plan.protocols;
+  const int64 rests = b.sets * b.plan.equilibrations, total = b.sets * b.plan.protocols;
   b.rest_steps = (int*)::malloc((rests + 1) * sizeof(int));
   if (!b.rest_steps) return out_of_memory(frame, no_memory());
   share(frame, threads, run_rests, &call, rests, chunk_of(rests, threads));
@@ -133,7 +133,7 @@ static void* backward(CallFrame* frame)
   Adjoint& adjoint = call.adjoint;
   Buffer** argument = frame->arguments.at;
   b.environment = (const double*)argument[0]->data;
-  b.sets = (long)argument[0]->dims[0];
+  b.sets = (int64)argument[0]->dims[0];
   b.status = (int*)argument[1]->data;
   b.accepted = (int*)argument[2]->data;
   b.record = (double*)argument[3]->data;
@@ -145,7 +145,7 @@ static void* backward(CallFrame* frame)
   b.steps = b.rejected = b.rest_steps = 0;
   b.again = 0;
   const Plan& plan = b.plan;
-  const long rests = b.sets * plan.equilibrations, total = b.sets * plan.protocols;
+  const int64 rests = b.sets * plan.equilibrations, total = b.sets * plan.protocols;
   double* memory = (double*)::malloc((total * (SPECIES + plan.slots) + rests * plan.slots + 1) * sizeof(double));
   if (!memory) return out_of_memory(frame, no_memory());
   adjoint.start = memory;
@@ -153,15 +153,15 @@ static void* backward(CallFrame* frame)
   adjoint.rest_slots = adjoint.slots + total * plan.slots;
   call.repeat = false;
   call.full = 0;
-  for (long item = 0; item < total && !call.repeat; item++)
+  for (int64 item = 0; item < total && !call.repeat; item++)
     call.repeat = b.status[place(b, item)] == OK && !recorded(b, item);
-  share(frame, threads, run_back, &call, total, call.repeat && total > 8L * LANES * threads ? 8 * LANES : chunk_of(total, threads));
+  share(frame, threads, run_back, &call, total, call.repeat && total > 8 * LANES * (int64)threads ? 8 * LANES : chunk_of(total, threads));
   if (__atomic_load_n(&call.full, __ATOMIC_SEQ_CST)) {
     ::free(memory);
     return out_of_memory(frame, no_memory());
   }
   share(frame, threads, run_pull_rests, &call, rests, LANES);
-  for (long set = 0; set < b.sets; set++)
+  for (int64 set = 0; set < b.sets; set++)
     for (int i = 0; i < plan.slots; i++) {
       double sum = 0.0;
       for (int c = 0; c < plan.protocols; c++) sum += adjoint.slots[(set * plan.protocols + c) * plan.slots + i];

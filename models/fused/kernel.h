@@ -28,27 +28,27 @@ struct Plan {
 // A batch: `sets` environments, each under all protocols. Item = protocol * sets + set.
 struct Batch {
   Plan plan;
-  long sets;
+  int64 sets;
   const double* environment;  // sets x slots, of which the last two are rtol and atol
   double* y;                  // sets x protocols x times x species
   int *status, *steps, *rejected;  // sets x protocols
   int* accepted;              // sets x protocols x segments
   double* record;             // sets x protocols x capacity x ROW
-  long capacity;
+  int64 capacity;
   double* rest;               // sets x equilibrations x (steady state, the start it came from, scales) x species
   int *rest_status, *rest_steps;   // sets x equilibrations
   // a second forward pass for items whose record did not fit: rows of item `first + i` lie at again[offset[i]]
   double* again;
-  const long *offset, *room;  // and item `first + i` has room for room[i] of them
-  long first;
+  const int64 *offset, *room;  // and item `first + i` has room for room[i] of them
+  int64 first;
 };
 
-STATIC long place(const Batch& b, long item)
+STATIC int64 place(const Batch& b, int64 item)
 {
   return (item % b.sets) * b.plan.protocols + item / b.sets;
 }
 
-STATIC double* rows_of(const Batch& b, long item)
+STATIC double* rows_of(const Batch& b, int64 item)
 {
   if (b.again && b.offset[item - b.first] >= 0) return b.again + b.offset[item - b.first];
   return b.record + place(b, item) * b.capacity * ROW;
@@ -59,13 +59,13 @@ struct Tolerances {
   real rtol, atol[SPECIES], scale[SPECIES];
 };
 
-STATIC const double* own_tolerances(const Batch& b, long set)
+STATIC const double* own_tolerances(const Batch& b, int64 set)
 {
   return b.environment + (set + 1) * b.plan.slots - 2;
 }
 
 // False where a set's own are none: they may come from a traced computation, where nobody could check them.
-STATIC bool load_tolerances(const Batch& b, long set, int lane, Tolerances& tolerance)
+STATIC bool load_tolerances(const Batch& b, int64 set, int lane, Tolerances& tolerance)
 {
   const double* own = own_tolerances(b, set);
   AT(tolerance.rtol, lane) = own[0];
@@ -101,6 +101,10 @@ INLINE scalar dense(int i, scalar theta)
   return theta * (M(i) + (1 - theta) * (table[0][i] + theta * (table[1][i] + theta * table[2][i])));
 }
 
+// From this stage on, the state of the next stage (and after the last stage, the new state) is this stage's state plus this
+// stage's k.
+enum { ADDED = 5 };
+
 // Y_i and sum_j c_ij k_j. Inlined into an unrolled loop over stages, so that the coefficients are constants.
 INLINE void combine(int i, const real* y, const real* k, real* s, real* b)
 {
@@ -124,10 +128,11 @@ STATIC void linearise(const real* y, const real* q, const real inverse, real* w)
   factorise(j, inverse * scalar(1.0 / @GAMMA@), w);
 }
 
-STATIC void stages(const real* y, const real* q, const real h, real* w, real* k)
+// Stages k of a step of size h, and in s the last one's state.
+STATIC void stages(const real* y, const real* q, const real h, real* w, real* k, real* s)
 {
-  real s[SPECIES], f[SPECIES];
-  const real inverse = 1 / h;
+  real f[SPECIES];
+  const real inverse = rcp_(h);
   linearise(y, q, inverse, w);
   UNROLL
   for (int i = 0; i < STAGES; i++) {
@@ -143,13 +148,12 @@ STATIC void stages(const real* y, const real* q, const real h, real* w, real* k)
 STATIC real attempt(const real* y, const real* q, const real h, const Tolerances& tolerance, real* k, real* y1)
 {
   real w[FACTORS], total = real_of(0.0);
-  stages(y, q, h, w, k);
-  combine(STAGES - 1, y, k, y1, (real*)0);  // m = (a_8, 1)
+  stages(y, q, h, w, k, y1);
   for (int n = 0; n < SPECIES; n++) {
     const real e = k[(STAGES - 1) * SPECIES + n];
-    y1[n] += e;
+    y1[n] += e;  // as `ADDED` says
     const real a = abs_(y[n]), b = abs_(y1[n]);
-    const real q = e / (tolerance.atol[n] + tolerance.rtol * select_(a < b, b, a));
+    const real q = div_(e, tolerance.atol[n] + tolerance.rtol * select_(a < b, b, a));
     total += q * q;
   }
   return total * scalar(1.0 / SPECIES);
@@ -280,7 +284,7 @@ STATIC bool adapt(Pace& pace, int lane, bool went, double factor, double step, d
 // ---------------------------------------------------------------------------------------------------- parameters
 
 // One item's parameters, in all lanes.
-STATIC void parameters_of(const Batch& b, long set, const int* index, exact* p)
+STATIC void parameters_of(const Batch& b, int64 set, const int* index, exact* p)
 {
   const double* values = b.environment + set * b.plan.slots;
   for (int i = 0; i < PARAMETERS; i++) p[i] = exact_of(values[index[i]]);
@@ -288,7 +292,7 @@ STATIC void parameters_of(const Batch& b, long set, const int* index, exact* p)
 
 // What rates depend on but the state: an item's parameters and, of each switch, whether it has gone before `moment`; in all
 // lanes. The moments of the switches are left in `times`.
-STATIC void arguments_of(const Batch& b, long set, const int* index, double moment, exact* p, exact* times)
+STATIC void arguments_of(const Batch& b, int64 set, const int* index, double moment, exact* p, exact* times)
 {
   parameters_of(b, set, index, p);
   if (!SWITCHES) return;
@@ -296,7 +300,7 @@ STATIC void arguments_of(const Batch& b, long set, const int* index, double mome
   for (int k = 0; k < SWITCHES; k++) p[PARAMETERS + k] = exact_of(AT(times[k], 0) < moment ? 1.0 : 0.0);
 }
 
-STATIC void load_coefficients(const Batch& b, long set, const int* index, double moment, int lane, real* q)
+STATIC void load_coefficients(const Batch& b, int64 set, const int* index, double moment, int lane, real* q)
 {
   exact p[ARGUMENTS], times[SWITCHES + 1], x[COEFFICIENTS];
   arguments_of(b, set, index, moment, p, times);
@@ -304,7 +308,7 @@ STATIC void load_coefficients(const Batch& b, long set, const int* index, double
   for (int i = 0; i < COEFFICIENTS; i++) AT(q[i], lane) = within(AT(x[i], lane));
 }
 
-STATIC void load_initial(const Batch& b, long set, const int* index, int lane, exact* y)
+STATIC void load_initial(const Batch& b, int64 set, const int* index, int lane, exact* y)
 {
   exact p[ARGUMENTS], x[SPECIES];
   parameters_of(b, set, index, p);
@@ -316,7 +320,7 @@ STATIC void load_initial(const Batch& b, long set, const int* index, int lane, e
 
 // A stretch is the part of a segment between two switches that go within it, or an end of the segment.
 struct Course {
-  long item, set, place;
+  int64 item, set, place;
   int protocol, segment, output, tried, taken, refused, rows;
   double from, to;  // ends of the stretch
   bool alive;
@@ -324,13 +328,13 @@ struct Course {
 
 STATIC const int* parameters_in(const Plan& plan, const Course& c)
 {
-  return plan.parameters + ((long)c.protocol * plan.segments + c.segment) * PARAMETERS;
+  return plan.parameters + ((int64)c.protocol * plan.segments + c.segment) * PARAMETERS;
 }
 
 // The state `time` at an output is that output's time to the last digit: what is observed may compare it with a moment.
 STATIC void note_time(const Plan& plan, const Course& c, double* out)
 {
-  if (TIME_STATE >= 0) out[TIME_STATE] = plan.at[(long)c.protocol * plan.times + c.output];
+  if (TIME_STATE >= 0) out[TIME_STATE] = plan.at[(int64)c.protocol * plan.times + c.output];
 }
 
 STATIC void save(const Batch& b, Course& c, int lane, const real* y)
@@ -347,17 +351,17 @@ STATIC void end_course(const Batch& b, Course& c, int status)
 {
   c.alive = false;
   if (!b.y) return;
-  if (status == OK && !all_finite(b.y + c.place * b.plan.times * SPECIES, (long)b.plan.times * SPECIES)) status = NOT_FINITE;
+  if (status == OK && !all_finite(b.y + c.place * b.plan.times * SPECIES, (int64)b.plan.times * SPECIES)) status = NOT_FINITE;
   b.status[c.place] = status;
   b.steps[c.place] = c.taken;
   b.rejected[c.place] = c.refused;
   if (status != OK) {
     double* out = b.y + c.place * b.plan.times * SPECIES;
-    for (long i = 0; i < (long)b.plan.times * SPECIES; i++) out[i] = NAN;
+    for (int64 i = 0; i < (int64)b.plan.times * SPECIES; i++) out[i] = NAN;
   }
 }
 
-STATIC long segment_of(const Plan& plan, const Course& c) { return (long)c.protocol * plan.segments + c.segment; }
+STATIC int64 segment_of(const Plan& plan, const Course& c) { return (int64)c.protocol * plan.segments + c.segment; }
 STATIC double end_of(const Plan& plan, const Course& c) { return plan.stop[segment_of(plan, c)]; }
 
 STATIC double begin_of(const Plan& plan, const Course& c)
@@ -392,7 +396,7 @@ STATIC void enter(const Batch& b, Course& c, int lane, Pace& pace, real* y, real
   const Plan& plan = b.plan;
   const double* values = b.environment + c.set * plan.slots;
   for (; c.segment < plan.segments; c.segment++) {
-    const long where = segment_of(plan, c);
+    const int64 where = segment_of(plan, c);
     for (int n = 0; n < SPECIES; n++) {
       const int assigned = plan.assign[where * SPECIES + n], scaled = plan.scale[where * SPECIES + n];
       if (assigned >= 0) AT(y[n], lane) = values[assigned];
@@ -400,8 +404,8 @@ STATIC void enter(const Batch& b, Course& c, int lane, Pace& pace, real* y, real
       AT(y[n], lane) += values[plan.add[where * SPECIES + n]];
     }
     const double begin = begin_of(plan, c), end = end_of(plan, c);
-    const double* at = plan.at + (long)c.protocol * plan.times;
-    const int* segment = plan.segment + (long)c.protocol * plan.times;
+    const double* at = plan.at + (int64)c.protocol * plan.times;
+    const int* segment = plan.segment + (int64)c.protocol * plan.times;
     const bool empty = !(begin < end);
     while (c.output < plan.times && segment[c.output] == c.segment && (empty || at[c.output] <= begin)) save(b, c, lane, y);
     if (b.accepted) b.accepted[c.place * plan.segments + c.segment] = 0;
@@ -417,7 +421,7 @@ STATIC void load_course(const Batch& b, Queue& queue, Course& c, int lane, Pace&
                         exact& t, exact& stop, exact& longest)
 {
   const Plan& plan = b.plan;
-  long item;
+  int64 item;
   while (!c.alive && take(queue, &item)) {
     c.item = item;
     c.set = item % b.sets;
@@ -431,7 +435,7 @@ STATIC void load_course(const Batch& b, Queue& queue, Course& c, int lane, Pace&
     }
     const int rest = plan.rest_of[c.protocol];
     if (rest >= 0) {
-      const long r = c.set * plan.equilibrations + rest;
+      const int64 r = c.set * plan.equilibrations + rest;
       if (b.rest_status[r] != OK) {
         end_course(b, c, b.rest_status[r]);
         if (b.y) b.steps[c.place] = b.rest_steps[r];
@@ -453,8 +457,8 @@ STATIC void load_course(const Batch& b, Queue& queue, Course& c, int lane, Pace&
 STATIC void note_step(const Batch& b, Course& c, int lane, const real* y, const real* k, double t, double h, double end)
 {
   const Plan& plan = b.plan;
-  const double* at = plan.at + (long)c.protocol * plan.times;
-  const int* segment = plan.segment + (long)c.protocol * plan.times;
+  const double* at = plan.at + (int64)c.protocol * plan.times;
+  const int* segment = plan.segment + (int64)c.protocol * plan.times;
   while (c.output < plan.times && segment[c.output] == c.segment && at[c.output] <= end) {
     if (b.y) {
       double* out = b.y + (c.place * plan.times + c.output) * SPECIES;
@@ -471,7 +475,7 @@ STATIC void note_step(const Batch& b, Course& c, int lane, const real* y, const 
     c.output++;
   }
   if (c.rows < (b.again ? b.room[c.item - b.first] : b.capacity)) {
-    double* row = rows_of(b, c.item) + (long)c.rows * ROW;
+    double* row = rows_of(b, c.item) + (int64)c.rows * ROW;
     row[0] = t;
     row[1] = h;
     for (int n = 0; n < SPECIES; n++) row[HEAD + n] = AT(y[n], lane);
@@ -549,18 +553,20 @@ struct Adjoint {
 STATIC void step_back(const real* y, const real* q, const real h, real* k, const real* outputs, real* lambda, real* q_bar)
 {
   real w[FACTORS], u[STAGES * SPECIES], v[STAGES * SPECIES], s[SPECIES], c[ENTRIES], y_bar[SPECIES];
-  const real inverse = 1 / h;
-  if (KEPT) linearise(y, q, inverse, w); else stages(y, q, h, w, k);
+  real late[SPECIES];  // lambda plus the v of the stages from ADDED on: earlier stages have one weight for all of these
+  const real inverse = rcp_(h);
+  if (KEPT) linearise(y, q, inverse, w); else stages(y, q, h, w, k, s);
   for (int e = 0; e < ENTRIES; e++) c[e] = real_of(0.0);
   for (int n = 0; n < SPECIES; n++) y_bar[n] = lambda[n];
   UNROLL
   for (int i = STAGES - 1; i >= 0; i--) {
     real *ui = u + i * SPECIES, *vi = v + i * SPECIES;
     for (int n = 0; n < SPECIES; n++) {
-      real sum = M(i) * lambda[n], scaled = real_of(0.0);
+      if (i == ADDED - 1) late[n] = y_bar[n];
+      real sum = i < ADDED ? M(i) * late[n] : y_bar[n], scaled = real_of(0.0);
       UNROLL
       for (int j = STAGES - 1; j > i; j--) {  // what was computed last is added last
-        sum += A(j, i) * v[j * SPECIES + n];
+        if (j < ADDED) sum += A(j, i) * v[j * SPECIES + n];
         scaled += C(j, i) * u[j * SPECIES + n];
       }
       ui[n] = sum + inverse * scaled;
@@ -651,13 +657,13 @@ STATIC void cross_back(const Batch& b, const Adjoint& adjoint, Course& c, int la
 STATIC void leave(const Batch& b, const Adjoint& adjoint, Course& c, int lane, real* lambda, real* q_bar)
 {
   const Plan& plan = b.plan;
-  const int* segment = plan.segment + (long)c.protocol * plan.times;
+  const int* segment = plan.segment + (int64)c.protocol * plan.times;
   double* slots = adjoint.slots + c.place * plan.slots;
   for (; c.output >= 0 && segment[c.output] == c.segment; c.output--)
     for (int n = 0; n < SPECIES; n++)
       AT(lambda[n], lane) += adjoint.cotangent[(c.place * plan.times + c.output) * SPECIES + n];
   leave_stretch(b, adjoint, c, lane, q_bar);
-  const long where = segment_of(plan, c);
+  const int64 where = segment_of(plan, c);
   for (int n = 0; n < SPECIES; n++) {
     slots[plan.add[where * SPECIES + n]] += AT(lambda[n], lane);
     const int assigned = plan.assign[where * SPECIES + n], scaled = plan.scale[where * SPECIES + n];
@@ -666,7 +672,7 @@ STATIC void leave(const Batch& b, const Adjoint& adjoint, Course& c, int lane, r
       AT(lambda[n], lane) = 0.0;
     } else if (scaled >= 0) {  // such a segment has steps, of which the first is the next row
       const double* values = b.environment + c.set * plan.slots;
-      const double after = rows_of(b, c.item)[(long)c.rows * ROW + HEAD + n] - values[plan.add[where * SPECIES + n]];
+      const double after = rows_of(b, c.item)[(int64)c.rows * ROW + HEAD + n] - values[plan.add[where * SPECIES + n]];
       slots[scaled] += AT(lambda[n], lane) * after / values[scaled];
       AT(lambda[n], lane) *= values[scaled];
     }
@@ -698,7 +704,7 @@ STATIC void enter_back(const Batch& b, const Adjoint& adjoint, Course& c, int la
 
 STATIC void load_back(const Batch& b, const Adjoint& adjoint, Queue& queue, Course& c, int lane, real* lambda, real* q, real* q_bar)
 {
-  long item;
+  int64 item;
   while (!c.alive && take(queue, &item)) {
     c.item = item;
     c.set = item % b.sets;
@@ -723,8 +729,8 @@ STATIC void load_back(const Batch& b, const Adjoint& adjoint, Queue& queue, Cour
 STATIC bool take_outputs(const Batch& b, const Adjoint& adjoint, Course& c, int lane, double t, double h, real* direct, real* stage)
 {
   const Plan& plan = b.plan;
-  const double* at = plan.at + (long)c.protocol * plan.times;
-  const int* segment = plan.segment + (long)c.protocol * plan.times;
+  const double* at = plan.at + (int64)c.protocol * plan.times;
+  const int* segment = plan.segment + (int64)c.protocol * plan.times;
   bool any = false;
   for (; c.output >= 0 && segment[c.output] == c.segment && at[c.output] > t; c.output--) {
     const double* cotangent = adjoint.cotangent + (c.place * plan.times + c.output) * SPECIES;
@@ -771,7 +777,7 @@ STATIC void solve_back(const Batch& b, const Adjoint& adjoint, Queue& queue)
       row[l] = idle;
       if (!c.alive) continue;
       any = true;
-      row[l] = rows_of(b, c.item) + (long)(c.rows - 1) * ROW;
+      row[l] = rows_of(b, c.item) + (int64)(c.rows - 1) * ROW;
       outputs |= take_outputs(b, adjoint, c, l, row[l][0], row[l][1], direct, stage);
     }
     if (!any) return;
@@ -788,7 +794,7 @@ STATIC void solve_back(const Batch& b, const Adjoint& adjoint, Queue& queue)
       if (!c.alive) continue;
       c.rows--;
       if (--c.tried) {
-        if (SWITCHES && rows_of(b, c.item)[(long)(c.rows - 1) * ROW] < c.from) cross_back(b, adjoint, c, l, y, lambda, q, q_bar);
+        if (SWITCHES && rows_of(b, c.item)[(int64)(c.rows - 1) * ROW] < c.from) cross_back(b, adjoint, c, l, y, lambda, q, q_bar);
         continue;
       }
       if (SWITCHES) undo_switches(b, adjoint, c, l, y, lambda, q);

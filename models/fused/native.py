@@ -12,12 +12,15 @@ from jax.extend.core import Primitive
 from jax.interpreters import mlir
 from jaxtyping import Array, Float
 
+from . import cuda
 from .build import Handlers, build, handlers_of
 from .folding import varying_as
+from .lower import Unsupported
 from .task import Solved, Task
 
 NARROW, WIDE = 4, 8  # trajectories side by side
 SINGLE = 8  # of them in float32: 16 are no faster, since what they work on no longer fits the nearest cache
+MEMORY = 2**32  # bytes that the steps which a batch keeps may take
 FEW = 16  # trajectories for which narrow is as fast, and two threads have something to do
 
 
@@ -49,7 +52,16 @@ def _lower(_, x, **what):
     return [x]
 
 
-mlir.register_lowering(_built, _lower)
+def _refuse(*_, **__):
+    reason = cuda.why_none() or "it was traced where JAX's default device is a CPU, and compiled for another"
+    raise Unsupported(
+        f"the fused engine has no code for this device: {reason}; solve on the CPU: "
+        "with jax.default_device(jax.devices('cpu')[0])"
+    )
+
+
+mlir.register_lowering(_built, _lower, platform="cpu")
+mlir.register_lowering(_built, _refuse)
 
 
 def _attributes(task: Task, record: int) -> dict[str, np.ndarray]:
@@ -59,6 +71,11 @@ def _attributes(task: Task, record: int) -> dict[str, np.ndarray]:
         "floats": np.frombuffer(task.floats),
         "integers": np.concatenate([head, np.frombuffer(task.integers, np.int32)]),
     }
+
+
+def memory(task: Task) -> int:
+    """Bytes that the steps which a batch keeps may take."""
+    return MEMORY if task.memory is None else task.memory
 
 
 def forward(task: Task, record: int, environment: Float[Array, "sets slots"]) -> Solved:

@@ -10,9 +10,9 @@ STATIC void read_plan(const int* i, const double* x, Plan& plan)
   plan.max_steps = i[5];
   plan.follows = i[6];
   i += 7;
-  const long courses = (long)plan.protocols * plan.segments;
-  plan.rest_parameters = i; i += (long)plan.equilibrations * PARAMETERS;
-  plan.rest_set = i; i += (long)plan.equilibrations * SPECIES;
+  const int64 courses = (int64)plan.protocols * plan.segments;
+  plan.rest_parameters = i; i += (int64)plan.equilibrations * PARAMETERS;
+  plan.rest_set = i; i += (int64)plan.equilibrations * SPECIES;
   plan.rest_of = i; i += plan.protocols;
   plan.parameters = i; i += courses * PARAMETERS;
   plan.assign = i; i += courses * SPECIES;

@@ -1,39 +1,39 @@
-// Work shared between threads: a job is a count of items, taken in chunks.
+// Items of a batch, which threads take in chunks from a count that they share.
 
-struct Job;
+struct Count {
+  int64 next, total, chunk;
+};
 
 struct Queue {
-  Job* job;
-  long next, end;
-  bool one_chunk;    // ends with the chunk in hand
-  const long* list;  // item numbers that next counts in, or none
+  Count* count;        // where further items come from; none: what is in hand is all
+  int64 next, end;     // in hand
+  const int64* list;   // numbers of the items that next counts, or none
+  const int64* where;  // items whose number here is below 0 are left out, or none
 };
 
-struct Job {
-  void (*body)(void* work, Queue& queue);
-  void* work;
-  long next, total, chunk;
-  int active, references;
-};
-
-#ifdef __CUDACC__
-STATIC bool claim(Job*, long*, long*) { return false; }  // a thread has its one trajectory
-#else
-STATIC bool claim(Job* job, long* begin, long* end)
+// Whether there was a chunk left to take in hand.
+STATIC bool claim(Queue& queue)
 {
-  if (__atomic_load_n(&job->next, __ATOMIC_ACQUIRE) >= job->total) return false;
-  const long first = __atomic_fetch_add(&job->next, job->chunk, __ATOMIC_ACQ_REL);
-  if (first >= job->total) return false;  // another thread was first; the queue's own range stays as it is
-  *begin = first;
-  *end = first + job->chunk < job->total ? first + job->chunk : job->total;
+  Count* count = queue.count;
+  if (!count) return false;
+#ifdef __CUDACC__
+  const int64 first = (int64)atomicAdd((unsigned long long*)&count->next, (unsigned long long)count->chunk);
+#else
+  if (__atomic_load_n(&count->next, __ATOMIC_ACQUIRE) >= count->total) return false;
+  const int64 first = __atomic_fetch_add(&count->next, count->chunk, __ATOMIC_ACQ_REL);
+#endif
+  if (first >= count->total) return false;  // another thread was first; the queue's own range stays as it is
+  queue.next = first;
+  queue.end = first + count->chunk < count->total ? first + count->chunk : count->total;
   return true;
 }
-#endif
 
-STATIC bool take(Queue& queue, long* item)
+STATIC bool take(Queue& queue, int64* item)
 {
-  if (queue.next == queue.end && (queue.one_chunk || !claim(queue.job, &queue.next, &queue.end))) return false;
-  *item = queue.list ? queue.list[queue.next] : queue.next;
-  queue.next++;
-  return true;
+  for (;;) {
+    if (queue.next == queue.end && !claim(queue)) return false;
+    *item = queue.list ? queue.list[queue.next] : queue.next;
+    queue.next++;
+    if (!queue.where || queue.where[*item] >= 0) return true;
+  }
 }

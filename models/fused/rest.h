@@ -5,12 +5,12 @@
 // nothing changes keeps its start (`hexamer.models.steady_state`, whose criteria these are):
 //   G(y; y0, p) = [ f_i(y, p) ;  L (w(p) o (y - y0)) ] = 0,    dy = -G_y^-1 (G_y0 dy0 + G_p dp)
 
-STATIC const int* rest_parameters(const Batch& b, long item)
+STATIC const int* rest_parameters(const Batch& b, int64 item)
 {
   return b.plan.rest_parameters + (item / b.sets) * PARAMETERS;
 }
 
-STATIC void load_start(const Batch& b, long item, int lane, exact* y)
+STATIC void load_start(const Batch& b, int64 item, int lane, exact* y)
 {
   const int* set = b.plan.rest_set + (item / b.sets) * SPECIES;
   load_initial(b, item % b.sets, rest_parameters(b, item), lane, y);
@@ -18,10 +18,10 @@ STATIC void load_start(const Batch& b, long item, int lane, exact* y)
     if (set[n] >= 0) AT(y[n], lane) = b.environment[item % b.sets * b.plan.slots + set[n]];
 }
 
-STATIC double rest_moment(const Batch& b, long item) { return b.plan.rest_moment[item / b.sets]; }
+STATIC double rest_moment(const Batch& b, int64 item) { return b.plan.rest_moment[item / b.sets]; }
 
 // The switches at rest: gone are those of before the moment at which the course starts. p holds one item's parameters a lane.
-STATIC void switches_at_rest(const Batch& b, const long* item, int count, exact* p)
+STATIC void switches_at_rest(const Batch& b, const int64* item, int count, exact* p)
 {
   if (!SWITCHES) return;
   exact times[SWITCHES + 1];
@@ -33,20 +33,20 @@ STATIC void switches_at_rest(const Batch& b, const long* item, int count, exact*
   }
 }
 
-STATIC long rest_place(const Batch& b, long item)
+STATIC int64 rest_place(const Batch& b, int64 item)
 {
   return (item % b.sets) * b.plan.equilibrations + item / b.sets;
 }
 
 struct Rest {
-  long item;
+  int64 item;
   int tried;
   bool alive;
 };
 
 STATIC void end_rest(const Batch& b, Rest& r, int lane, const real* y, const Tolerances& tolerance, int status)
 {
-  const long where = rest_place(b, r.item);
+  const int64 where = rest_place(b, r.item);
   double* found = b.rest + RESTS * where * SPECIES;
   for (int n = 0; n < SPECIES; n++) found[n] = AT(y[n], lane);
   if (TIME_STATE >= 0) found[TIME_STATE] = found[SPECIES + TIME_STATE];
@@ -299,12 +299,12 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
     double own[LANES][SPECIES];
     const double near = SINGLE ? 1e-1 : 1e-2;
     double start[LANES][SPECIES];
-    long item[LANES];
+    int64 item[LANES];
     int count = 0;
     for (int n = 0; n < SPECIES; n++) y[n] = atol[n] = exact_of(1.0);
     for (int i = 0; i < PARAMETERS; i++) p[i] = exact_of(1.0);
     while (count < LANES && take(queue, &item[count])) {
-      const long where = rest_place(b, item[count]), set = item[count] % b.sets;
+      const int64 where = rest_place(b, item[count]), set = item[count] % b.sets;
       if (b.rest_status[where] != OK) continue;
       const double* values = b.environment + set * b.plan.slots;
       for (int i = 0; i < PARAMETERS; i++) AT(p[i], count) = values[rest_parameters(b, item[count])[i]];
@@ -372,7 +372,7 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
         good &= ::fabs(x - x0) <= near * ::fabs(x0) + 1e3 * own[l][n];
         good &= x >= (x0 < 0.0 ? x0 : 0.0) - own[l][n];
       }
-      const long where = rest_place(b, item[l]);
+      const int64 where = rest_place(b, item[l]);
       if (!good && SINGLE && !(AT(before, l) <= @THRESHOLD@)) b.rest_status[where] = NO_STEADY_STATE;
       if (!good)
         for (int n = 0; n < SPECIES; n++) AT(y[n], l) = AT(found[n], l);
@@ -380,7 +380,7 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
     }
     jacobian(y, q, j);
     for (int l = 0; l < count; l++) {
-      const long set = item[l] % b.sets, where = rest_place(b, item[l]);
+      const int64 set = item[l] % b.sets, where = rest_place(b, item[l]);
       const double rtol = own_tolerances(b, set)[0];
       double least[SPECIES];
       rest_floors(b, set, where, rtol > @ON_THE_WAY_RTOL@ ? rtol : @ON_THE_WAY_RTOL@, least);
@@ -403,7 +403,7 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
   for (;;) {
     exact y[SPECIES], p[ARGUMENTS], q[COEFFICIENTS], j[ENTRIES], weight[COUNTED + 1], weight_bar[COUNTED + 1];
     exact u[SPECIES], ignored[SPECIES], p_bar[ARGUMENTS], q_bar[COEFFICIENTS], start_bar[SPECIES];
-    long item[LANES];
+    int64 item[LANES];
     int count = 0;
     for (int n = 0; n < SPECIES; n++) {
       y[n] = exact_of(1.0);
@@ -414,7 +414,7 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
     for (int i = 0; i < ARGUMENTS; i++) p_bar[i] = exact_of(0.0);
     for (int i = 0; i < COEFFICIENTS; i++) q_bar[i] = exact_of(0.0);
     while (count < LANES && take(queue, &item[count])) {
-      const long where = rest_place(b, item[count]);
+      const int64 where = rest_place(b, item[count]);
       double* slots = adjoint.rest_slots + where * plan.slots;
       for (int i = 0; i < plan.slots; i++) slots[i] = 0.0;
       if (b.rest_status[where] != OK) continue;
@@ -429,7 +429,7 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
     coefficients(p, q);
     jacobian(y, q, j);
     for (int l = 0; l < count; l++) {
-      const long set = item[l] % b.sets;
+      const int64 set = item[l] % b.sets;
       const int e = (int)(item[l] / b.sets);
       const double* start = b.rest + (RESTS * rest_place(b, item[l]) + 1) * SPECIES;
       double a[SPECIES * SPECIES], x[SPECIES];
@@ -472,7 +472,7 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
       }
       double* slots = adjoint.rest_slots + rest_place(b, item[l]) * plan.slots;
       for (int n = 0; n < SPECIES; n++) {
-        const int set_to = plan.rest_set[(long)e * SPECIES + n];
+        const int set_to = plan.rest_set[(int64)e * SPECIES + n];
         if (set_to < 0) continue;
         slots[set_to] += AT(start_bar[n], l);
         AT(start_bar[n], l) = 0.0;
@@ -485,7 +485,7 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
     for (int l = 0; l < count; l++) {
       const int e = (int)(item[l] / b.sets);
       double* slots = adjoint.rest_slots + rest_place(b, item[l]) * plan.slots;
-      for (int i = 0; i < PARAMETERS; i++) slots[plan.rest_parameters[(long)e * PARAMETERS + i]] += AT(p_bar[i], l);
+      for (int i = 0; i < PARAMETERS; i++) slots[plan.rest_parameters[(int64)e * PARAMETERS + i]] += AT(p_bar[i], l);
     }
   }
 }

@@ -26,7 +26,7 @@ STATIC void floors(const Plan& plan, const Tolerances& tolerance, const real rto
 }
 
 // The same of a state at rest.
-STATIC void rest_floors(const Batch& b, long set, long where, double rtol, double* atol)
+STATIC void rest_floors(const Batch& b, int64 set, int64 where, double rtol, double* atol)
 {
   const double* scale = b.rest + (RESTS * where + 2) * SPECIES;
   for (int n = 0; n < SPECIES; n++) atol[n] = b.plan.follows ? floor_of(rtol, scale[n]) : own_tolerances(b, set)[1];
@@ -54,7 +54,7 @@ STATIC void know_scales(const Batch& b, const Course& c, int lane, const real* y
     if (n == TIME_STATE) continue;
     if (::fabs(AT(y[n], lane)) > least[n]) take_smaller(scale, lane, AT(y[n], lane));
     for (int s = 0; s < plan.segments; s++) {
-      const long where = ((long)c.protocol * plan.segments + s) * SPECIES + n;
+      const int64 where = ((int64)c.protocol * plan.segments + s) * SPECIES + n;
       if (plan.assign[where] >= 0) take_smaller(scale, lane, values[plan.assign[where]]);
       take_smaller(scale, lane, values[plan.add[where]]);
     }

@@ -38,7 +38,7 @@ class Task(NamedTuple):
     slots: int  # of the environment
     threads: int
     record: int
-    memory: int
+    memory: int | None  # None: what the device's engine allows
     max_steps: int
     single: bool  # steps in float32
     keep_stages: bool  # in the record, so that the way back need not find them again
@@ -51,9 +51,9 @@ class Task(NamedTuple):
         """Numbers of a recorded step."""
         return HEAD + len(self.model.species) * (1 + STAGES * self.keep_stages)
 
-    def records(self, sets: int) -> bool:
-        """Whether a batch is recorded: not where that would take more than `memory`."""
-        return sets * self.shape[0] * self.record * self.row * np.dtype(float).itemsize <= self.memory
+    def records(self, sets: int, memory: int) -> bool:
+        """Whether a batch is recorded: not where that would take more than so many bytes."""
+        return sets * self.shape[0] * self.record * self.row * np.dtype(float).itemsize <= memory
 
     def results(self, sets: int, record: int) -> dict[str, jax.ShapeDtypeStruct]:
         """Shapes and types of what `Solved` holds."""

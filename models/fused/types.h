@@ -2,13 +2,16 @@
 // `scalar` is what one of the values is: a double, or a float where SINGLE is set. Numbers are whole or scalar(x): a bare
 // 0.5 is a double, and on a GPU what it meets would become one.
 
-#if defined(__CUDA_ARCH__) || defined(__CUDACC__)
+#if defined(__CUDACC__)
 #define STATIC static __device__ __noinline__
+#define INLINE static inline __device__
 #else
 #define STATIC static __attribute__((noinline))
+#define INLINE static inline
 #endif
-#define INLINE static inline CUDA_CALLABLE
 #define UNROLL _Pragma("unroll")
+
+typedef long long int64;  // `long` has 32 bits on Windows
 
 #if SINGLE
 typedef float scalar;
@@ -114,6 +117,51 @@ INLINE real log_(real x)
 #endif
 #endif
 
+// Quotients. CUDA's own have a branch and often a call, which saves registers; and a step waits for one pivot after the other.
+// Here the hardware's first guess is refined by Newton's iteration, to within an ulp. Where the result is not finite (x is 0,
+// infinite or no number), the guess is right. Subnormal numbers count as 0.
+#if defined(__CUDA_ARCH__)
+INLINE real guess_(real x)
+{
+  real r;
+#if SINGLE
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+#else
+  asm("rcp.approx.ftz.f64 %0, %1;" : "=d"(r) : "d"(x));
+#endif
+  return r;
+}
+#endif
+
+#if LANES == 1
+INLINE real refined_(real x, real guess)
+{
+  real r = guess, e = ::fma(-x, r, real_of(1));
+#if !SINGLE
+  e = ::fma(e, e, e);
+  r = ::fma(r, e, r);
+  e = ::fma(-x, r, real_of(1));
+#endif
+  r = ::fma(r, e, r);
+  return r - r == 0 ? r : guess;
+}
+
+// a / b from 1 / b.
+INLINE real quotient_(real a, real b, real inverse)
+{
+  const real q = a * inverse, r = ::fma(::fma(-b, q, a), inverse, q);
+  return r - r == 0 ? r : q;
+}
+#endif
+
+#if defined(__CUDA_ARCH__)
+INLINE real rcp_(real x) { return refined_(x, guess_(x)); }
+INLINE real div_(real a, real b) { return quotient_(a, b, rcp_(b)); }
+#else
+INLINE real rcp_(real x) { return 1 / x; }
+INLINE real div_(real a, real b) { return a / b; }
+#endif
+
 EACH(sin_, ::sin)
 EACH(cos_, ::cos)
 EACH(tan_, ::tan)
@@ -123,9 +171,9 @@ EACH(ceil_, ::ceil)
 INLINE real abs_(real x) { return select_(x < 0, -x, x); }
 INLINE real sign_(real x) { return select_(x > 0, real_of(1.0), select_(x < 0, real_of(-1), real_of(0.0))); }
 
-INLINE bool all_finite(const double* x, long count)
+INLINE bool all_finite(const double* x, int64 count)
 {
-  for (long i = 0; i < count; i++)
+  for (int64 i = 0; i < count; i++)
     if (!(x[i] - x[i] == 0.0)) return false;
   return true;
 }
@@ -202,7 +250,7 @@ INLINE real slope_by_exponent_(real x, real n, real l, real r, real)
   return __builtin_expect(any_(not_(x > 0)), 0) ? select_(x > 0, above, slope_by_exponent_below_(x, n, l, r)) : above;
 }
 
-INLINE real guarded_inverse_(real x) { return select_(x == 0, real_of(0.0), 1 / x); }
+INLINE real guarded_inverse_(real x) { return select_(x == 0, real_of(0.0), rcp_(x)); }
 
 // What keeps quotients in range, as `hexamer.models.stable` says.
 INLINE real excess_(real x)

@@ -36,47 +36,58 @@ STATIC void* out_of_memory(const CallFrame* frame, const char* message)
   return frame->api->functions[@ERROR@](&arguments);
 }
 
+// Work that threads share, alive until the last of them is done with it.
+struct Job {
+  void (*body)(void* work, Queue& queue);
+  void* work;
+  Count count;
+  int active, references;
+};
+
 STATIC void release(Job* job)
 {
   if (__atomic_sub_fetch(&job->references, 1, __ATOMIC_ACQ_REL) == 0) ::free(job);
 }
 
-// Works on what is left. `work` is touched only after a claim, since the caller may be gone without one left.
+// `work` is touched only after a claim, since the caller may be gone without one left.
+STATIC void work_on(Job* job)
+{
+  Queue queue = {&job->count, 0, 0, 0, 0};
+  if (claim(queue)) job->body(job->work, queue);
+}
+
+// Works on what is left.
 STATIC void help(void* data)
 {
   Job* job = (Job*)data;
   __atomic_add_fetch(&job->active, 1, __ATOMIC_SEQ_CST);
-  Queue queue = {job, 0, 0, false, 0};
-  if (claim(job, &queue.next, &queue.end)) job->body(job->work, queue);
+  work_on(job);
   __atomic_sub_fetch(&job->active, 1, __ATOMIC_SEQ_CST);
   release(job);
 }
 
 // Runs `body` over all items: here, and on up to threads - 1 threads of XLA's pool.
-STATIC void share(CallFrame* frame, int threads, void (*body)(void*, Queue&), void* work, long total, long chunk)
+STATIC void share(CallFrame* frame, int threads, void (*body)(void*, Queue&), void* work, int64 total, int64 chunk)
 {
   if (total <= 0) return;
   Job* job = (Job*)::malloc(sizeof(Job));
   if (!job) {  // no room for what threads share: all is done here
-    Job own = {body, work, 0, total, chunk, 0, 1};
-    Queue queue = {&own, 0, 0, false, 0};
-    if (claim(&own, &queue.next, &queue.end)) body(work, queue);
-    return;
+    Job own = {body, work, {0, total, chunk}, 0, 1};
+    return work_on(&own);
   }
-  const long helpers = (total + chunk - 1) / chunk < threads ? (total + chunk - 1) / chunk - 1 : threads - 1;
-  *job = Job {body, work, 0, total, chunk, 0, (int)helpers + 1};
-  for (long i = 0; i < helpers; i++) {
+  const int64 helpers = (total + chunk - 1) / chunk < threads ? (total + chunk - 1) / chunk - 1 : threads - 1;
+  *job = Job {body, work, {0, total, chunk}, 0, (int)helpers + 1};
+  for (int64 i = 0; i < helpers; i++) {
     ScheduleArguments arguments = {sizeof(ScheduleArguments), 0, frame->context, help, job};
     if (frame->api->functions[@SCHEDULE@](&arguments)) release(job);  // no pool: all is done here
   }
-  Queue queue = {job, 0, 0, false, 0};
-  if (claim(job, &queue.next, &queue.end)) body(work, queue);
+  work_on(job);
   while (__atomic_load_n(&job->active, __ATOMIC_SEQ_CST)) PAUSE;
   release(job);
 }
 
-STATIC long chunk_of(long total, int threads)
+STATIC int64 chunk_of(int64 total, int threads)
 {
-  const long share = total / (4L * threads);
+  const int64 share = total / (4 * (int64)threads);
   return share < 1 ? 1 : share > 8 * LANES ? 8 * LANES : share;
 }

@@ -57,6 +57,28 @@ EngineOption = Annotated[
 ]
 
 
+class DeviceChoice(StrEnum):
+    auto = "auto"
+    cpu = "cpu"
+    gpu = "gpu"
+
+
+def _use_device(device: DeviceChoice) -> DeviceChoice:
+    from .models.placement import prefer
+
+    prefer(device.value)
+    return device
+
+
+DeviceOption = Annotated[
+    DeviceChoice,
+    typer.Option(
+        help="Where to solve; auto: few trajectories on the CPU, many on a GPU where there is one.",
+        envvar="HEXAMER_DEVICE",
+        callback=_use_device,
+    ),
+]
+
 RtolOption = Annotated[
     float,
     arguments.number_option("Relative error a step of the solver, of each species' size.", 1e-12, 1e-2),
@@ -155,6 +177,7 @@ def fit(
     starts: Annotated[int, arguments.count_option("Starts of the search for the best fit.")] = 16,
     model: ModelOption = None,
     engine: EngineOption = EngineChoice.auto,
+    device: DeviceOption = DeviceChoice.auto,
     solver: Annotated[
         SolverChoice,
         typer.Option(help="auto: rodas5p; with diffrax the cheapest that agrees with kvaerno5 around the best fit."),
@@ -231,6 +254,7 @@ def map_(
     iterations: Annotated[int, arguments.count_option("Most iterations a start.")] = 1000,
     model: ModelOption = None,
     engine: EngineOption = EngineChoice.auto,
+    device: DeviceOption = DeviceChoice.auto,
     solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
     rtol: RtolOption = 1e-6,
     atol: AtolOption = None,
@@ -291,6 +315,7 @@ def evaluate(
     ] = None,
     model: ModelOption = None,
     engine: EngineOption = EngineChoice.auto,
+    device: DeviceOption = DeviceChoice.auto,
     solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
     rtol: RtolOption = 1e-8,
     atol: AtolOption = None,
@@ -366,6 +391,7 @@ def simulate(
     at: Annotated[Path | None, typer.Option(help="CSV with columns parameter,value.")] = None,
     parameter: Annotated[list[str], typer.Option("--set", help="NAME=VALUE of a parameter; may be repeated.")] = [],  # noqa: B006
     engine: EngineOption = EngineChoice.auto,
+    device: DeviceOption = DeviceChoice.auto,
     solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
     rtol: RtolOption = 1e-6,
     atol: AtolOption = None,
@@ -516,6 +542,7 @@ def dose_response(
         arguments.count_option("Most memory that a batch of trajectories takes, MiB."),
     ] = 256,
     engine: EngineOption = EngineChoice.auto,
+    device: DeviceOption = DeviceChoice.auto,
     rtol: Annotated[
         float | None,
         arguments.number_option("Relative tolerance of the solver. Default: as fitted, else 1e-6.", 1e-12, 1e-2),
@@ -624,6 +651,7 @@ def main() -> None:
     130 where it was interrupted, at once.
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("hexamer.models.placement").setLevel(logging.INFO)  # where it solves, on a machine with a GPU
     with interrupt.ends_at_once():
         _run()
 

@@ -17,6 +17,8 @@ from jaxtyping import Array, Float
 from hexamer import Problem, Settings
 from hexamer.infer import readout
 from hexamer.infer.readout import Assays
+from hexamer.models.fused import cuda, formulas
+from hexamer.models.fused.build import warp
 
 SETS = 3
 
@@ -48,7 +50,7 @@ def both(assays: Assays, settings: Settings, values: jax.Array, monkeypatch: pyt
 
     compiled = jax.jit(jax.vmap(run))(values)
     assert assays._formulas is not None
-    monkeypatch.setattr(readout, "calls_handlers", lambda *_: False)
+    monkeypatch.setattr(readout, "uses_fused", lambda *_: False)
     return [compiled, jax.jit(jax.vmap(run))(values)]
 
 
@@ -72,6 +74,21 @@ def test_failed_trajectories(demo: Problem, values: jax.Array, monkeypatch: pyte
         np.testing.assert_allclose(slope, other, rtol=1e-10, atol=1e-10)
         assert np.isfinite(slope).all()
         monkeypatch.undo()
+
+
+def test_xla_reads_on_a_gpu(demo: Problem, values: jax.Array, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The GPU's branch of compiled formulas, evaluated here: the same readings and pull-backs, with failures too."""
+    steps = np.asarray(jax.vmap(lambda v: demo.assays.read(Settings(), v).steps)(values))
+    for most in (4096, int(np.median(steps)) // 2):
+        _, (expected, other) = both(demo.assays, Settings(max_steps=most), values, monkeypatch)
+        monkeypatch.undo()
+        monkeypatch.setattr(cuda, "devices", lambda: (warp().get_device("cpu"),))
+        monkeypatch.setattr(formulas, "on_its_platform", lambda f, table, *arrays: f("cuda", table, *arrays))
+        (found, slope), _ = both(demo.assays, Settings(max_steps=most), values, monkeypatch)
+        monkeypatch.undo()
+        np.testing.assert_array_equal(np.isnan(found.mean), np.isnan(expected.mean))
+        np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-13, atol=1e-14)
+        np.testing.assert_allclose(slope, other, rtol=1e-11, atol=1e-11 * np.abs(other).max())
 
 
 def test_formulas_without_c_are_read_by_xla(demo: Problem, values: jax.Array, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hexamer.models.rodas5p import DenseOutput, H, M, _stages, _stages_with_adjoint
+from hexamer.models.tableau import A
 
 P = jnp.array([0.7, 2.0, 0.3])
 Y0 = jnp.array([1.0, 0.4])
@@ -74,6 +75,15 @@ def test_dense_output_joins_its_ends() -> None:
     np.testing.assert_allclose(dense.evaluate(dense.t0), dense.y0, rtol=1e-15)
     np.testing.assert_allclose(dense.evaluate(dense.t1), dense.y1, rtol=1e-15)
     np.testing.assert_allclose(dense.evaluate(dense.t0, dense.t1), dense.y1 - dense.y0, rtol=1e-14)
+
+
+def test_late_stages_add_one_k_each() -> None:
+    """What kernel.h takes for granted: from its stage ADDED on each state is the one before and its k."""
+    added = 5
+    for weights in (*A[added + 1 :], M):
+        np.testing.assert_array_equal(weights[:added], A[added][:added])
+    later = np.array([*A[added:], M])[:, added:]
+    np.testing.assert_array_equal(later, np.tri(4, 3, -1))
 
 
 @pytest.mark.parametrize("h", [1e-3, 0.3, 50.0])

@@ -12,7 +12,8 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from hexamer.models import Model, Network, Protocol, Settings, Status, compile_network, simulate
-from hexamer.models.fused.engine import _described, _environment, _forward, solve
+from hexamer.models.fused.engine import _described, _environment, solve
+from hexamer.models.fused.native import forward
 from hexamer.models.plan import UNCHANGED, Plan, compile_plan
 from hexamer.models.rodas5p import GAMMA, A, C, H, M
 
@@ -147,7 +148,7 @@ def test_the_adjoint_is_the_derivative_of_the_steps(case, few: bool) -> None:
     environment = jnp.concatenate([jnp.asarray(values), plan.constants])
     y, status, _, _, accepted, rows, rest, rest_status = (
         np.asarray(a[0])
-        for a in jax.jit(lambda v: _forward(task, 400, _environment(model, plan, settings, v, None)[None]))(
+        for a in jax.jit(lambda v: forward(task, 400, _environment(model, plan, settings, v, None)[None]))(
             jnp.asarray(values)
         )
     )

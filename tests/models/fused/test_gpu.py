@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from benchmarks import gpu_compile
 
 from hexamer.models import Model, Network, Protocol, Settings, Status, compile_network
-from hexamer.models.fused import gpu
-from hexamer.models.fused.build import quiet, warp
+from hexamer.models.fused import cuda, gpu, platforms
+from hexamer.models.fused.build import OPTIONS, quiet, read, warp
 from hexamer.models.fused.engine import solve
 from hexamer.models.fused.functions import write_functions
 from hexamer.models.fused.kernels import Kernels, write_kernels
+from hexamer.models.fused.stacks import STACK, stack
 from hexamer.models.fused.task import By
 from hexamer.models.plan import compile_plan
 from hexamer.models.solution import Solution
@@ -224,15 +227,137 @@ def targets(loop: Model, platform: str) -> str:
 
 def test_each_platform_has_its_own(loop: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is a GPU both are known, and what JAX places decides."""
+    loaded: list[tuple[str, ...]] = []
+    monkeypatch.setattr(gpu, "load", lambda model, names, **_: loaded.append(names))
     plain = targets(loop, "cpu")
-    monkeypatch.setattr(gpu, "devices", lambda: (warp().get_device("cpu"),))
-    cpu, cuda = targets(loop, "cpu"), targets(loop, "cuda")
-    for text in (plain, cpu):
-        assert "@hexamer_" in text
+    monkeypatch.setattr(cuda, "devices", lambda: (warp().get_device("cpu"),))
+    on_cpu = targets(loop, "cpu")
+    for text in (plain, on_cpu):
+        assert re.search(r"@hexamer_\w+_forward\b", text)
         assert "course_back" not in text
-    assert "@hexamer_" not in cuda
+    assert not loaded  # nothing is compiled for a GPU where the CPU solves
+    on_gpu = targets(loop, "cuda")
+    assert not re.search(r"@hexamer_\w+_forward\b", on_gpu)
     for kernel in ("rest", "course", "course_back", "rest_back", "slot"):
-        assert f"{kernel}_" in cuda
+        assert f"_{kernel}_0" in on_gpu
+    assert set(loaded[0]) == {"rest", "course", "course_back", "rest_back", "slot"}  # all at once
+
+
+def test_jax_finds_again_what_it_compiled(loop: Model, hepg2_core: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """JAX's cache on disk goes by the text: it must not tell how often, or after what, a kernel was traced."""
+    monkeypatch.setattr(gpu, "load", lambda *_, **__: None)
+    monkeypatch.setattr(cuda, "devices", lambda: (warp().get_device("cpu"),))
+    first = targets(loop, "cuda")
+    other = Case(hepg2_core, PROTOCOLS["hepg2_core"]).solve("platform")
+    jax.jit(jax.vmap(other)).trace(jnp.ones((7, len(hepg2_core.parameters)))).lower(lowering_platforms=("cuda",))
+    jax.clear_caches()
+    assert targets(loop, "cuda") == first
+
+
+def test_what_is_found_again_takes_little_memory(loop: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """XLA takes room for it in any case. A batch that keeps nothing has all of its room for it."""
+    monkeypatch.setattr(gpu, "load", lambda *_, **__: None)
+    monkeypatch.setattr(cuda, "devices", lambda: (warp().get_device("cpu"),))
+    monkeypatch.setattr(cuda, "memory", lambda: 2**30)
+    row = 8 * (2 + len(loop.species))
+    for sets, bytes_ in ((16_000, gpu.AGAIN), (40_000, 2**30)):  # the second keeps more than 1 GiB, so nothing
+        case = Case(loop, PROTOCOLS["loop"])
+        slopes = jax.jit(jax.vmap(jax.grad(case.loss("platform"), has_aux=True)))
+        traced = slopes.trace(jnp.ones((sets, len(loop.parameters))))
+        text = traced.lower(lowering_platforms=("cuda",)).as_text()
+        assert f"tensor<{bytes_ // row}x{row // 8}xf64>" in text
+
+
+def test_outside_of_jit_arrays_decide(loop: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The choice lies within a function that JAX compiles for the arrays it is given, not for its default device."""
+    case = Case(loop, PROTOCOLS["loop"][:1])
+    values = case.draws(1)[0]
+    expected = jax.grad(case.loss("platform"), has_aux=True)(values)
+    monkeypatch.setattr(cuda, "devices", lambda: (warp().get_device("cpu"),))
+    monkeypatch.setattr(gpu, "load", lambda *_, **__: pytest.fail("the GPU's kernels were compiled"))
+    compiled: list[str] = []
+    either = platforms._either
+    monkeypatch.setattr(platforms, "_either", lambda f, *rest: compiled.append(f.__name__) or either(f, *rest))
+    found = jax.grad(case.loss("platform"), has_aux=True)(values)
+    assert compiled == ["_recorded", "_backward"]
+    assert isinstance(either, type(jax.jit(len)))
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+@pytest.mark.parametrize("record", [256, 9])
+def test_stages_may_be_kept(loop: Model, record: int) -> None:
+    """Of few trajectories the record has the stages too, and the way back comes to the same."""
+    case = Case(loop, PROTOCOLS["loop"], replace(FUSED, record=record))
+    values = case.draws(4)
+    plan = compile_plan(loop, case.protocols, [TIMES] * len(case.protocols), loop.parameters)
+
+    def slopes(*, few: bool) -> jax.Array:
+        def loss(v: jax.Array) -> jax.Array:
+            return jnp.sum(jnp.log1p(solve(loop, plan, case.settings, v, few=few, by="gpu").y.clip(-0.5)) ** 2)
+
+        return jax.jit(jax.vmap(jax.grad(loss)))(values)
+
+    np.testing.assert_allclose(slopes(few=True), slopes(few=False), rtol=1e-12, atol=1e-300)
+
+
+# ---------------------------------------------------------------------------------------------------- quotients
+
+
+QUOTIENTS = """
+struct Check {
+#define LANES 1
+#define SINGLE @SINGLE@
+@TYPES@
+// As the hardware's approximation is: right to some 20 bits, of float32 to 13.
+static real coarse(real x) { return x - x == 0 && x != 0 ? 1 / x * (SINGLE ? 1 + real(1e-4) : 1 + real(1e-6)) : 1 / x; }
+static void run(const double* a, const double* b, double* out, int64 count)
+{
+  for (int64 i = 0; i < count; i++) {
+    const real x = (real)b[i], inverse = refined_(x, coarse(x));
+    out[2 * i] = inverse;
+    out[2 * i + 1] = quotient_((real)a[i], x, inverse);
+  }
+}
+};
+Check::run(a.data, b.data, out.data, a.shape[0]);
+"""
+
+
+def quotients(a: np.ndarray, b: np.ndarray, *, single: bool) -> np.ndarray:
+    """1 / b and a / b as CUDA has them."""
+    wp = warp()
+    annotations: dict[str, Any] = dict.fromkeys(("a", "b", "out"), wp.array(dtype=wp.float64))
+
+    def call(a, b, out): ...
+
+    def launch(a, b, out):
+        native(a, b, out)
+
+    call.__annotations__ = launch.__annotations__ = annotations
+    source = QUOTIENTS.replace("@TYPES@", read("types.h")).replace("@SINGLE@", str(int(single)))
+    native = wp.func_native(source)(call)
+    kernel = wp.kernel(launch, module="unique", enable_backward=False, module_options=OPTIONS)
+    with quiet(wp):
+        arrays = [wp.array(x, dtype=wp.float64, device="cpu") for x in (a, b, np.zeros(2 * len(a)))]
+        wp.launch(kernel, dim=1, inputs=arrays, device="cpu")
+        return arrays[2].numpy().reshape(-1, 2)
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_quotients_of_cuda(single: bool) -> None:
+    """Newton's iteration comes to the last digits, at any size, and what is 0, infinite or no number stays so."""
+    kind = np.float32 if single else np.float64
+    exponents = np.random.default_rng(0).uniform(*((-30, 30) if single else (-290, 290)), size=(2, 4000))
+    a, b = np.array(10 ** (exponents / 2), kind) * np.where(np.arange(4000) % 2, 1, -1).astype(kind)
+    found = quotients(a.astype(float), b.astype(float), single=single)
+    few = 2 * np.finfo(kind).eps
+    np.testing.assert_allclose(found[:, 0], 1 / b.astype(np.longdouble), rtol=few)
+    np.testing.assert_allclose(found[:, 1], a.astype(np.longdouble) / b.astype(np.longdouble), rtol=few)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        special = np.array([[1, 0], [1, np.inf], [0, 3], [np.inf, 2], [0, 0], [np.nan, 1], [1, np.nan], [-1, 0]], kind)
+        a, b = special.T
+        found = quotients(a.astype(float), b.astype(float), single=single)
+        np.testing.assert_array_equal(found, np.stack([1 / b, a / b], 1))
 
 
 # ---------------------------------------------------------------------------------------------------- compilation
@@ -248,6 +373,25 @@ COMPILED = [
     pytest.param("il6_stat3", 90, "float32", marks=pytest.mark.slow),
     pytest.param("hepg2_core", 80, "float32", marks=pytest.mark.slow),
 ]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("ptxas") is None, reason="CUDA's assembler is not installed")
+@pytest.mark.parametrize("name", ["hepg2_core", "il6_stat3", "il6_full"])
+def test_stacks_are_as_large_as_they_are_said_to_be(name: str, tmp_path: Path) -> None:
+    """What is checked before a launch: never less than they are, and little more of the largest."""
+    model = Model.load(name)
+    text = gpu_compile.cubin(name, "float64", 90, tmp_path)[1]
+    found = {}
+    for entry in text.split("Compiling entry function")[1:]:
+        symbol = re.search(r"'_Z\w*?\d+(find|course_back|course|rest_back|slot)P", entry)
+        size = re.search(r"(\d+) bytes cumulative stack size", entry)
+        if symbol and size:
+            found[gpu_compile.KERNELS[symbol[1]]] = int(size[1])
+    assert {*STACK} <= {*found}
+    assert all(found[kernel] <= stack(kernel, len(model.species)) for kernel in STACK)
+    largest = max(STACK, key=lambda kernel: found[kernel])
+    assert stack(largest, len(model.species)) < 1.35 * found[largest]
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="Warp has no CUDA compiler on macOS")

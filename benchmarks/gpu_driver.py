@@ -1,0 +1,164 @@
+"""Builds and runs the kernels without JAX or Warp: cases with the CPU's numbers, and the program of gpu_driver.cu.
+
+A card's machine needs nvcc for it, any other a C++ compiler: there the same kernels run one item after the other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hexamer import Model, Protocol, Settings
+from hexamer.models.fused import engine, native
+from hexamer.models.fused.build import engine_source, functions_of, read, struct
+from hexamer.models.plan import Plan, compile_plan
+
+from .throughput import NM_PER_NG_ML, TIMES
+
+DRIVER = Path(__file__).with_name("gpu_driver.cu")
+DOSES = 8
+Row = dict[str, Any]
+
+SANITIZED = ("-O1", "-g", "-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all")
+
+
+class DriverFailed(RuntimeError):
+    """The driver did not compile or did not end well; the message is what it said last."""
+
+
+@dataclass(frozen=True)
+class DriverCase:
+    """A model under protocols at some sets of parameters."""
+
+    model: Model
+    plan: Plan
+    values: np.ndarray
+    settings: Settings
+
+    def write(self, path: Path, *, tight: bool = False) -> None:
+        """The plan, and what the CPU's handlers make of it, as gpu_driver.cu reads it.
+
+        `tight`: of values and gradients what they come to at rtol 1e-10, since in float32 other rounding takes other
+        steps.
+        """
+        with jax.default_device(jax.devices("cpu")[0]):  # on a card's machine too
+            task, environment = self._task(self.settings)
+            y, status, steps, cotangent, slope = _solved(task, environment)
+            if tight:
+                exact = Settings(engine="fused", rtol=1e-10, atol=1e-12, max_steps=100_000)
+                best = _solved(*self._task(exact))
+                same = (best[1] == status).all(1)  # the other sets fail in float32 alone
+                y[same], cotangent[same], slope[same] = best[0][same], best[3][same], best[4][same]
+        integers, floats = np.frombuffer(task.integers, np.int32), np.frombuffer(task.floats)
+        head = [len(integers), len(floats), len(environment), task.slots, *task.shape, len(self.model.species)]
+        with path.open("wb") as file:
+            file.write(np.array(head, np.int64).tobytes())
+            for array in (floats, environment, y, cotangent, slope):
+                file.write(np.ascontiguousarray(array, float).tobytes())
+            for array in (integers, status, steps):
+                file.write(np.ascontiguousarray(array, np.int32).tobytes())
+
+    def _task(self, settings: Settings) -> tuple[Any, np.ndarray]:
+        follows = settings.atol is None
+        task = engine._described(self.model, self.plan, settings, False, "platform", follows=follows)
+        environment = jax.vmap(lambda v: engine._environment(self.model, self.plan, settings, v, None))
+        return task, np.asarray(environment(jnp.asarray(self.values)))
+
+
+def _solved(task: Any, environment: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Outputs, statuses, steps, a cotangent of the outputs and what it pulls back to, by the CPU's handlers."""
+    solved = jax.jit(partial(native.forward, task, task.record))(environment)
+    y = jnp.where(jnp.isfinite(solved.y), solved.y, 0.0)
+    cotangent = jax.grad(lambda y: jnp.mean(jnp.log1p(y.clip(-0.5)) ** 2))(y) * len(environment)
+    kept = (solved.status, solved.accepted, solved.record, solved.rest, solved.rest_status)
+    slope = jax.jit(partial(native.backward, task))(environment, *kept, cotangent)
+    return tuple(np.array(x) for x in (solved.y, solved.status, solved.steps, cotangent, slope))
+
+
+def doses_of(model: Model) -> np.ndarray:
+    """0.01 to 100 ng/ml of IL-6 in the model's units: nM where it is a species, ng/ml where it is an input."""
+    return np.geomspace(0.01, 100, DOSES) * (NM_PER_NG_ML if "IL6" in model.species else 1.0)
+
+
+def dose_case(model: Model, settings: Settings, *, rest: bool, sets: int, seed: int = 0) -> DriverCase:
+    """Doses of IL-6 to cells whose parameters are lognormal around nominal values (log-sd 0.3)."""
+    start = Protocol.equilibrated if rest else Protocol
+    given = "IL6" in model.species
+    protocols = [
+        start(f"{d:g}").add("IL6", float(d)) if given else start(f"{d:g}").set(IL6=float(d)) for d in doses_of(model)
+    ]
+    plan = compile_plan(model, protocols, [list(TIMES)] * DOSES, model.parameters)
+    spread = np.random.default_rng(seed).normal(size=(sets, len(model.parameters)))
+    return DriverCase(model, plan, model.defaults * np.exp(0.3 * spread), settings)
+
+
+def mixed_case(model: Model, settings: Settings, protocols: Sequence[Protocol], *, sets: int = 12) -> DriverCase:
+    """Protocols of all kinds; and among the sets such that fail: no numbers, infinite, negative, 0, huge."""
+    plan = compile_plan(model, protocols, [[0.0, 5.0, 20.0, 90.0]] * len(protocols), model.parameters)
+    spread = np.random.default_rng(5).normal(size=(sets, len(model.parameters)))
+    values = np.array(model.defaults * np.exp(0.3 * spread))
+    last = values.shape[1] - 1
+    values[3, 5 % (last + 1)], values[4, 7 % (last + 1)] = np.nan, np.inf
+    values[5], values[6], values[7] = -values[5], 1e300, 0.0
+    return DriverCase(model, plan, values, settings)
+
+
+def source_of(model: Model, *, lanes: int = 1, single: bool = False, keep_stages: bool = False) -> str:
+    """The engine of a model as one C++ struct: the GPU's kernels where `lanes` is 1, else the CPU's."""
+    own = engine_source(functions_of(model), lanes, single=single, keep_stages=keep_stages)
+    return struct([own, read("plan.h"), *([read("gpu.h")] if lanes == 1 else [])])
+
+
+def nvcc() -> str | None:
+    """CUDA's compiler, on the path or where its installer puts it."""
+    return shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
+
+
+def build(folder: Path, name: str, source: str, *, cuda: bool, flags: Sequence[str] = ()) -> Path:
+    """The driver of one source, compiled into `folder`. Raises `DriverFailed`."""
+    header, program = folder / f"{name}.h", folder / name
+    header.write_text(source)
+    compiler = nvcc() if cuda else os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
+    if compiler is None:
+        raise DriverFailed(
+            "no nvcc here: it comes with CUDA's toolkit" if cuda else "no C++ compiler here: install g++"
+        )
+    own = (
+        ("-O3", "-std=c++17", "-diag-suppress", "177")
+        if cuda
+        else ("-x", "c++", "-std=c++17", "-Wno-psabi", "-march=native")
+    )
+    defined = f'-DSOURCE="{header}"'
+    command = [compiler, *own, *(() if cuda else ("-ffp-contract=fast", "-flax-vector-conversions")), *flags, defined]
+    _checked([*command, str(DRIVER), "-o", str(program)])
+    return program
+
+
+def run(
+    program: Path, case: Path, *, sets: int, capacity: int, repeats: int = 1, warps: int = 4, limit: float = 600
+) -> Row:
+    """What the driver says of a case; `capacity` 0: forward alone. Raises `DriverFailed`."""
+    arguments = [str(program), str(case), str(sets), str(capacity), str(repeats), str(warps)]
+    return json.loads(_checked(arguments, limit).strip().splitlines()[-1])
+
+
+def _checked(command: Sequence[str], limit: float = 900) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit)
+    except subprocess.TimeoutExpired:
+        raise DriverFailed(f"{Path(command[0]).name} took more than {limit:g} s") from None
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip()
+        raise DriverFailed(f"{Path(command[0]).name} failed ({done.returncode}): {said[-3000:]}")
+    return done.stdout

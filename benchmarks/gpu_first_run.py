@@ -1,0 +1,322 @@
+"""The first run of the fused engine on a card: the kernels alone, then through JAX, and one table at the end.
+
+    python -m benchmarks.gpu_first_run --json FILE             # nvcc for part 1, JAX with CUDA and Warp for part 2
+    python -m benchmarks.gpu_first_run --dry-run --json FILE   # all of it on the CPU, for a few trajectories
+
+Part 1 compiles `gpu_driver.cu` with nvcc, compares values, gradients, statuses and steps with the CPU's, and times each
+kernel for each number of warps that share a multiprocessor. Part 2 does the same through JAX and Warp: records of any
+size, other orders, arrays on the CPU and the GPU in one process, `simulate` again and again; then from how many
+trajectories on a GPU is faster than this machine's CPU, which `hexamer.models.placement.break_even` should say.
+
+Every line is printed and written at once. A line that fails says why, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hexamer import Model, Protocol, Settings, simulate
+from hexamer.models.fused import cuda
+from hexamer.models.fused.build import warp
+from hexamer.models.fused.task import By
+from hexamer.models.placement import break_even
+
+from .gpu import Case, Checked, attempt, check, save, timed
+from .gpu_driver import DOSES, DriverCase, DriverFailed, build, dose_case, nvcc, run, source_of
+from .measures import machine
+
+F64 = Settings(engine="fused")
+LOOSE = Settings(engine="fused", rtol=1e-4, atol=1e-6)
+F32 = Settings(engine="fused", precision="float32", rtol=1e-4, atol=1e-6)
+NAMED = {"float64, 1e-6": F64, "float64, 1e-4": LOOSE, "float32, 1e-4": F32}
+WARPS = (4, 2, 8)  # the likeliest first
+ROOM = 192  # steps a course that are kept
+LABELS = {"1": "alone", "2": "by JAX"}
+CROSSING = (8, 32, 128, 256, 512, 1024, 2048, 4096)
+
+Row = dict[str, Any]
+Lines = Iterator[tuple[str, Callable[[], Row]]]
+
+
+# ---------------------------------------------------------------------------------------------------- the kernels alone
+
+
+def alone(options: argparse.Namespace, folder: Path) -> Lines:
+    """Checks, then times, of the driver."""
+    sets = 2 if options.dry_run else 96
+    for name in options.models:
+        model = Model.load(name)
+        for single in (False, True):
+            tag, programs = f"{name}, {'float32' if single else 'float64'}", {}
+            yield f"{tag}: compile", partial(_compile, programs, model, single, options, folder)
+            for label, settings in NAMED.items():
+                if (settings.precision == "float32") is single:
+                    yield from _driven(f"{name}, {label}", model, settings, sets, programs, options, folder)
+
+
+def _program(programs: dict[str, Path]) -> Path:
+    if "driver" not in programs:
+        raise DriverFailed("it did not compile")
+    return programs["driver"]
+
+
+def _compile(programs: dict[str, Path], model: Model, single: bool, options: argparse.Namespace, folder: Path) -> Row:
+    began = time.perf_counter()
+    name = f"{model.name}_{'f32' if single else 'f64'}"
+    flags = ("-O1",) if options.dry_run else ("-arch=native",)
+    source = source_of(model, single=single)
+    programs["driver"] = build(folder, name, source, cuda=not options.dry_run, flags=flags)
+    return {"seconds": time.perf_counter() - began}
+
+
+def _driven(
+    tag: str,
+    model: Model,
+    settings: Settings,
+    sets: int,
+    programs: dict[str, Path],
+    options: argparse.Namespace,
+    folder: Path,
+) -> Lines:
+    files: dict[bool, Path] = {}
+    single = settings.precision == "float32"
+    for rest in (False, True):
+        where = "rest" if rest else "course"
+        case = partial(dose_case, model, settings, rest=rest, sets=sets)
+        yield f"{tag}: {where}, right?", partial(_checked, files, rest, case, programs, single, sets, folder)
+    for warps in WARPS[:1] if options.dry_run else WARPS:
+        for what, room in (("gradient", ROOM), ("forward", 0)):
+            count = options.counts[0] if what == "gradient" else options.counts[-1]
+            given = {"sets": -(-count // DOSES), "capacity": room, "repeats": options.repeats, "warps": warps}
+            yield f"{tag}: {what} of {count}, {warps} warps", partial(_timed, files, programs, given)
+
+
+def _checked(
+    files: dict[bool, Path],
+    rest: bool,
+    make: Callable[[], DriverCase],
+    programs: dict[str, Path],
+    single: bool,
+    sets: int,
+    folder: Path,
+) -> Row:
+    program, case = _program(programs), make()
+    file = folder / f"{case.model.name}_{case.settings.precision}_{case.settings.rtol:g}_{rest}.bin"
+    case.write(file, tight=single)
+    files[rest] = file
+    row = run(program, file, sets=sets, capacity=256)
+    near = 1e-3 if single else 1e-6
+    known = None not in (row["value_off"], row.get("gradient_off"))
+    right = known and not row["other_status"] and not row["other_rows"]
+    return row | {"good": right and max(row["value_off"], row["gradient_off"]) < near}
+
+
+def _timed(files: dict[bool, Path], programs: dict[str, Path], given: dict[str, int]) -> Row:
+    program = _program(programs)
+    if False not in files:
+        raise DriverFailed("there is no case")
+    row = run(program, files[False], **given)
+    return {"seconds": (row["course_ms"] + (row["back_ms"] if given["capacity"] else 0)) / 1e3} | row
+
+
+# -------------------------------------------------------------------------------------------------------- through JAX
+
+
+def through_jax(options: argparse.Namespace, by: By) -> Lines:
+    """Checks, then times, of what a user calls."""
+    sets, cpu = (2 if options.dry_run else 64), jax.devices("cpu")[0]
+    exact = Settings(engine="fused", rtol=1e-10, atol=1e-12, max_steps=100_000)
+    for name in options.models:
+        model = Model.load(name)
+        for rest in (False, True):
+            known = cache(partial(Checked.on, cpu, Case(model, rest), exact, sets))
+            for label, settings in NAMED.items():
+                tag = f"{name}, {label}: {'rest' if rest else 'course'}, right?"
+                yield tag, partial(_judged, Case(model, rest, by), known, settings)
+    name = options.models[0]
+    case = Case(Model.load(name), True, by)
+    for label, changes in (
+        ("no step kept", {"record": 0}),
+        ("9 steps kept", {"record": 9}),
+        ("memory for few", {"memory": 2**21}),
+    ):
+        yield f"{name}: {label}, the same gradient?", partial(_same, case, sets, replace(F64, **changes))
+    yield f"{name}: sets in another order, the same gradient?", partial(_reversed, case, sets)
+    yield f"{name}: lax.map and outside of jit, the same gradient?", partial(_nested, case)
+    yield f"{name}: on this process's CPU too?", partial(_on_cpu, case, cpu)
+    yield f"{name}: simulate() three times", partial(_thrice, case.model, by)
+    case = Case(case.model, False, by)
+    for count in options.counts:
+        for label, settings in NAMED.items():
+            for what in ("forward", "gradient"):
+                yield f"{name}, {label}: {what} of {count}", partial(_time_of, case, settings, what, count, options)
+    yield f"{name}: gradients, GPU against CPU", partial(_crossing, case, options, cpu)
+
+
+def _judged(case: Case, known: Callable[[], Checked], settings: Settings) -> Row:
+    return check(case, known(), settings)
+
+
+def _slopes(case: Case, sets: int, settings: Settings = F64) -> np.ndarray:
+    return np.asarray(jax.jit(case.gradient(settings))(jnp.asarray(case.values(sets * DOSES)))[0])
+
+
+def _equal(a: np.ndarray, b: np.ndarray) -> Row:
+    return {"good": bool(np.array_equal(a, b)), "largest_difference": float(np.max(np.abs(a - b)))}
+
+
+def _same(case: Case, sets: int, settings: Settings) -> Row:
+    return _equal(_slopes(case, sets), _slopes(case, sets, settings))
+
+
+def _reversed(case: Case, sets: int) -> Row:
+    values = jnp.asarray(case.values(sets * DOSES))
+    return _equal(_slopes(case, sets), np.asarray(jax.jit(case.gradient(F64))(values[::-1])[0][::-1]))
+
+
+def _nested(case: Case) -> Row:
+    values, gradient = jnp.asarray(case.values(2 * DOSES)), case.gradient(F64)
+    mapped = jax.jit(lambda v: jax.lax.map(lambda x: gradient(x[None])[0][0], v))(values)
+    eager = gradient(values)[0]
+    known = _slopes(case, 2)
+    off = max(float(np.max(np.abs(np.asarray(x) - known))) for x in (mapped, eager))
+    return {"good": off <= 1e-9 * float(np.max(np.abs(known))), "largest_difference": off}
+
+
+def _on_cpu(case: Case, cpu: Any) -> Row:
+    values = case.values(2 * DOSES)
+    found = jax.jit(Case(case.model, case.rest).gradient(F64))(jax.device_put(values, cpu))[0]
+    off = float(np.max(np.abs(np.asarray(found) - _slopes(case, 2)) / np.abs(_slopes(case, 2)).max()))
+    return {"good": off < 1e-6 and {d.platform for d in found.devices()} == {"cpu"}, "largest_difference": off}
+
+
+def _thrice(model: Model, by: By) -> Row:
+    settings = Settings(device="gpu" if by == "platform" else "auto")
+    seconds, protocol = [], Protocol("dose").add("IL6", 0.5) if "IL6" in model.species else Protocol().set(IL6=5.0)
+    for _ in range(3):
+        began = time.perf_counter()
+        jax.block_until_ready(simulate(model, {}, protocol, [1.0, 5.0], settings=settings).y)
+        seconds.append(time.perf_counter() - began)
+    return {"good": seconds[2] < seconds[0], "seconds": seconds[2], "first_s": seconds[0]}
+
+
+def _time_of(case: Case, settings: Settings, what: str, count: int, options: argparse.Namespace) -> Row:
+    function = case.forward(settings) if what == "forward" else case.gradient(settings)
+    return timed(function, case.values(count), repeats=options.repeats)[1]
+
+
+def _crossing(case: Case, options: argparse.Namespace, cpu: Any) -> Row:
+    """Seconds of a gradient on both, and the least number of trajectories at which the GPU is faster."""
+    found: dict[int, tuple[float, float]] = {}
+    for count in CROSSING[:2] if options.dry_run else CROSSING:
+        values, given = case.values(count), {"repeats": 3 * options.repeats}
+        on_gpu = timed(case.gradient(F64), values, **given)[1]["seconds"]
+        on_cpu = timed(Case(case.model, case.rest).gradient(F64), values, **given, on=cpu)[1]["seconds"]
+        found[count] = (on_gpu, on_cpu)
+    slower = [n for n, (g, c) in found.items() if g >= c]
+    return {
+        "break_even": min((n for n in found if n > max(slower, default=0)), default=None),
+        "taken_for_it": break_even(),
+        "cores": os.cpu_count(),
+        "seconds_gpu_cpu": {str(n): pair for n, pair in found.items()},
+    }
+
+
+# -------------------------------------------------------------------------------------------------------------- script
+
+
+def about() -> Row:
+    """The card, its driver, and versions of all that meets here."""
+    wp = warp()
+    row: Row = {
+        "jax": jax.__version__,
+        "devices": [str(d) for d in jax.devices()],
+        "warp": wp.config.version,
+        "toolkit_of_warp": wp.get_cuda_toolkit_version(),
+        "cuda_of_driver": wp.get_cuda_driver_version(),
+        "nvcc": nvcc(),
+        "missing": cuda.why_none(),
+    }
+    asked = [
+        "nvidia-smi",
+        "--query-gpu=name,driver_version,memory.total,clocks.max.sm,clocks.mem",
+        "--format=csv,noheader",
+    ]
+    try:
+        row["card"] = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    except (OSError, subprocess.SubprocessError) as error:
+        row["card"] = f"unknown: {error}"
+    return row
+
+
+def table(lines: list[Row]) -> str:
+    out = []
+    for line in lines:
+        if "error" in line:
+            said = f"FAILED  {line['error']}"
+        elif "break_even" in line:
+            least = line["break_even"]
+            said = f"the GPU is faster {f'from {least} trajectories on' if least else 'at none'}; {line['cores']} cores"
+        else:
+            right = "" if "good" not in line else "right   " if line["good"] else "WRONG   "
+            offs = [k for k in ("value_off", "gradient_off", "value_off_cpu", "gradient_off_cpu") if k in line]
+            errors = "  ".join(f"{k} {'none' if line[k] is None else f'{line[k]:.1e}'}" for k in offs)
+            seconds = f"{1e3 * line['seconds']:10.2f} ms  " if "seconds" in line else ""
+            said = f"{right}{seconds}{errors}"
+        out.append(f"{line['line']:70} {said}")
+    return "\n".join(out)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--json", type=Path, help="write all lines here")
+    parser.add_argument("--models", nargs="+", default=["il6_stat3", "hepg2_core"], help="bundled networks")
+    parser.add_argument("--counts", type=int, nargs="+", help="numbers of trajectories that are timed")
+    parser.add_argument("--repeats", type=int, default=3, help="of each timing (default 3)")
+    parser.add_argument("--part", choices=["1", "2", "both"], default="both", help="the kernels alone, or through JAX")
+    parser.add_argument("--minutes", type=float, default=4.5, help="of each part, after which no new line begins")
+    parser.add_argument("--dry-run", action="store_true", help="on the CPU, to see that all of it runs")
+    options = parser.parse_args()
+    options.counts = options.counts or ([16] if options.dry_run else [10**5, 10**6])
+    by: By = "platform" if cuda.devices() and not options.dry_run else "gpu"
+    report: Row = {"about": attempt({}, about), "machine": attempt({}, machine), "lines": []}
+    print(json.dumps(report["about"]), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        parts = {"1": partial(alone, options, Path(folder)), "2": partial(through_jax, options, by)}
+        for part in parts if options.part == "both" else [options.part]:
+            if part == "2" and by == "gpu" and not options.dry_run:
+                report["lines"].append({"line": "through JAX", "error": f"no GPU: {cuda.why_none() or 'JAX has none'}"})
+                continue
+            until = time.monotonic() + 60 * options.minutes
+            for name, do in parts[part]():
+                if time.monotonic() > until:
+                    report["lines"].append(
+                        {"line": f"{LABELS[part]}: {name}", "error": f"left out after {options.minutes:g} minutes"}
+                    )
+                    continue
+                report["lines"].append(attempt({"line": f"{LABELS[part]}: {name}"}, do))
+                print(table(report["lines"][-1:]), flush=True)
+                save(options.json, report)
+    save(options.json, report)
+    print("\n" + table(report["lines"]))
+    if bad := sum("error" in line or line.get("good") is False for line in report["lines"]):
+        sys.exit(f"{bad} of {len(report['lines'])} lines failed or are wrong")
+
+
+if __name__ == "__main__":
+    main()

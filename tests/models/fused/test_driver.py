@@ -1,0 +1,41 @@
+"""The kernels without JAX and Warp: the driver under sanitizers, and CUDA's own compiler."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from benchmarks.gpu_driver import build, nvcc, source_of
+from benchmarks.gpu_sanitize import line, model_of, rows
+
+needs_a_compiler = pytest.mark.skipif(
+    not (shutil.which("c++") or shutil.which("g++")), reason="the driver needs a C++ compiler with sanitizers"
+)
+
+
+@needs_a_compiler
+@pytest.mark.parametrize("precision", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("name", "lanes"),
+    [
+        ("switched", 1),
+        *(pytest.param(n, w, marks=pytest.mark.slow) for n, w in [("switched", 4), ("switched", 8)]),
+        *(pytest.param(n, w, marks=pytest.mark.slow) for n in ("hepg2_core", "il6_stat3") for w in (1, 4, 8)),
+    ],
+)
+def test_sanitizers_find_nothing(name: str, lanes: int, precision: str, tmp_path: Path) -> None:
+    """Jumps, rests, switches and failing sets; and values, gradients and steps are the CPU's."""
+    found = list(rows([name], [precision], [lanes], tmp_path))
+    assert len(found) == 6
+    for row in found:
+        assert row["good"], line(row)
+    assert any(row["unrecorded"] for row in found)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(nvcc() is None, reason="CUDA's own compiler is not installed")
+@pytest.mark.parametrize("single", [False, True])
+def test_nvcc_takes_the_source(single: bool, tmp_path: Path) -> None:
+    """All kernels of a network with switches, rests and jumps, for the newest architecture that it knows."""
+    build(tmp_path, "switched", source_of(model_of("switched"), single=single), cuda=True, flags=("-arch=all-major",))

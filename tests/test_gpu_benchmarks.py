@@ -1,0 +1,151 @@
+"""The benchmarks for a card's machine, on a machine without one: nothing may keep them from reporting."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benchmarks import gpu
+from benchmarks.gpu_compile import changed, traffic
+from benchmarks.measures import plain
+
+# A machine with JAX, diffrax, NumPyro, sympy, warp-lang, antimony and python-libsbml, and the source.
+BARE = """
+import importlib.metadata, runpy, sys
+
+class Absent:
+    names = "arviz pandas petab pint typer click optax matplotlib xarray h5netcdf h5py beartype roadrunner".split()
+
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in self.names:
+            raise ModuleNotFoundError(f"No module named {name!r}")
+
+sys.meta_path.insert(0, Absent())
+version = importlib.metadata.version
+
+def known(name):
+    if name == "hexamer":
+        raise importlib.metadata.PackageNotFoundError(name)
+    return version(name)
+
+importlib.metadata.version = known
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+
+
+def run(module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", BARE, module, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=1200)
+
+
+@pytest.mark.skipif(not (shutil.which("c++") or shutil.which("g++")), reason="a dry run needs a C++ compiler for nvcc")
+def test_the_first_run(tmp_path: Path) -> None:
+    """All of it, on the CPU: the kernels alone, and through JAX."""
+    file = tmp_path / "first.json"
+    done = run(
+        "benchmarks.gpu_first_run",
+        "--dry-run",
+        "--minutes",
+        60,
+        *("--models", "hepg2_core", "--repeats", 1, "--json", file),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = {line["line"]: line for line in json.loads(file.read_text())["lines"]}
+    assert not [name for name, line in lines.items() if "error" in line or line.get("good") is False]
+    assert sum(line.get("good", False) for line in lines.values()) >= 16
+    assert {name.split(":")[0] for name in lines} == {"alone", "by JAX"}
+    assert "break_even" in lines["by JAX: hepg2_core: gradients, GPU against CPU"]
+    assert done.stdout.rstrip().splitlines()[-1].startswith("by JAX: hepg2_core: gradients, GPU against CPU")
+
+
+@pytest.mark.slow
+def test_the_benchmark(tmp_path: Path) -> None:
+    """Every kind of row; a peer that is not installed is a row that says so."""
+    file = tmp_path / "gpu.json"
+    done = run(
+        "benchmarks.gpu", "--dry-run", "--minutes", 60, *("--model", "hepg2_core", "--repeats", 1, "--json", file)
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(file.read_text())
+    assert report["machine"]["versions"]["jax"]
+    assert len(report["checks"]) == 6
+    assert all(c["good"] for c in report["checks"])
+    assert {r["method"] for r in report["rows"] if "error" not in r} == {
+        "fused",
+        "fused on the CPU",
+        "diffrax-kvaerno5",
+    }
+    assert all("modax" in r["error"] for r in report["rows"] if "error" in r)
+    assert not report["left_out"]
+
+
+def test_rows_are_left_out_when_time_is_up(tmp_path: Path) -> None:
+    """And named; what went before is in the file."""
+    file = tmp_path / "gpu.json"
+    report = {"rows": [], "left_out": []}
+    rows = [({"row": i}, lambda: {"found": math.nan}) for i in range(3)]
+    gpu.run_all([("rows", iter(rows[:1]))], report, file, math.inf)
+    assert json.loads(file.read_text()) == {"rows": [{"row": 0, "found": None}], "left_out": []}
+    gpu.run_all([("rows", iter(rows[1:]))], report, file, 0.0)
+    assert json.loads(file.read_text())["left_out"] == [{"row": 1}, {"row": 2}]
+
+
+def test_a_row_that_fails_says_why() -> None:
+    def fail() -> gpu.Row:
+        raise MemoryError
+
+    assert gpu.attempt({"row": 1}, fail) == {"row": 1, "error": "MemoryError: -"}
+
+
+def test_no_number_is_no_agreement() -> None:
+    """A kernel that writes NaN where the CPU has numbers is wrong, and where both have none it is right."""
+    known = np.array([[1.0, np.nan], [2.0, 3.0]])
+    assert gpu._off(known, known, (1,)) == 0
+    assert math.isnan(gpu._off(np.array([[1.0, np.nan], [np.nan, 3.0]]), known, (1,)))
+    assert plain({"x": np.float64("nan"), "y": [np.inf, np.int32(2), True], "z": np.array([1.0, np.nan]).tolist()}) == {
+        "x": None,
+        "y": [None, 2, True],
+        "z": [1.0, None],
+    }
+
+
+def test_without_a_gpu_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(argparse._sys, "argv", ["gpu"])  # pyright: ignore[reportAttributeAccessIssue]
+    monkeypatch.setattr(gpu.cuda, "devices", lambda: ())
+    monkeypatch.setattr(gpu.cuda, "why_none", lambda: "the NVIDIA driver is too old")
+    with pytest.raises(SystemExit, match=r"can both use: the NVIDIA driver is too old\. Nothing was timed"):
+        gpu.main()
+
+
+SASS = """
+\t.section\t.text._Z6coursePKiPKd,"ax",@progbits
+        /*0000*/                   LDL.64 R2, [R1] ;
+        $_Z6coursePKiPKd$_ZN6Engine5ratesEPKdS1_Pd:
+        /*0010*/              @!P0 LDL.128 R2, [R1] ;
+        /*0020*/                   STL [R1], R2 ;
+\t.section\t.text._Z4slotPKi,"ax",@progbits
+        /*0000*/                   STL.64 [R1], R2 ;
+"""
+
+
+def test_local_bytes_are_counted() -> None:
+    assert traffic(SASS) == {"course": {"": 8, "rates": 20}, "slot": {"": 8}}
+
+
+def test_more_local_bytes_must_be_explained() -> None:
+    row = {"model": "m", "precision": "float64", "arch": "sm_90", "forward": 1000, "back": 2000}
+    assert changed([row], [row | {"forward": 1050}]) == []
+    (said,) = changed([row], [row | {"back": 2200}])
+    assert said.startswith(
+        "m, float64, sm_90: a step back moves 2,200 bytes of local memory, +10% of the 2,000 on record"
+    )
+    assert len(changed([row], [row | {"back": 1800}])) == 1
+    assert changed([], [row]) == ["m, float64, sm_90: not compared: it was not counted then"]
+    assert changed([row], [{**row, "error": "no nvcc"}]) == ["m, float64, sm_90: not compared: no nvcc"]
