@@ -13,6 +13,7 @@ import pytest
 
 from hexamer.cli import main
 from hexamer.infer.posterior import save
+from hexamer.models.fused import cuda
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -66,6 +67,18 @@ def test_evaluate_hepg2_at_the_published_fit(run: Run, shared_data: Path) -> Non
     found = json.loads(out)
     assert found["n"] == 812
     assert found["nllh"] == pytest.approx(908.2765, abs=1e-3)
+
+
+def test_a_device_that_is_not_there(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda, "gpus", lambda: ())
+    monkeypatch.setattr(cuda, "why_none", lambda: "the NVIDIA driver is too old")
+    for device, status in (("gpu", 2), ("cpu", 0), ("auto", 0)):
+        found, _, err = run(
+            "simulate", "hepg2_core", "--device", device, "--times", "0,1", "--out", tmp_path / "out.csv"
+        )
+        assert found == status, err
+        assert ("device='gpu' asks for a GPU: the NVIDIA driver is too old" in err) is (status == 2)
+    assert "cpu" in run("simulate", "--help")[1]
 
 
 def test_simulate_writes_a_table(run: Run, tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from benchmarks.gpu_driver import build, nvcc, source_of
-from benchmarks.gpu_sanitize import line, model_of, rows
+from benchmarks.gpu_driver import SANITIZED, DriverFailed, build, nvcc, run, source_of
+from benchmarks.gpu_sanitize import cases_of, line, model_of, rows
 
 needs_a_compiler = pytest.mark.skipif(
     not (shutil.which("c++") or shutil.which("g++")), reason="the driver needs a C++ compiler with sanitizers"
@@ -31,6 +31,25 @@ def test_sanitizers_find_nothing(name: str, lanes: int, precision: str, tmp_path
     for row in found:
         assert row["good"], line(row)
     assert any(row["unrecorded"] for row in found)
+
+
+@needs_a_compiler
+@pytest.mark.slow
+def test_sanitizers_find_what_is_there(tmp_path: Path) -> None:
+    """A number written one beyond a row, and an integer that overflows."""
+    model = model_of("switched")
+    case = cases_of("switched", model, "float64")["mixed"]
+    case.write(tmp_path / "mixed.bin")
+    source = source_of(model)
+    broken = {
+        "heap-buffer-overflow": ("row[1] = h;", "row[1] = h; row[ROW] = h;"),
+        "signed integer overflow": ("c.taken++;", "c.taken++; static int many = 2147483000; many += 400;"),
+    }
+    for said, (found, instead) in broken.items():
+        assert source.count(found) == 1
+        program = build(tmp_path, "broken", source.replace(found, instead), cuda=False, flags=SANITIZED)
+        with pytest.raises(DriverFailed, match=said):
+            run(program, tmp_path / "mixed.bin", sets=12, capacity=256)
 
 
 @pytest.mark.slow

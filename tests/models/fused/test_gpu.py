@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
@@ -300,6 +302,40 @@ def test_stages_may_be_kept(loop: Model, record: int) -> None:
     np.testing.assert_allclose(slopes(few=True), slopes(few=False), rtol=1e-12, atol=1e-300)
 
 
+SHARDED = """
+import sys
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import Mesh, PartitionSpec as P
+from hexamer.models import Network, Protocol, Settings, compile_network
+from hexamer.models.fused.engine import solve
+from hexamer.models.plan import compile_plan
+
+model = compile_network(Network.from_antimony(sys.argv[1]))
+protocols = [Protocol("dose").add("R", 0.6, at=5.0), Protocol.equilibrated("b").pulse("R", 0.6, start=0.0, stop=20.0)]
+plan = compile_plan(model, protocols, [[0.0, 5.0, 90.0]] * 2, model.parameters)
+settings = Settings(engine="fused", record=40)  # fewer steps than some courses have
+each = jax.vmap(jax.value_and_grad(lambda v: jnp.mean(jnp.log1p(solve(model, plan, settings, v, by="gpu").y) ** 2)))
+spread = 0.3 * jax.random.normal(jax.random.key(1), (8, len(model.parameters)))
+values = jnp.asarray(model.defaults) * jnp.exp(spread)
+known = jax.jit(each)(values)
+mesh = Mesh(np.array(jax.devices()), ("sets",))
+assert mesh.size == 2
+for rest in ({}, {"check_vma": False}):
+    halves = jax.shard_map(each, mesh=mesh, in_specs=P("sets"), out_specs=P("sets"), **rest)
+    for found, expected in zip(jax.jit(halves)(values), known, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
+print("same")
+"""
+
+
+def test_kernels_on_two_devices(loop_text: str) -> None:
+    """`jax.shard_map` takes the kernels as they are, forward and back, with and without its check of axes."""
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    command = [sys.executable, "-c", SHARDED, loop_text]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    assert done.stdout.strip() == "same", done.stderr
+
+
 # ---------------------------------------------------------------------------------------------------- quotients
 
 
@@ -415,3 +451,14 @@ def test_kernels_compile_for_gpus(
     if precision == "float32":  # but for time, the parameters' coefficients and rests
         for kernel in ("course", "course_back"):
             assert arithmetic[kernel]["f64"] < 0.3 * arithmetic[kernel]["f32"], arithmetic
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "darwin", reason="Warp has no CUDA compiler on macOS")
+@pytest.mark.parametrize("single", [False, True])
+def test_kernels_that_keep_stages_compile_for_gpus(single: bool, hepg2_core: Model, tmp_path: Path) -> None:
+    kernels = write_kernels(write_functions(hepg2_core), single=single, keep_stages=True)
+    for kernel in (kernels.course, kernels.course_back):
+        with quiet(warp()):
+            (file,) = warp().compile_aot_module(kernel.module, arch=90, use_ptx=True, module_dir=tmp_path)
+        assert ".target sm_90" in file.read_text()
