@@ -28,7 +28,7 @@ _LABELS: LeftOut = {
     Measurement: ("row",),  # its line in the table, for messages
     Parameter: ("source",),  # where a prior is from
 }
-_LAYOUT = ("threads", "record", "memory", "device")  # how the same arithmetic is shared out, kept and placed
+LAYOUT = ("threads", "record", "memory", "device")  # how the same arithmetic is shared out, kept and placed
 # Draws go on bit for bit only where the same code computes them.
 _PACKAGES = ("hexamer", "jax", "jaxlib", "numpy", "numpyro")
 _OF_ENGINE = {"fused": ("warp-lang",), "diffrax": ("diffrax", "equinox", "lineax", "optimistix")}
@@ -108,13 +108,13 @@ def _code() -> str:
 
 def _plain(settings: Settings) -> Identity:
     """The engine is left out: what counts is the one that solves."""
-    kept = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name not in (*_LAYOUT, "engine")}
+    kept = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name not in (*LAYOUT, "engine")}
     return {n: v if isinstance(v, (str, int, float, type(None))) else content_hash(v) for n, v in kept.items()}
 
 
 def with_layout_of(settings: Settings, other: Settings) -> dict[str, Any]:
     """The fields of `settings`, with those that change no draw from `other`."""
-    return {f.name: getattr(other if f.name in _LAYOUT else settings, f.name) for f in fields(settings)}
+    return {f.name: getattr(other if f.name in LAYOUT else settings, f.name) for f in fields(settings)}
 
 
 def run_id(identity: Mapping[str, Any]) -> str:

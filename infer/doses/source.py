@@ -19,6 +19,7 @@ from ...models.model import Model
 from ...models.settings import Settings
 from ...models.volumes import check_given
 from ..fitted import Fitted, changes, kept
+from ..identity import LAYOUT
 from ..posterior import safe, thinned
 from ..posterior_file import read
 from ..problem import Problem
@@ -130,8 +131,11 @@ def _read(path: Path) -> xr.DataTree:
 
 
 def _settings(tree: xr.DataTree) -> Settings:
-    """The solver's settings of the fit; the default ones where its file states others than are known today."""
-    known = {f.name for f in fields(Settings)}
+    """The solver's settings of the fit; the default ones where its file states others than are known today.
+
+    Where and how that machine solved is not taken over.
+    """
+    known = {f.name for f in fields(Settings)} - {*LAYOUT}
     try:
         return Settings(**{k: v for k, v in json.loads(tree.attrs.get("solver_settings", "{}")).items() if k in known})
     except (ValueError, TypeError):

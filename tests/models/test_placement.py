@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,10 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray as xr
 
 import hexamer
 from hexamer import Model, Protocol, Settings, simulate
 from hexamer.infer import find_map, sample
+from hexamer.infer.doses import source
 from hexamer.models import placement
 from hexamer.models.engines import uses_fused
 from hexamer.models.fused import cuda, gpu, stacks
@@ -383,3 +387,13 @@ def test_kernels_ask_for_room_before_they_are_loaded(machine: Machine, monkeypat
     card.free_memory, card.alias = 2**20, "cuda:7"
     with pytest.raises(stacks.NoRoomError, match="steady states of hepg2_core"):
         gpu.load(model, ("rest", "course"), **given)
+
+
+# ------------------------------------------------------------------------------------------------------------ results
+
+
+def test_results_do_not_ask_for_the_gpu_that_they_were_made_on() -> None:
+    """A posterior goes to other machines: its solver's numbers go along, where and how it was solved does not."""
+    made = asdict(Settings(device="gpu", rtol=1e-7, threads=32, memory=2**35))
+    tree = xr.DataTree(xr.Dataset(attrs={"solver_settings": json.dumps(made)}))
+    assert source._settings(tree) == Settings(rtol=1e-7)
