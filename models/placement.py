@@ -79,7 +79,7 @@ def devices_for(trajectories: int, settings: Settings) -> list[Any]:
     _say_once(
         logging.INFO,
         f"calls of fewer than {break_even()} trajectories are solved on the CPU, which is faster at them than a GPU "
-        "(override: device='gpu' of Settings, or --device gpu)",
+        "(override: device='gpu' of Settings, or HEXAMER_DEVICE=gpu)",
     )
     return _on("cpu")
 

@@ -76,7 +76,7 @@ def load(model: Model, names: Sequence[str], *, single: bool, keep_stages: bool,
             where = ", ".join(d.name for d in on)
             raise Unsupported(
                 f"the kernels of model {model.name!r} do not compile or load on {where} ({error}): solve on the CPU "
-                "(device='cpu' of Settings, --device cpu)"
+                "(device='cpu' of Settings, or HEXAMER_DEVICE=cpu)"
             ) from error
 
 

@@ -64,5 +64,5 @@ def _message(name: str, species: int, kernel: str, device: Any, needed: int) -> 
     return (
         f"no room on {device.name} for {what} of {name}: with {species} species its threads' stacks take "
         f"{needed / 2**30:.1f} GiB, and {free / 2**30:.1f} of {total / 2**30:.1f} GiB are free: {give}solve on the CPU "
-        f"(device='cpu' of Settings, --device cpu)"
+        "(device='cpu' of Settings, or HEXAMER_DEVICE=cpu)"
     )

@@ -107,7 +107,7 @@ def test_few_trajectories_go_to_the_cpu(machine: Machine, caplog: pytest.LogCapt
         assert platforms(break_even() - 1) == {"cpu"}
     (record,) = caplog.records
     assert record.getMessage().startswith(f"calls of fewer than {break_even()} trajectories are solved on the CPU")
-    assert "--device gpu" in record.getMessage()
+    assert "HEXAMER_DEVICE=gpu" in record.getMessage()
     assert platforms(break_even()) == platforms(10**5) == {"gpu"}
 
 
@@ -359,7 +359,7 @@ def test_no_room_for_stacks(machine: Machine) -> None:
     assert said.startswith("no room on NVIDIA H200 for steady states of il6_full: with 67 species its threads' stacks")
     assert "take 31.0 GiB, and 1.0 of 128.0 GiB are free" in said
     assert "XLA_PYTHON_CLIENT_MEM_FRACTION=0.71; it is 0.75 now" in said
-    assert "--device cpu" in said
+    assert "HEXAMER_DEVICE=cpu" in said
     empty = SimpleNamespace(**{**vars(card), "alias": "cuda:1", "free_memory": 2**36})
     stacks.reserve("il6_full", 67, ["rest"], [card, empty])  # the second has room
 

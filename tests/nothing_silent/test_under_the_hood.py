@@ -16,7 +16,7 @@ NO_MEMORY = {  # what is asked for: how it reads, and what stands for a refusal
     "steps of rest": ("(int*)::malloc((rests + 1) * sizeof(int))", "(int*)0"),
     "cotangents": ("double* memory = (double*)::malloc(", "double* memory = (double*)0; (void)("),
     "records": ("(double*)::calloc(size + 1, sizeof(double))", "(double*)0"),
-    "places of records": ("(long*)::malloc(3 * count * sizeof(long))", "(long*)0"),
+    "places of records": ("(int64*)::malloc(3 * count * sizeof(int64))", "(int64*)0"),
 }
 
 
