@@ -117,7 +117,7 @@ def _ptxas(file: Path, text: str, arch: int) -> str:
 
 
 def _measured(said: str) -> Row:
-    """What ptxas says of a kernel and the functions that it calls."""
+    """Registers, stack and spills from the messages of ptxas on one kernel; empty if it did not compile."""
     registers, stack = (re.search(p, said) for p in (r"Used (\d+) registers", r"(\d+) bytes cumulative stack size"))
     if registers is None:
         return {}
@@ -131,7 +131,14 @@ def _measured(said: str) -> Row:
 
 # --------------------------------------------------------------------------------------------------------------- nvcc
 
+# Names of kernels in gpu_driver.cu, and what `Kernels` calls them.
 KERNELS = {"find": "rest", "course": "course", "course_back": "course_back", "rest_back": "rest_back", "slot": "slot"}
+
+
+def kernel_in(symbol: str) -> str:
+    """The kernel that a symbol of the driver's machine code names; empty if it names none."""
+    found = re.search(r"\d+(find|course_back|course|rest_back|slot)P", symbol)
+    return KERNELS[found[1]] if found else ""
 
 
 def cubin(name: str, precision: str, arch: int, folder: Path) -> tuple[Path, str]:
@@ -163,8 +170,8 @@ def nvcc_rows(name: str, architectures: Sequence[int], precisions: Sequence[str]
         seconds = time.perf_counter() - began
         found = {}
         for entry in said.split("Compiling entry function")[1:]:
-            if symbol := re.search(r"'_Z\w*?\d+(find|course_back|course|rest_back|slot)P", entry):
-                found[KERNELS[symbol[1]]] = _measured(entry)
+            if kernel := kernel_in(entry.split("'")[1]):
+                found[kernel] = _measured(entry)
         for kernel in KERNELS.values():
             yield row | {"kernel": kernel, "all_s": seconds} | found.get(kernel, {"error": "ptxas does not name it"})
 
@@ -197,13 +204,12 @@ def local_bytes(name: str, precision: str, arch: int) -> Row:
 
 
 def traffic(text: str) -> dict[str, dict[str, int]]:
-    """Of each kernel, bytes of local memory that one call of each of its functions moves, in its longest way."""
+    """Bytes of local memory that a call of each function of each kernel loads and stores, all branches counted."""
     found: dict[str, dict[str, int]] = {}
     kernel = function = ""
     for line in text.splitlines():
         if section := re.match(r"\s*\.section\s+\.text\.(\S+?),", line):
-            symbol = re.search(r"\d+(find|course_back|course|rest_back|slot)P", section[1])
-            kernel, function = (symbol[1], "") if symbol else ("", "")
+            kernel, function = kernel_in(section[1]), ""
             continue
         if label := re.match(r"^\s*(\$\S+):\s*$", line):
             # $kernel$_ZN6Engine5ratesE...: the name behind its length
@@ -219,7 +225,7 @@ def traffic(text: str) -> dict[str, dict[str, int]]:
 
 
 def changed(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What is more than `ALLOWED` off an earlier record, or could not be compared with it, in words."""
+    """Sentences on rows that differ from an earlier record by more than `ALLOWED`, or cannot be compared with it."""
     known = {(r["model"], r["precision"], r["arch"]): r for r in before}
     said = []
     for row in now:

@@ -148,7 +148,7 @@ def build(folder: Path, name: str, source: str, *, cuda: bool, flags: Sequence[s
 def run(
     program: Path, case: Path, *, sets: int, capacity: int, repeats: int = 1, warps: int = 4, limit: float = 600
 ) -> Row:
-    """What the driver says of a case; `capacity` 0: forward alone. Raises `DriverFailed`."""
+    """The driver's report on a case; with `capacity` 0 it does not go back. Raises `DriverFailed`."""
     arguments = [str(program), str(case), str(sets), str(capacity), str(repeats), str(warps)]
     return json.loads(_checked(arguments, limit).strip().splitlines()[-1])
 

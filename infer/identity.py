@@ -78,8 +78,7 @@ def run_parts(problem: Problem, **more: object) -> Identity:
         "engine": engine,
         "device": devices[0].platform,
         "settings": _plain(settings),
-        "version": {name: version(name) for name in (*_PACKAGES, *_OF_ENGINE[engine])}
-        | {"hexamer": f"{version('hexamer')}, code {_code()}"},
+        "version": _versions(engine),
         **more,
     }
 

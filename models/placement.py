@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any, get_args
 
@@ -31,7 +31,7 @@ _preferred: Device = "auto"
 
 
 def prefer(device: Device) -> None:
-    """Where hexamer's own functions solve in this process, unless their settings say otherwise."""
+    """Chooses where hexamer's own functions solve in this process; `Settings.device` stands before it."""
     global _preferred
     _preferred = device
 
@@ -93,23 +93,23 @@ class _Placed(AbstractContextManager[list[Any]]):
     """A class, since the gradients of a fit enter it thousands of times."""
 
     def __init__(self, devices: list[Any]):
-        self._devices, self._within = devices, ExitStack()
+        self._devices, self._within = devices, on(devices[0])
 
     def __enter__(self) -> list[Any]:
-        if not _there_already(self._devices[0]):
-            self._within.enter_context(on(self._devices[0]))
+        self._within.__enter__()
         return self._devices
 
     def __exit__(self, *raised: Any) -> None:
         self._within.__exit__(*raised)
 
 
-@contextlib.contextmanager
-def on(device: Any) -> Iterator[None]:
+def on(device: Any) -> AbstractContextManager[None]:
     """Within, JAX computes on devices of this one's kind. Each thread needs its own."""
-    if _there_already(device):
-        yield
-        return
+    return contextlib.nullcontext() if device.platform == default_platform() else _moved(device)
+
+
+@contextlib.contextmanager
+def _moved(device: Any) -> Iterator[None]:
     first = jax.local_devices(backend=device.platform)[0]  # one for all: JAX traces for each default device anew
     token = CPU_ALONE.set(device.platform == "cpu")
     try:
@@ -117,10 +117,6 @@ def on(device: Any) -> Iterator[None]:
             yield
     finally:
         CPU_ALONE.reset(token)
-
-
-def _there_already(device: Any) -> bool:
-    return device.platform == default_platform()
 
 
 def _asked(settings: Settings) -> Device:

@@ -26,14 +26,14 @@ def gpus() -> tuple[Any, ...]:
 
 
 def platforms_asked() -> str:
-    """What JAX was told to use, where that leaves GPUs out; else empty."""
+    """The platforms that JAX_PLATFORMS names, if no GPU is among them; else empty."""
     asked = jax.config.jax_platforms or ""  # pyright: ignore[reportAttributeAccessIssue]
     return "" if not asked or "cuda" in asked or "gpu" in asked else asked
 
 
 @cache
 def has_warp() -> bool:
-    """Whether the fused engine's compiler is here."""
+    """Whether warp-lang is installed, whose compiler the fused engine needs."""
     try:
         warp()
     except Unsupported:
@@ -45,13 +45,9 @@ def has_warp() -> bool:
 def devices() -> tuple[Any, ...]:
     """The CUDA GPUs that JAX has here, as Warp knows them; none where Warp cannot use them."""
     found = [d for d in gpus() if _is_cuda(d)]
-    if not found:
+    if not found or not has_warp() or not warp().is_cuda_available():
         return ()
-    try:
-        wp = warp()
-    except Unsupported:
-        return ()
-    return tuple(map(wp.device_from_jax, found)) if wp.is_cuda_available() else ()
+    return tuple(map(warp().device_from_jax, found))
 
 
 def _is_cuda(device: Any) -> bool:
@@ -99,12 +95,9 @@ def _old_driver(wp: Any) -> str:
 
 def _jax_has_none() -> str:
     """Nothing is missing where nobody has a GPU."""
-    if platforms_asked():
+    if platforms_asked() or not has_warp():
         return ""
-    try:
-        wp = warp()
-    except Unsupported:
-        return ""
+    wp = warp()
     if not wp.is_cuda_available():
         return _old_driver(wp)
     name = wp.get_cuda_devices()[0].name

@@ -10,7 +10,7 @@ STATIC Queue only(int64 item)
   return queue;
 }
 
-// What is left of `count`, three numbers in the card's memory, but for items that lie nowhere.
+// The queue of all items with where[item] >= 0. `count`: three numbers in the card's memory, as in `Count`.
 STATIC Queue shared(int64* count, const int64* where)
 {
   Queue queue = {(Count*)count, 0, 0, 0, where};

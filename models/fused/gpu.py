@@ -117,8 +117,13 @@ def _call(kernel: Any, threads: int, *arrays: Any, **results: tuple[int, ...] | 
         return call(*arrays, *(results[n] for n in changed), launch_dims=threads, output_dims=shapes)
 
 
+def _shared(task: Task, items: int, *, back: bool) -> tuple[int, Array]:
+    """The number of threads that share courses, and their queue, which is `Count` of queue.h."""
+    return workers(task, items, back=back), jnp.asarray(np.array([0, items, 1]))
+
+
 def workers(task: Task, items: int, *, back: bool) -> int:
-    """Threads that share courses: as many as have what they work on in the cache, at most one a course."""
+    """Threads that share courses: so many that what they work on stays in the cache, and no more than courses."""
     devices = cuda.devices()
     if not devices or not devices[0].is_cuda:
         return min(items, 2)  # of which the first does all
@@ -133,11 +138,6 @@ def live_bytes(task: Task, *, back: bool) -> int:
     sizes = functions_of(task.model).sizes
     numbers = (36 if back else 16) * sizes["SPECIES"] + sizes["FACTORS"] + sizes["COEFFICIENTS"] * (1 + back)
     return numbers * (4 if task.single else 8)
-
-
-def _queue(items: int) -> np.ndarray:
-    """The next course that no thread has taken, how many there are, and how many are taken at a time."""
-    return np.array([0, items, 1])
 
 
 def _plan(task: Task) -> tuple[np.ndarray, np.ndarray]:
@@ -172,8 +172,7 @@ def forward(task: Task, record: int, environment: Float[Array, "sets slots"]) ->
         rests = _call(kernels.rest, sets * task.shape[3], *plan, environment, rest=rest, status=each, steps=each)
     where, room = _stride(task, sets, record).T, jnp.full((protocols, sets), record, np.int64)
     shapes["rows"] = (sets * protocols * record, task.row)
-    items = sets * protocols
-    threads, count = workers(task, items, back=False), jnp.asarray(_queue(items))
+    threads, count = _shared(task, sets * protocols, back=False)
     solved = _call(kernels.course, threads, *plan, environment, *rests, where, room, count=count, **shapes)
     _, y, status, steps, rejected, accepted, rows = solved
     return Solved(y, status, steps, rejected, accepted, rows.reshape(kept), rests[0], rests[1])
@@ -183,7 +182,7 @@ def forward(task: Task, record: int, environment: Float[Array, "sets slots"]) ->
 
 
 def _stride(task: Task, sets: int, record: int) -> Array:
-    """Where in the record each trajectory's steps begin, sets × protocols."""
+    """Index of the first recorded number of each trajectory, sets × protocols."""
     protocols = task.shape[0]
     return record * task.row * jnp.arange(sets * protocols).reshape(sets, protocols)
 
@@ -208,7 +207,7 @@ def backward(task: Task, environment, status, accepted, record, rest, rest_statu
 
     def go_back(where, rows, start, slots):
         arrays = (*plan, environment, status, accepted, where.T, rows, cotangent)
-        threads, count = workers(task, items, back=True), jnp.asarray(_queue(items))
+        threads, count = _shared(task, items, back=True)
         return _call(kernels.course_back, threads, *arrays, count=count, start=start, slots=slots)[1:]
 
     if capacity:
@@ -228,7 +227,7 @@ def backward(task: Task, environment, status, accepted, record, rest, rest_statu
         now = waiting & (ends <= size)
         where = jnp.where(now, (ends - needed) * task.row, -1)
         arrays = (*plan, environment, rest, rest_status, rest_status, where.T, needed.T)
-        threads, count = workers(task, items, back=False), jnp.asarray(_queue(items))
+        threads, count = _shared(task, items, back=False)
         *_, rows = _call(kernels.course, threads, *arrays, count=count, **nothing, rows=(size, task.row))
         return waiting & ~now, *go_back(where, rows, start, slots)
 

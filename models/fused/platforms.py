@@ -13,7 +13,7 @@ from . import cuda
 
 Platform = Literal["cpu", "cuda"]
 
-# Whether `hexamer.models.placement` has moved what is being traced to the CPU: no other platform's code is needed then.
+# True while `hexamer.models.placement` keeps JAX on the CPU: then no code for another platform is needed.
 CPU_ALONE: ContextVar[bool] = ContextVar("CPU_ALONE", default=False)
 
 

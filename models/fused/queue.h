@@ -11,7 +11,7 @@ struct Queue {
   const int64* where;  // items whose number here is below 0 are left out, or none
 };
 
-// Whether there was a chunk left to take in hand.
+// Takes the next chunk of items; false if none is left.
 STATIC bool claim(Queue& queue)
 {
   Count* count = queue.count;

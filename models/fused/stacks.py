@@ -1,4 +1,4 @@
-"""What CUDA takes of a card's memory for the stacks of all threads that can be resident, and whether there is room."""
+"""The memory that CUDA reserves on a card for the stacks of all resident threads, and whether that much is free."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ RESIDENT = 2048  # threads of a multiprocessor
 FEWER = {75: 1024, 86: 1536, 87: 1536, 89: 1536, 120: 1536, 121: 1536}  # by architecture
 
 _lock = threading.Lock()
-_noted: dict[
-    Any, tuple[int, int]
-] = {}  # by device: what its largest kernel needs, and what was free when that was noted
+# By device: the bytes that its largest kernel so far needs, and those that were free when that was noted.
+_noted: dict[Any, tuple[int, int]] = {}
 
 
 class NoRoomError(RuntimeError):
