@@ -9,6 +9,7 @@ own, which leaves the code as it is. Local bytes a step are counted in nvcc's ma
 `pip install nvidia-cuda-nvdisasm` takes apart: they, not the arithmetic, are what a card's memory limits.
 
 `--models` names bundled networks and compositions; `--architectures`, `--precisions` and `--compilers` make it shorter.
+Rows of the same compilers that were not asked for stay in the file, which is written after every row.
 """
 
 from __future__ import annotations
@@ -265,6 +266,16 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def merged(before: Sequence[Row], now: Sequence[Row]) -> list[Row]:
+    """Earlier rows and new ones, which take the place of those of the same kernel, compiler and card."""
+
+    def what(row: Row) -> tuple:
+        return tuple(row.get(k) for k in ("compiler", "model", "precision", "arch", "kernel", "stages_kept"))
+
+    new = {what(row) for row in now}
+    return [*(row for row in before if what(row) not in new), *now]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", type=Path, help="write the report here")
@@ -281,17 +292,20 @@ def main() -> None:
         if said := changed(json.loads(options.against.read_text())["local_bytes_a_step"], counted):
             sys.exit("\n".join(said))
         return
-    report: Row = {"compilers": tools(), "local_bytes_a_step": counted, "kernels": []}
-    ways = {"nvrtc": nvrtc_rows, "nvcc": nvcc_rows}
+    report: Row = {"compilers": tools(), "local_bytes_a_step": [], "kernels": []}
+    if options.json and options.json.exists():
+        earlier = json.loads(options.json.read_text())
+        report = earlier if earlier["compilers"] == report["compilers"] else report
+    report["local_bytes_a_step"] = merged(report["local_bytes_a_step"], counted)
+    ways, found = {"nvrtc": nvrtc_rows, "nvcc": nvcc_rows}, []
     for name, compiler in product(options.models, options.compilers):
         for row in ways[compiler](name, options.architectures, options.precisions):
-            report["kernels"].append(row)
-            if "error" in row:
-                print(json.dumps(row), flush=True)
-        if options.json:
-            options.json.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
-    print(table(report["kernels"]))
-    if bad := sum("error" in row for row in [*counted, *report["kernels"]]):
+            found.append(row)
+            print(table([row]).splitlines()[1] if len(found) > 1 else table([row]), flush=True)
+            if options.json:
+                report["kernels"] = merged(report["kernels"], [row])
+                options.json.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+    if bad := sum("error" in row for row in [*counted, *found]):
         sys.exit(f"{bad} of these do not compile")
 
 

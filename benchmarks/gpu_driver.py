@@ -38,6 +38,14 @@ class DriverFailed(RuntimeError):
 
 
 @dataclass(frozen=True)
+class Off:
+    """Largest difference of an output, by its species' largest in the course, and of a set's gradient, by its norm."""
+
+    value: float
+    gradient: float
+
+
+@dataclass(frozen=True)
 class DriverCase:
     """A model under protocols at some sets of parameters."""
 
@@ -46,44 +54,83 @@ class DriverCase:
     values: np.ndarray
     settings: Settings
 
-    def write(self, path: Path, *, tight: bool = False) -> None:
-        """The plan, and what the CPU's handlers make of it, as gpu_driver.cu reads it.
+    def write(self, path: Path, *, tight: bool = False) -> Off:
+        """Writes the plan, and what the CPU's handlers make of it, as gpu_driver.cu reads it.
 
-        `tight`: of values and gradients what they come to at rtol 1e-10, since in float32 other rounding takes other
-        steps.
+        Returns how far off other code may be that is right: what rounding does to the CPU's own numbers. The errors of
+        a course's first steps are little but rounding. It moves the sizes of the steps, at times by 1e-5 of
+        themselves, and with them the solver's own error.
+
+        `tight` is for float32, where other rounding takes other steps: the values and gradients written are those at
+        rtol 1e-10, and what is returned is how far off the CPU's own are.
         """
         with jax.default_device(jax.devices("cpu")[0]):  # on a card's machine too
-            task, environment = self._task(self.settings)
-            y, status, steps, cotangent, slope = _solved(task, environment)
+            task, environment = self._task(self.settings, self.values)
+            own = _solved(task, environment)
             if tight:
                 exact = Settings(engine="fused", rtol=1e-10, atol=1e-12, max_steps=100_000)
-                best = _solved(*self._task(exact))
-                same = (best[1] == status).all(1)  # the other sets fail in float32 alone
-                y[same], cotangent[same], slope[same] = best[0][same], best[3][same], best[4][same]
+                known = own.where_alike(_solved(*self._task(exact, self.values)))
+                off = known.off(own)
+            else:
+                known, off = own, self._rounding(own)
         integers, floats = np.frombuffer(task.integers, np.int32), np.frombuffer(task.floats)
         head = [len(integers), len(floats), len(environment), task.slots, *task.shape, len(self.model.species)]
         with path.open("wb") as file:
             file.write(np.array(head, np.int64).tobytes())
-            for array in (floats, environment, y, cotangent, slope):
+            for array in (floats, environment, known.y, known.cotangent, known.slope):
                 file.write(np.ascontiguousarray(array, float).tobytes())
-            for array in (integers, status, steps):
+            for array in (integers, known.status, known.steps):
                 file.write(np.ascontiguousarray(array, np.int32).tobytes())
+        return off
 
-    def _task(self, settings: Settings) -> tuple[Any, np.ndarray]:
+    def _rounding(self, own: _Solved) -> Off:
+        """What one ulp, more or less, in every parameter makes of the CPU's numbers: the most of four tries."""
+        sign = np.random.default_rng(1).choice([-1.0, 1.0], (4, *self.values.shape))
+        moved = self.values * (1 + sign * np.finfo(float).eps)
+        tries = [own.off(own.where_alike(_solved(*self._task(self.settings, values)))) for values in moved]
+        return Off(max(o.value for o in tries), max(o.gradient for o in tries))
+
+    def _task(self, settings: Settings, values: np.ndarray) -> tuple[Any, np.ndarray]:
         follows = settings.atol is None
         task = engine._described(self.model, self.plan, settings, False, "platform", follows=follows)
         environment = jax.vmap(lambda v: engine._environment(self.model, self.plan, settings, v, None))
-        return task, np.asarray(environment(jnp.asarray(self.values)))
+        return task, np.asarray(environment(jnp.asarray(values)))
 
 
-def _solved(task: Any, environment: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Outputs, statuses, steps, a cotangent of the outputs and what it pulls back to, by the CPU's handlers."""
+@dataclass(frozen=True)
+class _Solved:
+    y: np.ndarray  # sets x protocols x times x species
+    status: np.ndarray  # sets x protocols
+    steps: np.ndarray
+    cotangent: np.ndarray  # as y
+    slope: np.ndarray  # sets x slots
+
+    def where_alike(self, other: _Solved) -> _Solved:
+        """`other` in the sets that end as they do here, this in those which do not."""
+        alike = (other.status == self.status).all(1)
+        y, cotangent, slope = self.y.copy(), self.cotangent.copy(), self.slope.copy()
+        y[alike], cotangent[alike], slope[alike] = other.y[alike], other.cotangent[alike], other.slope[alike]
+        return _Solved(y, self.status, self.steps, cotangent, slope)
+
+    def off(self, other: _Solved) -> Off:
+        """As value_off and gradient_off of gpu_driver.cu."""
+        with np.errstate(invalid="ignore"):
+            scale = np.fmax(np.nanmax(np.abs(self.y), 2, initial=0.0, keepdims=True), 1e-9)
+            value = np.abs(other.y - self.y) / scale
+            norm = np.linalg.norm(self.slope, axis=1)
+            gradient = np.linalg.norm(other.slope - self.slope, axis=1) / np.where(norm > 0, norm, 1.0)
+        both = np.isnan(self.y) & np.isnan(other.y)
+        return Off(float(np.max(np.where(both, 0.0, value))), float(np.max(gradient)))
+
+
+def _solved(task: Any, environment: np.ndarray) -> _Solved:
+    """What the CPU's handlers find, with a cotangent of the outputs and what it pulls back to."""
     solved = jax.jit(partial(native.forward, task, task.record))(environment)
     y = jnp.where(jnp.isfinite(solved.y), solved.y, 0.0)
     cotangent = jax.grad(lambda y: jnp.mean(jnp.log1p(y.clip(-0.5)) ** 2))(y) * len(environment)
     kept = (solved.status, solved.accepted, solved.record, solved.rest, solved.rest_status)
     slope = jax.jit(partial(native.backward, task))(environment, *kept, cotangent)
-    return tuple(np.array(x) for x in (solved.y, solved.status, solved.steps, cotangent, slope))
+    return _Solved(*(np.array(x) for x in (solved.y, solved.status, solved.steps, cotangent, slope)))
 
 
 def doses_of(model: Model) -> np.ndarray:

@@ -36,6 +36,7 @@ def prefer(device: Device) -> None:
     _preferred = device
 
 
+@cache
 def break_even() -> int:
     """Trajectories of one call from which on a GPU is faster than this machine's cores, about; at least 500."""
     return max(LEAST, PER_CORE * (os.cpu_count() or 1))

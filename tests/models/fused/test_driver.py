@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.gpu_driver import SANITIZED, DriverFailed, build, nvcc, run, source_of
-from benchmarks.gpu_sanitize import cases_of, line, model_of, rows
+from benchmarks.gpu_sanitize import cases_of, good, line, model_of, rows
 
 needs_a_compiler = pytest.mark.skipif(
     not (shutil.which("c++") or shutil.which("g++")), reason="the driver needs a C++ compiler with sanitizers"
@@ -50,6 +50,27 @@ def test_sanitizers_find_what_is_there(tmp_path: Path) -> None:
         program = build(tmp_path, "broken", source.replace(found, instead), cuda=False, flags=SANITIZED)
         with pytest.raises(DriverFailed, match=said):
             run(program, tmp_path / "mixed.bin", sets=12, capacity=256)
+
+
+@needs_a_compiler
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("found", "instead"),
+    [
+        ("const real inverse = rcp_(h);\n  linearise", "const real inverse = rcp_(h) * scalar(1 + 1e-9);\n  linearise"),
+        ("M(i) * late[n]", "M(i) * late[n] * scalar(1 + 1e-9)"),
+    ],
+)
+def test_a_small_error_is_not_good(found: str, instead: str, tmp_path: Path) -> None:
+    """Of 1e-9 in a stage or in a weight of the way back; the source as it is, is good."""
+    model = model_of("switched")
+    rounding = cases_of("switched", model, "float64")["mixed"].write(tmp_path / "mixed.bin")
+    source, judged = source_of(model), []
+    assert source.count(found) == 1
+    for text in (source, source.replace(found, instead)):
+        program = build(tmp_path, "engine", text, cuda=False, flags=SANITIZED)
+        judged.append(good(run(program, tmp_path / "mixed.bin", sets=12, capacity=256), "float64", rounding))
+    assert judged == [True, False]
 
 
 @pytest.mark.slow
