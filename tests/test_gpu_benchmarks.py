@@ -16,9 +16,13 @@ from benchmarks import gpu
 from benchmarks.gpu_compile import changed, traffic
 from benchmarks.measures import plain
 
-# A machine with JAX, diffrax, NumPyro, sympy, warp-lang, antimony and python-libsbml, and the source.
+# A machine with JAX, diffrax, NumPyro, sympy, warp-lang, antimony and python-libsbml, and the source, not installed.
 BARE = """
-import importlib.metadata, runpy, sys
+import importlib.metadata, importlib.util, os, runpy, sys
+
+sys.path[:] = [p for p in sys.path if not os.path.isdir(os.path.join(p, "hexamer"))]
+sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in repr(finder)]
+assert importlib.util.find_spec("hexamer") is None
 
 class Absent:
     names = "arviz pandas petab pint typer click optax matplotlib xarray h5netcdf h5py beartype roadrunner".split()
