@@ -36,12 +36,16 @@ demo: .venv/ready
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.gradient --problem hepg2 --json benchmarks/results/gradient_hepg2.json
 
+A_CARD := nvidia-smi -L || { echo "There is no NVIDIA GPU here that nvidia-smi knows: see its driver." >&2; exit 1; }
+
 # For a machine with a CUDA GPU. The first run's part 1 needs nvcc; without it, its lines say so.
 first-run: .venv/ready
+	@$(A_CARD)
 	$(BIN)/pip install -q -e '.[cuda13]'
 	$(BIN)/python -m benchmarks.gpu_first_run --json benchmarks/results/gpu_first_run.json
 
 bench-gpu: .venv/ready
+	@$(A_CARD)
 	$(BIN)/pip install -q -e '.[cuda13]'
 	$(BIN)/python -m benchmarks.gpu --json benchmarks/results/gpu.json
 

@@ -1,6 +1,6 @@
 """The fused engine on a CUDA GPU: is it right, how fast, and how much of the card's arithmetic does it use?
 
-    python -m benchmarks.gpu --json FILE             # needs a GPU that JAX and Warp can use; 5 minutes
+    python -m benchmarks.gpu --json FILE             # needs a GPU that JAX and Warp can use; about 5 minutes
     python -m benchmarks.gpu --dry-run --json FILE   # the same for a few trajectories, the GPU's kernels on the CPU
 
 Cells that are given 0.01 to 100 ng/ml of IL-6, all species read at 12 times over 180 min, parameters lognormal around
@@ -12,8 +12,9 @@ modax-solvers; what fails (no memory, not installed) is a row that says why.
 
 It needs JAX, diffrax, NumPyro, sympy, warp-lang, antimony and python-libsbml, and runs from the source as it is. FILE
 is written after every row; above the rows stand the device, versions, peaks and the check against the CPU. After
-`--minutes` no new row begins, and those left out are named. `share_of_peak` is of the card's multiply-adds in nothing
-but registers; a solve that is repeated counts once. `python -m benchmarks.gpu_compile` says how kernels compile.
+`--minutes` no new row begins (one that has begun ends), and those left out are named. `share_of_peak` is of the card's
+multiply-adds in nothing but registers; a solve that is repeated counts once. `python -m benchmarks.gpu_compile` says
+how kernels compile.
 """
 
 from __future__ import annotations
@@ -41,8 +42,10 @@ from hexamer.models import Status
 from hexamer.models.fused import cuda, engine
 from hexamer.models.fused.build import functions_of
 from hexamer.models.fused.task import By
+from hexamer.models.placement import require_asked
 from hexamer.models.solution import Solution
 
+from .arguments import network_name, positive_count, positive_number, report_file
 from .gpu_driver import DOSES, dose_case, doses_of
 from .gpu_peak import measured_peak, operations
 from .gpu_peers import diffrax_course, modax_course
@@ -285,26 +288,63 @@ def run_all(planned: Sequence[tuple[str, Iterator[Planned]]], report: Row, file:
             done = attempt(row, run)
             longest = max(longest, time.monotonic() - began)
             report[name].append(done)
-            print(json.dumps(plain(done)), flush=True)
+            print(line(done, dry=report.get("compute_capability") is None), flush=True)
             save(file, report)
     save(file, report)
 
 
+HEAD = (
+    f"{'method':24} {'precision':9} {'rtol':>6} {'start':6} {'what':8} {'number':>8} {'seconds':>10} {'a second':>10} "
+    f"{'value':>8} {'gradient':>8} {'of peak':>8}   (value, gradient: largest relative errors)"
+)
+
+
+def line(row: Row, *, dry: bool) -> str:
+    """A row of a table under HEAD. In a dry run the CPU runs the GPU's kernels."""
+    method = row.get("method", "check against the CPU")
+    method = ("fused, GPU's code on CPU" if dry else "fused on the GPU") if method == "fused" else method
+    begin = f"{method:24} {row['precision']:9} {row.get('rtol', 0):6.0e} {row['start']:6} {row.get('what', ''):8} "
+    begin += f"{row.get('trajectories', ''):8} "
+    if "error" in row:
+        return f"{begin} FAILED  {row['error']}"
+    value = row.get("value_error", row.get("off_fused"))
+    numbers = [f"{row['seconds']:10.4f}" if "seconds" in row else " " * 10]
+    numbers += [f"{row['per_second']:10.0f}" if "per_second" in row else " " * 10]
+    numbers += [" " * 8 if x is None else f"{x:8.1e}" for x in (value, row.get("gradient_error"))]
+    numbers += [f"{row['share_of_peak']:8.1%}" if "share_of_peak" in row else " " * 8]
+    good = "" if "good" not in row else "  right" if row["good"] else "  WRONG"
+    return (begin + " ".join(numbers)).rstrip() + good
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write the report here")
-    parser.add_argument("--model", default="il6_stat3", help="a bundled network that knows IL6")
-    parser.add_argument("--counts", type=int, nargs="+", help="numbers of trajectories")
-    parser.add_argument("--most", type=int, default=10**4, help="trajectories that the other methods get")
-    parser.add_argument("--repeats", type=int, default=5, help="of each timing (default 5)")
-    parser.add_argument("--minutes", type=float, default=5.0, help="after which no new row begins (default 5)")
+    parser = argparse.ArgumentParser("python -m benchmarks.gpu", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--json", type=report_file, help="write the report here")
+    parser.add_argument(
+        "--model", type=network_name, default="il6_stat3", help="a bundled network that knows IL6 (default il6_stat3)"
+    )
+    parser.add_argument(
+        "--counts", type=positive_count, nargs="+", help="numbers of trajectories (default 100 to 1000000)"
+    )
+    parser.add_argument(
+        "--most", type=positive_count, default=10**4, help="trajectories that the other methods get (default 10000)"
+    )
+    parser.add_argument("--repeats", type=positive_count, default=5, help="of each timing (default 5)")
+    parser.add_argument(
+        "--minutes", type=positive_number, default=5.0, help="after which no new row begins (default 5)"
+    )
     parser.add_argument("--dry-run", action="store_true", help="on the CPU, to see that all of it runs")
     options = parser.parse_args()
+    try:
+        require_asked()
+    except ValueError as error:
+        parser.error(str(error))
     until = time.monotonic() + 60 * options.minutes
     options.counts = options.counts or list(DRY if options.dry_run else COUNTS)
     by: By = "gpu" if options.dry_run else "platform"
     if not options.dry_run and not cuda.devices():
-        sys.exit(NO_GPU.format(f": {why}" if (why := cuda.why_none()) else ""))
+        told = cuda.platforms_asked()
+        why = f"JAX_PLATFORMS={told} leaves it out; unset that" if told else cuda.why_none()
+        sys.exit(NO_GPU.format(f": {why}" if why else ""))
     model, device = Model.load(options.model), None if options.dry_run else cuda.devices()[0]
     report: Row = {
         "device": "dry run on the CPU" if device is None else device.name,
@@ -330,9 +370,15 @@ def main() -> None:
         ("rows", fused_rows(model, exact, by, options, peaks)),
         ("rows", peer_rows(model, exact[False], options)),
     ]
-    run_all(planned, report, options.json, until)
+    print(HEAD)
+    try:
+        run_all(planned, report, options.json, until)
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the rows above are all that there are")
     if report["left_out"]:
         print(f"{len(report['left_out'])} rows were left out after {options.minutes:g} minutes", flush=True)
+    if not report["checks"]:
+        sys.exit("nothing was compared with the CPU: give more --minutes")
     if not all(c.get("good") for c in report["checks"]):
         sys.exit("the GPU's results are not the CPU's: see checks")
 

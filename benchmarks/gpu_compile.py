@@ -9,7 +9,8 @@ own, which leaves the code as it is. Local bytes a step are counted in nvcc's ma
 `pip install nvidia-cuda-nvdisasm` takes apart: they, not the arithmetic, are what a card's memory limits.
 
 `--models` names bundled networks and compositions; `--architectures`, `--precisions` and `--compilers` make it shorter.
-Rows of the same compilers that were not asked for stay in the file, which is written after every row.
+Rows that were not asked for stay in the file, which is written after every row, and an error takes no measured row's
+place. A file of other compilers is left alone, but for `--replace`.
 """
 
 from __future__ import annotations
@@ -34,13 +35,14 @@ from hexamer.models import bundled
 from hexamer.models.fused.build import functions_of, quiet, warp
 from hexamer.models.fused.kernels import Kernels, write_kernels
 
+from .arguments import network_name, positive_count, report_file
 from .gpu_driver import DRIVER, DriverFailed, nvcc, source_of
 
 ARCHITECTURES = (80, 90, 100, 120)
 PRECISIONS = ("float64", "float32")
 COMPILERS = ("nvrtc", "nvcc")
 COMPOSITIONS = (*bundled(), "il6_stat3+tocilizumab", "il6_stat3+siltuximab", "il6_full+tocilizumab+siltuximab")
-NO_PTXAS = "no ptxas on the path (it comes with CUDA's toolkit)"
+NO_PTXAS = "no ptxas here: it comes with CUDA's toolkit"
 COUNTED = {"sm": 90, "models": ("il6_stat3", "hepg2_core")}  # of which local bytes are counted
 ALLOWED = 0.05  # of a change in them, before it must be explained
 
@@ -99,8 +101,8 @@ def _compiled(kernel: Any, arch: int) -> Row:
 
 def _assembled(file: Path, arch: int) -> Row:
     """Registers, stack and spills (of all its functions together) in bytes, or why they are not known."""
-    if shutil.which("ptxas") is None:
-        return {"ptxas": NO_PTXAS}
+    if ptxas() is None:
+        return {"not_measured": NO_PTXAS}
     text = file.read_text().rstrip("\0")
     began = time.perf_counter()
     said = _ptxas(file, text, arch)
@@ -111,9 +113,15 @@ def _assembled(file: Path, arch: int) -> Row:
     return {"ptxas_s": time.perf_counter() - began} | found if found else {"error": said.strip()[-300:]}
 
 
+def ptxas() -> str | None:
+    """CUDA's assembler, on the path or beside nvcc."""
+    beside = nvcc()
+    return shutil.which("ptxas") or (shutil.which("ptxas", path=str(Path(beside).parent)) if beside else None)
+
+
 def _ptxas(file: Path, text: str, arch: int) -> str:
     file.write_text(text)
-    command = ["ptxas", f"-arch=sm_{arch}", "-v", str(file), "-o", str(file.with_suffix(".cubin"))]
+    command = [str(ptxas()), f"-arch=sm_{arch}", "-v", str(file), "-o", str(file.with_suffix(".cubin"))]
     return subprocess.run(command, capture_output=True, text=True, check=False).stderr
 
 
@@ -190,7 +198,7 @@ def local_bytes(name: str, precision: str, arch: int) -> Row:
     """Bytes of local memory that a thread loads and stores in a step, forward and back."""
     row: Row = {"model": name, "precision": precision, "arch": f"sm_{arch}"}
     if (tool := nvdisasm()) is None:
-        return row | {"error": "no nvdisasm here: pip install nvidia-cuda-nvdisasm"}
+        return row | {"not_measured": "no nvdisasm here: pip install nvidia-cuda-nvdisasm"}
     try:
         with tempfile.TemporaryDirectory() as folder:
             file, _ = cubin(name, precision, arch, Path(folder))
@@ -225,6 +233,11 @@ def traffic(text: str) -> dict[str, dict[str, int]]:
     return found
 
 
+def _unknown(row: Mapping[str, Any]) -> str:
+    """Why a row has no numbers; empty where it has them."""
+    return row.get("error") or row.get("not_measured") or ""
+
+
 def changed(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[str]:
     """Sentences on rows that differ from an earlier record by more than `ALLOWED`, or cannot be compared with it."""
     known = {(r["model"], r["precision"], r["arch"]): r for r in before}
@@ -232,7 +245,7 @@ def changed(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]
     for row in now:
         name = f"{row['model']}, {row['precision']}, {row['arch']}"
         old = known.get((row["model"], row["precision"], row["arch"]), {"error": "it was not counted then"})
-        if why := row.get("error") or old.get("error"):
+        if why := _unknown(row) or _unknown(old):
             said.append(f"{name}: not compared: {why}")
             continue
         for way in ("forward", "back"):
@@ -251,62 +264,85 @@ def tools() -> Row:
     """Versions of what compiles."""
     wp = warp()
     row = {"warp": wp.config.version, "nvrtc": ".".join(map(str, wp.get_cuda_toolkit_version() or ()))}
-    if shutil.which("ptxas") is None:
+    if (assembler := ptxas()) is None:
         return row | {"ptxas": NO_PTXAS}
-    said = subprocess.run(["ptxas", "--version"], capture_output=True, text=True, check=False).stdout
+    said = subprocess.run([assembler, "--version"], capture_output=True, text=True, check=False).stdout
     return row | {"ptxas": said.strip().splitlines()[-1]}
 
 
 def table(rows: Sequence[Row]) -> str:
     columns = {"compiler": 8, "model": 32, "precision": 9, "kernel": 11, "stages_kept": 11, "arch": 6}
     columns |= {"registers": 9, "stack_bytes": 11}
-    columns |= {"spill_store_bytes": 17, "spill_load_bytes": 16, "error": 5}
+    columns |= {"spill_store_bytes": 17, "spill_load_bytes": 16}
     lines = ["  ".join(f"{c:>{w}}" for c, w in columns.items())]
-    lines += ["  ".join(f"{row.get(c, '')!s:>{w}}" for c, w in columns.items()) for row in rows]
-    return "\n".join(lines)
+    lines += ["  ".join(f"{row.get(c, '')!s:>{w}}" for c, w in columns.items()) + f"  {_unknown(row)}" for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def merged(before: Sequence[Row], now: Sequence[Row]) -> list[Row]:
-    """Earlier rows and new ones, which take the place of those of the same kernel, compiler and card."""
+    """Earlier rows and new ones, which stand for those of the same kernel, compiler and card, if they measured."""
 
     def what(row: Row) -> tuple:
         return tuple(row.get(k) for k in ("compiler", "model", "precision", "arch", "kernel", "stages_kept"))
 
+    measured = {what(row) for row in before if not _unknown(row)}
+    now = [row for row in now if not (_unknown(row) and what(row) in measured)]
     new = {what(row) for row in now}
     return [*(row for row in before if what(row) not in new), *now]
 
 
+def earlier(parser: argparse.ArgumentParser, file: Path | None) -> Row:
+    """An earlier report, or an empty one where there is none."""
+    empty: Row = {"compilers": tools(), "local_bytes_a_step": [], "kernels": []}
+    if file is None or not file.exists():
+        return empty
+    try:
+        found = json.loads(file.read_text())
+        return {key: found[key] for key in empty}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        parser.error(f"{file} is no report of this benchmark ({error!r})")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write the report here")
-    parser.add_argument("--against", type=Path, help="an earlier report: compares local bytes a step, compiles no more")
-    parser.add_argument("--models", nargs="+", default=list(COMPOSITIONS))
-    parser.add_argument("--architectures", nargs="+", type=int, default=list(ARCHITECTURES))
+    parser = argparse.ArgumentParser("python -m benchmarks.gpu_compile", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--json", type=report_file, help="write the report here; rows of an earlier one stay")
+    parser.add_argument("--replace", action="store_true", help="of the file's rows, none stay")
+    parser.add_argument("--against", type=Path, help="an earlier report: compares local bytes a step, and does no more")
+    parser.add_argument("--models", nargs="+", type=network_name, default=list(COMPOSITIONS))
+    parser.add_argument("--architectures", nargs="+", type=positive_count, default=list(ARCHITECTURES))
     parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
     parser.add_argument("--compilers", nargs="+", choices=COMPILERS, default=list(COMPILERS))
     options = parser.parse_args()
+    if options.against and not options.against.exists():
+        parser.error(f"there is no {options.against}")
+    known = earlier(parser, options.against or (None if options.replace else options.json))
+    report: Row = known | {"compilers": tools()}
+    if not options.against and known["compilers"] != report["compilers"]:
+        parser.error(f"{options.json} was made by {known['compilers']}, not {report['compilers']}: "
+                     "name another file, or --replace it")  # fmt: skip
     counted = [local_bytes(m, p, COUNTED["sm"]) for m in COUNTED["models"] for p in options.precisions]
     for row in counted:
         print(json.dumps(row), flush=True)
     if options.against:
-        if said := changed(json.loads(options.against.read_text())["local_bytes_a_step"], counted):
+        if said := changed(known["local_bytes_a_step"], counted):
             sys.exit("\n".join(said))
+        print(f"local bytes a step are those of {options.against}, within {ALLOWED:.0%}")
         return
-    report: Row = {"compilers": tools(), "local_bytes_a_step": [], "kernels": []}
-    if options.json and options.json.exists():
-        earlier = json.loads(options.json.read_text())
-        report = earlier if earlier["compilers"] == report["compilers"] else report
-    report["local_bytes_a_step"] = merged(report["local_bytes_a_step"], counted)
+    report["local_bytes_a_step"] = merged(known["local_bytes_a_step"], counted)
     ways, found = {"nvrtc": nvrtc_rows, "nvcc": nvcc_rows}, []
     for name, compiler in product(options.models, options.compilers):
         for row in ways[compiler](name, options.architectures, options.precisions):
+            print(table([row]) if not found else table([row]).splitlines()[1], flush=True)
             found.append(row)
-            print(table([row]).splitlines()[1] if len(found) > 1 else table([row]), flush=True)
+            report["kernels"] = merged(report["kernels"], [row])
             if options.json:
-                report["kernels"] = merged(report["kernels"], [row])
                 options.json.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
-    if bad := sum("error" in row for row in [*counted, *found]):
-        sys.exit(f"{bad} of these do not compile")
+    failed = sum("error" in row for row in [*counted, *found])
+    unmeasured = sorted({row["not_measured"] for row in [*counted, *found] if "not_measured" in row})
+    said = f"{len(found) - sum('error' in r for r in found)} of {len(found)} kernels compiled"
+    print("; not measured: ".join([said, *unmeasured]))
+    if failed:
+        sys.exit(f"{failed} rows above are errors")
 
 
 if __name__ == "__main__":

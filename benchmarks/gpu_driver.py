@@ -203,6 +203,8 @@ def run(
 def _checked(command: Sequence[str], limit: float = 900) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit)
+    except OSError as error:
+        raise DriverFailed(f"{command[0]} does not run: {error.strerror}") from None
     except subprocess.TimeoutExpired:
         raise DriverFailed(f"{Path(command[0]).name} took more than {limit:g} s") from None
     if done.returncode:

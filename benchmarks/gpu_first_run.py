@@ -8,14 +8,14 @@ kernel for each number of warps that share a multiprocessor. Part 2 does the sam
 size, other orders, arrays on the CPU and the GPU in one process, `simulate` again and again; then from how many
 trajectories on a GPU is faster than this machine's CPU, which `hexamer.models.placement.break_even` should say.
 
-Every line is printed and written at once. A line that fails says why, and the rest goes on.
+Every line is printed and written at once. A line that fails says why, and the rest goes on; after `--minutes` of a part
+its other lines are left out. A dry run tells whether all of it runs and is right, and no times.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -34,8 +34,10 @@ from hexamer import Model, Protocol, Settings, simulate
 from hexamer.models.fused import cuda
 from hexamer.models.fused.build import warp
 from hexamer.models.fused.task import By
-from hexamer.models.placement import break_even
+from hexamer.models.machine import usable_cores
+from hexamer.models.placement import break_even, require_asked
 
+from .arguments import network_name, positive_count, positive_number, report_file
 from .gpu import Case, Checked, attempt, check, save, timed
 from .gpu_driver import DOSES, DriverCase, DriverFailed, build, dose_case, nvcc, run, source_of
 from .measures import machine
@@ -159,7 +161,7 @@ def through_jax(options: argparse.Namespace, by: By) -> Lines:
     yield f"{name}: sets in another order, the same gradient?", partial(_reversed, case, sets)
     yield f"{name}: lax.map and outside of jit, the same gradient?", partial(_nested, case)
     yield f"{name}: on this process's CPU too?", partial(_on_cpu, case, cpu)
-    yield f"{name}: simulate() three times", partial(_thrice, case.model, by)
+    yield f"{name}: simulate() again, compiled once?", partial(_thrice, case.model, by)
     case = Case(case.model, False, by)
     for count in options.counts:
         for label, settings in NAMED.items():
@@ -231,8 +233,9 @@ def _crossing(case: Case, options: argparse.Namespace, cpu: Any) -> Row:
     slower = [n for n, (g, c) in found.items() if g >= c]
     return {
         "break_even": min((n for n in found if n > max(slower, default=0)), default=None),
+        "timed_up_to": max(found),
         "taken_for_it": break_even(),
-        "cores": os.cpu_count(),
+        "cores": usable_cores(),
         "seconds_gpu_cpu": {str(n): pair for n, pair in found.items()},
     }
 
@@ -264,58 +267,138 @@ def about() -> Row:
     return row
 
 
-def table(lines: list[Row]) -> str:
-    out = []
-    for line in lines:
-        if "error" in line:
-            said = f"FAILED  {line['error']}"
-        elif "break_even" in line:
-            least = line["break_even"]
-            said = f"the GPU is faster {f'from {least} trajectories on' if least else 'at none'}; {line['cores']} cores"
+LEGEND = """\
+alone: the kernels without JAX (gpu_driver.cu); by JAX: what a user calls.
+course: from the model's initial values; rest: a steady state before. float64 and float32 stand with their rtol.
+warps: groups of 32 threads that share a multiprocessor.
+value_off, gradient_off: largest relative difference from the CPU's numbers (alone and in float32: from those at rtol
+1e-10); with _cpu: from the CPU's at the same tolerances. "right" answers the question of its line."""
+DRY = "DRY RUN on the CPU: it tells whether all of it runs and is right, and no times"
+
+
+def table(lines: list[Row], *, dry: bool) -> str:
+    return "\n".join(f"{line['line']:70} {_said(line, dry=dry)}".rstrip() for line in lines)
+
+
+def _said(line: Row, *, dry: bool) -> str:
+    if "error" in line:
+        return f"FAILED  {line['error']}"
+    if "left_out" in line:
+        return f"left out after {line['left_out']:g} minutes"
+    if "break_even" in line:
+        if dry:
+            return "not told by a dry run"
+        least, most = line["break_even"], line["timed_up_to"]
+        faster = f"from {least} trajectories on" if least else f"at none up to {most} trajectories"
+        return (
+            f"the GPU is faster {faster} than {line['cores']} cores; hexamer takes it to be from "
+            f"{line['taken_for_it']} on (PER_CORE and LEAST in models/placement.py)"
+        )
+    right = "" if "good" not in line else "right   " if line["good"] else "WRONG   "
+    offs = [k for k in ("value_off", "gradient_off", "value_off_cpu", "gradient_off_cpu") if k in line]
+    errors = "  ".join(f"{k} {'none' if line[k] is None else f'{line[k]:.1e}'}" for k in offs)
+    if "seconds" not in line:
+        seconds = ""
+    elif "compile" in line["line"]:
+        seconds = f"compiled in {line['seconds']:.0f} s  "
+    else:
+        seconds = "" if dry else f"{1e3 * line['seconds']:10.2f} ms  "
+    return f"{right}{seconds}{errors}" or "ran"
+
+
+def counted(lines: list[Row]) -> str:
+    right, wrong = (sum(line.get("good") is good for line in lines) for good in (True, False))
+    failed, left_out = (sum(key in line for line in lines) for key in ("error", "left_out"))
+    return f"{right} right, {wrong} wrong, {failed} failed, {left_out} left out for want of time"
+
+
+def no_card(options: argparse.Namespace, part: str) -> str:
+    """Why a part cannot run here; empty where it can."""
+    if options.dry_run:
+        return ""
+    if part == "1":
+        try:
+            done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=30)
+        except (OSError, subprocess.SubprocessError) as error:
+            return f"nvidia-smi, which names the cards, does not run: {error}"
+        return "" if done.returncode == 0 else f"nvidia-smi finds no card: {done.stdout.strip() or done.stderr.strip()}"
+    return "" if cuda.devices() else f"no GPU: {cuda.why_none() or 'JAX has none'}"
+
+
+def run_part(part: str, lines: Lines, options: argparse.Namespace, report: Row) -> None:
+    until = time.monotonic() + 60 * options.minutes
+    if why := no_card(options, part):
+        lines = iter([(f"all of part {part}", partial(_refused, why))])
+    for name, do in lines:
+        line: Row = {"line": f"{LABELS[part]}: {name}"}
+        if time.monotonic() > until:
+            line |= {"left_out": options.minutes}
         else:
-            right = "" if "good" not in line else "right   " if line["good"] else "WRONG   "
-            offs = [k for k in ("value_off", "gradient_off", "value_off_cpu", "gradient_off_cpu") if k in line]
-            errors = "  ".join(f"{k} {'none' if line[k] is None else f'{line[k]:.1e}'}" for k in offs)
-            seconds = f"{1e3 * line['seconds']:10.2f} ms  " if "seconds" in line else ""
-            said = f"{right}{seconds}{errors}"
-        out.append(f"{line['line']:70} {said}")
-    return "\n".join(out)
+            attempt(line, do)
+        report["lines"].append(line)
+        print(table([line], dry=options.dry_run), flush=True)
+        save(options.json, report)
+
+
+def _refused(why: str) -> Row:
+    raise DriverFailed(why)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write all lines here")
-    parser.add_argument("--models", nargs="+", default=["il6_stat3", "hepg2_core"], help="bundled networks")
-    parser.add_argument("--counts", type=int, nargs="+", help="numbers of trajectories that are timed")
-    parser.add_argument("--repeats", type=int, default=3, help="of each timing (default 3)")
-    parser.add_argument("--part", choices=["1", "2", "both"], default="both", help="the kernels alone, or through JAX")
-    parser.add_argument("--minutes", type=float, default=4.5, help="of each part, after which no new line begins")
+    parser = argparse.ArgumentParser("python -m benchmarks.gpu_first_run", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--json", type=report_file, help="write all lines here")
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        type=network_name,
+        default=["il6_stat3", "hepg2_core"],
+        help="bundled networks (default il6_stat3 hepg2_core)",
+    )
+    parser.add_argument(
+        "--counts", type=positive_count, nargs="+", help="trajectories that are timed (default 100000 1000000)"
+    )
+    parser.add_argument("--repeats", type=positive_count, default=3, help="of each timing (default 3)")
+    parser.add_argument(
+        "--part", choices=["1", "2", "both"], default="both", help="1: the kernels alone, 2: through JAX (default both)"
+    )
+    parser.add_argument(
+        "--minutes",
+        type=positive_number,
+        default=4.5,
+        help="of each part, after which no new line begins (default 4.5)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="on the CPU, to see that all of it runs")
     options = parser.parse_args()
     options.counts = options.counts or ([16] if options.dry_run else [10**5, 10**6])
+    try:
+        require_asked()
+    except ValueError as error:
+        parser.error(str(error))
     by: By = "platform" if cuda.devices() and not options.dry_run else "gpu"
-    report: Row = {"about": attempt({}, about), "machine": attempt({}, machine), "lines": []}
+    report: Row = {
+        "dry_run": options.dry_run,
+        "about": attempt({}, about),
+        "machine": attempt({}, machine),
+        "lines": [],
+    }
+    if options.dry_run:
+        print(DRY)
     print(json.dumps(report["about"]), flush=True)
+    stopped = False
     with tempfile.TemporaryDirectory() as folder:
         parts = {"1": partial(alone, options, Path(folder)), "2": partial(through_jax, options, by)}
-        for part in parts if options.part == "both" else [options.part]:
-            if part == "2" and by == "gpu" and not options.dry_run:
-                report["lines"].append({"line": "through JAX", "error": f"no GPU: {cuda.why_none() or 'JAX has none'}"})
-                continue
-            until = time.monotonic() + 60 * options.minutes
-            for name, do in parts[part]():
-                if time.monotonic() > until:
-                    report["lines"].append(
-                        {"line": f"{LABELS[part]}: {name}", "error": f"left out after {options.minutes:g} minutes"}
-                    )
-                    continue
-                report["lines"].append(attempt({"line": f"{LABELS[part]}: {name}"}, do))
-                print(table(report["lines"][-1:]), flush=True)
-                save(options.json, report)
+        try:
+            for part in parts if options.part == "both" else [options.part]:
+                run_part(part, parts[part](), options, report)
+        except KeyboardInterrupt:
+            stopped = True
     save(options.json, report)
-    print("\n" + table(report["lines"]))
-    if bad := sum("error" in line or line.get("good") is False for line in report["lines"]):
-        sys.exit(f"{bad} of {len(report['lines'])} lines failed or are wrong")
+    lines = report["lines"]
+    print(
+        f"\n{DRY}" if options.dry_run else "", LEGEND, "", table(lines, dry=options.dry_run), counted(lines), sep="\n"
+    )
+    if stopped or any("error" in line or line.get("good") is False for line in lines):
+        sys.exit(130 if stopped else 1)
 
 
 if __name__ == "__main__":

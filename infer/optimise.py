@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import threading
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ from tqdm import tqdm
 
 from ..models.engines import falls_back
 from ..models.jumps import check_smooth
+from ..models.machine import usable_cores
 from ..models.placement import on
 from ..models.status import Status
 from .files import write
@@ -177,7 +177,7 @@ def _search(state: _Queue, objective: Objective, devices: Sequence, lanes: int, 
     """Runs all starts over JAX's devices, and ranks what they come to."""
     problem, count = state.problem, len(state.random)
     evaluate = jax.jit(jax.vmap(jax.value_and_grad(lambda z: problem.objective(z, objective), has_aux=True)))
-    devices = devices[: max(1, min(os.cpu_count() or 1, count))]
+    devices = devices[: max(1, min(usable_cores(), count))]
     lanes = max(1, min(lanes, -(-count // len(devices))))
     with (
         tqdm(total=count, desc="starts", disable=not progress) as bar,

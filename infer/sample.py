@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from tqdm import tqdm
 
 from ..models.engines import falls_back
 from ..models.jumps import check_smooth
+from ..models.machine import usable_cores
 from ..models.placement import on
 from ..models.status import Status
 from .curvature import Curvature
@@ -204,7 +204,7 @@ class _Sampler:
         from numpyro.infer.hmc import hmc  # half a second to import
 
         self.init, self.kernel = hmc(potential_fn_gen=potential_of, algo="NUTS")
-        cores = os.cpu_count() or 1
+        cores = usable_cores()
         used = min(chains, len(devices), cores if devices[0].platform == "cpu" else chains)
         if used < min(chains, cores) and devices[0].platform == "cpu":
             log.warning(

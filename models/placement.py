@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any, get_args
@@ -18,6 +18,7 @@ import jax
 from .fused import cuda
 from .fused.lower import Unsupported
 from .fused.platforms import CPU_ALONE
+from .machine import usable_cores
 from .settings import Device, Settings
 
 log = logging.getLogger(__name__)
@@ -27,11 +28,14 @@ log = logging.getLogger(__name__)
 PER_CORE, LEAST = 47, 500
 VARIABLE = "HEXAMER_DEVICE"
 
-_preferred: Device = "auto"
+_preferred: Device | None = None
 
 
-def prefer(device: Device) -> None:
-    """Chooses where hexamer's own functions solve in this process; `Settings.device` stands before it."""
+def prefer(device: Device | None) -> None:
+    """Chooses where hexamer's own functions solve in this process, before HEXAMER_DEVICE; None: as that says.
+
+    A `Settings.device` that is not `auto` stands before both.
+    """
     global _preferred
     _preferred = device
 
@@ -39,7 +43,7 @@ def prefer(device: Device) -> None:
 @cache
 def break_even() -> int:
     """Trajectories of one call from which on a GPU is faster than this machine's cores, about; at least 500."""
-    return max(LEAST, PER_CORE * (os.cpu_count() or 1))
+    return max(LEAST, PER_CORE * usable_cores())
 
 
 def default_platform() -> str:
@@ -57,14 +61,14 @@ def devices_for(trajectories: int, settings: Settings) -> list[Any]:
     What decides, in this order: `settings.device`; `prefer`; the environment variable HEXAMER_DEVICE; the default
     device that the user has given JAX, as `jax.default_device(...)` does; the number of trajectories.
 
-    Raises `Unsupported` (a `ValueError`) saying why where a GPU is asked for and there is none.
+    Raises `Unsupported` (a `ValueError`) saying why where a device is asked for that is not there.
     """
-    device = _asked(settings)
+    device, asks = asked(settings)
     if device == "cpu":
-        return _on("cpu")
+        return _require_cpu(asks)
     if device == "gpu":
-        _require_gpu(settings)
-        return _on("gpu")
+        _require_gpu(settings, asks)
+        return jax.local_devices(backend="gpu")
     given = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
     if given is not None and not CPU_ALONE.get():
         return jax.local_devices(backend=given) if isinstance(given, str) else _kin(given)
@@ -74,15 +78,42 @@ def devices_for(trajectories: int, settings: Settings) -> list[Any]:
         return jax.local_devices()
     if _needs_warp(settings) and cuda.has_warp() and (why := cuda.why_none()):
         _say_once(logging.WARNING, f"the GPU is left out: {why}. The CPU solves")
-        return _on("cpu")
+        return _require_cpu("a machine whose GPU is of no use needs the CPU")
     if trajectories >= break_even():
+        _say_once(
+            logging.WARNING,
+            f"calls of {break_even()} trajectories or more are solved on the GPU. hexamer's code for it is tested on "
+            "CPUs alone: no GPU has run it yet. HEXAMER_DEVICE=cpu keeps to the CPU",
+        )
+        return jax.local_devices()
+    try:
+        cpus = jax.local_devices(backend="cpu")
+    except RuntimeError:
+        _say_once(
+            logging.WARNING,
+            f"calls of fewer than {break_even()} trajectories are slow on a GPU, and JAX was told to leave the CPU out "
+            f"(JAX_PLATFORMS={_platforms()}): unset it, or name the CPU too (JAX_PLATFORMS=cuda,cpu)",
+        )
         return jax.local_devices()
     _say_once(
         logging.INFO,
         f"calls of fewer than {break_even()} trajectories are solved on the CPU, which is faster at them than a GPU "
         "(override: device='gpu' of Settings, or HEXAMER_DEVICE=gpu)",
     )
-    return _on("cpu")
+    return cpus
+
+
+def require_asked() -> None:
+    """Raises `Unsupported` where JAX has no device at all, or not the one that `prefer` or HEXAMER_DEVICE ask for."""
+    try:
+        jax.local_devices()
+    except (RuntimeError, AssertionError) as error:  # with an empty message, at times
+        raise Unsupported(
+            f"JAX finds no device to compute on (JAX_PLATFORMS={_platforms()}; it says: {str(error) or 'nothing'}). "
+            f"Unset JAX_PLATFORMS to use the CPU; for an NVIDIA GPU, {cuda.INSTALL}"
+        ) from None
+    if asked(Settings())[0] != "auto":
+        devices_for(1, Settings())
 
 
 def placed(trajectories: int, settings: Settings) -> AbstractContextManager[list[Any]]:
@@ -120,23 +151,37 @@ def _moved(device: Any) -> Iterator[None]:
         CPU_ALONE.reset(token)
 
 
-def _asked(settings: Settings) -> Device:
-    if settings.device != "auto":
-        return settings.device
-    if _preferred != "auto":
-        return _preferred
-    asked = os.environ.get(VARIABLE) or "auto"
-    if asked not in get_args(Device):
-        raise ValueError(f"the environment variable {VARIABLE} is {asked!r}; known: {', '.join(get_args(Device))}")
-    return asked  # pyright: ignore[reportReturnType]
+def asked(settings: Settings) -> tuple[Device, str]:
+    """The device that is asked for, and a clause of who asks, for messages."""
+    device = settings.device if settings.device != "auto" else _preferred
+    if device is not None:
+        return device, f"device={device!r} asks for it"
+    known, found = get_args(Device), os.environ.get(VARIABLE, "")
+    device = found.strip().lower() or "auto"
+    if device not in known:
+        raise ValueError(f"the environment variable {VARIABLE} is {found!r}; known: {', '.join(known)}")
+    return device, f"{VARIABLE}={found} asks for it"  # pyright: ignore[reportReturnType]
 
 
-def _on(platform: str) -> list[Any]:
-    """This process's devices of a platform; JAX's default ones where it was told to leave that out."""
+def note_ignored(settings: Settings, why: str, platforms: Collection[str] = ()) -> None:
+    """Logs once that another device was asked for than these `platforms`, where others decide."""
+    device, asks = asked(settings)
+    if device != "auto" and set(platforms) != {device}:
+        _say_once(logging.WARNING, f"{asks.removesuffix(' asks for it')} has no effect here: {why}")
+
+
+def _platforms() -> str:
+    return jax.config.jax_platforms or ""  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _require_cpu(asks: str) -> list[Any]:
     try:
-        return jax.local_devices(backend=platform)
+        return jax.local_devices(backend="cpu")
     except RuntimeError:
-        return jax.local_devices()
+        raise Unsupported(
+            f"JAX was told to leave the CPU out (JAX_PLATFORMS={_platforms()}), and {asks}: unset JAX_PLATFORMS, or "
+            "name the CPU too (JAX_PLATFORMS=cuda,cpu)"
+        ) from None
 
 
 def _kin(device: Any) -> list[Any]:
@@ -148,14 +193,20 @@ def _needs_warp(settings: Settings) -> bool:
     return settings.engine != "diffrax" and settings.solver == "rodas5p" and settings.derivative == "reverse"
 
 
-def _require_gpu(settings: Settings) -> None:
+def _require_gpu(settings: Settings, asks: str) -> None:
     if not cuda.gpus():
-        told = cuda.platforms_asked()
-        why = f"JAX was told to leave it out (JAX_PLATFORMS={told})" if told else cuda.why_none()
-        install = f"JAX has none here: with an NVIDIA driver for CUDA 13, {cuda.INSTALL}"
-        raise Unsupported(f"device='gpu' asks for a GPU: {why or install}")
+        if told := cuda.platforms_asked():
+            way_out = f"JAX was told to leave it out (JAX_PLATFORMS={told}). Unset JAX_PLATFORMS"
+        elif why := cuda.why_none():
+            way_out = f"{why}. Else leave that out, and the CPU solves"
+        else:
+            way_out = (
+                "JAX finds none. Leave that out, and the CPU solves; with an NVIDIA GPU and a driver for CUDA 13 "
+                f"(R580 or newer), on Linux or WSL2, {cuda.INSTALL}"
+            )
+        raise Unsupported(f"there is no GPU here, and {asks}: {way_out}")
     if _needs_warp(settings) and (why := cuda.why_none()):
-        raise Unsupported(f"device='gpu' asks for a GPU that the fused engine can use: {why}")
+        raise Unsupported(f"the fused engine cannot use the GPU here, and {asks}: {why}")
 
 
 @cache

@@ -24,7 +24,7 @@ from .domain import ATOL, RTOL, bounded
 from .engines import falls_back, solve
 from .expressions import TIME, bind_time, inline, parse_infix
 from .model import Model
-from .placement import placed
+from .placement import note_ignored, placed
 from .plan import Plan, compile_plan
 from .protocol import Protocol
 from .settings import Engine, Settings, Tolerances
@@ -118,6 +118,12 @@ def simulate(
     solve_all = _compiled(model, plan, settings, tuple(observe), len(shape))
     # JAX decides where it computes what is traced, and what the user has put on a device.
     decided = isinstance(stacked, Tracer) or stacked.committed
+    if isinstance(stacked, Tracer):
+        note_ignored(settings, "JAX decides where it computes what it compiles or transforms")
+    elif decided:
+        where = stacked.devices()
+        kinds = {d.platform for d in where}
+        note_ignored(settings, f"parameters lie on {', '.join(map(str, where))}, where they were put", kinds)
     with contextlib.nullcontext() if decided else placed(math.prod(shape) * len(batch), settings):
         solution, observed = solve_all(stacked, own)
     if not isinstance(solution.y, Tracer) and not isinstance(own.rtol, Tracer) and solution.y.size:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks import gpu
-from benchmarks.gpu_compile import changed, traffic
+from benchmarks.gpu_compile import changed, merged, traffic
 from benchmarks.measures import plain
 
 # A machine with JAX, diffrax, NumPyro, sympy, warp-lang, antimony and python-libsbml, and the source, not installed.
@@ -66,7 +68,10 @@ def test_the_first_run(tmp_path: Path) -> None:
     assert sum(line.get("good", False) for line in lines.values()) >= 16
     assert {name.split(":")[0] for name in lines} == {"alone", "by JAX"}
     assert "break_even" in lines["by JAX: hepg2_core: gradients, GPU against CPU"]
-    assert done.stdout.rstrip().splitlines()[-1].startswith("by JAX: hepg2_core: gradients, GPU against CPU")
+    assert done.stdout.startswith("DRY RUN on the CPU")
+    assert re.fullmatch(r"\d+ right, 0 wrong, 0 failed, 0 left out for want of time", done.stdout.splitlines()[-1])
+    assert " ms" not in done.stdout
+    assert "the GPU is faster" not in done.stdout
 
 
 @pytest.mark.slow
@@ -94,11 +99,13 @@ def test_rows_are_left_out_when_time_is_up(tmp_path: Path) -> None:
     """And named; what went before is in the file."""
     file = tmp_path / "gpu.json"
     report = {"rows": [], "left_out": []}
-    rows = [({"row": i}, lambda: {"found": math.nan}) for i in range(3)]
+    of = {"method": "fused", "precision": "float64", "start": "course"}
+    rows = [(of | {"trajectories": i}, lambda: {"value_error": math.nan, "seconds": math.nan}) for i in range(3)]
     gpu.run_all([("rows", iter(rows[:1]))], report, file, math.inf)
-    assert json.loads(file.read_text()) == {"rows": [{"row": 0, "found": None}], "left_out": []}
+    done = of | {"trajectories": 0, "value_error": None, "seconds": None}
+    assert json.loads(file.read_text()) == {"rows": [done], "left_out": []}
     gpu.run_all([("rows", iter(rows[1:]))], report, file, 0.0)
-    assert json.loads(file.read_text())["left_out"] == [{"row": 1}, {"row": 2}]
+    assert json.loads(file.read_text())["left_out"] == [of | {"trajectories": 1}, of | {"trajectories": 2}]
 
 
 def test_a_row_that_fails_says_why() -> None:
@@ -153,3 +160,43 @@ def test_more_local_bytes_must_be_explained() -> None:
     assert len(changed([row], [row | {"back": 1800}])) == 1
     assert changed([], [row]) == ["m, float64, sm_90: not compared: it was not counted then"]
     assert changed([row], [{**row, "error": "no nvcc"}]) == ["m, float64, sm_90: not compared: no nvcc"]
+
+
+def test_what_did_not_measure_takes_no_measured_rows_place() -> None:
+    of = {"compiler": "nvcc", "model": "m", "precision": "float64", "arch": "sm_90"}
+    before = [of | {"kernel": "rest", "registers": 255}, of | {"kernel": "course", "error": "no memory"}]
+    now = [of | {"kernel": "rest", "not_measured": "no ptxas"}, of | {"kernel": "course", "registers": 128}]
+    assert merged(before, now) == [before[0], now[1]]
+    assert merged(before, [of | {"kernel": "rest", "registers": 96}])[-1]["registers"] == 96
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "said"),
+    [
+        ("gpu", ["--model", "nonsense"], "unknown network 'nonsense'"),
+        ("gpu", ["--counts", "0"], "0 is less than 1"),
+        ("gpu", ["--minutes", "soon"], "'soon' is not a number"),
+        ("gpu_first_run", ["--models", "il6_stat3", "typo"], "unknown network 'typo'"),
+        ("gpu_first_run", ["--json", "{folder}"], "it is a folder"),
+        ("gpu_compile", ["--against", "{folder}/none.json"], "there is no "),
+        ("gpu_compile", ["--json", "{folder}/broken.json"], "is no report of this benchmark"),
+        ("gpu_compile", ["--json", "{folder}/other.json"], "name another file, or --replace it"),
+    ],
+)
+def test_arguments_are_checked_first(
+    module: str,
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "broken.json").write_text("{bad")
+    empty = {"compilers": {"warp": "0.1"}, "local_bytes_a_step": [], "kernels": []}
+    (tmp_path / "other.json").write_text(json.dumps(empty))
+    monkeypatch.setattr("sys.argv", ["benchmark", *(a.format(folder=tmp_path) for a in arguments)])
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(f"benchmarks.{module}").main()
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+    assert json.loads((tmp_path / "other.json").read_text()) == empty

@@ -98,10 +98,15 @@ def _jax_has_none() -> str:
     if platforms_asked() or not has_warp():
         return ""
     wp = warp()
+    installed = {p: v for p in PLUGINS if (v := _version(p))}
     if not wp.is_cuda_available():
+        if wp.get_cuda_driver_version() is None and installed:
+            return (
+                f"JAX is installed with CUDA ({next(iter(installed))}), and no NVIDIA driver is to be seen here: see "
+                "whether nvidia-smi runs; a container must be given the GPU (docker run --gpus all)"
+            )
         return _old_driver(wp)
     name = wp.get_cuda_devices()[0].name
-    installed = {p: v for p in PLUGINS if (v := _version(p))}
     if not installed:
         return f"there is a CUDA GPU here ({name}), and JAX is installed without CUDA: {INSTALL}"
     plugin, found = next(iter(installed.items()))

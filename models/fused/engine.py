@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..machine import usable_cores
 from ..model import Model
 from ..plan import Plan
 from ..resize import with_ratios
@@ -104,7 +104,7 @@ def threads(settings: Settings) -> int:
         devices = jax.local_device_count(backend="cpu")
     except RuntimeError:  # JAX was told to leave the CPU out
         devices = 1
-    return max(1, (os.cpu_count() or 1) // devices)
+    return max(1, usable_cores() // devices)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))

@@ -63,19 +63,11 @@ class DeviceChoice(StrEnum):
     gpu = "gpu"
 
 
-def _use_device(device: DeviceChoice) -> DeviceChoice:
-    from .models.placement import prefer
-
-    prefer(device.value)
-    return device
-
-
 DeviceOption = Annotated[
-    DeviceChoice,
+    DeviceChoice | None,
     typer.Option(
-        help="Where to solve; auto: few trajectories on the CPU, many on a GPU where there is one.",
-        envvar="HEXAMER_DEVICE",
-        callback=_use_device,
+        help="Where to solve; auto: few trajectories on the CPU, many on a GPU if there is one. "
+        "Default: the environment variable HEXAMER_DEVICE, else auto.",
     ),
 ]
 
@@ -107,11 +99,22 @@ class InitialChoice(StrEnum):
     wide = "wide"
 
 
-def _use_devices(count: int) -> None:
-    """Host devices, one a chain but no more than cores; only before JAX starts."""
+def _use_device(device: DeviceChoice | None, cpus: int | None = 1) -> None:
+    """Starts JAX with this many CPU devices, at most one a core (None: one a core), and checks the device asked for.
+
+    Before a problem is loaded and a folder made, so that a device that is not there is told at once.
+    """
+    from .models.machine import usable_cores
+    from .models.placement import prefer, require_asked
+
+    prefer(None if device is None else device.value)
+    _use_cpus(usable_cores() if cpus is None else max(1, min(cpus, usable_cores())))
+    require_asked()
+
+
+def _use_cpus(wanted: int) -> None:
     import jax
 
-    wanted = max(1, min(count, os.cpu_count() or 1))
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         # JAX may have started, where `main` is called from a program: the sampler then says what it has.
         with contextlib.suppress(RuntimeError):
@@ -177,7 +180,7 @@ def fit(
     starts: Annotated[int, arguments.count_option("Starts of the search for the best fit.")] = 16,
     model: ModelOption = None,
     engine: EngineOption = EngineChoice.auto,
-    device: DeviceOption = DeviceChoice.auto,
+    device: DeviceOption = None,
     solver: Annotated[
         SolverChoice,
         typer.Option(help="auto: rodas5p; with diffrax the cheapest that agrees with kvaerno5 around the best fit."),
@@ -195,7 +198,7 @@ def fit(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Posterior of PROBLEM by NUTS, started from its best fit."""
-    _use_devices(chains)
+    _use_device(device, chains)
     from .infer.fit import fit as run
     from .infer.fit import kept_in, writable
     from .infer.reporting import report
@@ -254,7 +257,7 @@ def map_(
     iterations: Annotated[int, arguments.count_option("Most iterations a start.")] = 1000,
     model: ModelOption = None,
     engine: EngineOption = EngineChoice.auto,
-    device: DeviceOption = DeviceChoice.auto,
+    device: DeviceOption = None,
     solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
     rtol: RtolOption = 1e-6,
     atol: AtolOption = None,
@@ -262,7 +265,7 @@ def map_(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Best fits of PROBLEM from many starts, ranked."""
-    _use_devices(os.cpu_count() or 1)
+    _use_device(device, None)
     from .infer.exactness import solver_words
     from .infer.fit import writable
     from .infer.optimise import find_map
@@ -315,7 +318,7 @@ def evaluate(
     ] = None,
     model: ModelOption = None,
     engine: EngineOption = EngineChoice.auto,
-    device: DeviceOption = DeviceChoice.auto,
+    device: DeviceOption = None,
     solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
     rtol: RtolOption = 1e-8,
     atol: AtolOption = None,
@@ -324,6 +327,7 @@ def evaluate(
 
     chi2 is the sum over the rows that were measured; `censored` of the n rows are limits, which have none.
     """
+    _use_device(device)
     from .data import read_values
     from .data.model_units import ModelUnits
     from .infer.problem import MissingValueError
@@ -391,7 +395,7 @@ def simulate(
     at: Annotated[Path | None, typer.Option(help="CSV with columns parameter,value.")] = None,
     parameter: Annotated[list[str], typer.Option("--set", help="NAME=VALUE of a parameter; may be repeated.")] = [],  # noqa: B006
     engine: EngineOption = EngineChoice.auto,
-    device: DeviceOption = DeviceChoice.auto,
+    device: DeviceOption = None,
     solver: Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")] = SolverChoice.auto,
     rtol: RtolOption = 1e-6,
     atol: AtolOption = None,
@@ -407,6 +411,7 @@ def simulate(
     from .models.starts import unsound_starts_under
     from .models.unsettled import unsettled_under
 
+    _use_device(device)
     if out.is_dir():
         raise ValueError(f"{out} is a folder: name the CSV file to write")
     if not is_stream(out):
@@ -542,7 +547,7 @@ def dose_response(
         arguments.count_option("Most memory that a batch of trajectories takes, MiB."),
     ] = 256,
     engine: EngineOption = EngineChoice.auto,
-    device: DeviceOption = DeviceChoice.auto,
+    device: DeviceOption = None,
     rtol: Annotated[
         float | None,
         arguments.number_option("Relative tolerance of the solver. Default: as fitted, else 1e-6.", 1e-12, 1e-2),
@@ -558,6 +563,7 @@ def dose_response(
         --drug "tocilizumab=0, 0.01:50:9 ug/ml" \\
         --condition "classic:" --condition "trans: IL6R_0=0, sIL6R=100 ng/ml"
     """
+    _use_device(device)
     from .infer.doses.cells import MolarMassError, UnknownStartError
     from .infer.doses.failing import NeverAtRestError
     from .infer.doses.report import report

@@ -77,7 +77,10 @@ def test_a_device_that_is_not_there(run: Run, tmp_path: Path, monkeypatch: pytes
             "simulate", "hepg2_core", "--device", device, "--times", "0,1", "--out", tmp_path / "out.csv"
         )
         assert found == status, err
-        assert ("device='gpu' asks for a GPU: the NVIDIA driver is too old" in err) is (status == 2)
+        assert ("device='gpu' asks for it: the NVIDIA driver is too old" in err) is (status == 2)
+    found, _, err = run("fit", "il6_demo", "--device", "gpu", "--out", tmp_path / "fit")
+    assert found == 2, err
+    assert not (tmp_path / "fit").exists()
     assert "cpu" in run("simulate", "--help")[1]
 
 

@@ -24,6 +24,7 @@ from hexamer.models import placement
 from hexamer.models.engines import uses_fused
 from hexamer.models.fused import cuda, gpu, stacks
 from hexamer.models.fused.lower import Unsupported
+from hexamer.models.machine import usable_cores
 from hexamer.models.placement import break_even, devices_for
 
 CUDA = SimpleNamespace(platform_version="cuda 13000", platform="gpu")
@@ -89,7 +90,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
 def forget() -> None:
     for known in (cuda.devices, cuda.has_warp, cuda.why_none, placement._say_once):
         known.cache_clear()
-    placement.prefer("auto")
+    placement.prefer(None)
     stacks._noted.clear()
 
 
@@ -121,6 +122,10 @@ def test_settings_and_the_environment_override_it(machine: Machine, monkeypatch:
     placement.prefer("gpu")  # as the command line's --device does
     assert platforms(1) == {"gpu"}
     placement.prefer("auto")
+    assert platforms(10**6) == {"gpu"}
+    placement.prefer(None)
+    monkeypatch.setenv(placement.VARIABLE, " GPU")
+    assert platforms(1) == {"gpu"}
     monkeypatch.setenv(placement.VARIABLE, "tpu")
     with pytest.raises(ValueError, match=r"HEXAMER_DEVICE is 'tpu'; known: auto, cpu, gpu"):
         platforms(1)
@@ -137,22 +142,83 @@ def test_the_users_default_device_is_kept(machine: Machine) -> None:
     assert placement.default_platform() == "gpu"
 
 
-def test_a_machine_without_a_gpu(machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_machine_without_a_gpu(
+    machine: Machine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     machine(gpus=0, warp=warp_with(driver=None, devices=0))
     with caplog.at_level(logging.INFO, logger="hexamer"):
         assert platforms(1) == platforms(10**6) == {"cpu"}
     assert not caplog.records
-    with pytest.raises(Unsupported, match=r"device='gpu' asks for a GPU: JAX has none here: .*jax\[cuda13\]"):
+    with pytest.raises(Unsupported, match=r"no GPU here, and device='gpu' asks for it: JAX finds none.*jax\[cuda13\]"):
         platforms(1, Settings(device="gpu"))
+    monkeypatch.setenv(placement.VARIABLE, "gpu")
+    with pytest.raises(Unsupported, match="no GPU here, and HEXAMER_DEVICE=gpu asks for it"):
+        placement.require_asked()
+    monkeypatch.setattr(cuda, "_version", lambda package: "0.12.0" if "cuda13" in package else "")
+    cuda.why_none.cache_clear()
+    with pytest.raises(Unsupported, match="no NVIDIA driver is to be seen here: see whether nvidia-smi runs"):
+        placement.require_asked()
 
 
 def test_the_break_even_goes_by_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of a large machine do more trajectories in the time that a GPU takes for one."""
     found = []
-    for cores in (2, 16, 64, None):
-        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+    for cores in (2, 16, 64):
+        monkeypatch.setattr(placement, "usable_cores", lambda cores=cores: cores)
         found.append(break_even.__wrapped__())
-    assert found == [500, 752, 3008, 500]
+    assert found == [500, 752, 3008]
+
+
+def test_cores_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {3, 7}, raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 128)
+    assert usable_cores() == 2
+    monkeypatch.delattr("os.sched_getaffinity")
+    assert usable_cores() == 128
+
+
+def test_a_cpu_that_jax_was_told_to_leave_out(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine()
+    cards = jax.local_devices()
+
+    def without_cpu(*, backend: str | None = None) -> list[Any]:
+        if backend == "cpu":
+            raise RuntimeError("Unknown backend cpu")
+        return cards
+
+    monkeypatch.setattr(jax, "local_devices", without_cpu)
+    with pytest.raises(Unsupported, match=r"JAX was told to leave the CPU out .*, and device='cpu' asks for it"):
+        platforms(1, Settings(device="cpu"))
+    with caplog.at_level(logging.INFO, logger="hexamer"):
+        assert platforms(1) == {"gpu"}
+    assert [r.getMessage().partition(":")[0] for r in caplog.records] == [
+        f"calls of fewer than {break_even()} trajectories are slow on a GPU, and JAX was told to leave the CPU out "
+        "(JAX_PLATFORMS=)"
+    ]
+
+
+def test_jax_without_any_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JAX_PLATFORMS=cuda where JAX has no CUDA: it raises an assertion without a word."""
+    monkeypatch.setattr(jax, "local_devices", lambda **_: (_ for _ in ()).throw(AssertionError))
+    with pytest.raises(Unsupported, match=r"JAX finds no device to compute on .* Unset JAX_PLATFORMS"):
+        placement.require_asked()
+
+
+def test_a_device_that_cannot_be_chosen_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """In what the user's own function compiles, and where the user has put the parameters."""
+    model, protocol = Model.load("hepg2_core"), Protocol().set(IL6="IL6")
+    settings = Settings(device="gpu")
+    with caplog.at_level(logging.WARNING, logger="hexamer"):
+        jax.jit(lambda dose: simulate(model, {"IL6": dose}, protocol, [1.0], settings=settings).y)(0.5)
+        placed = jax.device_put(0.5, jax.local_devices(backend="cpu")[0])
+        simulate(model, {"IL6": placed}, protocol, [1.0], settings=Settings(device="cpu"))
+        simulate(model, {"IL6": placed}, protocol, [1.0], settings=settings)
+    said = [r.getMessage() for r in caplog.records]
+    assert len(said) == 2
+    assert said[0].startswith("device='gpu' has no effect here: JAX decides where it computes what it compiles")
+    assert said[1].startswith("device='gpu' has no effect here: parameters lie on cpu:0")
 
 
 def test_a_gpu_that_jax_was_told_to_leave_out(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,7 +341,7 @@ def test_what_warp_lacks_is_said_and_the_cpu_solves(
         assert platforms(1) == platforms(10**6) == {"cpu"}
     assert [r.getMessage() for r in caplog.records] == [f"the GPU is left out: {cuda.why_none()}. The CPU solves"]
     assert platforms(10**6, Settings(engine="diffrax")) == {"gpu"}
-    with pytest.raises(Unsupported, match="device='gpu' asks for a GPU that the fused engine can use"):
+    with pytest.raises(Unsupported, match="the fused engine cannot use the GPU here, and device='gpu' asks for it"):
         platforms(1, Settings(device="gpu"))
 
 

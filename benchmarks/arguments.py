@@ -1,0 +1,52 @@
+"""Arguments that the benchmarks share, checked before anything is computed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from hexamer import Model
+
+
+def positive_count(text: str) -> int:
+    """A whole number of at least 1."""
+    try:
+        found = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+    if found < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return found
+
+
+def positive_number(text: str) -> float:
+    """A positive number."""
+    try:
+        found = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not found > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return found
+
+
+def network_name(name: str) -> str:
+    """The name of a bundled network or composition, which loads."""
+    try:
+        Model.load(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return name
+
+
+def report_file(text: str) -> Path:
+    """A file that can be written; its folder is made."""
+    file = Path(text)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"cannot make the folder of {text}: {error.strerror}") from None
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"cannot write {text}{': it is a folder' if file.is_dir() else ''}")
+    return file
