@@ -132,18 +132,18 @@ STATIC void find_rests(const Batch& b, Queue& queue)
 STATIC bool solve_dense(double* a, double* b, double least)
 {
   double smallest[SPECIES];
-  for (int k = 0; k < SPECIES; k++) {
+  ROLLED for (int k = 0; k < SPECIES; k++) {
     double most = 0.0;
-    for (int i = 0; i < SPECIES; i++) most = ::fabs(a[i * SPECIES + k]) > most ? ::fabs(a[i * SPECIES + k]) : most;
+    ROLLED for (int i = 0; i < SPECIES; i++) most = ::fabs(a[i * SPECIES + k]) > most ? ::fabs(a[i * SPECIES + k]) : most;
     smallest[k] = least * most;
   }
-  for (int k = 0; k < SPECIES; k++) {
+  ROLLED for (int k = 0; k < SPECIES; k++) {
     int pivot = k;
-    for (int i = k + 1; i < SPECIES; i++)
+    ROLLED for (int i = k + 1; i < SPECIES; i++)
       if (::fabs(a[i * SPECIES + k]) > ::fabs(a[pivot * SPECIES + k])) pivot = i;
     if (!(::fabs(a[pivot * SPECIES + k]) > smallest[k])) return false;
     if (pivot != k) {
-      for (int j = k; j < SPECIES; j++) {
+      ROLLED for (int j = k; j < SPECIES; j++) {
         const double x = a[k * SPECIES + j];
         a[k * SPECIES + j] = a[pivot * SPECIES + j];
         a[pivot * SPECIES + j] = x;
@@ -153,15 +153,15 @@ STATIC bool solve_dense(double* a, double* b, double least)
       b[pivot] = x;
     }
     const double inverse = 1.0 / a[k * SPECIES + k];
-    for (int i = k + 1; i < SPECIES; i++) {
+    ROLLED for (int i = k + 1; i < SPECIES; i++) {
       const double factor = a[i * SPECIES + k] * inverse;
       if (factor == 0.0) continue;
-      for (int j = k + 1; j < SPECIES; j++) a[i * SPECIES + j] -= factor * a[k * SPECIES + j];
+      ROLLED for (int j = k + 1; j < SPECIES; j++) a[i * SPECIES + j] -= factor * a[k * SPECIES + j];
       b[i] -= factor * b[k];
     }
   }
-  for (int k = SPECIES - 1; k >= 0; k--) {
-    for (int j = k + 1; j < SPECIES; j++) b[k] -= a[k * SPECIES + j] * b[j];
+  ROLLED for (int k = SPECIES - 1; k >= 0; k--) {
+    ROLLED for (int j = k + 1; j < SPECIES; j++) b[k] -= a[k * SPECIES + j] * b[j];
     b[k] /= a[k * SPECIES + k];
   }
   return true;
@@ -170,19 +170,19 @@ STATIC bool solve_dense(double* a, double* b, double least)
 // One lane's reduced matrix G_y, or its transpose, from the Jacobian's entries; which species are idle.
 STATIC void reduced_matrix(const exact* j, const exact* weight, int lane, bool transposed, double* a, bool* idle)
 {
-  for (int i = 0; i < SPECIES * SPECIES; i++) a[i] = 0.0;
-  for (int i = 0; i < SPECIES; i++) idle[i] = true;
-  for (int e = 0; e < ENTRIES_USED; e++) {
+  ROLLED for (int i = 0; i < SPECIES * SPECIES; i++) a[i] = 0.0;
+  ROLLED for (int i = 0; i < SPECIES; i++) idle[i] = true;
+  ROLLED for (int e = 0; e < ENTRIES_USED; e++) {
     const int r = row_of(e), c = column_of(e);
     const double x = AT(j[e], lane);
     if (x != 0.0) idle[r] = false;
     a[transposed ? c * SPECIES + r : r * SPECIES + c] = x;
   }
-  for (int i = 0; i < SPECIES; i++)
+  ROLLED for (int i = 0; i < SPECIES; i++)
     if (idle[i]) a[i * SPECIES + i] = 1.0;
-  for (int m = 0; m < MOIETIES; m++)
-    for (int c = 0; c < SPECIES; c++) a[transposed ? c * SPECIES + dependent(m) : dependent(m) * SPECIES + c] = 0.0;
-  for (int k = 0; k < COUNTED; k++) {
+  ROLLED for (int m = 0; m < MOIETIES; m++)
+    ROLLED for (int c = 0; c < SPECIES; c++) a[transposed ? c * SPECIES + dependent(m) : dependent(m) * SPECIES + c] = 0.0;
+  ROLLED for (int k = 0; k < COUNTED; k++) {
     const int r = dependent(sum_row(k)), c = sum_column(k);
     a[transposed ? c * SPECIES + r : r * SPECIES + c] = sum_number(k) * AT(weight[k], lane);
   }
@@ -196,30 +196,30 @@ STATIC void complete(double* a, const bool* idle, const exact* y, const double* 
 {
   double r[SPECIES * SPECIES], size[SPECIES], w[SPECIES];
   int rows[SPECIES], columns[SPECIES], count = 0, width = 0, rank = 0;
-  for (int i = 0; i < SPECIES; i++) {
+  ROLLED for (int i = 0; i < SPECIES; i++) {
     open[i] = idle[i];
     size[i] = atol[i] + ::fabs(AT(y[i], lane));
   }
-  for (int m = 0; m < MOIETIES; m++) open[dependent(m)] = true;
-  for (int i = 0; i < SPECIES; i++) {
+  ROLLED for (int m = 0; m < MOIETIES; m++) open[dependent(m)] = true;
+  ROLLED for (int i = 0; i < SPECIES; i++) {
     if (!open[i]) rows[count++] = columns[width++] = i;
     open[i] = false;
   }
-  for (int i = 0; i < count; i++)
-    for (int c = 0; c < width; c++) {
+  ROLLED for (int i = 0; i < count; i++)
+    ROLLED for (int c = 0; c < width; c++) {
       const int at = rows[i] * SPECIES + columns[c];
       r[at] = a[at];
-      for (int m = 0; m < MOIETIES; m++) {  // a dependent species follows from the others of its sum
+      ROLLED for (int m = 0; m < MOIETIES; m++) {  // a dependent species follows from the others of its sum
         const int d = dependent(m);
         if (!idle[d] && a[d * SPECIES + d] != 0.0) r[at] -= a[rows[i] * SPECIES + d] * a[d * SPECIES + columns[c]] / a[d * SPECIES + d];
       }
       r[at] *= size[columns[c]] / size[rows[i]];
     }
-  for (; rank < count; rank++) {
+  ROLLED for (; rank < count; rank++) {
     int row = -1, column = -1;
     double most = @SINGULAR@;
-    for (int i = rank; i < count; i++)
-      for (int c = rank; c < width; c++)
+    ROLLED for (int i = rank; i < count; i++)
+      ROLLED for (int c = rank; c < width; c++)
         if (::fabs(r[rows[i] * SPECIES + columns[c]]) > most) {
           most = ::fabs(r[rows[i] * SPECIES + columns[c]]);
           row = i, column = c;
@@ -228,31 +228,31 @@ STATIC void complete(double* a, const bool* idle, const exact* y, const double* 
     const int first = rows[row], here = columns[column];
     rows[row] = rows[rank], rows[rank] = first;
     columns[column] = columns[rank], columns[rank] = here;
-    for (int i = rank + 1; i < count; i++) {
+    ROLLED for (int i = rank + 1; i < count; i++) {
       double* x = r + rows[i] * SPECIES;
       x[here] /= r[first * SPECIES + here];
-      for (int c = rank + 1; c < width; c++) x[columns[c]] -= x[here] * r[first * SPECIES + columns[c]];
+      ROLLED for (int c = rank + 1; c < width; c++) x[columns[c]] -= x[here] * r[first * SPECIES + columns[c]];
     }
   }
-  for (int i = rank; i < count; i++) {
+  ROLLED for (int i = rank; i < count; i++) {
     double *l = a + rows[i] * SPECIES, most = 1.0 / size[rows[i]];
-    for (int c = 0; c < SPECIES; c++) l[c] = 0.0;
+    ROLLED for (int c = 0; c < SPECIES; c++) l[c] = 0.0;
     l[rows[i]] = most;
-    for (int k = 0; k < rank; k++) w[k] = -r[rows[i] * SPECIES + columns[k]];
-    for (int k = rank - 1; k >= 0; k--) {
-      for (int c = 0; c < k; c++) w[c] -= w[k] * r[rows[k] * SPECIES + columns[c]];
+    ROLLED for (int k = 0; k < rank; k++) w[k] = -r[rows[i] * SPECIES + columns[k]];
+    ROLLED for (int k = rank - 1; k >= 0; k--) {
+      ROLLED for (int c = 0; c < k; c++) w[c] -= w[k] * r[rows[k] * SPECIES + columns[c]];
       l[rows[k]] = w[k] / size[rows[k]];
       most = ::fabs(l[rows[k]]) > most ? ::fabs(l[rows[k]]) : most;
     }
-    for (int c = 0; c < SPECIES; c++) l[c] /= most;
+    ROLLED for (int c = 0; c < SPECIES; c++) l[c] /= most;
     open[rows[i]] = true;
   }
 }
 
 STATIC void transpose(double* a)
 {
-  for (int i = 0; i < SPECIES; i++)
-    for (int c = 0; c < i; c++) {
+  ROLLED for (int i = 0; i < SPECIES; i++)
+    ROLLED for (int c = 0; c < i; c++) {
       const double x = a[i * SPECIES + c];
       a[i * SPECIES + c] = a[c * SPECIES + i];
       a[c * SPECIES + i] = x;
@@ -267,19 +267,19 @@ STATIC bool path_dependent(const exact* j, const exact* weight, const exact* y, 
   double a[SPECIES * SPECIES], moved[SPECIES], allowed[SPECIES];
   bool idle[SPECIES], open[SPECIES];
   reduced_matrix(j, weight, lane, false, a, idle);
-  for (int n = 0; n < SPECIES; n++) {
+  ROLLED for (int n = 0; n < SPECIES; n++) {
     moved[n] = ::fabs(AT(y[n], lane) - start[n]);
     allowed[n] = least[n] + @DRIFT@ * ::fabs(AT(y[n], lane));
     open[n] = idle[n] && n != TIME_STATE;
   }
-  for (int m = 0; m < MOIETIES; m++) open[dependent(m)] = false;
-  for (int n = 0; n < SPECIES; n++)
+  ROLLED for (int m = 0; m < MOIETIES; m++) open[dependent(m)] = false;
+  ROLLED for (int n = 0; n < SPECIES; n++)
     if (open[n] && moved[n] > allowed[n]) return true;
   complete(a, idle, y, atol, lane, open);
-  for (int n = 0; n < SPECIES; n++) {
+  ROLLED for (int n = 0; n < SPECIES; n++) {
     if (!open[n]) continue;
     double gone = 0.0, most = 0.0;
-    for (int c = 0; c < SPECIES; c++) {
+    ROLLED for (int c = 0; c < SPECIES; c++) {
       gone += ::fabs(a[n * SPECIES + c]) * moved[c];
       most += ::fabs(a[n * SPECIES + c]) * allowed[c];
     }
@@ -392,9 +392,9 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
 // Cotangents of the start by the sums that `complete` found.
 STATIC void hold_sums(const double* a, const bool* open, int lane, const double* x, exact* start_bar)
 {
-  for (int n = 0; n < SPECIES; n++)
+  ROLLED for (int n = 0; n < SPECIES; n++)
     if (open[n])
-      for (int c = 0; c < SPECIES; c++) AT(start_bar[c], lane) += a[n * SPECIES + c] * x[n];
+      ROLLED for (int c = 0; c < SPECIES; c++) AT(start_bar[c], lane) += a[n * SPECIES + c] * x[n];
 }
 
 STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)

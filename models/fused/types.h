@@ -10,6 +10,11 @@
 #define INLINE static inline
 #endif
 #define UNROLL _Pragma("unroll")
+#if defined(__CUDACC__)
+#define ROLLED _Pragma("unroll 1")  // where a compiler that unrolls takes minutes and gigabytes, as NVRTC does from sm_100 on
+#else
+#define ROLLED
+#endif
 
 typedef long long int64;  // `long` has 32 bits on Windows
 

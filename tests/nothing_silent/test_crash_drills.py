@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,20 +41,35 @@ hexamer.cli.main()
 """
 
 
+_started: list[subprocess.Popen[str]] = []
+
+
+def spawn(*command: str, **environment: str) -> subprocess.Popen[str]:
+    env = {**os.environ, **environment}
+    new = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    _started.append(new)
+    return new
+
+
+@pytest.fixture(autouse=True)
+def _processes() -> Iterator[None]:
+    """Ctrl-C interrupts them, also where the tests run in the background, which ignores it; none outlives its test."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # which children inherit
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    while _started:
+        with _started.pop() as left:
+            left.kill()
+
+
 def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", START, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-    )
+    return spawn(sys.executable, "-c", START, *map(str, arguments), **environment)
 
 
 def finished(*arguments: object, **environment: str) -> tuple[int, str, str]:
-    process = start(*arguments, **environment)
-    out, err = process.communicate(timeout=900)
-    return process.returncode, out, err
+    begun = start(*arguments, **environment)
+    out, err = begun.communicate(timeout=900)
+    return begun.returncode, out, err
 
 
 def wait_until_ready(process: subprocess.Popen[str]) -> None:
@@ -260,7 +276,7 @@ def as_installed(folder: Path, *arguments: str, ignoring: bool = False) -> subpr
     script.write_text(COMMAND)
     shell = ["sh", "-c", 'trap "" INT; exec "$0" "$@"'] if ignoring else []
     command = [*shell, sys.executable, str(script), *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = spawn(*command)
     wait_until_ready(process)
     return process
 
