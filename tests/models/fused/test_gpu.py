@@ -455,7 +455,7 @@ def test_kernels_compile_for_gpus(
 @pytest.mark.skipif(sys.platform == "darwin", reason="Warp has no CUDA compiler on macOS")
 @pytest.mark.parametrize("kernel", ["rest", "rest_back"])
 def test_dense_loops_stay_loops(kernel: str, hepg2_core: Model, tmp_path: Path) -> None:
-    """NVRTC unrolled them from sm_100 on: the kernel `rest` of il6_stat3 took more than 6 minutes and 6 GB to compile."""
+    """NVRTC unrolled them from sm_100 on: `rest` of il6_stat3 took more than 6 minutes and 6 GB to compile."""
     compiled, size = getattr(write_kernels(write_functions(hepg2_core)), kernel), {}
     for arch in (90, 100):
         with quiet(warp()):
