@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import sympy
 import xarray as xr
 
-from hexamer import Model, Problem, Protocol, Settings
+from hexamer import Model, Network, Problem, Protocol, Settings
 from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior, direct, qpcr, read_values
 from hexamer.infer.posterior import to_datatree
+from hexamer.models import compile_network
 
-QUICK = Settings(solver="tsit5")
 
-
+@cache
 def _decay_model() -> Model:
     """A' = −k A from A(0) = a0."""
-    return Model.from_function(
-        lambda t, y, p: -p["k"] * y,
-        species=["A"],
-        parameters={"k": 0.5, "a0": 2.0},
-        initial=lambda p: jnp.stack([p["a0"]]),
-        name="decay",
-    )
+    text = "model decay; k = 0.5; a0 = 2; species A = a0; J: A -> ; k*A; end"
+    return compile_network(Network.from_antimony(text))
 
 
 def _decay_data() -> Dataset:
@@ -76,15 +71,13 @@ def decay_model() -> Model:
 @pytest.fixture(scope="session")
 def decay() -> Callable[..., Problem]:
     """Makes the problem of `decay_data` with options."""
-    return lambda **options: Problem(_decay_model(), _decay_data(), settings=QUICK, **options)
+    return lambda **options: Problem(_decay_model(), _decay_data(), **options)
 
 
 @pytest.fixture
 def blow_up() -> Problem:
     """y' = k y² from 1, read at time 1: y = 1/(1 − k), which does not exist from k = 1 on."""
-    model = Model.from_function(
-        lambda t, y, p: p["k"] * y**2, species=["y"], parameters={"k": 0.5}, initial=[1.0], name="blow-up"
-    )
+    model = compile_network(Network.from_antimony("model blow_up; k = 0.5; species y = 1; J: -> y; k*y^2; end"))
     data = Dataset(
         "blow-up",
         {"y": direct("y", "y", sd=0.1)},
@@ -92,13 +85,12 @@ def blow_up() -> Problem:
         (Measurement("y", "rest", 1.0, 2.0),),
         {"k": Parameter("k", Prior("normal", "lin", 0.5, 1.0), 0.4)},
     )
-    return Problem(model, data, settings=Settings(solver="tsit5", max_steps=1024))
+    return Problem(model, data, settings=Settings(max_steps=1024))
 
 
 @pytest.fixture(scope="session")
 def hepg2(shared_data: Path) -> Problem:
-    """The real problem, with an explicit solver: it is not stiff at the published fit."""
-    return Problem.load("hepg2", settings=QUICK)
+    return Problem.load("hepg2")
 
 
 @pytest.fixture(scope="session")
@@ -202,7 +194,7 @@ def conversion_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def conversion(conversion_folder: Path) -> Problem:
-    return Problem.load(conversion_folder, settings=QUICK)
+    return Problem.load(conversion_folder, settings=Settings(max_steps=5000))
 
 
 @pytest.fixture(scope="session")

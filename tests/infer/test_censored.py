@@ -16,14 +16,13 @@ import xarray as xr
 from numpyro.infer.util import log_density
 from scipy import stats
 
-from hexamer import Model, Problem, Protocol, Settings
+from hexamer import Model, Problem, Protocol
 from hexamer.data import Dataset, Measurement, direct, elisa
 from hexamer.infer import posterior
 from hexamer.infer.censoring import log_distribution, recordable, tails, with_censored
 from hexamer.infer.plots.checks import standardised
 from hexamer.infer.readout import Readout
 
-QUICK = Settings(solver="tsit5")
 VALUES = {"k": 0.4, "a0": 1.7, "noise": 0.25, "scale_1": 1.2, "scale_2": 0.5}
 CENSORED = {2: "left", 4: "left", 5: "right", 8: "left", 9: "right", 10: "left"}  # by row, of all kinds
 LN10 = math.log(10.0)
@@ -38,7 +37,7 @@ def data(decay_data: Dataset) -> Dataset:
 @pytest.fixture(scope="module")
 def problem(decay_model: Model, data: Dataset) -> Problem:
     """A = a0 exp(−k t) is put in for the solver, which is tested elsewhere and takes long to compile."""
-    made = Problem(decay_model, data, settings=QUICK)
+    made = Problem(decay_model, data)
     rows = data.measurements
 
     def read(values) -> Readout:

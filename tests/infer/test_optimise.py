@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hexamer import Model, Problem, Protocol, Settings
+from hexamer import Network, Problem, Protocol, Settings
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
 from hexamer.infer import curvature, find_map, find_mode
 from hexamer.infer.lbfgs import Minimiser
+from hexamer.models import compile_network
 
 
 def minimise(function, start: list[float], **options) -> Minimiser:
@@ -53,9 +54,7 @@ def test_a_start_that_fails_is_not_converged(bad: float) -> None:
 @pytest.fixture(scope="module")
 def half() -> Problem:
     """y' = k y² fails before t = 1 where k ≥ 1; readings 1/(1 − k t) at k = 0.5 have their optimum there."""
-    model = Model.from_function(
-        lambda t, y, p: p["k"] * y**2, species=["y"], parameters={"k": 1.0}, initial=[1.0], name="blow_up"
-    )
+    model = compile_network(Network.from_antimony("model blow_up; k = 1; species y = 1; J: -> y; k*y^2; end"))
     rows = tuple(Measurement("y", "rest", t, 1 / (1 - 0.5 * t)) for t in (0.25, 0.5, 1.0))
     dataset = Dataset(
         "half",
@@ -64,7 +63,7 @@ def half() -> Problem:
         rows,
         {"k": Parameter("k", Prior("normal", "log10", 0.0, 1.0))},
     )
-    return Problem(model, dataset, settings=Settings(solver="tsit5", max_steps=300))
+    return Problem(model, dataset, settings=Settings(max_steps=300))
 
 
 def test_starts_in_a_failing_region_are_redrawn_and_counted(half: Problem, tmp_path: Path) -> None:

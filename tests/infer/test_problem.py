@@ -180,7 +180,8 @@ def test_a_row_with_a_parameter_that_nobody_gives(decay_model: Model, decay_data
 
 def test_a_model_parameter_without_value(decay_model: Model, decay_data: Dataset) -> None:
     parameters = {n: p for n, p in decay_data.parameters.items() if n != "k"}
-    bare = replace(decay_model, defaults=np.array([math.nan, 1.0]))
+    unknown = np.array([n == "k" for n in decay_model.parameters])
+    bare = replace(decay_model, defaults=np.where(unknown, math.nan, decay_model.defaults))
     with pytest.raises(ValueError, match="decay has no value for k: give one"):
         Problem(bare, replace(decay_data, parameters=parameters))
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
 
-from hexamer import Model, Problem, Protocol, Settings
+from hexamer import Network, Problem, Protocol, Settings
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
 from hexamer.infer import Curvature, Draws, StoreError, curvature, find_mode, sample
+from hexamer.models import compile_network
 
 SPREAD = 0.5  # of log10 k
 RESUMED = {"chains": 2, "warmup": 40, "draws": 60, "seed": 5, "chunk": 20, "progress": False}
@@ -24,9 +24,7 @@ def half() -> Problem:
 
     The measurement says next to nothing, so the posterior is the prior's other half.
     """
-    model = Model.from_function(
-        lambda t, y, p: p["k"] * y**2, species=["y"], parameters={"k": 1.0}, initial=[1.0], name="blow_up"
-    )
+    model = compile_network(Network.from_antimony("model blow_up; k = 1; species y = 1; J: -> y; k*y^2; end"))
     dataset = Dataset(
         "half",
         {"k": direct("k", "k", sd=1e3)},
@@ -34,7 +32,7 @@ def half() -> Problem:
         (Measurement("k", "rest", 1.0, 1.0),),
         {"k": Parameter("k", Prior("normal", "log10", 0.0, SPREAD))},
     )
-    return Problem(model, dataset, settings=Settings(solver="tsit5", max_steps=300))
+    return Problem(model, dataset, settings=Settings(max_steps=300))
 
 
 def start_of(problem: Problem, centre: float = 0.0) -> Curvature:
@@ -107,9 +105,8 @@ def test_adaptation_ends_with_the_warmup(whole) -> None:
 @pytest.fixture(scope="module")
 def level() -> Problem:
     """Five readings of a constant with an unknown background a·b and noise: a banana, and a scale of noise."""
-    model = Model.from_function(
-        lambda t, y, p: 0.0 * y, species=["y"], parameters={"a": 1.0, "b": 1.0}, initial=lambda p: jnp.stack([p["a"]])
-    )
+    text = "model level; a = 1; b = 1; nothing = 0; species y = a; J: y -> ; nothing*y; end"
+    model = compile_network(Network.from_antimony(text))
     values = (2.1, 1.7, 2.6, 2.2, 1.4)
     return Problem(
         model,
@@ -124,7 +121,6 @@ def level() -> Problem:
                 "noise": Parameter("noise", Prior("half_normal", spread=1.0)),
             },
         ),
-        settings=Settings(solver="tsit5"),
     )
 
 
