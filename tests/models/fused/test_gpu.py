@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -450,6 +451,14 @@ def test_kernels_compile_for_gpus(
     if precision == "float32":  # but for time, the parameters' coefficients and rests
         for kernel in ("course", "course_back"):
             assert arithmetic[kernel]["f64"] < 0.3 * arithmetic[kernel]["f32"], arithmetic
+
+
+def test_stacks_are_never_less_than_on_record() -> None:
+    """Of any bundled network, by either compiler, for any architecture."""
+    record = Path(gpu_compile.__file__).parent / "results/gpu_compile.json"
+    rows = [row for row in json.loads(record.read_text())["kernels"] if row["kernel"] in STACK]
+    species = {name: len(Model.load(name).species) for name in {row["model"] for row in rows}}
+    assert not [row for row in rows if row["stack_bytes"] > stack(row["kernel"], species[row["model"]])]
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="Warp has no CUDA compiler on macOS")
