@@ -22,6 +22,7 @@ test-all: lint types
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/deptry .
 
 types: .venv/ready
 	$(BIN)/basedpyright --level error

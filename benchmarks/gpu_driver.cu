@@ -66,9 +66,11 @@ static Case read_case(const char* path)
     std::fprintf(stderr, "no case at %s\n", path);
     std::exit(1);
   }
-  Case c;
+  Case c = {};
   const std::vector<int64> head = read_array<int64>(file, 9);
-  std::memcpy(&c, head.data(), 9 * sizeof(int64));
+  int64* const names[] = {&c.integers, &c.floats, &c.sets,           &c.slots,  &c.protocols,
+                          &c.segments, &c.times,  &c.equilibrations, &c.species};
+  for (size_t i = 0; i < head.size(); i++) *names[i] = head[i];
   const size_t courses = c.sets * c.protocols, outputs = courses * c.times * c.species;
   c.numbers = read_array<double>(file, c.floats);
   c.environment = read_array<double>(file, c.sets * c.slots);

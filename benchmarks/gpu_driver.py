@@ -167,6 +167,11 @@ def source_of(model: Model, *, lanes: int = 1, single: bool = False, keep_stages
     return struct([own, read("plan.h"), *([read("gpu.h")] if lanes == 1 else [])])
 
 
+def compiler() -> str | None:
+    """The C++ compiler of this machine: what CXX names, else c++ or g++."""
+    return os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
+
+
 def nvcc() -> str | None:
     """CUDA's compiler, on the path or where its installer puts it."""
     return shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
@@ -176,8 +181,8 @@ def build(folder: Path, name: str, source: str, *, cuda: bool, flags: Sequence[s
     """The driver of one source, compiled into `folder`. Raises `DriverFailed`."""
     header, program = folder / f"{name}.h", folder / name
     header.write_text(source)
-    compiler = nvcc() if cuda else os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
-    if compiler is None:
+    found = nvcc() if cuda else compiler()
+    if found is None:
         raise DriverFailed(
             "no nvcc here: it comes with CUDA's toolkit" if cuda else "no C++ compiler here: install g++"
         )
@@ -187,7 +192,7 @@ def build(folder: Path, name: str, source: str, *, cuda: bool, flags: Sequence[s
         else ("-x", "c++", "-std=c++17", "-Wno-psabi", "-march=native")
     )
     defined = f'-DSOURCE="{header}"'
-    command = [compiler, *own, *(() if cuda else ("-ffp-contract=fast", "-flax-vector-conversions")), *flags, defined]
+    command = [found, *own, *(() if cuda else ("-ffp-contract=fast", "-flax-vector-conversions")), *flags, defined]
     _checked([*command, str(DRIVER), "-o", str(program)])
     return program
 

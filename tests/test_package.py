@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
 from pathlib import Path
 
@@ -21,7 +25,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 
 def test_wheel_holds_every_module_and_data_file(wheel: zipfile.ZipFile) -> None:
-    kinds = {".py", ".ant", ".csv", ".toml"}
+    kinds = {".py", ".h", ".ant", ".csv", ".toml"}
     expected = {
         f"hexamer/{path.relative_to(ROOT)}"
         for part in ("models", "data", "infer")
@@ -39,6 +43,60 @@ def test_wheel_takes_no_other_name(wheel: zipfile.ZipFile) -> None:
     assert {name for name in top if not name.endswith(".dist-info")} == {"hexamer"}
 
 
+FROM_THE_WHEEL = """
+import json, sys
+from pathlib import Path
+import hexamer
+from hexamer.infer import find_map
+from hexamer.infer.reporting import report_fits
+
+assert "site-packages" in hexamer.__file__, hexamer.__file__
+model = hexamer.Model.load("hepg2_core")
+course = hexamer.simulate(model, {}, hexamer.Protocol().set(IL6=5.0), [5.0, 30.0])
+assert all(s == hexamer.Status.OK for s in course.status)
+folder = Path(sys.argv[1])
+(folder / "model.ant").write_text("model decay; species A = 2; k = 0.5; J: A -> ; k*A; end")
+(folder / "problem.toml").write_text(
+    'name = "decay"\\nmodel = "model.ant"\\n'
+    '[observables.A]\\nassay = "direct"\\nsignal = "A"\\nunit = "nM"\\nsd = 0.1\\n'
+)
+(folder / "measurements.csv").write_text("observable,time,value,unit\\nA,1,1.2,nM\\nA,2,0.7,nM\\n")
+(folder / "priors.csv").write_text("parameter,unit,distribution,location,scale\\nk,1/min,log10_normal,-0.3,0.5\\n")
+problem = hexamer.Problem.load(folder)
+fits = find_map(problem, starts=2, progress=False)
+report_fits(fits, problem, folder / "out")
+print(json.dumps({"k": float(fits.best["k"]), "files": sorted(p.name for p in (folder / "out").rglob("*.png"))}))
+"""
+
+
+@pytest.mark.slow
+def test_the_wheel_works_where_nothing_else_of_hexamer_is(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    """A course, a fit and a figure, in an environment of its own that shares what hexamer depends on."""
+    venv.create(tmp_path / "venv", symlinks=True)
+    (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
+    wheel.extractall(site)
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))  # whose own .pth files are not followed
+    (tmp_path / "decay").mkdir()
+    command = [str(tmp_path / "venv/bin/python"), "-c", FROM_THE_WHEEL, str(tmp_path / "decay")]
+    environment = {n: v for n, v in os.environ.items() if n != "PYTHONPATH"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert 0.4 < found["k"] < 0.7
+    assert found["files"]
+
+
+def test_the_version_is_the_same_everywhere(wheel: zipfile.ZipFile) -> None:
+    """It is written in one place, and named by what people read."""
+    import hexamer
+
+    (metadata,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    assert f"\nVersion: {hexamer.__version__}\n" in wheel.read(metadata).decode()
+    assert f"hexamer, version {hexamer.__version__} " in (ROOT / "README.md").read_text()
+    newest = next(line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## "))
+    assert newest.split()[1] == hexamer.__version__
+
+
 def _python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
 
@@ -46,18 +104,6 @@ def _python(code: str) -> subprocess.CompletedProcess[str]:
 def test_import_turns_on_64_bit_floats() -> None:
     done = _python("import hexamer, jax.numpy as jnp; print(jnp.zeros(1).dtype)")
     assert done.stdout.strip() == "float64", done.stderr
-
-
-def test_layers_point_one_way() -> None:
-    """`infer` imports `models` and `data`; neither imports `infer`, and `models` knows no `data`."""
-    for part, banned in {
-        "models": ("..infer", "..data", "...infer", "...data"),
-        "data": ("..infer", "...infer"),
-    }.items():
-        for path in (ROOT / part).rglob("*.py"):
-            text = path.read_text()
-            for name in banned:
-                assert f"from {name}" not in text, f"{path} imports {name}"
 
 
 def test_public_names_exist() -> None:

@@ -153,8 +153,8 @@ STATIC real attempt(const real* y, const real* q, const real h, const Tolerances
     const real e = k[(STAGES - 1) * SPECIES + n];
     y1[n] += e;  // as `ADDED` says
     const real a = abs_(y[n]), b = abs_(y1[n]);
-    const real q = div_(e, tolerance.atol[n] + tolerance.rtol * select_(a < b, b, a));
-    total += q * q;
+    const real off = div_(e, tolerance.atol[n] + tolerance.rtol * select_(a < b, b, a));
+    total += off * off;
   }
   return total * scalar(1.0 / SPECIES);
 }
@@ -295,7 +295,7 @@ STATIC void parameters_of(const Batch& b, int64 set, const int* index, exact* p)
 STATIC void arguments_of(const Batch& b, int64 set, const int* index, double moment, exact* p, exact* times)
 {
   parameters_of(b, set, index, p);
-  if (!SWITCHES) return;
+  if (SWITCHES == 0) return;
   switch_times(p, times);
   for (int k = 0; k < SWITCHES; k++) p[PARAMETERS + k] = exact_of(AT(times[k], 0) < moment ? 1.0 : 0.0);
 }
@@ -376,7 +376,7 @@ STATIC void enter_stretch(const Batch& b, Course& c, int lane, Pace& pace, real*
   const int* index = parameters_in(b.plan, c);
   c.from = c.to;
   c.to = end_of(b.plan, c);
-  if (SWITCHES) {
+  if (SWITCHES > 0) {
     exact p[ARGUMENTS], times[SWITCHES + 1];
     arguments_of(b, c.set, index, c.from, p, times);
     for (int k = 0; k < SWITCHES; k++)
@@ -594,7 +594,7 @@ STATIC void enter_stretch_back(const Batch& b, Course& c, int lane, real* q)
 {
   const int* index = parameters_in(b.plan, c);
   c.from = begin_of(b.plan, c);
-  if (SWITCHES) {
+  if (SWITCHES > 0) {
     exact p[ARGUMENTS], times[SWITCHES + 1];
     arguments_of(b, c.set, index, c.from, p, times);
     for (int k = 0; k < SWITCHES; k++)
@@ -794,10 +794,10 @@ STATIC void solve_back(const Batch& b, const Adjoint& adjoint, Queue& queue)
       if (!c.alive) continue;
       c.rows--;
       if (--c.tried) {
-        if (SWITCHES && rows_of(b, c.item)[(int64)(c.rows - 1) * ROW] < c.from) cross_back(b, adjoint, c, l, y, lambda, q, q_bar);
+        if (SWITCHES > 0 && rows_of(b, c.item)[(int64)(c.rows - 1) * ROW] < c.from) cross_back(b, adjoint, c, l, y, lambda, q, q_bar);
         continue;
       }
-      if (SWITCHES) undo_switches(b, adjoint, c, l, y, lambda, q);
+      if (SWITCHES > 0) undo_switches(b, adjoint, c, l, y, lambda, q);
       leave(b, adjoint, c, l, lambda, q_bar);
       c.segment--;
       enter_back(b, adjoint, c, l, lambda, q, q_bar);

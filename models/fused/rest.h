@@ -23,7 +23,7 @@ STATIC double rest_moment(const Batch& b, int64 item) { return b.plan.rest_momen
 // The switches at rest: gone are those of before the moment at which the course starts. p holds one item's parameters a lane.
 STATIC void switches_at_rest(const Batch& b, const int64* item, int count, exact* p)
 {
-  if (!SWITCHES) return;
+  if (SWITCHES == 0) return;
   exact times[SWITCHES + 1];
   switch_times(p, times);
   for (int k = 0; k < SWITCHES; k++) {
@@ -292,7 +292,6 @@ STATIC bool path_dependent(const exact* j, const exact* weight, const exact* y, 
 // Newton, in doubles, may go further, and is what finds the state: where it does not, there is none.
 STATIC void polish_rests(const Batch& b, Queue& queue)
 {
-  const Plan& plan = b.plan;
   for (;;) {
     exact y[SPECIES], p[ARGUMENTS], q[COEFFICIENTS], f[SPECIES], j[ENTRIES], weight[COUNTED + 1], found[SPECIES];
     exact rtol = exact_of(1.0), atol[SPECIES];
@@ -381,9 +380,9 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
     jacobian(y, q, j);
     for (int l = 0; l < count; l++) {
       const int64 set = item[l] % b.sets, where = rest_place(b, item[l]);
-      const double rtol = own_tolerances(b, set)[0];
+      const double asked = own_tolerances(b, set)[0];
       double least[SPECIES];
-      rest_floors(b, set, where, rtol > @ON_THE_WAY_RTOL@ ? rtol : @ON_THE_WAY_RTOL@, least);
+      rest_floors(b, set, where, asked > @ON_THE_WAY_RTOL@ ? asked : @ON_THE_WAY_RTOL@, least);
       if (b.rest_status[where] == OK && path_dependent(j, weight, y, start[l], own[l], least, l)) b.rest_status[where] = PATH_DEPENDENT;
     }
   }

@@ -9,7 +9,11 @@
 #define STATIC static __attribute__((noinline))
 #define INLINE static inline
 #endif
+#if defined(__CUDACC__) || defined(__clang__)
 #define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
 #if defined(__CUDACC__)
 #define ROLLED _Pragma("unroll 1")  // where a compiler that unrolls takes minutes and gigabytes, as NVRTC does from sm_100 on
 #else

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
-from benchmarks.gpu_driver import SANITIZED, DriverFailed, build, nvcc, run, source_of
+from benchmarks.gpu_driver import DRIVER, SANITIZED, DriverFailed, build, compiler, nvcc, run, source_of
 from benchmarks.gpu_sanitize import cases_of, good, line, model_of, rows
 
 needs_a_compiler = pytest.mark.skipif(
@@ -31,6 +32,20 @@ def test_sanitizers_find_nothing(name: str, lanes: int, precision: str, tmp_path
     for row in found:
         assert row["good"], line(row)
     assert any(row["unrecorded"] for row in found)
+
+
+@needs_a_compiler
+@pytest.mark.parametrize("lanes", [1, 8])
+@pytest.mark.parametrize("single", [False, True])
+def test_compilers_warn_of_nothing(lanes: int, single: bool, tmp_path: Path) -> None:
+    """Of the engine with switches and moieties, and of the driver around it."""
+    header = tmp_path / "source.h"
+    header.write_text(source_of(model_of("switched"), lanes=lanes, single=single))
+    warned = ["-Wall", "-Wshadow", "-Werror", "-Wno-psabi"]  # an ABI changed with the vectors of an older compiler
+    command = [compiler(), "-x", "c++", "-std=c++17", "-fsyntax-only", "-march=native", "-flax-vector-conversions"]
+    command += [*warned, f'-DSOURCE="{header}"', str(DRIVER)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @needs_a_compiler

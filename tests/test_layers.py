@@ -1,0 +1,148 @@
+"""Which file imports which: one way, from the command line down to the models, without circles."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("models", "data", "infer")  # each may import those before it
+
+# What no file may import: (importing files, imported files, why), each by the start of its name.
+NEVER = [
+    ("models", "data", "models are built without data"),
+    ("models", "infer", "models are built without inference"),
+    ("data", "infer", "data are read without inference"),
+    ("models", "cli", "nothing imports the command line"),
+    ("data", "cli", "nothing imports the command line"),
+    ("infer", "cli", "nothing imports the command line"),
+    ("data", "models.fused", "only hexamer.models knows the engines"),
+    ("infer", "models.fused", "only hexamer.models knows the engines"),
+    ("data", "models.diffrax_engine", "only hexamer.models knows the engines"),
+    ("infer", "models.diffrax_engine", "only hexamer.models knows the engines"),
+    ("data", "models.library", "data are read for any network, not for IL-6 alone"),
+    ("infer", "models.library", "inference is for any network, not for IL-6 alone"),
+]
+
+# Arrows and circles that stand today, and are to go: nothing may be added, and what is gone must leave these lists.
+ARROWS_TO_MEND = {
+    ("infer/readout.py", "models.fused.cuda"),
+    ("infer/readout.py", "models.fused.engine"),
+    ("infer/readout.py", "models.fused.formulas"),
+    ("infer/readout.py", "models.fused.lower"),
+    ("infer/doses/amounts.py", "models.library.builder"),
+    ("infer/doses/response.py", "models.library.builder"),
+}
+CIRCLES_TO_MEND = {
+    "infer.doses.hill, infer.doses.response",
+    "infer.identity, infer.numpyro_model, infer.problem, infer.undefined",
+    "infer.optima_words, infer.optimise",
+    "models.antimony_text, models.identity, models.library, models.library.builder, models.library.constants, "
+    "models.model, models.network, models.sbml_read, models.sbml_write, models.volumes",
+}
+
+
+@cache
+def modules() -> Mapping[str, Path]:
+    """File of each module of the package, by its name without `hexamer.`; the package's own is ``."""
+    found = {"": ROOT / "src/hexamer/__init__.py", "cli": ROOT / "src/hexamer/cli.py"}
+    for path in (p for folder in FOLDERS for p in (ROOT / folder).rglob("*.py")):
+        found[".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")] = path
+    return found
+
+
+def imported(name: str, text: str, *, is_package: bool) -> Iterator[tuple[str, int]]:
+    """Modules of the package that a module imports, anywhere in it, and in which line."""
+    here = ["hexamer", *filter(None, name.split("."))]
+    package = here if is_package else here[:-1]
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*base, *filter(None, [node.module])])
+            names = [f"{base}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for full in names:
+            if full.split(".")[0] != "hexamer":
+                continue
+            inner = full.removeprefix("hexamer").lstrip(".")
+            while inner not in modules():  # a name in a module
+                inner = inner.rpartition(".")[0]
+            yield inner, node.lineno
+
+
+@cache
+def arrows() -> Mapping[str, tuple[tuple[str, int], ...]]:
+    return {
+        name: tuple(imported(name, path.read_text(), is_package=path.name == "__init__.py"))
+        for name, path in modules().items()
+    }
+
+
+def within(name: str, start: str) -> bool:
+    return name == start or name.startswith(f"{start}.")
+
+
+def against(importing: str, banned: str) -> list[tuple[str, str, int]]:
+    """Files, what they import, and in which line, where that is not allowed."""
+    return [
+        (str(modules()[name].relative_to(ROOT)), target, line)
+        for name, targets in arrows().items()
+        for target, line in targets
+        if within(name, importing) and within(target, banned)
+    ]
+
+
+@pytest.mark.parametrize(("importing", "banned", "why"), NEVER)
+def test_never(importing: str, banned: str, why: str) -> None:
+    found = [f"{f}:{line} imports {t}" for f, t, line in against(importing, banned) if (f, t) not in ARROWS_TO_MEND]
+    assert not found, f"{why}:\n" + "\n".join(found)
+
+
+def test_what_is_mended_leaves_the_list() -> None:
+    assert {(f, t) for importing, banned, _ in NEVER for f, t, _ in against(importing, banned)} == ARROWS_TO_MEND
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """Modules that import each other, straight or over others: what is left when leaves are taken away."""
+    left = {name: set(targets) & set(graph) - {name} for name, targets in graph.items()}
+    while leaves := [name for name, targets in left.items() if not targets]:
+        for name in leaves:
+            del left[name]
+        left = {name: targets - set(leaves) for name, targets in left.items()}
+    reached = {name: _reached(left, name) for name in left}
+    groups = {frozenset({n for n in reached[name] if name in reached[n]}) for name in left}
+    return sorted(sorted(group) for group in groups if group)
+
+
+def _reached(graph: Mapping[str, set[str]], start: str) -> set[str]:
+    seen, todo = set(), [start]
+    while todo:
+        for target in graph[todo.pop()] - seen:
+            seen.add(target)
+            todo.append(target)
+    return seen
+
+
+def test_no_import_circle_but_those_to_mend() -> None:
+    """Imports in functions and for type checkers count: a circle of ideas is one all the same."""
+    found = circles({name: {target for target, _ in targets} for name, targets in arrows().items()})
+    assert {", ".join(circle) for circle in found} == CIRCLES_TO_MEND
+
+
+def test_the_check_sees_what_there_is() -> None:
+    """Relative imports of all levels, imports in functions, and circles."""
+    text = "from . import model\nfrom ..data import units\ndef f():\n    from .fused.gpu import where\n"
+    assert list(imported("models.somewhere", text, is_package=False)) == [
+        ("models.model", 1),
+        ("data.units", 2),
+        ("models.fused.gpu", 4),
+    ]
+    assert list(imported("models", "from .model import Model", is_package=True)) == [("models.model", 1)]
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}) == [["b", "c"]]
