@@ -37,7 +37,7 @@ demo: .venv/ready
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.gradient --problem hepg2 --json benchmarks/results/gradient_hepg2.json
 
-A_CARD := nvidia-smi -L || { echo "There is no NVIDIA GPU here that nvidia-smi knows: see its driver." >&2; exit 1; }
+A_CARD := nvidia-smi -L || { echo "nvidia-smi finds no NVIDIA GPU here: check the driver." >&2; exit 1; }
 
 # For a machine with a CUDA GPU. The first run's part 1 needs nvcc; without it, its lines say so.
 first-run: .venv/ready

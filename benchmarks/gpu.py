@@ -42,7 +42,7 @@ from hexamer.models import Status
 from hexamer.models.fused import cuda, engine
 from hexamer.models.fused.build import functions_of
 from hexamer.models.fused.task import By
-from hexamer.models.placement import require_asked
+from hexamer.models.placement import prefer, require_asked, require_cpu
 from hexamer.models.solution import Solution
 
 from .arguments import network_name, positive_count, positive_number, report_file
@@ -334,8 +334,12 @@ def main() -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="on the CPU, to see that all of it runs")
     options = parser.parse_args()
+    if options.dry_run:  # also where there is a GPU
+        jax.config.update("jax_platforms", "cpu")
+        prefer("cpu")
     try:
         require_asked()
+        require_cpu("this script compares with it")
     except ValueError as error:
         parser.error(str(error))
     until = time.monotonic() + 60 * options.minutes
@@ -377,8 +381,10 @@ def main() -> None:
         sys.exit("interrupted; the rows above are all that there are")
     if report["left_out"]:
         print(f"{len(report['left_out'])} rows were left out after {options.minutes:g} minutes", flush=True)
-    if not report["checks"]:
-        sys.exit("nothing was compared with the CPU: give more --minutes")
+    if len(report["checks"]) < len(FUSED) * len(exact):
+        sys.exit("not all was compared with the CPU: give more --minutes")
+    if failed := sum("error" in row for row in report["rows"] if row["method"].startswith("fused")):
+        sys.exit(f"{failed} rows of the fused engine failed")
     if not all(c.get("good") for c in report["checks"]):
         sys.exit("the GPU's results are not the CPU's: see checks")
 

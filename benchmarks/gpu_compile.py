@@ -279,6 +279,20 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+def by_network(rows: Sequence[Row]) -> str:
+    """A Markdown table: what compiled, and the largest stacks over architectures, precisions and compilers."""
+    kernels = [name for name in KERNELS.values() if name != "slot"]
+    head = ["network", "kernels compiled", *(f"`{k}`: stack, bytes" for k in kernels), "most registers"]
+    lines = [head, ["---"] * len(head)]
+    for model in dict.fromkeys(row["model"] for row in rows):
+        own = [row for row in rows if row["model"] == model]
+        good = [row for row in own if not _unknown(row)]
+        stacks = [max((row["stack_bytes"] for row in good if row["kernel"] == k), default=0) for k in kernels]
+        registers = max((row["registers"] for row in good), default=0)
+        lines.append([model, f"{len(good)} of {len(own)}", *(f"{s:,}" for s in stacks), str(registers)])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
 def merged(before: Sequence[Row], now: Sequence[Row]) -> list[Row]:
     """Earlier rows and new ones, which stand for those of the same kernel, compiler and card, if they measured."""
 
@@ -341,6 +355,7 @@ def main() -> None:
     unmeasured = sorted({row["not_measured"] for row in [*counted, *found] if "not_measured" in row})
     said = f"{len(found) - sum('error' in r for r in found)} of {len(found)} kernels compiled"
     print("; not measured: ".join([said, *unmeasured]))
+    print(by_network(report["kernels"]))
     if failed:
         sys.exit(f"{failed} rows above are errors")
 

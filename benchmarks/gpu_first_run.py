@@ -35,7 +35,7 @@ from hexamer.models.fused import cuda
 from hexamer.models.fused.build import warp
 from hexamer.models.fused.task import By
 from hexamer.models.machine import usable_cores
-from hexamer.models.placement import break_even, require_asked
+from hexamer.models.placement import break_even, prefer, require_asked, require_cpu
 
 from .arguments import network_name, positive_count, positive_number, report_file
 from .gpu import Case, Checked, attempt, check, save, timed
@@ -370,8 +370,12 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true", help="on the CPU, to see that all of it runs")
     options = parser.parse_args()
     options.counts = options.counts or ([16] if options.dry_run else [10**5, 10**6])
+    if options.dry_run:  # also where there is a GPU
+        jax.config.update("jax_platforms", "cpu")
+        prefer("cpu")
     try:
         require_asked()
+        require_cpu("this script compares with it")
     except ValueError as error:
         parser.error(str(error))
     by: By = "platform" if cuda.devices() and not options.dry_run else "gpu"
@@ -397,7 +401,8 @@ def main() -> None:
     print(
         f"\n{DRY}" if options.dry_run else "", LEGEND, "", table(lines, dry=options.dry_run), counted(lines), sep="\n"
     )
-    if stopped or any("error" in line or line.get("good") is False for line in lines):
+    wrong = any("error" in line or line.get("good") is False for line in lines)
+    if stopped or wrong or not any(line.get("good") for line in lines):
         sys.exit(130 if stopped else 1)
 
 

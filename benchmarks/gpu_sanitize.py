@@ -27,6 +27,7 @@ ROOM = (256, 9)  # steps a course that are kept
 MAX_STEPS = 200
 # How many times as far off a build may be as rounding makes the CPU's own numbers, or in float32 as these are off.
 ALLOWED = {"float64": 10, "float32": 3}
+MOST = {"float64": 3e-8, "float32": 3e-2}  # and no more than that
 
 SWITCHED = """
 model switched
@@ -79,11 +80,11 @@ def cases_of(name: str, model: Model, precision: str) -> dict[str, DriverCase]:
 
 def good(row: Row, precision: str, rounding: Off) -> bool:
     """No other status, rows or (in float64) steps; and off by what rounding may do, as `DriverCase.write` tells."""
-    value, gradient = row["value_off"], row.get("gradient_off", 0.0)
+    value, gradient = row["value_off"], row.get("gradient_off", 0.0 if row["unrecorded"] else None)
     if row["other_status"] or row["other_rows"] or value is None or gradient is None:
         return False
-    many = ALLOWED[precision]
-    near = value <= many * rounding.value and gradient <= many * rounding.gradient
+    many, most = ALLOWED[precision], MOST[precision]
+    near = value <= min(most, many * rounding.value) and gradient <= min(most, many * rounding.gradient)
     return near and (precision == "float32" or not row["other_steps"])
 
 

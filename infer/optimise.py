@@ -177,7 +177,7 @@ def _search(state: _Queue, objective: Objective, devices: Sequence, lanes: int, 
     """Runs all starts over JAX's devices, and ranks what they come to."""
     problem, count = state.problem, len(state.random)
     evaluate = jax.jit(jax.vmap(jax.value_and_grad(lambda z: problem.objective(z, objective), has_aux=True)))
-    devices = devices[: max(1, min(usable_cores(), count))]
+    devices = devices[: max(1, min(usable_cores(), count) if devices[0].platform == "cpu" else count)]
     lanes = max(1, min(lanes, -(-count // len(devices))))
     with (
         tqdm(total=count, desc="starts", disable=not progress) as bar,

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 # A GPU takes some 11 ms for a gradient, whatever the number of trajectories; in that time one core of a CPU finds the
 # gradients of 47 trajectories of il6_stat3. Both are counted in instructions; `benchmarks.gpu_first_run` measures them.
 PER_CORE, LEAST = 47, 500
+SLOW_IN_FLOAT64 = (75, 86, 87, 89, 120, 121)  # architectures: 1/32 or 1/64 of float32, no faster than a CPU's cores
 VARIABLE = "HEXAMER_DEVICE"
 
 _preferred: Device | None = None
@@ -65,7 +66,7 @@ def devices_for(trajectories: int, settings: Settings) -> list[Any]:
     """
     device, asks = asked(settings)
     if device == "cpu":
-        return _require_cpu(asks)
+        return require_cpu(asks)
     if device == "gpu":
         _require_gpu(settings, asks)
         return jax.local_devices(backend="gpu")
@@ -78,13 +79,15 @@ def devices_for(trajectories: int, settings: Settings) -> list[Any]:
         return jax.local_devices()
     if _needs_warp(settings) and cuda.has_warp() and (why := cuda.why_none()):
         _say_once(logging.WARNING, f"the GPU is left out: {why}. The CPU solves")
-        return _require_cpu("a machine whose GPU is of no use needs the CPU")
-    if trajectories >= break_even():
-        _say_once(
-            logging.WARNING,
-            f"calls of {break_even()} trajectories or more are solved on the GPU. hexamer's code for it is tested on "
-            "CPUs alone: no GPU has run it yet. HEXAMER_DEVICE=cpu keeps to the CPU",
-        )
+        return require_cpu("a machine whose GPU is of no use needs the CPU")
+    fused = _needs_warp(settings) and cuda.has_warp()
+    if trajectories >= break_even() and not (fused and _is_slow(settings)):
+        if fused:
+            _say_once(
+                logging.WARNING,
+                f"calls of {break_even()} trajectories or more are solved on the GPU. hexamer's code for it is tested "
+                "on CPUs alone: no GPU has run it yet. HEXAMER_DEVICE=cpu keeps to the CPU",
+            )
         return jax.local_devices()
     try:
         cpus = jax.local_devices(backend="cpu")
@@ -95,12 +98,18 @@ def devices_for(trajectories: int, settings: Settings) -> list[Any]:
             f"(JAX_PLATFORMS={_platforms()}): unset it, or name the CPU too (JAX_PLATFORMS=cuda,cpu)",
         )
         return jax.local_devices()
+    calls = "calls" if trajectories >= break_even() else f"calls of fewer than {break_even()} trajectories"
     _say_once(
         logging.INFO,
-        f"calls of fewer than {break_even()} trajectories are solved on the CPU, which is faster at them than a GPU "
+        f"{calls} are solved on the CPU, which should be faster at them than this GPU "
         "(override: device='gpu' of Settings, or HEXAMER_DEVICE=gpu)",
     )
     return cpus
+
+
+def _is_slow(settings: Settings) -> bool:
+    """Whether all GPUs here do float64, and are asked for it, at a small part of their float32's speed."""
+    return settings.precision == "float64" and all(d.arch in SLOW_IN_FLOAT64 for d in cuda.devices())
 
 
 def require_asked() -> None:
@@ -110,10 +119,13 @@ def require_asked() -> None:
     except (RuntimeError, AssertionError) as error:  # with an empty message, at times
         raise Unsupported(
             f"JAX finds no device to compute on (JAX_PLATFORMS={_platforms()}; it says: {str(error) or 'nothing'}). "
-            f"Unset JAX_PLATFORMS to use the CPU; for an NVIDIA GPU, {cuda.INSTALL}"
+            f"Unset JAX_PLATFORMS to use the CPU; for an NVIDIA GPU: {cuda.why_none() or cuda.INSTALL}"
         ) from None
-    if asked(Settings())[0] != "auto":
-        devices_for(1, Settings())
+    device, asks = asked(Settings())
+    if device == "gpu":
+        _require_gpu(Settings(engine="diffrax"), asks)  # whether Warp is needed, the settings of a solve say
+    elif device == "cpu":
+        require_cpu(asks)
 
 
 def placed(trajectories: int, settings: Settings) -> AbstractContextManager[list[Any]]:
@@ -174,7 +186,8 @@ def _platforms() -> str:
     return jax.config.jax_platforms or ""  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _require_cpu(asks: str) -> list[Any]:
+def require_cpu(asks: str) -> list[Any]:
+    """The CPU's devices. Raises `Unsupported` with who `asks` for them where JAX was told to leave the CPU out."""
     try:
         return jax.local_devices(backend="cpu")
     except RuntimeError:
@@ -196,13 +209,13 @@ def _needs_warp(settings: Settings) -> bool:
 def _require_gpu(settings: Settings, asks: str) -> None:
     if not cuda.gpus():
         if told := cuda.platforms_asked():
-            way_out = f"JAX was told to leave it out (JAX_PLATFORMS={told}). Unset JAX_PLATFORMS"
+            way_out = f"JAX was told to leave it out (JAX_PLATFORMS={told}; unset it, or jax_platforms in jax.config)"
         elif why := cuda.why_none():
-            way_out = f"{why}. Else leave that out, and the CPU solves"
+            way_out = f"{why}. To solve on the CPU, do not ask for the GPU"
         else:
             way_out = (
-                "JAX finds none. Leave that out, and the CPU solves; with an NVIDIA GPU and a driver for CUDA 13 "
-                f"(R580 or newer), on Linux or WSL2, {cuda.INSTALL}"
+                "JAX finds none. To solve on the CPU, do not ask for the GPU; with an NVIDIA GPU and a driver for CUDA "
+                f"13 (R580 or newer), on Linux or WSL2: {cuda.INSTALL}"
             )
         raise Unsupported(f"there is no GPU here, and {asks}: {way_out}")
     if _needs_warp(settings) and (why := cuda.why_none()):

@@ -24,7 +24,7 @@ from .domain import ATOL, RTOL, bounded
 from .engines import falls_back, solve
 from .expressions import TIME, bind_time, inline, parse_infix
 from .model import Model
-from .placement import note_ignored, placed
+from .placement import default_platform, note_ignored, placed
 from .plan import Plan, compile_plan
 from .protocol import Protocol
 from .settings import Engine, Settings, Tolerances
@@ -119,7 +119,7 @@ def simulate(
     # JAX decides where it computes what is traced, and what the user has put on a device.
     decided = isinstance(stacked, Tracer) or stacked.committed
     if isinstance(stacked, Tracer):
-        note_ignored(settings, "JAX decides where it computes what it compiles or transforms")
+        note_ignored(settings, "JAX decides where it computes what it compiles or transforms", {default_platform()})
     elif decided:
         where = stacked.devices()
         kinds = {d.platform for d in where}

@@ -59,7 +59,7 @@ def evaluate(
 
     `parameters` are values by name, one number or one for each draw. A chunk is as many draws as fit into `memory`
     bytes with all states of their trajectories; where one draw with all protocols does not, the protocols are solved
-    in parts. Chunks are spread over the devices that `hexamer.models.placement` gives so many trajectories.
+    in parts. Chunks are spread over the devices that `hexamer.models.placement` gives for the trajectories of one.
 
     Raises `ValueError` for what the model does not have, and what `check_first` raises of the first chunk, where it
     holds all protocols for 8 draws, or all there are; of a large one a few draws are tried before.
@@ -67,7 +67,7 @@ def evaluate(
     names = tuple(parameters)
     table = np.stack([np.broadcast_to(np.asarray(parameters[n], float), (draws,)) for n in names], -1)
     each = len(times) * len(model.species) * 8 * _COPIES
-    devices = devices_for(draws * len(protocols), settings)
+    devices = devices_for(min(draws * len(protocols), memory // each), settings)  # of one chunk: a call
     part = max(1, min(len(protocols), memory // (each * len(devices))))
     parts = [protocols[i : i + part] for i in range(0, len(protocols), part)]
     most = max(1, memory // (each * part * len(devices)))  # draws of a chunk on one device

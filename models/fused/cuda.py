@@ -21,7 +21,7 @@ def gpus() -> tuple[Any, ...]:
     """The GPUs that JAX has in this process, of any maker."""
     try:
         return tuple(jax.local_devices(backend="gpu"))
-    except RuntimeError:
+    except (RuntimeError, AssertionError):  # the latter where JAX has no device at all
         return ()
 
 
@@ -102,8 +102,8 @@ def _jax_has_none() -> str:
     if not wp.is_cuda_available():
         if wp.get_cuda_driver_version() is None and installed:
             return (
-                f"JAX is installed with CUDA ({next(iter(installed))}), and no NVIDIA driver is to be seen here: see "
-                "whether nvidia-smi runs; a container must be given the GPU (docker run --gpus all)"
+                f"JAX is installed with CUDA ({next(iter(installed))}), and no NVIDIA driver was found: check that "
+                "nvidia-smi runs; start a container with the GPU (docker run --gpus all)"
             )
         return _old_driver(wp)
     name = wp.get_cuda_devices()[0].name

@@ -99,8 +99,8 @@ class InitialChoice(StrEnum):
     wide = "wide"
 
 
-def _use_device(device: DeviceChoice | None, cpus: int | None = 1) -> None:
-    """Starts JAX with this many CPU devices, at most one a core (None: one a core), and checks the device asked for.
+def _use_device(device: DeviceChoice | None, cpus: int | None = None) -> None:
+    """Starts JAX with this many CPU devices, at most one a core (None: as JAX does), and checks the device asked for.
 
     Before a problem is loaded and a folder made, so that a device that is not there is told at once.
     """
@@ -108,7 +108,8 @@ def _use_device(device: DeviceChoice | None, cpus: int | None = 1) -> None:
     from .models.placement import prefer, require_asked
 
     prefer(None if device is None else device.value)
-    _use_cpus(usable_cores() if cpus is None else max(1, min(cpus, usable_cores())))
+    if cpus is not None:
+        _use_cpus(max(1, min(cpus, usable_cores())))
     require_asked()
 
 
@@ -265,7 +266,7 @@ def map_(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Best fits of PROBLEM from many starts, ranked."""
-    _use_device(device, None)
+    _use_device(device, sys.maxsize)
     from .infer.exactness import solver_words
     from .infer.fit import writable
     from .infer.optimise import find_map

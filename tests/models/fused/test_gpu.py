@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from benchmarks import gpu_compile
 
-from hexamer.models import Model, Network, Protocol, Settings, Status, compile_network
+from hexamer.models import Model, Network, Protocol, Settings, Status, bundled, compile_network
 from hexamer.models.fused import cuda, gpu, platforms
 from hexamer.models.fused.build import OPTIONS, quiet, read, warp
 from hexamer.models.fused.engine import solve
@@ -457,6 +457,13 @@ def test_stacks_are_never_less_than_on_record() -> None:
     """Of any bundled network, by either compiler, for any architecture."""
     record = Path(gpu_compile.__file__).parent / "results/gpu_compile.json"
     rows = [row for row in json.loads(record.read_text())["kernels"] if row["kernel"] in STACK]
+    assert {row["model"] for row in rows} >= set(bundled())
+    for what, known in {
+        "arch": [f"sm_{arch}" for arch in gpu_compile.ARCHITECTURES],
+        "precision": gpu_compile.PRECISIONS,
+        "compiler": gpu_compile.COMPILERS,
+    }.items():
+        assert {row[what] for row in rows} == set(known)
     species = {name: len(Model.load(name).species) for name in {row["model"] for row in rows}}
     assert not [row for row in rows if row["stack_bytes"] > stack(row["kernel"], species[row["model"]])]
 
