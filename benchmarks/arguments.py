@@ -6,7 +6,10 @@ import argparse
 import os
 from pathlib import Path
 
+import jax
+
 from hexamer import Model
+from hexamer.models.placement import prefer, require_asked, require_cpu
 
 
 def positive_count(text: str) -> int:
@@ -50,3 +53,15 @@ def report_file(text: str) -> Path:
     if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
         raise argparse.ArgumentTypeError(f"cannot write {text}{': it is a folder' if file.is_dir() else ''}")
     return file
+
+
+def choose_devices(parser: argparse.ArgumentParser, *, dry_run: bool) -> None:
+    """A dry run keeps to the CPU, also if there is a GPU. Ends the script if a device is missing that it needs."""
+    if dry_run:
+        jax.config.update("jax_platforms", "cpu")
+        prefer("cpu")
+    try:
+        require_asked()
+        require_cpu("this script compares with it")
+    except ValueError as error:
+        parser.error(str(error))

@@ -42,10 +42,9 @@ from hexamer.models import Status
 from hexamer.models.fused import cuda, engine
 from hexamer.models.fused.build import functions_of
 from hexamer.models.fused.task import By
-from hexamer.models.placement import prefer, require_asked, require_cpu
 from hexamer.models.solution import Solution
 
-from .arguments import network_name, positive_count, positive_number, report_file
+from .arguments import choose_devices, network_name, positive_count, positive_number, report_file
 from .gpu_driver import DOSES, dose_case, doses_of
 from .gpu_peak import measured_peak, operations
 from .gpu_peers import diffrax_course, modax_course
@@ -316,7 +315,17 @@ def line(row: Row, *, dry: bool) -> str:
     return (begin + " ".join(numbers)).rstrip() + good
 
 
-def main() -> None:
+def shortcoming(report: Row, *, checked: int) -> str:
+    """Why the report does not show that the GPU is right, with so many checks in a whole one; empty if it does."""
+    if len(report["checks"]) < checked:
+        return "not all was compared with the CPU: give more --minutes"
+    if failed := sum("error" in row for row in report["rows"] if row["method"].startswith("fused")):
+        return f"{failed} rows of the fused engine failed"
+    return "" if all(c.get("good") for c in report["checks"]) else "the GPU's results are not the CPU's: see checks"
+
+
+def arguments() -> argparse.Namespace:
+    """Those of the command. Ends the script if one of them, or a device, is not what it needs."""
     parser = argparse.ArgumentParser("python -m benchmarks.gpu", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", type=report_file, help="write the report here")
     parser.add_argument(
@@ -334,21 +343,19 @@ def main() -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="on the CPU, to see that all of it runs")
     options = parser.parse_args()
-    if options.dry_run:  # also where there is a GPU
-        jax.config.update("jax_platforms", "cpu")
-        prefer("cpu")
-    try:
-        require_asked()
-        require_cpu("this script compares with it")
-    except ValueError as error:
-        parser.error(str(error))
-    until = time.monotonic() + 60 * options.minutes
+    choose_devices(parser, dry_run=options.dry_run)
     options.counts = options.counts or list(DRY if options.dry_run else COUNTS)
-    by: By = "gpu" if options.dry_run else "platform"
     if not options.dry_run and not cuda.devices():
         told = cuda.platforms_asked()
         why = f"JAX_PLATFORMS={told} leaves it out; unset that" if told else cuda.why_none()
         sys.exit(NO_GPU.format(f": {why}" if why else ""))
+    return options
+
+
+def main() -> None:
+    options = arguments()
+    until = time.monotonic() + 60 * options.minutes
+    by: By = "gpu" if options.dry_run else "platform"
     model, device = Model.load(options.model), None if options.dry_run else cuda.devices()[0]
     report: Row = {
         "device": "dry run on the CPU" if device is None else device.name,
@@ -381,12 +388,8 @@ def main() -> None:
         sys.exit("interrupted; the rows above are all that there are")
     if report["left_out"]:
         print(f"{len(report['left_out'])} rows were left out after {options.minutes:g} minutes", flush=True)
-    if len(report["checks"]) < len(FUSED) * len(exact):
-        sys.exit("not all was compared with the CPU: give more --minutes")
-    if failed := sum("error" in row for row in report["rows"] if row["method"].startswith("fused")):
-        sys.exit(f"{failed} rows of the fused engine failed")
-    if not all(c.get("good") for c in report["checks"]):
-        sys.exit("the GPU's results are not the CPU's: see checks")
+    if wrong := shortcoming(report, checked=len(FUSED) * len(exact)):
+        sys.exit(wrong)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ class DriverCase:
         return off
 
     def _rounding(self, own: _Solved) -> Off:
-        """What one ulp, more or less, in every parameter makes of the CPU's numbers: the most of four tries."""
+        """The largest change of the CPU's numbers in four tries that move every parameter by one ulp, up or down."""
         sign = np.random.default_rng(1).choice([-1.0, 1.0], (4, *self.values.shape))
         moved = self.values * (1 + sign * np.finfo(float).eps)
         tries = [own.off(own.where_alike(_solved(*self._task(self.settings, values)))) for values in moved]
@@ -123,13 +123,20 @@ class _Solved:
         return Off(float(np.max(np.where(both, 0.0, value))), float(np.max(gradient)))
 
 
+@lru_cache(maxsize=4)
+def _handlers(task: Any) -> tuple[Any, Any]:
+    """The CPU's, compiled once for a task."""
+    return jax.jit(partial(native.forward, task, task.record)), jax.jit(partial(native.backward, task))
+
+
 def _solved(task: Any, environment: np.ndarray) -> _Solved:
-    """What the CPU's handlers find, with a cotangent of the outputs and what it pulls back to."""
-    solved = jax.jit(partial(native.forward, task, task.record))(environment)
+    """What the CPU's handlers compute: outputs, a cotangent of them, and the gradient that belongs to it."""
+    forward, backward = _handlers(task)
+    solved = forward(environment)
     y = jnp.where(jnp.isfinite(solved.y), solved.y, 0.0)
     cotangent = jax.grad(lambda y: jnp.mean(jnp.log1p(y.clip(-0.5)) ** 2))(y) * len(environment)
     kept = (solved.status, solved.accepted, solved.record, solved.rest, solved.rest_status)
-    slope = jax.jit(partial(native.backward, task))(environment, *kept, cotangent)
+    slope = backward(environment, *kept, cotangent)
     return _Solved(*(np.array(x) for x in (solved.y, solved.status, solved.steps, cotangent, slope)))
 
 

@@ -35,11 +35,12 @@ from hexamer.models.fused import cuda
 from hexamer.models.fused.build import warp
 from hexamer.models.fused.task import By
 from hexamer.models.machine import usable_cores
-from hexamer.models.placement import break_even, prefer, require_asked, require_cpu
+from hexamer.models.placement import break_even
 
-from .arguments import network_name, positive_count, positive_number, report_file
+from .arguments import choose_devices, network_name, positive_count, positive_number, report_file
 from .gpu import Case, Checked, attempt, check, save, timed
 from .gpu_driver import DOSES, DriverCase, DriverFailed, build, dose_case, nvcc, run, source_of
+from .gpu_first_run_table import DRY, LEGEND, table, tally
 from .measures import machine
 
 F64 = Settings(engine="fused")
@@ -267,51 +268,6 @@ def about() -> Row:
     return row
 
 
-LEGEND = """\
-alone: the kernels without JAX (gpu_driver.cu); by JAX: what a user calls.
-course: from the model's initial values; rest: a steady state before. float64 and float32 stand with their rtol.
-warps: groups of 32 threads that share a multiprocessor.
-value_off, gradient_off: largest relative difference from the CPU's numbers (alone and in float32: from those at rtol
-1e-10); with _cpu: from the CPU's at the same tolerances. "right" answers the question of its line."""
-DRY = "DRY RUN on the CPU: it tells whether all of it runs and is right, and no times"
-
-
-def table(lines: list[Row], *, dry: bool) -> str:
-    return "\n".join(f"{line['line']:70} {_said(line, dry=dry)}".rstrip() for line in lines)
-
-
-def _said(line: Row, *, dry: bool) -> str:
-    if "error" in line:
-        return f"FAILED  {line['error']}"
-    if "left_out" in line:
-        return f"left out after {line['left_out']:g} minutes"
-    if "break_even" in line:
-        if dry:
-            return "not told by a dry run"
-        least, most = line["break_even"], line["timed_up_to"]
-        faster = f"from {least} trajectories on" if least else f"at none up to {most} trajectories"
-        return (
-            f"the GPU is faster {faster} than {line['cores']} cores; hexamer takes it to be from "
-            f"{line['taken_for_it']} on (PER_CORE and LEAST in models/placement.py)"
-        )
-    right = "" if "good" not in line else "right   " if line["good"] else "WRONG   "
-    offs = [k for k in ("value_off", "gradient_off", "value_off_cpu", "gradient_off_cpu") if k in line]
-    errors = "  ".join(f"{k} {'none' if line[k] is None else f'{line[k]:.1e}'}" for k in offs)
-    if "seconds" not in line:
-        seconds = ""
-    elif "compile" in line["line"]:
-        seconds = f"compiled in {line['seconds']:.0f} s  "
-    else:
-        seconds = "" if dry else f"{1e3 * line['seconds']:10.2f} ms  "
-    return f"{right}{seconds}{errors}" or "ran"
-
-
-def counted(lines: list[Row]) -> str:
-    right, wrong = (sum(line.get("good") is good for line in lines) for good in (True, False))
-    failed, left_out = (sum(key in line for line in lines) for key in ("error", "left_out"))
-    return f"{right} right, {wrong} wrong, {failed} failed, {left_out} left out for want of time"
-
-
 def no_card(options: argparse.Namespace, part: str) -> str:
     """Why a part cannot run here; empty where it can."""
     if options.dry_run:
@@ -370,14 +326,7 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true", help="on the CPU, to see that all of it runs")
     options = parser.parse_args()
     options.counts = options.counts or ([16] if options.dry_run else [10**5, 10**6])
-    if options.dry_run:  # also where there is a GPU
-        jax.config.update("jax_platforms", "cpu")
-        prefer("cpu")
-    try:
-        require_asked()
-        require_cpu("this script compares with it")
-    except ValueError as error:
-        parser.error(str(error))
+    choose_devices(parser, dry_run=options.dry_run)
     by: By = "platform" if cuda.devices() and not options.dry_run else "gpu"
     report: Row = {
         "dry_run": options.dry_run,
@@ -398,9 +347,7 @@ def main() -> None:
             stopped = True
     save(options.json, report)
     lines = report["lines"]
-    print(
-        f"\n{DRY}" if options.dry_run else "", LEGEND, "", table(lines, dry=options.dry_run), counted(lines), sep="\n"
-    )
+    print(f"\n{DRY}" if options.dry_run else "", LEGEND, "", table(lines, dry=options.dry_run), tally(lines), sep="\n")
     wrong = any("error" in line or line.get("good") is False for line in lines)
     if stopped or wrong or not any(line.get("good") for line in lines):
         sys.exit(130 if stopped else 1)

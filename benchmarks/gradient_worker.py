@@ -24,6 +24,7 @@ import numpy as np
 
 from hexamer import Settings
 from hexamer.infer.failures import count_kinds
+from hexamer.models.machine import usable_cores
 
 from .gradient_case import ChiSquare, load
 from .measures import ATOL_RATIO, LADDER, MAX_ERROR, NONE_EXACT, STANDARD, gradient_error, peak_memory_mb
@@ -197,7 +198,7 @@ def main() -> None:
         answer |= {"gradient": probe.gradient, "steps": sum(probe.steps)}
     else:
         common = {
-            "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "threads": usable_cores(),
             "device": jax.default_backend(),
         }
         found = [row | common for row in rows(method, arguments.repeats)]

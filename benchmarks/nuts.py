@@ -24,6 +24,7 @@ import numpy as np
 
 from hexamer import Problem
 from hexamer.models.engines import solve
+from hexamer.models.machine import usable_cores
 
 from .fit_record import record
 from .measures import ROOT, Row, machine
@@ -68,7 +69,7 @@ def run(problem: str, seed: int, folder: Path, options: list[str]) -> Row:
 
 def _waiting(leapfrogs: np.ndarray, chunk: int = 50) -> float:
     """The share of the cores' time in which one waits for the other, by leapfrogs: chains take turns on the devices."""
-    devices = min(len(leapfrogs), os.cpu_count() or 1)
+    devices = min(len(leapfrogs), usable_cores())
     work = leapfrogs[:, : leapfrogs.shape[1] // chunk * chunk].reshape(len(leapfrogs), -1, chunk).sum(2)
     each = np.array([work[d::devices].sum(0) for d in range(devices)])
     return float(1 - each.sum() / (devices * each.max(0).sum()))
@@ -116,7 +117,7 @@ def main() -> None:
             found = run(arguments.problem, seed, Path(folder), arguments.options)
             cost = gradient(arguments.problem, Path(folder))
         dynamic = [found["parameters"][n] for n in cost.pop("dynamic")]
-        cores = min(found["chains"], os.cpu_count() or 1)
+        cores = min(found["chains"], usable_cores())
         found["gradient"] = cost | {
             "share_of_draws": found["draw_leapfrogs"] * cost["density_ms"] / 1e3 / (cores * found["draws_s"])
         }

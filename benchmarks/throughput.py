@@ -25,6 +25,7 @@ import numpy as np
 from hexamer import Model, Protocol, Settings
 from hexamer.models import Status
 from hexamer.models.engines import solve
+from hexamer.models.machine import usable_cores
 from hexamer.models.plan import compile_plan
 
 TIMES = (0.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0)
@@ -74,7 +75,7 @@ def main() -> None:
     tight = run(model, plan, Settings(rtol=1e-10, atol=1e-12, max_steps=100_000), values[:DIFFRAX])[0].y
     scale = jnp.max(jnp.abs(tight), axis=(1, 2), keepdims=True)
     rows = []
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     fused = [
         Settings(engine="fused", threads=threads, precision=precision, rtol=rtol, atol=rtol / 100)
         for precision in arguments.precisions

@@ -64,11 +64,11 @@ def devices_for(trajectories: int, settings: Settings) -> list[Any]:
 
     Raises `Unsupported` (a `ValueError`) saying why where a device is asked for that is not there.
     """
-    device, asks = asked(settings)
+    device, asker = asked(settings)
     if device == "cpu":
-        return require_cpu(asks)
+        return require_cpu(f"{asker} asks for it")
     if device == "gpu":
-        _require_gpu(settings, asks)
+        _require_gpu(settings, asker)
         return jax.local_devices(backend="gpu")
     given = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
     if given is not None and not CPU_ALONE.get():
@@ -77,10 +77,10 @@ def devices_for(trajectories: int, settings: Settings) -> list[Any]:
         if trajectories >= break_even() and (why := cuda.why_none()):
             _say_once(logging.WARNING, f"{why}. The CPU solves")
         return jax.local_devices()
-    if _needs_warp(settings) and cuda.has_warp() and (why := cuda.why_none()):
-        _say_once(logging.WARNING, f"the GPU is left out: {why}. The CPU solves")
-        return require_cpu("a machine whose GPU is of no use needs the CPU")
     fused = _needs_warp(settings) and cuda.has_warp()
+    if fused and (why := cuda.why_none()):
+        _say_once(logging.WARNING, f"the GPU is left out: {why}. The CPU solves")
+        return require_cpu("this machine's GPU is of no use")
     if trajectories >= break_even() and not (fused and _is_slow(settings)):
         if fused:
             _say_once(
@@ -89,13 +89,18 @@ def devices_for(trajectories: int, settings: Settings) -> list[Any]:
                 "on CPUs alone: no GPU has run it yet. HEXAMER_DEVICE=cpu keeps to the CPU",
             )
         return jax.local_devices()
+    return _cpus_beside_a_gpu(trajectories)
+
+
+def _cpus_beside_a_gpu(trajectories: int) -> list[Any]:
+    """The CPU's devices, which the log tells once; the GPU's where JAX was told to leave the CPU out."""
     try:
         cpus = jax.local_devices(backend="cpu")
     except RuntimeError:
         _say_once(
             logging.WARNING,
             f"calls of fewer than {break_even()} trajectories are slow on a GPU, and JAX was told to leave the CPU out "
-            f"(JAX_PLATFORMS={_platforms()}): unset it, or name the CPU too (JAX_PLATFORMS=cuda,cpu)",
+            f"(JAX_PLATFORMS={cuda.jax_platforms()}): unset it, or name the CPU too (JAX_PLATFORMS=cuda,cpu)",
         )
         return jax.local_devices()
     calls = "calls" if trajectories >= break_even() else f"calls of fewer than {break_even()} trajectories"
@@ -108,7 +113,7 @@ def devices_for(trajectories: int, settings: Settings) -> list[Any]:
 
 
 def _is_slow(settings: Settings) -> bool:
-    """Whether all GPUs here do float64, and are asked for it, at a small part of their float32's speed."""
+    """True if the solve is in float64, and every GPU here does that at a small part of its speed in float32."""
     return settings.precision == "float64" and all(d.arch in SLOW_IN_FLOAT64 for d in cuda.devices())
 
 
@@ -118,14 +123,15 @@ def require_asked() -> None:
         jax.local_devices()
     except (RuntimeError, AssertionError) as error:  # with an empty message, at times
         raise Unsupported(
-            f"JAX finds no device to compute on (JAX_PLATFORMS={_platforms()}; it says: {str(error) or 'nothing'}). "
-            f"Unset JAX_PLATFORMS to use the CPU; for an NVIDIA GPU: {cuda.why_none() or cuda.INSTALL}"
+            f"JAX finds no device to compute on (JAX_PLATFORMS={cuda.jax_platforms()}; it says: "
+            f"{str(error) or 'nothing'}). Unset JAX_PLATFORMS to use the CPU; for an NVIDIA GPU: "
+            f"{cuda.why_none() or cuda.INSTALL}"
         ) from None
-    device, asks = asked(Settings())
+    device, asker = asked(Settings())
     if device == "gpu":
-        _require_gpu(Settings(engine="diffrax"), asks)  # whether Warp is needed, the settings of a solve say
+        _require_gpu(Settings(engine="diffrax"), asker)  # whether Warp is needed, the settings of a solve say
     elif device == "cpu":
-        require_cpu(asks)
+        require_cpu(f"{asker} asks for it")
 
 
 def placed(trajectories: int, settings: Settings) -> AbstractContextManager[list[Any]]:
@@ -164,36 +170,32 @@ def _moved(device: Any) -> Iterator[None]:
 
 
 def asked(settings: Settings) -> tuple[Device, str]:
-    """The device that is asked for, and a clause of who asks, for messages."""
+    """The device that is asked for, and what asks for it, as messages name that."""
     device = settings.device if settings.device != "auto" else _preferred
     if device is not None:
-        return device, f"device={device!r} asks for it"
+        return device, f"device={device!r}"
     known, found = get_args(Device), os.environ.get(VARIABLE, "")
     device = found.strip().lower() or "auto"
     if device not in known:
         raise ValueError(f"the environment variable {VARIABLE} is {found!r}; known: {', '.join(known)}")
-    return device, f"{VARIABLE}={found} asks for it"  # pyright: ignore[reportReturnType]
+    return device, f"{VARIABLE}={found}"  # pyright: ignore[reportReturnType]
 
 
 def note_ignored(settings: Settings, why: str, platforms: Collection[str] = ()) -> None:
     """Logs once that another device was asked for than these `platforms`, where others decide."""
-    device, asks = asked(settings)
+    device, asker = asked(settings)
     if device != "auto" and set(platforms) != {device}:
-        _say_once(logging.WARNING, f"{asks.removesuffix(' asks for it')} has no effect here: {why}")
+        _say_once(logging.WARNING, f"{asker} has no effect here: {why}")
 
 
-def _platforms() -> str:
-    return jax.config.jax_platforms or ""  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def require_cpu(asks: str) -> list[Any]:
-    """The CPU's devices. Raises `Unsupported` with who `asks` for them where JAX was told to leave the CPU out."""
+def require_cpu(why: str) -> list[Any]:
+    """The CPU's devices. Raises `Unsupported` with `why` they are needed if JAX was told to leave the CPU out."""
     try:
         return jax.local_devices(backend="cpu")
     except RuntimeError:
         raise Unsupported(
-            f"JAX was told to leave the CPU out (JAX_PLATFORMS={_platforms()}), and {asks}: unset JAX_PLATFORMS, or "
-            "name the CPU too (JAX_PLATFORMS=cuda,cpu)"
+            f"JAX was told to leave the CPU out (JAX_PLATFORMS={cuda.jax_platforms()}), and {why}: "
+            "unset JAX_PLATFORMS, or name the CPU too (JAX_PLATFORMS=cuda,cpu)"
         ) from None
 
 
@@ -206,7 +208,7 @@ def _needs_warp(settings: Settings) -> bool:
     return settings.engine != "diffrax" and settings.solver == "rodas5p" and settings.derivative == "reverse"
 
 
-def _require_gpu(settings: Settings, asks: str) -> None:
+def _require_gpu(settings: Settings, asker: str) -> None:
     if not cuda.gpus():
         if told := cuda.platforms_asked():
             way_out = f"JAX was told to leave it out (JAX_PLATFORMS={told}; unset it, or jax_platforms in jax.config)"
@@ -217,9 +219,9 @@ def _require_gpu(settings: Settings, asks: str) -> None:
                 "JAX finds none. To solve on the CPU, do not ask for the GPU; with an NVIDIA GPU and a driver for CUDA "
                 f"13 (R580 or newer), on Linux or WSL2: {cuda.INSTALL}"
             )
-        raise Unsupported(f"there is no GPU here, and {asks}: {way_out}")
+        raise Unsupported(f"there is no GPU here, and {asker} asks for it: {way_out}")
     if _needs_warp(settings) and (why := cuda.why_none()):
-        raise Unsupported(f"the fused engine cannot use the GPU here, and {asks}: {why}")
+        raise Unsupported(f"the fused engine cannot use the GPU here, and {asker} asks for it: {why}")
 
 
 @cache

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("models", "data", "infer")  # each may import those before it
 
-# What no file may import: (importing files, imported files, why), each by the start of its name.
+# Imports that are forbidden: (importing modules, imported modules, why). A name stands for all modules below it.
 NEVER = [
     ("models", "data", "models are built without data"),
     ("models", "infer", "models are built without inference"),

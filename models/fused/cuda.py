@@ -25,15 +25,20 @@ def gpus() -> tuple[Any, ...]:
         return ()
 
 
+def jax_platforms() -> str:
+    """What JAX_PLATFORMS, or `jax_platforms` of JAX's configuration, names; empty if nothing was said."""
+    return jax.config.jax_platforms or ""  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def platforms_asked() -> str:
     """The platforms that JAX_PLATFORMS names, if no GPU is among them; else empty."""
-    asked = jax.config.jax_platforms or ""  # pyright: ignore[reportAttributeAccessIssue]
+    asked = jax_platforms()
     return "" if not asked or "cuda" in asked or "gpu" in asked else asked
 
 
 @cache
 def has_warp() -> bool:
-    """Whether warp-lang is installed, whose compiler the fused engine needs."""
+    """True if warp-lang is installed. The fused engine needs its compiler."""
     try:
         warp()
     except Unsupported:

@@ -52,7 +52,7 @@ class Task(NamedTuple):
         return HEAD + len(self.model.species) * (1 + STAGES * self.keep_stages)
 
     def records(self, sets: int, memory: int) -> bool:
-        """Whether the steps of a batch are kept: only if they take no more than `memory` bytes."""
+        """True if the steps of a batch are kept, that is if they take no more than `memory` bytes."""
         return sets * self.shape[0] * self.record * self.row * np.dtype(float).itemsize <= memory
 
     def results(self, sets: int, record: int) -> dict[str, jax.ShapeDtypeStruct]:

@@ -38,7 +38,7 @@ def test_sanitizers_find_nothing(name: str, lanes: int, precision: str, tmp_path
 @pytest.mark.parametrize("lanes", [1, 8])
 @pytest.mark.parametrize("single", [False, True])
 def test_compilers_warn_of_nothing(lanes: int, single: bool, tmp_path: Path) -> None:
-    """Of the engine with switches and moieties, and of the driver around it."""
+    """The engine of a network with switches and moieties, and the driver around it."""
     header = tmp_path / "source.h"
     header.write_text(source_of(model_of("switched"), lanes=lanes, single=single))
     warned = ["-Wall", "-Wshadow", "-Werror", "-Wno-psabi"]  # an ABI changed with the vectors of an older compiler
@@ -77,7 +77,7 @@ def test_sanitizers_find_what_is_there(tmp_path: Path) -> None:
     ],
 )
 def test_a_small_error_is_not_good(found: str, instead: str, tmp_path: Path) -> None:
-    """Of 1e-9 in a stage or in a weight of the way back; the source as it is, is good."""
+    """A stage, or a weight of the adjoint pass, that is off by 1e-9 fails; the unchanged source passes."""
     model = model_of("switched")
     rounding = cases_of("switched", model, "float64")["mixed"].write(tmp_path / "mixed.bin")
     source, judged = source_of(model), []

@@ -454,7 +454,7 @@ def test_kernels_compile_for_gpus(
 
 
 def test_stacks_are_never_less_than_on_record() -> None:
-    """Of any bundled network, by either compiler, for any architecture."""
+    """The stack reserved for each kernel on record: all bundled networks, compilers and architectures."""
     record = Path(gpu_compile.__file__).parent / "results/gpu_compile.json"
     rows = [row for row in json.loads(record.read_text())["kernels"] if row["kernel"] in STACK]
     assert {row["model"] for row in rows} >= set(bundled())
