@@ -108,7 +108,7 @@ def _jax_has_none() -> str:
         if wp.get_cuda_driver_version() is None and installed:
             return (
                 f"JAX is installed with CUDA ({next(iter(installed))}), and no NVIDIA driver was found: check that "
-                "nvidia-smi runs; start a container with the GPU (docker run --gpus all)"
+                "nvidia-smi runs, and that a container was started with the GPU"
             )
         return _old_driver(wp)
     name = wp.get_cuda_devices()[0].name
