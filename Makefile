@@ -11,13 +11,25 @@ BIN := .venv/bin
 # A file stays on one worker, so that what its fixtures compile is compiled once.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: test test-all lint types sanitize demo bench bench-gpu first-run peers docs wheel clean
+.PHONY: check test test-slow test-all tests-check tests-test types-package lint types sanitize demo bench bench-gpu first-run peers docs wheel clean
 
-test: lint types
+# The type checker takes a core for about a minute: it runs beside the tests.
+check: lint
+	@$(MAKE) --no-print-directory -j2 tests-check types-package
+
+test: lint
+	@$(MAKE) --no-print-directory -j2 tests-test types
+
+test-slow: .venv/ready
+	$(PYTEST) -m slow
+
+test-all: test test-slow
+
+tests-check: .venv/ready
+	$(PYTEST) -m check
+
+tests-test: .venv/ready
 	$(PYTEST)
-
-test-all: lint types
-	$(PYTEST) -m ""
 
 lint: .venv/ready
 	$(BIN)/ruff check .
@@ -26,6 +38,10 @@ lint: .venv/ready
 
 types: .venv/ready
 	$(BIN)/basedpyright --level error
+
+# Without the tests and benchmarks.
+types-package: .venv/ready
+	$(BIN)/basedpyright --level error src/hexamer/__init__.py src/hexamer/cli.py src/hexamer/infer src/hexamer/models src/hexamer/data
 
 # The engine under AddressSanitizer and UBSan; needs a C++ compiler.
 sanitize: .venv/ready

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from pathlib import Path
 
 import libsbml
@@ -17,6 +18,12 @@ from .sbml_text import check_sbml_text
 from .volumes import unsound_volumes
 
 _HARMLESS = {"layout", "render", "annotation", "l3v2extendedmath"}  # drawings, and functions known anyhow
+
+
+@cache  # a file holds the same few numbers many times, and finding one takes milliseconds
+def _rational(number: float | sympy.Expr) -> sympy.Expr:
+    """The simple fraction that a stoichiometry means: 1/3 for 0.333333333333333."""
+    return sympy.nsimplify(number, rational=True)
 
 
 class UnsupportedModelError(ValueError):
@@ -271,13 +278,13 @@ class _Reader:
             given = self.math(reference.getStoichiometryMath(), what)
         elif reference.isSetStoichiometry() or self.model.getLevel() < 3:
             number = reference.getStoichiometry()
-            given = sympy.nsimplify(number, rational=True) if math.isfinite(number) else sympy.nan
+            given = _rational(number) if math.isfinite(number) else sympy.nan
         if given.free_symbols:
             self.problems.append(f"{what} is the formula {to_infix(given)}; expected a number")
         elif given.is_finite is not True or given.is_real is not True:
             self.problems.append(f"{what} has no value; expected a number")
         else:
-            return sympy.nsimplify(given, rational=True)
+            return _rational(given)
         return sympy.Integer(1)
 
     def units(self) -> dict[str, tuple[Unit, ...]]:

@@ -1,4 +1,9 @@
-"""Where the published data are, and a reason to skip where they are not."""
+"""Where the published data are, and in which tier a test runs.
+
+Every test names its tier: `pytestmark = pytest.mark.tier("check")` for a file, `@pytest.mark.tier("slow")` for a test;
+a case may have its own: `pytest.param(..., marks=pytest.mark.tier("slow"))`. The most specific one holds, and the test
+gets the marker of that name, so that `-m check` selects it. CONTRIBUTING.md says which tier a new test belongs to.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +12,48 @@ from pathlib import Path
 
 import pytest
 
+TIERS = ("check", "test", "slow")
+
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 if "HEXAMER_DATA" not in os.environ and _BESIDE.is_dir():
     os.environ["HEXAMER_DATA"] = str(_BESIDE)
+
+
+def _names(tier: str, text: str) -> bool:
+    """Whether a file of tests may hold one of this tier, by its text: `helpers` marks cases as slow."""
+    return f'tier("{tier}")' in text or (tier == "slow" and "from helpers" in text) or "tier(" not in text
+
+
+def _tier(item: pytest.Item) -> str | None:
+    """The slowest tier of the case's parameters, else that of the test or its file; None if there is none."""
+    case = getattr(item, "callspec", None)
+    of_parameters = [m.args[0] for m in case.marks if m.name == "tier"] if case is not None else []
+    named = of_parameters or [m.args[0] for m in item.iter_markers("tier")][:1]
+    if unknown := set(named) - set(TIERS):
+        raise pytest.UsageError(f"{item.nodeid}: the tier {unknown.pop()!r} is not one of {', '.join(TIERS)}")
+    return max(named, key=TIERS.index, default=None)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files without a test of the tiers that `-m` names are not imported."""
+    asked = set(config.option.markexpr.split(" or "))
+    if collection_path.suffix != ".py" or not asked <= set(TIERS):
+        return None
+    text = collection_path.read_text(encoding="utf-8")
+    return True if not any(_names(tier, text) for tier in asked) else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    tiers = [_tier(item) for item in items]
+    if without := [i.nodeid for i, t in zip(items, tiers, strict=True) if t is None]:
+        raise pytest.UsageError(
+            f"{len(without)} tests name no tier, the first of them {without[0]}: write "
+            f'pytestmark = pytest.mark.tier("check") in the file (or one of {", ".join(TIERS)})'
+        )
+    for item, tier in zip(items, tiers, strict=True):
+        item.add_marker(str(tier))
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,8 @@ from benchmarks import gpu
 from benchmarks.gpu_compile import changed, merged, traffic
 from benchmarks.measures import plain
 
+pytestmark = pytest.mark.tier("test")
+
 # A machine with JAX, diffrax, NumPyro, sympy, warp-lang, antimony and python-libsbml, and the source, not installed.
 BARE = """
 import importlib.metadata, importlib.util, os, runpy, sys
@@ -51,6 +53,7 @@ def run(module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=1200)
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.skipif(not (shutil.which("c++") or shutil.which("g++")), reason="a dry run needs a C++ compiler for nvcc")
 def test_the_first_run(tmp_path: Path) -> None:
     """All of it, on the CPU: the kernels alone, and through JAX."""
@@ -74,7 +77,7 @@ def test_the_first_run(tmp_path: Path) -> None:
     assert "the GPU is faster" not in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 def test_the_benchmark(tmp_path: Path) -> None:
     """Every kind of row; a peer that is not installed is a row that says so."""
     file = tmp_path / "gpu.json"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.tier("check")
+
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("models", "data", "infer")  # each may import those before it
 

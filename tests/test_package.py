@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.tier("check")
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -24,6 +26,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     return zipfile.ZipFile(next(folder.glob("*.whl")))
 
 
+@pytest.mark.tier("test")
 def test_wheel_holds_every_module_and_data_file(wheel: zipfile.ZipFile) -> None:
     kinds = {".py", ".h", ".ant", ".csv", ".toml"}
     expected = {
@@ -69,7 +72,7 @@ print(json.dumps({"k": float(fits.best["k"]), "files": sorted(p.name for p in (f
 """
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 def test_the_wheel_works_where_nothing_else_of_hexamer_is(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
     """A course, a fit and a figure, in an environment of its own that shares what hexamer depends on."""
     venv.create(tmp_path / "venv", symlinks=True)
@@ -101,6 +104,7 @@ def _python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.tier("slow")
 def test_import_turns_on_64_bit_floats() -> None:
     done = _python("import hexamer, jax.numpy as jnp; print(jnp.zeros(1).dtype)")
     assert done.stdout.strip() == "float64", done.stderr

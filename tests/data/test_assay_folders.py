@@ -10,6 +10,8 @@ import sympy
 
 from hexamer.data import Dataset, TableError, log10_expression, logit, parse_formula, read_folder
 
+pytestmark = pytest.mark.tier("check")
+
 MODEL = """
 model bench()
   unit nM = 1e-9 mole/litre; unit pl = 1e-12 litre; unit zmol = 1e-21 mole; unit per_min = 1/(60 second)
@@ -242,6 +244,7 @@ BAD_ROWS = {
 }
 
 
+@pytest.mark.tier("test")
 @pytest.mark.parametrize("case", BAD_ROWS)
 def test_bad_rows(case: str, folder) -> None:
     row, message = BAD_ROWS[case]
@@ -350,6 +353,7 @@ def changed(cases) -> str:
     return problem
 
 
+@pytest.mark.tier("test")
 @pytest.mark.parametrize("case", BAD_KEYS)
 def test_bad_keys(case: str, folder) -> None:
     assert BAD_KEYS[case][3] in complaints(folder(problem=changed([BAD_KEYS[case]])))

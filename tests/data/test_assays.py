@@ -32,6 +32,8 @@ from hexamer.data import (
 from hexamer.data.assays.log10_reading import log10_reading
 from hexamer.models.library.builder import network as il6_network
 
+pytestmark = pytest.mark.tier("check")
+
 S, V, U, A, B, SD = sympy.symbols("scale Vc cpS sd_a rel_a sd")
 
 
@@ -175,6 +177,7 @@ CASES = {
 }
 
 
+@pytest.mark.tier("test")
 @pytest.mark.parametrize("case", CASES)
 def test_simulated_readings_give_their_parameters_back(case: str) -> None:
     o, values, unknown = CASES[case]

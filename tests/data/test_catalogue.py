@@ -2,6 +2,8 @@ import pytest
 
 from hexamer.data import DataNotFound, bundled, load
 
+pytestmark = pytest.mark.tier("check")
+
 
 def test_bundled_names():
     assert "hepg2" in bundled()

@@ -9,6 +9,8 @@ from hexamer import Network
 from hexamer.data import AssayError, coip, complexes, composition, parse_formula, seen
 from hexamer.models.library.builder import network as il6_network
 
+pytestmark = pytest.mark.tier("check")
+
 TEXT = """
 model small()
   compartment cell = 2, medium = 100

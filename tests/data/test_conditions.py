@@ -5,6 +5,8 @@ import pytest
 from hexamer.data import TableError, load, read_folder
 from hexamer.data.doses import ScheduleError, from_start, parse_schedule
 
+pytestmark = pytest.mark.tier("check")
+
 PROBLEM = """
 name = "demo"
 model = "il6_stat3"

@@ -8,6 +8,8 @@ from hexamer import Network
 from hexamer.data import UnitError
 from hexamer.data.dimensions import check_kind, check_same, factor_to_unit, unit_of_formula
 
+pytestmark = pytest.mark.tier("check")
+
 TEXT = """
 model units()
   unit nM = 1e-9 mole/litre; unit uM = 1e-6 mole/litre; unit pl = 1e-12 litre; unit zmol = 1e-21 mole

@@ -7,6 +7,8 @@ import sympy
 
 from hexamer.data import Dataset, TableError, load, read_folder
 
+pytestmark = pytest.mark.tier("check")
+
 PROBLEM = """
 name = "demo"
 model = "il6_stat3"
@@ -224,6 +226,7 @@ BAD_ROWS = {
 }
 
 
+@pytest.mark.tier("test")
 @pytest.mark.parametrize("case", BAD_ROWS)
 def test_a_bad_row(folder, case):
     rows, message = BAD_ROWS[case]

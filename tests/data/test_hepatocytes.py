@@ -15,6 +15,8 @@ from hexamer.data import DataNotFound, Prior, load, read_values
 from hexamer.infer import Problem
 from hexamer.models import Model, Settings, Status, simulate
 
+pytestmark = pytest.mark.tier("test")
+
 FINE = Settings(engine="fused", rtol=1e-8, atol=1e-12, max_steps=20_000)
 SIGNALS = {
     "pJAK1_blot": "pR + ppR",

@@ -9,6 +9,8 @@ import sympy
 
 from hexamer.data import load, read_values
 
+pytestmark = pytest.mark.tier("test")
+
 SCALES = {"pSTAT3_cell": "pSTAT3", "pSTAT3_cytoplasm": "pSTAT3", "pSTAT3_nucleus": "pSTAT3",
           "total_STAT3_cytoplasm": "total_STAT3", "total_STAT3_nucleus": "total_STAT3",
           "SOCS3_mRNA": "SOCS3_mRNA", "SOCS3_protein": "SOCS3_protein"}  # fmt: skip

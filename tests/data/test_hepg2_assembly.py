@@ -11,6 +11,8 @@ from hexamer.data import Dataset, TableError, literature, load, read_folder
 from hexamer.infer import Problem
 from hexamer.models import Network
 
+pytestmark = pytest.mark.tier("test")
+
 
 @pytest.fixture(scope="module")
 def hepg2_assembly(shared_data) -> Dataset:
@@ -59,6 +61,7 @@ def nllh(hepg2_assembly: Dataset) -> Callable[[str], np.ndarray]:
     return of
 
 
+@pytest.mark.tier("slow")
 def test_the_other_pathways_leave_it_as_it_is(nllh: Callable[[str], np.ndarray]) -> None:
     """ERK, Akt, STAT1, reporter and genes hand nothing back to STAT3, nor does a neighbour that is not in contact."""
     small = nllh("il6_stat3")

@@ -11,6 +11,8 @@ from hexamer.data import literature, load, read_values
 from hexamer.data.il6_demo import make
 from hexamer.models import Model, Settings, simulate
 
+pytestmark = pytest.mark.tier("test")
+
 ABSOLUTE = ("gp130_per_cell", "STAT3_per_cell", "SOCS3_per_cell", "IL6R_per_cell", "pSTAT3_fraction")
 
 

@@ -8,6 +8,8 @@ import sympy
 from hexamer.data import FormulaError, TableError, load, read_folder
 from hexamer.data.assays.log10_reading import log10_reading
 
+pytestmark = pytest.mark.tier("check")
+
 PROBLEM = """
 name = "demo"
 model = "il6_stat3"

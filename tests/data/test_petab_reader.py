@@ -13,6 +13,8 @@ from hexamer.data.parameter import Prior
 from hexamer.data.petab import read_petab
 from hexamer.models.protocol import Protocol, Step
 
+pytestmark = pytest.mark.tier("check")
+
 MODEL = """
 model tiny
   compartment cell = 2;
@@ -266,6 +268,7 @@ PUBLISHED = {  # rows, protocols, parameters, of these estimated
 }
 
 
+@pytest.mark.tier("test")
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_problems(shared_data: Path, name: str) -> None:
     dataset = read_petab(shared_data / f"{name}.yaml")

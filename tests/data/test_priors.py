@@ -5,6 +5,8 @@ import pytest
 from hexamer.data import Parameter, Prior, TableError, read_priors
 from hexamer.data.priors import covers
 
+pytestmark = pytest.mark.tier("check")
+
 HEADER = "parameter,unit,distribution,location,scale,note,value,lower,upper,source\n"
 
 

@@ -12,6 +12,8 @@ from scipy.optimize import curve_fit
 from hexamer.data import StandardCurve, StandardCurveError, fit_standard_curve
 from hexamer.data.standard_curve import CurveNoise, _inverse_normal
 
+pytestmark = pytest.mark.tier("check")
+
 STANDARDS = np.repeat([0.0, 7.8, 15.6, 31.2, 62.5, 125.0, 250.0, 500.0, 1000.0], 2)
 TRUE = {"a": 0.05, "d": 3.0, "c": 200.0, "b": 1.2}
 NOISE = 0.04
@@ -66,6 +68,7 @@ def test_a_competitive_assay_falls() -> None:
     assert read.censored == ("", "left", "right")
 
 
+@pytest.mark.tier("test")
 @pytest.mark.parametrize(("parameters", "plates"), [(4, 120), (5, 40)])
 def test_read_back_is_as_sure_as_it_says(parameters: Literal[4, 5], plates: int) -> None:
     """Over simulated plates, curve and samples drawn anew: ln x is off by its sd, on average not at all."""
@@ -134,6 +137,7 @@ BAD = {
 }
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("case", BAD)
 def test_standards_that_make_no_curve(case: str) -> None:
     x, y, options, message = BAD[case]
@@ -168,6 +172,7 @@ def bad_well(y: np.ndarray) -> np.ndarray:
     return np.concatenate([y[:-1], [0.4 * y[-1]]])
 
 
+@pytest.mark.tier("test")
 @pytest.mark.parametrize("noise", ["relative", "constant"])
 @pytest.mark.parametrize("spoil", [hooked, bad_well])
 @pytest.mark.parametrize("wells", [1, 2])

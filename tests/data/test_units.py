@@ -3,6 +3,8 @@ import pytest
 from hexamer.data import UnitError, to_model
 from hexamer.data.units import is_concentration, molar_mass_kda
 
+pytestmark = pytest.mark.tier("check")
+
 
 @pytest.mark.parametrize(
     ("value", "unit", "target", "mass", "expected"),

@@ -2,6 +2,8 @@ import pytest
 
 from hexamer.data import TableError, literature, read_values
 
+pytestmark = pytest.mark.tier("check")
+
 
 def write(tmp_path, text):
     path = tmp_path / "fit.csv"

@@ -23,6 +23,8 @@ from hexamer.infer.censoring import log_distribution, recordable, tails, with_ce
 from hexamer.infer.plots.checks import standardised
 from hexamer.infer.readout import Readout
 
+pytestmark = pytest.mark.tier("test")
+
 VALUES = {"k": 0.4, "a0": 1.7, "noise": 0.25, "scale_1": 1.2, "scale_2": 0.5}
 CENSORED = {2: "left", 4: "left", 5: "right", 8: "left", 9: "right", 10: "left"}  # by row, of all kinds
 LN10 = math.log(10.0)
@@ -125,6 +127,7 @@ def test_a_scale_that_touches_a_limit_is_sampled(decay_model: Model, decay_data:
         Problem(decay_model, one, marginalise=["scale_1"])
 
 
+@pytest.mark.tier("slow")
 def test_numpyro_has_the_same_density(problem: Problem, z: np.ndarray) -> None:
     """Over natural parameters: prior and likelihood, compared where the priors agree."""
     theta = {

@@ -15,6 +15,8 @@ from hexamer.cli import main
 from hexamer.infer.posterior import save
 from hexamer.models.fused import cuda
 
+pytestmark = pytest.mark.tier("test")
+
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -124,6 +126,7 @@ def test_dose_response_of_a_model(run: Run, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.tier("slow")
 def test_dose_response_of_a_posterior(run: Run, conversion_tree, conversion_folder: Path, tmp_path: Path) -> None:
     """The half-saturating dose of A ⇌ B at 200 min is about k2/k1, over the draws."""
     save(conversion_tree, tmp_path / "posterior.nc")

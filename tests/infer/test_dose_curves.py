@@ -19,6 +19,8 @@ from hexamer.infer.doses.report import report
 from hexamer.infer.plots.dose_response import describe
 from hexamer.models import compile_network, il6
 
+pytestmark = pytest.mark.tier("test")
+
 DOSES = np.geomspace(0.01, 100, 13)
 
 

@@ -23,6 +23,8 @@ from hexamer.infer.doses.text import parse_conditions, parse_drugs
 from hexamer.models import compile_network, il6
 from hexamer.models.plan import compile_plan
 
+pytestmark = pytest.mark.tier("test")
+
 TIGHT = Settings(rtol=1e-10, atol=1e-12)
 CONDITIONS: dict[str, Any] = {
     "classic": {},
@@ -106,6 +108,7 @@ np.save(sys.argv[2], run(il6("il6_stat3", drugs=("tocilizumab", "sgp130Fc")), va
 """
 
 
+@pytest.mark.tier("slow")
 def test_devices_change_nothing(parameters, result: DoseResponse, tmp_path: Path) -> None:
     """Five draws over three devices, in a process that has them."""
     np.savez(tmp_path / "values.npz", **parameters)
@@ -132,6 +135,7 @@ def test_rest_is_found_once_a_condition(model: Model) -> None:
     assert plan.segment.shape[0] == 42
 
 
+@pytest.mark.tier("check")
 def test_drug_before_the_ligand(model: Model) -> None:
     """Antibody that had an hour to bind blocks more than one given with IL-6."""
     options: dict[str, Any] = dict(at=10, drugs={"tocilizumab": "1 ug/ml"}, progress=False)
@@ -192,6 +196,7 @@ def test_posterior_of_what_the_model_derives(conversion, conversion_tree) -> Non
         draws_of(conversion_tree, model=other)
 
 
+@pytest.mark.tier("check")
 def test_failures_are_counted() -> None:
     """y' = y² from the dose: y = d/(1 − d t), which does not exist at t = 1 from d = 1 on."""
     model = compile_network(Network.from_antimony("model m\n species y = 0; k = 1;\n J: -> y; k*y^2;\nend\n"))
@@ -236,6 +241,7 @@ DOSES: dict[str, tuple[Any, list[float]]] = {  # as given: in nM
 }
 
 
+@pytest.mark.tier("check")
 @pytest.mark.parametrize("case", DOSES)
 def test_doses_as_written(case: str, model: Model) -> None:
     given, expected = DOSES[case]
@@ -248,6 +254,7 @@ def test_masses_are_known() -> None:
     assert float(masses["tocilizumab"].split()[0]) == pytest.approx(147.5)
 
 
+@pytest.mark.tier("check")
 def test_doses_keep_their_unit(model: Model) -> None:
     found = doses_of(model, "STAT3", [52.0], unit="ng/ml", molar_mass={"STAT3": "88 kDa"}["STAT3"])
     assert found.values[0] == pytest.approx(52 / 88)

@@ -12,8 +12,10 @@ import pytest
 from hexamer import Problem
 from hexamer.infer.gradient_check import check_gradient, compare
 
+pytestmark = pytest.mark.tier("test")
 
-@pytest.mark.slow
+
+@pytest.mark.tier("slow")
 def test_hepg2_passes_and_vmap_agrees(hepg2: Problem, published_fit: dict[str, float]) -> None:
     rng = np.random.default_rng(0)
     z = hepg2.space.unconstrain(published_fit) + 0.05 * rng.normal(size=len(hepg2.space))
@@ -38,12 +40,14 @@ def test_hepg2_passes_and_vmap_agrees(hepg2: Problem, published_fit: dict[str, f
     assert hepg2.failures.take() == {}
 
 
+@pytest.mark.tier("slow")
 def test_nominal_values_are_the_default(decay: Callable[..., Problem]) -> None:
     check = check_gradient(decay())
     assert check.passes, str(check)
     assert str(check).count("\n") == len(check.names) + 1
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("wrong", ["k", "noise"])
 def test_a_wrong_gradient_fails(decay: Callable[..., Problem], monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
     problem = decay()
@@ -67,6 +71,7 @@ def test_a_wrong_gradient_fails(decay: Callable[..., Problem], monkeypatch: pyte
     assert [line.split()[0] for line in marked] == [wrong]
 
 
+@pytest.mark.tier("check")
 def test_where_the_simulation_fails_there_is_nothing_to_check(blow_up: Problem) -> None:
     with pytest.raises(ValueError, match=r"no density \(the step became too small: the solution may blow up"):
         check_gradient(blow_up, np.array([1.5]))

@@ -10,6 +10,8 @@ from nbclient.exceptions import CellExecutionError
 
 from hexamer.infer.posterior import save
 
+pytestmark = pytest.mark.tier("test")
+
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
@@ -32,6 +34,7 @@ def outputs_of(notebook: nbformat.NotebookNode) -> tuple[list, str]:
     return outputs, "".join(o.text for o in outputs if o.output_type == "stream" and o.name == "stdout")
 
 
+@pytest.mark.tier("slow")
 def test_it_runs(conversion_folder, conversion_tree, tmp_path):
     path = save(conversion_tree, tmp_path / "posterior.nc")
     notebook = execute(
@@ -45,11 +48,13 @@ def test_it_runs(conversion_folder, conversion_tree, tmp_path):
     assert not [o for o in outputs if o.output_type == "stream" and o.name == "stderr"]
 
 
+@pytest.mark.tier("slow")
 def test_without_a_posterior_it_says_what_to_do(tmp_path):
     with pytest.raises(CellExecutionError, match="run `make demo`"):
         execute("posterior_summary.ipynb", tmp_path, HEXAMER_POSTERIOR=str(tmp_path / "none.nc"))
 
 
+@pytest.mark.tier("slow")
 def test_tocilizumab_against_sgp130fc(tmp_path):
     notebook = execute("dose_response.ipynb", tmp_path, HEXAMER_DRAWS="8")
     outputs, text = outputs_of(notebook)

@@ -16,6 +16,8 @@ import hexamer
 from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior, blot, direct, qpcr
 from hexamer.infer.nuisance import Nuisance, find_nuisance
 
+pytestmark = pytest.mark.tier("check")
+
 LN10 = math.log(10.0)
 LOG_NORMAL = Prior("normal", "log10", -0.3, 0.8)
 A, S = sympy.symbols("A s")

@@ -21,6 +21,8 @@ from hexamer.infer.numpyro_model import prior_distribution, rows_of_sites
 from hexamer.infer.space import ParameterSpace
 from hexamer.models import compile_network
 
+pytestmark = pytest.mark.tier("test")
+
 
 def log_jacobian(problem: Problem, z: np.ndarray) -> float:
     """log |dθ/dz|, and log 2 less for each folded noise scale, of which two z are one θ."""
@@ -57,6 +59,7 @@ FAMILIES = {
 }
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("name", FAMILIES)
 def test_prior_distribution(name: str) -> None:
     """Its density is that of `ParameterSpace` with respect to θ, in its support."""
@@ -74,6 +77,7 @@ def test_prior_distribution(name: str) -> None:
     assert stats.kstest(np.asarray(draws), own).pvalue > 1e-3
 
 
+@pytest.mark.tier("slow")
 def test_a_logarithmic_search_cuts_the_prior_at_zero() -> None:
     parameter = Parameter("k", Prior("normal", "lin", 0.4, 0.7), scale="log10")
     draws = np.asarray(prior_distribution(parameter).sample(jax.random.key(1), (500,)))
@@ -82,6 +86,7 @@ def test_a_logarithmic_search_cuts_the_prior_at_zero() -> None:
     assert stats.kstest(draws, expected.cdf).pvalue > 1e-3
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("marginalise", [None, (), ("scale_2",)], ids=["all", "none", "one"])
 def test_density_is_that_of_the_problem(decay: Callable[..., Problem], marginalise: tuple[str, ...] | None) -> None:
     problem = decay(marginalise=marginalise)
@@ -91,6 +96,7 @@ def test_density_is_that_of_the_problem(decay: Callable[..., Problem], marginali
     np.testing.assert_allclose(density_of_numpyro(problem, points), expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.tier("slow")
 def test_hepg2(hepg2: Problem, published_fit: dict[str, float]) -> None:
     """At the published fit, where two noise scales are zero, and beside it."""
     z = hepg2.space.unconstrain(published_fit)
@@ -100,6 +106,7 @@ def test_hepg2(hepg2: Problem, published_fit: dict[str, float]) -> None:
     np.testing.assert_allclose(density_of_numpyro(hepg2, points), expected, rtol=1e-8)
 
 
+@pytest.mark.tier("slow")
 def test_sites(decay: Callable[..., Problem]) -> None:
     problem = decay()
     trace = numpyro.handlers.trace(numpyro.handlers.seed(problem.numpyro_model, 0)).get_trace()
@@ -150,6 +157,7 @@ def test_a_failed_simulation_has_no_density(blow_up: Problem) -> None:
     assert sum(blow_up.failures.take().values()) == 2
 
 
+@pytest.mark.tier("slow")
 def test_nuts_finds_a_posterior_in_closed_form() -> None:
     """y' = 0 from y(0) = m, read with known noise: a normal prior gives a normal posterior."""
     text = "model still; m = 1; nothing = 0; species y = m; J: y -> ; nothing*y; end"

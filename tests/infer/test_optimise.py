@@ -17,6 +17,8 @@ from hexamer.infer import curvature, find_map, find_mode
 from hexamer.infer.lbfgs import Minimiser
 from hexamer.models import compile_network
 
+pytestmark = pytest.mark.tier("test")
+
 
 def minimise(function, start: list[float], **options) -> Minimiser:
     run = Minimiser(np.array(start), options.get("gradient", 1e-8), 1e-14, options.get("iterations", 500))
@@ -27,6 +29,7 @@ def minimise(function, start: list[float], **options) -> Minimiser:
     return run
 
 
+@pytest.mark.tier("check")
 @pytest.mark.parametrize(
     ("function", "start", "minimum"),
     [
@@ -84,6 +87,7 @@ def test_starts_in_a_failing_region_are_redrawn_and_counted(half: Problem, tmp_p
     assert len(kept["traces"]) == 12
 
 
+@pytest.mark.tier("check")
 def test_given_starts(half: Problem) -> None:
     fits = find_map(half, starts=np.array([[-0.5], [-2.0]]), lanes=2, progress=False)
     assert {float(s) for s in fits.start[:, 0]} == {-0.5, -2.0}
@@ -112,6 +116,7 @@ def test_curvature_next_to_a_failing_region(half: Problem) -> None:
         curvature(half, np.array([-0.0005]))
 
 
+@pytest.mark.tier("slow")
 def test_mode_of_the_density_next_to_a_best_fit_on_the_bound(decay: Callable[..., Problem]) -> None:
     """Where the best fit has a scale of noise of zero, the sampler's coordinates still have a mode."""
     problem = decay()

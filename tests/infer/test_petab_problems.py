@@ -15,6 +15,8 @@ import pytest
 import hexamer
 from hexamer.data.petab import read_petab
 
+pytestmark = pytest.mark.tier("test")
+
 CASES = ("0001", "0003", "0005", "0007", "0009", "0011", "0013", "0015", "0017", "0019")
 
 PUBLISHED = {  # log likelihood, its tolerance, number of rows

@@ -11,6 +11,8 @@ from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior, blo
 from hexamer.infer.nuisance import find_nuisance
 from hexamer.models import Protocol
 
+pytestmark = pytest.mark.tier("check")
+
 LN10 = np.log(10.0)
 
 

@@ -13,6 +13,8 @@ from hexamer.infer.doses.report import report
 from hexamer.infer.plots.fit import Panel, arrange
 from hexamer.models import Model, Network, Protocol, compile_network
 
+pytestmark = pytest.mark.tier("test")
+
 
 @pytest.fixture(autouse=True)
 def _settings_stay():

@@ -13,6 +13,8 @@ from hexamer.infer.doses.amounts import doses_of
 from hexamer.infer.population import SERUM, lognormal_factors
 from hexamer.models import compile_network, il6
 
+pytestmark = pytest.mark.tier("test")
+
 LINEAR = """
 model linear()
   species L = 0, S = 0, X = 0;

@@ -17,6 +17,8 @@ from hexamer.infer.predict import (
     with_dose,
 )
 
+pytestmark = pytest.mark.tier("test")
+
 
 @pytest.fixture(scope="module")
 def values(conversion, conversion_truth):
@@ -25,6 +27,7 @@ def values(conversion, conversion_truth):
     return np.array([[{**conversion.fixed, **d}[n] for n in conversion.names] for d in (conversion_truth, changed)])
 
 
+@pytest.mark.tier("check")
 def test_curves_are_the_closed_form(conversion, conversion_course, values):
     times = np.linspace(0, 80, 9)
     found = curves(conversion, values, times)
@@ -47,6 +50,7 @@ def test_curves_at_times_and_gel_of_their_own(conversion, conversion_course, val
     assert curve.mean[1, 1] == pytest.approx(5 * conversion_course(1, 40, k1=0.1), rel=1e-4)
 
 
+@pytest.mark.tier("check")
 def test_readings_over_doses_are_the_closed_form(conversion, conversion_course, values):
     doses = np.array([0.0, 0.5, 20.0])
     curve = over_doses(conversion, values, "blot_B", "L", doses, 20.0, "L 1 nM")
@@ -56,6 +60,7 @@ def test_readings_over_doses_are_the_closed_form(conversion, conversion_course, 
         over_doses(conversion, values, "blot_B", "drug", doses, 20.0, "L 1 nM")
 
 
+@pytest.mark.tier("check")
 def test_a_failed_simulation_is_no_prediction(blow_up):
     curve = curves(blow_up, [[0.5], [2.0]], [0.0, 1.0])["y", "rest"]
     assert curve.mean[0, 1] == pytest.approx(2.0, rel=1e-4)

@@ -18,6 +18,8 @@ from hexamer import Model, Network, Problem, Protocol
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
 from hexamer.models import Step, compile_network
 
+pytestmark = pytest.mark.tier("test")
+
 
 def test_hepg2_at_the_published_fit(shared_data: Path, hepg2: Problem, published_fit: dict[str, float]) -> None:
     result = hepg2.evaluate(published_fit)
@@ -59,6 +61,7 @@ def test_hepg2_the_marginal_is_the_integral_of_the_joint(hepg2: Problem, publish
     assert integral - others == pytest.approx(marginal, abs=1e-6)
 
 
+@pytest.mark.tier("slow")
 def test_decay_marginal_is_the_integral_of_the_joint(decay: Callable[..., Problem]) -> None:
     """`marginalise=None` and `()` agree: both scales integrated out, against a grid over both."""
     marginal, joint = decay(), decay(marginalise=())
@@ -81,6 +84,7 @@ def test_decay_marginal_is_the_integral_of_the_joint(decay: Callable[..., Proble
     assert density == pytest.approx(over_each[1], abs=1e-6)
 
 
+@pytest.mark.tier("check")
 def test_decay_likelihood_in_closed_form(decay: Callable[..., Problem]) -> None:
     """A = a0 exp(−k t): every kind of row with scipy's densities of the value as measured."""
     problem = decay(marginalise=())
@@ -109,6 +113,7 @@ def test_decay_likelihood_in_closed_form(decay: Callable[..., Problem]) -> None:
     assert float(jax.jit(problem.log_density)(z)) == pytest.approx(prior + result.log_likelihood, abs=1e-9)
 
 
+@pytest.mark.tier("check")
 def test_a_failed_simulation_is_minus_infinity_with_zero_gradient_and_counted(blow_up: Problem) -> None:
     """y = 1/(1 − k): where k ≥ 1 there is nothing to compare."""
     f = jax.jit(jax.value_and_grad(blow_up.log_density))
@@ -141,6 +146,7 @@ def test_a_failed_simulation_is_minus_infinity_with_zero_gradient_and_counted(bl
     assert np.isnan(result.predictions).all()
 
 
+@pytest.mark.tier("check")
 def test_a_reading_that_does_not_exist_is_a_failure(decay_model: Model) -> None:
     """The simulation is fine, the logarithm of what is read is not."""
     data = Dataset(

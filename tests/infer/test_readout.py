@@ -20,6 +20,8 @@ from hexamer.infer.readout import Assays
 from hexamer.models.fused import cuda, formulas
 from hexamer.models.fused.build import warp
 
+pytestmark = pytest.mark.tier("test")
+
 SETS = 3
 
 
@@ -54,6 +56,7 @@ def both(assays: Assays, settings: Settings, values: jax.Array, monkeypatch: pyt
     return [compiled, jax.jit(jax.vmap(run))(values)]
 
 
+@pytest.mark.tier("slow")
 def test_the_same_by_both(demo: Problem, values: jax.Array, monkeypatch: pytest.MonkeyPatch) -> None:
     (found, slope), (expected, other) = both(demo.assays, Settings(), values, monkeypatch)
     assert np.isfinite(expected.mean).all()
@@ -62,6 +65,7 @@ def test_the_same_by_both(demo: Problem, values: jax.Array, monkeypatch: pytest.
     np.testing.assert_allclose(slope, other, rtol=1e-11, atol=1e-11 * np.abs(other).max())
 
 
+@pytest.mark.tier("slow")
 def test_failed_trajectories(demo: Problem, values: jax.Array, monkeypatch: pytest.MonkeyPatch) -> None:
     """All, and some: their rows read NaN and hand nothing back."""
     steps = np.asarray(jax.vmap(lambda v: demo.assays.read(Settings(), v).steps)(values))
@@ -76,6 +80,7 @@ def test_failed_trajectories(demo: Problem, values: jax.Array, monkeypatch: pyte
         monkeypatch.undo()
 
 
+@pytest.mark.tier("slow")
 def test_xla_reads_on_a_gpu(demo: Problem, values: jax.Array, monkeypatch: pytest.MonkeyPatch) -> None:
     """The GPU's branch of compiled formulas, evaluated here: the same readings and pull-backs, with failures too."""
     steps = np.asarray(jax.vmap(lambda v: demo.assays.read(Settings(), v).steps)(values))
@@ -91,6 +96,7 @@ def test_xla_reads_on_a_gpu(demo: Problem, values: jax.Array, monkeypatch: pytes
         np.testing.assert_allclose(slope, other, rtol=1e-11, atol=1e-11 * np.abs(other).max())
 
 
+@pytest.mark.tier("slow")
 def test_formulas_without_c_are_read_by_xla(demo: Problem, values: jax.Array, monkeypatch: pytest.MonkeyPatch) -> None:
     name, observable = next(iter(demo.dataset.observables.items()))
     odd = replace(observable, formula=observable.formula * sympy.atan(1e12 * (1 + sympy.Symbol("time"))) * 2 / sympy.pi)
@@ -122,6 +128,7 @@ print("same")
 """
 
 
+@pytest.mark.tier("slow")
 def test_two_devices() -> None:
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     done = subprocess.run([sys.executable, "-c", SHARDED], capture_output=True, text=True, env=environment, timeout=300)

@@ -14,6 +14,8 @@ from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
 from hexamer.infer import Curvature, Draws, StoreError, curvature, find_mode, sample
 from hexamer.models import compile_network
 
+pytestmark = pytest.mark.tier("test")
+
 SPREAD = 0.5  # of log10 k
 RESUMED = {"chains": 2, "warmup": 40, "draws": 60, "seed": 5, "chunk": 20, "progress": False}
 
@@ -40,6 +42,7 @@ def start_of(problem: Problem, centre: float = 0.0) -> Curvature:
     return Curvature(np.full(count, centre), np.eye(count), np.eye(count), np.ones(count))
 
 
+@pytest.mark.tier("slow")
 def test_posterior_truncated_by_failures(half: Problem) -> None:
     draws = sample(half, start_of(half, -1.0), chains=4, warmup=200, draws=500, seed=3, progress=False)
     assert draws is not None
@@ -65,6 +68,7 @@ def whole(half: Problem, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 
 
 # Killed in the window, right after the whitening, and in the draws.
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("chunks", [1, 2, 5])
 def test_resumed_run_is_the_same_draw_for_draw(half: Problem, whole, tmp_path: Path, chunks: int) -> None:
     folder, expected = whole
@@ -124,6 +128,7 @@ def level() -> Problem:
     )
 
 
+@pytest.mark.tier("slow")
 def test_posterior_with_an_unfolded_scale_of_noise(level: Problem) -> None:
     """Against quadrature over (ln ab, noise): ln ab has a prior of variance 2, ln a/b keeps its own."""
     start = curvature(level, find_mode(level, np.array([0.3, 0.3, 0.5])))
@@ -145,6 +150,7 @@ def test_posterior_with_an_unfolded_scale_of_noise(level: Problem) -> None:
     assert (a - b).std() == pytest.approx(np.sqrt(2), rel=0.1)
 
 
+@pytest.mark.tier("slow")
 def test_run_stopped_early_returns_what_it_has(half: Problem, tmp_path: Path) -> None:
     options = {"chains": 1, "warmup": 10, "draws": 40, "seed": 5, "chunk": 20, "progress": False}
     assert sample(half, start_of(half, -1.0), out=tmp_path, stop_after=0.0, **options) is None
@@ -158,6 +164,7 @@ def test_run_stopped_early_returns_what_it_has(half: Problem, tmp_path: Path) ->
     np.testing.assert_array_equal(rest.z[:, :20], part.z)
 
 
+@pytest.mark.tier("slow")
 def test_folder_of_another_run_is_refused(half: Problem, tmp_path: Path) -> None:
     options = {"chains": 1, "warmup": 5, "draws": 5, "chunk": 5, "progress": False}
     sample(half, start_of(half, -1.0), out=tmp_path, seed=1, **options)

@@ -18,6 +18,8 @@ from scipy import integrate, stats
 from hexamer.data import Parameter, Prior, Scale
 from hexamer.infer.space import ParameterSpace
 
+pytestmark = pytest.mark.tier("test")
+
 LN = {"lin": 1.0, "log": 1.0, "log10": math.log(10.0)}
 PRIORS = {
     **{
@@ -88,6 +90,7 @@ def test_round_trip(prior: Prior, search: Scale | None) -> None:
     np.testing.assert_allclose(back, z, rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize(("prior", "search"), CASES)
 def test_log_prior_is_scipys_density_times_the_jacobian(prior: Prior, search: Scale | None) -> None:
     parameter = Parameter("k", prior, scale=search)
@@ -101,6 +104,7 @@ def test_log_prior_is_scipys_density_times_the_jacobian(prior: Prior, search: Sc
     np.testing.assert_allclose(jax.vmap(space.log_prior)(jnp.asarray(z)[:, None]), expected, atol=1e-6)
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize(("prior", "search"), CASES)
 def test_log_prior_integrates_to_one(prior: Prior, search: Scale | None) -> None:
     space = ParameterSpace([Parameter("k", prior, scale=search)])
@@ -109,6 +113,7 @@ def test_log_prior_integrates_to_one(prior: Prior, search: Scale | None) -> None
     assert integrate.trapezoid(density, z) == pytest.approx(1.0, abs=2e-5)
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize(("prior", "search"), CASES)
 def test_mode_density_is_with_respect_to_the_search_scale(prior: Prior, search: Scale | None) -> None:
     parameter = Parameter("k", prior, scale=search)
@@ -123,6 +128,7 @@ def test_mode_density_is_with_respect_to_the_search_scale(prior: Prior, search: 
         assert float(space.log_prior_mode(jnp.array([z]))) == pytest.approx(float(expected), abs=1e-9)
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize(
     ("name", "search"),
     [(n, None) for n in PRIORS]
@@ -146,6 +152,7 @@ def test_a_prior_without_bounds_is_a_unit_normal_over_z() -> None:
     assert float(ParameterSpace(parameters).log_prior(z)) == pytest.approx(float(expected))
 
 
+@pytest.mark.tier("slow")
 def test_folded_half_normal_is_symmetric_and_smooth_at_zero() -> None:
     space = ParameterSpace([Parameter("sd", PRIORS["half_normal"])])
 
@@ -162,6 +169,7 @@ def test_folded_half_normal_is_symmetric_and_smooth_at_zero() -> None:
     assert float(jax.grad(lambda z: space.constrain(z[None])[0] ** 2)(jnp.array(0.0))) == 0.0
 
 
+@pytest.mark.tier("slow")
 def test_unfolded_every_standardised_prior_is_a_unit_normal() -> None:
     priors = [Prior("half_normal", spread=0.3), Prior("normal", "log10", -1.2, 0.4), Prior("half_normal", spread=7.0)]
     space = ParameterSpace([Parameter(f"k{i}", p) for i, p in enumerate(priors)])

@@ -9,6 +9,8 @@ import xarray as xr
 
 from hexamer.infer.summary import COLUMNS, summarise
 
+pytestmark = pytest.mark.tier("check")
+
 
 def make(draws, *, prior=None, stats=None, failures=None, attrs=None) -> xr.DataTree:
     def dataset(arrays):

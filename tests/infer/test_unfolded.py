@@ -5,11 +5,15 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from scipy import stats
 
 from hexamer.infer.unfolded import LEAST, half_normal, log_slope, normal
 
+pytestmark = pytest.mark.tier("test")
 
+
+@pytest.mark.tier("slow")
 def test_quantiles_of_the_half_normal() -> None:
     u = np.linspace(-6, 35, 83)
     y = np.asarray(half_normal(jnp.asarray(u)))
@@ -26,6 +30,7 @@ def test_there_and_back() -> None:
     np.testing.assert_array_equal(normal(np.array([0.0, 1e-40])), LEAST)
 
 
+@pytest.mark.tier("slow")
 def test_slope() -> None:
     u, step = jnp.linspace(-5, 12, 35), 1e-6
     central = (half_normal(u + step) - half_normal(u - step)) / (2 * step)

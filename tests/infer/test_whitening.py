@@ -7,6 +7,8 @@ import pytest
 
 from hexamer.infer.whitening import spread, windows
 
+pytestmark = pytest.mark.tier("check")
+
 
 def test_windows_are_those_of_stan() -> None:
     found = windows(1000)

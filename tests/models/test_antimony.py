@@ -9,6 +9,8 @@ import pytest
 from hexamer.models import Network, UnsupportedModelError
 from hexamer.models.antimony_text import antimony_to_sbml
 
+pytestmark = pytest.mark.tier("check")
+
 
 def test_errors_have_the_parsers_words(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedModelError, match=r"the Antimony text cannot be read as Antimony: .*line 2"):

@@ -7,10 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from helpers import ENGINES
 from hexamer.models import Network, Protocol, compile_network, simulate
 from hexamer.models.codegen import compile_vector
 from hexamer.models.expressions import parse_infix
 from hexamer.models.settings import Engine
+
+pytestmark = pytest.mark.tier("test")
 
 # A formula of x and a, and its derivatives by both at x = 0 and a = 3, where the last branch is taken.
 AT_ZERO = {
@@ -26,6 +29,7 @@ AT_ZERO = {
 }
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("formula", AT_ZERO)
 def test_derivatives_where_another_branch_is_infinite(formula: str) -> None:
     function = compile_vector([["x", "a"]], [parse_infix(formula)])
@@ -43,7 +47,7 @@ def test_derivatives_where_the_branch_is_taken() -> None:
     np.testing.assert_array_equal(second(jnp.array([0.0, 3.0])), np.zeros((2, 2)))
 
 
-@pytest.mark.parametrize("engine", ["fused", "diffrax"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_dose_of_nothing(engine: Engine) -> None:
     """X' = a/d while d > 0, else 0; X starts at a ln d while d > 0, else at a."""
     text = "model m\n a = 1; d = 0; X = 0\n X' = piecewise(a/d, d > 0, 0)\n X = piecewise(a*ln(d), d > 0, a)\nend"

@@ -12,6 +12,8 @@ from hexamer.models import Model, Network, Protocol, il6, simulate
 from hexamer.models.library import COMPOSITIONS, CORES, MODULES, bundled, cells, drugs, network
 from hexamer.models.library.builder import cell_constants, drug_constants
 
+pytestmark = pytest.mark.tier("test")
+
 LIBRARY = files("hexamer.models.library")
 
 
@@ -21,6 +23,7 @@ def value(made: Network | Model, name: str) -> float:
     return made.parameters[name].value
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("name", bundled())
 def test_bundled_names(name: str) -> None:
     assert Network.load(name).name == name
@@ -55,6 +58,7 @@ def test_what_nobody_owns_is_a_constant_zero() -> None:
     assert "triT" in full.species
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("cell", cells())
 def test_cells_set_abundances(cell: str) -> None:
     made = network("il6_full", cell=cell)
@@ -70,6 +74,7 @@ def test_one_cell_is_the_nominal_one() -> None:
     assert network("il6_stat3", cell="HepG2") == network("il6_stat3")
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("drug", drugs())
 def test_drugs_come_with_their_constants(drug: str) -> None:
     made = network("il6_stat3", drugs=drug)

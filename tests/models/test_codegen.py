@@ -10,6 +10,8 @@ import pytest
 from hexamer.models import Model, Network, Quantity, compile_network, parse_infix
 from hexamer.models.codegen import compile_vector, guarded_power, guarded_slope
 
+pytestmark = pytest.mark.tier("test")
+
 EXPONENTS = (0.7, 1.0, 1.3, 1.713, 2.0, 4.0)
 AT_ZERO = {  # value, first, second derivative of x^n from the right; an infinite one is guarded to 0
     0.7: (0.0, 0.0, 0.0),
@@ -21,6 +23,7 @@ AT_ZERO = {  # value, first, second derivative of x^n from the right; an infinit
 }
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("exponent", EXPONENTS)
 @pytest.mark.parametrize("base", [0.0, -1e-12, -0.0])
 def test_power_at_and_just_below_zero(base: float, exponent: float) -> None:
@@ -33,6 +36,7 @@ def test_power_at_and_just_below_zero(base: float, exponent: float) -> None:
     assert jax.grad(guarded_power, argnums=1)(x, n) == pytest.approx(0, abs=1e-10)  # x^n log |x|, and 0 at 0
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("exponent", EXPONENTS)
 @pytest.mark.parametrize("base", [1e-8, 0.5, 37.0])
 def test_power_above_zero(base: float, exponent: float) -> None:

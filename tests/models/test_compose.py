@@ -7,6 +7,8 @@ import pytest
 from hexamer.models import Network
 from hexamer.models.library.compose import merge
 
+pytestmark = pytest.mark.tier("check")
+
 SOURCE = """
 model source(load)
   unit nM = 1e-9 mole/litre;

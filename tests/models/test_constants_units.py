@@ -13,6 +13,8 @@ from hexamer.models.library import cells, drugs, network
 from hexamer.models.library.builder import cell_constants, drug_constants
 from hexamer.models.library.constants import Constant
 
+pytestmark = pytest.mark.tier("test")
+
 # What no network has: by the mass, ng/ml become nM before anything is simulated.
 ELSEWHERE = {"molar_mass": "kDa"}
 
@@ -34,6 +36,7 @@ def compared(made: Network, name: str, constant: Constant) -> bool:
     return True
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("drug", drugs())
 def test_units_of_drugs(drug: str) -> None:
     for name, constant in drug_constants(drug).values.items():

@@ -13,6 +13,8 @@ import pytest
 from hexamer.models import Network, parse_infix
 from hexamer.models.describe import describe, graph, reversible
 
+pytestmark = pytest.mark.tier("test")
+
 TEXT = """
 model small
   compartment cell = 2; compartment outside = 3;

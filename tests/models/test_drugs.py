@@ -17,6 +17,8 @@ from hexamer.models import Model, Protocol, Status, Trajectories, il6, simulate
 from hexamer.models.library import drugs
 from hexamer.models.library.builder import drug_constants
 
+pytestmark = pytest.mark.tier("slow")
+
 KIND = {drug: drug_constants(drug).kind for drug in drugs()}
 BINDERS = [drug for drug, kind in KIND.items() if not kind.endswith("inhibitor")]
 JAK = [drug for drug, kind in KIND.items() if kind == "JAK_inhibitor"]

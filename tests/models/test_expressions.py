@@ -8,6 +8,8 @@ import sympy
 from hexamer.models import FormulaError, parse_infix
 from hexamer.models.expressions import inline, names_in, to_infix
 
+pytestmark = pytest.mark.tier("check")
+
 x, y, z, time = sympy.symbols("x y z time")
 
 READ = {

@@ -9,6 +9,8 @@ import pytest
 
 from hexamer.models import Model, Protocol, Settings, Status, simulate
 
+pytestmark = pytest.mark.tier("test")
+
 TIMES = np.array([0.0, 0.5, 1.0])
 K = jnp.array([0.5, 1.5, 0.1])
 
@@ -36,6 +38,7 @@ def settled(y: jax.Array) -> jax.Array:
     return jnp.sum(jnp.where(jnp.isfinite(y), y, 0.0))
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("solver", ["rodas5p", "kvaerno5", "tsit5"])
 def test_blow_up(solver: str) -> None:
     settings = Settings(solver=solver, rtol=1e-8, atol=1e-10, max_steps=8192)  # pyright: ignore[reportArgumentType]
@@ -56,6 +59,7 @@ def test_blow_up(solver: str) -> None:
     assert out.steps[1, 0] < settings.max_steps  # it ends when it is lost
 
 
+@pytest.mark.tier("slow")
 def test_too_many_steps() -> None:
     model = Model.from_function(
         lambda t, y, p: p["w"] * jnp.array([y[1], -y[0]]), species=["x", "v"], parameters={"w": 1.0}, initial=[1.0, 0.0]
@@ -72,6 +76,7 @@ def test_too_many_steps() -> None:
     np.testing.assert_allclose(slope, [exact, 0], rtol=1e-5)
 
 
+@pytest.mark.tier("slow")
 def test_rates_that_are_not_finite() -> None:
     """√y falls below 0: the solve ends, with no NaN for a step size."""
     model = Model.from_function(
@@ -84,6 +89,7 @@ def test_rates_that_are_not_finite() -> None:
         np.testing.assert_allclose(out.y[0, 0, :, 0], (1 - TIMES / 2) ** 2, rtol=1e-5)
 
 
+@pytest.mark.tier("slow")
 def test_no_steady_state() -> None:
     model = growth(1)
     protocols = [Protocol.equilibrated("rest"), Protocol("start")]
@@ -101,6 +107,7 @@ def test_no_steady_state() -> None:
     assert np.all(np.isfinite(slope))
 
 
+@pytest.mark.tier("slow")
 def test_no_steady_state_is_invented() -> None:
     """Regressions: a mean over 101 species hid the one that grows; coarse tolerances found it at rest once large."""
     settings = Settings(rtol=1e-3, atol=1e-4)

@@ -11,6 +11,8 @@ import pytest
 
 from hexamer.models import Model, Network, Protocol, Settings, compile_network, simulate
 
+pytestmark = pytest.mark.tier("test")
+
 TIGHT = Settings(rtol=1e-9, atol=1e-11)
 FORWARD = Settings(rtol=1e-9, atol=1e-11, derivative="forward")
 
@@ -74,25 +76,29 @@ def relative(found: np.ndarray, expected: np.ndarray) -> float:
     return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("mode", MODES)
 def test_reverse(loop: Model, differences: np.ndarray, mode: str) -> None:
     found = np.asarray(MODES[mode](loss_of(loop, TIGHT))(Z))
     assert relative(found, differences) < 1e-5
 
 
+@pytest.mark.tier("slow")
 def test_forward(loop: Model, differences: np.ndarray) -> None:
     found = np.asarray(jax.jit(jax.vmap(jax.jacfwd(loss_of(loop, FORWARD))))(Z))
     assert relative(found, differences) < 1e-5
 
 
-@pytest.mark.parametrize("solver", [pytest.param("kvaerno5", marks=pytest.mark.slow), "tsit5"])
+@pytest.mark.tier("slow")
+@pytest.mark.parametrize("solver", [pytest.param("kvaerno5", marks=pytest.mark.tier("slow")), "tsit5"])
 def test_other_solvers(loop: Model, differences: np.ndarray, solver: str) -> None:
     settings = Settings(solver=solver, rtol=1e-9, atol=1e-11)  # pyright: ignore[reportArgumentType]
     found = np.asarray(jax.jit(jax.vmap(jax.grad(loss_of(loop, settings))))(Z[:1]))
     assert relative(found, differences[:1]) < 1e-5
 
 
-@pytest.mark.parametrize("name", ["hepg2_core", pytest.param("il6_stat3", marks=pytest.mark.slow)])
+@pytest.mark.tier("slow")
+@pytest.mark.parametrize("name", ["hepg2_core", pytest.param("il6_stat3", marks=pytest.mark.tier("slow"))])
 def test_networks(name: str, request: pytest.FixtureRequest) -> None:
     """All parameters of a network, in log, from rest through a dose: reverse against central differences."""
     model: Model = request.getfixturevalue(name)
@@ -119,6 +125,7 @@ def test_networks(name: str, request: pytest.FixtureRequest) -> None:
 # --------------------------------------------------------------- the controller sees only the state
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("settings", [Settings(), Settings(derivative="forward")])
 def test_trajectory_at_rest(settings: Settings) -> None:
     """y' = −a (y − b) from y0 = b: the state never moves, and ∂y/∂b = 1 − e^(−at), ∂y/∂y0 = e^(−at), ∂y/∂a = 0."""

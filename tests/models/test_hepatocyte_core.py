@@ -13,6 +13,8 @@ import roadrunner
 
 from hexamer.models import Model, Network, Protocol, Settings, Status, simulate
 
+pytestmark = pytest.mark.tier("test")
+
 VC, VN = 12.67, 0.5  # pl
 FINE = Settings(engine="fused", rtol=1e-9, atol=1e-12)
 REST = Protocol.equilibrated

@@ -12,6 +12,8 @@ import pytest
 
 from hexamer.models import Model, Protocol, Status, simulate
 
+pytestmark = pytest.mark.tier("test")
+
 MASS = {"IL6": 21.0, "sIL6R": 52.5, "HyperIL6": 60.0, "sgp130": 100.0}  # kDa
 DOSES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 30.0, 50.0, 100.0, 300.0, 1000.0)  # ng/ml
 TURNOVER = (

@@ -11,6 +11,8 @@ import pytest
 from hexamer.models import Model, Network, compile_network
 from hexamer.models.moieties import conserved_moieties
 
+pytestmark = pytest.mark.tier("check")
+
 
 def of(rows: list[list[int]]) -> tuple[np.ndarray, tuple[int, ...]]:
     return conserved_moieties([[Fraction(x) for x in row] for row in rows])
@@ -62,6 +64,7 @@ def test_hepg2_core(hepg2_core: Model) -> None:
     assert {s: n for s, n in zip(hepg2_core.species, row, strict=True) if n} == {"S": 1, "cpS": 1, "npS": 1}
 
 
+@pytest.mark.tier("test")
 @pytest.mark.parametrize("name", ["il6_stat3", "hepg2_core"])
 def test_rates_conserve_them(name: str, request: pytest.FixtureRequest) -> None:
     model: Model = request.getfixturevalue(name)

@@ -17,6 +17,8 @@ from hexamer.models.antimony_text import antimony_to_sbml
 from hexamer.models.expressions import inline
 from hexamer.models.library.builder import network
 
+pytestmark = pytest.mark.tier("slow")
+
 HOUR = 60.0  # min
 DAY = 24 * HOUR
 DOSES = (10.0, 20.0, 50.0)  # ng/ml

@@ -27,6 +27,8 @@ from hexamer.models.fused.lower import Unsupported
 from hexamer.models.machine import usable_cores
 from hexamer.models.placement import break_even, devices_for
 
+pytestmark = pytest.mark.tier("test")
+
 CUDA = SimpleNamespace(platform_version="cuda 13000", platform="gpu")
 ROCM = SimpleNamespace(platform_version="rocm 60000", platform="gpu")
 
@@ -263,6 +265,7 @@ def test_an_unknown_device() -> None:
 # ----------------------------------------------------------------------------------------------------------- callers
 
 
+@pytest.mark.tier("slow")
 def test_four_chains_go_to_the_cpu(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """And solve there, with compiled code, in every thread that samples."""
     problem = hexamer.Problem.load("il6_demo")

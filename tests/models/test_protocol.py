@@ -10,6 +10,8 @@ import pytest
 
 from hexamer.models import Model, Protocol, Settings, Step, simulate
 
+pytestmark = pytest.mark.tier("check")
+
 
 @pytest.fixture(scope="module")
 def decay() -> Model:

@@ -10,8 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from helpers import ENGINES
 from hexamer.models import Model, Protocol, Settings, simulate
 from hexamer.models.reverse_only import FORWARD, SECOND, DerivativeError, differentiated, reverse_only
+
+pytestmark = pytest.mark.tier("test")
 
 POINTS = jnp.array([[0.3, -1.2], [0.7, 0.1], [1.1, 2.0]])
 X, V = POINTS[0], jnp.ones(2)
@@ -85,6 +88,7 @@ SECOND_DERIVATIVES: Mapping[str, Of] = {
 }
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("name", ALLOWED)
 def test_what_is_allowed(name: str) -> None:
     found, expected = ALLOWED[name](guarded), ALLOWED[name](plain)
@@ -114,7 +118,7 @@ def test_it_costs_nothing() -> None:
         assert len(found) == len(expected)
 
 
-@pytest.mark.parametrize("engine", ["fused", "diffrax"])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", ["jacfwd", "jit jvp", "hessian"])
 def test_solves(growth: Model, engine: str, name: str) -> None:
     """Both engines are guarded, and both messages name settings that do it."""
@@ -130,6 +134,7 @@ def test_solves(growth: Model, engine: str, name: str) -> None:
     assert 'Settings(engine="diffrax", derivative="forward")' in message
 
 
+@pytest.mark.tier("slow")
 def test_the_settings_named_do_it(growth: Model) -> None:
     """y' = s − k y from 1 at t = 2, with its first and second derivatives in closed form, forward over forward."""
     settings = Settings(engine="diffrax", derivative="forward", rtol=1e-9, atol=1e-11)

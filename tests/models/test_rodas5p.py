@@ -12,6 +12,8 @@ import pytest
 from hexamer.models.rodas5p import DenseOutput, H, M, _stages, _stages_with_adjoint
 from hexamer.models.tableau import A
 
+pytestmark = pytest.mark.tier("test")
+
 P = jnp.array([0.7, 2.0, 0.3])
 Y0 = jnp.array([1.0, 0.4])
 
@@ -86,6 +88,7 @@ def test_late_stages_add_one_k_each() -> None:
     np.testing.assert_array_equal(later, np.tri(4, 3, -1))
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("h", [1e-3, 0.3, 50.0])
 def test_adjoint_of_a_step(h: float) -> None:
     """The discrete adjoint by hand (Daescu, Sandu, Carmichael 2003) is the derivative of the stages."""

@@ -20,6 +20,8 @@ from hexamer.models import (
     parse_infix,
 )
 
+pytestmark = pytest.mark.tier("check")
+
 
 def decay(change: Callable[[libsbml.SBMLDocument, libsbml.Model], object] | None = None) -> str:
     """SBML text of A → ∅ with rate k·A in a compartment of 2, changed by `change`."""
@@ -218,6 +220,7 @@ def test_circular_rules_are_refused() -> None:
         compile_network(network)
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize(
     ("path", "species", "parameters", "moieties"),
     [
@@ -247,6 +250,7 @@ def there_and_back(network: Network) -> tuple[Model, Model]:
     return compile_network(network), compile_network(Network.from_sbml(network.to_sbml()))
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("name", ["il6_stat3", "hepg2_core", "rich"])
 def test_written_network_is_the_same(name: str) -> None:
     network = Network.from_antimony(RICH) if name == "rich" else Network.load(name)

@@ -10,7 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from helpers import slowly
 from hexamer.models import Model, Network, Protocol, Settings, Status, compile_network, simulate
+
+pytestmark = pytest.mark.tier("test")
 
 TIGHT = Settings(rtol=1e-9, atol=1e-11)
 SOLVERS = {
@@ -56,7 +59,7 @@ def decay() -> Model:
 TIMES = np.array([0.0, 0.5, 1.0, 3.0, 10.0, 40.0])
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("solver", ["rodas5p", *slowly("kvaerno5", "tsit5", "rodas5p, forward")])
 def test_linear_chain(chain: Model, solver: str) -> None:
     a, b = jnp.array([0.7, 0.05, 3.0])[:, None], jnp.array([0.2, 1.3, 0.9])[:, None]
     t = TIMES
@@ -69,6 +72,7 @@ def test_linear_chain(chain: Model, solver: str) -> None:
     np.testing.assert_allclose(out.y[:, 0], exact, rtol=1e-7, atol=1e-8)
 
 
+@pytest.mark.tier("check")
 def test_binding_equilibrium(binding: Model) -> None:
     """LR = (L + R + Kd − √((L + R + Kd)² − 4 L R))/2, reached from the dose and held by pre-equilibration."""
     ligand, kd = np.array([0.01, 0.3, 1.0, 20.0]), np.array([0.8, 0.1, 5.0, 0.02])
@@ -128,6 +132,7 @@ PROTOCOLS = {
 }
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("solver", ["rodas5p", "kvaerno5", "tsit5"])
 def test_protocols(decay: Model, solver: str) -> None:
     """All in one call; a measurement at the very time of a step sees it (times 0, 0.5, 1, 3, 10, 40)."""
@@ -140,6 +145,7 @@ def test_protocols(decay: Model, solver: str) -> None:
         np.testing.assert_allclose(out.y[i, :, 0], exact, rtol=1e-7, atol=1e-9, err_msg=name)
 
 
+@pytest.mark.tier("slow")
 def test_a_dose_by_name(decay: Model) -> None:
     """The dose is a parameter like any other, with a derivative: ∂A/∂dose = e^(−kt)."""
 
@@ -157,12 +163,14 @@ def test_a_dose_by_name(decay: Model) -> None:
     np.testing.assert_allclose(slope[1], [0.0, (1 - np.exp(-0.6)) / 0.3], rtol=1e-8)
 
 
+@pytest.mark.tier("slow")
 def test_observables_see_the_parameters_of_their_time(decay: Model) -> None:
     protocol = Protocol().set(at=1, input=0.4).set(at=3, input=0.1)
     out = simulate(decay, {}, protocol, TIMES, observe=["input"])
     np.testing.assert_array_equal(out.observed["input"][0], [0, 0, 0.4, 0.1, 0.1, 0.1])
 
 
+@pytest.mark.tier("check")
 def test_initial_values_follow_what_is_set_at_the_start() -> None:
     text = "model m\n species A = 1; A = 2*k; k = 3; J0: A -> ; 0.1*k*A;\nend\n"
     model = compile_network(Network.from_antimony(text))
@@ -171,6 +179,7 @@ def test_initial_values_follow_what_is_set_at_the_start() -> None:
     np.testing.assert_array_equal(out.y[:, 0, 0], [6.0, 10.0, 6.0])
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("solver", ["rodas5p", "tsit5"])
 def test_explicit_time(solver: str) -> None:
     """y' = cos(t) p from a plain function: time is a state, across a step too."""
@@ -196,6 +205,7 @@ def test_time_of_a_network() -> None:
     np.testing.assert_allclose(out.observed["clock"][0], 2 * TIMES[:4], atol=1e-9)
 
 
+@pytest.mark.tier("slow")
 def test_batches_have_the_shape_of_the_parameters(decay: Model) -> None:
     k = jnp.array([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]])
     protocols = [Protocol("a").add("A", "dose"), Protocol("b")]
@@ -207,6 +217,7 @@ def test_batches_have_the_shape_of_the_parameters(decay: Model) -> None:
     np.testing.assert_allclose(out.y[1, 1], one.y, rtol=1e-12)
 
 
+@pytest.mark.tier("slow")
 def test_without_x64_it_refuses() -> None:
     program = """
 import hexamer, jax
@@ -230,6 +241,7 @@ def test_time_is_not_ignored_in_silence() -> None:
         Model.from_function(lambda t, y, p: -p["k"] * y * t, species=["A"], parameters={"k": 0.1}, initial=[1.0])
 
 
+@pytest.mark.tier("check")
 def test_time_can_be_observed() -> None:
     model = compile_network(Network.from_antimony("model m\n X = 1; X' = -0.1*X\nend"))
     protocols = [Protocol("a"), Protocol("b")]

@@ -7,9 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from helpers import ENGINES
 from hexamer.models import Model, Network, Protocol, Settings, Status, compile_network, simulate
 from hexamer.models.settings import Engine
 from hexamer.models.steady_state import steady_state
+
+pytestmark = pytest.mark.tier("test")
 
 TIGHT = Settings(rtol=1e-9, atol=1e-11)
 
@@ -34,6 +37,7 @@ def cycle() -> Model:
     return compile_network(Network.from_antimony(CYCLE))
 
 
+@pytest.mark.tier("slow")
 def test_state_and_moiety(cycle: Model) -> None:
     assert cycle.time_index is not None
     p = jnp.asarray(cycle.defaults)
@@ -73,6 +77,7 @@ def rest(cycle: Model):
 Z = jnp.log(jnp.array([0.4, 0.3, 5.0, 0.7]))
 
 
+@pytest.mark.tier("slow")
 def test_implicit_gradient(rest) -> None:
     """Against central differences, against the adjoint through a simulation of 1,000 min, and forward mode."""
     state, slope = rest(True, TIGHT)
@@ -147,7 +152,7 @@ def through(absent: Model) -> np.ndarray:
     return slope_of(absent, Protocol(start=-1e3).set(at=-1e3, S="S0", D="D0"), "fused")
 
 
-@pytest.mark.parametrize("engine", ["diffrax", "fused"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_what_is_lost_with_an_absent_partner_stays(absent: Model, through: np.ndarray, engine: Engine) -> None:
     """Regression: the gradient was NaN."""
     assert not len(absent.dependent)
@@ -155,7 +160,7 @@ def test_what_is_lost_with_an_absent_partner_stays(absent: Model, through: np.nd
     assert np.linalg.norm(found - through) < 1e-9 * np.linalg.norm(through)
 
 
-@pytest.mark.parametrize("engine", ["diffrax", "fused"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_what_was_lost_on_the_way_is_told(absent: Model, engine: Engine) -> None:
     """With ligand at the start, what is left of S at rest depends on the way there, which is not solved exactly."""
     found = simulate(absent, {"L0": 0.5}, Protocol("rest", {"L": "L0"}), [0.0], engine=engine, settings=TIGHT)

@@ -12,6 +12,8 @@ from hexamer.models.antimony_text import antimony_to_sbml
 from hexamer.models.library import MODULES, bundled, drugs
 from hexamer.models.library.builder import network
 
+pytestmark = pytest.mark.tier("check")
+
 MODULE = files("hexamer.models.library") / "modules"
 
 
@@ -54,11 +56,13 @@ def test_modules(name: str) -> None:
     assert complaints(antimony_to_sbml((MODULE / f"{name}.ant").read_text())) == []
 
 
+@pytest.mark.tier("test")
 @pytest.mark.parametrize("name", [*bundled(), "cytokine_release+tocilizumab"])
 def test_exported_networks(name: str) -> None:
     assert complaints(Network.load(name).to_sbml()) == []
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("drug", drugs())
 def test_drugs(drug: str) -> None:
     assert complaints(network("il6_full", drugs=drug).to_sbml()) == []

@@ -20,6 +20,8 @@ from scipy.optimize import least_squares
 
 from hexamer.models import Model, Protocol, il6, simulate
 
+pytestmark = pytest.mark.tier("test")
+
 CELLS, OBSERVABLES = ("RPE1", "TH1"), ("pSTAT1", "pSTAT3")
 TIMES = np.array([0.0, 5, 15, 30, 60, 90, 120, 180])
 TREATED = Protocol.equilibrated("Hyper-IL-6").add("HyperIL6", 10.0)  # nM

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import sympy
 
+from helpers import ENGINES
 from hexamer.models import Model, Network, Protocol, compile_network, parse_infix, simulate
 from hexamer.models.expressions import inline
 from hexamer.models.settings import Engine, Settings
 
+pytestmark = pytest.mark.tier("check")
+
 CASES = Path(__file__).parents[1] / "cases"
-ENGINES: tuple[Engine, ...] = ("fused", "diffrax")
 
 
 def course(model: Model, times: list[float], engine: Engine, observe: tuple[str, ...] = ()) -> dict[str, list[float]]:

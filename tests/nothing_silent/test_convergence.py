@@ -29,6 +29,8 @@ from hexamer.infer.ridges import find_combinations
 from hexamer.infer.summary import Summary, summarise
 from hexamer.models.status import Status
 
+pytestmark = pytest.mark.tier("test")
+
 CASES = Path(__file__).parents[1] / "cases"
 
 
@@ -173,6 +175,7 @@ def unequal(weight: float = 0.85) -> Problem:
     return problem
 
 
+@pytest.mark.tier("slow")
 def test_map_tells_unequal_modes(tmp_path: Path) -> None:
     problem = unequal()
     fits = find_map(problem, starts=12, seed=1, progress=False)
@@ -212,6 +215,7 @@ def test_a_worse_optimum_is_no_mode() -> None:
     assert chain_starts(problem, modes, 4, 0) is None  # as for any posterior of one mode
 
 
+@pytest.mark.tier("slow")
 def test_nuts_says_that_it_cannot_weigh(tmp_path: Path) -> None:
     found = fit(unequal(), tmp_path, chains=2, warmup=60, draws=60, starts=12, solver="tsit5", progress=False)
     assert found is not None
@@ -394,7 +398,7 @@ def hexamer(*arguments: object) -> str:
     return " ".join(done.stdout.split())
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 def test_two_modes(tmp_path: Path) -> None:
     case = CASES / "two-modes"
     expected = json.loads((case / "expected.json").read_text())["modes"]
@@ -414,7 +418,7 @@ def test_two_modes(tmp_path: Path) -> None:
     assert "Chains 1 and 3 stay in optimum 1; chains 2 and 4 stay in optimum 2." in said
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 def test_ridge_between_bounds(tmp_path: Path) -> None:
     case = CASES / "ridge-between-bounds"
     said = hexamer("map", case / "problem.yaml", "--starts", 16, "--out", tmp_path / "map", "--quiet")

@@ -17,6 +17,8 @@ import pytest
 from hexamer import Problem
 from hexamer.infer import PosteriorFileError, StoreError, fit, read, save, to_datatree
 
+pytestmark = pytest.mark.tier("test")
+
 MODEL = "model decay; species A = 2; k = 0.5; J: A -> ; k*A; end"
 PROBLEM = '[observables.A]\nassay = "direct"\nsignal = "A"\nunit = "nM"\nsd = 0.1\n'
 ROWS = "observable,time,value,unit\nA,0.5,1.56,nM\nA,1,1.21,nM\nA,2,0.74,nM\nA,4,0.27,nM\n"
@@ -112,7 +114,7 @@ def chunks(out: Path) -> list[Path]:
     return sorted((out / "chains").glob("chunk-*.npz"))
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 def test_killed_at_20_random_moments(problem: Path, whole: Path, tmp_path: Path) -> None:
     """At any time of the run, and right when a chunk appears; each run is taken up until it ends."""
     rng = random.Random(4)
@@ -144,7 +146,7 @@ def test_killed_at_20_random_moments(problem: Path, whole: Path, tmp_path: Path)
     assert parts(out / "chains") == []
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 def test_full_disk_in_the_draws(problem: Path, whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     status, _, err = finished("fit", problem, "--out", out, *FIT, LIMIT="1")
@@ -156,7 +158,7 @@ def test_full_disk_in_the_draws(problem: Path, whole: Path, tmp_path: Path) -> N
     np.testing.assert_array_equal(draws(out), draws(whole))
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("damage", ["truncated", "flipped"])
 def test_damaged_files(damage: str, problem: Path, tmp_path: Path) -> None:
     """A chunk, the start and the posterior; what the message says leads to the same draws."""
@@ -192,7 +194,7 @@ def spoil(path: Path, damage: str) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 def test_second_process_on_the_same_folder(problem: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     long = [*FIT, "--draws", "100000"]
@@ -232,7 +234,7 @@ MOMENTS = [
     ("fit", 4.0),
     ("dose-response", 5.0),
     *(
-        pytest.param(name, after, marks=pytest.mark.slow)
+        pytest.param(name, after, marks=pytest.mark.tier("slow"))
         for name, moments in {
             "fit": (0.3, 1.0, 8.0),
             "map": (0.3, 2.0, 8.0),
@@ -245,6 +247,7 @@ MOMENTS = [
 ]
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize(("name", "after"), MOMENTS)
 def test_interrupt_ends_within_two_seconds(name: str, after: float, problem: Path, tmp_path: Path) -> None:
     """In Python, in a compiler and in compiled code alike."""
@@ -281,6 +284,7 @@ def as_installed(folder: Path, *arguments: str, ignoring: bool = False) -> subpr
     return process
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("after", [0.3, 0.8, 1.5])
 def test_interrupt_while_it_imports(after: float, tmp_path: Path) -> None:
     process = as_installed(tmp_path, "simulate", "il6_full", "--out", str(tmp_path / "x.csv"), "--times", "0:1000:0.01")
@@ -290,6 +294,7 @@ def test_interrupt_while_it_imports(after: float, tmp_path: Path) -> None:
     assert seconds < 2
 
 
+@pytest.mark.tier("slow")
 def test_an_interrupt_that_is_ignored_stays_so(tmp_path: Path) -> None:
     """As under nohup, and in the background of a script."""
     process = as_installed(tmp_path, "--help", ignoring=True)
@@ -301,13 +306,14 @@ def test_an_interrupt_that_is_ignored_stays_so(tmp_path: Path) -> None:
     assert "dose-response" in out
 
 
+@pytest.mark.tier("slow")
 def test_a_program_that_imports_hexamer_keeps_its_handler() -> None:
     script = "import signal, hexamer; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "True"
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 def test_interrupted_fit_says_where_its_draws_are(problem: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     process = start("fit", problem, "--out", out, *FIT, "--draws", "100000")

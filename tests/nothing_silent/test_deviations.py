@@ -9,8 +9,11 @@ from pathlib import Path
 import jax.numpy as jnp
 import pytest
 
+from helpers import ENGINES
 from hexamer import Problem
 from hexamer.data import TableError, load
+
+pytestmark = pytest.mark.tier("test")
 
 CASES = Path(__file__).parents[1] / "cases"
 MODEL = "model decay; species A = 2; k = 0.5; J: A -> ; k*A; end"
@@ -91,7 +94,8 @@ def test_fixed_values(tmp_path: Path) -> None:
     assert math.isfinite(Problem.load(folder(tmp_path, TWO, R, fixed="s = 0")).evaluate().nllh)
 
 
-@pytest.mark.parametrize("engine", ["fused", "diffrax"])
+@pytest.mark.tier("slow")
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     "keys",
     [

@@ -18,6 +18,8 @@ from hexamer.infer.doses.conditions import as_condition, design
 from hexamer.infer.doses.response import DoseResponse
 from hexamer.models import compile_network
 
+pytestmark = pytest.mark.tier("check")
+
 
 @pytest.fixture(scope="module")
 def model() -> Model:

@@ -25,6 +25,8 @@ from hexamer.infer.solver_noise import drowned_noise
 from hexamer.infer.summary import NOISE, summarise
 from hexamer.models import compile_network
 
+pytestmark = pytest.mark.tier("test")
+
 TIMES = (0.5, 1.0, 2.0, 4.0)
 A0, SD = 10.0, 0.5
 
@@ -246,6 +248,7 @@ FOLDER = {
 }
 
 
+@pytest.mark.tier("slow")
 def test_evaluate_and_map_tell_it(tmp_path: Path, monkeypatch, capfd) -> None:
     """On the command line, with the count of limits beside that of rows."""
     for name, text in FOLDER.items():

@@ -13,6 +13,7 @@ import pytest
 import sympy
 from hypothesis import HealthCheck, given, seed, settings
 
+from helpers import ENGINES
 from hexamer.data import TableError, parse_formula, read_folder
 from hexamer.data.petab import read_petab
 from hexamer.infer.doses.text import parse_conditions
@@ -22,6 +23,8 @@ from hexamer.models.infix import LONGEST, PETAB, read_number
 from hexamer.models.protocol import Protocol
 from hexamer.models.protocol_text import parse_protocol
 from hexamer.models.settings import Engine, Settings
+
+pytestmark = pytest.mark.tier("test")
 
 CASES = Path(__file__).parents[1] / "cases"
 MIDDLE = CASES / "formula-read-to-its-middle"
@@ -417,6 +420,7 @@ def check_garbage(text: str) -> None:
 _QUIET = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 
 
+@pytest.mark.tier("slow")
 @seed(1)
 @settings(max_examples=150, deadline=None, database=None, suppress_health_check=_QUIET)
 @given(FORMULAS)
@@ -424,6 +428,7 @@ def test_random_formulas_have_the_value_that_they_say(text: str) -> None:
     check_formula(text)
 
 
+@pytest.mark.tier("slow")
 @seed(2)
 @settings(max_examples=250, deadline=None, database=None, suppress_health_check=_QUIET)
 @given(GARBAGE)
@@ -431,7 +436,7 @@ def test_random_text_is_refused_or_read_whole(text: str) -> None:
     check_garbage(text)
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 @seed(3)
 @settings(max_examples=5000, deadline=None, database=None, suppress_health_check=_QUIET)
 @given(FORMULAS)
@@ -439,7 +444,7 @@ def test_five_thousand_formulas(text: str) -> None:
     check_formula(text)
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 @seed(4)
 @settings(max_examples=5000, deadline=None, database=None, suppress_health_check=_QUIET)
 @given(GARBAGE)
@@ -450,7 +455,7 @@ def test_five_thousand_texts(text: str) -> None:
 # ---------------------------------------------------------------- what is read runs
 
 
-@pytest.mark.parametrize("engine", ["fused", pytest.param("diffrax", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_deep_formulas_run(engine: Engine) -> None:
     deep = "sin(" * 55 + "x" + ")" * 55
     model = compile_network(Network.from_antimony(f"model m\n x = 0.5; x' = -{deep} ;\nend\n"))

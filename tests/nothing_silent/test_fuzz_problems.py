@@ -15,6 +15,8 @@ import pytest
 
 from hexamer.data import Dataset, load
 
+pytestmark = pytest.mark.tier("test")
+
 CASES = Path(__file__).parents[1] / "cases"
 Content = Mapping[tuple[str, ...], str]
 """What a data set says, by path: measurement, row, field; protocol, name; observable or parameter, name, field."""
@@ -402,17 +404,17 @@ def test_a_few_mutants_with_limits(limits: Base) -> None:
     run(limits, seed=0, count=10)
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 def test_many_native_mutants(native: Base) -> None:
     run(native, seed=1, count=500)
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 def test_many_petab_mutants(petab: Base) -> None:
     run(petab, seed=1, count=350)
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 def test_many_mutants_with_limits(limits: Base) -> None:
     run(limits, seed=1, count=150)
 

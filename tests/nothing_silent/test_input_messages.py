@@ -11,6 +11,8 @@ import pytest
 from hexamer import Problem
 from hexamer.data import TableError, load
 
+pytestmark = pytest.mark.tier("check")
+
 FOLDER = Path(__file__).parents[1] / "cases" / "own-receptor-problem"
 UNIT = 'unit = "ng/ml"\nmolar_mass = "6 kDa"'
 
@@ -104,6 +106,7 @@ REFUSED: dict[str, tuple[dict[str, tuple[str, str]], str]] = {
 }
 
 
+@pytest.mark.tier("test")
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_refused(case: str, tmp_path: Path) -> None:
     edits, message = REFUSED[case]
@@ -141,6 +144,7 @@ USES = {
 }
 
 
+@pytest.mark.tier("test")
 @pytest.mark.parametrize("case", USES)
 def test_what_the_model_has_no_use_for(case: str, tmp_path: Path) -> None:
     """Inputs were told of once a dose, without file or key, when the first was simulated."""

@@ -10,11 +10,14 @@ import jax
 import numpy as np
 import pytest
 
+from helpers import ENGINES
 from hexamer import Problem
 from hexamer.infer import find_map, sample
 from hexamer.infer.curvature import Curvature
 from hexamer.models import Network, Protocol, compile_network, simulate
 from hexamer.models.settings import Engine
+
+pytestmark = pytest.mark.tier("check")
 
 CASES = Path(__file__).parents[1] / "cases"
 CLOCK = "species A, B; A = 0; B = 0; thr = 5; A' = 1;"
@@ -80,7 +83,7 @@ def test_what_does_not_jump_passes(kind: str, caplog: pytest.LogCaptureFixture) 
     assert not caplog.records
 
 
-@pytest.mark.parametrize("engine", ["fused", "diffrax"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_kinks_have_their_derivative(engine: Engine) -> None:
     model = network(f"{CLOCK} B' = max(0, A - thr)")
     slope = jax.grad(lambda x: simulate(model, {"thr": x}, Protocol(), [10.0], engine=engine).y[0, 0, 1])(5.0)

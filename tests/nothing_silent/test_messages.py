@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers import ENGINES
 from hexamer import Model, Problem, Protocol, Settings, simulate
 from hexamer.cli import main
 from hexamer.data import TableError, load, read_values
@@ -19,9 +20,10 @@ from hexamer.models.model import compile_network
 from hexamer.models.settings import Engine
 from hexamer.models.starts import unsound_starts_under
 
+pytestmark = pytest.mark.tier("check")
+
 CASES = Path(__file__).parents[1] / "cases"
 MESSAGES = CASES / "messages-that-do-not-place-the-fault"
-ENGINES: tuple[Engine, ...] = ("fused", "diffrax")
 
 
 def antimony(text: str) -> Network:
@@ -253,6 +255,7 @@ def test_a_name_that_no_model_has(native: Path) -> None:
         Problem.load(native)
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
 def test_a_full_disk_behind_the_output_is_named(native: Path) -> None:
     """Its own process, whose output is a device that is always full."""

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import sympy
 
+from helpers import BOTH_ENGINES, ENGINES
 from hexamer import Problem
 from hexamer.data import parse_formula
 from hexamer.models import Model, Network, Protocol, Quantity, compile_network, simulate
@@ -21,8 +22,9 @@ from hexamer.models.expressions import TIME
 from hexamer.models.protocol_text import parse_protocol
 from hexamer.models.settings import Engine, Settings
 
+pytestmark = pytest.mark.tier("test")
+
 CASES = Path(__file__).parents[1] / "cases"
-ENGINES: tuple[Engine, ...] = ("fused", "diffrax")
 
 _WORDS = (
     # C, C++ and CUDA
@@ -169,12 +171,13 @@ def check(number: int, engine: Engine, turn: int = 0) -> None:
         assert float(result.observed[composite][0, i]) == pytest.approx(a * b + math.exp(-c) + d**2 + e, rel=1e-7)
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("number", [0, 1])
 def test_two_models_of_thirty_names(number: int) -> None:
-    check(number, ENGINES[number])
+    check(number, BOTH_ENGINES[number])
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("turn", range(TURNS))
 @pytest.mark.parametrize("number", range(MODELS))
 def test_ten_models_of_thirty_names(number: int, turn: int) -> None:
@@ -234,6 +237,7 @@ def test_greek_names_of_a_python_network() -> None:
     assert [float(result.observed[n][0, 0]) for n in greek[1:]] == [2.0 + i for i in range(23)]
 
 
+@pytest.mark.tier("slow")
 def test_states_of_a_python_function_may_be_called_time() -> None:
     model = Model.from_function(
         lambda t, y, p: jnp.array([p["lambda"] * t]),

@@ -18,6 +18,8 @@ from hexamer.infer.doses.text import parse_conditions
 from hexamer.models import Model, Network, compile_network
 from hexamer.models.protocol_text import parse_protocol
 
+pytestmark = pytest.mark.tier("check")
+
 FOLDER = Path(__file__).parents[1] / "cases" / "own-receptor-problem"
 MODEL = "model decay; species A = 2; k = 0.5; J: A -> ; k*A; end"
 
@@ -139,6 +141,7 @@ def said(command: str, capfd, monkeypatch) -> tuple[int, str]:
     return int(ended.value.code or 0), " ".join(capfd.readouterr().err.split())
 
 
+@pytest.mark.tier("test")
 @pytest.mark.parametrize("option", [*SIMULATE, *DOSE_RESPONSE])
 def test_options(option: str, tmp_path: Path, capfd, monkeypatch) -> None:
     (tmp_path / "m.ant").write_text(MODEL)

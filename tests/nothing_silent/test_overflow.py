@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 import sympy
 
+from helpers import ENGINES
 from hexamer.models import Model, Network, Protocol, Settings, Status, compile_network, parse_infix, simulate
 from hexamer.models.codegen import compile_elementwise, guard
 from hexamer.models.fused.build import read
 from hexamer.models.settings import Engine
 from hexamer.models.stable import ROOM
 
+pytestmark = pytest.mark.tier("test")
+
 CASE = Path(__file__).parents[1] / "cases" / "smooth-step-overflows"
-ENGINES: tuple[Engine, ...] = ("fused", "diffrax")
 # A formula of x: value, first and second derivative at some x, of which some are out of reach of its parts.
 LOGISTIC = {0.3: (1 / (1 + math.exp(0.3)),), 1e3: (0.0, 0.0, 0.0), -1e3: (1.0, 0.0, 0.0)}
 FORMULAS = {

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from helpers import ENGINES
 from hexamer import Problem, Settings
 from hexamer.data.petab import read_petab
 
+pytestmark = pytest.mark.tier("test")
+
 CASES = Path(__file__).parents[1] / "cases"
-ENGINES = ("fused", "diffrax")
 
 
 @pytest.fixture
@@ -76,6 +78,7 @@ def test_what_pypesto_writes(limits: Path) -> None:
     assert [m.censored for m in problem.dataset.measurements] == kinds
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("scale", ["log", "log10"])
 def test_limits_on_a_logarithmic_scale(limits: Path, scale: str) -> None:
     """A probability does not depend on how the value is written: P(v ≤ L) = F((log L − log m)/σ)."""

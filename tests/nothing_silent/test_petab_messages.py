@@ -9,6 +9,8 @@ import pytest
 
 from hexamer.data import load
 
+pytestmark = pytest.mark.tier("check")
+
 CASES = Path(__file__).parents[1] / "cases"
 PARAMETERS = "parameterId\tparameterScale\tlowerBound\tupperBound\tnominalValue\testimate"
 PRIORS = f"{PARAMETERS}\tobjectivePriorType\tobjectivePriorParameters"

@@ -11,14 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from helpers import BOTH_ENGINES, ENGINES
 from hexamer.infer import Problem
 from hexamer.models import Model, Network, Protocol, Settings, Status, Trajectories, compile_network, simulate
 from hexamer.models.settings import Engine
 
+pytestmark = pytest.mark.tier("test")
+
 CASES = Path(__file__).parents[1] / "cases"
 CASE = CASES / "power-of-a-negative-base"
 EXPECTED = json.loads((CASE / "expected.json").read_text())
-ENGINES: tuple[Engine, ...] = ("fused", "diffrax")
 BASES = """
 model bases
   p = 0.5; n = 3; r = 0.4
@@ -66,6 +68,7 @@ def test_dimerisation_over_ten_decades(engine: Engine) -> None:
         np.testing.assert_allclose(out.y[0, :, model.index("A")], right["A"], rtol=within)
 
 
+@pytest.mark.tier("slow")
 def test_slopes_of_negative_bases() -> None:
     """The gradient by what is in the base is the central difference, on both engines."""
     model, names = network(BASES), ("p", "r")
@@ -75,7 +78,7 @@ def test_slopes_of_negative_bases() -> None:
         return jnp.sum(simulate(model, dict(zip(names, v, strict=True)), Protocol(), [0.1, 0.3], settings=settings).y)
 
     v, h = jnp.array([0.5, 0.4]), 1e-5
-    slopes = [jax.grad(loss)(v, engine) for engine in ENGINES]
+    slopes = [jax.grad(loss)(v, engine) for engine in BOTH_ENGINES]
     central = [(loss(v + h * e, "fused") - loss(v - h * e, "fused")) / (2 * h) for e in jnp.eye(2)]
     for slope in slopes:
         np.testing.assert_allclose(slope, central, rtol=2e-6)
@@ -165,6 +168,7 @@ def test_species_below_0_are_named(caplog: pytest.LogCaptureFixture) -> None:
     assert "below 0 what is an amount or a concentration: A (to -1). " in record.getMessage()
 
 
+@pytest.mark.tier("slow")
 def test_time_to_a_power() -> None:
     """X' = time^n: right and with its gradient by n, from the first time on."""
     problem = Problem.load(CASE / "time_power" / "problem.yaml").with_settings(rtol=1e-9, atol=1e-11)

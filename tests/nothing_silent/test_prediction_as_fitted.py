@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import hexamer
+from helpers import ENGINES
 from hexamer import Model, Network, Problem, Protocol, Settings, simulate
 from hexamer.cli import main
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
@@ -29,6 +30,8 @@ from hexamer.infer.fitted import changes, kept
 from hexamer.infer.posterior import read, save, to_datatree
 from hexamer.models import compile_network
 from hexamer.models.library import bundled
+
+pytestmark = pytest.mark.tier("test")
 
 CASES = Path(__file__).parents[1] / "cases"
 EGF: dict[str, Any] = {"at": 5.0, "observe": "pERK", "draws": None, "progress": False}
@@ -61,7 +64,7 @@ def alone(egfr: tuple[Path, Path], tmp_path_factory) -> Path:
     return folder / "elsewhere"
 
 
-@pytest.mark.parametrize("engine", ["fused", pytest.param("diffrax", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_results_alone_predict_as_fitted(alone: Path, engine) -> None:
     """No rest, 6 kDa, nM: each draw is the course from the model's initial values, written by hand."""
     settings = Settings(engine=engine)
@@ -78,6 +81,7 @@ def test_results_alone_predict_as_fitted(alone: Path, engine) -> None:
     np.testing.assert_allclose(found.response.values[:, 0], expected, rtol=1e-9)
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("way", ["asked for", "of one condition"])
 def test_a_rest_that_is_never_reached_is_refused(alone: Path, way: str) -> None:
     """After a few trajectories, of 12,000, and with the name of what accumulates."""
@@ -94,7 +98,8 @@ def test_a_rest_that_is_never_reached_is_refused(alone: Path, way: str) -> None:
         assert "condition 'rest'" in str(caught.value)
 
 
-@pytest.mark.parametrize("engine", ["fused", pytest.param("diffrax", marks=pytest.mark.slow)])
+@pytest.mark.tier("slow")
+@pytest.mark.parametrize("engine", ENGINES)
 def test_what_goes_on_changing_is_named(engine) -> None:
     """A product without end, beside a species that rests and one that nothing changes."""
     text = "model m\n species S = 1, X = 0, P = 0; c = 2;\n a: -> X; S; b: X -> ; X; d: -> P; c*X;\nend\n"
@@ -105,6 +110,7 @@ def test_what_goes_on_changing_is_named(engine) -> None:
         dose_response(model, "S", [1.0], at=1, observe="X", settings=Settings(engine=engine), progress=False)
 
 
+@pytest.mark.tier("slow")
 def test_a_bare_model_rests_as_before(alone: Path) -> None:
     """Refused by default, solved where no rest is wanted."""
     model = Model.load(CASES / "own-receptor-problem" / "model.ant")
@@ -377,6 +383,7 @@ def test_text_that_is_no_content_is_refused(text: str) -> None:
 Run = Callable[..., tuple[int, str, str]]
 
 
+@pytest.mark.tier("slow")
 def test_the_command_line_asks_for_nothing_again(alone: Path, tmp_path: Path, monkeypatch, capfd) -> None:
     """The case as a user wrote it; a rest is refused with the option that is the way out."""
     command = ["hexamer", "dose-response", str(alone), "--ligand", "EGF", "--observe", "pERK", "--at", "5", "--quiet"]

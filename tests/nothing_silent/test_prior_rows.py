@@ -11,6 +11,8 @@ import pytest
 from hexamer import Problem
 from hexamer.data import TableError, load
 
+pytestmark = pytest.mark.tier("check")
+
 FOLDER = Path(__file__).parents[1] / "cases" / "own-receptor-problem"
 END = "sd_elisa,1,half_normal,,0.3,biology between wells"
 Edits = Sequence[tuple[str, str]]
@@ -87,6 +89,7 @@ ROWS = {
 }
 
 
+@pytest.mark.tier("test")
 @pytest.mark.parametrize("case", ROWS)
 def test_rows_that_cover_nothing(case: str, tmp_path: Path) -> None:
     old, new, message = ROWS[case]
@@ -129,6 +132,7 @@ IDLE = {
 }
 
 
+@pytest.mark.tier("test")
 @pytest.mark.parametrize("case", IDLE)
 def test_priors_that_nothing_uses(case: str, tmp_path: Path) -> None:
     old, new, message = IDLE[case]

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from helpers import ENGINES
 from hexamer import Model, Problem, Protocol, Settings, simulate
 from hexamer.data.petab import read_petab
 from hexamer.models import Network
@@ -22,9 +23,9 @@ from hexamer.models.plan import compile_plan
 from hexamer.models.protocol import Step
 from hexamer.models.settings import Engine
 
+pytestmark = pytest.mark.tier("test")
+
 CASE = Path(__file__).parents[1] / "cases" / "resized-compartment"
-ENGINES: tuple[Engine, ...] = ("fused", "diffrax")
-SLOWLY = ("fused", pytest.param("diffrax", marks=pytest.mark.slow))  # it compiles for long
 
 
 def tight(engine: Engine = "auto") -> Settings:
@@ -94,7 +95,7 @@ def test_values_and_gradients_of_estimated_volumes(engine: Engine) -> None:
     np.testing.assert_allclose(np.array(found), np.array(expected), rtol=1e-6)
 
 
-@pytest.mark.parametrize("engine", SLOWLY)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_batch_in_which_each_member_has_volumes_of_its_own(engine: Engine) -> None:
     model = model_of(MADE_AND_LOST)
     many = {"V1": jnp.array([0.8, 1.0, 3.0]), "V2": jnp.array([2.0, 2.0, 0.1]), "V3": 0.5, "k2": 0.2}
@@ -104,7 +105,7 @@ def test_a_batch_in_which_each_member_has_volumes_of_its_own(engine: Engine) -> 
         np.testing.assert_allclose(t.y[i, 0, :, model.index("A")], closed(one), rtol=1e-7)
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 def test_the_gpu_kernels_scale_too() -> None:
     """Launched on the CPU, one trajectory after the other."""
     model = model_of(MADE_AND_LOST)
@@ -121,7 +122,7 @@ def test_the_gpu_kernels_scale_too() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("engine", SLOWLY)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_what_a_resize_leaves_alone(engine: Engine) -> None:
     """Amounts, other compartments, and what the same step sets, which is meant in the new volume."""
     model = model_of(MADE_AND_LOST)
@@ -138,7 +139,7 @@ def test_what_a_resize_leaves_alone(engine: Engine) -> None:
     np.testing.assert_allclose(b, np.tile(decayed, (3, 1)), rtol=1e-7)
 
 
-@pytest.mark.parametrize("engine", SLOWLY)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_volume_that_follows_from_a_parameter(engine: Engine) -> None:
     """V := 2 s: a step that changes s resizes V; so does the end of a pre-equilibration, to the model's own size."""
     model = model_of("compartment V; species A in V; V := 2*s; s = 1; A = 3; k = 0; A -> ; V*k*A;")

@@ -25,6 +25,8 @@ from hexamer.infer.store import RUN, Store, chunk_numbers
 from hexamer.models import compile_network
 from hexamer.models.protocol_text import parse_protocol
 
+pytestmark = pytest.mark.tier("test")
+
 IDENTITY = {"format": 2, "seed": 1, "model": {"rates": "abc"}}
 OTHER = {**IDENTITY, "seed": 5}
 
@@ -287,6 +289,7 @@ def test_negative_doses_are_refused_in_python() -> None:
     assert parse_protocol("set k -1; add y 0").targets == {"k", "y"}  # a parameter may be negative
 
 
+@pytest.mark.tier("slow")
 def test_models_that_are_no_networks_may_have_negative_states() -> None:
     model = Model.from_function(lambda t, y, p: -y, species=["v"], parameters={"k": 1.0}, initial=[1.0])
     found = simulate(model, {}, Protocol().set(v=-2.0), [0.0])
@@ -354,6 +357,7 @@ def test_a_device_is_written_to(tmp_path: Path) -> None:
         assert (tmp_path / name).is_symlink()
 
 
+@pytest.mark.tier("slow")
 def test_standard_output_is_written_to(tmp_path: Path) -> None:
     """Behind what was written to it before, also where it is a file."""
     script = (

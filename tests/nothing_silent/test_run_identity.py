@@ -23,6 +23,8 @@ from hexamer.infer import Curvature, Draws, StoreError, sample
 from hexamer.infer.identity import run_parts
 from hexamer.models import compile_network
 
+pytestmark = pytest.mark.tier("test")
+
 CASES = Path(__file__).parents[1] / "cases"
 MODEL = """
 function drain(x, k)
@@ -181,6 +183,7 @@ TELLING: dict[str, tuple[Callable[[], Problem], str]] = {
 }
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("case", TELLING)
 def test_what_changes_draws_is_refused_by_name(case: str, whole) -> None:
     make, said = TELLING[case]
@@ -188,6 +191,7 @@ def test_what_changes_draws_is_refused_by_name(case: str, whole) -> None:
         run(make(), whole[0])
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize(
     ("sampler", "said"),
     [
@@ -205,6 +209,7 @@ def test_another_sampler_is_refused(sampler, said, whole) -> None:
         run(problem(), whole[0], **sampler)
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("package", ["hexamer", "jax", "jaxlib", "numpyro", "warp-lang"])
 def test_another_version_is_refused_and_says_which_made_the_run(package: str, whole, monkeypatch) -> None:
     """Bit for bit only the same code goes on."""
@@ -220,6 +225,7 @@ def test_another_version_is_refused_and_says_which_made_the_run(package: str, wh
         run(problem(), whole[0])
 
 
+@pytest.mark.tier("slow")
 def test_other_code_of_the_same_version_is_refused(whole, monkeypatch) -> None:
     """A checkout that was edited, whose version is what it was."""
     monkeypatch.setattr("hexamer.infer.identity._code", lambda: "0123abcd")
@@ -252,6 +258,7 @@ NEUTRAL: dict[str, Callable[[], Problem]] = {
 }
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("case", NEUTRAL)
 def test_what_changes_no_draw_is_the_same_run(case: str) -> None:
     assert run_parts(NEUTRAL[case]()) == run_parts(problem())
@@ -269,6 +276,7 @@ def check_resumed(made: Problem, whole: tuple[Path, Draws], folder: Path) -> Non
         np.testing.assert_array_equal(found.stats[name], values)
 
 
+@pytest.mark.tier("slow")
 def test_changes_of_no_draw_together_resume_bit_for_bit(whole, tmp_path: Path) -> None:
     made = problem(
         ("// a comment", "// another one"),
@@ -285,7 +293,7 @@ def test_changes_of_no_draw_together_resume_bit_for_bit(whole, tmp_path: Path) -
     check_resumed(made, whole, tmp_path / "killed")
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("case", NEUTRAL)
 def test_what_changes_no_draw_resumes_bit_for_bit(case: str, whole, tmp_path: Path) -> None:
     check_resumed(NEUTRAL[case](), whole, tmp_path / "killed")
@@ -320,6 +328,7 @@ def python_model(
     )
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize(
     "change", [{"factor": 3.0}, {"start": 20.0}, {"table": (1.0, 2.0000000000000004)}, {"slope": 2.0}]
 )
@@ -328,6 +337,7 @@ def test_python_functions_are_told_apart(change: dict) -> None:
     assert python_model(**change).digest != python_model().digest
 
 
+@pytest.mark.tier("slow")
 def test_the_same_python_function_is_the_same_in_another_process() -> None:
     """Whatever its objects' addresses, its names and the seed of Python's hashes."""
     assert python_model(name="g").digest == python_model().digest
@@ -386,7 +396,7 @@ def test_case_edited_model_resumed(edited: str, tmp_path: Path) -> None:
         refuse_another(tmp_path, run_parts(before), run_parts(after))
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 def test_case_edited_model_resumed_by_command(tmp_path: Path) -> None:
     """The same command again, behind whose back the model was edited; put back, it goes on to the same draws."""
     case, folder = CASES / "edited-model-resumed", tmp_path / "p"
@@ -410,6 +420,7 @@ def test_case_edited_model_resumed_by_command(tmp_path: Path) -> None:
     assert again().returncode == 0
 
 
+@pytest.mark.tier("slow")
 def test_case_of_a_python_function_whose_body_is_edited(tmp_path: Path) -> None:
     """x' = −c k x from x0 (`python_function.py` of the case): another c or x0 is another run."""
 
@@ -435,6 +446,7 @@ def test_case_of_a_python_function_whose_body_is_edited(tmp_path: Path) -> None:
             run(changed, tmp_path)
 
 
+@pytest.mark.tier("slow")
 def test_a_run_of_the_earlier_format_is_said_to_be_one(whole, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"problem": "small", "digest": "0123456789abcdef", "seed": 3}')
     with pytest.raises(StoreError, match=r"format 1, of another version of hexamer; this one's is 2.*choose another"):

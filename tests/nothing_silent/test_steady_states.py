@@ -16,13 +16,15 @@ import sympy
 from typer.testing import CliRunner
 
 import hexamer
+from helpers import ENGINES, slowly
 from hexamer.cli import app
 from hexamer.models import Network, Protocol, Settings, Status, compile_network, simulate
 from hexamer.models.settings import Engine
 
+pytestmark = pytest.mark.tier("test")
+
 CASES = Path(__file__).parents[1] / "cases" / "hidden-moiety"
 EXPECTED = json.loads((CASES / "expected.json").read_text())
-ENGINES: tuple[Engine, ...] = ("fused", "diffrax")
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -41,6 +43,7 @@ def test_value_and_gradient(case: str, engine: Engine) -> None:
         np.testing.assert_allclose(found[name], expected, rtol=1e-5)
 
 
+@pytest.mark.tier("slow")
 def test_what_only_accumulates_is_named() -> None:
     """It has no value at rest: whoever reads it would read how long the search took."""
     problem = hexamer.Problem.load(CASES / "sink" / "problem.yaml")
@@ -52,6 +55,7 @@ def test_what_only_accumulates_is_named() -> None:
     assert "note: pre-equilibration reaches no steady state, since Sink still changes" in done.stderr
 
 
+@pytest.mark.tier("slow")
 def test_simulate_names_it_too(tmp_path: Path) -> None:
     command = ["simulate", str(CASES / "sink" / "model.ant"), "--out", str(tmp_path / "out.csv"), "--times", "0,1"]
     done = CliRunner().invoke(app, [*command, "--protocol", "equilibrate"])
@@ -59,6 +63,7 @@ def test_simulate_names_it_too(tmp_path: Path) -> None:
     assert "failed: pre-equilibration reaches no steady state, since Sink still changes" in done.stderr
 
 
+@pytest.mark.tier("slow")
 def test_an_optimiser_names_it_too(tmp_path: Path) -> None:
     """Half of the starts may rest: what failed on the way is said beside what was found."""
     command = ["map", str(CASES / "sink" / "problem.yaml"), "--starts", "2", "--quiet"]
@@ -73,6 +78,7 @@ UNSETTLED = {
 }
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", UNSETTLED)
 def test_what_grows_or_oscillates_is_named(name: str, engine: Engine, tmp_path: Path) -> None:
@@ -122,7 +128,7 @@ WITH_PARAMETERS = {
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", WITH_PARAMETERS)
+@pytest.mark.parametrize("name", ["a sum of volumes", *slowly(*sorted(WITH_PARAMETERS.keys() - {"a sum of volumes"}))])
 def test_conserved_sums_may_hold_parameters(name: str, engine: Engine) -> None:
     """Value at rest and derivative by each parameter, against the solution of the sum and the balances."""
     body, conserved, balances = WITH_PARAMETERS[name]
@@ -185,6 +191,7 @@ LOST = {
 }
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", LOST)
 def test_what_depends_on_the_way_to_rest_is_named(name: str, engine: Engine, tmp_path: Path) -> None:

@@ -12,16 +12,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from helpers import BOTH_ENGINES, ENGINES
 from hexamer import Problem
 from hexamer.models import FormulaError, Model, Network, Protocol, Settings, compile_network, simulate
 from hexamer.models.expressions import TIME
 from hexamer.models.plan import compile_plan
 from hexamer.models.settings import Engine
 
+pytestmark = pytest.mark.tier("test")
+
 CASES = Path(__file__).parents[1] / "cases"
-ENGINES: list[Engine] = ["fused", "diffrax"]
-# diffrax compiles for some ten seconds a test: what varies a case runs there in the slow tests.
-VARIANTS = ["fused", pytest.param("diffrax", marks=pytest.mark.slow)]
 
 
 def network(text: str) -> Model:
@@ -142,7 +142,8 @@ def draws(count: int) -> jax.Array:
     return jnp.asarray(np.concatenate([rates, rng.uniform(-2.0, 23.0, (count, 5))], axis=1))
 
 
-@pytest.mark.parametrize("engine", VARIANTS)
+@pytest.mark.tier("slow")
+@pytest.mark.parametrize("engine", ENGINES)
 def test_several_switches_in_any_order_in_one_batch(engine: Engine):
     model, batch = network(PULSES), draws(40 if engine == "fused" else 8)
 
@@ -159,6 +160,7 @@ def test_several_switches_in_any_order_in_one_batch(engine: Engine):
     assert np.all(np.any(np.abs(wanted[:, 5:]) > 1e-3, axis=0))  # each moment matters in some draw
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("record", [4, 10_000])
 @pytest.mark.parametrize("memory", [0, 2**32])
 def test_courses_that_are_solved_again_on_the_way_back(record: int, memory: int):
@@ -172,7 +174,7 @@ def test_courses_that_are_solved_again_on_the_way_back(record: int, memory: int)
     np.testing.assert_allclose(jax.vmap(jax.grad(loss))(batch), wanted, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 def test_forward_mode():
     model, v = network(PULSES), draws(1)[0]
     settings = tight("diffrax", derivative="forward")
@@ -184,6 +186,7 @@ def test_forward_mode():
     np.testing.assert_allclose(jax.jacfwd(course)(v), wanted, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.tier("slow")
 def test_kernels_of_the_gpu_solve_switches_too():
     from hexamer.models.fused.engine import solve
 
@@ -200,6 +203,7 @@ def test_kernels_of_the_gpu_solve_switches_too():
     np.testing.assert_allclose(slope, slope_wanted, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.tier("slow")
 def test_float32_stops_at_switches():
     model, batch = network(PULSES), draws(8)
     settings = Settings(precision="float32", rtol=1e-5, atol=1e-7)
@@ -217,7 +221,7 @@ def test_float32_stops_at_switches():
 # ------------------------------------------------------------------------------------------------------- tight spots
 
 
-@pytest.mark.parametrize("engine", VARIANTS)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_inputs_that_change_at_the_same_moment_each_have_their_part(engine: Engine):
     """In whatever order the conditions are written."""
     orders = list(itertools.permutations(range(3)))
@@ -235,7 +239,7 @@ def test_inputs_that_change_at_the_same_moment_each_have_their_part(engine: Engi
     np.testing.assert_allclose(np.stack(slopes, axis=-1), [[-1.0, -3.0, 7.0]] * len(orders), rtol=1e-6)
 
 
-@pytest.mark.parametrize("engine", VARIANTS)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_moments_between_steps_of_a_protocol(engine: Engine):
     """The protocol moves the moment itself, adds to the state, and ends at a moment."""
     model = network(
@@ -291,7 +295,7 @@ CONDITIONS = [
 ]
 
 
-@pytest.mark.parametrize("engine", VARIANTS)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_every_way_to_write_a_condition(engine: Engine):
     rules = "".join(f" X{n} = 0; X{n}' = piecewise(h, {c}, 0)\n" for n, (c, _, _) in enumerate(CONDITIONS))
     model = network(f"model w\n a = 2; s = 0.5; h = 1e6\n{rules}end")
@@ -302,7 +306,7 @@ def test_every_way_to_write_a_condition(engine: Engine):
         np.testing.assert_allclose(out.y[0, :, model.index(f"X{n}")], right, rtol=1e-6, atol=1e-7, err_msg=condition)
 
 
-@pytest.mark.parametrize("engine", VARIANTS)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_slope_of_time_that_may_have_either_sign(engine: Engine):
     model = network("model w\n X = 0; a = 1; s = 0.5\n X' = piecewise(1, s*time > a, 0)\nend")
     values = {"s": jnp.array([0.5, -0.5, 0.0, 0.0]), "a": jnp.array([1.0, -1.0, 1.0, -1.0])}
@@ -317,7 +321,7 @@ def test_a_slope_of_time_that_may_have_either_sign(engine: Engine):
     np.testing.assert_allclose(by_a, [-2.0, -2.0, 0.0, 0.0], atol=1e-5)
 
 
-@pytest.mark.parametrize("engine", VARIANTS)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_kinks_in_time_are_boundaries_too(engine: Engine):
     rates = {"max(0, time - a)": 4.5, "min(time, a)": 8.0, "abs(time - a)": 6.5, "max(0, 1 - abs(time - a))": 1.0}
     rules = "".join(f" X{n} = 0; X{n}' = {rate}\n" for n, rate in enumerate(rates))
@@ -327,7 +331,7 @@ def test_kinks_in_time_are_boundaries_too(engine: Engine):
     np.testing.assert_allclose(found, list(rates.values()), rtol=1e-7)
 
 
-@pytest.mark.parametrize("engine", VARIANTS)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_before_the_start_a_timed_input_is_as_it_was(engine: Engine):
     """Rest is taken just before the start: what begins at it is off, what began earlier is on."""
     model = network("model b\n X = 1; k = 0.5; t_on = 0\n X' = 1 + piecewise(3, time >= t_on, 0) - k*X\nend")
@@ -344,7 +348,7 @@ def test_before_the_start_a_timed_input_is_as_it_was(engine: Engine):
     np.testing.assert_allclose(course(0.0, 5.0), [8, 8], rtol=1e-6)
 
 
-@pytest.mark.parametrize("engine", VARIANTS)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_time_runs_from_the_start_of_the_protocol(engine: Engine):
     model = network("model c\n X = 0; t0 = -2\n X' = time + piecewise(100, time > t0, 0)\nend")
     out = simulate(model, {}, Protocol(start=-10.0), [-10.0, 0.0, 10.0], engine=engine)
@@ -373,11 +377,12 @@ def test_what_is_not_known_ahead_is_refused_by_name(rate: str, words: list[str])
         assert word in str(error.value)
 
 
+@pytest.mark.tier("slow")
 def test_rest_under_a_rate_that_moves_with_time_is_refused():
     model = network("model m\n X = 1; a = 1; w = 0.1\n X' = 1 + a*sin(w*time) - X\nend")
     with pytest.raises(ValueError, match=r"depends on time explicitly then: .*sin"):
         simulate(model, {}, Protocol.equilibrated(), [1.0])
-    for engine in ENGINES:
+    for engine in BOTH_ENGINES:
         out = simulate(model, {}, Protocol.equilibrated(a=0).set(a=1), [0.0, 10.0], engine=engine)
         w = 0.1
         right = 1 + (np.sin(w * 10) - w * np.cos(w * 10) + w * np.exp(-10)) / (1 + w**2)
@@ -392,6 +397,7 @@ def test_conditions_in_what_is_observed_are_read_as_they_stand():
     assert all(TIME not in e.free_symbols for e in (model.kinetics.rates if model.kinetics else ()))
 
 
+@pytest.mark.tier("slow")
 def test_what_never_rests_is_named_beside_a_timed_input():
     from hexamer.models.unsettled import unsettled_under
 

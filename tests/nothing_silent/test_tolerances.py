@@ -19,17 +19,19 @@ import pytest
 import sympy
 from typer.testing import CliRunner
 
+from helpers import BOTH_ENGINES, ENGINES
 from hexamer.cli import app
 from hexamer.models import Model, Network, Protocol, Quantity, Settings, Status, bundled, compile_network, simulate
 from hexamer.models.accuracy import inexact, stricter, words
 from hexamer.models.settings import Engine
 
+pytestmark = pytest.mark.tier("test")
+
 CASES = Path(__file__).parents[1] / "cases"
-ENGINES: tuple[Engine, ...] = ("fused", "diffrax")
 TIMES = [0.0, 1.0, 15.0, 60.0, 180.0]
 NETWORKS = [
-    pytest.param(name, engine, marks=() if (name, engine) == ("hepg2_core", "fused") else pytest.mark.slow)
-    for engine in ENGINES
+    pytest.param(name, engine, marks=() if (name, engine) == ("hepg2_core", "fused") else pytest.mark.tier("slow"))
+    for engine in BOTH_ENGINES
     for name in bundled()
 ]
 
@@ -242,7 +244,8 @@ LATE = {
 }
 
 
-@pytest.mark.parametrize("engine", ["fused", "diffrax"])
+@pytest.mark.tier("slow")
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", LATE)
 def test_what_comes_late_is_solved_at_the_defaults(name: str, engine: Engine) -> None:
     """Its rate is nothing at the start, so that nothing says how large it becomes; no step is spent on that."""

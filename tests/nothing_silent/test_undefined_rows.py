@@ -15,6 +15,8 @@ from hexamer import Problem
 from hexamer.cli import main
 from hexamer.infer import find_map
 
+pytestmark = pytest.mark.tier("check")
+
 CASES = Path(__file__).parents[1] / "cases"
 AT = {"k1": 1.0, "k2": 0.2, "scale_b": 2.0}
 
@@ -51,6 +53,7 @@ REASONS = [
 ]
 
 
+@pytest.mark.tier("test")
 @pytest.mark.parametrize(("old", "new", "message"), REASONS)
 def test_the_row_and_what_is_wrong_with_it(two_modes: Path, old: str, new: str, message: str) -> None:
     problem = edited(two_modes, old, new)
@@ -85,6 +88,7 @@ def test_the_command_line_names_the_row(
     assert "does not exist at these values: observable 'obs_b', measurements.tsv, row 1: its reading" in err
 
 
+@pytest.mark.tier("test")
 def test_starts_that_all_fail_name_the_row(two_modes: Path) -> None:
     problem = edited(two_modes, "\t0.02\t", "\t0.02*B\t")
     with pytest.raises(FloatingPointError, match=r"(?s)all 1 starts fail.*measurements.tsv, row 1: its standard dev"):

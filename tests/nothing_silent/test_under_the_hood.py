@@ -12,6 +12,8 @@ import pytest
 from hexamer.models import Model, Network, Protocol, Settings, compile_network, simulate
 from hexamer.models.fused import build as build_module
 
+pytestmark = pytest.mark.tier("test")
+
 NO_MEMORY = {  # what is asked for: how it reads, and what stands for a refusal
     "steps of rest": ("(int*)::malloc((rests + 1) * sizeof(int))", "(int*)0"),
     "cotangents": ("double* memory = (double*)::malloc(", "double* memory = (double*)0; (void)("),
@@ -54,6 +56,7 @@ def test_no_memory_for_threads_to_share(edit: Callable[[str, str], None]) -> Non
     assert float(slope(decay())) == pytest.approx(-np.exp(-2.0), rel=1e-5)
 
 
+@pytest.mark.tier("slow")
 def test_code_that_does_not_compile(edit: Callable[[str, str], None], caplog: pytest.LogCaptureFixture) -> None:
     """`auto` solves with diffrax and says so once, with gradients too; `fused` is an error that names the way out."""
     edit("STATIC real growth(", "STATIC real growth(this is no C; ")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers import ENGINES
 from hexamer import Network, Problem
 from hexamer.cli import main
 from hexamer.data import Parameter, Prior, TableError, load, read_values
@@ -18,6 +19,8 @@ from hexamer.data.model_units import ModelUnits
 from hexamer.infer.doses import dose_response
 from hexamer.infer.doses.amounts import doses_of
 from hexamer.models import Model
+
+pytestmark = pytest.mark.tier("test")
 
 FOLDER = Path(__file__).parents[1] / "cases" / "own-receptor-problem"
 TRUTH = {
@@ -419,7 +422,7 @@ IN_PICOMOLAR = [
 ]
 
 
-@pytest.mark.parametrize("engine", ["fused", pytest.param("diffrax", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_model_in_hours(engine: str, nllh: float, tmp_path: Path) -> None:
     folder = changed(tmp_path, model=IN_HOURS, problem=('name = "egfr"', 'name = "egfr"\ntime_unit = "min"'))
     problem = Problem.load(folder).with_settings(engine=engine, **EXACT)

@@ -13,6 +13,8 @@ from hexamer import Problem, Protocol, simulate
 from hexamer.infer.doses import dose_response
 from hexamer.models import Model, Network, Quantity, UnsupportedModelError, compile_network
 
+pytestmark = pytest.mark.tier("check")
+
 CASES = Path(__file__).parents[1] / "cases"
 MODEL = "model m; compartment c = 2; species S in c; S = 10; k = 0.3; J: S -> ; k*S; end"
 END = "sd_elisa,1,half_normal,,0.3,biology between wells"

@@ -15,6 +15,8 @@ from hexamer.models.fused import build as build_module
 from hexamer.models.fused.build import Handlers, build
 from hexamer.models.fused.native import NARROW, WIDE
 
+pytestmark = pytest.mark.tier("test")
+
 DECAY = "model decay; species A = 1; k = 0.5; J: A -> ; k*A; end"
 
 
@@ -51,6 +53,7 @@ def test_the_choice_compiles_nothing_and_a_batch_its_own_width(monkeypatch: pyte
     assert compiled == [WIDE]
 
 
+@pytest.mark.tier("slow")
 def test_what_does_not_compile_is_solved_with_diffrax(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the compiler raises; who asks for the fused engine by name gets an error that names the model."""
 

@@ -11,6 +11,8 @@ from hexamer.models import Model
 from hexamer.models.codegen import guard
 from hexamer.models.fused.coefficients import Coefficients
 
+pytestmark = pytest.mark.tier("check")
+
 EXCESS = "Excess(Largest(q[1]*LogSize(A), q[4]))"  # of the larger of K^n and A^n
 
 
@@ -60,6 +62,7 @@ def test_a_sum_gives_what_its_parts_share() -> None:
     assert rest == kf * a - kr * b
 
 
+@pytest.mark.tier("test")
 @pytest.mark.parametrize("name", ["il6_stat3", "hepg2_core"])
 def test_nothing_is_lost(name: str) -> None:
     """Coefficients put back give the rate laws of a model."""

@@ -10,19 +10,22 @@ import pytest
 from benchmarks.gpu_driver import DRIVER, SANITIZED, DriverFailed, build, compiler, nvcc, run, source_of
 from benchmarks.gpu_sanitize import cases_of, good, line, model_of, rows
 
+pytestmark = pytest.mark.tier("test")
+
 needs_a_compiler = pytest.mark.skipif(
     not (shutil.which("c++") or shutil.which("g++")), reason="the driver needs a C++ compiler with sanitizers"
 )
 
 
+@pytest.mark.tier("slow")
 @needs_a_compiler
-@pytest.mark.parametrize("precision", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("precision", ["float64", pytest.param("float32", marks=pytest.mark.tier("slow"))])
 @pytest.mark.parametrize(
     ("name", "lanes"),
     [
         ("switched", 1),
-        *(pytest.param(n, w, marks=pytest.mark.slow) for n, w in [("switched", 4), ("switched", 8)]),
-        *(pytest.param(n, w, marks=pytest.mark.slow) for n in ("hepg2_core", "il6_stat3") for w in (1, 4, 8)),
+        *(pytest.param(n, w, marks=pytest.mark.tier("slow")) for n, w in [("switched", 4), ("switched", 8)]),
+        *(pytest.param(n, w, marks=pytest.mark.tier("slow")) for n in ("hepg2_core", "il6_stat3") for w in (1, 4, 8)),
     ],
 )
 def test_sanitizers_find_nothing(name: str, lanes: int, precision: str, tmp_path: Path) -> None:
@@ -49,7 +52,7 @@ def test_compilers_warn_of_nothing(lanes: int, single: bool, tmp_path: Path) -> 
 
 
 @needs_a_compiler
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 def test_sanitizers_find_what_is_there(tmp_path: Path) -> None:
     """A number written one beyond a row, and an integer that overflows."""
     model = model_of("switched")
@@ -68,7 +71,7 @@ def test_sanitizers_find_what_is_there(tmp_path: Path) -> None:
 
 
 @needs_a_compiler
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize(
     ("found", "instead"),
     [
@@ -88,7 +91,7 @@ def test_a_small_error_is_not_good(found: str, instead: str, tmp_path: Path) -> 
     assert judged == [True, False]
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 @pytest.mark.skipif(nvcc() is None, reason="CUDA's own compiler is not installed")
 @pytest.mark.parametrize("single", [False, True])
 def test_nvcc_takes_the_source(single: bool, tmp_path: Path) -> None:

@@ -16,9 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from helpers import slowly
 from hexamer.models import Model, Network, Protocol, Settings, Status, compile_network, simulate
 from hexamer.models.engines import solve
 from hexamer.models.plan import compile_plan
+
+pytestmark = pytest.mark.tier("test")
 
 FUSED = Settings(engine="fused")
 TIGHT = Settings(engine="fused", rtol=1e-10, atol=1e-12, max_steps=100_000)
@@ -94,7 +97,7 @@ def assert_agree(found: Point, expected: Point) -> None:
     assert np.all(off[~failed] < TOLERANCE * np.linalg.norm(expected.slope, axis=1)[~failed])
 
 
-@pytest.mark.parametrize(("name", "protocol"), ALL)
+@pytest.mark.parametrize(("name", "protocol"), [c if c[0] == "hepg2_core" else slowly(c)[0] for c in ALL])
 def test_tolerances_are_kept(name: str, protocol: str, request: pytest.FixtureRequest) -> None:
     """At rtol 1e-6 against 1e-10, value and gradient, each of 50 draws."""
     model: Model = request.getfixturevalue(name)
@@ -103,7 +106,7 @@ def test_tolerances_are_kept(name: str, protocol: str, request: pytest.FixtureRe
     assert_agree(found, expected)
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_diffrax_agrees(name: str, request: pytest.FixtureRequest) -> None:
     """Every protocol, at rtol 1e-6 against diffrax at 1e-9."""
@@ -113,7 +116,7 @@ def test_diffrax_agrees(name: str, request: pytest.FixtureRequest) -> None:
         assert_agree(points(model, [protocol], FUSED, z), points(model, [protocol], DIFFRAX, z))
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 def test_diffrax_agrees_on_a_loop(loop: Model) -> None:
     z = draws(loop, 3)
     assert_agree(points(loop, LOOP_PROTOCOLS, FUSED, z), points(loop, LOOP_PROTOCOLS, DIFFRAX, z))
@@ -159,12 +162,14 @@ NESTINGS: Mapping[str, Callable] = {
 }
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("nesting", NESTINGS)
 def test_nestings(gradient, one_by_one: tuple[jax.Array, np.ndarray], nesting: str) -> None:
     z, expected = one_by_one
     np.testing.assert_allclose(NESTINGS[nesting](gradient)(z), expected, rtol=1e-13, atol=1e-14)
 
 
+@pytest.mark.tier("slow")
 def test_gradient_of_a_vmap(loop: Model, one_by_one: tuple[jax.Array, np.ndarray]) -> None:
     """The transformations the other way round: one gradient of a sum over the batch, and of parameters in arrays."""
     z, expected = one_by_one
@@ -181,6 +186,7 @@ def test_gradient_of_a_vmap(loop: Model, one_by_one: tuple[jax.Array, np.ndarray
     np.testing.assert_allclose(jax.jit(jax.grad(in_arrays))(z), expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.tier("slow")
 def test_jacobian_of_outputs(loop: Model) -> None:
     """`jax.jacrev`, whose batch is of cotangents alone, is row by row the gradient."""
     z = draws(loop, 1)[0]
@@ -197,7 +203,7 @@ def test_jacobian_of_outputs(loop: Model) -> None:
     np.testing.assert_allclose(both[0], found, rtol=1e-13, atol=1e-14)
 
 
-@pytest.mark.parametrize("size", [1, 2, 5, 7, 17, 40])
+@pytest.mark.parametrize("size", [17, *slowly(1, 2, 5, 7, 40)])
 def test_batch_size_does_not_matter(il6_stat3: Model, size: int) -> None:
     """Neither to the gradient nor, with other neighbours, to the steps taken."""
     protocols = [*PROTOCOLS["il6_stat3"].values()][1:3]
@@ -208,6 +214,7 @@ def test_batch_size_does_not_matter(il6_stat3: Model, size: int) -> None:
     np.testing.assert_allclose(found.slope, expected.slope[40 - size :], rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.tier("slow")
 def test_a_model_without_parameters() -> None:
     """Rate rules alone: no compartment, so not one parameter."""
     model = network("x = 1; x' = -0.1*x; z = 3; z' = 0.2*z - x")
@@ -237,8 +244,8 @@ def test_an_empty_batch(loop: Model) -> None:
     assert found.slope.shape == (0, len(loop.parameters))
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize("record", [0, 3, 256])
+@pytest.mark.parametrize("threads", [2, *slowly(1, 3)])
+@pytest.mark.parametrize("record", [3, *slowly(0, 256)])
 def test_threads_and_record_do_not_matter(hepg2_core: Model, threads: int, record: int) -> None:
     """A record of 3 steps is soon full, so that the way back solves again; 35 draws fill no whole number of lanes."""
     protocols = [*PROTOCOLS["hepg2_core"].values()]
@@ -266,6 +273,7 @@ def test_stages_kept_or_found_again(loop: Model, record: int) -> None:
     np.testing.assert_allclose(one, expected.sum(axis=(0, 1, 2)), rtol=1e-12)
 
 
+@pytest.mark.tier("slow")
 def test_a_batch_too_large_for_memory(loop: Model) -> None:
     """Nothing of it is recorded: in any nesting, and where the way back takes the batch apart."""
     z = draws(loop, 6)
@@ -341,6 +349,7 @@ print("same")
 """
 
 
+@pytest.mark.tier("slow")
 def test_two_devices(loop_text: str) -> None:
     """One batch in two halves on two host devices, at the same time, is the batch on one."""
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
@@ -406,6 +415,7 @@ def rests(cycle: Model) -> dict[str, Callable[[jax.Array], tuple[jax.Array, jax.
     return {"diffrax": both(DIFFRAX), "fused": both(replace(DIFFRAX, engine="fused"))}
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("case", CASES)
 def test_implicit_gradient(cycle: Model, rests, case: str) -> None:
     """Of the state at rest and after, by all parameters, volumes and values set, against diffrax."""
@@ -478,6 +488,7 @@ def test_auto_falls_back_and_says_so_once(caplog: pytest.LogCaptureFixture) -> N
     assert "Python function" in said[0]
 
 
+@pytest.mark.tier("slow")
 def test_auto_is_fused_where_it_can(loop: Model, caplog: pytest.LogCaptureFixture) -> None:
     """The engines' step controllers differ, so the steps tell which of them solved."""
     with caplog.at_level(logging.WARNING):
@@ -490,6 +501,7 @@ def test_auto_is_fused_where_it_can(loop: Model, caplog: pytest.LogCaptureFixtur
     np.testing.assert_array_equal(runs["diffrax"].status, Status.OK)
 
 
+@pytest.mark.tier("slow")
 def test_auto_follows_the_derivative_asked_for(loop: Model) -> None:
     def y(k: jax.Array, settings: Settings) -> jax.Array:
         return simulate(loop, {"k": k}, Protocol(), [3.0], settings=settings).y[0, 0]
@@ -503,6 +515,7 @@ def test_an_unknown_engine() -> None:
         Settings(engine="cuda")  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.tier("slow")
 def test_the_argument_overrides_the_settings(loop: Model) -> None:
     with pytest.raises(ValueError, match="unknown engine 'other'"):
         simulate(loop, {}, Protocol(), [1.0], engine="other")  # pyright: ignore[reportArgumentType]

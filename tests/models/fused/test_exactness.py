@@ -17,6 +17,8 @@ from hexamer.models.fused.native import forward
 from hexamer.models.plan import UNCHANGED, Plan, compile_plan
 from hexamer.models.rodas5p import GAMMA, A, C, H, M
 
+pytestmark = pytest.mark.tier("test")
+
 
 def network(text: str) -> Model:
     return compile_network(Network.from_antimony(text))
@@ -138,7 +140,8 @@ def replay(model: Model, plan: Plan, environment, accepted, rows, rest, rest_sta
     return jnp.stack(result), jnp.stack(before)
 
 
-@pytest.mark.parametrize("case", [loop_case, pytest.param(hepg2_case, marks=pytest.mark.slow)])
+@pytest.mark.tier("slow")
+@pytest.mark.parametrize("case", [loop_case, pytest.param(hepg2_case, marks=pytest.mark.tier("slow"))])
 @pytest.mark.parametrize("few", [False, True])
 def test_the_adjoint_is_the_derivative_of_the_steps(case, few: bool) -> None:
     """All outputs by all of the environment: parameters, initial values, doses, constants of protocols."""
@@ -184,6 +187,7 @@ end
 """
 
 
+@pytest.mark.tier("slow")
 def test_errors_fall_with_the_tolerance() -> None:
     """Value and gradient, at times inside steps and at the end; without a longest step that would hide it."""
     model = network(PREY)
@@ -313,8 +317,9 @@ def errors(name: str) -> np.ndarray:
     return np.array([error(r) for r in (1e-6, 1e-8, 1e-10)])
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n in ("oregonator", "hires") else ()) for n in PROBLEMS]
+    "name", [pytest.param(n, marks=pytest.mark.tier("slow") if n in ("oregonator", "hires") else ()) for n in PROBLEMS]
 )
 def test_standard_problems(name: str) -> None:
     found = errors(name)
@@ -334,6 +339,7 @@ end
 """
 
 
+@pytest.mark.tier("check")
 @pytest.mark.parametrize("record", [0, 256])
 def test_at_rest(record: int) -> None:
     """y' = −a (y − b) from y0 = b never moves: ∂y/∂a = 0, ∂y/∂b = 1 − e^(−at), ∂y/∂y0 = e^(−at); and ∂/∂dose at 0."""
@@ -351,6 +357,7 @@ def test_at_rest(record: int) -> None:
     np.testing.assert_allclose(found, np.stack([0 * gone, 1 - gone, gone, by_dose], -1), atol=1e-5)
 
 
+@pytest.mark.tier("check")
 def test_at_rest_after_equilibration() -> None:
     """The rest that pre-equilibration finds stays, and its ∂/∂b is 1 whatever the time; the dose is at 0."""
     model = network(AT_REST)
@@ -367,6 +374,7 @@ def test_at_rest_after_equilibration() -> None:
     np.testing.assert_allclose(found, np.stack([0 * later, 1 + 0 * later, 0 * later, by_dose], -1), atol=1e-5)
 
 
+@pytest.mark.tier("check")
 def test_dose_at_zero() -> None:
     """By way of a power that starts at 0: the limit of small doses."""
     model = network(LOOP)

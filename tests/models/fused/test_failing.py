@@ -13,6 +13,8 @@ import pytest
 
 from hexamer.models import Model, Network, Protocol, Settings, Status, Trajectories, compile_network, simulate
 
+pytestmark = pytest.mark.tier("test")
+
 TIMES = np.array([0.0, 0.5, 1.0])
 BLOW_UP = "model m\n species Y = 1; k = 1; J0: Y -> 2 Y; k*Y^2;\nend\n"
 OSCILLATOR = "model m\n w = 1; x = 1; v = 0; x' = w*v; v' = -w*x;\nend\n"
@@ -40,6 +42,7 @@ def within(values: list[float], bad: float, copies: int) -> tuple[jax.Array, np.
     return jnp.asarray(x), np.arange(x.size) % (len(values) + 1) == len(values)
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("copies", [1, 20])
 def test_blow_up(copies: int) -> None:
     """y' = k y² from 1 is 1/(1 − k t), infinite at t = 1/k."""
@@ -70,6 +73,7 @@ def test_too_many_steps(copies: int) -> None:
     np.testing.assert_allclose(slope[~bad], exact, rtol=1e-5)
 
 
+@pytest.mark.tier("check")
 def test_max_steps_is_of_each_segment() -> None:
     model = network(OSCILLATOR)
     protocol = Protocol().set(at=0, w=60.0).set(at=1.0, w=60.1).set(at=2.0, w=60.2)
@@ -97,6 +101,7 @@ def test_a_short_first_step_is_no_failure() -> None:
     np.testing.assert_allclose(slope, exact.sum(1) / s, rtol=1e-6)
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("copies", [1, 10])
 def test_no_steady_state(copies: int) -> None:
     """The pre-equilibrated course fails alone: its neighbour from the model's start has its gradient."""
@@ -127,6 +132,7 @@ def test_no_steady_state_has_a_gradient_of_0() -> None:
     np.testing.assert_allclose(slope, [0.0, -3 * 0.1 / 0.2**2], rtol=1e-6)
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("protocol", [Protocol(), Protocol.equilibrated()])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_parameters_that_are_not_finite(bad: float, protocol: Protocol) -> None:
@@ -155,6 +161,7 @@ def test_rates_into_the_undefined() -> None:
         np.testing.assert_allclose(out.y[i, 0, :, 0], 0.2 + (np.sqrt(0.8) - k * TIMES / 2) ** 2, rtol=1e-5)
 
 
+@pytest.mark.tier("check")
 def test_a_failure_late_in_a_course() -> None:
     """After two segments that went well nothing of them is shown, and nothing gets a gradient."""
     model = network(BLOW_UP)
@@ -167,7 +174,7 @@ def test_a_failure_late_in_a_course() -> None:
     np.testing.assert_allclose(slope, [0.5 * at[0] ** 2, 0.0, 0.5 * at[1] ** 2], rtol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 def test_wide_priors(il6_stat3: Model) -> None:
     """10,000 draws at a standard deviation of 3 in log: all end, most succeed, and every gradient is finite."""
     free = {n: v for n, v in zip(il6_stat3.parameters, il6_stat3.defaults, strict=True) if v > 0}

@@ -15,6 +15,8 @@ import pytest
 
 from hexamer.models import Model, Network, Protocol, Settings, Status, compile_network, simulate
 
+pytestmark = pytest.mark.tier("test")
+
 SINGLE = Settings(engine="fused", precision="float32", rtol=1e-4, atol=1e-6)
 TIGHT = Settings(engine="fused", rtol=1e-10, atol=1e-12, max_steps=100_000)
 TIMES = [0.0, 5.0, 20.0, 90.0]
@@ -66,6 +68,7 @@ def draws(model: Model, count: int) -> jax.Array:
 # ---------------------------------------------------------------------------------------------------- accuracy
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_errors_follow_the_tolerance(name: str, request: pytest.FixtureRequest) -> None:
     """Values (of each species by its largest) and gradients within 5 rtol, down to the least one; failures alike."""
@@ -93,6 +96,7 @@ def test_what_comes_out_is_float64(loop: Model) -> None:
     assert y == np.float32(y)
 
 
+@pytest.mark.tier("slow")
 def test_the_state_at_rest_is_that_of_float64(hepg2_core: Model) -> None:
     """Polished in float64: off by what a float32 rounds, in value and in its implicit derivative."""
     z = draws(hepg2_core, 12)
@@ -278,6 +282,7 @@ def test_tolerances_of_a_set_have_the_same_floor(loop: Model) -> None:
     assert out.status[:, 0].tolist() == [Status.OK, Status.NOT_FINITE]
 
 
+@pytest.mark.tier("slow")
 def test_auto_is_fused_where_it_can_and_says_float64_where_not(loop: Model, caplog: pytest.LogCaptureFixture) -> None:
     auto = replace(SINGLE, engine="auto")
     with caplog.at_level(logging.WARNING, logger="hexamer"):

@@ -15,6 +15,8 @@ from hexamer.models.codegen import guarded_log, guarded_power, guarded_slope
 from hexamer.models.fused.functions import LARGEST, Functions, write_functions
 from hexamer.models.fused.lower import Unsupported
 
+pytestmark = pytest.mark.tier("test")
+
 NETWORK = """
 model mixed
   compartment cell = 2.5, nucleus = 0.4
@@ -193,6 +195,7 @@ def in_jax(model: Model, rows: np.ndarray, columns: np.ndarray, y, p, u, c) -> d
     }
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize(
     "what",
     [
@@ -211,6 +214,7 @@ def test_functions(what: str, compared: Compared) -> None:
     agree(compared.found[what], compared.expected[what])
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("what", ["rates by y", "rates by p", "jacobian by y", "jacobian by p"])
 def test_pull_backs(what: str, compared: Compared) -> None:
     agree(compared.found[what], compared.expected[what])
@@ -318,6 +322,7 @@ def test_rounding_and_signs(types: Types) -> None:
     assert np.isnan(types("abs_", np.array([np.nan]))[0])
 
 
+@pytest.mark.tier("slow")
 def test_guarded_functions(types: Types) -> None:
     """Against the derivatives of the JAX functions, at, below and above 0, for exponents with cases of their own."""
     bases = [0.0, -0.0, -1e-12, -0.5, 1e-300, 1e-8, 0.5, 1.0, 37.0, 1e30]
@@ -392,6 +397,7 @@ def chain(length: int) -> Model:
     return compile_network(Network.from_antimony("\n".join([*steps, "v = 1; K = 2; k = 0.3; n = 1.5"])))
 
 
+@pytest.mark.tier("slow")
 def test_cost_grows_as_the_network() -> None:
     written = [write_functions(chain(length)) for length in (20, 40, 80)]
     for small, large in pairwise(written):

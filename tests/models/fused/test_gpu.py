@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from benchmarks import gpu_compile
 
+from helpers import slowly
 from hexamer.models import Model, Network, Protocol, Settings, Status, bundled, compile_network
 from hexamer.models.fused import cuda, gpu, platforms
 from hexamer.models.fused.build import OPTIONS, quiet, read, warp
@@ -29,6 +30,8 @@ from hexamer.models.fused.stacks import STACK, stack
 from hexamer.models.fused.task import By
 from hexamer.models.plan import compile_plan
 from hexamer.models.solution import Solution
+
+pytestmark = pytest.mark.tier("test")
 
 FUSED = Settings(engine="fused")
 SINGLE = Settings(engine="fused", precision="float32", rtol=1e-4, atol=1e-6)
@@ -107,7 +110,7 @@ def assert_same(found: tuple[Solution, jax.Array], expected: tuple[Solution, jax
 # ---------------------------------------------------------------------------------------------------- agreement
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", ["loop", *slowly("il6_stat3", "hepg2_core")])
 def test_kernels_agree_with_handlers(name: str, request: pytest.FixtureRequest) -> None:
     """Values, steps and gradients: jumps, pulses, inputs, steady states shared and not."""
     case = Case(request.getfixturevalue(name), PROTOCOLS[name])
@@ -117,7 +120,7 @@ def test_kernels_agree_with_handlers(name: str, request: pytest.FixtureRequest) 
     assert_same(case.gradients("gpu", values), expected)
 
 
-@pytest.mark.parametrize("name", ["loop", pytest.param("il6_stat3", marks=pytest.mark.slow), "hepg2_core"])
+@pytest.mark.parametrize("name", ["loop", pytest.param("il6_stat3", marks=pytest.mark.tier("slow")), "hepg2_core"])
 def test_kernels_agree_with_handlers_in_float32(name: str, request: pytest.FixtureRequest) -> None:
     """Rounding differs, by exp and log and by what is fused, and so do some steps: errors alone are alike."""
     case = Case(request.getfixturevalue(name), PROTOCOLS[name], SINGLE)
@@ -143,8 +146,9 @@ def whole(loop: Model) -> tuple[jax.Array, tuple[Solution, jax.Array]]:
 FEW_STEPS = replace(FUSED, max_steps=120)
 
 
-@pytest.mark.parametrize("by", ["gpu", "platform"])
-@pytest.mark.parametrize(("record", "memory"), [(0, 2**32), (3, 2**32), (72, 2**32), (256, 10**5), (256, 0)])
+@pytest.mark.tier("slow")
+@pytest.mark.parametrize("by", ["gpu", *slowly("platform")])
+@pytest.mark.parametrize(("record", "memory"), [(3, 2**32), *slowly((0, 2**32), (72, 2**32), (256, 10**5), (256, 0))])
 def test_record_and_memory_do_not_matter(loop: Model, whole, by: By, record: int, memory: int) -> None:
     """Whether none, some or all of the steps are kept, and what is not fits into memory at once or in many pieces."""
     values, expected = whole
@@ -196,6 +200,7 @@ NESTINGS: Mapping[str, Callable] = {
 }
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("record", [256, 9])
 @pytest.mark.parametrize("nesting", NESTINGS)
 def test_nestings(loop: Model, nesting: str, record: int) -> None:
@@ -206,6 +211,7 @@ def test_nestings(loop: Model, nesting: str, record: int) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-14)
 
 
+@pytest.mark.tier("slow")
 def test_jacobian_and_an_empty_batch(loop: Model) -> None:
     """Batches of cotangents alone, and of nothing."""
     case = Case(loop, PROTOCOLS["loop"][1:2])
@@ -246,6 +252,7 @@ def test_each_platform_has_its_own(loop: Model, monkeypatch: pytest.MonkeyPatch)
     assert set(loaded[0]) == {"rest", "course", "course_back", "rest_back", "slot"}  # all at once
 
 
+@pytest.mark.tier("slow")
 def test_jax_finds_again_what_it_compiled(loop: Model, hepg2_core: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """JAX's cache on disk goes by the text: it must not tell how often, or after what, a kernel was traced."""
     monkeypatch.setattr(gpu, "load", lambda *_, **__: None)
@@ -329,6 +336,7 @@ print("same")
 """
 
 
+@pytest.mark.tier("slow")
 def test_kernels_on_two_devices(loop_text: str) -> None:
     """`jax.shard_map` takes the kernels as they are, forward and back, with and without its check of axes."""
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
@@ -405,14 +413,14 @@ COMPILED = [
     ("hepg2_core", 80, "float64"),
     ("il6_stat3", 80, "float32"),
     ("hepg2_core", 90, "float32"),
-    pytest.param("il6_stat3", 80, "float64", marks=pytest.mark.slow),
-    pytest.param("hepg2_core", 90, "float64", marks=pytest.mark.slow),
-    pytest.param("il6_stat3", 90, "float32", marks=pytest.mark.slow),
-    pytest.param("hepg2_core", 80, "float32", marks=pytest.mark.slow),
+    pytest.param("il6_stat3", 80, "float64", marks=pytest.mark.tier("slow")),
+    pytest.param("hepg2_core", 90, "float64", marks=pytest.mark.tier("slow")),
+    pytest.param("il6_stat3", 90, "float32", marks=pytest.mark.tier("slow")),
+    pytest.param("hepg2_core", 80, "float32", marks=pytest.mark.tier("slow")),
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 @pytest.mark.skipif(shutil.which("ptxas") is None, reason="CUDA's assembler is not installed")
 @pytest.mark.parametrize("name", ["hepg2_core", "il6_stat3", "il6_full"])
 def test_stacks_are_as_large_as_they_are_said_to_be(name: str, tmp_path: Path) -> None:
@@ -430,6 +438,7 @@ def test_stacks_are_as_large_as_they_are_said_to_be(name: str, tmp_path: Path) -
     assert stack(largest, len(model.species)) < 1.35 * found[largest]
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.skipif(sys.platform == "darwin", reason="Warp has no CUDA compiler on macOS")
 @pytest.mark.parametrize(("name", "arch", "precision"), COMPILED)
 def test_kernels_compile_for_gpus(
@@ -453,6 +462,7 @@ def test_kernels_compile_for_gpus(
             assert arithmetic[kernel]["f64"] < 0.3 * arithmetic[kernel]["f32"], arithmetic
 
 
+@pytest.mark.tier("slow")
 def test_stacks_are_never_less_than_on_record() -> None:
     """The stack reserved for each kernel on record: all bundled networks, compilers and architectures."""
     record = Path(gpu_compile.__file__).parent / "results/gpu_compile.json"
@@ -468,6 +478,7 @@ def test_stacks_are_never_less_than_on_record() -> None:
     assert not [row for row in rows if row["stack_bytes"] > stack(row["kernel"], species[row["model"]])]
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.skipif(sys.platform == "darwin", reason="Warp has no CUDA compiler on macOS")
 @pytest.mark.parametrize("kernel", ["rest", "rest_back"])
 def test_dense_loops_stay_loops(kernel: str, hepg2_core: Model, tmp_path: Path) -> None:
@@ -480,7 +491,7 @@ def test_dense_loops_stay_loops(kernel: str, hepg2_core: Model, tmp_path: Path) 
     assert size[100] < 1.25 * size[90]
 
 
-@pytest.mark.slow
+@pytest.mark.tier("slow")
 @pytest.mark.skipif(sys.platform == "darwin", reason="Warp has no CUDA compiler on macOS")
 @pytest.mark.parametrize("single", [False, True])
 def test_kernels_that_keep_stages_compile_for_gpus(single: bool, hepg2_core: Model, tmp_path: Path) -> None:

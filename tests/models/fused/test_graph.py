@@ -12,6 +12,8 @@ import pytest
 from hexamer.models.codegen import guarded_power
 from hexamer.models.fused.graph import Graph, Value, emit, pull_back
 
+pytestmark = pytest.mark.tier("check")
+
 EXPONENTS = (0.7, 1.0, 1.3, 1.713, 2.0, 4.0)
 
 
@@ -173,6 +175,7 @@ def test_second_derivatives_of_a_power(x: float, n: float, evaluate: Callable) -
     np.testing.assert_allclose(hessian, [n * (n - 1) * v / x**2, mixed, mixed, v * log * log], rtol=1e-12)
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("n", [*EXPONENTS, 0.0, -1.3])
 @pytest.mark.parametrize("x", [0.0, -0.0, -1e-9, -0.3])
 def test_powers_at_and_below_zero(x: float, n: float, evaluate: Callable) -> None:

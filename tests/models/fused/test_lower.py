@@ -17,6 +17,8 @@ from hexamer.models.codegen import compile_vector
 from hexamer.models.fused.graph import Graph, pull_back
 from hexamer.models.fused.lower import Lowering, Unsupported
 
+pytestmark = pytest.mark.tier("slow")
+
 NAMES = ("x", "y", "K", "n", "w")  # the last is a whole number
 x, y, K, n, w = (sympy.Symbol(name) for name in NAMES)
 piecewise = sympy.Piecewise
@@ -89,6 +91,7 @@ def lowering() -> Lowering:
     return Lowering(graph, {name: graph.input(name) for name in NAMES})
 
 
+@pytest.mark.tier("test")
 @pytest.mark.parametrize("name", EXPRESSIONS)
 def test_values_and_gradients(name: str, sample: Sample, evaluate: Callable) -> None:
     low = lowering()

@@ -10,6 +10,8 @@ import pytest
 from hexamer.models.fused.graph import Graph
 from hexamer.models.fused.sparse_lu import Entry, Layout
 
+pytestmark = pytest.mark.tier("check")
+
 
 def sparse(size: int, seed: int) -> tuple[np.ndarray, list[Entry]]:
     """A diagonally dominant matrix with some three entries in a row, and where those off the diagonal are."""

@@ -17,6 +17,8 @@ from hexamer.models.plan import compile_plan
 from hexamer.models.settings import Tolerances
 from hexamer.models.simulate import Trajectories
 
+pytestmark = pytest.mark.tier("test")
+
 PROTOCOLS = [Protocol("dose").add("R", 0.6, at=5.0), Protocol.equilibrated("pulse").pulse("R", 0.6, start=0, stop=20)]
 TIMES = [0.0, 5.0, 20.0, 90.0]
 RTOL = jnp.array([1e-3, 1e-5, 1e-8])
@@ -25,7 +27,7 @@ K = jnp.array([0.8, 0.8, 1.1])
 Run = Callable[[jax.Array, jax.Array, jax.Array], Trajectories]
 
 
-@pytest.fixture(scope="module", params=["fused", pytest.param("diffrax", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["fused", pytest.param("diffrax", marks=pytest.mark.tier("slow"))])
 def run(loop: Model, request: pytest.FixtureRequest) -> Run:
     """Simulations by one engine, for values of k with tolerances each; always seven, so that it is compiled once."""
 
@@ -40,6 +42,7 @@ def run(loop: Model, request: pytest.FixtureRequest) -> Run:
     return padded
 
 
+@pytest.mark.tier("check")
 def test_each_set_has_its_own(run: Run) -> None:
     """A batch of tolerances is what each of them gives alone."""
     out = run(K, RTOL, RTOL / 100)
@@ -106,6 +109,7 @@ NESTINGS = {
 }
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("by", ["platform", "gpu"])
 @pytest.mark.parametrize("nesting", NESTINGS)
 def test_nestings(loop: Model, nesting: str, by: engine.By) -> None:

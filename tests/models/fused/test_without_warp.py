@@ -5,6 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.tier("test")
+
 REASON = "warp-lang, whose compiler the fused engine needs, is not installed"
 
 WITHOUT = """
@@ -34,6 +38,7 @@ except ValueError as error:
 """
 
 
+@pytest.mark.tier("slow")
 def test_without_warp() -> None:
     """`auto` solves with diffrax and gives the reason once; `fused` is an error with the same words."""
     done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False, timeout=300)
