@@ -4,7 +4,7 @@
 
 Rules, all at rtol 1e-6: `fixed` (1e-8 in the model's unit, the default until the absolute tolerance followed its
 scale), `faint` (1e-16 of the largest value of the model), and `own F` (F · rtol · each species' own scale, see
-`hexamer.models.scale`; F = 1 is 1e-6 of the smallest start).
+`hexamer.models.solvers.scale`; F = 1 is 1e-6 of the smallest start).
 
 Bundled networks: a dose of IL-6 (where it is a species) to cells as they are and to cells at rest; the error is the
 largest of a course relative to its largest value. Problems, bundled and PEtab (where HEXAMER_DATA has them), at their
@@ -25,7 +25,8 @@ import hexamer
 from hexamer.data import bundled as bundled_problems
 from hexamer.data import read_values
 from hexamer.data.published import VARIABLE
-from hexamer.models import Model, Protocol, Settings, bundled, scale, simulate
+from hexamer.models import Model, Protocol, Settings, bundled, simulate
+from hexamer.models.solvers import scale
 
 from .measures import machine
 
@@ -53,7 +54,7 @@ def network(name: str, rest: bool) -> Course:
 
 def problem(source: str) -> Course:
     loaded = hexamer.Problem.load(source)
-    truth = Path(__file__).parent.parent / "data" / source / "truth.csv"
+    truth = Path(__file__).parent.parent / "data" / "bundled_problems" / source / "truth.csv"
     known = {n: p.value for n, p in loaded.parameters.items() if p.value is not None}
     known |= {n: v for n, v in (read_values(truth) if truth.is_file() else {}).items() if n in loaded.parameters}
     complete = all(n in known for n in loaded.names)

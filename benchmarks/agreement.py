@@ -18,7 +18,7 @@ import numpy as np
 
 from hexamer import Problem
 from hexamer.infer import find_map
-from hexamer.infer.failures import count_kinds
+from hexamer.infer.problem.failures import count_kinds
 from hexamer.models import Status
 
 SOLVERS = (("fused", "rodas5p"), ("diffrax", "rodas5p"), ("diffrax", "tsit5"))

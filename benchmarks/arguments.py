@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 
 from hexamer import Model
-from hexamer.models.placement import prefer, require_asked, require_cpu
+from hexamer.models.solvers.placement import prefer, require_asked, require_cpu
 
 
 def positive_count(text: str) -> int:

@@ -46,7 +46,7 @@ def _seconds(call, repeats: int = REPEATS) -> float:
 def problem_record(name: str) -> dict[str, Any]:
     """Log density, log likelihood and gradient at the nominal (or true) values, and the time of a gradient."""
     problem = hexamer.Problem.load(name)
-    truth = Path(__file__).parent.parent / "data" / name / "truth.csv"
+    truth = Path(__file__).parent.parent / "data" / "bundled_problems" / name / "truth.csv"
     values = {n: p.value for n, p in problem.parameters.items() if p.value is not None}
     if truth.is_file():
         values |= {n: v for n, v in read_values(truth).items() if n in problem.parameters}

@@ -109,7 +109,7 @@ def diffrax_worker(draws: int) -> dict[str, Any]:
     from hexamer.infer.doses import Condition, doses_of
     from hexamer.infer.doses.batch import observable
     from hexamer.infer.doses.conditions import design
-    from hexamer.models.plan import compile_plan
+    from hexamer.models.compiled.plan import compile_plan
 
     from .throughput import run
 

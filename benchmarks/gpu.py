@@ -39,10 +39,10 @@ from jaxtyping import Array, Float
 
 from hexamer import Model, Settings
 from hexamer.models import Status
-from hexamer.models.fused import cuda, engine
-from hexamer.models.fused.build import functions_of
-from hexamer.models.fused.task import By
-from hexamer.models.solution import Solution
+from hexamer.models.solvers.fused import cuda, engine
+from hexamer.models.solvers.fused.build import functions_of
+from hexamer.models.solvers.fused.call import By
+from hexamer.models.solvers.solution import Solution
 
 from .arguments import choose_devices, network_name, positive_count, positive_number, report_file
 from .gpu_driver import DOSES, dose_case, doses_of

@@ -32,8 +32,8 @@ from typing import Any
 
 from hexamer import Model
 from hexamer.models import bundled
-from hexamer.models.fused.build import functions_of, quiet, warp
-from hexamer.models.fused.kernels import Kernels, write_kernels
+from hexamer.models.solvers.fused.build import functions_of, quiet, warp
+from hexamer.models.solvers.fused.gpu_kernels import Kernels, write_kernels
 
 from .arguments import network_name, positive_count, report_file
 from .gpu_driver import DRIVER, DriverFailed, nvcc, source_of

@@ -20,9 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from hexamer import Model, Protocol, Settings
-from hexamer.models.fused import engine, native
-from hexamer.models.fused.build import engine_source, functions_of, read, struct
-from hexamer.models.plan import Plan, compile_plan
+from hexamer.models.compiled.plan import Plan, compile_plan
+from hexamer.models.solvers.fused import cpu as native
+from hexamer.models.solvers.fused import engine
+from hexamer.models.solvers.fused.build import engine_source, functions_of, read, struct
 
 from .throughput import NM_PER_NG_ML, TIMES
 
@@ -171,7 +172,7 @@ def mixed_case(model: Model, settings: Settings, protocols: Sequence[Protocol], 
 def source_of(model: Model, *, lanes: int = 1, single: bool = False, keep_stages: bool = False) -> str:
     """The engine of a model as one C++ struct: the GPU's kernels where `lanes` is 1, else the CPU's."""
     own = engine_source(functions_of(model), lanes, single=single, keep_stages=keep_stages)
-    return struct([own, read("plan.h"), *([read("gpu.h")] if lanes == 1 else [])])
+    return struct([own, read("plan.h"), *([read("gpu_kernels.h")] if lanes == 1 else [])])
 
 
 def compiler() -> str | None:

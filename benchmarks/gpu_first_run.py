@@ -6,7 +6,7 @@
 Part 1 compiles `gpu_driver.cu` with nvcc, compares values, gradients, statuses and steps with the CPU's, and times each
 kernel for each number of warps that share a multiprocessor. Part 2 does the same through JAX and Warp: records of any
 size, other orders, arrays on the CPU and the GPU in one process, `simulate` again and again; then from how many
-trajectories on a GPU is faster than this machine's CPU, which `hexamer.models.placement.break_even` should say.
+trajectories on a GPU is faster than this machine's CPU, which `hexamer.models.solvers.placement.break_even` should say.
 
 Every line is printed and written at once. A line that fails says why, and the rest goes on; after `--minutes` of a part
 its other lines are left out. A dry run tells whether all of it runs and is right, and no times.
@@ -31,11 +31,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from hexamer import Model, Protocol, Settings, simulate
-from hexamer.models.fused import cuda
-from hexamer.models.fused.build import warp
-from hexamer.models.fused.task import By
-from hexamer.models.machine import usable_cores
-from hexamer.models.placement import break_even
+from hexamer.models.solvers.fused import cuda
+from hexamer.models.solvers.fused.build import warp
+from hexamer.models.solvers.fused.call import By
+from hexamer.models.solvers.machine import usable_cores
+from hexamer.models.solvers.placement import break_even
 
 from .arguments import choose_devices, network_name, positive_count, positive_number, report_file
 from .gpu import Case, Checked, attempt, check, save, timed

@@ -32,7 +32,7 @@ def _said(line: Row, *, dry: bool) -> str:
         faster = f"from {least} trajectories on" if least else f"at none up to {most} trajectories"
         return (
             f"the GPU is faster {faster} than {line['cores']} cores; hexamer takes it to be from "
-            f"{line['taken_for_it']} on (PER_CORE and LEAST in models/placement.py)"
+            f"{line['taken_for_it']} on (PER_CORE and LEAST in models/solvers/placement.py)"
         )
     right = "" if "good" not in line else "right   " if line["good"] else "WRONG   "
     offs = [k for k in ("value_off", "gradient_off", "value_off_cpu", "gradient_off_cpu") if k in line]

@@ -1,4 +1,4 @@
-"""The engine under AddressSanitizer and UBSan, without a GPU: the kernels of gpu.h, and the CPU's in 4 and 8 lanes.
+"""The engine under AddressSanitizer and UBSan, without a GPU: its kernels, and the CPU's in 4 and 8 lanes.
 
     python -m benchmarks.gpu_sanitize [--models hepg2_core il6_stat3 switched] [--precisions float64 float32]
 

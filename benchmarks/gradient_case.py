@@ -29,7 +29,7 @@ from hexamer import Network, Problem, Protocol
 from hexamer.data import read_values
 from hexamer.data.dataset import Measurement, Observable
 from hexamer.data.published import Published
-from hexamer.models.expressions import inline, to_infix
+from hexamer.models.networks.formulas import inline, to_infix
 
 KNOWN_TO_WORKER = (sympy.log, sympy.exp)  # functions that `peers/amici_worker.py` reads in formulas
 
@@ -40,7 +40,7 @@ class NotExpressible(ValueError):
 
 def reference_values(problem: Problem) -> dict[str, float]:
     """All parameters' values: the published fit, or the truth that bundled data were simulated at."""
-    bundled = Path(hexamer.data.__file__).parent / problem.name / "truth.csv"
+    bundled = Path(hexamer.data.__file__).parent / "bundled_problems" / problem.name / "truth.csv"
     if bundled.is_file():
         table = bundled
     else:

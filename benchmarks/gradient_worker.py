@@ -23,8 +23,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from hexamer import Settings
-from hexamer.infer.failures import count_kinds
-from hexamer.models.machine import usable_cores
+from hexamer.infer.problem.failures import count_kinds
+from hexamer.models.solvers.machine import usable_cores
 
 from .gradient_case import ChiSquare, load
 from .measures import ATOL_RATIO, LADDER, MAX_ERROR, NONE_EXACT, STANDARD, gradient_error, peak_memory_mb

@@ -23,8 +23,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from hexamer import Problem
-from hexamer.models.engines import solve
-from hexamer.models.machine import usable_cores
+from hexamer.models.solvers.dispatch import solve
+from hexamer.models.solvers.machine import usable_cores
 
 from .fit_record import record
 from .measures import ROOT, Row, machine

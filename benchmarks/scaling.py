@@ -34,9 +34,9 @@ def work(species: int, repeats: int, *, check: bool) -> Row:
 
     from hexamer import Model, Network, Protocol, Settings, simulate
     from hexamer.models import Status, compile_network
-    from hexamer.models.fused.build import build, warp
-    from hexamer.models.fused.functions import write_functions
-    from hexamer.models.fused.native import NARROW, WIDE
+    from hexamer.models.solvers.fused.build import build, warp
+    from hexamer.models.solvers.fused.codegen.model_source import write_functions
+    from hexamer.models.solvers.fused.cpu import NARROW, WIDE
 
     from .gradient_worker import compiled, timed
     from .networks import signalling

@@ -21,11 +21,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from hexamer import Model, Protocol, Settings
-from hexamer.models.engines import solve
-from hexamer.models.fused.build import OPTIONS, engine_source, quiet, warp
-from hexamer.models.fused.functions import write_functions
-from hexamer.models.fused.native import NARROW, WIDE
-from hexamer.models.plan import compile_plan
+from hexamer.models.compiled.plan import compile_plan
+from hexamer.models.solvers.dispatch import solve
+from hexamer.models.solvers.fused.build import OPTIONS, engine_source, quiet, warp
+from hexamer.models.solvers.fused.codegen.model_source import write_functions
+from hexamer.models.solvers.fused.cpu import NARROW, WIDE
 
 from .measures import machine
 

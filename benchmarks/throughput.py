@@ -24,9 +24,9 @@ import numpy as np
 
 from hexamer import Model, Protocol, Settings
 from hexamer.models import Status
-from hexamer.models.engines import solve
-from hexamer.models.machine import usable_cores
-from hexamer.models.plan import compile_plan
+from hexamer.models.compiled.plan import compile_plan
+from hexamer.models.solvers.dispatch import solve
+from hexamer.models.solvers.machine import usable_cores
 
 TIMES = (0.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0)
 NM_PER_NG_ML = 1 / 21  # IL-6, 21 kDa

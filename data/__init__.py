@@ -1,6 +1,5 @@
 """What was measured: tables of measurements and conditions, their units, their checks."""
 
-from .assay_error import AssayError
 from .assays import (
     blot,
     blot_ratio,
@@ -17,19 +16,20 @@ from .assays import (
     phosphorylation_degree,
     qpcr,
 )
+from .assays.standard_curve import ReadBack, StandardCurve, StandardCurveError, fit_standard_curve
 from .catalogue import bundled, load
-from .composition import complexes, composition, seen
 from .dataset import Censored, Dataset, Measurement, Noise, Observable
-from .folder import read_folder
+from .errors import AssayError
+from .files.issues import Problem, TableError
 from .formula import FormulaError, parse_formula
 from .literature import literature
+from .native.folder import read_folder
+from .native.prior_table import PriorTable, read_priors
+from .native.values import read_values
 from .parameter import Parameter, Prior, Scale, to_scale
-from .priors import PriorTable, read_priors
-from .problems import Problem, TableError
 from .published import DataNotFound, Published
-from .standard_curve import ReadBack, StandardCurve, StandardCurveError, fit_standard_curve
-from .units import UnitError, to_model
-from .values import read_values
+from .quantities.composition import complexes, composition, seen
+from .quantities.units import UnitError, to_model
 
 __all__ = [
     "AssayError",

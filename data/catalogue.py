@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from .dataset import Dataset
-from .description import FILE
-from .folder import read_folder
+from .native.description import FILE
+from .native.folder import read_folder
 
-_HERE = Path(__file__).parent
+_HERE = Path(__file__).parent / "bundled_problems"
 
 
 def bundled() -> tuple[str, ...]:
@@ -31,7 +31,7 @@ def load(name_or_path: str | Path) -> Dataset:
     if path.is_file() and path.name == FILE:
         return read_folder(path.parent)
     if path.is_file() and path.suffix in (".yaml", ".yml"):
-        from .petab import read_petab  # a second to import, and few need it
+        from .petab.v1 import read_petab  # a second to import, and few need it
 
         return read_petab(path)
     known = f"the bundled data sets are {', '.join(bundled())}"

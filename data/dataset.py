@@ -9,9 +9,9 @@ from typing import Literal, get_args
 
 import sympy
 
-from ..models.protocol import Protocol, Value
-from .doses import Input
+from ..models.protocols.protocol import Protocol, Value
 from .parameter import Parameter, Scale
+from .schedules import Input
 
 Noise = Literal["normal", "laplace"]
 Censored = Literal["", "left", "right", "interval"]

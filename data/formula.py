@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 import sympy
 
-from ..models.expressions import FormulaError, check_result, parse_infix
+from ..models.networks.formulas import FormulaError, check_result, parse_infix
 
 Formula = str | float | sympy.Expr
 """Text such as `Vc*cpS`, a number, or a sympy expression over symbols without assumptions."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from .files.csv_table import check_columns, number_in, quote, read_table
+from .files.issues import Problems
 from .parameter import Parameter, Prior
-from .problems import Problems
-from .table import check_columns, number_in, quote, read_table
 
 _COLUMNS = {"quantity", "symbol", "model_parameter", "median", "unit", "log_sd"}
 _DOCUMENTATION = {"low", "high", "grade", "source", "note"}

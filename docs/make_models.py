@@ -9,11 +9,11 @@ from importlib.resources import files
 from pathlib import Path
 
 from hexamer.models import Network
-from hexamer.models.antimony_text import antimony_to_sbml
-from hexamer.models.describe import describe
 from hexamer.models.library import builder
 from hexamer.models.library.compose import interface_of
 from hexamer.models.library.constants import Constants
+from hexamer.models.networks.antimony_read import antimony_to_sbml
+from hexamer.models.networks.markdown import describe
 
 FILE = Path(__file__).with_name("models.md")
 BEHAVIOURS = Path(__file__).parents[1] / "benchmarks" / "results" / "behaviours.json"

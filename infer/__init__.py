@@ -3,42 +3,42 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .curvature import Curvature, curvature, find_mode
-from .fit import Fit, fit
-from .gradient_check import GradientCheck, check_gradient
-from .lock import LockedError
-from .optimise import Fits, find_map
-from .problem import Evaluation, Problem
-from .sample import Draws, sample
-from .solver_choice import choose_solver
-from .store import StoreError
+from .calibration import Fit, fit
+from .checks.gradient_check import GradientCheck, check_gradient
+from .checks.solver_choice import choose_solver
+from .optimisation.laplace import Curvature, curvature, find_mode
+from .optimisation.many_starts import Fits, find_map
+from .problem.problem import Evaluation, Problem
+from .sampling.nuts import Draws, sample
+from .sampling.store import StoreError
+from .storage.lock import LockedError
 
 if TYPE_CHECKING:
     from .doses import Condition, DoseResponse, arm_share, combination, dose_response
-    from .population import Population, Spread, virtual_population
-    from .posterior import to_datatree
-    from .posterior_file import PosteriorFileError, read, save
-    from .reporting import report, report_fits
-    from .summary import Summary, summarise
+    from .doses.population import Population, Spread, virtual_population
+    from .posterior.datatree import to_datatree
+    from .posterior.file import PosteriorFileError, read, save
+    from .posterior.summary import Summary, summarise
+    from .reports.calibration import report, report_fits
 
 # Trees and figures bring xarray and matplotlib, which half a script never needs: imported at first use.
 _LATER = {
     "Condition": "doses",
     "DoseResponse": "doses",
-    "Population": "population",
-    "PosteriorFileError": "posterior_file",
-    "Spread": "population",
-    "Summary": "summary",
+    "Population": "doses.population",
+    "PosteriorFileError": "posterior.file",
+    "Spread": "doses.population",
+    "Summary": "posterior.summary",
     "arm_share": "doses",
     "combination": "doses",
     "dose_response": "doses",
-    "read": "posterior_file",
-    "report": "reporting",
-    "report_fits": "reporting",
-    "save": "posterior_file",
-    "summarise": "summary",
-    "to_datatree": "posterior",
-    "virtual_population": "population",
+    "read": "posterior.file",
+    "report": "reports.calibration",
+    "report_fits": "reports.calibration",
+    "save": "posterior.file",
+    "summarise": "posterior.summary",
+    "to_datatree": "posterior.datatree",
+    "virtual_population": "doses.population",
 }
 
 

@@ -2,16 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from .expressions import FormulaError, parse_infix
+from .compiled.model import Model, compile_network
 from .library import bundled, il6
-from .model import Model, compile_network
-from .network import Network, Quantity, Reaction, Species
-from .protocol import Protocol, Step
-from .reverse_only import DerivativeError
-from .sbml_read import UnsupportedModelError
-from .settings import Settings
-from .simulate import Trajectories, simulate
-from .status import Status
+from .networks.formulas import FormulaError, parse_infix
+from .networks.network import Network, Quantity, Reaction, Species
+from .networks.sbml_read import UnsupportedModelError
+from .protocols.protocol import Protocol, Step
+from .simulation import Trajectories, simulate
+from .solvers.derivatives import DerivativeError
+from .solvers.settings import Settings
+from .solvers.status import Status
 
 if TYPE_CHECKING:
     cytokine_release: Model

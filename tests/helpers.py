@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hexamer.models.settings import Engine
+from hexamer.models.solvers.settings import Engine
 
 BOTH_ENGINES: tuple[Engine, ...] = ("fused", "diffrax")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -12,6 +14,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+import hexamer
+from hexamer.moved import MOVED
 
 pytestmark = pytest.mark.tier("check")
 
@@ -51,7 +56,7 @@ import json, sys
 from pathlib import Path
 import hexamer
 from hexamer.infer import find_map
-from hexamer.infer.reporting import report_fits
+from hexamer.infer.reports.calibration import report_fits
 
 assert "site-packages" in hexamer.__file__, hexamer.__file__
 model = hexamer.Model.load("hepg2_core")
@@ -117,3 +122,22 @@ def test_public_names_exist() -> None:
     for module in (hexamer, data, infer, models):
         for name in module.__all__:
             assert hasattr(module, name), f"{module.__name__}.{name}"
+
+
+@pytest.mark.parametrize("old", MOVED)
+def test_old_names_of_modules_warn_and_are_those_of_today(old: str) -> None:
+    today = importlib.import_module(f"hexamer.{MOVED[old]}")
+    name = next(n for n, v in vars(today).items() if getattr(v, "__module__", "") == today.__name__)
+    with pytest.warns(
+        DeprecationWarning, match=rf"^hexamer\.{re.escape(old)} is now hexamer\.{re.escape(MOVED[old])};"
+    ):
+        assert getattr(importlib.import_module(f"hexamer.{old}"), name) is getattr(today, name)
+
+
+def test_old_names_of_modules_hide_nothing() -> None:
+    """`hexamer.infer.fit` is a function, and was a module: importing from the module leaves the function."""
+    with pytest.warns(DeprecationWarning, match="hexamer.infer.fit is now"):
+        from hexamer.infer.fit import fit  # pyright: ignore[reportMissingImports]
+    assert hexamer.infer.fit is fit
+    with pytest.raises(ImportError, match="nothing"):
+        from hexamer.infer.fit import nothing  # noqa: F401  # pyright: ignore[reportMissingImports]

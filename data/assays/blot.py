@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sympy
 
-from ...models.network import Network
+from ...models.networks.network import Network
 from ..dataset import Noise, Observable
-from ..dimensions import check_same
 from ..formula import Formula
+from ..quantities.dimensions import check_same
 from .parts import OFFSET, SCALE, SD, filled, joined, noise_needed, plain, sees, sees_molecules
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from ...models.network import Network
-from ..composition import Parts, amount_of, complexes
+from ...models.networks.network import Network
 from ..dataset import Noise, Observable
 from ..formula import Formula
+from ..quantities.composition import Parts, amount_of, complexes
 from .blot import blot
 from .parts import AssayError
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...models.network import Network
+from ...models.networks.network import Network
 from ..dataset import Noise, Observable
 from ..formula import Formula
 from ..parameter import Scale

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sympy
 
-from ...models.network import Network
+from ...models.networks.network import Network
 from ..dataset import Noise, Observable
 from ..formula import Formula
 from .parts import SCALE, SD, filled, in_unit, joined, noise_needed, plain

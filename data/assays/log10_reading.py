@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sympy
 
-from ...models.network import Network
+from ...models.networks.network import Network
 from ..dataset import Noise, Observable
 from ..formula import Formula
-from ..units import is_share
+from ..quantities.units import is_share
 from .parts import OFFSET, SCALE, SD, filled, noise_needed, plain, sees_molecules
 
 _HELD = (SCALE, OFFSET, SD)

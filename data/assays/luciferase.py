@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...models.network import Network
+from ...models.networks.network import Network
 from ..dataset import Noise, Observable
 from ..formula import Formula
 from .parts import SCALE, SD, filled, noise_needed, plain, sees_molecules

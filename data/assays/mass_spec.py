@@ -6,11 +6,11 @@ import numpy as np
 import sympy
 from numpy.typing import ArrayLike
 
-from ...models.expressions import inline
-from ...models.network import Network
+from ...models.networks.formulas import inline
+from ...models.networks.network import Network
 from ..dataset import Noise, Observable
-from ..dimensions import check_same
 from ..formula import Formula
+from ..quantities.dimensions import check_same
 from .parts import SCALE, SD, AssayError, filled, noise_needed, plain, sees
 
 

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 import sympy
 
-from ...models.network import Network
-from ..assay_error import AssayError
-from ..dimensions import check_molecules, factor_to_unit
+from ...models.networks.network import Network
+from ..errors import AssayError
 from ..formula import Formula, FormulaError, parse_formula
-from ..units import UnitError
+from ..quantities.dimensions import check_molecules, factor_to_unit
+from ..quantities.units import UnitError
 
 SCALE = "scale"
 OFFSET = "offset"

@@ -8,7 +8,7 @@ import numpy as np
 import sympy
 from numpy.typing import ArrayLike
 
-from ...models.network import Network
+from ...models.networks.network import Network
 from ..dataset import Noise, Observable
 from ..formula import Formula
 from .parts import SCALE, SD, filled, plain, sees_molecules

@@ -13,12 +13,12 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from ...data.doses import Input
-from ...data.model_units import ModelUnit, ModelUnits
-from ...data.table import NUMBER, hint_of, parse_number
-from ...data.units import UnitError, conversion_factor
+from ...data.files.csv_table import NUMBER, hint_of, parse_number
+from ...data.quantities.model_units import ModelUnit, ModelUnits
+from ...data.quantities.units import UnitError, conversion_factor
+from ...data.schedules import Input
+from ...models.compiled.model import Model
 from ...models.library.builder import drug_constants, drugs
-from ...models.model import Model
 
 log = logging.getLogger(__name__)
 

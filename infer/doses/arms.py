@@ -21,12 +21,12 @@ from math import factorial
 import numpy as np
 import xarray as xr
 
-from ...models.model import Model
-from ...models.protocol import Protocol
+from ...models.compiled.model import Model
+from ...models.protocols.protocol import Protocol
 from .amounts import Given
 from .conditions import Changes, Condition, as_condition
+from .ensemble import Draws, Source, draws_of
 from .response import respond
-from .source import Draws, Source, draws_of
 
 # An arm is closed where its complex of IL-6 and receptor no longer binds gp130. kon2 is also that of soluble gp130,
 # which then holds no complex: what is closed is all that the soluble complex does.

@@ -13,20 +13,20 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
-from ...models.below_zero import judged_by
-from ...models.codegen import compile_elementwise
-from ...models.domain import ATOL, bounded
-from ...models.engines import falls_back, solve, uses_fused
-from ...models.expressions import TIME
-from ...models.model import Model
-from ...models.placement import devices_for, on
-from ...models.plan import Plan, compile_plan
-from ...models.protocol import Protocol
-from ...models.settings import Settings
-from ...models.simulate import observed
-from ...models.status import Status
+from ...models.compiled.codegen import compile_elementwise
+from ...models.compiled.domain import ATOL, bounded
+from ...models.compiled.model import Model
+from ...models.compiled.plan import Plan, compile_plan
+from ...models.networks.formulas import TIME
+from ...models.protocols.protocol import Protocol
+from ...models.simulation import observed
+from ...models.solvers.below_zero import judged_by
+from ...models.solvers.dispatch import falls_back, solve, uses_fused
+from ...models.solvers.placement import devices_for, on
+from ...models.solvers.settings import Settings
+from ...models.solvers.status import Status
+from .course_summary import Summary, summarise
 from .failing import check_first
-from .summaries import Summary, summarise
 
 _COPIES = 2  # of a chunk's states that are held at once, at most
 _MANY = 2**13  # trajectories of a chunk, above which a few are tried first
@@ -59,7 +59,7 @@ def evaluate(
 
     `parameters` are values by name, one number or one for each draw. A chunk is as many draws as fit into `memory`
     bytes with all states of their trajectories; where one draw with all protocols does not, the protocols are solved
-    in parts. Chunks are spread over the devices that `hexamer.models.placement` gives for the trajectories of one.
+    in parts. Chunks are spread over the devices that `models.solvers.placement` gives for the trajectories of one.
 
     Raises `ValueError` for what the model does not have, and what `check_first` raises of the first chunk, where it
     holds all protocols for 8 draws, or all there are; of a large one a few draws are tried before.

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ...data.dataset import Dataset
-from ...data.doses import Input
-from ...data.units import UnitError, molar_mass_kda
-from ...models.model import Model
-from ...models.protocol import Protocol, Value
+from ...data.quantities.units import UnitError, molar_mass_kda
+from ...data.schedules import Input
+from ...models.compiled.model import Model
+from ...models.protocols.protocol import Protocol, Value
 from .amounts import Doses, Given, doses_of
 
 

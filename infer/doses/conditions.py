@@ -14,12 +14,12 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...data.model_units import ModelUnits
-from ...data.table import parse_number
-from ...data.units import split_quantity
-from ...models.model import Model
-from ...models.protocol import Protocol, Value
-from ...models.volumes import check_given
+from ...data.files.csv_table import parse_number
+from ...data.quantities.model_units import ModelUnits
+from ...data.quantities.units import split_quantity
+from ...models.compiled.model import Model
+from ...models.networks.volumes import check_given
+from ...models.protocols.protocol import Protocol, Value
 from .amounts import Doses, Masses
 from .cells import Cells, UnknownStartError
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Int
 
-from ...models.model import Model
-from ...models.protocol import Protocol
-from ...models.settings import Settings
-from ...models.status import Status
-from ...models.unsettled import unsettled_under
-from ..failures import count_kinds
+from ...models.compiled.model import Model
+from ...models.protocols.protocol import Protocol
+from ...models.solvers.settings import Settings
+from ...models.solvers.status import Status
+from ...models.solvers.unsettled import unsettled_under
+from ..problem.failures import count_kinds
 from .amounts import model_unit
 
 _NAMED = 4  # species, of those that change most

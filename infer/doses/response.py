@@ -12,23 +12,23 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from ...data.model_units import ModelUnit, ModelUnits
-from ...data.table import parse_number
-from ...data.units import UnitError, conversion_factor, molar_mass_kda
+from ...data.files.csv_table import parse_number
+from ...data.quantities.model_units import ModelUnit, ModelUnits
+from ...data.quantities.units import UnitError, conversion_factor, molar_mass_kda
+from ...models.compiled.model import Model
 from ...models.library.builder import drugs as library_drugs
-from ...models.model import Model
-from ...models.protocol import Protocol
-from ...models.settings import Settings
-from ...models.simulate import require_x64
-from ..failures import count_kinds
-from ..problem import Problem
+from ...models.protocols.protocol import Protocol
+from ...models.simulation import require_x64
+from ...models.solvers.settings import Settings
+from ..problem.failures import count_kinds
+from ..problem.problem import Problem
 from .amounts import Doses, Given, Masses, time_unit
 from .batch import evaluate
 from .cells import MolarMassError
 from .conditions import Changes, Condition, Design, as_condition, design
+from .course_summary import COURSE, SUMMARIES, Summary
+from .ensemble import Draws, Source, draws_of
 from .quantiles import quantiles_over_draws
-from .source import Draws, Source, draws_of
-from .summaries import COURSE, SUMMARIES, Summary
 from .tables import as_table
 
 if TYPE_CHECKING:

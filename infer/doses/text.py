@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...models.infix import read_number
-from ...models.protocol import Protocol
-from ...models.protocol_text import parse_protocol
+from ...models.networks.infix import read_number
+from ...models.protocols.protocol import Protocol
+from ...models.protocols.text import parse_protocol
 from .conditions import Condition
 
 CONDITION = (

@@ -19,9 +19,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy import special
 
-from ..posterior import map_draws, safe
-from ..predict import posterior_values
-from ..problem import Evaluation, Problem
+from ..posterior.datatree import map_draws, safe
+from ..prediction.curves import posterior_values
+from ..problem.problem import Evaluation, Problem
 from .limits import censored, counted, draw_points, limit_handles
 from .margins import legend_outside, note_below
 from .style import BLUE, GREY, VERMILION, grid, pages, say_cut, shown_from, styled, time_label

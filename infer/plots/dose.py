@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from ...data.dataset import Measurement
-from ...models.protocol import Protocol
-from ..align import aligned, average_gel
-from ..predict import Curve, as_mapping, dose_of, over_doses, posterior_values
-from ..problem import Problem
+from ...models.protocols.protocol import Protocol
+from ..prediction.curves import Curve, as_mapping, dose_of, over_doses, posterior_values
+from ..prediction.gels import aligned, average_gel
+from ..problem.problem import Problem
 from .fit import BANDS, axis_label
 from .limits import censored, draw_points, limit_handles
 from .style import BLUE, INK, breathe, grid, shown_from, styled

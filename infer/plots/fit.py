@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ...data.dataset import Dataset, Measurement, Observable
-from ...models.protocol import Protocol
-from ..align import aligned, alignment, average_gel
-from ..predict import Curve, as_mapping, curves, posterior_values
-from ..problem import Problem
+from ...models.protocols.protocol import Protocol
+from ..prediction.curves import Curve, as_mapping, curves, posterior_values
+from ..prediction.gels import aligned, alignment, average_gel
+from ..problem.problem import Problem
 from .limits import censored, draw_points, limit_handles
 from .margins import legend_outside
 from .style import COLOURS, GREY, INK, breathe, grid, pages, shortened, shown_from, styled, time_label
@@ -92,7 +92,7 @@ def fit(
 ) -> list[Figure]:
     """Pages with the measurements and 90% and 50% bands of new ones, at most twelve panels each.
 
-    Measurements of different gels are moved to the average gel (see `infer/align.py`): for blots, divided by
+    Measurements of different gels are moved to the average gel (see `infer/prediction/gels.py`): for blots, divided by
     their gel's scale relative to the mean of all gels.
     """
     panels = arrange(problem.dataset, observables)

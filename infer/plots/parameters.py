@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import gaussian_kde, rankdata
 
-from ..posterior import on_search_scale
-from ..summary import summarise
+from ..posterior.datatree import on_search_scale
+from ..posterior.summary import summarise
 from .margins import legend_outside
 from .style import BLUE, COLOURS, GREY, INK, VERMILION, grid, pages, shortened, styled
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..population import Population
+from ..doses.population import Population
 from .dose import dose_axis
 from .style import BLUE, COLOURS, INK, breathe, grid, styled
 

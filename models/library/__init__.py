@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from ..network import Network
+from ..networks.network import Network
 from .builder import COMPOSITIONS, GROUPS, MODULES, cells, drugs, il6, network
 
 CORES = ("hepg2_core", "hepatocyte_core")

@@ -10,8 +10,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from ..model import Model, compile_network
-from ..network import Network
+from ..compiled.model import Model, compile_network
+from ..networks.network import Network
 from .compose import interface_of, merge, owned_by
 from .constants import Constants, read_constants
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 
-from ..network import Network
+from ..networks.network import Network
 
 
 @dataclass(frozen=True)

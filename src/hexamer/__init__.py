@@ -11,9 +11,11 @@ import jax  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 
-from . import data, infer, models  # noqa: E402
+from . import data, infer, models, moved  # noqa: E402
 from .infer import Problem  # noqa: E402
 from .models import Model, Network, Protocol, Settings, Status, simulate  # noqa: E402
+
+moved.register()
 
 __version__ = "0.1.0"
 

@@ -18,10 +18,10 @@ import typer
 from . import arguments, interrupt
 
 if TYPE_CHECKING:
-    from .data.model_units import ModelUnits
+    from .data.quantities.model_units import ModelUnits
     from .infer import Problem
     from .models import Model, Settings
-    from .models.settings import Engine, Solver
+    from .models.solvers.settings import Engine, Solver
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -104,8 +104,8 @@ def _use_device(device: DeviceChoice | None, cpus: int | None = None) -> None:
 
     Before a problem is loaded and a folder made, so that a device that is not there is told at once.
     """
-    from .models.machine import usable_cores
-    from .models.placement import prefer, require_asked
+    from .models.solvers.machine import usable_cores
+    from .models.solvers.placement import prefer, require_asked
 
     prefer(None if device is None else device.value)
     if cpus is not None:
@@ -152,7 +152,7 @@ def _truth_of(problem: str) -> dict[str, float] | None:
 
     if problem not in bundled():
         return None
-    resource = files("hexamer.data").joinpath(problem, "truth.csv")
+    resource = files("hexamer.data").joinpath("bundled_problems", problem, "truth.csv")
     if not resource.is_file():
         return None
     with as_file(resource) as path:
@@ -200,9 +200,9 @@ def fit(
 ) -> None:
     """Posterior of PROBLEM by NUTS, started from its best fit."""
     _use_device(device, chains)
-    from .infer.fit import fit as run
-    from .infer.fit import kept_in, writable
-    from .infer.reporting import report
+    from .infer.calibration import fit as run
+    from .infer.calibration import kept_in, writable
+    from .infer.reports.calibration import report
 
     writable(out)
     interrupt.leaves(lambda: kept_in(out))
@@ -267,10 +267,10 @@ def map_(
 ) -> None:
     """Best fits of PROBLEM from many starts, ranked."""
     _use_device(device, sys.maxsize)
-    from .infer.exactness import solver_words
-    from .infer.fit import writable
-    from .infer.optimise import find_map
-    from .infer.reporting import report_fits
+    from .infer.calibration import writable
+    from .infer.checks.exactness import solver_words
+    from .infer.optimisation.many_starts import find_map
+    from .infer.reports.calibration import report_fits
 
     if out is not None:
         writable(out)
@@ -330,8 +330,8 @@ def evaluate(
     """
     _use_device(device)
     from .data import read_values
-    from .data.model_units import ModelUnits
-    from .infer.problem import MissingValueError
+    from .data.quantities.model_units import ModelUnits
+    from .infer.problem.problem import MissingValueError
 
     loaded = _load(problem, model=model).with_settings(rtol=rtol, atol=atol, max_steps=20_000)
     network = loaded.model.network if loaded.dataset.time_unit else None  # PEtab's numbers are in the model's units
@@ -374,7 +374,7 @@ def evaluate(
 
 
 def _warn_of_noise(problem: Problem, values: Mapping[str, float] | None) -> None:
-    from .infer.solver_noise import drowned_noise
+    from .infer.checks.solver_noise import drowned_noise
 
     for sentence in drowned_noise(problem, problem.vector(values)):
         typer.echo(f"warning: {sentence}", err=True)
@@ -403,14 +403,15 @@ def simulate(
 ) -> None:
     """Trajectories of MODEL under each --protocol, with all species and rules."""
     from .data import read_values
-    from .infer.destination import file_behind, is_stream
-    from .infer.files import write
-    from .infer.fit import writable
-    from .models import Model, Settings, Status, accuracy
+    from .infer.calibration import writable
+    from .infer.storage.destination import file_behind, is_stream
+    from .infer.storage.files import write
+    from .models import Model, Settings, Status
     from .models import simulate as run
-    from .models.protocol_text import parse_protocol
-    from .models.starts import unsound_starts_under
-    from .models.unsettled import unsettled_under
+    from .models.compiled.starts import unsound_starts_under
+    from .models.protocols.text import parse_protocol
+    from .models.solvers import accuracy
+    from .models.solvers.unsettled import unsettled_under
 
     _use_device(device)
     if out.is_dir():
@@ -462,8 +463,8 @@ def simulate(
 
 def _units_of(model: Model) -> ModelUnits | None:
     """Units of a model, with a note on what is assumed of them; None where it contradicts itself, which is said."""
-    from .data.model_units import ModelUnits
-    from .data.units import UnitError
+    from .data.quantities.model_units import ModelUnits
+    from .data.quantities.units import UnitError
 
     if model.network is None:
         return None
@@ -565,13 +566,13 @@ def dose_response(
         --condition "classic:" --condition "trans: IL6R_0=0, sIL6R=100 ng/ml"
     """
     _use_device(device)
+    from .infer.calibration import writable
     from .infer.doses.cells import MolarMassError, UnknownStartError
+    from .infer.doses.ensemble import UnknownModelError
     from .infer.doses.failing import NeverAtRestError
-    from .infer.doses.report import report
     from .infer.doses.response import dose_response as run
-    from .infer.doses.source import UnknownModelError
     from .infer.doses.text import parse_conditions, parse_drugs
-    from .infer.fit import writable
+    from .infer.reports.dose_response import report
     from .models import Model
 
     writable(out)
@@ -633,8 +634,8 @@ def _pointing_to(options: Mapping[type[Exception], str]) -> Iterator[None]:
 
 def _source(result: str, model: str | None, problem: str | None):
     """A posterior with the model or problem named for it, or a model; says if the posterior has not converged."""
-    from .infer.posterior_file import read
-    from .infer.summary import summarise
+    from .infer.posterior.file import read
+    from .infer.posterior.summary import summarise
     from .models import Model
 
     path = Path(result)
@@ -658,7 +659,8 @@ def main() -> None:
     130 where it was interrupted, at once.
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("hexamer.models.placement").setLevel(logging.INFO)  # where it solves, on a machine with a GPU
+    placement = logging.getLogger("hexamer.models.solvers.placement")
+    placement.setLevel(logging.INFO)  # where it solves, on a machine with a GPU
     with interrupt.ends_at_once():
         _run()
 

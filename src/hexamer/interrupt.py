@@ -87,7 +87,7 @@ def _begin() -> Callable[[], None]:
 def end() -> None:
     """Ends the process as interrupted."""
     # Not by an import, which would wait for the main thread's.
-    remove_parts = getattr(sys.modules.get("hexamer.infer.files"), "remove_parts", None)
+    remove_parts = getattr(sys.modules.get("hexamer.infer.storage.files"), "remove_parts", None)
     if remove_parts is not None:
         remove_parts()
     try:

@@ -3,7 +3,7 @@
 import pytest
 
 from hexamer.data import TableError, load, read_folder
-from hexamer.data.doses import ScheduleError, from_start, parse_schedule
+from hexamer.data.schedules import ScheduleError, from_start, parse_schedule
 
 pytestmark = pytest.mark.tier("check")
 

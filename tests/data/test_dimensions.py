@@ -6,7 +6,7 @@ import pytest
 
 from hexamer import Network
 from hexamer.data import UnitError
-from hexamer.data.dimensions import check_kind, check_same, factor_to_unit, unit_of_formula
+from hexamer.data.quantities.dimensions import check_kind, check_same, factor_to_unit, unit_of_formula
 
 pytestmark = pytest.mark.tier("check")
 

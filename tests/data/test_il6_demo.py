@@ -8,7 +8,7 @@ import pytest
 import sympy
 
 from hexamer.data import literature, load, read_values
-from hexamer.data.il6_demo import make
+from hexamer.data.bundled_problems.il6_demo import make
 from hexamer.models import Model, Settings, simulate
 
 pytestmark = pytest.mark.tier("test")

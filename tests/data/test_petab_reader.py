@@ -10,8 +10,8 @@ import pytest
 import sympy
 
 from hexamer.data.parameter import Prior
-from hexamer.data.petab import read_petab
-from hexamer.models.protocol import Protocol, Step
+from hexamer.data.petab.v1 import read_petab
+from hexamer.models.protocols.protocol import Protocol, Step
 
 pytestmark = pytest.mark.tier("check")
 

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from hexamer.data import Parameter, Prior, TableError, read_priors
-from hexamer.data.priors import covers
+from hexamer.data.native.prior_table import covers
 
 pytestmark = pytest.mark.tier("check")
 

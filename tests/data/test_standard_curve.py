@@ -10,7 +10,7 @@ import pytest
 from scipy.optimize import curve_fit
 
 from hexamer.data import StandardCurve, StandardCurveError, fit_standard_curve
-from hexamer.data.standard_curve import CurveNoise, _inverse_normal
+from hexamer.data.assays.standard_curve import CurveNoise, _inverse_normal
 
 pytestmark = pytest.mark.tier("check")
 

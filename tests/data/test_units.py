@@ -1,7 +1,7 @@
 import pytest
 
 from hexamer.data import UnitError, to_model
-from hexamer.data.units import is_concentration, molar_mass_kda
+from hexamer.data.quantities.units import is_concentration, molar_mass_kda
 
 pytestmark = pytest.mark.tier("check")
 

@@ -18,10 +18,10 @@ from scipy import stats
 
 from hexamer import Model, Problem, Protocol
 from hexamer.data import Dataset, Measurement, direct, elisa
-from hexamer.infer import posterior
-from hexamer.infer.censoring import log_distribution, recordable, tails, with_censored
 from hexamer.infer.plots.checks import standardised
-from hexamer.infer.readout import Readout
+from hexamer.infer.posterior import datatree as posterior
+from hexamer.infer.problem.censoring import log_distribution, recordable, tails, with_censored
+from hexamer.infer.problem.readout import Readout
 
 pytestmark = pytest.mark.tier("test")
 

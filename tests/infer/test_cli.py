@@ -13,7 +13,7 @@ import pytest
 
 from hexamer.cli import main
 from hexamer.infer.posterior import save
-from hexamer.models.fused import cuda
+from hexamer.models.solvers.fused import cuda
 
 pytestmark = pytest.mark.tier("test")
 

@@ -15,8 +15,8 @@ from hexamer.infer import Condition, DoseResponse, arm_share, combination, dose_
 from hexamer.infer.doses.amounts import Doses
 from hexamer.infer.doses.combination import Margin, loewe
 from hexamer.infer.doses.hill import Curve, HillFits, fit_curves, occupancy
-from hexamer.infer.doses.report import report
 from hexamer.infer.plots.dose_response import describe
+from hexamer.infer.reports.dose_response import report
 from hexamer.models import compile_network, il6
 
 pytestmark = pytest.mark.tier("test")

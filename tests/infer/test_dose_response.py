@@ -17,11 +17,11 @@ from hexamer.data import UnitError
 from hexamer.infer import Condition, DoseResponse, dose_response
 from hexamer.infer.doses.amounts import doses_of, known_masses
 from hexamer.infer.doses.conditions import design
-from hexamer.infer.doses.source import draws_of
-from hexamer.infer.doses.summaries import summarise
+from hexamer.infer.doses.course_summary import summarise
+from hexamer.infer.doses.ensemble import draws_of
 from hexamer.infer.doses.text import parse_conditions, parse_drugs
 from hexamer.models import compile_network, il6
-from hexamer.models.plan import compile_plan
+from hexamer.models.compiled.plan import compile_plan
 
 pytestmark = pytest.mark.tier("test")
 

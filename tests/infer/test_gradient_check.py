@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hexamer import Problem
-from hexamer.infer.gradient_check import check_gradient, compare
+from hexamer.infer.checks.gradient_check import check_gradient, compare
 
 pytestmark = pytest.mark.tier("test")
 

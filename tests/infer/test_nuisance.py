@@ -14,7 +14,7 @@ from scipy import integrate, stats
 
 import hexamer
 from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior, blot, direct, qpcr
-from hexamer.infer.nuisance import Nuisance, find_nuisance
+from hexamer.infer.problem.marginal_scales import Nuisance, find_nuisance
 
 pytestmark = pytest.mark.tier("check")
 

@@ -17,8 +17,8 @@ from scipy import stats
 
 from hexamer import Network, Problem, Protocol
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
-from hexamer.infer.numpyro_model import prior_distribution, rows_of_sites
-from hexamer.infer.space import ParameterSpace
+from hexamer.infer.problem.numpyro_model import prior_distribution, rows_of_sites
+from hexamer.infer.problem.parameter_space import ParameterSpace
 from hexamer.models import compile_network
 
 pytestmark = pytest.mark.tier("test")

@@ -14,7 +14,7 @@ import pytest
 from hexamer import Network, Problem, Protocol, Settings
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
 from hexamer.infer import curvature, find_map, find_mode
-from hexamer.infer.lbfgs import Minimiser
+from hexamer.infer.optimisation.lbfgs import Minimiser
 from hexamer.models import compile_network
 
 pytestmark = pytest.mark.tier("test")

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior, blot_ratio, elisa, luciferase, qpcr
-from hexamer.infer.nuisance import find_nuisance
+from hexamer.infer.problem.marginal_scales import find_nuisance
 from hexamer.models import Protocol
 
 pytestmark = pytest.mark.tier("check")

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from hexamer.data import Dataset, Measurement, direct
 from hexamer.infer import arm_share, combination, dose_response, plots
-from hexamer.infer.doses.report import report
 from hexamer.infer.plots.fit import Panel, arrange
+from hexamer.infer.reports.dose_response import report
 from hexamer.models import Model, Network, Protocol, compile_network
 
 pytestmark = pytest.mark.tier("test")

@@ -10,7 +10,7 @@ import pytest
 from hexamer import Model, Network, Protocol
 from hexamer.infer import Spread, plots, virtual_population
 from hexamer.infer.doses.amounts import doses_of
-from hexamer.infer.population import SERUM, lognormal_factors
+from hexamer.infer.doses.population import SERUM, lognormal_factors
 from hexamer.models import compile_network, il6
 
 pytestmark = pytest.mark.tier("test")

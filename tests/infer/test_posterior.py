@@ -12,8 +12,8 @@ import xarray as xr
 from scipy import stats
 
 from hexamer.data import Parameter, Prior
-from hexamer.infer import posterior
 from hexamer.infer.posterior import PosteriorFileError
+from hexamer.infer.posterior import datatree as posterior
 
 pytestmark = pytest.mark.tier("test")
 
@@ -199,7 +199,7 @@ def test_a_failed_write_leaves_the_old_file(conversion_tree, tmp_path, monkeypat
             file.write(b"half of it")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hexamer.infer.posterior_file.seal", full)
+    monkeypatch.setattr("hexamer.infer.posterior.file.seal", full)
     with pytest.raises(PosteriorFileError, match=r"p\.nc': No space left on device; choose a folder"):
         posterior.save(conversion_tree, path)
     assert path.read_bytes() == before

@@ -6,8 +6,7 @@ import pytest
 
 from hexamer import Protocol
 from hexamer.data import Dataset, Measurement, Observable, blot, parse_formula
-from hexamer.infer.align import aligned, alignment, average_gel
-from hexamer.infer.predict import (
+from hexamer.infer.prediction.curves import (
     Curve,
     as_mapping,
     curves,
@@ -16,6 +15,7 @@ from hexamer.infer.predict import (
     posterior_values,
     with_dose,
 )
+from hexamer.infer.prediction.gels import aligned, alignment, average_gel
 
 pytestmark = pytest.mark.tier("test")
 

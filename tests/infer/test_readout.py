@@ -15,10 +15,11 @@ import sympy
 from jaxtyping import Array, Float
 
 from hexamer import Problem, Settings
-from hexamer.infer import readout
-from hexamer.infer.readout import Assays
-from hexamer.models.fused import cuda, formulas
-from hexamer.models.fused.build import warp
+from hexamer.infer.problem import readout
+from hexamer.infer.problem.readout import Assays
+from hexamer.models.solvers.fused import cuda
+from hexamer.models.solvers.fused import observables as formulas
+from hexamer.models.solvers.fused.build import warp
 
 pytestmark = pytest.mark.tier("test")
 

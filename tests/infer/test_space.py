@@ -16,7 +16,7 @@ import pytest
 from scipy import integrate, stats
 
 from hexamer.data import Parameter, Prior, Scale
-from hexamer.infer.space import ParameterSpace
+from hexamer.infer.problem.parameter_space import ParameterSpace
 
 pytestmark = pytest.mark.tier("test")
 

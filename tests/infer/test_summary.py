@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from hexamer.infer.summary import COLUMNS, summarise
+from hexamer.infer.posterior.summary import COLUMNS, summarise
 
 pytestmark = pytest.mark.tier("check")
 

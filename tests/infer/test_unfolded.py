@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hexamer.infer.unfolded import LEAST, half_normal, log_slope, normal
+from hexamer.infer.problem.folding import LEAST, half_normal, log_slope, normal
 
 pytestmark = pytest.mark.tier("test")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hexamer.infer.whitening import spread, windows
+from hexamer.infer.optimisation.whitening import spread, windows
 
 pytestmark = pytest.mark.tier("check")
 

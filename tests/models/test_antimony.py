@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hexamer.models import Network, UnsupportedModelError
-from hexamer.models.antimony_text import antimony_to_sbml
+from hexamer.models.networks.antimony_read import antimony_to_sbml
 
 pytestmark = pytest.mark.tier("check")
 

@@ -9,9 +9,9 @@ import pytest
 
 from helpers import ENGINES
 from hexamer.models import Network, Protocol, compile_network, simulate
-from hexamer.models.codegen import compile_vector
-from hexamer.models.expressions import parse_infix
-from hexamer.models.settings import Engine
+from hexamer.models.compiled.codegen import compile_vector
+from hexamer.models.networks.formulas import parse_infix
+from hexamer.models.solvers.settings import Engine
 
 pytestmark = pytest.mark.tier("test")
 

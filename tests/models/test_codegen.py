@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hexamer.models import Model, Network, Quantity, compile_network, parse_infix
-from hexamer.models.codegen import compile_vector, guarded_power, guarded_slope
+from hexamer.models.compiled.codegen import compile_vector, guarded_power, guarded_slope
 
 pytestmark = pytest.mark.tier("test")
 

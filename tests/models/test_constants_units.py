@@ -6,8 +6,8 @@ from functools import cache
 
 import pytest
 
-from hexamer.data.dimensions import unit_of_formula
-from hexamer.data.units import registry
+from hexamer.data.quantities.dimensions import unit_of_formula
+from hexamer.data.quantities.units import registry
 from hexamer.models import Network
 from hexamer.models.library import cells, drugs, network
 from hexamer.models.library.builder import cell_constants, drug_constants

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hexamer.models import Network, parse_infix
-from hexamer.models.describe import describe, graph, reversible
+from hexamer.models.networks.markdown import describe, graph, reversible
 
 pytestmark = pytest.mark.tier("test")
 

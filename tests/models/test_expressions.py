@@ -6,7 +6,7 @@ import pytest
 import sympy
 
 from hexamer.models import FormulaError, parse_infix
-from hexamer.models.expressions import inline, names_in, to_infix
+from hexamer.models.networks.formulas import inline, names_in, to_infix
 
 pytestmark = pytest.mark.tier("check")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hexamer.models import Model, Network, compile_network
-from hexamer.models.moieties import conserved_moieties
+from hexamer.models.compiled.moieties import conserved_moieties
 
 pytestmark = pytest.mark.tier("check")
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from hexamer.models import Model, Network, Protocol, Status, il6, simulate
-from hexamer.models.antimony_text import antimony_to_sbml
-from hexamer.models.expressions import inline
 from hexamer.models.library.builder import network
+from hexamer.models.networks.antimony_read import antimony_to_sbml
+from hexamer.models.networks.formulas import inline
 
 pytestmark = pytest.mark.tier("slow")
 

@@ -19,13 +19,13 @@ import xarray as xr
 import hexamer
 from hexamer import Model, Protocol, Settings, simulate
 from hexamer.infer import find_map, sample
-from hexamer.infer.doses import source
-from hexamer.models import placement
-from hexamer.models.engines import uses_fused
-from hexamer.models.fused import cuda, gpu, stacks
-from hexamer.models.fused.lower import Unsupported
-from hexamer.models.machine import usable_cores
-from hexamer.models.placement import break_even, devices_for
+from hexamer.infer.doses import ensemble as source
+from hexamer.models.solvers import placement
+from hexamer.models.solvers.dispatch import uses_fused
+from hexamer.models.solvers.fused import cuda, gpu, stacks
+from hexamer.models.solvers.fused.codegen.lower import Unsupported
+from hexamer.models.solvers.machine import usable_cores
+from hexamer.models.solvers.placement import break_even, devices_for
 
 pytestmark = pytest.mark.tier("test")
 
@@ -272,7 +272,7 @@ def test_four_chains_go_to_the_cpu(machine: Machine, monkeypatch: pytest.MonkeyP
     expected = problem.potential(jnp.zeros(len(problem.space)))
     machine()
     devices: list[Any] = []
-    sampler = importlib.import_module("hexamer.infer.sample")._Sampler
+    sampler = importlib.import_module("hexamer.infer.sampling.nuts")._Sampler
     advance = sampler.advance
 
     def noted(self: Any, state: Any, length: int) -> Any:
@@ -329,7 +329,7 @@ def test_what_the_user_placed_stays_there(machine: Machine, monkeypatch: pytest.
 
 def test_simulate_is_compiled_once() -> None:
     model, protocol = Model.load("hepg2_core"), Protocol("dose").set(IL6="IL6")
-    compiled = importlib.import_module("hexamer.models.simulate")._compiled
+    compiled = importlib.import_module("hexamer.models.simulation")._compiled
     before = compiled.cache_info()
     for dose in (0.1, 0.2, 0.3):
         simulate(model, {"IL6": dose}, [protocol], [1.0, 2.0], observe=["IL6"])

@@ -12,7 +12,7 @@ import pytest
 
 from helpers import ENGINES
 from hexamer.models import Model, Protocol, Settings, simulate
-from hexamer.models.reverse_only import FORWARD, SECOND, DerivativeError, differentiated, reverse_only
+from hexamer.models.solvers.derivatives import FORWARD, SECOND, DerivativeError, differentiated, reverse_only
 
 pytestmark = pytest.mark.tier("test")
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hexamer.models.rodas5p import DenseOutput, H, M, _stages, _stages_with_adjoint
-from hexamer.models.tableau import A
+from hexamer.models.solvers.reference.rodas5p import DenseOutput, H, M, _stages, _stages_with_adjoint
+from hexamer.models.solvers.rodas5p_coefficients import A
 
 pytestmark = pytest.mark.tier("test")
 
@@ -80,7 +80,7 @@ def test_dense_output_joins_its_ends() -> None:
 
 
 def test_late_stages_add_one_k_each() -> None:
-    """What kernel.h takes for granted: from its stage ADDED on each state is the one before and its k."""
+    """What courses.h takes for granted: from its stage ADDED on each state is the one before and its k."""
     added = 5
     for weights in (*A[added + 1 :], M):
         np.testing.assert_array_equal(weights[:added], A[added][:added])

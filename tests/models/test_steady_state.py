@@ -9,8 +9,8 @@ import pytest
 
 from helpers import ENGINES
 from hexamer.models import Model, Network, Protocol, Settings, Status, compile_network, simulate
-from hexamer.models.settings import Engine
-from hexamer.models.steady_state import steady_state
+from hexamer.models.solvers.reference.steady_state import steady_state
+from hexamer.models.solvers.settings import Engine
 
 pytestmark = pytest.mark.tier("test")
 

@@ -8,9 +8,9 @@ import libsbml
 import pytest
 
 from hexamer.models import Network
-from hexamer.models.antimony_text import antimony_to_sbml
 from hexamer.models.library import MODULES, bundled, drugs
 from hexamer.models.library.builder import network
+from hexamer.models.networks.antimony_read import antimony_to_sbml
 
 pytestmark = pytest.mark.tier("check")
 

@@ -11,8 +11,8 @@ import sympy
 
 from helpers import ENGINES
 from hexamer.models import Model, Network, Protocol, compile_network, parse_infix, simulate
-from hexamer.models.expressions import inline
-from hexamer.models.settings import Engine, Settings
+from hexamer.models.networks.formulas import inline
+from hexamer.models.solvers.settings import Engine, Settings
 
 pytestmark = pytest.mark.tier("check")
 

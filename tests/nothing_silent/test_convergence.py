@@ -20,14 +20,14 @@ from scipy.special import expit
 from hexamer import Model, Problem, Protocol, Settings
 from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior
 from hexamer.infer import find_map, fit
-from hexamer.infer.lbfgs import Minimiser
-from hexamer.infer.mode_words import chains_apart
-from hexamer.infer.modes import chain_starts, find_modes, nearest
-from hexamer.infer.optima import find_optima
-from hexamer.infer.reporting import posterior_tree
-from hexamer.infer.ridges import find_combinations
-from hexamer.infer.summary import Summary, summarise
-from hexamer.models.status import Status
+from hexamer.infer.optimisation.lbfgs import Minimiser
+from hexamer.infer.optimisation.modes import chain_starts, find_modes, nearest
+from hexamer.infer.optimisation.optima import find_optima
+from hexamer.infer.optimisation.ridges import find_combinations
+from hexamer.infer.posterior.mode_words import chains_apart
+from hexamer.infer.posterior.summary import Summary, summarise
+from hexamer.infer.reports.calibration import posterior_tree
+from hexamer.models.solvers.status import Status
 
 pytestmark = pytest.mark.tier("test")
 
@@ -374,7 +374,7 @@ def test_divergences_at_the_bounds_of_one_parameter(near: bool, verdict: str) ->
 
 def test_draws_are_given_to_the_nearest_mode() -> None:
     """Across a ridge much wider than the modes are apart."""
-    from hexamer.infer.modes import Modes
+    from hexamer.infer.optimisation.modes import Modes
 
     rng = np.random.default_rng(6)
     centres = np.array([[0.0, 0.0], [1.0, 0.0]])

@@ -30,7 +30,7 @@ FIT = ("--chains", "2", "--warmup", "100", "--draws", "300", "--starts", "2", "-
 START = """
 import os, resource, sys
 import hexamer.cli
-from hexamer.infer.store import Store
+from hexamer.infer.sampling.store import Store
 if "LIMIT" in os.environ:
     append = Store.append
     def limited(self, arrays):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from hexamer import Model, Network
-from hexamer.data.doses import Input
 from hexamer.data.formula import FormulaError, parse_formula
+from hexamer.data.schedules import Input
 from hexamer.infer import dose_response, plots
 from hexamer.infer.doses.amounts import doses_of
 from hexamer.infer.doses.cells import Cells

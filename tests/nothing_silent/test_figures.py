@@ -18,11 +18,11 @@ from hexamer import Network, Problem, Protocol
 from hexamer.cli import main
 from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior, direct, elisa
 from hexamer.infer import plots
+from hexamer.infer.checks.solver_noise import drowned_noise
 from hexamer.infer.plots.checks import BAND, _ninety, normal_score, predicted, standardised
 from hexamer.infer.plots.fit import axis_label
 from hexamer.infer.posterior import to_datatree
-from hexamer.infer.solver_noise import drowned_noise
-from hexamer.infer.summary import NOISE, summarise
+from hexamer.infer.posterior.summary import NOISE, summarise
 from hexamer.models import compile_network
 
 pytestmark = pytest.mark.tier("test")

@@ -15,20 +15,20 @@ from hypothesis import HealthCheck, given, seed, settings
 
 from helpers import ENGINES
 from hexamer.data import TableError, parse_formula, read_folder
-from hexamer.data.petab import read_petab
+from hexamer.data.petab.v1 import read_petab
 from hexamer.infer.doses.text import parse_conditions
 from hexamer.models import FormulaError, Network, UnsupportedModelError, compile_network, parse_infix, simulate
-from hexamer.models.expressions import inline, names_in, to_infix
-from hexamer.models.infix import LONGEST, PETAB, read_number
-from hexamer.models.protocol import Protocol
-from hexamer.models.protocol_text import parse_protocol
-from hexamer.models.settings import Engine, Settings
+from hexamer.models.networks.formulas import inline, names_in, to_infix
+from hexamer.models.networks.infix import LONGEST, PETAB, read_number
+from hexamer.models.protocols.protocol import Protocol
+from hexamer.models.protocols.text import parse_protocol
+from hexamer.models.solvers.settings import Engine, Settings
 
 pytestmark = pytest.mark.tier("test")
 
 CASES = Path(__file__).parents[1] / "cases"
 MIDDLE = CASES / "formula-read-to-its-middle"
-BUNDLED = Path(__file__).parents[2] / "data" / "il6_demo"
+BUNDLED = Path(__file__).parents[2] / "data" / "bundled_problems" / "il6_demo"
 SECONDS = 1.0
 NAMES = ("x", "y", "k", "exp", "E", "t", "PI")
 

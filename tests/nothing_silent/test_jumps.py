@@ -13,9 +13,9 @@ import pytest
 from helpers import ENGINES
 from hexamer import Problem
 from hexamer.infer import find_map, sample
-from hexamer.infer.curvature import Curvature
+from hexamer.infer.optimisation.laplace import Curvature
 from hexamer.models import Network, Protocol, compile_network, simulate
-from hexamer.models.settings import Engine
+from hexamer.models.solvers.settings import Engine
 
 pytestmark = pytest.mark.tier("check")
 

@@ -16,9 +16,9 @@ from hexamer import Model, Problem, Protocol, Settings, simulate
 from hexamer.cli import main
 from hexamer.data import TableError, load, read_values
 from hexamer.models import Network, UnsupportedModelError
-from hexamer.models.model import compile_network
-from hexamer.models.settings import Engine
-from hexamer.models.starts import unsound_starts_under
+from hexamer.models.compiled.model import compile_network
+from hexamer.models.compiled.starts import unsound_starts_under
+from hexamer.models.solvers.settings import Engine
 
 pytestmark = pytest.mark.tier("check")
 

@@ -18,9 +18,9 @@ from helpers import BOTH_ENGINES, ENGINES
 from hexamer import Problem
 from hexamer.data import parse_formula
 from hexamer.models import Model, Network, Protocol, Quantity, compile_network, simulate
-from hexamer.models.expressions import TIME
-from hexamer.models.protocol_text import parse_protocol
-from hexamer.models.settings import Engine, Settings
+from hexamer.models.networks.formulas import TIME
+from hexamer.models.protocols.text import parse_protocol
+from hexamer.models.solvers.settings import Engine, Settings
 
 pytestmark = pytest.mark.tier("test")
 

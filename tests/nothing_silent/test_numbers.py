@@ -10,13 +10,13 @@ import pytest
 
 from hexamer.cli import main
 from hexamer.data import TableError, load
-from hexamer.data.table import hint_of, parse_number
-from hexamer.data.units import UnitError, conversion_factor, molar_mass_kda
+from hexamer.data.files.csv_table import hint_of, parse_number
+from hexamer.data.quantities.units import UnitError, conversion_factor, molar_mass_kda
 from hexamer.infer.doses import dose_response
 from hexamer.infer.doses.amounts import doses_of
 from hexamer.infer.doses.text import parse_conditions
 from hexamer.models import Model, Network, compile_network
-from hexamer.models.protocol_text import parse_protocol
+from hexamer.models.protocols.text import parse_protocol
 
 pytestmark = pytest.mark.tier("check")
 

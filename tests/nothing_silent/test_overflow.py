@@ -13,10 +13,10 @@ import sympy
 
 from helpers import ENGINES
 from hexamer.models import Model, Network, Protocol, Settings, Status, compile_network, parse_infix, simulate
-from hexamer.models.codegen import compile_elementwise, guard
-from hexamer.models.fused.build import read
-from hexamer.models.settings import Engine
-from hexamer.models.stable import ROOM
+from hexamer.models.compiled.codegen import compile_elementwise, guard
+from hexamer.models.compiled.stable import ROOM
+from hexamer.models.solvers.fused.build import read
+from hexamer.models.solvers.settings import Engine
 
 pytestmark = pytest.mark.tier("test")
 
@@ -109,7 +109,7 @@ def test_a_formula_guarded_twice_is_the_same() -> None:
 
 
 def test_c_and_jax_leave_the_same_room() -> None:
-    assert f"SINGLE ? 20 : {ROOM:g}" in read("types.h")
+    assert f"SINGLE ? 20 : {ROOM:g}" in read("lanes.h")
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -14,7 +14,7 @@ from scipy import stats
 
 from helpers import ENGINES
 from hexamer import Problem, Settings
-from hexamer.data.petab import read_petab
+from hexamer.data.petab.v1 import read_petab
 
 pytestmark = pytest.mark.tier("test")
 

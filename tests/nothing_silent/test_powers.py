@@ -14,7 +14,7 @@ import pytest
 from helpers import BOTH_ENGINES, ENGINES
 from hexamer.infer import Problem
 from hexamer.models import Model, Network, Protocol, Settings, Status, Trajectories, compile_network, simulate
-from hexamer.models.settings import Engine
+from hexamer.models.solvers.settings import Engine
 
 pytestmark = pytest.mark.tier("test")
 

@@ -22,12 +22,12 @@ from hexamer import Model, Network, Problem, Protocol, Settings, simulate
 from hexamer.cli import main
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
 from hexamer.infer import dose_response
-from hexamer.infer.content import ContentError, from_text, to_text
 from hexamer.infer.doses.cells import MolarMassError, UnknownStartError, of_dataset
+from hexamer.infer.doses.ensemble import UnknownModelError, draws_of
 from hexamer.infer.doses.failing import AllFailedError, NeverAtRestError
-from hexamer.infer.doses.source import UnknownModelError, draws_of
-from hexamer.infer.fitted import changes, kept
 from hexamer.infer.posterior import read, save, to_datatree
+from hexamer.infer.posterior.content import ContentError, from_text, to_text
+from hexamer.infer.posterior.fitted import changes, kept
 from hexamer.models import compile_network
 from hexamer.models.library import bundled
 

@@ -15,13 +15,13 @@ import pytest
 
 from helpers import ENGINES
 from hexamer import Model, Problem, Protocol, Settings, simulate
-from hexamer.data.petab import read_petab
+from hexamer.data.petab.v1 import read_petab
 from hexamer.models import Network
-from hexamer.models.fused import engine as fused
-from hexamer.models.model import compile_network
-from hexamer.models.plan import compile_plan
-from hexamer.models.protocol import Step
-from hexamer.models.settings import Engine
+from hexamer.models.compiled.model import compile_network
+from hexamer.models.compiled.plan import compile_plan
+from hexamer.models.protocols.protocol import Step
+from hexamer.models.solvers.fused import engine as fused
+from hexamer.models.solvers.settings import Engine
 
 pytestmark = pytest.mark.tier("test")
 

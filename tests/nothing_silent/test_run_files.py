@@ -18,12 +18,12 @@ import xarray as xr
 from hexamer import Model, Network, Protocol, simulate
 from hexamer.cli import main
 from hexamer.infer import LockedError, StoreError
-from hexamer.infer.files import FileError, write
-from hexamer.infer.fit import kept_in
-from hexamer.infer.posterior_file import PosteriorFileError, read, save
-from hexamer.infer.store import RUN, Store, chunk_numbers
+from hexamer.infer.calibration import kept_in
+from hexamer.infer.posterior.file import PosteriorFileError, read, save
+from hexamer.infer.sampling.store import RUN, Store, chunk_numbers
+from hexamer.infer.storage.files import FileError, write
 from hexamer.models import compile_network
-from hexamer.models.protocol_text import parse_protocol
+from hexamer.models.protocols.text import parse_protocol
 
 pytestmark = pytest.mark.tier("test")
 
@@ -145,7 +145,7 @@ def test_full_disk_names_the_file_and_leaves_no_part(tmp_path: Path, monkeypatch
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with Store.open(folder, IDENTITY) as store:
-        monkeypatch.setattr("hexamer.infer.files._sync", full)
+        monkeypatch.setattr("hexamer.infer.storage.files._sync", full)
         said = rf"cannot write '.*{chunk(4)}': No space left on device; choose a folder .* or make room"
         with pytest.raises(ValueError, match=said):
             store.append(arrays(4))
@@ -361,7 +361,7 @@ def test_a_device_is_written_to(tmp_path: Path) -> None:
 def test_standard_output_is_written_to(tmp_path: Path) -> None:
     """Behind what was written to it before, also where it is a file."""
     script = (
-        "from pathlib import Path; from hexamer.infer.files import write\n"
+        "from pathlib import Path; from hexamer.infer.storage.files import write\n"
         "print('first', flush=True); write(Path('/dev/stdout'), 'second\\n'); print('third')"
     )
     with (tmp_path / "out").open("w") as out:

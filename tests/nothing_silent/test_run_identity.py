@@ -20,7 +20,7 @@ import sympy
 from hexamer import Model, Network, Problem, Protocol, Settings
 from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior
 from hexamer.infer import Curvature, Draws, StoreError, sample
-from hexamer.infer.identity import run_parts
+from hexamer.infer.problem.identity import run_parts
 from hexamer.models import compile_network
 
 pytestmark = pytest.mark.tier("test")
@@ -218,7 +218,7 @@ def test_another_version_is_refused_and_says_which_made_the_run(package: str, wh
     def version(name: str) -> str:
         return "99.1" if name == package else installed(name)
 
-    monkeypatch.setattr("hexamer.infer.identity.version", version)
+    monkeypatch.setattr("hexamer.infer.problem.identity.version", version)
     code = r", code \w+" if package == "hexamer" else ""
     said = rf"it was made with {package} {installed(package)}{code} \(now 99\.1{code}\).*install those"
     with pytest.raises(StoreError, match=said):
@@ -228,7 +228,7 @@ def test_another_version_is_refused_and_says_which_made_the_run(package: str, wh
 @pytest.mark.tier("slow")
 def test_other_code_of_the_same_version_is_refused(whole, monkeypatch) -> None:
     """A checkout that was edited, whose version is what it was."""
-    monkeypatch.setattr("hexamer.infer.identity._code", lambda: "0123abcd")
+    monkeypatch.setattr("hexamer.infer.problem.identity._code", lambda: "0123abcd")
     with pytest.raises(StoreError, match=r"made with hexamer \S+, code \w+ \(now \S+, code 0123abcd\)"):
         run(problem(), whole[0])
 
@@ -390,7 +390,7 @@ def test_case_edited_model_resumed(edited: str, tmp_path: Path) -> None:
     assert before.digest == Problem.load(case / "before" / "problem.yaml").digest
     part = "rates" if edited == "rate_rule_edited" else "start values"
     (tmp_path / "run.json").write_text("{}")
-    from hexamer.infer.store import refuse_another
+    from hexamer.infer.sampling.store import refuse_another
 
     with pytest.raises(StoreError, match=rf"holds another run \(the model changed: its {part}\)"):
         refuse_another(tmp_path, run_parts(before), run_parts(after))

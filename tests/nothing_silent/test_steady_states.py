@@ -19,7 +19,7 @@ import hexamer
 from helpers import ENGINES, slowly
 from hexamer.cli import app
 from hexamer.models import Network, Protocol, Settings, Status, compile_network, simulate
-from hexamer.models.settings import Engine
+from hexamer.models.solvers.settings import Engine
 
 pytestmark = pytest.mark.tier("test")
 

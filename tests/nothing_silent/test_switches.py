@@ -15,9 +15,9 @@ import pytest
 from helpers import BOTH_ENGINES, ENGINES
 from hexamer import Problem
 from hexamer.models import FormulaError, Model, Network, Protocol, Settings, compile_network, simulate
-from hexamer.models.expressions import TIME
-from hexamer.models.plan import compile_plan
-from hexamer.models.settings import Engine
+from hexamer.models.compiled.plan import compile_plan
+from hexamer.models.networks.formulas import TIME
+from hexamer.models.solvers.settings import Engine
 
 pytestmark = pytest.mark.tier("test")
 
@@ -188,7 +188,7 @@ def test_forward_mode():
 
 @pytest.mark.tier("slow")
 def test_kernels_of_the_gpu_solve_switches_too():
-    from hexamer.models.fused.engine import solve
+    from hexamer.models.solvers.fused.engine import solve
 
     model = network(PULSES)
     plan = compile_plan(model, [Protocol()], [TIMES], NAMES)
@@ -399,7 +399,7 @@ def test_conditions_in_what_is_observed_are_read_as_they_stand():
 
 @pytest.mark.tier("slow")
 def test_what_never_rests_is_named_beside_a_timed_input():
-    from hexamer.models.unsettled import unsettled_under
+    from hexamer.models.solvers.unsettled import unsettled_under
 
     text = "model n\n X = 1; S = 0; k = 0.5; t_on = 2\n X' = 1 + piecewise(3, time >= t_on, 0) - k*X\n S' = X\nend"
     found = unsettled_under(network(text), {}, Protocol.equilibrated(), Settings())

@@ -22,8 +22,8 @@ from typer.testing import CliRunner
 from helpers import BOTH_ENGINES, ENGINES
 from hexamer.cli import app
 from hexamer.models import Model, Network, Protocol, Quantity, Settings, Status, bundled, compile_network, simulate
-from hexamer.models.accuracy import inexact, stricter, words
-from hexamer.models.settings import Engine
+from hexamer.models.solvers.accuracy import inexact, stricter, words
+from hexamer.models.solvers.settings import Engine
 
 pytestmark = pytest.mark.tier("test")
 

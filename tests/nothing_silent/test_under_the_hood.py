@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hexamer.models import Model, Network, Protocol, Settings, compile_network, simulate
-from hexamer.models.fused import build as build_module
+from hexamer.models.solvers.fused import build as build_module
 
 pytestmark = pytest.mark.tier("test")
 
@@ -38,7 +38,7 @@ def edit(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
     read = build_module.read
 
     def edit(old: str, new: str) -> None:
-        assert any(old in read(name) for name in ("handler.h", "xla.h", "kernel.h"))
+        assert any(old in read(name) for name in ("cpu_handlers.h", "xla.h", "courses.h"))
         monkeypatch.setattr(build_module, "read", lambda name: read(name).replace(old, new))
 
     return edit
@@ -81,5 +81,5 @@ def test_sources_are_those_of_the_start(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(build_module, "files", edited)
     monkeypatch.setattr("pathlib.Path.read_text", edited)
-    assert "struct Batch" in build_module.read("kernel.h")
+    assert "struct Batch" in build_module.read("courses.h")
     assert "STATIC void rates" in build_module.engine_source(build_module.functions_of(decay()), 1)

@@ -15,7 +15,7 @@ from helpers import ENGINES
 from hexamer import Network, Problem
 from hexamer.cli import main
 from hexamer.data import Parameter, Prior, TableError, load, read_values
-from hexamer.data.model_units import ModelUnits
+from hexamer.data.quantities.model_units import ModelUnits
 from hexamer.infer.doses import dose_response
 from hexamer.infer.doses.amounts import doses_of
 from hexamer.models import Model

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from hexamer.models import Model, Network, compile_network
-from hexamer.models.fused.build import OPTIONS, quiet, warp
-from hexamer.models.fused.graph import Graph, Value
-from hexamer.models.stable import LOG_OF_ZERO, ROOM
+from hexamer.models.compiled.stable import LOG_OF_ZERO, ROOM
+from hexamer.models.solvers.fused.build import OPTIONS, quiet, warp
+from hexamer.models.solvers.fused.codegen.graph import Graph, Value
 
 LOOP = """
 model loop

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from hexamer.models import Model, Network, Protocol, Settings, compile_network, simulate
-from hexamer.models.engines import uses_fused
-from hexamer.models.fused import build as build_module
-from hexamer.models.fused.build import Handlers, build
-from hexamer.models.fused.native import NARROW, WIDE
+from hexamer.models.solvers.dispatch import uses_fused
+from hexamer.models.solvers.fused import build as build_module
+from hexamer.models.solvers.fused.build import Handlers, build
+from hexamer.models.solvers.fused.cpu import NARROW, WIDE
 
 pytestmark = pytest.mark.tier("test")
 

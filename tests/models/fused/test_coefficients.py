@@ -8,8 +8,8 @@ import pytest
 import sympy
 
 from hexamer.models import Model
-from hexamer.models.codegen import guard
-from hexamer.models.fused.coefficients import Coefficients
+from hexamer.models.compiled.codegen import guard
+from hexamer.models.solvers.fused.codegen.coefficients import Coefficients
 
 pytestmark = pytest.mark.tier("check")
 

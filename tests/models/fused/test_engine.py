@@ -18,8 +18,8 @@ import pytest
 
 from helpers import slowly
 from hexamer.models import Model, Network, Protocol, Settings, Status, compile_network, simulate
-from hexamer.models.engines import solve
-from hexamer.models.plan import compile_plan
+from hexamer.models.compiled.plan import compile_plan
+from hexamer.models.solvers.dispatch import solve
 
 pytestmark = pytest.mark.tier("test")
 

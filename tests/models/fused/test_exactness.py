@@ -12,10 +12,10 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from hexamer.models import Model, Network, Protocol, Settings, Status, compile_network, simulate
-from hexamer.models.fused.engine import _described, _environment, solve
-from hexamer.models.fused.native import forward
-from hexamer.models.plan import UNCHANGED, Plan, compile_plan
-from hexamer.models.rodas5p import GAMMA, A, C, H, M
+from hexamer.models.compiled.plan import UNCHANGED, Plan, compile_plan
+from hexamer.models.solvers.fused.cpu import forward
+from hexamer.models.solvers.fused.engine import _described, _environment, solve
+from hexamer.models.solvers.reference.rodas5p import GAMMA, A, C, H, M
 
 pytestmark = pytest.mark.tier("test")
 

@@ -1,8 +1,7 @@
-"""Generated C, compiled, against JAX: a model's functions, and those that types.h gives them."""
+"""Generated C, compiled, against JAX: a model's functions, and those that lanes.h gives them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from itertools import pairwise
 
 import jax
@@ -11,9 +10,10 @@ import numpy as np
 import pytest
 
 from hexamer.models import Model, Network, compile_network
-from hexamer.models.codegen import guarded_log, guarded_power, guarded_slope
-from hexamer.models.fused.functions import LARGEST, Functions, write_functions
-from hexamer.models.fused.lower import Unsupported
+from hexamer.models.compiled.codegen import guarded_log, guarded_power, guarded_slope
+from hexamer.models.solvers.fused.build import read
+from hexamer.models.solvers.fused.codegen.lower import Unsupported
+from hexamer.models.solvers.fused.codegen.model_source import LARGEST, Functions, write_functions
 
 pytestmark = pytest.mark.tier("test")
 
@@ -96,7 +96,7 @@ static void run(const double* x, double* out, long)
 
 
 def harness(lanes: int, source: str, run: str, *, single: bool = False) -> str:
-    types = files("hexamer.models").joinpath("fused", "types.h").read_text()
+    types = read("lanes.h")
     text = HARNESS.replace("@LANES@", str(lanes)).replace("@RUN@", run)
     return f"#define SINGLE {int(single)}\n" + text.replace("@SOURCE@", f"{types}\n{source}")
 
@@ -227,7 +227,7 @@ def agree(found: np.ndarray, expected: np.ndarray) -> None:
     assert np.all(np.abs(found - expected) <= 1e-12 * np.abs(expected) + 1e-13 * scale)
 
 
-# ------------------------------------------------------------------------------------------------ what types.h gives
+# ------------------------------------------------------------------------------------------------ what lanes.h gives
 
 UNARY = ("exp_", "log_", "guarded_inverse_", "abs_", "sign_", "floor_", "ceil_", "tan_", "tanh_")
 BINARY = ("power_", "slope_", "curvature_", "slope_by_exponent_")
@@ -235,7 +235,7 @@ BINARY = ("power_", "slope_", "curvature_", "slope_by_exponent_")
 
 @dataclass(frozen=True)
 class Types:
-    """The functions of types.h, of one or two arrays."""
+    """The functions of lanes.h, of one or two arrays."""
 
     run: Callable[[np.ndarray, int], np.ndarray]
     lanes: int

@@ -21,15 +21,15 @@ from benchmarks import gpu_compile
 
 from helpers import slowly
 from hexamer.models import Model, Network, Protocol, Settings, Status, bundled, compile_network
-from hexamer.models.fused import cuda, gpu, platforms
-from hexamer.models.fused.build import OPTIONS, quiet, read, warp
-from hexamer.models.fused.engine import solve
-from hexamer.models.fused.functions import write_functions
-from hexamer.models.fused.kernels import Kernels, write_kernels
-from hexamer.models.fused.stacks import STACK, stack
-from hexamer.models.fused.task import By
-from hexamer.models.plan import compile_plan
-from hexamer.models.solution import Solution
+from hexamer.models.compiled.plan import compile_plan
+from hexamer.models.solvers.fused import cuda, gpu, platforms
+from hexamer.models.solvers.fused.build import OPTIONS, quiet, read, warp
+from hexamer.models.solvers.fused.call import By
+from hexamer.models.solvers.fused.codegen.model_source import write_functions
+from hexamer.models.solvers.fused.engine import solve
+from hexamer.models.solvers.fused.gpu_kernels import Kernels, write_kernels
+from hexamer.models.solvers.fused.stacks import STACK, stack
+from hexamer.models.solvers.solution import Solution
 
 pytestmark = pytest.mark.tier("test")
 
@@ -315,8 +315,8 @@ import sys
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import Mesh, PartitionSpec as P
 from hexamer.models import Network, Protocol, Settings, compile_network
-from hexamer.models.fused.engine import solve
-from hexamer.models.plan import compile_plan
+from hexamer.models.solvers.fused.engine import solve
+from hexamer.models.compiled.plan import compile_plan
 
 model = compile_network(Network.from_antimony(sys.argv[1]))
 protocols = [Protocol("dose").add("R", 0.6, at=5.0), Protocol.equilibrated("b").pulse("R", 0.6, start=0.0, stop=20.0)]
@@ -379,7 +379,7 @@ def quotients(a: np.ndarray, b: np.ndarray, *, single: bool) -> np.ndarray:
         native(a, b, out)
 
     call.__annotations__ = launch.__annotations__ = annotations
-    source = QUOTIENTS.replace("@TYPES@", read("types.h")).replace("@SINGLE@", str(int(single)))
+    source = QUOTIENTS.replace("@TYPES@", read("lanes.h")).replace("@SINGLE@", str(int(single)))
     native = wp.func_native(source)(call)
     kernel = wp.kernel(launch, module="unique", enable_backward=False, module_options=OPTIONS)
     with quiet(wp):

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hexamer.models.codegen import guarded_power
-from hexamer.models.fused.graph import Graph, Value, emit, pull_back
+from hexamer.models.compiled.codegen import guarded_power
+from hexamer.models.solvers.fused.codegen.graph import Graph, Value, emit, pull_back
 
 pytestmark = pytest.mark.tier("check")
 

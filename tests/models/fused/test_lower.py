@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import sympy
 
-from hexamer.models.codegen import compile_vector
-from hexamer.models.fused.graph import Graph, pull_back
-from hexamer.models.fused.lower import Lowering, Unsupported
+from hexamer.models.compiled.codegen import compile_vector
+from hexamer.models.solvers.fused.codegen.graph import Graph, pull_back
+from hexamer.models.solvers.fused.codegen.lower import Lowering, Unsupported
 
 pytestmark = pytest.mark.tier("slow")
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hexamer.models.fused.graph import Graph
-from hexamer.models.fused.sparse_lu import Entry, Layout
+from hexamer.models.solvers.fused.codegen.graph import Graph
+from hexamer.models.solvers.fused.codegen.sparse_lu import Entry, Layout
 
 pytestmark = pytest.mark.tier("check")
 

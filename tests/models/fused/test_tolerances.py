@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from hexamer.models import Model, Protocol, Settings, Status, simulate
-from hexamer.models.fused import engine
-from hexamer.models.plan import compile_plan
-from hexamer.models.settings import Tolerances
-from hexamer.models.simulate import Trajectories
+from hexamer.models.compiled.plan import compile_plan
+from hexamer.models.simulation import Trajectories
+from hexamer.models.solvers.fused import engine
+from hexamer.models.solvers.settings import Tolerances
 
 pytestmark = pytest.mark.tier("test")
 

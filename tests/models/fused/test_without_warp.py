@@ -44,6 +44,6 @@ def test_without_warp() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        f"hexamer.models.engines: solving with diffrax: {REASON}",
+        f"hexamer.models.solvers.dispatch: solving with diffrax: {REASON}",
         f"refused: {REASON}",
     ]

@@ -1,0 +1,1 @@
+"""Tables, TOML and text as they are read, with every issue named."""

@@ -1,0 +1,1 @@
+"""The native form of a data set: `problem.toml` and its tables."""

@@ -1,0 +1,49 @@
+"""Keys of `problem.toml` that hold a number with its unit: molar masses, weights, volumes, activities."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from ..files.toml_section import Section
+from ..quantities.units import UnitError, molar_mass_kda, read_quantity
+
+if TYPE_CHECKING:
+    import pint
+
+
+def take_molar_mass(section: Section) -> str | float | None:
+    """The key `molar_mass`, whether or not a unit needs it; None where there is none, 1 where it cannot be read."""
+    mass = section.text_or_number("molar_mass")
+    if mass is None:
+        return None
+    if not isinstance(mass, str):
+        ways = f"{mass:g} Da' or '{mass:g} kDa"
+        section.complain("molar_mass", f"a number with its unit, in quotes: write '{ways}', whichever is meant", mass)
+        return 1.0
+    try:
+        molar_mass_kda(mass)
+    except UnitError as error:
+        section.complain("molar_mass", f"such as '21 kDa'; {error}", mass)
+        return 1.0
+    return mass
+
+
+def take_quantity(section: Section, key: str, what: str, example: str, dimension: str) -> pint.Quantity | None:
+    """A number with its unit, such as `volume = "3 l"`; `dimension` is pint's, empty for any."""
+    text = section.take(key)
+    if text is None:
+        return None
+    if isinstance(text, str):
+        try:
+            found = read_quantity(text, key, example)
+            if 0 < float(found.magnitude) < math.inf and (not dimension or found.check(dimension)):
+                return found
+        except UnitError as error:
+            section.complain(key, f"{what}; {error}", text)
+            return None
+    section.complain(key, f"{what}, a number with its unit, such as {example!r}", text)
+    return None
+
+
+__all__ = ["take_molar_mass", "take_quantity"]

@@ -1,0 +1,178 @@
+"""Priors from a table, with wildcards for the many parameters of one kind."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..files.csv_table import Row, Table, check_columns, number_in, quote, read_table
+from ..files.issues import Problems
+from ..parameter import Family, Parameter, Prior, Scale, to_scale
+
+DISTRIBUTIONS: Mapping[str, tuple[Family, Scale]] = {
+    "normal": ("normal", "lin"),
+    "lognormal": ("normal", "log"),
+    "log_normal": ("normal", "log"),
+    "log10_normal": ("normal", "log10"),
+    "half_normal": ("half_normal", "lin"),
+    "laplace": ("laplace", "lin"),
+    "log_laplace": ("laplace", "log"),
+    "log10_laplace": ("laplace", "log10"),
+    "uniform": ("uniform", "lin"),
+    "log_uniform": ("uniform", "log"),
+    "log10_uniform": ("uniform", "log10"),
+}
+_REQUIRED = {"parameter", "unit", "distribution", "location", "scale"}
+_OPTIONAL = {"note", "value", "lower", "upper", "source"}
+EACH_EXPERIMENT = "[experiment]"
+
+
+@dataclass(frozen=True)
+class PriorTable:
+    """Parameters by name, or by pattern where a data set names them later, such as the scales of gels."""
+
+    named: Mapping[str, Parameter]
+    patterns: tuple[tuple[str, Parameter], ...] = ()
+
+    def matching(self, name: str) -> str | None:
+        """The first pattern, in the table's order, that covers `name`."""
+        return next((pattern for pattern, _ in self.patterns if covers(pattern, name)), None)
+
+    def parameter(self, name: str) -> Parameter | None:
+        """The parameter of exactly this name, else that of the first pattern that covers it, else None."""
+        if name in self.named:
+            return self.named[name]
+        pattern = self.matching(name)
+        return None if pattern is None else replace(dict(self.patterns)[pattern], name=name)
+
+
+def is_pattern(name: str) -> bool:
+    return "*" in name or "?" in name or name.endswith(EACH_EXPERIMENT)
+
+
+def covers(pattern: str, name: str) -> bool:
+    """Whether `pattern` stands for `name`, upper and lower case apart.
+
+    `*` is any text, `?` one character, and a final `[experiment]` any experiment in brackets. All else,
+    brackets included, is literal.
+
+    >>> covers("scale_*[experiment]", "scale_pSTAT3[gel-1]"), covers("scale_*[experiment]", "scale_IL6_sites")
+    (True, False)
+    """
+    stem = pattern.removesuffix(EACH_EXPERIMENT)
+    regex = "".join({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in stem)
+    return re.fullmatch(regex + (r"\[.+\]" if stem != pattern else ""), name, re.DOTALL) is not None
+
+
+def read_priors(path: str | Path) -> PriorTable:
+    """The priors table at `path`: columns `parameter,unit,distribution,location,scale`, and optionally
+    `note,value,lower,upper,source`.
+
+    `location` and `scale` are those of the distribution, on its own scale (for `log10_normal`, in log10);
+    `lower` and `upper` truncate it, in the parameter's unit; `value` is nominal, or what a `fixed` one is
+    fixed at.
+    Raises `TableError` with all problems.
+    """
+    problems = Problems(str(path))
+    table = parse_priors(Path(path), problems)
+    problems.raise_any()
+    assert table is not None
+    return table
+
+
+def parse_priors(path: Path, problems: Problems) -> PriorTable | None:
+    """As `read_priors`, but adding to `problems`; rows with problems hold a stand-in."""
+    table = read_table(path, problems)
+    if table is None or not check_columns(table, problems, required=_REQUIRED, optional=_OPTIONAL):
+        return None
+    named: dict[str, Parameter] = {}
+    patterns: dict[str, Parameter] = {}
+    seen: set[str] = set()
+    for row in table.rows:
+        name = row.cells["parameter"]
+        if not name or name in seen:
+            expected = "each parameter once" if name else "a name"
+            problems.add(table.file, expected, row=row.number, column="parameter", holds=quote(name))
+            continue
+        seen.add(name)
+        # A row with problems is never used, but its name is covered: no second problem for that.
+        parameter = _read_parameter(row, table, problems) or Parameter(name, value=1.0, row=row.number)
+        (patterns if is_pattern(name) else named)[name] = parameter
+    return PriorTable(named, tuple(patterns.items()))
+
+
+def _read_parameter(row: Row, table: Table, problems: Problems) -> Parameter | None:
+    before = len(problems.found)
+    kind = row.cells["distribution"]
+    if kind not in DISTRIBUTIONS and kind != "fixed":
+        known = ", ".join([*DISTRIBUTIONS, "fixed"])
+        problems.add(table.file, f"one of {known}", row=row.number, column="distribution", holds=quote(kind))
+        return None
+    family, scale = DISTRIBUTIONS.get(kind, (None, "lin"))
+    needs = {"uniform": ("lower", "upper"), "half_normal": ("scale",), None: ("value",)}.get(
+        family, ("location", "scale")
+    )
+    forbidden = {"uniform": ("location", "scale"), None: ("location", "scale", "lower", "upper")}.get(family, ())
+    numbers: dict[str, float] = {}
+    for column in ("location", "scale", "lower", "upper", "value"):
+        text = row.cells.get(column, "")
+        if column in forbidden and text:
+            problems.add(table.file, f"an empty cell for {kind!r}", row=row.number, column=column, holds=quote(text))
+        elif column in needs and not text:
+            problems.add(table.file, f"a number for {kind!r}", row=row.number, column=column, holds="")
+        elif text:
+            number = number_in(row, column, table.file, problems)
+            numbers |= {} if number is None else {column: number}
+    if family == "half_normal" and numbers.get("location", 0.0) != 0:
+        expected = "0 or an empty cell for 'half_normal', which starts at zero"
+        problems.add(table.file, expected, row=row.number, column="location", holds=quote(row.cells["location"]))
+    _check_range(numbers, scale, row, table, problems)
+    if len(problems.found) > before:
+        return None
+    prior = None if family is None else _prior(family, scale, numbers, row, table, problems)
+    if family is not None and prior is None:
+        return None
+    source = row.cells.get("source") or row.cells.get("note", "")
+    return Parameter(row.cells["parameter"], prior, numbers.get("value"), row.cells["unit"], source, row=row.number)
+
+
+def _check_range(numbers: Mapping[str, float], scale: Scale, row: Row, table: Table, problems: Problems) -> None:
+    if scale != "lin":
+        for column in ("lower", "upper", "value"):
+            if numbers.get(column, 1.0) < 0:
+                expected = f"no negative number for {row.cells['distribution']!r}"
+                problems.add(table.file, expected, row=row.number, column=column, holds=quote(row.cells[column]))
+    low, high = numbers.get("lower", -math.inf), numbers.get("upper", math.inf)
+    if not low < high:
+        expected = f"a number below the upper bound, {row.cells['upper']}"
+        problems.add(table.file, expected, row=row.number, column="lower", holds=quote(row.cells["lower"]))
+    if numbers.get("scale", 1.0) <= 0:
+        expected = f"a number above 0, the width of {row.cells['distribution']!r}"
+        problems.add(table.file, expected, row=row.number, column="scale", holds=quote(row.cells["scale"]))
+    value = numbers.get("value")
+    if value is not None and low < high and not low <= value <= high:
+        problems.add(
+            table.file,
+            "a value within the bounds",
+            row=row.number,
+            column="value",
+            holds=quote(row.cells["value"]),
+        )
+
+
+def _prior(
+    family: Family, scale: Scale, numbers: Mapping[str, float], row: Row, table: Table, problems: Problems
+) -> Prior | None:
+    bounds = {b: to_scale(numbers[b], scale) for b in ("lower", "upper") if b in numbers}
+    try:
+        return Prior(family, scale, numbers.get("location", 0.0), numbers.get("scale", 1.0), **bounds)
+    except ValueError as error:
+        kind = row.cells["distribution"]
+        problems.add(table.file, f"a sound prior; {error}", row=row.number, column="distribution", holds=quote(kind))
+        return None
+
+
+__all__ = ["DISTRIBUTIONS", "PriorTable", "covers", "is_pattern", "parse_priors", "read_priors"]

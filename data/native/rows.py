@@ -1,0 +1,289 @@
+"""`measurements.csv`, one row a measurement, read as its description says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ...models.protocols.protocol import Protocol, Value
+from ..assays import OFFSET, SCALE
+from ..assays.standard_curve import ReadBack, StandardCurve
+from ..dataset import Measurement
+from ..files.csv_table import Row, Table, check_columns, hint_of, number_in, parse_number, quote, read_table
+from ..files.issues import Problems
+from ..quantities.units import UnitError, conversion_factor, known_quantity
+from ..schedules import make_protocol, protocol_name
+from .conditions import Schedules, read_conditions, schedules_in
+from .description import Description
+from .observables import Reading
+from .row_values import Cell, RowValues, parse_limit
+from .standards import read_standards
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the table holds: measurements, their protocols, and the scales and offsets that fill placeholders."""
+
+    measurements: tuple[Measurement, ...] = ()
+    protocols: Mapping[str, Protocol] = field(default_factory=dict)
+    scales: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()  # conditions without a measurement
+
+
+def read_rows(path: Path, description: Description, problems: Problems) -> Rows:
+    """All rows; what is wrong is added to `problems`, and the rows that it makes unusable are left out."""
+    table, conditions = read_table(path, problems), None
+    if description.conditions is not None:
+        place = path.parent / description.conditions.file
+        conditions = read_conditions(place, description.conditions, description.inputs, problems)
+    if table is None or not _check_header(table, description, problems):
+        return Rows()
+    if description.conditions is not None and conditions is None:
+        return Rows()
+    reader = _Reader(table, description, conditions, problems)
+    reader.curves = _curves(path.parent, description, problems)
+    measurements = tuple(m for m in (reader.read(row) for row in table.rows) if m is not None)
+    reader.check_folds()
+    return Rows(measurements, reader.protocols, tuple(reader.scales), tuple(set(conditions or ()) - reader.used))
+
+
+def _check_header(table: Table, description: Description, problems: Problems) -> bool:
+    names, readings = description.columns, description.readings.values()
+    required = {names[c] for c in ("observable", "time", "value")}
+    required |= {names["unit"]} if description.unit_column else set()
+    given = description.conditions
+    required |= {i.column for i in description.inputs} if given is None else {given.column}
+    of_plates = [r for r in readings if r.scale_group or r.offset_group or r.values.standards]
+    required |= {names["experiment"]} if of_plates else set()
+    required |= {r.values.reference_column for r in readings if r.values.reference_column}
+    required |= {_sd_column(r, description) for r in readings if r.sd_column}
+    optional = {names[c] for c in ("experiment", "replicate", "sd")} | set(description.ignored_columns)
+    return check_columns(table, problems, required=required, optional=optional)
+
+
+def _curves(
+    folder: Path, description: Description, problems: Problems
+) -> dict[str, Mapping[str, StandardCurve | None] | None]:
+    """Curves by plate, of the observables that are read off them; None where a table cannot be read."""
+    experiment = description.columns["experiment"]
+    return {
+        name: read_standards(folder / reading.values.standards.file, reading.values.standards, experiment, problems)
+        for name, reading in description.readings.items()
+        if reading.values.standards is not None
+    }
+
+
+def _sd_column(reading: Reading, description: Description) -> str:
+    """`sd` is the standard column, which the table may name otherwise."""
+    return description.columns["sd"] if reading.sd_column in (None, "sd") else reading.sd_column
+
+
+def _way_out(text: str) -> str:
+    """What to do with a cell that holds no measurement, to follow what was expected."""
+    if text.lower().lstrip("+-") in ("inf", "infinity"):
+        return "; write a value beyond the range of the instrument as a limit, such as >500"
+    missing = text.lower() in ("", "nan", "na", "n/a", "nd", "n.d.", "none", "null", "-")
+    return "; delete the row if nothing was measured" if missing else ""
+
+
+class _Reader:
+    """Reads one row after the other; knows the protocols, scales and rows that came before."""
+
+    def __init__(
+        self,
+        table: Table,
+        description: Description,
+        conditions: Mapping[str, Schedules | None] | None,
+        problems: Problems,
+    ) -> None:
+        self.table, self.description, self.problems = table, description, problems
+        self.conditions = conditions
+        self.used: set[str] = set()
+        self.protocols: dict[str, Protocol] = {}
+        self.scales: dict[str, None] = {}
+        self.curves: dict[str, Mapping[str, StandardCurve | None] | None] = {}
+        self._folds: dict[tuple[str, str], list[tuple[Row, bool]]] = {}
+        self._seen: dict[tuple[object, ...], int] = {}
+
+    def _complain(self, row: Row, column: str, expected: str, holds: str | None = None) -> None:
+        shown = quote(row.cells.get(column, "")) if holds is None else holds
+        self.problems.add(self.table.file, expected, row=row.number, column=column, holds=shown)
+
+    def read(self, row: Row) -> Measurement | None:
+        before = len(self.problems.found)
+        names = self.description.columns
+        time = self._time(row)
+        schedules = self._schedules(row)
+        experiment = row.cells.get(names["experiment"], "")
+        observable = row.cells[names["observable"]]
+        reading = self.description.readings.get(observable)
+        if reading is None:
+            number_in(row, names["value"], self.table.file, self.problems)
+            self._complain(row, names["observable"], f"one of {', '.join(self.description.readings)}")
+            return None
+        cell, factor = self._value(row, reading.values, observable)
+        read_off = self._read_off(row, reading, cell, experiment)
+        arguments = self._arguments(row, reading, experiment, factor, read_off)
+        reference = self._reference(row, reading.values)
+        if reading.fold and schedules is not None:
+            self._folds.setdefault((observable, experiment), []).append((row, not any(schedules)))
+        if len(self.problems.found) > before or time is None or cell is None or schedules is None:
+            return None
+        self._check_duplicate(row, (observable, schedules, time, experiment), cell)
+        protocol = self._protocol(schedules)
+        if read_off is not None:
+            cell = Cell(float(read_off.value[0]), read_off.censored[0])
+        measured = reading.values.measured(cell, reference)
+        return Measurement(
+            observable,
+            protocol,
+            time * self.description.time_factor,
+            measured.value,
+            arguments,
+            experiment,
+            row.number,
+            measured.censored,
+        )
+
+    def _time(self, row: Row) -> float | None:
+        column = self.description.columns["time"]
+        time = number_in(row, column, self.table.file, self.problems)
+        if time is not None and time < 0:
+            self._complain(row, column, f"a time of 0 or later, in {self.description.time_unit}")
+        return time
+
+    def _schedules(self, row: Row) -> Schedules | None:
+        given = self.description.conditions
+        if given is None or self.conditions is None:
+            return schedules_in(row, self.description.inputs, self.table.file, self.problems)
+        name = row.cells[given.column]
+        if name not in self.conditions:
+            self._complain(row, given.column, f"a condition of {given.file}")
+            return None
+        self.used.add(name)
+        return self.conditions[name]
+
+    def _value(self, row: Row, values: RowValues, name: str) -> tuple[Cell | None, float]:
+        """The value or its limit, in the unit of the observable's values, and the factor that took it there."""
+        names, factor = self.description.columns, 1.0
+        cell = self._cell(row, names["value"])
+        unit = values.unit if values.standards is None else values.standards.response_unit
+        if self.description.unit_column:
+            try:
+                factor = conversion_factor(row.cells[names["unit"]], unit, values.molar_mass)
+            except UnitError as error:
+                if known_quantity(unit) is None:
+                    self._complain(row, names["unit"], f"{unit!r}, the unit of {name}'s values")
+                else:
+                    self._complain(row, names["unit"], f"{unit!r} or a unit that can become it; {error}")
+        if cell is None:
+            return None, factor
+        if values.standards is not None and cell.censored:
+            self._complain(row, names["value"], "a response; whether it is beyond the standards, their curve says")
+        elif values.standards is None and (expected := values.outside(cell.value * factor, name)):
+            self._complain(row, names["value"], expected)
+        value = cell.value + math.log10(factor) if values.log10_values else cell.value * factor
+        return cell._replace(value=value), factor
+
+    def _cell(self, row: Row, column: str) -> Cell | None:
+        """A number, or a limit such as `<2.5`."""
+        text = row.cells.get(column, "")
+        if text[:1] not in ("<", ">"):
+            value = parse_number(text)
+            if value is None:
+                self._complain(row, column, "a finite number" + (hint_of(text) or _way_out(text)))
+            return None if value is None else Cell(value)
+        cell = parse_limit(text)
+        if cell is None:
+            expected = "a finite number, or a limit of one, such as <2.5 or >500"
+            self._complain(row, column, expected + hint_of(text[1:].strip()))
+        return cell
+
+    def _read_off(self, row: Row, reading: Reading, cell: Cell | None, experiment: str) -> ReadBack | None:
+        """The concentration in the observable's unit, where the value is a response."""
+        standards, curves = reading.values.standards, self.curves.get(reading.observable.name)
+        if standards is None or curves is None:
+            return None
+        if experiment not in curves:
+            known = ", ".join(curves) or "none"
+            expected = f"the plate, by whose standards it is read; {standards.file} has {known}"
+            self._complain(row, self.description.columns["experiment"], expected)
+        curve = curves.get(experiment)
+        if curve is None or cell is None:
+            return None
+        factor = conversion_factor(standards.unit, reading.values.unit, reading.values.molar_mass)
+        read = curve.read_back(cell.value, wells=standards.wells, dilution=standards.dilution)
+        return replace(read, value=read.value * factor)
+
+    def _reference(self, row: Row, values: RowValues) -> float:
+        """Cycles of the reference gene; 0 where there is none."""
+        if values.reference_column is None:
+            return 0.0
+        cycles = number_in(row, values.reference_column, self.table.file, self.problems)
+        if cycles is not None and cycles <= 0:
+            self._complain(row, values.reference_column, "cycles above 0")
+        return 0.0 if cycles is None else cycles
+
+    def check_folds(self) -> None:
+        """Each plate of fold inductions has untreated rows, which alone say what it is relative to."""
+        for (name, _), rows in self._folds.items():
+            if not any(untreated for _, untreated in rows):
+                expected = f"untreated rows of {name} on the same plate, since its values are relative to them"
+                self._complain(rows[0][0], self.description.columns["experiment"], expected)
+
+    def _arguments(
+        self, row: Row, reading: Reading, experiment: str, factor: float, read_off: ReadBack | None
+    ) -> tuple[Value, ...]:
+        """What fills the observable's placeholders, in their order."""
+        arguments: list[Value] = []
+        names = self.description.columns
+        for placeholder in reading.observable.placeholders:
+            if placeholder in (SCALE, OFFSET):
+                own = (reading.scale_of if placeholder == SCALE else reading.offset_of)(experiment)
+                if not experiment:
+                    expected = f"the gel or plate, since each has {'a scale' if placeholder == SCALE else 'an offset'}"
+                    self._complain(row, names["experiment"], f"{expected} of its own")
+                else:
+                    self.scales[own] = None
+                arguments.append(own)
+            elif reading.values.standards is not None:
+                arguments.append(math.nan if read_off is None else float(read_off.sd[0]))
+            else:
+                arguments.append(self._sd(row, _sd_column(reading, self.description), reading, factor))
+        if reading.sd_column is None and row.cells.get(names["sd"]):
+            expected = f"an empty cell, since the noise of {reading.observable.name} is given by parameters"
+            self._complain(row, names["sd"], expected)
+        return tuple(arguments)
+
+    def _sd(self, row: Row, column: str, reading: Reading, factor: float) -> float:
+        sd = number_in(row, column, self.table.file, self.problems)
+        if sd is not None and sd <= 0:
+            self._complain(row, column, "a standard deviation above 0")
+        return math.nan if sd is None else sd * (factor if reading.sd_in_unit else 1.0)
+
+    def _check_duplicate(self, row: Row, condition: tuple[object, ...], value: Cell) -> None:
+        """Equal conditions are a mistake, unless replicates are numbered or the description allows them."""
+        if self.description.replicates == "unchecked":
+            return
+        column = self.description.columns["replicate"]
+        key = (*condition, row.cells.get(column, ""))
+        numbered = self.description.replicates == "numbered"
+        first = self._seen.setdefault(key if numbered else (*key, value), row.number)
+        if first == row.number:
+            return
+        if numbered:
+            expected = f"each measurement once, or a {column!r} column that tells replicates apart"
+            same = "observable, inputs, time, experiment and replicate"
+        else:
+            expected, same = "each measurement once", "everything, the value too"
+        expected += f"; row {first} is the same in {same}"
+        self._complain(row, self.description.columns["observable"], expected, "a duplicate")
+
+    def _protocol(self, schedules: Schedules) -> str:
+        d = self.description
+        name = protocol_name(d.inputs, schedules, d.time_unit)
+        if name not in self.protocols:
+            self.protocols[name] = make_protocol(name, d.inputs, schedules, d.preequilibration, d.time_factor)
+        return name

@@ -1,0 +1,5 @@
+"""PEtab v1 problems."""
+
+from .v1 import read_petab
+
+__all__ = ["read_petab"]

@@ -1,0 +1,80 @@
+"""Bounds and prior of a row of a PEtab parameter table: whether they can be, checked where they stand."""
+
+from __future__ import annotations
+
+from ..files.csv_table import parse_number
+from .cells import Cells, is_missing, number_or_nan
+
+TYPES = (
+    "uniform",
+    "normal",
+    "laplace",
+    "logNormal",
+    "logLaplace",
+    "parameterScaleUniform",
+    "parameterScaleNormal",
+    "parameterScaleLaplace",
+)
+
+
+def check_priors(cells: Cells) -> None:
+    """Bounds and objective priors of all estimated parameters; what is wrong becomes a problem of its cell."""
+    wrong = {(p.file, p.row) for p in cells.problems.found}
+    for index, row in enumerate(cells.rows["parameter"]):
+        if (cells.files["parameter"][index], row.number) not in wrong and parse_number(row.cells["estimate"]) == 1:
+            _check_bounds(cells, index) and _check_prior(cells, index)
+
+
+def _check_bounds(cells: Cells, index: int) -> bool:
+    row = cells.rows["parameter"][index].cells
+    low, high, scale = number_or_nan(row["lowerBound"]), number_or_nan(row["upperBound"]), row["parameterScale"]
+    before = len(cells.problems.found)
+    if scale != "lin":
+        on = f"as the parameter is on {scale} scale"
+        kind = row.get("objectivePriorType", "")
+        flat = is_missing(kind) or kind.lower().endswith("uniform")
+        if low < 0 or (low == 0 and flat):
+            cells.complain("parameter", index, "lowerBound", f"a number above 0, {on}")
+        if high <= 0:
+            cells.complain("parameter", index, "upperBound", f"a number above 0, {on}")
+    if len(cells.problems.found) == before and not low < high:
+        expected = f"a number above the lower bound, {row['lowerBound']}; set estimate to 0 to hold a parameter"
+        cells.complain("parameter", index, "upperBound", expected)
+    return len(cells.problems.found) == before
+
+
+def _check_prior(cells: Cells, index: int) -> None:
+    row = cells.rows["parameter"][index].cells
+    kind, given = row.get("objectivePriorType", ""), row.get("objectivePriorParameters", "")
+    kind = "parameterScaleUniform" if is_missing(kind) else kind
+    column = "objectivePriorParameters"
+    if kind not in TYPES:
+        return cells.complain("parameter", index, "objectivePriorType", f"one of {', '.join(TYPES)}")
+    if is_missing(given):
+        if kind != "parameterScaleUniform":
+            cells.complain("parameter", index, column, f"two numbers separated by ';', which {kind!r} needs")
+        return None
+    first, second = (number_or_nan(part.strip()) for part in given.split(";"))
+    if not kind.lower().endswith("uniform"):
+        if not second > 0:
+            cells.complain("parameter", index, column, f"a second number above 0, the width of {kind!r}")
+        return None
+    if not first < second:
+        return cells.complain("parameter", index, column, f"an interval 'low;high', low below high, of {kind!r}")
+    low, high = _bounds(row, kind)
+    if not max(low, first) < min(high, second):
+        within = f"from {low:g} to {high:g}" + (" on its scale" if kind.startswith("par") else "")
+        expected = f"an interval that overlaps with the bounds of its row, {within}"
+        cells.complain("parameter", index, column, expected)
+    return None
+
+
+def _bounds(row, kind: str) -> tuple[float, float]:
+    from ..parameter import Scale, to_scale
+
+    scale: Scale = row["parameterScale"] if kind.startswith("par") else "lin"
+    low, high = (to_scale(number_or_nan(row[c]), scale) for c in ("lowerBound", "upperBound"))
+    return low, high
+
+
+__all__ = ["check_priors"]

@@ -1,0 +1,1 @@
+"""Units, dimensions and formulas of quantities."""

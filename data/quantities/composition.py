@@ -1,0 +1,190 @@
+"""Which molecules the species of a network hold: what a bait pulls down, and what an antibody sees.
+
+The parts of a species are the first of these:
+
+1. what is given;
+2. for the bundled IL-6 modules' names that do not say it (`triC`), what is known of them, in a network with the parts;
+3. what it is bound from, `A + B -> C`, where all reactions that bind it agree: binding loses nothing;
+4. what its name states, where every piece of it between underscores is a species (`IL6_IL6R`);
+5. itself alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+
+import sympy
+
+from ...models.networks.network import Network
+from ..errors import AssayError
+
+Parts = Mapping[str, int] | Sequence[str]
+"""Copies by part, such as `{"STAT3": 2}`, or parts one by one, such as `["IL6", "IL6R"]`."""
+
+_TRIMERS = {
+    "C": ("IL6", "IL6R", "gp130"),
+    "T": ("IL6", "sIL6R", "gp130"),
+    "H": ("HyperIL6", "gp130"),
+    "P": ("IL6", "IL6R", "gp130"),  # the receptor is that of a neighbour
+}
+_STATES = {
+    "STAT3": "nSTAT3 pSTAT3",
+    "STAT1": "nSTAT1 pSTAT1",
+    "MEK": "pMEK",
+    "ERK": "pERK",
+    "Akt": "pAkt",
+    "SOS": "pSOS",
+}
+IL6_PARTS: Mapping[str, tuple[str, ...]] = {
+    # Trimers, and hexamers by halves, of which each holds what a trimer does.
+    **{state + kind: parts for state in ("tri", "hex", "act") for kind, parts in _TRIMERS.items()},
+    "gp130_e": ("gp130",),
+    "IL6R_P": ("IL6R",),
+    "RasGTP": ("Ras",),
+    **{state: (protein,) for protein, states in _STATES.items() for state in states.split()},
+    **{f"{state}STAT{i}_2": (f"STAT{i}",) * 2 for i in (1, 3) for state in ("p", "np")},
+}
+"""Parts of the bundled modules' species whose names do not say them."""
+
+
+def composition(network: Network, given: Mapping[str, Parts] | None = None) -> dict[str, Counter[str]]:
+    """Copies of each part by species. Raises `AssayError` for names in `given` that are no species."""
+    unknown = sorted(set(given or {}) - set(network.species))
+    if unknown:
+        raise AssayError(
+            f"composition: {', '.join(unknown)} is no species of {network.name}; it has {', '.join(network.species)}"
+        )
+    elementary = {*network.species, *(part for parts in (given or {}).values() for part in parts)}
+    known: dict[str, Parts] = {n: p for n, p in IL6_PARTS.items() if set(p) <= elementary}
+    known |= given or {}
+    return {name: _parts(name, network, known, elementary, ()) for name in network.species}
+
+
+def _all_parts(network: Network, given: Mapping[str, Parts] | None) -> set[str]:
+    return {part for held in composition(network, given).values() for part in held}
+
+
+def _parts(
+    name: str, network: Network, known: Mapping[str, Parts], elementary: set[str], seen: tuple[str, ...]
+) -> Counter[str]:
+    if name in known:
+        return Counter(known[name])
+    if name in seen or name not in network.species:
+        return Counter([name])
+
+    def together(pieces: Sequence[str]) -> Counter[str]:
+        return sum((_parts(p, network, known, elementary, (*seen, name)) for p in pieces), Counter())
+
+    found = [together(taken) for taken in _bound_from(name, network)]
+    if found and all(f == found[0] for f in found):
+        return found[0]
+    pieces = name.split("_")
+    return together(pieces) if len(pieces) > 1 and elementary >= set(pieces) else Counter([name])
+
+
+def _bound_from(name: str, network: Network) -> list[list[str]]:
+    """What each reaction that makes nothing but one molecule of this species binds."""
+    taken = [_species(r.reactants, network) for r in network.reactions if _species(r.products, network) == [name]]
+    return [t for t in taken if len(t) > 1]
+
+
+def complexes(
+    network: Network,
+    parts: Collection[str],
+    given: Mapping[str, Parts] | None = None,
+    *,
+    where: Collection[str] | None = None,
+    name: str = "composition",
+) -> dict[str, Counter[str]]:
+    """Species that hold all of `parts`, in the compartments `where` (None: all), with what they hold.
+
+    Raises `AssayError`, which starts with `name`, for parts that no species holds, for none that holds them all, for
+    unknown compartments, and for a species of unknown parts that a reaction makes of such as hold them.
+    """
+    if stray := sorted(set(where or ()) - set(network.compartments)):
+        known = ", ".join(network.compartments)
+        raise AssayError(f"{name}: {', '.join(stray)} is no compartment of {network.name}; it has {known}")
+    of = composition(network, given)
+    named = {part for held in of.values() for part in held}
+    if missing := sorted(set(parts) - named):
+        raise AssayError(
+            f"{name}: no species of {network.name} holds {', '.join(missing)}; known parts: {', '.join(sorted(named))}"
+        )
+    _check_products(network, set(parts), of, set(given or ()), name)
+    found = {
+        s: held
+        for s, held in of.items()
+        if set(parts) <= set(held) and (where is None or network.species[s].compartment in where)
+    }
+    if not found:
+        place = "" if where is None else f" in {', '.join(where)}"
+        raise AssayError(f"{name}: no species of {network.name}{place} holds {' and '.join(parts)} together")
+    return found
+
+
+def _check_products(
+    network: Network, parts: set[str], of: Mapping[str, Counter[str]], given: set[str], name: str
+) -> None:
+    """What is made of all `parts` and is said to hold nothing but itself is a complex by a name of its own."""
+    held_by_others = {part for s, held in of.items() if held != Counter([s]) for part in held}
+    for reaction in network.reactions:
+        taken = sum((of[s] for s in _species(reaction.reactants, network)), Counter())
+        for s in _species(reaction.products, network):
+            if of[s] == Counter([s]) and s not in held_by_others | parts | given and parts <= set(taken):
+                made = " + ".join(f"{k} {p}" if k > 1 else p for p, k in sorted(taken.items()))
+                raise AssayError(
+                    f"{name}: reaction {reaction.name} makes {s} of {made}, and its name does not say what it holds; "
+                    f"give composition={{{s!r}: [...]}}"
+                )
+
+
+def _species(side: Sequence[tuple[str, sympy.Expr]], network: Network) -> list[str]:
+    """One side of a reaction, each species as often as it takes part."""
+
+    def times(count: sympy.Expr) -> int:
+        return max(1, round(float(count))) if count.is_number else 1
+
+    return [s for s, count in side if s in network.species for _ in range(times(sympy.sympify(count)))]
+
+
+def amount_of(network: Network, part: str, holding: Mapping[str, Counter[str]]) -> sympy.Expr:
+    """Molecules of `part` in the species `holding`, as an amount: copies × concentration × volume."""
+    terms = [held[part] * _amount(network, s) for s, held in holding.items()]
+    return sum(terms, sympy.Integer(0))
+
+
+def _amount(network: Network, species: str) -> sympy.Expr:
+    s = network.species[species]
+    return sympy.Symbol(species) * (1 if s.amount else sympy.Symbol(s.compartment))
+
+
+def seen(
+    network: Network,
+    part: str,
+    *,
+    where: str,
+    composition: Mapping[str, Parts] | None = None,
+    hidden_by: Collection[str] = (),
+) -> sympy.Expr:
+    """Concentration of `part` in the compartment `where`, free and in complexes: what an ELISA of it sees.
+
+    Complexes that hold one of `hidden_by`, such as a drug that covers the epitope, are not seen. Raises `AssayError`
+    as `complexes` does, and for a name in `hidden_by` that no species holds.
+    """
+    known = _all_parts(network, composition)
+    if unknown := sorted(set(hidden_by) - known):
+        raise AssayError(
+            f"ELISA of {part}: no species of {network.name} holds {', '.join(unknown)}, which is to hide it; "
+            f"known parts: {', '.join(sorted(known))}"
+        )
+    holding = complexes(network, (part,), composition, where=(where,), name=f"ELISA of {part}")
+    kept = {s: held for s, held in holding.items() if not set(hidden_by) & set(held)}
+    if not kept:
+        raise AssayError(f"ELISA of {part}: every species that holds it in {where} holds {' or '.join(hidden_by)}, too")
+    if all(not network.species[s].amount for s in kept):
+        return sum((held[part] * sympy.Symbol(s) for s, held in kept.items()), sympy.Integer(0))
+    return amount_of(network, part, kept) / sympy.Symbol(where)
+
+
+__all__ = ["IL6_PARTS", "Parts", "amount_of", "complexes", "composition", "seen"]

@@ -1,0 +1,165 @@
+"""`fit`: from a problem to a posterior in a folder, each stage kept so that a killed run goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import jax.numpy as jnp
+import numpy as np
+
+from ..models.solvers.dispatch import uses_fused
+from ..models.solvers.settings import SOLVERS, Settings, Solver
+from .checks.solver_choice import EXPLICIT_MAX_STEPS, choose_solver
+from .optimisation.laplace import Curvature
+from .optimisation.many_starts import find_map
+from .optimisation.modes import Modes, chain_starts, find_modes, restored, stored
+from .problem.identity import Identity, run_parts, with_layout_of
+from .problem.problem import Problem
+from .sampling.nuts import Draws, sample
+from .sampling.store import StoreError, chunk_numbers, load_arrays, refuse_another, save_arrays, writable
+from .storage.files import remove_stale_parts
+from .storage.lock import locked
+
+log = logging.getLogger(__name__)
+
+START, CHAINS = "start.npz", "chains"  # in the folder of a fit
+_SEARCH_AGAIN = "remove it, and the same command looks for the best fit again; draws stay"
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """The stages of a calibration: the problem with the solver chosen, what the sampler started from, and the draws.
+
+    `modes` are those that the chains began at, in turn: `modes.origins(chains)`.
+    """
+
+    problem: Problem
+    start: Curvature
+    draws: Draws
+    modes: Modes | None = None
+
+
+def fit(
+    problem: Problem,
+    out: str | Path,
+    *,
+    chains: int = 4,
+    warmup: int = 1000,
+    draws: int = 1000,
+    seed: int = 0,
+    starts: int = 16,
+    solver: Solver | Literal["auto"] = "auto",
+    target_acceptance: float = 0.8,
+    progress: bool = True,
+    stop_after: float | None = None,
+    say: Callable[[str], None] = log.info,
+) -> Fit | None:
+    """Best fits, curvature, solver choice, NUTS: the draws of a posterior, in the folder `out`.
+
+    `out/map.json` is a record of the optimisation runs, `out/start.npz` holds what the sampler starts from,
+    `out/chains/` its draws; a second call with the same arguments takes up the latter two where it finds them.
+    `solver="auto"` is the fused engine where the model allows it; else the cheapest of diffrax's solvers that agrees
+    with Kvaerno5 within 1e-5 at the best fit and at draws of the Laplace approximation around it. With `stop_after`
+    seconds the sampling stops early: the fit then has the draws so far, or is None within the warmup.
+
+    Raises `StoreError` where `out` cannot be written, is damaged, or holds another run, naming what differs;
+    `LockedError` where another process is at work there.
+    """
+    folder = Path(out)
+    writable(folder)
+    if solver != "auto" and solver not in SOLVERS:
+        raise ValueError(f"unknown solver {solver!r}; known: auto, {', '.join(SOLVERS)}")
+    with locked(folder):
+        remove_stale_parts(folder)
+        start, chosen, modes = _start(problem, folder, starts, seed, solver, progress, say)
+        result = sample(
+            chosen,
+            start,
+            chains=chains,
+            warmup=warmup,
+            draws=draws,
+            seed=seed,
+            out=folder / CHAINS,
+            initial=chain_starts(chosen, modes, chains, seed),
+            origins=modes.origins(chains),
+            target_acceptance=target_acceptance,
+            progress=progress,
+            stop_after=stop_after,
+        )
+    return None if result is None else Fit(chosen, start, result, modes)
+
+
+def kept_in(folder: Path) -> str:
+    """What an interrupted fit has left in `folder` for the next one, in words."""
+    if chunk_numbers(folder / CHAINS):
+        return f"draws are in {folder / CHAINS}, and the same command goes on from there"
+    if (folder / START).is_file():
+        return f"no draws yet; the best fit is in {folder}, and the same command goes on from there"
+    return "nothing is kept yet, and the same command begins anew"
+
+
+def _start(
+    problem: Problem, folder: Path, starts: int, seed: int, solver: str, progress: bool, say: Callable[[str], None]
+) -> tuple[Curvature, Problem, Modes]:
+    """What sampling starts from, the problem with the solver chosen, and the optima: kept in the folder, or found."""
+    identity = run_parts(problem, seed=seed, starts=starts, solver=solver)
+    kept = _load(folder / START, identity)
+    if kept is None:
+        kept = _prepare(problem, folder, starts, seed, solver, progress, say)
+        texts = {"identity": json.dumps(identity), "settings": json.dumps(asdict(kept[1]))}
+        parts = {**{n: np.array(t) for n, t in texts.items()}, **kept[0]._asdict(), **stored(kept[2])}
+        save_arrays(folder / START, parts)
+    chosen = with_layout_of(kept[1], problem.settings)
+    # The problem itself where it can be: what is compiled for it stays.
+    solved = problem if chosen == asdict(problem.settings) else problem.with_settings(**chosen)
+    return kept[0], solved, kept[2]
+
+
+def _prepare(
+    problem: Problem, folder: Path, starts: int, seed: int, solver: str, progress: bool, say: Callable[[str], None]
+) -> tuple[Curvature, Settings, Modes]:
+    """The highest mode with the curvature there, the solver to sample with, and all modes worth a chain."""
+    say(f"looking for the best fit from {starts} starts")
+    fits = find_map(problem, starts=starts, seed=seed, progress=progress)
+    fits.save(folder / "map.json")
+    say(
+        f"best −log posterior {fits.objective[0]:.2f}; {fits.near_best()} of {starts} starts within 0.1 of it, "
+        f"{int(fits.converged.sum())} converged, {fits.redrawn} redrawn; evaluations failed: {fits.failed or 'none'}"
+    )
+    for sentence in fits.words():
+        say(sentence)
+    start, modes = find_modes(problem, fits)
+    if solver in ("auto", "rodas5p") and uses_fused(problem.model, problem.settings):
+        say(f"solving with the fused engine at rtol {problem.settings.rtol:g}")
+        return start, problem.settings, modes
+    if solver == "auto":
+        rng = np.random.default_rng([seed, 2])
+        around = start.centre + rng.normal(size=(20, len(start.centre))) @ start.scale.T
+        points = problem.space.fold(jnp.asarray(np.concatenate([start.centre[None], around])))
+        choice = choose_solver(problem, np.asarray(points))
+        say(str(choice))
+        return start, choice.problem.settings, modes
+    steps = EXPLICIT_MAX_STEPS if solver == "tsit5" else problem.settings.max_steps
+    settings = problem.with_settings(solver=solver, max_steps=max(steps, problem.settings.max_steps)).settings
+    return start, settings, modes
+
+
+def _load(path: Path, identity: Identity) -> tuple[Curvature, Settings, Modes] | None:
+    if not path.exists():
+        return None
+    arrays = load_arrays(path, _SEARCH_AGAIN, unsealed=True)
+    try:
+        refuse_another(path.parent, json.loads(str(arrays["identity"])), identity)
+        start = Curvature(**{k: arrays[k] for k in Curvature._fields})
+        modes = restored(arrays, list(arrays), start)
+        return start, Settings(**json.loads(str(arrays["settings"]))), modes
+    except (KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"{path} is damaged ({error}): {_SEARCH_AGAIN}") from None
+
+
+__all__ = ["Fit", "fit", "kept_in", "writable"]

@@ -1,0 +1,126 @@
+"""Which solver is cheapest and still right, where the sampler will go."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ...models.solvers.dispatch import falls_back
+from ...models.solvers.settings import Solver
+from ...models.solvers.status import Status
+from ..problem.problem import Problem
+
+AGREEMENT = 1e-5
+SLOPE_AGREEMENT = 1e-3
+SLOPES = 5  # points at which the gradient is checked
+EXPLICIT_MAX_STEPS = 20_000
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How one solver did: largest deviations from the reference, failures, and seconds a gradient.
+
+    `slope_deviation` is of its gradient from central differences of its own density, along a random direction. An
+    explicit solver at the limit of its stability has right values and gradients wrong by orders of magnitude.
+    """
+
+    solver: Solver
+    deviation: float
+    slope_deviation: float
+    failed: int
+    seconds: float
+
+    @property
+    def agrees(self) -> bool:
+        return self.failed == 0 and self.deviation <= AGREEMENT and self.slope_deviation <= SLOPE_AGREEMENT
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The chosen problem (its settings name the solver), and what the choice rests on."""
+
+    problem: Problem
+    trials: tuple[Trial, ...]
+    points: int
+
+    def __str__(self) -> str:
+        said = ", ".join(
+            f"{t.solver} {'agrees' if t.agrees else 'does not agree'} within {AGREEMENT:g} "
+            f"(largest deviation {t.deviation:.1e}, of slopes {t.slope_deviation:.1e}, {t.failed} failed, "
+            f"{1e3 * t.seconds:.1f} ms a gradient)"
+            for t in self.trials
+        )
+        return f"solver {self.problem.settings.solver}: against kvaerno5 at {self.points} points, {said}"
+
+
+@falls_back
+def choose_solver(
+    problem: Problem, points: np.ndarray, *, candidates: tuple[Solver, ...] = ("tsit5", "rodas5p")
+) -> Choice:
+    """The cheapest of `candidates` whose readings agree at all `points` with Kvaerno5 at a hundredth of the tolerance,
+    and whose gradients agree with differences of its own density.
+
+    `points` are z (points × parameters); those at which Kvaerno5 itself fails are left out. A deviation is relative to
+    the larger of a row's prediction and its standard deviation. Where no candidate agrees, Kvaerno5 is chosen.
+    """
+    with problem.placed():
+        return _choose(problem, points, candidates)
+
+
+def _choose(problem: Problem, points: np.ndarray, candidates: tuple[Solver, ...]) -> Choice:
+    settings = problem.settings
+    reference = problem.with_settings(
+        solver="kvaerno5", rtol=settings.rtol / 100, atol=settings.atol and settings.atol / 100, max_steps=20_000
+    )
+    expected, sd, status = _read(reference, points)
+    usable = np.all(status == Status.OK, axis=1) & np.all(np.isfinite(expected), axis=1)
+    if not usable.any():
+        raise FloatingPointError("the reference solver fails at every point: no solver can be chosen")
+    trials, chosen, best = [], None, np.inf
+    for solver in candidates:
+        steps = EXPLICIT_MAX_STEPS if solver == "tsit5" else settings.max_steps
+        candidate = problem.with_settings(solver=solver, max_steps=max(steps, settings.max_steps))
+        mean, _, status = _read(candidate, points)
+        bad = ~np.all(status == Status.OK, axis=1) & usable
+        right = usable & ~bad
+        scale = np.maximum(np.abs(expected), sd)[right]
+        deviation = float(np.max(np.abs(mean - expected)[right] / scale)) if right.any() else np.inf
+        slope_deviation, seconds = _slopes(candidate, points[usable][:SLOPES])
+        trial = Trial(solver, deviation, slope_deviation, int(bad.sum()), seconds)
+        trials.append(trial)
+        if trial.agrees and trial.seconds < best:
+            chosen, best = candidate, trial.seconds
+    return Choice(
+        chosen or problem.with_settings(solver="kvaerno5", max_steps=EXPLICIT_MAX_STEPS),
+        tuple(trials),
+        int(usable.sum()),
+    )
+
+
+def _read(problem: Problem, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    readout = jax.jit(lambda zs: jax.lax.map(lambda z: problem.read(problem.values(z)), zs))(jnp.asarray(points))
+    return np.asarray(readout.mean), np.asarray(readout.sd), np.asarray(readout.status)
+
+
+def _slopes(problem: Problem, points: np.ndarray) -> tuple[float, float]:
+    """Largest relative deviation of the gradient from central differences, and seconds a gradient (median)."""
+    value = jax.jit(lambda z: problem.objective(z, "density")[0])
+    gradient = jax.jit(jax.grad(lambda z: problem.objective(z, "density")[0]))
+    step, rng = 1e-4, np.random.default_rng(0)
+    deviations, times = [], []
+    jax.block_until_ready(gradient(jnp.asarray(points[0])))
+    for z in points:
+        began = time.perf_counter()
+        slope = np.asarray(gradient(jnp.asarray(z)))
+        times.append(time.perf_counter() - began)
+        direction = rng.normal(size=z.shape)
+        direction /= np.linalg.norm(direction)
+        difference = (float(value(z + step * direction)) - float(value(z - step * direction))) / (2 * step)
+        scale = max(abs(difference), 1e-2 * float(np.linalg.norm(slope)), 1.0)
+        deviations.append(abs(float(slope @ direction) - difference) / scale)
+    worst = float(np.max(deviations)) if np.all(np.isfinite(deviations)) else np.inf
+    return worst, float(np.median(times))

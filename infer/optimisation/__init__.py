@@ -1,0 +1,1 @@
+"""Best fits from many starts, and what distinct optima are."""

@@ -1,0 +1,65 @@
+"""The mode of the density and its curvature there: what a sampler is first preconditioned with.
+
+Over the sampler's coordinates u, see `ParameterSpace.fold`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from ..problem.problem import Problem
+from .lbfgs import Minimiser
+
+STEP = 1e-3  # of central differences, in u (prior standard deviations)
+GRADIENT_TOLERANCE, VALUE_TOLERANCE, MAX_ITERATIONS = 1e-3, 1e-5, 1000
+
+
+class Curvature(NamedTuple):
+    """−log density near `centre` as ½ (u − centre)ᵀ H (u − centre).
+
+    `scale` is a matrix with scale·scaleᵀ = H⁻¹, so that u = centre + scale·w makes w a unit normal there.
+    """
+
+    centre: Float[np.ndarray, " parameters"]
+    hessian: Float[np.ndarray, "parameters parameters"]
+    scale: Float[np.ndarray, "parameters parameters"]
+    eigenvalues: Float[np.ndarray, " parameters"]
+
+
+def find_mode(problem: Problem, z: Float[np.ndarray, " parameters"]) -> Float[np.ndarray, " parameters"]:
+    """The u of largest density near the best fit z.
+
+    They differ: the best fit is that of the density over natural parameters, where a scale of noise may be zero.
+    """
+    run = Minimiser(problem.space.unfold(z), GRADIENT_TOLERANCE, VALUE_TOLERANCE, MAX_ITERATIONS)
+    while not run.reason:
+        value, gradient = problem.potential(jnp.asarray(run.trial))
+        run.tell(float(value), np.asarray(gradient))
+    problem.failures.take()
+    return run.z
+
+
+def curvature(problem: Problem, u: Float[np.ndarray, " parameters"], *, floor: float = 0.1) -> Curvature:
+    """Hessian of −log density at u by central differences of the gradient.
+
+    Eigenvalues are raised to `floor`: over u a prior contributes about 1, so a smaller one says that u is no
+    maximum, or noise. Raises `FloatingPointError` where a neighbouring simulation fails.
+    """
+    step = STEP * np.eye(len(u))
+    points = np.concatenate([u + step, u - step])
+    values, rows = zip(*map(problem.potential, points), strict=True)
+    problem.failures.take()
+    usable = np.isfinite(values).reshape(2, -1).all(0)
+    if not usable.all():
+        failed = [n for n, fine in zip(problem.space.names, usable, strict=True) if not fine]
+        raise FloatingPointError(f"the simulation fails next to the point, along {', '.join(failed)}")
+    up, down = np.split(np.array(rows), 2)
+    hessian = (up - down) / (2 * STEP)
+    hessian = (hessian + hessian.T) / 2
+    eigenvalues, vectors = np.linalg.eigh(hessian)
+    scale = vectors / np.sqrt(np.maximum(eigenvalues, floor))
+    return Curvature(np.asarray(u), hessian, scale, eigenvalues)

@@ -1,0 +1,134 @@
+"""What is said of where the starts of an optimiser ended, in words and as plain types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from .optima import BARRIER, COMPARABLE, Optimum, differing
+from .ridges import Combination, find_combinations
+
+if TYPE_CHECKING:
+    from .many_starts import Fits
+
+_SHOWN = 6  # optima, and parameters, at most
+
+
+def comparable(fits: Fits) -> list[Optimum]:
+    """Optima whose objectives are too close for the data to decide."""
+    return [o for o in fits.optima if o.objective <= fits.objective[0] + COMPARABLE]
+
+
+def describe_optima(fits: Fits) -> list[str]:
+    """Sentences about several optima, and about parameters that fits of equal objective do not determine."""
+    near = comparable(fits)
+    said = _several(fits, near) if len(near) > 1 else []
+    for number, optimum in enumerate(near, start=1):
+        if optimum.valley:
+            said.append(_of_valley(fits, optimum, number if len(near) > 1 else None))
+    worse = len(fits.optima) - len(near)
+    if worse:
+        o = fits.optima[len(near)]
+        what = "a local optimum" if worse == 1 else f"{worse} local optima, the best of which is"
+        said.append(
+            f"{sum(len(w.members) for w in fits.optima[len(near) :])} starts end in {what} worse by "
+            f"{o.objective - fits.objective[0]:.1f} (rank {o.rank + 1}): "
+            f"{', '.join(_differ(fits, fits.optima[0], o))} differ most."
+        )
+    return said
+
+
+def _several(fits: Fits, near: list[Optimum]) -> list[str]:
+    said = [
+        f"{len(near)} distinct optima have objectives within {COMPARABLE:g} of the best: the data do not decide "
+        f"between them. {_rises(near)} Report all of them, or exclude some by prior knowledge or by "
+        "further measurements."
+    ]
+    first = near[0]
+    names = _union([_differ(fits, first, o) for o in near[1 : _SHOWN + 1]])
+    for number, optimum in enumerate(near[:_SHOWN], start=1):
+        values = _values(fits, optimum.rank)
+        listed = ", ".join(f"{n} = {values[n]:.4g}" for n in names)
+        count = len(optimum.members)
+        said.append(
+            f"Optimum {number}: objective {optimum.objective:.4f}, {count} start{'' if count == 1 else 's'} "
+            f"(best: rank {optimum.rank + 1}); {listed}."
+        )
+    if len(near) > _SHOWN:
+        said.append(f"{len(near) - _SHOWN} more optima are in the record.")
+    return said
+
+
+def _rises(near: list[Optimum]) -> str:
+    rises = [o.rise for o in near[1:]]
+    least = min(rises)
+    return (
+        "On the way from one to another the simulation fails."
+        if not np.isfinite(least)
+        else f"On the way from one to another the objective rises by {least:.3g} at least."
+    )
+
+
+def _of_valley(fits: Fits, optimum: Optimum, number: int | None) -> str:
+    """What fits of equal objective say of the parameters that they do not determine."""
+    names, spread = fits.problem.space.names, optimum.spread()
+    values = np.array([list(_values(fits, r).values()) for r in optimum.members])
+    ranges = ", ".join(f"{names[i]} {values[:, i].min():.3g} to {values[:, i].max():.3g}" for i in spread[:_SHOWN])
+    more = f" and {len(spread) - _SHOWN} more" if len(spread) > _SHOWN else ""
+    whose = "Starts" if number is None else f"Starts of optimum {number}"
+    text = f"{whose} of equal objective lie along a valley in which it rises by less than {BARRIER:g}: {ranges}{more}. "
+    alone = (
+        _and([names[i] for i in spread[:_SHOWN]]) if not more else ", ".join(names[i] for i in spread[:_SHOWN]) + more
+    )
+    text += f"{alone} alone {'is' if len(spread) == 1 else 'are'} not determined"
+    found = find_combinations(names, values, spread)
+    return text + (f"; {listed_combinations(found)}." if found else ".")
+
+
+def listed_combinations(found: list[Combination]) -> str:
+    """Such as `the product s·x0 is (9.9 to 10.1)`."""
+    return "; ".join(f"the {c.kind} {c.text} is: {_range(c)}" for c in found)
+
+
+def _and(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _range(c: Combination) -> str:
+    low, high = f"{c.low:.3g}", f"{c.high:.3g}"
+    return low if low == high else f"{low} to {high}"
+
+
+def optima_record(fits: Fits) -> list[dict[str, Any]]:
+    """The groups as plain types: rank counts from 1, as shown."""
+    names = fits.problem.space.names
+    return [
+        {
+            "objective": o.objective,
+            "starts": len(o.members),
+            "ranks": [r + 1 for r in o.members],
+            "rise": o.rise if np.isfinite(o.rise) else None,
+            "values": _values(fits, o.rank),
+            "differs_most_in": _differ(fits, fits.optima[0], o) if k else [],
+            "not_determined": [names[i] for i in o.spread()],
+        }
+        for k, o in enumerate(fits.optima)
+    ]
+
+
+def _values(fits: Fits, rank: int) -> dict[str, float]:
+    space = fits.problem.space
+    theta = np.asarray(space.constrain(jnp.asarray(fits.z[rank])))
+    return dict(zip(space.names, map(float, theta), strict=True))
+
+
+def _differ(fits: Fits, a: Optimum, b: Optimum) -> list[str]:
+    space = fits.problem.space
+    one, other = space.standard(fits.z[a.rank]), space.standard(fits.z[b.rank])
+    return differing(one, other, space.names)
+
+
+def _union(lists: list[list[str]]) -> list[str]:
+    return list(dict.fromkeys(n for part in lists for n in part))[:_SHOWN]

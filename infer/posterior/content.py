@@ -1,0 +1,127 @@
+"""Networks and data sets as JSON text, exactly: what is read back equals what was written, formulas included.
+
+A dataclass is `{"Species": {"name": …}}`, any other mapping `{"map": {…}}`, a formula `{"formula": …}`: a symbol is
+text, an integer a number, a function its name and arguments, such as `["Mul", ["Float", 0.5], "A"]`. Reading makes
+nothing but the dataclasses and formulas of the modules below; nothing is evaluated as Python.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import sympy
+from sympy.core.relational import Relational
+from sympy.functions.elementary.piecewise import ExprCondPair
+
+from ...data import dataset, parameter
+from ...data import schedules as doses
+from ...models.networks import network
+from ...models.protocols import protocol
+
+_CLASSES: dict[str, type] = {
+    name: found
+    for module in (network, protocol, dataset, doses, parameter)
+    for name, found in vars(module).items()
+    if isinstance(found, type) and is_dataclass(found)
+}
+_SINGLE: dict[str, sympy.Basic] = {
+    type(x).__name__: x
+    for x in (
+        *(sympy.S.Pi, sympy.S.Exp1, sympy.S.NaN, sympy.S.Infinity, sympy.S.NegativeInfinity),
+        *(sympy.S.ComplexInfinity, sympy.S.ImaginaryUnit, sympy.S.true, sympy.S.false),
+    )
+}
+_AS_WRITTEN = (sympy.Add, sympy.Mul, sympy.Pow, sympy.Piecewise, Relational)
+_DOUBLE = 53  # bits of the precision of a sympy number that is a float
+
+
+class ContentError(ValueError):
+    """What cannot be written as text, or text that does not hold what was written."""
+
+
+def to_text(value: Any) -> str:
+    """The text of a dataclass of the modules above. Raises `ContentError` for what it cannot hold."""
+    return json.dumps(_encoded(value), ensure_ascii=False)
+
+
+def from_text(text: str) -> Any:
+    """What `to_text` wrote. Raises `ContentError` for other text, and for text of another version."""
+    try:
+        return _decoded(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ContentError(f"the text is damaged, or of another version of hexamer ({error})") from None
+
+
+def _encoded(value: Any) -> Any:
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, sympy.Basic):
+        return {"formula": _tree(value)}
+    if isinstance(value, (tuple, list)):
+        return [_encoded(v) for v in value]
+    if isinstance(value, Mapping):
+        if not all(isinstance(k, str) for k in value):
+            raise ContentError("a mapping whose keys are no names cannot be kept as text")
+        return {"map": {k: _encoded(v) for k, v in value.items()}}
+    name = type(value).__name__
+    if _CLASSES.get(name) is not type(value):
+        raise ContentError(f"a {name} cannot be kept as text")
+    return {name: {f.name: _encoded(getattr(value, f.name)) for f in fields(value) if f.init}}
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_decoded(v) for v in value)
+    if not isinstance(value, dict):
+        return value
+    ((name, held),) = value.items()
+    if name == "formula":
+        return _formula(held)
+    found = {k: _decoded(v) for k, v in held.items()}
+    return found if name == "map" else _CLASSES[name](**found)
+
+
+def _tree(x: sympy.Basic) -> Any:
+    name = type(x).__name__
+    if type(x) is sympy.Symbol and x == sympy.Symbol(x.name):
+        return x.name
+    if isinstance(x, sympy.Integer):
+        return int(x)
+    if isinstance(x, sympy.Rational):
+        return ["Rational", int(x.p), int(x.q)]
+    if isinstance(x, sympy.Float):
+        same = x._prec == _DOUBLE  # pyright: ignore[reportAttributeAccessIssue]
+        return ["Float", float(x)] if same else ["Float", str(x), int(x._prec)]  # pyright: ignore[reportAttributeAccessIssue]
+    if name in _SINGLE and x == _SINGLE[name]:
+        return [name]
+    if getattr(sympy, name, None) is not type(x) and not isinstance(x, ExprCondPair):
+        raise ContentError(f"the formula {str(x)[:80]!r} cannot be kept as text")
+    return [name, *(_tree(a) for a in x.args)]
+
+
+def _formula(tree: Any) -> sympy.Basic:
+    if isinstance(tree, str):
+        return sympy.Symbol(tree)
+    if isinstance(tree, int):
+        return sympy.Integer(tree)
+    name, *rest = tree
+    if name == "Rational":
+        return sympy.Rational(*map(int, rest))
+    if name == "Float":
+        return sympy.Float(float(rest[0])) if len(rest) == 1 else sympy.Float(str(rest[0]), precision=int(rest[1]))
+    if name in _SINGLE:
+        return _SINGLE[name]
+    head: Any = ExprCondPair if name == "ExprCondPair" else getattr(sympy, name)
+    if not (isinstance(head, type) and issubclass(head, sympy.Basic)):
+        raise KeyError(name)
+    args = [_formula(a) for a in rest]
+    make: Any = head
+    return make(*args, evaluate=False) if issubclass(head, _AS_WRITTEN) else make(*args)
+
+
+__all__ = ["ContentError", "from_text", "to_text"]

@@ -1,0 +1,111 @@
+"""What a posterior was fitted to, kept in its file: a folder of results needs nothing else to predict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import xarray as xr
+
+from ...data import bundled
+from ...data import load as load_dataset
+from ...data.dataset import Dataset
+from ...models.compiled.model import Model, compile_network
+from ...models.networks.network import Network
+from ..problem.problem import Problem
+from ..problem.readout import with_inputs_of_protocols
+from .content import ContentError, from_text, to_text
+from .file import PosteriorFileError
+
+GROUP = "fitted"
+_PARTS = {  # of a data set, as its files call them
+    "observables": "observables",
+    "protocols": "what was done to the cells",
+    "measurements": "measurements",
+    "parameters": "priors or fixed values",
+    "inputs": "units or molar masses of inputs",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """The data set and the network of a fit; no network where the model was written in Python.
+
+    `source` is the name or path that the data were loaded from, `other_model` the network that was given in place of
+    their own; both are empty where they do not apply. `parameters` are those of the compiled model.
+    """
+
+    dataset: Dataset
+    network: Network | None = None
+    parameters: tuple[str, ...] = ()
+    source: str = ""
+    other_model: str = ""
+
+    def model(self) -> Model | None:
+        """The model that was fitted, compiled anew; None where it was written in Python."""
+        if self.network is None:
+            return None
+        return with_inputs_of_protocols(compile_network(self.network, independent=self.parameters), self.dataset)
+
+
+def of_problem(problem: Problem) -> Fitted:
+    """What `problem` is fitted to."""
+    model = problem.model
+    return Fitted(problem.dataset, model.network, model.parameters, problem.source, problem.other_model)
+
+
+def keep(problem: Problem) -> xr.Dataset:
+    """The group of a posterior's tree that holds what `problem` is fitted to, as text."""
+    fitted = of_problem(problem)
+    texts = {"dataset": to_text(fitted.dataset)}
+    if fitted.network is not None:
+        texts["network"] = to_text(fitted.network)
+    attrs = {"source": fitted.source, "other_model": fitted.other_model}
+    variables = {n: xr.DataArray(t) for n, t in texts.items()}
+    return xr.Dataset({**variables, "parameters": ("parameter", list(fitted.parameters))}, attrs=attrs)
+
+
+def kept(tree: xr.DataTree) -> Fitted | None:
+    """What a posterior's tree says that it was fitted to; None where it does not.
+
+    Raises `PosteriorFileError` where that cannot be read.
+    """
+    if GROUP not in tree.children:
+        return None
+    group = tree[GROUP].dataset
+    try:
+        network = from_text(str(group["network"].item())) if "network" in group else None
+        return Fitted(
+            from_text(str(group["dataset"].item())),
+            network,
+            tuple(map(str, group["parameters"].values)),
+            str(group.attrs.get("source", "")),
+            str(group.attrs.get("other_model", "")),
+        )
+    except (ContentError, KeyError) as error:
+        raise PosteriorFileError(
+            f"the posterior of {tree.attrs.get('problem')!r} holds a problem that cannot be read: {error}; pass the "
+            "problem that was fitted"
+        ) from None
+
+
+def changes(fitted: Fitted) -> list[str]:
+    """What of the problem is no longer as it was fitted, where it was loaded from; empty where nothing is there."""
+    if not fitted.source or not (fitted.source in bundled() or Path(fitted.source).exists()):
+        return []
+    try:
+        now = load_dataset(fitted.source)
+        network = Network.load(fitted.other_model or now.model)
+    except FileNotFoundError:
+        return []  # published data, or a model, that lie elsewhere now
+    except (ValueError, OSError):
+        return ["it can no longer be read"]
+    found = [
+        words for part, words in _PARTS.items() if to_text(getattr(fitted.dataset, part)) != to_text(getattr(now, part))
+    ]
+    if fitted.network is not None and to_text(fitted.network) != to_text(network):
+        found.insert(0, "model")
+    return found
+
+
+__all__ = ["GROUP", "Fitted", "changes", "keep", "kept", "of_problem"]

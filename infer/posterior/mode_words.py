@@ -1,0 +1,231 @@
+"""What a posterior's draws say of several modes and of ridges: whether chains saw all of it, and what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from ..optimisation.optima_words import listed_combinations
+from ..optimisation.ridges import Combination, find_combinations
+from .datatree import on_search_scale
+
+HEAVY = 0.05  # of the probability: an optimum that may hold more must have draws
+_ALONE = 0.2  # posterior sd / prior sd of a parameter that may not be determined alone
+_STAYS = 0.99  # of a chain's draws
+_SEEN = 0.001  # of a chain's draws, in an optimum that it visited
+_EDGE = 0.5  # 90% interval over the distance between the bounds: of a parameter that is open between them
+_DRAWS = 4000  # looked at for combinations
+_GOOD, _ACCEPTABLE, _BAD = 0, 1, 2
+
+
+class Said(NamedTuple):
+    """`level` 0 to 2, as of a summary's verdict; `apart`: chains lie in different places, so more draws do not help."""
+
+    level: int
+    words: list[str]
+    apart: bool = False
+
+
+def judge_modes(tree: xr.DataTree, worst_rhat: float, acceptable: float) -> Said:
+    """Whether the chains saw all optima that were found, and where chains lie in different places, which."""
+    optima = json.loads(tree.attrs.get("optima", "[]"))
+    stats = tree["sample_stats"].dataset if "sample_stats" in tree.children else xr.Dataset()
+    if len(optima) > 1 and "optimum" in stats:
+        said = _judge_optima(tree, optima, np.asarray(stats["optimum"].values, dtype=int), worst_rhat, acceptable)
+        if said.apart or worst_rhat <= acceptable:
+            return said
+        other = _judge_chains(tree, stats)
+        return Said(max(said.level, other.level), said.words + other.words, other.apart)
+    return _judge_chains(tree, stats) if worst_rhat > acceptable else Said(_GOOD, [])
+
+
+def _judge_optima(
+    tree: xr.DataTree, optima: list[dict], place: np.ndarray, worst_rhat: float, acceptable: float
+) -> Said:
+    count = len(optima)
+    began = json.loads(tree.attrs.get("chain_started_at_optimum", "[]"))
+    part = np.array([[np.mean(chain == k + 1) for k in range(count)] for chain in place])  # chains × optima
+    held = part.mean(0)
+    listed = _listed(tree, optima, began)
+    differ = ", ".join(json.loads(tree.attrs.get("optima_differ_in", "[]"))[:4])
+    head = f"{count} optima of the posterior were found; they differ most in {differ}. {listed}"
+    if np.all(part >= _SEEN) and worst_rhat <= acceptable:
+        shares = ", ".join(f"{100 * h:.0f}%" for h in held)
+        return Said(_GOOD, [f"{head} Every chain visits each of them; of the draws they hold {shares}."])
+    occupied = np.flatnonzero(part.max(0) >= _SEEN)
+    missed = [k for k in range(count) if k not in occupied]
+    if len(occupied) > 1:
+        return Said(_BAD, [f"{head} {_where(part)} {_cannot_weigh(missed)}"], apart=True)
+    heavy = [k for k in missed if k + 1 not in began or optima[k]["share"] >= HEAVY]
+    if heavy:
+        return Said(_BAD, [f"{head} All draws lie in optimum {occupied[0] + 1}. {_cannot_weigh(missed)}"], apart=False)
+    left = _and([str(k + 1) for k in missed])
+    return Said(
+        _GOOD,
+        [
+            f"{head} The chains that began at optimum {left} left it in the warmup and no draw lies there; by its "
+            f"height and width it holds less than {100 * HEAVY:.0f}% of the posterior."
+        ],
+    )
+
+
+def _listed(tree: xr.DataTree, optima: list[dict], began: Sequence[int]) -> str:
+    names = json.loads(tree.attrs.get("optima_differ_in", "[]"))[:4]
+    said = []
+    for k, optimum in enumerate(optima, start=1):
+        chains = [str(c + 1) for c, o in enumerate(began) if o == k]
+        values = ", ".join(f"{n} = {optimum['values'][n]:.3g}" for n in names)
+        begun = f"chain{'s' * (len(chains) > 1)} {_and(chains)} began here" if chains else "no chain began here"
+        height = optimum["objective"]
+        shown = f"−log posterior {height:.2f}, " if height is not None and np.isfinite(height) else ""
+        said.append(f"Optimum {k}: {shown}{optimum['starts']} starts, {values}; {begun}.")
+    return " ".join(said)
+
+
+def _where(part: np.ndarray) -> str:
+    """Which chain lies where."""
+    said = []
+    stays = [int(np.argmax(p)) if p.max() >= _STAYS else -1 for p in part]
+    for k in sorted({s for s in stays if s >= 0}):
+        chains = [str(c + 1) for c, s in enumerate(stays) if s == k]
+        verb = "stays" if len(chains) == 1 else "stay"
+        said.append(f"chain{'s' * (len(chains) > 1)} {_and(chains)} {verb} in optimum {k + 1}")
+    for c, s in enumerate(stays):
+        if s < 0:
+            shares = ", ".join(f"{100 * p:.0f}% in {k + 1}" for k, p in enumerate(part[c]) if p >= _SEEN)
+            said.append(f"chain {c + 1} changes between them ({shares})")
+    text = "; ".join(said) + "."
+    return text[0].upper() + text[1:]
+
+
+def _cannot_weigh(missed: Sequence[int]) -> str:
+    unseen = f"No draw lies in optimum {_and([str(k + 1) for k in missed])}. " if missed else ""
+    return (
+        f"{unseen}NUTS alone cannot weigh optima that its chains do not cross between: how many draws lie in each "
+        "follows from where the chains began, and so do the means and intervals above. Report the "
+        "optima one by one, exclude all but one by prior knowledge or further measurements, or sample with a method "
+        "made for several modes."
+    )
+
+
+def _judge_chains(tree: xr.DataTree, stats: xr.Dataset) -> Said:
+    """Names the chains whose draws do not overlap with those of the others."""
+    groups, parameter = chains_apart(tree["posterior"].dataset)
+    if len(groups) < 2:
+        return Said(_GOOD, [])
+    height = np.asarray(stats["lp"].values, dtype=float).mean(1) if "lp" in stats else None
+    scatter = float(np.asarray(stats["lp"].values).std(1).mean()) if "lp" in stats else 0.0
+    draws = tree["posterior"].dataset[parameter].values
+    said = []
+    for group in groups:
+        where = f"{np.median(draws[group]):.3g}"
+        text = f"chain{'s' * (len(group) > 1)} {_and([str(c + 1) for c in group])} about {where}"
+        if height is not None:
+            below = height.max() - height[group].mean()
+            if below > max(3.0, 2 * scatter):
+                text += f" (log density lower by {below:.1f}: a worse optimum, in which the sampler is stuck)"
+        said.append(text)
+    return Said(
+        _BAD,
+        [
+            f"The chains lie in {len(groups)} separate places, apart in {parameter} for instance: {'; '.join(said)}. "
+            "More draws do not mend that. Look for best fits from more starts, and sample again from other starts; "
+            "where places of similar density remain, the posterior has several modes, which NUTS alone cannot weigh."
+        ],
+        apart=True,
+    )
+
+
+def chains_apart(posterior: xr.Dataset) -> tuple[list[list[int]], str]:
+    """Chains in groups, the largest first, and a parameter that parts them.
+
+    Two chains are together if their 90% intervals overlap in every parameter.
+    """
+    names = [str(n) for n in posterior.data_vars]
+    quantiles = np.array([np.quantile(posterior[n].values, [0.05, 0.95], axis=1) for n in names])  # names × 2 × chains
+    low, high = quantiles[:, 0], quantiles[:, 1]
+    gap = np.maximum(low[:, :, None] - high[:, None, :], low[:, None, :] - high[:, :, None])
+    width = np.maximum((high - low).mean(1), np.finfo(float).tiny)[:, None, None]
+    apart = np.any(gap > 0, axis=0)
+    chains = low.shape[1]
+    groups: list[list[int]] = []
+    for c in range(chains):
+        near = [g for g in groups if any(not apart[c, o] for o in g)]
+        groups = [g for g in groups if g not in near] + [sorted([c, *(o for g in near for o in g)])]
+    groups.sort(key=lambda g: (-len(g), g))
+    return groups, names[int(np.argmax((gap / width).max((1, 2))))]
+
+
+def judge_ridges(tree: xr.DataTree, table: pd.DataFrame, *, trusted: bool) -> Said:
+    """Parameters that only a combination of is determined, and what divergences there or at bounds mean.
+
+    `trusted`: the chains agree, so that correlations of their draws are the posterior's.
+    """
+    posterior = tree["posterior"].dataset
+    names = [str(n) for n in table.index]
+    contraction = table["contraction"].to_numpy(dtype=float)
+    order = np.argsort(-np.nan_to_num(contraction), kind="stable")
+    candidates = [int(i) for i in order if contraction[i] > _ALONE]
+    found = _combinations(posterior, names, candidates) if trusted else []
+    words = [_alone(c, table) for c in found]
+    stats = tree["sample_stats"].dataset if "sample_stats" in tree.children else xr.Dataset()
+    diverging = np.asarray(stats["diverging"].values, dtype=bool) if "diverging" in stats else np.zeros((0, 0), bool)
+    if not diverging.any():
+        return Said(_GOOD, words)
+    ridge = {n for c in found for n in c.exponents}
+    open_ = {n: f for n in names if (f := _between_bounds(posterior[n])) is not None and _is_open(f)}
+    concerned = [n for n in open_ if n in ridge] or ([*open_] if _at_bounds(open_, diverging) else [])
+    if not concerned:
+        return Said(_GOOD, words)
+    words.append(
+        f"{int(diverging.sum())} draws diverged while {_and(concerned[:4])} {'is' if len(concerned) == 1 else 'are'} "
+        "open between the bounds of the prior: draws near the bounds may be missing, and the intervals above be too "
+        "narrow. Sample with a target acceptance of 0.99; or fix one of the parameters, or narrow its bounds by prior "
+        "knowledge."
+    )
+    return Said(_BAD, words)
+
+
+def _combinations(posterior: xr.Dataset, names: Sequence[str], candidates: list[int]) -> list[Combination]:
+    draws = np.array([np.asarray(posterior[n].values, dtype=float).ravel() for n in names]).T
+    draws = draws[:: max(1, len(draws) // _DRAWS)]
+    if len(draws) < 20 or not np.all(np.isfinite(draws)):
+        return []
+    return find_combinations(names, draws, candidates)
+
+
+def _alone(c: Combination, table: pd.DataFrame) -> str:
+    alone = _and(list(c.exponents))
+    ranges = ", ".join(f"{n} {table.loc[n, '5%']:.3g} to {table.loc[n, '95%']:.3g}" for n in c.exponents)
+    return f"{alone} alone are not determined ({ranges}); {listed_combinations([c])} (90% intervals)."
+
+
+def _between_bounds(array: xr.DataArray) -> np.ndarray | None:
+    """Draws as parts of the way from the lower to the upper bound; None where there are not two."""
+    if "lower_bound" not in array.attrs or "upper_bound" not in array.attrs:
+        return None
+    lower, upper = float(array.attrs["lower_bound"]), float(array.attrs["upper_bound"])
+    return (on_search_scale(array) - lower) / (upper - lower)
+
+
+def _is_open(fraction: np.ndarray) -> bool:
+    low, high = np.quantile(fraction, [0.05, 0.95])
+    return bool(high - low > _EDGE)
+
+
+def _at_bounds(fractions: dict[str, np.ndarray], diverging: np.ndarray) -> bool:
+    """Whether the draws that diverged lie nearer to bounds than others do."""
+    if not fractions:
+        return False
+    edge = np.max([np.abs(2 * f - 1) for f in fractions.values()], axis=0)
+    return bool(np.median(edge[diverging]) > np.quantile(edge, 0.75))
+
+
+def _and(names: Sequence[str]) -> str:
+    names = list(map(str, names))
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

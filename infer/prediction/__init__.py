@@ -1,0 +1,1 @@
+"""Curves that a posterior predicts."""

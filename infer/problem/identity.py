@@ -1,0 +1,187 @@
+"""What a run is: the content that decides its draws, part by part, so that a change is found and named."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import TYPE_CHECKING, Any
+
+from ...data.dataset import Measurement
+from ...data.parameter import Parameter
+from ...models.compiled.canonical import LeftOut, content_hash
+from ...models.compiled.identity import model_parts
+from ...models.solvers.dispatch import uses_fused
+from ...models.solvers.settings import Settings
+
+if TYPE_CHECKING:
+    from .problem import Problem
+
+FORMAT = 2  # of what is stored of a run; 1 (unnumbered) knew neither start values nor rate rules nor Python functions
+
+# Fields that change no draw; all others belong to the identity, new ones too.
+_LABELS: LeftOut = {
+    Measurement: ("row",),  # its line in the table, for messages
+    Parameter: ("source",),  # where a prior is from
+}
+LAYOUT = ("threads", "record", "memory", "device")  # how the same arithmetic is shared out, kept and placed
+# Draws go on bit for bit only where the same code computes them.
+_PACKAGES = ("hexamer", "jax", "jaxlib", "numpy", "numpyro")
+_OF_ENGINE = {"fused": ("warp-lang",), "diffrax": ("diffrax", "equinox", "lineax", "optimistix")}
+_ORDER = {"engine": 0, "settings": 1, "device": 2, "version": 9}  # of what is told first; all else stands between
+_VALUES = "values of the parameters"
+_SETTINGS = {"solver": 0, "rtol": 1, "atol": 2}
+
+Identity = dict[str, Any]
+"""Parts of a run by name, nested; plain types."""
+
+
+def problem_parts(problem: Problem) -> Identity:
+    """A hash of each part of a problem: the model, what was measured, and what is known of each parameter.
+
+    Left out is what changes no draw: names of folders and files, notes, sources, lines of tables, and observables and
+    protocols without measurements. The order of measurements and of sampled parameters counts: sums and draws follow
+    it.
+    """
+    data = problem.dataset
+    observables = {m.observable for m in data.measurements}
+    protocols = {m.protocol for m in data.measurements}
+    return {
+        "model": model_parts(problem.model),
+        "measurements": content_hash(data.measurements, _LABELS),
+        "protocols": content_hash({n: p for n, p in data.protocols.items() if n in protocols}),
+        "observables": content_hash({n: o for n, o in data.observables.items() if n in observables}),
+        "priors": {n: content_hash(p, _LABELS) for n, p in problem.parameters.items()},
+        "sampled parameters": list(problem.space.names),
+        "integrated scales": list(problem.nuisance.names),
+    }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def run_parts(problem: Problem, **more: object) -> Identity:
+    """The identity of a run on `problem`: its parts, settings, engine and versions, and `more` of the run's own."""
+    settings, model, parts = problem.settings, problem.model, problem_parts(problem)
+    with problem.placed() as devices:
+        engine = "fused" if uses_fused(problem.model, settings) else "diffrax"
+    return {
+        "format": FORMAT,
+        **parts,
+        "model": {n: v for n, v in parts["model"].items() if n != _VALUES},
+        _VALUES: {n: _finite(v) for n, v in zip(model.parameters, model.defaults, strict=True)},
+        "engine": engine,
+        "device": devices[0].platform,
+        "settings": _plain(settings),
+        "version": _versions(engine),
+        **more,
+    }
+
+
+def _versions(engine: str) -> dict[str, str]:
+    found = {name: version(name) for name in (*_PACKAGES, *_OF_ENGINE[engine])}
+    return found | {"hexamer": f"{found['hexamer']}, code {_code()}"}
+
+
+_NOT_OF_DRAWS = ("models/library", "infer/doses", "infer/plots", "infer/prediction", "infer/reports")
+
+
+def _sources(folder: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
+    """Text of the Python files and headers of a folder and of those below it, by path."""
+    for file in folder.iterdir():
+        path = f"{name}/{file.name}"
+        if file.is_dir() and path not in _NOT_OF_DRAWS:
+            yield from _sources(file, path)
+        elif file.name.endswith((".py", ".h")):
+            yield path, file.read_bytes()
+
+
+@cache
+def _code() -> str:
+    """A hash of the code that draws come from, which changes more often than hexamer's version."""
+    package = files("hexamer")
+    sources = dict(_sources(package / "models", "models")) | dict(_sources(package / "infer", "infer"))
+    digest = sha256()
+    for name in sorted(sources):
+        digest.update(name.encode() + b"\0" + sources[name] + b"\0")
+    return digest.hexdigest()[:8]
+
+
+def _plain(settings: Settings) -> Identity:
+    """The engine is left out: what counts is the one that solves."""
+    kept = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name not in (*LAYOUT, "engine")}
+    return {n: v if isinstance(v, (str, int, float, type(None))) else content_hash(v) for n, v in kept.items()}
+
+
+def with_layout_of(settings: Settings, other: Settings) -> dict[str, Any]:
+    """The fields of `settings`, with those that change no draw from `other`."""
+    return {f.name: getattr(other if f.name in LAYOUT else settings, f.name) for f in fields(settings)}
+
+
+def run_id(identity: Mapping[str, Any]) -> str:
+    """One hash of an identity, which each file of the run carries."""
+    return content_hash(identity)
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs between two identities, in words, the most telling first."""
+    if old.get("format") != new["format"]:
+        return [f"its files have format {old.get('format', 1)}, of another version of hexamer; this one's is {FORMAT}"]
+    found: list[str] = []
+    for key in sorted({*old, *new}, key=lambda k: (_ORDER.get(k, 5), k)):
+        was, now = old.get(key), new.get(key)
+        if was == now:
+            continue
+        if isinstance(was, Mapping) and isinstance(now, Mapping):
+            changed = [n for n in sorted({*was, *now}) if was.get(n) != now.get(n)]
+            if key == "version" and old.get("engine") != new["engine"]:
+                changed = [n for n in changed if n in was and n in now]  # others are those of one engine
+            if changed:
+                found.append(_said(key, changed, was, now))
+        elif key in ("measurements", "protocols", "observables"):
+            found.append(f"the {key} changed")
+        elif key == "start":
+            found.append("the points that the chains start from changed")
+        elif isinstance(was, list) and isinstance(now, list):
+            found.append(f"the {key} changed ({_listed(was, now)})")
+        elif key == "engine":
+            found.append(f"engine was {_short(was)}, now {_short(now)}; only the one that it was made with resumes it")
+        else:
+            found.append(f"{key} was {_short(was)}, now {_short(now)}")
+    return found
+
+
+def _said(key: str, changed: list[str], was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    if key == "model":
+        return f"the model changed: its {', '.join(changed)}"
+    if key == _VALUES:
+        return f"{key} changed: " + "; ".join(f"{n} was {was.get(n)}, now {now.get(n)}" for n in changed)
+    if key == "priors":
+        return f"priors or values changed: {', '.join(changed)}"
+    if key == "version":
+        made = ", ".join(f"{n} {was.get(n, '(none)')} (now {now.get(n, '(none)')})" for n in changed)
+        return f"it was made with {made}, and draws go on bit for bit only with the same versions: install those"
+    if key == "settings":
+        changed = sorted(changed, key=lambda n: (_SETTINGS.get(n, 9), n))
+    return "; ".join(f"{n} was {_setting(n, was.get(n))}, now {_setting(n, now.get(n))}" for n in changed)
+
+
+def _listed(was: list, now: list) -> str:
+    gone, come = [str(n) for n in was if n not in now], [str(n) for n in now if n not in was]
+    parts = [f"without {', '.join(gone)}" if gone else "", f"with {', '.join(come)}" if come else ""]
+    return "; ".join(filter(None, parts)) or "another order"
+
+
+def _setting(name: str, value: object) -> str:
+    return "not stated (each species has its own, from rtol)" if name == "atol" and value is None else _short(value)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"

@@ -1,0 +1,145 @@
+"""Scales of gels and plates integrated out in closed form.
+
+Where the logarithm of an observable is additive in κ·ln s, with noise that does not depend on s, and ln s
+has a normal prior N(μ, τ²), the residuals r = y − m(s=1) − κμ of the rows that share s are jointly normal
+with covariance diag(σ²) + τ²κκᵀ:
+
+    log p = −½ (Σ r²/σ² − b²/a) − Σ log σ − n/2 log 2π − ½ log(τ² a),   a = Σ κ²/σ² + 1/τ²,   b = Σ κ r/σ²
+
+and ln s given the data is N(μ + b/a, 1/a).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import sympy
+from jaxtyping import Array, Float
+
+from ...data.dataset import Dataset, Observable
+from ...data.parameter import Parameter, Prior
+from .readout import LN10, on_scale
+
+
+@dataclass(frozen=True, eq=False)
+class Nuisance:
+    """The scales that are integrated out, and the rows that each of them touches.
+
+    `group` gives for each row the position of its scale in `names`, −1 for none; `slope` is κ.
+    """
+
+    names: tuple[str, ...]
+    group: np.ndarray
+    slope: np.ndarray
+    location: np.ndarray  # μ, of ln s
+    spread: np.ndarray  # τ
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def _sums(self, residual: Float[Array, " rows"], sd: Float[Array, " rows"]):
+        rows = np.flatnonzero(self.group >= 0)
+        group = self.group[rows]
+        r = residual[rows] - self.slope[rows] * self.location[group]
+        s, kappa = sd[rows], self.slope[rows]
+
+        def total(x):
+            return jax.ops.segment_sum(x, group, num_segments=len(self))
+
+        a = total(kappa**2 / s**2) + 1 / self.spread**2
+        b = total(kappa * r / s**2)
+        return rows, group, r, s, total, a, b
+
+    def log_density(self, residual: Float[Array, " rows"], sd: Float[Array, " rows"]) -> Float[Array, " scales"]:
+        """Marginal log density of each group, for residuals at s = 1."""
+        _, group, r, s, total, a, b = self._sums(residual, sd)
+        count = np.bincount(group, minlength=len(self))
+        return (
+            -0.5 * (total((r / s) ** 2) - b**2 / a)
+            - total(jnp.log(s))
+            - 0.5 * count * math.log(2 * math.pi)
+            - 0.5 * jnp.log(self.spread**2 * a)
+        )
+
+    def conditional(self, residual: Float[Array, " rows"], sd: Float[Array, " rows"]):
+        """Mean and standard deviation of each ln s, given the data and everything else."""
+        *_, a, b = self._sums(residual, sd)
+        return self.location + b / a, 1 / jnp.sqrt(a)
+
+
+def _slope(observable: Observable, placeholder: str) -> float | None:
+    """κ, where the observable on its scale is m + κ·ln s with noise free of s; else None."""
+    s = sympy.Symbol(placeholder)
+    if observable.noise != "normal" or s in observable.noise_formula.free_symbols:
+        return None
+    slope = sympy.simplify(s * sympy.diff(on_scale(observable.formula, observable.scale), s))
+    return float(slope) if slope.is_number and slope != 0 else None
+
+
+def log_normal(parameter: Parameter) -> tuple[float, float] | None:
+    """Location and spread of ln θ under the prior, where it is a normal without bounds."""
+    prior: Prior | None = parameter.prior
+    if prior is None or prior.family != "normal" or prior.scale == "lin":
+        return None
+    if prior.lower > -math.inf or prior.upper < math.inf:
+        return None
+    factor = 1.0 if prior.scale == "log" else LN10
+    return prior.location * factor, prior.spread * factor
+
+
+def find_nuisance(
+    dataset: Dataset,
+    parameters: Collection[Parameter],
+    wanted: Collection[str] | None,
+    *,
+    elsewhere: Collection[str] = (),
+) -> Nuisance:
+    """The scales that can be integrated out: all of them, or those `wanted`.
+
+    `parameters` are the estimated ones; `elsewhere` names what the model uses, beyond the measurements. Of
+    two scales that touch the same row, the first is integrated out. One that touches a censored row is not, and
+    is sampled. Raises `ValueError` naming each wanted one that cannot.
+    """
+    known = {p.name: p for p in parameters}
+    direct = frozenset(elsewhere).union(*(o.symbols for o in dataset.observables.values()))
+    direct = direct.union(*(p.references for p in dataset.protocols.values()))
+    taken = np.full(len(dataset), -1)
+    names: list[str] = []
+    slope = np.zeros(len(dataset))
+    for name, rows in _slopes(dataset, known).items():
+        possible = name not in direct and log_normal(known[name]) is not None and None not in rows.values()
+        possible = possible and all(taken[i] < 0 for i in rows)
+        if not possible or (wanted is not None and name not in wanted):
+            continue
+        for i, k in rows.items():
+            taken[i], slope[i] = len(names), k
+        names.append(name)
+    if refused := sorted(set(wanted or ()) - set(names)):
+        raise ValueError(
+            f"cannot integrate out {', '.join(refused)}: each must be an estimated scale of observables that "
+            "are normal on a logarithmic scale, be used for nothing else, share no row with another such "
+            "scale, touch no censored row, and have a log-normal prior without bounds"
+        )
+    normal = [log_normal(known[n]) or (0.0, 1.0) for n in names]
+    return Nuisance(tuple(names), taken, slope, np.array([n[0] for n in normal]), np.array([n[1] for n in normal]))
+
+
+def _slopes(dataset: Dataset, known: Collection[str]) -> dict[str, dict[int, float | None]]:
+    """κ of each row that a parameter fills a placeholder of, by parameter; None where there is none."""
+    slopes: dict[str, dict[int, float | None]] = {}
+    cache: dict[tuple[str, str], float | None] = {}
+    for i, m in enumerate(dataset.measurements):
+        observable = dataset.observables[m.observable]
+        for placeholder, argument in zip(observable.placeholders, m.arguments, strict=True):
+            if isinstance(argument, str) and argument in known:
+                if (key := (observable.name, placeholder)) not in cache:
+                    cache[key] = _slope(observable, placeholder)
+                rows = slopes.setdefault(argument, {})
+                # Twice in one row, it is not additive; the integral over a row's probability has no closed form.
+                rows[i] = None if i in rows or m.censored else cache[key]
+    return slopes

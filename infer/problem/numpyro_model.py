@@ -1,0 +1,213 @@
+"""A calibration problem as a NumPyro model, so that everything of NumPyro's can be done with it.
+
+Sites: each estimated parameter by its name, in its own unit; the rows of each observable by the observable's name
+(`rows of <observable>` where a parameter has it), and the rows that share an integrated-out scale by
+`rows of <scale>`, both observed, with values as measured. A failed simulation is a factor −∞, at the site
+`failed_simulation`. A censored row has the probability of its limit, and is drawn as it would be recorded: never beyond
+the limit.
+
+The density is that of `Problem.log_density` over natural parameters: the same up to the Jacobian of the map
+from z, and, for noise scales, up to the folding of z.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+from jaxtyping import Array, Float
+from numpyro.distributions import constraints
+from numpyro.distributions.transforms import AffineTransform, ExpTransform, Transform
+
+from ...data.parameter import Parameter
+from ...models.solvers.status import Status
+from .censoring import INTERVAL, recorded, uppers, with_censored
+from .failures import worst
+from .parameter_space import LOG_BASE, effective_prior
+
+if TYPE_CHECKING:
+    from .problem import Problem
+    from .readout import Readout
+
+
+def prior_distribution(parameter: Parameter) -> dist.Distribution:
+    """The prior of θ, in the parameter's own unit.
+
+    On a logarithmic scale with base b, ln θ = ln b · t for t ~ prior.
+    """
+    prior = effective_prior(parameter)
+    factor = LOG_BASE[prior.scale] or 1.0
+    location, spread = prior.location * factor, prior.spread * factor
+    low, high = (b * factor if math.isfinite(b) else None for b in (prior.lower, prior.upper))
+    if prior.family == "half_normal":
+        return _HalfNormal(spread)
+    if prior.family == "uniform":
+        base = dist.Uniform(low, high)
+    else:
+        base = (dist.Normal if prior.family == "normal" else dist.Laplace)(location, spread)
+        if low is not None or high is not None:
+            base = dist.TruncatedDistribution(base, low, high)
+    if prior.scale == "lin":
+        return base
+    if low is None and high is not None:
+        return _ExpBelow(base, high)
+    support = constraints.real if base.support is None else base.support
+    return dist.TransformedDistribution(base, ExpTransform(support))
+
+
+class _HalfNormal(dist.HalfNormal):
+    """NumPyro's, with zero in its support."""
+
+    support = constraints.nonnegative
+
+
+class _ExpBelow(dist.TransformedDistribution):
+    """exp(x) of an x with an upper bound alone, whose support NumPyro's transform cannot tell."""
+
+    def __init__(self, base: dist.Distribution, upper: float):
+        super().__init__(base, ExpTransform(constraints.real))
+        self._upper = math.exp(upper)
+
+    @property
+    def support(self) -> constraints.Constraint:
+        return constraints.open_interval(0.0, self._upper)
+
+
+class _FromScale(Transform):
+    """x ↦ b^x for the elements with a base, else x; `log_base` is ln b, 0 without."""
+
+    def __init__(self, log_base: Float[Array, " rows"]):
+        self.log_base = log_base
+
+    @property
+    def domain(self) -> constraints.Constraint:
+        return constraints.real_vector
+
+    @property
+    def codomain(self) -> constraints.Constraint:
+        return constraints.real_vector
+
+    def __call__(self, x):
+        logarithmic = self.log_base > 0
+        return jnp.where(logarithmic, jnp.exp(jnp.where(logarithmic, x * self.log_base, 0.0)), x)
+
+    def _inverse(self, y):
+        logarithmic = self.log_base > 0
+        logged = jnp.log(jnp.where(logarithmic, y, 1.0))
+        return jnp.where(logarithmic, logged / jnp.where(logarithmic, self.log_base, 1.0), y)
+
+    def log_abs_det_jacobian(self, x, y, intermediates=None):
+        logarithmic = self.log_base > 0
+        slope = jnp.log(jnp.where(logarithmic, self.log_base, 1.0)) + x * self.log_base
+        return jnp.sum(jnp.where(logarithmic, slope, 0.0), -1)
+
+    def tree_flatten(self):
+        return (self.log_base,), (("log_base",), {})
+
+    def eq(self, other, static=False):
+        return isinstance(other, _FromScale) and bool(np.array_equal(self.log_base, other.log_base))
+
+
+class _Censored(dist.Distribution):
+    """Rows of `measured`, where those with a `tail` are read to a limit alone, from `limit` to `upper` in an interval.
+
+    `on_scale` and `sd` are the means and standard deviations behind `measured`, on its scale of base e^log_base.
+    """
+
+    support = constraints.real  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
+    pytree_data_fields = ("measured", "on_scale", "sd", "limit", "upper")
+    pytree_aux_fields = ("log_base", "laplace", "tail")
+
+    def __init__(self, measured: dist.Distribution, on_scale, sd, limits, *, log_base: float, laplace: bool, tail):
+        self.measured, self.on_scale, self.sd = measured, on_scale, sd
+        self.limit, self.upper = limits
+        self.log_base, self.laplace, self.tail = log_base, laplace, tuple(tail)
+        super().__init__(measured.batch_shape)
+
+    def sample(self, key, sample_shape=()):
+        return recorded(
+            jnp.asarray(self.measured.sample(key, sample_shape)), self.limit, self.upper, np.array(self.tail)
+        )
+
+    def log_prob(self, value, intermediates=None):
+        tail = np.array(self.tail)
+        limit, upper = (jnp.log(x) / self.log_base if self.log_base else x for x in (self.limit, self.upper))
+        r, width = (limit - self.on_scale) / self.sd, (upper - limit) / self.sd
+        inside = (tail == INTERVAL) & (value >= self.limit) & (value <= self.upper)
+        beyond = ((np.abs(tail) == 1) & (tail * (value - self.limit) >= 0)) | inside
+        density = jnp.asarray(self.measured.log_prob(value))
+        limited = with_censored(density, r, tail, np.full(len(tail), self.laplace), width)
+        return jnp.where(beyond, limited, density)
+
+
+def rows_of_sites(problem: Problem) -> dict[str, np.ndarray]:
+    """The rows of the data set behind each observed site, as positions in `dataset.measurements`."""
+    sites: dict[str, np.ndarray] = {}
+    names = np.array([m.observable for m in problem.dataset.measurements])
+    parameters = {p.name for p in problem.space.parameters}
+    for name in problem.dataset.observables:
+        if len(rows := np.flatnonzero((names == name) & (problem.nuisance.group < 0))):
+            sites[f"rows of {name}" if name in parameters else name] = rows
+    for i, name in enumerate(problem.nuisance.names):
+        sites[f"rows of {name}"] = np.flatnonzero(problem.nuisance.group == i)
+    return sites
+
+
+def numpyro_model(problem: Problem) -> None:
+    """Samples every parameter, simulates, and observes; see the module."""
+    sampled = {p.name: numpyro.sample(p.name, prior_distribution(p)) for p in problem.space.parameters}
+    values = jnp.asarray(problem.base)
+    if sampled:
+        theta = jnp.stack([jnp.asarray(v, float) for v in sampled.values()])
+        values = values.at[problem.position].set(_with_finite_gradient(theta))
+    readout = problem.read(values)
+    rows = jnp.isfinite(readout.mean) & (readout.sd > 0) & jnp.isfinite(readout.sd)
+    status = worst(readout.status, jnp.all(rows))
+    problem.failures.record(status)
+    numpyro.factor("failed_simulation", jnp.where(status == Status.OK, 0.0, -jnp.inf))
+    # Rows without a prediction are judged by something finite: the density is zero already.
+    mean = jnp.where(rows, readout.mean, problem.assays.value)
+    sd = jnp.where(rows, readout.sd, 1.0)
+    _observe(problem, readout._replace(mean=mean, sd=sd))
+
+
+def _observe(problem: Problem, readout: Readout) -> None:
+    assays, nuisance = problem.assays, problem.nuisance
+    measured, upper = np.array([m.value for m in problem.dataset.measurements]), uppers(problem.dataset)
+    for site, rows in rows_of_sites(problem).items():
+        mean, sd, base = readout.mean[rows], readout.sd[rows], assays.log_base[rows]
+        group = nuisance.group[rows[0]]
+        if group < 0:
+            family = (dist.Laplace if assays.laplace[rows[0]] else dist.Normal)(mean, sd)
+            parts = [AffineTransform(0.0, base[0]), ExpTransform()]
+            family = dist.TransformedDistribution(family, parts) if base[0] > 0 else family
+            if np.any(assays.tail[rows]):
+                kind = {"log_base": float(base[0]), "laplace": bool(assays.laplace[rows[0]]), "tail": assays.tail[rows]}
+                family = _Censored(family, mean, sd, (measured[rows], upper[rows]), **kind)
+        else:
+            # Jointly normal, ln s integrated out: covariance diag(σ²) + τ² κ κᵀ about m(s=1) + κ μ.
+            slope = nuisance.slope[rows]
+            family = dist.LowRankMultivariateNormal(
+                mean + slope * nuisance.location[group],
+                nuisance.spread[group] * jnp.asarray(slope)[:, None],
+                sd**2,
+            )
+            if np.any(base > 0):
+                family = dist.TransformedDistribution(family, _FromScale(jnp.asarray(base)))
+        numpyro.sample(site, family, obs=jnp.asarray(measured[rows]))
+
+
+@jax.custom_vjp
+def _with_finite_gradient(x: Float[Array, " n"]) -> Float[Array, " n"]:
+    """x; where its gradient is not finite, as after a failed simulation, it is zero."""
+    return x
+
+
+_with_finite_gradient.defvjp(
+    lambda x: (x, None), lambda _, bar: (jnp.where(jnp.all(jnp.isfinite(bar)), bar, jnp.zeros_like(bar)),)
+)

@@ -1,0 +1,411 @@
+"""A calibration problem: a model, measurements and priors, joined into one log density."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from ...data import bundled, literature
+from ...data import load as load_dataset
+from ...data.dataset import Dataset
+from ...data.noise import check_noise, deviations
+from ...data.parameter import Parameter
+from ...models.compiled.canonical import content_hash
+from ...models.compiled.model import Model
+from ...models.compiled.starts import unsound_starts
+from ...models.listing import listed
+from ...models.networks.volumes import check_given
+from ...models.simulation import require_x64
+from ...models.solvers.dispatch import falls_back
+from ...models.solvers.placement import placed
+from ...models.solvers.settings import Settings
+from ...models.solvers.status import Status
+from ...models.solvers.unsettled import unsettled
+from .censoring import with_censored
+from .failures import FailureCounter, count_kinds, worst
+from .identity import problem_parts
+from .marginal_scales import Nuisance, find_nuisance
+from .parameter_space import ParameterSpace, Z
+from .readout import Assays, Readout
+from .undefined import undefined_rows
+from .usage import check_inputs, check_same_units, check_used, check_volumes, converted, without_idle
+
+_NAMED = 12  # parameters without a value that a message lists
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A problem at given parameter values, every row in the order of the measurements.
+
+    `predictions` are in the units of the measurements, `standard_deviations` on each observable's scale (in
+    log10 for one on that scale); NaN where a simulation failed. `nllh` is the negative log likelihood with
+    all constants, infinite then; `chi2` the sum of squared standardised residuals, without rows that are
+    censored, which have none; `n` counts all rows, `censored` those that are limits; `failed` counts failed simulations
+    by kind, or is one `not_finite` where all succeeded and a row has no density: `undefined` then names such rows.
+    """
+
+    log_likelihood: float
+    chi2: float
+    n: int
+    failed: dict[str, int]
+    predictions: np.ndarray
+    standard_deviations: np.ndarray
+    censored: int = 0
+    notes: tuple[str, ...] = ()  # what failed simulations come from, where it is known
+    undefined: tuple[str, ...] = ()  # rows without a density though their simulation succeeded, and why
+
+    @property
+    def nllh(self) -> float:
+        return -self.log_likelihood
+
+
+Objective = Literal["posterior", "likelihood", "density"]
+
+
+class Terms(NamedTuple):
+    """The pieces of a log likelihood."""
+
+    rows: Float[Array, " rows"]  # log density of each row; 0 where its scale is integrated out
+    scales: Float[Array, " scales"]  # log density of the rows of each scale that is
+    status: Int[Array, " protocols"]
+
+
+class MissingValueError(ValueError):
+    """Parameters that need a value and have none."""
+
+
+class Problem:
+    """A model, a data set and priors, with one `log_density(z)` over unconstrained z.
+
+    `priors` add to or replace the data set's own parameters, by name; those of the model's constants are converted from
+    their units into the model's. Scales of gels and plates are
+    integrated out in closed form where they can be (`marginalise=None`: all such; a collection of names:
+    those; empty: none, so that they are sampled). What is estimated is listed in `space.names`, what is
+    fixed in `fixed`.
+
+    Raises `ValueError` for names that the model does not have, and parameters without a prior or a value.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        dataset: Dataset,
+        priors: Mapping[str, Parameter] | None = None,
+        *,
+        marginalise: Collection[str] | None = None,
+        settings: Settings = Settings(),  # noqa: B008
+    ):
+        require_x64()
+        self.dataset = dataset
+        self.settings = settings
+        self.parameters: dict[str, Parameter] = {**dataset.parameters, **converted(priors or {}, dataset, model)}
+        self.name = dataset.name
+        self.source = ""  # the name, or path, that the data were loaded from
+        self.other_model = ""  # the network that was given in place of the data's own
+        self.nuisance: Nuisance = find_nuisance(
+            dataset,
+            [p for p in self.parameters.values() if p.estimated],
+            marginalise,
+            elsewhere={*model.parameters, *model.species, *model.rules},
+        )
+        estimated = [p for p in self.parameters.values() if p.estimated and p.name not in self.nuisance.names]
+        _check_axes(dataset, estimated)
+        self.space = ParameterSpace(estimated)
+        self.names = tuple(self.parameters)
+        check_inputs(model, dataset)
+        check_used(model, dataset, self.parameters)
+        check_volumes(model, dataset, self.parameters)
+        computed = {*model.parameters, *model.species, *model.rules}
+        check_noise(dataset, self.parameters, elsewhere=computed)
+        self._deviations = deviations(dataset, elsewhere=computed)
+        self.assays = Assays(model, dataset, self.names)
+        self.model = self.assays.model
+        self.failures = FailureCounter()
+        # Values are `base` with the estimated ones put at `position`.
+        self.position = np.array([self.names.index(n) for n in self.space.names], dtype=int)
+        fixed = [p.value if p.value is not None else 1.0 for p in self.parameters.values()]
+        self.base = np.array(fixed, dtype=float)
+        # ln s = 0, where a scale's marginal starts from.
+        self.base[[self.names.index(n) for n in self.nuisance.names]] = 1.0
+        held = np.setdiff1d(np.arange(len(self.names)), self.position)
+        self._held = jnp.asarray(self.base[held])
+        self._arrange = np.argsort(np.concatenate([self.position, held]))
+
+    @staticmethod
+    def load(source: str | Path, *, model: str | Path | None = None, **options) -> Problem:
+        """A problem by name (`hepg2`, `il6_demo`), folder or PEtab YAML. Options are those of `Problem`.
+
+        `model`: another network than the one that the data name. What has a prior or value, or is set by a protocol,
+        no longer follows from an initial assignment of the model.
+        """
+        dataset = load_dataset(source)
+        given = {*dataset.parameters, *(options.get("priors") or {})}
+        given = given.union(*(q.targets for q in dataset.protocols.values()))
+        compiled = Model.load(dataset.model if model is None else model, independent=given)
+        if model is not None:
+            check_same_units(dataset, compiled)
+            dataset = replace(dataset, model=str(model), parameters=without_idle(compiled, dataset))
+        problem = Problem(compiled, dataset, **options)
+        problem.source = str(source) if source in bundled() else str(Path(source).resolve())
+        if model is not None:
+            problem.other_model = str(Path(model).resolve()) if Path(model).is_file() else str(model)
+        return problem
+
+    def with_settings(self, **changes) -> Problem:
+        """The same problem under other solver settings."""
+        other = Problem.__new__(Problem)
+        other.__dict__ = {k: v for k, v in self.__dict__.items() if k not in ("_evaluate", "potential")}
+        other.settings = replace(self.settings, **changes)
+        other.failures = FailureCounter()
+        return other
+
+    def placed(self, sets: int = 1) -> AbstractContextManager[list]:
+        """Within, JAX computes where a call of so many sets of parameters belongs; see `models.solvers.placement`."""
+        return placed(sets * len(self.assays.protocols), self.settings)
+
+    @property
+    def digest(self) -> str:
+        """A hash of all that the density depends on but the solver; see `hexamer.infer.problem.identity`."""
+        return content_hash(problem_parts(self))
+
+    @property
+    def fixed(self) -> dict[str, float]:
+        """Parameters held at a value, by name."""
+        return {n: p.value for n, p in self.parameters.items() if not p.estimated and p.value is not None}
+
+    def values(self, z: Z) -> Float[Array, " names"]:
+        """All parameters' values, in the order of `names`; scales that are integrated out are 1."""
+        return jnp.concatenate([self.space.constrain(z), self._held])[self._arrange]
+
+    def read(self, values: Float[Array, " names"]) -> Readout:
+        """What the assays read at parameter values."""
+        return self.assays.read(self.settings, values)
+
+    def row_densities(self, readout: Readout) -> Float[Array, " rows"]:
+        """Log density of every row, given its scale; of a censored one the log probability.
+
+        NaN where a standard deviation is not above 0.
+        """
+        sd = jnp.where(readout.sd > 0, readout.sd, jnp.nan)  # of a limit's probability the sign alone would be lost
+        r = jnp.asarray((self.assays.value - readout.mean) / sd)
+        normal = -0.5 * r**2 - 0.5 * math.log(2 * math.pi)
+        density = jnp.where(self.assays.laplace, -jnp.abs(r) - math.log(2), normal)
+        density = density - jnp.log(sd) + self.assays.jacobian
+        return with_censored(density, r, self.assays.tail, self.assays.laplace, jnp.asarray(self.assays.width) / sd)
+
+    def terms(self, z: Z) -> Terms:
+        """Log likelihood at z in pieces, scales integrated out."""
+        return self.terms_of(self.read(self.values(z)))
+
+    def terms_of(self, readout: Readout) -> Terms:
+        """Log likelihood of what the assays read with those scales at 1, in pieces."""
+        rows = self.row_densities(readout)
+        if not len(self.nuisance):
+            return Terms(rows, jnp.zeros(0), readout.status)
+        scales = self.nuisance.log_density(jnp.asarray(self.assays.value) - readout.mean, readout.sd)
+        integrated = self.nuisance.group >= 0
+        extra = np.bincount(self.nuisance.group[integrated], self.assays.jacobian[integrated], len(self.nuisance))
+        return Terms(jnp.where(self.nuisance.group >= 0, 0.0, rows), scales + extra, readout.status)
+
+    def log_likelihood(self, z: Z) -> Float[Array, ""]:
+        """Log likelihood at z, scales integrated out; −inf with zero gradient where a simulation failed."""
+        return _safe(partial(self._objective, prior=None), z)[0]
+
+    def log_density(self, z: Z, *, chain: Int[Array, ""] | int = 0) -> Float[Array, ""]:
+        """Log posterior density over z, unnormalised; −inf with zero gradient where a simulation failed.
+
+        Failures are counted in `failures`, by kind and `chain`. Reverse-differentiable.
+        """
+        value, status = _safe(partial(self._objective, prior="density"), z)
+        self.failures.record(status, chain)
+        return value
+
+    def log_density_unfolded(self, u: Z, *, chain: Int[Array, ""] | int = 0) -> Float[Array, ""]:
+        """`log_density` over u, z = `space.fold(u)`: where the sampler works, as no mode is there twice."""
+        return self.log_density(self.space.fold(u), chain=chain) + self.space.log_slope(u)
+
+    @cached_property
+    def potential(self) -> Callable[[Z], tuple[Float[Array, ""], Z]]:
+        """−`log_density_unfolded` and its gradient, compiled, of one u."""
+        compiled = jax.jit(jax.value_and_grad(lambda u: -self.log_density_unfolded(u)))
+
+        @falls_back
+        def potential(u: Z) -> tuple[Float[Array, ""], Z]:
+            with self.placed():
+                return compiled(u)
+
+        return potential
+
+    def objective(self, z: Z, kind: Objective = "posterior") -> tuple[Float[Array, ""], Int[Array, ""]]:
+        """A negative log density that an optimiser minimises, and the status of its simulations.
+
+        `posterior`: −log likelihood − log prior with respect to the search scale; `likelihood`: the first
+        alone; `density`: −`log_density`. Infinite with zero gradient where a simulation failed.
+        """
+        prior = {"posterior": "mode", "likelihood": None, "density": "density"}[kind]
+        value, status = _safe(partial(self._objective, prior=prior), z)
+        return -value, status
+
+    def _objective(self, z: Z, *, prior: str | None) -> tuple[Float[Array, ""], Int[Array, ""]]:
+        terms = self.terms(z)
+        value = jnp.sum(terms.rows) + jnp.sum(terms.scales)
+        if prior is not None:
+            value = value + (self.space.log_prior(z) if prior == "density" else self.space.log_prior_mode(z))
+        return value, worst(terms.status, jnp.isfinite(value))
+
+    def unknown(self, values: Collection[str]) -> tuple[str, ...]:
+        """Names that are no parameters of this problem, estimated or fixed."""
+        return tuple(n for n in values if n not in self.parameters)
+
+    def numpyro_model(self) -> None:
+        """The problem as a NumPyro model: priors in natural units, observed sites for the likelihood.
+
+        See `hexamer.infer.problem.numpyro_model`.
+        """
+        from .numpyro_model import numpyro_model
+
+        numpyro_model(self)
+
+    @falls_back
+    def evaluate(self, values: Mapping[str, float] | None = None) -> Evaluation:
+        """The likelihood at given values (nominal ones where not named), with every scale at its given value.
+
+        Raises `ValueError` naming the parameters that have no value, and unknown names.
+        """
+        with self.placed():
+            return self._evaluation(jnp.asarray(self.vector(values)))
+
+    def _evaluation(self, vector: Float[Array, " names"]) -> Evaluation:
+        readout, rows = self._evaluate(vector)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # `undefined` says so in words
+            r = (self.assays.value - np.asarray(readout.mean)) / np.asarray(readout.sd)
+            chi2 = float(np.sum(r[self.assays.tail == 0] ** 2))
+        log_likelihood = float(jnp.sum(rows))
+        failed, undefined = count_kinds(np.asarray(readout.status)), []
+        if not math.isfinite(log_likelihood):
+            log_likelihood, failed = -math.inf, failed or {Status.NOT_FINITE.label: 1}
+            undefined = undefined_rows(self, readout, np.asarray(rows))
+        return Evaluation(
+            log_likelihood=log_likelihood,
+            chi2=chi2,
+            n=len(self.dataset),
+            failed=failed,
+            predictions=self.assays.natural(np.asarray(readout.mean)),
+            standard_deviations=np.asarray(readout.sd),
+            censored=int(np.sum(self.assays.tail != 0)),
+            notes=self._why_not_solved(failed, vector),
+            undefined=tuple(undefined),
+        )
+
+    def vector(self, values: Mapping[str, float] | None = None) -> Float[np.ndarray, " names"]:
+        """Values of all parameters in the order of `names`, nominal ones where not given.
+
+        Raises `MissingValueError` naming the parameters that have no value, `ValueError` for unknown names.
+        """
+        if unknown := self.unknown(values or {}):
+            raise ValueError(
+                f"{', '.join(unknown)}: no parameter of this problem; leave out what it does not use, and "
+                "give a prior or a fixed value to what it holds at the model's own"
+            )
+        given = {n: p.value for n, p in self.parameters.items()} | dict(values or {})
+        missing = [n for n in self.names if given[n] is None]
+        if missing:
+            raise MissingValueError(f"no value for {listed(missing, _NAMED)}: give one to each")
+        for name, observable in self._deviations.items():
+            if name in given and float(given[name]) < 0:  # pyright: ignore[reportArgumentType]
+                raise ValueError(
+                    f"{name} is {given[name]:g}, and it is a standard deviation of {observable}: give a number above 0"
+                )
+        known = {n: float(v) for n, v in given.items() if v is not None}
+        check_given(self.model, known, [*self.dataset.protocols.values()])
+        return np.array([float(given[n]) for n in self.names])  # pyright: ignore[reportArgumentType]
+
+    def why_failed(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
+        """Sentences on the kinds of failure in `failed` at `vector`.
+
+        They name the species that never settle, start values that are no numbers, rows without a density whose
+        simulation succeeded, and the parameters by which a finite density has no finite derivative.
+        """
+        with self.placed():
+            return self._why_failed(failed, vector)
+
+    def _why_failed(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
+        said = self._why_not_solved(failed, vector)
+        if Status.NOT_FINITE.label not in failed:
+            return said
+        readout, rows = self._evaluate(jnp.asarray(vector))
+        said = (*said, *undefined_rows(self, readout, np.asarray(rows)))
+        if said or not np.all(np.isfinite(np.asarray(rows))):
+            return said
+        slopes = jax.jit(jax.grad(lambda v: jnp.sum(self.row_densities(self.read(v)))))(jnp.asarray(vector))
+        names = [n for n, slope in zip(self.names, np.asarray(slopes), strict=True) if not np.isfinite(slope)]
+        if not names:
+            return ()
+        return (
+            f"the likelihood is finite, but not its derivative by {listed(names)}: look for a root or power at 0 in "
+            "the formulas",
+        )
+
+    def _why_not_solved(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
+        if not failed:
+            return ()
+        starts = unsound_starts(self.model, self.assays.plan, vector) if Status.NOT_FINITE.label in failed else ()
+        if starts:
+            return tuple(starts)
+        if not len(self.assays.plan.equilibration_parameters):
+            return ()
+        return tuple(unsettled(self.model, self.assays.plan, self.settings, vector).sentences())
+
+    @cached_property
+    def _evaluate(self):
+        def f(vector):
+            readout = self.read(vector)
+            return readout, self.row_densities(readout)
+
+        return jax.jit(f)
+
+
+def _check_axes(dataset: Dataset, estimated: Sequence[Parameter]) -> None:
+    """Raises `ValueError` for names that draws could not be stored under: those of a posterior's axes."""
+    taken = sorted({p.name for p in estimated} & {"chain", "draw", "failed_simulation"})
+    if taken:
+        raise ValueError(
+            f"the estimated parameter {taken[0]!r} has the name of an axis or a part of the posterior: rename it"
+        )
+    taken = sorted(dataset.observables.keys() & {"chain", "draw", "scale"})
+    if taken:
+        raise ValueError(f"the observable {taken[0]!r} has the name of an axis or a part of the posterior: rename it")
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _safe(function, z: Z) -> tuple[Float[Array, ""], Int[Array, ""]]:
+    """`function(z) -> (value, status)`, with value −inf and zero gradient where the status is a failure."""
+    value, status = function(z)
+    return jnp.where(status == Status.OK, value, -jnp.inf), status
+
+
+def _safe_forward(function, z):
+    (value, status), gradient = jax.value_and_grad(function, has_aux=True)(z)
+    # A finite density whose gradient is not is no use to a sampler either.
+    status = jnp.where((status == Status.OK) & ~jnp.all(jnp.isfinite(gradient)), Status.NOT_FINITE, status)
+    failed: Bool[Array, ""] = status != Status.OK
+    return (jnp.where(failed, -jnp.inf, value), status), jnp.where(failed, 0.0, gradient)
+
+
+def _safe_backward(function, gradient, cotangents):
+    return (cotangents[0] * gradient,)
+
+
+_safe.defvjp(_safe_forward, _safe_backward)
+
+__all__ = ["Evaluation", "Problem", "Terms", "literature"]

@@ -1,0 +1,1 @@
+"""Files and figures that a command leaves in a folder."""

@@ -1,0 +1,86 @@
+"""What a dose-response experiment leaves in a folder: tables, figures, and a few lines to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .. import plots
+from ..doses.combination import combination
+from ..doses.hill import Curve, HillFits
+from ..doses.response import DoseResponse
+from ..doses.tables import as_table
+from ..plots.dose_response import describe
+from ..storage.files import write
+from .calibration import save_figures
+
+_FEWEST = 5  # doses that a Hill curve needs
+
+
+def report(result: DoseResponse, folder: str | Path) -> list[str]:
+    """Writes `responses.csv`, `curves*.csv` with EC50 and IC50, `combination.csv` and figures; lines that sum them up.
+
+    A figure is drawn of what has one: doses of the ligand, of one drug, of two drugs together.
+    """
+    folder = Path(folder)
+    write(folder / "responses.csv", result.table().to_csv(index=False))
+    dims = result.response.dims
+    lines = []
+    varied = [d.name for d in result.drugs if d.name in dims]
+    for along in ("dose", *varied):
+        if len(result.doses(along).values) >= _FEWEST:
+            fits = result.hill(along)
+            name = "curves.csv" if along == "dose" else f"curves_{along}.csv"
+            write(folder / name, fits.table().to_csv(index=False))
+            if "time" not in dims:
+                lines += _lines(result, along, fits)
+    figures = dict(_figures(result, varied, folder))
+    save_figures(figures, folder)
+    if len(varied) == 2 and "surface" not in figures:
+        both = " and ".join(varied)
+        lines.append(f"no surface of {both}: it takes dose 0 and 4 more of each, and dose 0 and one of the ligand")
+    failed = sum(result.failed.values())
+    if failed:
+        lines.append(f"{failed} of {result.data['status'].size} simulations failed: {result.failed}")
+    return lines
+
+
+def _figures(result: DoseResponse, varied: list[str], folder: Path) -> Iterator[tuple[str, Figure]]:
+    if "time" in result.response.dims:
+        return
+    ligand = len(result.ligand.values) > 2
+    if len(varied) < 2 and (ligand or not varied):
+        yield "dose_response", plots.dose_response(result)
+    if len(varied) == 1:
+        yield f"drug_response_{varied[0]}", plots.drug_response(result, varied[0])
+    zero = all(np.any(result.doses(d).values == 0) for d in (*varied, "dose"))
+    enough = all(len(result.doses(d).values) >= _FEWEST for d in varied)
+    if len(varied) == 2 and zero and enough and len(result.ligand.values) == 2:
+        found = combination(result, *varied)
+        medians = as_table(found.drop_dims("drug").median("draw"), found)
+        write(folder / "combination.csv", medians.to_csv(index=False))
+        yield "surface", plots.surface(found)
+
+
+def _lines(result: DoseResponse, along: str, fits: HillFits) -> Iterator[str]:
+    """A line for each condition, and each dose of what else is varied: of the ligand all but 0, of other drugs 0."""
+    data = fits.data
+    others = [str(d) for d in data["kind"].dims if d not in ("draw", "condition")]
+    for dim in others:
+        if along != "dose":
+            kept = data[dim].values > 0 if dim == "dose" else np.arange(data.sizes[dim]) == 0
+            data = data.isel({dim: np.flatnonzero(kept)})
+    for where in product(*([(d, i) for i in range(data.sizes[d])] for d in ("condition", *others))):
+        one = data.isel(dict(where))
+        given = [(result.doses(d), float(one[f"given_{d}"])) for d in others]
+        amounts = [f"{d.name} {x:.3g} {d.unit}" for d, x in given if x > 0 or d is not result.ligand]
+        label = ", ".join(filter(None, [str(one["condition"].values), *amounts])) or fits.doses.name
+        found = HillFits(one, fits.doses, fits.name)
+        counts = found.kinds
+        undetermined = [f"{n} {k.replace('_', ' ')}" for k, n in counts.items() if k != Curve.OK.label]
+        mixed = f" [of {sum(counts.values())} draws {', '.join(undetermined)}]" if len(counts) > 1 else ""
+        yield f"{label}: {describe(found, 'EC50' if along == 'dose' else f'IC50 of {along}')}{mixed}"

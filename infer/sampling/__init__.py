@@ -1,0 +1,1 @@
+"""NUTS and the draws on disk."""

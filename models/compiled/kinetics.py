@@ -1,0 +1,58 @@
+"""What a network's ODE is made of, as expressions: the source of every compiled form of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sympy
+
+
+@dataclass(frozen=True)
+class Kinetics:
+    """y'_i = Σ coefficient · rate_r over `terms` (i, r, coefficient); everything over species and parameters.
+
+    `initial`, `volumes`, `weights` (see `Model`) and `switch_times` are over parameters alone. Rates and coefficients
+    may hold the `switches`, which are 0 before their time and 1 from then on (see `hexamer.models.compiled.switches`).
+    """
+
+    rates: tuple[sympy.Expr, ...]
+    terms: tuple[tuple[int, int, sympy.Expr], ...]
+    initial: tuple[sympy.Expr, ...]
+    volumes: tuple[sympy.Expr, ...]
+    weights: tuple[sympy.Expr, ...]
+    switches: tuple[str, ...] = ()
+    switch_times: tuple[sympy.Expr, ...] = ()
+
+    @staticmethod
+    def of(
+        derivatives: Sequence[Sequence[tuple[sympy.Expr, sympy.Expr]]],
+        initial: Sequence[sympy.Expr],
+        volumes: Sequence[sympy.Expr],
+        weights: Sequence[sympy.Expr],
+        switches: Sequence[str] = (),
+        switch_times: Sequence[sympy.Expr] = (),
+    ) -> Kinetics:
+        """From (coefficient, rate) pairs for each species; a rate that several species share is one."""
+        known: dict[sympy.Expr, int] = {}
+        terms = []
+        for i, pairs in enumerate(derivatives):
+            for coefficient, rate in pairs:
+                if coefficient != 0 and rate != 0:
+                    terms.append((i, known.setdefault(rate, len(known)), coefficient))
+        return Kinetics(
+            tuple(known),
+            tuple(terms),
+            tuple(initial),
+            tuple(volumes),
+            tuple(weights),
+            tuple(switches),
+            tuple(switch_times),
+        )
+
+    def derivatives(self) -> list[sympy.Expr]:
+        """y' of each species."""
+        f: list[sympy.Expr] = [sympy.Integer(0)] * len(self.initial)
+        for i, r, coefficient in self.terms:
+            f[i] = f[i] + coefficient * self.rates[r]
+        return f

@@ -1,0 +1,1 @@
+"""Reaction networks before any numerics: their formulas, and how they are read and written."""

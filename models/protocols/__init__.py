@@ -1,0 +1,1 @@
+"""What is done to the cells and when, and the text that says it."""

@@ -1,0 +1,197 @@
+"""`simulate`: trajectories of a model under protocols, for a whole batch of parameter sets."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import sympy
+from jax.core import Tracer
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int
+
+from .compiled.codegen import compile_vector
+from .compiled.domain import ATOL, RTOL, bounded
+from .compiled.model import Model
+from .compiled.plan import Plan, compile_plan
+from .networks.formulas import TIME, bind_time, inline, parse_infix
+from .networks.volumes import check_given
+from .protocols.protocol import Protocol
+from .solvers.below_zero import judged_by, lowest, named, sentence
+from .solvers.dispatch import falls_back, solve
+from .solvers.placement import default_platform, note_ignored, placed
+from .solvers.settings import Engine, Settings, Tolerances
+from .solvers.solution import Solution
+from .solvers.tolerances import checked
+
+log = logging.getLogger(__name__)
+
+
+class Trajectories(NamedTuple):
+    """Simulated trajectories; leading axes are those of the parameters given.
+
+    - `times`: times, in the model's unit (min)
+    - `y`: … × protocols × times × species, in model units (nM); NaN where the solve failed
+    - `status`: … × protocols, a `Status`; `steps` and `rejected` likewise
+    - `observed`: for each observable asked for, … × protocols × times
+    """
+
+    times: Float[Array, " times"]
+    y: Float[Array, "*batch protocols times species"]
+    status: Int[Array, "*batch protocols"]
+    steps: Int[Array, "*batch protocols"]
+    rejected: Int[Array, "*batch protocols"]
+    observed: dict[str, Float[Array, "*batch protocols times"]]
+
+
+def require_x64() -> None:
+    """Raises `RuntimeError` where 64-bit floats are off."""
+    if not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
+        raise RuntimeError(
+            "hexamer solves in float64, and jax_enable_x64 is off: "
+            "importing hexamer turns it on; remove what turns it off"
+        )
+
+
+@falls_back
+def simulate(
+    model: Model,
+    parameters: Mapping[str, ArrayLike],
+    protocols: Protocol | Sequence[Protocol],
+    times: ArrayLike | Sequence[float],
+    *,
+    observe: Sequence[str] = (),
+    rtol: ArrayLike | None = None,
+    atol: ArrayLike | None = None,
+    engine: Engine | None = None,
+    settings: Settings = Settings(),  # noqa: B008
+) -> Trajectories:
+    """Simulates `model` under each of `protocols` at `times`.
+
+    `parameters` gives values by name, scalars or arrays of one common shape (chains, draws, …), which becomes the
+    leading axes of the result; the model's defaults fill in what is not named. Names that are no parameters of the
+    model may be used by the protocols, as doses. `observe` asks for rules of the model or formulas over its names.
+
+    `rtol` and `atol` (else those of `settings`) are the error a step, scalars or arrays of the parameters' shape: each
+    set may have its own. They are data, not code: other numbers compile nothing anew under `jax.jit`, and nothing is
+    differentiated by them.
+
+    `engine` (else that of `settings`) is `fused`, `diffrax`, or `auto`: the first where it can.
+
+    Works under `jax.jit`, `jax.vmap` and `jax.grad` (with `Settings(derivative="forward")`, `jax.jvp` instead).
+    Forward mode and second derivatives of a solve made for reverse mode raise `DerivativeError`, saying what does them.
+    A failed trajectory is NaN with zero gradient; `status` says why. A logged warning names species that the model
+    takes below 0.
+
+    Raises `ValueError` naming what is wrong with protocols, times, names or tolerances, `RuntimeError` with x64 off.
+    Tolerances that are traced have no numbers yet: senseless ones fail their trajectories, as `Status.NOT_FINITE`.
+    """
+    require_x64()
+    if engine is not None:
+        settings = replace(settings, engine=engine)
+    batch = [protocols] if isinstance(protocols, Protocol) else list(protocols)
+    at = np.atleast_1d(np.asarray(times, dtype=float))
+    if at.ndim != 1 or not at.size:
+        raise ValueError(f"times must be a non-empty vector, not of shape {np.shape(times)}")
+    used = frozenset().union(*(q.references for q in batch))
+    unknown = sorted(set(parameters) - set(model.parameters) - used)
+    if unknown:
+        raise ValueError(
+            f"{', '.join(unknown)}: no parameters of {model.name}; its parameters: {', '.join(model.parameters)}"
+        )
+    names = tuple(parameters)
+    shape = jnp.broadcast_shapes(*map(jnp.shape, parameters.values()))
+    _check_doses(model, batch, parameters)
+    check_given(model, parameters, batch)
+    plan = compile_plan(model, batch, [at.tolist()] * len(batch), names)
+    values = [jnp.broadcast_to(jnp.asarray(parameters[n], float), shape) for n in names]
+    stacked = jnp.stack(values, -1) if values else jnp.zeros((0,))
+    own = Tolerances(checked("rtol", rtol, shape, settings), checked("atol", atol, shape, settings))  # pyright: ignore[reportArgumentType]
+    solve_all = _compiled(model, plan, settings, tuple(observe), len(shape))
+    # JAX decides where it computes what is traced, and what the user has put on a device.
+    decided = isinstance(stacked, Tracer) or stacked.committed
+    if isinstance(stacked, Tracer):
+        note_ignored(settings, "JAX decides where it computes what it compiles or transforms", {default_platform()})
+    elif decided:
+        where = stacked.devices()
+        kinds = {d.platform for d in where}
+        note_ignored(settings, f"parameters lie on {', '.join(map(str, where))}, where they were put", kinds)
+    with contextlib.nullcontext() if decided else placed(math.prod(shape) * len(batch), settings):
+        solution, observed = solve_all(stacked, own)
+    if not isinstance(solution.y, Tracer) and not isinstance(own.rtol, Tracer) and solution.y.size:
+        loosest = (None if x is None else float(np.max(x)) for x in own)
+        if said := sentence(named(model, lowest(model, np.asarray(solution.y), *loosest))):  # pyright: ignore[reportArgumentType]
+            log.warning("%s: %s", model.name, said)
+    return Trajectories(jnp.asarray(at), solution.y, solution.status, solution.steps, solution.rejected, observed)
+
+
+@lru_cache(maxsize=64)
+def _compiled(
+    model: Model, plan: Plan, settings: Settings, observe: tuple[str, ...], axes: int
+) -> Callable[[Float[Array, "*batch names"], Tolerances], tuple[Solution, dict[str, Array]]]:
+    """What `simulate` calls, the same function for the same arguments, so that it is compiled once for each shape."""
+    functions = observables(model, observe)
+    times = plan.times[0]
+
+    def one(v: Float[Array, " names"], tolerances: Tolerances) -> tuple[Solution, dict[str, Array]]:
+        solution = solve(model, plan, settings, v, tolerances=tolerances)
+        p = parameters_at(plan, v)
+        if tolerances.atol is None:
+            y = jax.lax.stop_gradient(solution.y)
+            tolerances = tolerances._replace(atol=jnp.max(judged_by(model, y, tolerances.rtol, jnp)))
+        return solution, {n: f(solution.y, p, jnp.asarray(times), tolerances) for n, f in functions.items()}
+
+    for _ in range(axes):
+        one = jax.vmap(one)
+    return jax.jit(one)
+
+
+def _check_doses(model: Model, protocols: Sequence[Protocol], parameters: Mapping[str, ArrayLike]) -> None:
+    """Raises `ValueError` for negative amounts of species; those that are traced have no numbers yet."""
+    species = set() if model.network is None else set(model.network.species)
+    used = {n: parameters[n] for q in protocols for n in q.references if n in parameters}
+    known = {n: float(np.min(np.asarray(v))) for n, v in used.items() if not isinstance(v, Tracer) and np.size(v)}
+    for q in protocols:
+        q.check_doses(species, known)
+
+
+def parameters_at(plan: Plan, values: Float[Array, " names"]) -> Float[Array, "protocols times parameters"]:
+    """The model's parameters in force at each output time."""
+    environment = jnp.concatenate([values, jnp.asarray(plan.constants, values.dtype)])
+    index = np.take_along_axis(plan.parameters, plan.segment[:, :, None], axis=1)
+    return environment[index]
+
+
+def observed(model: Model, formula: str) -> sympy.Expr:
+    """A formula over species, parameters and rules of `model`, over species and parameters alone."""
+    expression = bind_time(parse_infix(formula, model.names), model.names)
+    return inline({**model.rules, "": expression})[""]
+
+
+def observables(model: Model, formulas: Sequence[str]):
+    """Functions `(y, p, times, tolerances) -> value` for rules of `model` or formulas over its names and time.
+
+    The tolerances say how far below 0 the base of a root or real power may lie, by the solver's error.
+    """
+    compiled = {}
+    for formula in formulas:
+        expression = observed(model, formula)
+        try:
+            known = bounded(expression, [s.name for s in model.symbols])
+            f = compile_vector((model.symbols, model.parameters, (TIME,), (RTOL.name, ATOL.name)), [known])
+        except ValueError as error:
+            raise ValueError(f"cannot observe {formula!r} in {model.name}: {error}") from None
+        compiled[formula] = partial(_first, f)
+    return compiled
+
+
+def _first(f, y, p, times, tolerances: Tolerances):
+    return f(y, p, times[:, None], jnp.stack([jnp.asarray(x, y.dtype) for x in tolerances]))[..., 0]

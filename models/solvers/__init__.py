@@ -1,0 +1,1 @@
+"""How trajectories are solved: settings, outcomes, and two engines."""

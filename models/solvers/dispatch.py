@@ -1,0 +1,102 @@
+"""Which engine solves: the fused one wherever it can, else diffrax, with the reason said once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import cache, wraps
+
+import jax
+from jaxtyping import Array, Float
+
+from ..compiled.model import Model
+from ..compiled.plan import Plan
+from .derivatives import reverse_only
+from .fused import cuda
+from .fused import engine as fused_engine
+from .fused.build import require
+from .fused.codegen.lower import DoesNotCompile, Unsupported
+from .placement import default_platform
+from .settings import Settings, Tolerances
+from .solution import Solution
+
+log = logging.getLogger(__name__)
+
+
+def falls_back[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, which is called anew where it solves a model whose code turns out not to compile.
+
+    That is known when JAX lowers, after the engine was chosen. The model is then solved with diffrax, which is logged,
+    unless the settings ask for the fused engine: that is an error with the same words.
+    """
+
+    @wraps(function)
+    def calling(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except DoesNotCompile:
+            jax.clear_caches()  # of traces that chose the fused engine
+            return function(*args, **kwargs)
+
+    return calling
+
+
+def solve(
+    model: Model,
+    plan: Plan,
+    settings: Settings,
+    values: Float[Array, " names"],
+    *,
+    tolerances: Tolerances | None = None,
+    few: bool = False,
+) -> Solution:
+    """Solves all protocols of `plan` for one vector of `values` (in the order of `plan.names`).
+
+    `tolerances` stand in for those of `settings`, and have no derivative. Where they make no sense (rtol not within 0
+    and 1, atol not positive and finite) the trajectory fails, as `Status.NOT_FINITE`.
+
+    `few` says that few trajectories are solved at a time; each may then take more memory, to be faster on the way back.
+    Raises `ValueError` where `settings.engine` is `fused` and the model or the settings do not allow it.
+    """
+    if settings.derivative == "reverse":
+        values = reverse_only(values)
+    tolerances = jax.lax.stop_gradient(tolerances)
+    if uses_fused(model, settings):
+        return fused_engine.solve(model, plan, settings, values, tolerances=tolerances, few=few)
+    from .reference import engine as diffrax_engine  # half a second to import
+
+    return diffrax_engine.solve(model, plan, settings, values, tolerances=tolerances)
+
+
+def uses_fused(model: Model, settings: Settings) -> bool:
+    """Whether the fused engine solves `model` under `settings`; see `solve` for what is raised."""
+    if settings.engine == "diffrax":
+        return False
+    try:
+        _allow(settings)
+        require(model)
+    except Unsupported as reason:
+        if settings.engine == "fused":
+            raise
+        _say_once(str(reason) + ("; in float64" if settings.precision == "float32" else ""))
+        return False
+    return True
+
+
+def _allow(settings: Settings) -> None:
+    if settings.derivative == "forward":
+        raise Unsupported("the fused engine has no forward mode: use engine='diffrax' for derivative='forward'")
+    if settings.solver != "rodas5p":
+        raise Unsupported(f"the fused engine's solver is rodas5p: use engine='diffrax' for {settings.solver}")
+    if (platform := default_platform()) == "cpu" or (platform == "gpu" and cuda.devices()):
+        return
+    why = cuda.why_none() if platform == "gpu" else f"JAX's default device here is a {platform}"
+    raise Unsupported(
+        f"the fused engine runs on CPUs and on CUDA GPUs: {why}. It solves on the CPU within "
+        "`with jax.default_device(jax.devices('cpu')[0])`"
+    )
+
+
+@cache
+def _say_once(reason: str) -> None:
+    log.warning("solving with diffrax: %s", reason)

@@ -1,0 +1,136 @@
+// The absolute tolerance of each species, where it follows the species' own scale (`hexamer.models.solvers.scale`, whose rules
+// these are): rtol * FLOOR * scale. A species' scale is the smallest number that it starts from or is set to; of one that
+// starts at 0, what a few implicit Euler steps over the time ahead come to. So a model in other units takes the same steps.
+
+STATIC Tolerances any_tolerances()
+{
+  Tolerances x;
+  x.rtol = real_of(1.0);
+  for (int n = 0; n < SPECIES; n++) x.atol[n] = x.scale[n] = real_of(1.0);
+  return x;
+}
+
+INLINE double floor_of(double rtol, double scale)
+{
+  const double x = rtol * @FLOOR@ * ::fabs(scale);
+  return x > @LEAST_FLOOR@ ? x : @LEAST_FLOOR@;
+}
+
+// Absolute tolerances that go with another `rtol`.
+STATIC void floors(const Plan& plan, const Tolerances& tolerance, const real rtol, real* atol)
+{
+  for (int n = 0; n < SPECIES; n++) {
+    const real x = rtol * scalar(@FLOOR@) * abs_(tolerance.scale[n]);
+    atol[n] = plan.follows ? select_(x > scalar(@LEAST_FLOOR@), x, real_of(@LEAST_FLOOR@)) : tolerance.atol[n];
+  }
+}
+
+// The same of a state at rest.
+STATIC void rest_floors(const Batch& b, int64 set, int64 where, double rtol, double* atol)
+{
+  const double* scale = b.rest + (RESTS * where + 2) * SPECIES;
+  for (int n = 0; n < SPECIES; n++) atol[n] = b.plan.follows ? floor_of(rtol, scale[n]) : own_tolerances(b, set)[1];
+}
+
+INLINE void take_smaller(real& scale, int lane, double x)
+{
+  x = ::fabs(x);
+  if (x > 0.0 && x < INFINITY && !(AT(scale, lane) > 0.0 && AT(scale, lane) <= x)) AT(scale, lane) = x;
+}
+
+// What a course's start and doses say of a lane's scales. At rest, what lies below its tolerance is 0.
+STATIC void know_scales(const Batch& b, const Course& c, int lane, const real* y, Tolerances& tolerance)
+{
+  const Plan& plan = b.plan;
+  if (!plan.follows) return;
+  const double* values = b.environment + c.set * plan.slots;
+  const int rest = plan.rest_of[c.protocol];
+  double least[SPECIES];
+  for (int n = 0; n < SPECIES; n++) least[n] = 0.0;
+  if (rest >= 0) rest_floors(b, c.set, c.set * plan.equilibrations + rest, own_tolerances(b, c.set)[0], least);
+  for (int n = 0; n < SPECIES; n++) {
+    real& scale = tolerance.scale[n];
+    AT(scale, lane) = 0.0;
+    if (n == TIME_STATE) continue;
+    if (::fabs(AT(y[n], lane)) > least[n]) take_smaller(scale, lane, AT(y[n], lane));
+    for (int s = 0; s < plan.segments; s++) {
+      const int64 where = ((int64)c.protocol * plan.segments + s) * SPECIES + n;
+      if (plan.assign[where] >= 0) take_smaller(scale, lane, values[plan.assign[where]]);
+      take_smaller(scale, lane, values[plan.add[where]]);
+    }
+  }
+}
+
+// What the rates at x come to over `span`, where that is the largest yet.
+STATIC void look(const real* x, const real* q, const real span, real* ahead)
+{
+  real f[SPECIES];
+  rates(x, q, f);
+  for (int n = 0; n < SPECIES; n++) {
+    const real size = abs_(f[n]) * span;
+    ahead[n] = select_(and_(size > ahead[n], size < INFINITY), size, ahead[n]);
+  }
+}
+
+// The first size beside 0, and the largest, that each species comes to on implicit Euler steps over `span`, each SCOUT_RATIO
+// times as long as the one before; and what rates come to over it, after the last step and at moments within it.
+STATIC void scout(const real* y, const real* q, const real span, real* first, real* most, real* ahead)
+{
+  real x[SPECIES], f[SPECIES], w[FACTORS], h = span;
+  for (int i = 1; i < @SCOUTS@; i++) h = h * scalar(1.0 / @SCOUT_RATIO@);
+  for (int n = 0; n < SPECIES; n++) x[n] = y[n], first[n] = most[n] = ahead[n] = real_of(0.0);
+  for (int i = 0; i < @SCOUTS@; i++) {
+    linearise(x, q, scalar(@GAMMA@) / h, w);
+    rates(x, q, f);
+    solve(w, f);
+    mask good = h > 0;
+    for (int n = 0; n < SPECIES; n++) good = and_(good, abs_(f[n]) < INFINITY);
+    for (int n = 0; n < SPECIES; n++) {
+      const real next = x[n] + f[n], size = abs_(next);
+      first[n] = select_(and_(good, not_(first[n] > 0)), size, first[n]);
+      most[n] = select_(and_(good, size > most[n]), size, most[n]);
+      x[n] = select_(good, select_(and_(next < 0, not_(y[n] < 0)), real_of(0.0), next), x[n]);
+    }
+    h = h * scalar(@SCOUT_RATIO@);
+  }
+  look(x, q, span, ahead);
+  if (TIMED)
+    for (int i = 0; i < @MOMENTS@; i++) {
+      for (int n = 0; n < SPECIES; n++) x[n] = y[n];
+      x[TIME_STATE < 0 ? 0 : TIME_STATE] += span * scalar((i + 0.5) / @MOMENTS@);
+      look(x, q, span, ahead);
+    }
+}
+
+// Tolerances of the lanes that begin a stretch of `span`. Where the scout comes to nothing, as of a complex whose ligand is
+// not there yet, the scale is far below the largest, and negative: it is asked for again at the next stretch.
+STATIC void follow(const real* y, const real* q, const real span, const bool* fresh, Tolerances& tolerance)
+{
+  bool any = false;
+  for (int l = 0; l < LANES; l++)
+    for (int n = 0; n < SPECIES; n++) any |= fresh[l] && !(AT(tolerance.scale[n], l) > 0.0);
+  if (any) {
+    real first[SPECIES], most[SPECIES], ahead[SPECIES];
+    scout(y, q, span, first, most, ahead);
+    for (int l = 0; l < LANES; l++) {
+      if (!fresh[l]) continue;
+      double known = 0.0, largest = 0.0;
+      for (int n = 0; n < SPECIES; n++)
+        if (n != TIME_STATE && AT(tolerance.scale[n], l) > known) known = AT(tolerance.scale[n], l);
+      for (int n = 0; n < SPECIES; n++) {
+        real& scale = tolerance.scale[n];
+        const double early = AT(first[n], l), met = AT(most[n], l), rate = AT(ahead[n], l), far = met > rate ? met : rate;
+        const double found = met > 0.0 ? met : rate, least = @FAINT@ * known, share = @SHARE@ * known;
+        const double alone = !(early > 0.0) ? @FAINT@ * far : early > @FAINTEST@ * far ? early : @FAINTEST@ * far;
+        if (!(AT(scale, l) > 0.0) && found > 0.0)
+          AT(scale, l) = !(known > 0.0) ? alone : found < least ? least : found < share ? found : share;
+        if (n != TIME_STATE && AT(scale, l) > largest) largest = AT(scale, l);
+      }
+      for (int n = 0; n < SPECIES; n++)
+        if (!(AT(tolerance.scale[n], l) > 0.0)) AT(tolerance.scale[n], l) = -@FAINT@ * largest;
+    }
+  }
+  for (int n = 0; n < SPECIES; n++)
+    for (int l = 0; l < LANES; l++)
+      if (fresh[l]) AT(tolerance.atol[n], l) = floor_of(AT(tolerance.rtol, l), AT(tolerance.scale[n], l));
+}

@@ -1,0 +1,1 @@
+"""From the formulas of a network to C."""

@@ -1,0 +1,107 @@
+"""The kernels of a GPU, written for Warp around one model's source: each makes one call of those in gpu_kernels.h.
+
+JAX knows a kernel by a name with a hash of the model's source, so that another process finds what it has compiled.
+"""
+
+# What Warp reads as annotations are values made here, and its thread number may have several dimensions.
+# pyright: reportInvalidTypeForm=false, reportArgumentType=false
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .build import engine_source, read, struct, warp
+from .codegen.model_source import Functions
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """Warp's kernels; gpu_kernels.h says what each does."""
+
+    rest: Any
+    course: Any
+    course_back: Any
+    rest_back: Any
+    slot: Any
+
+
+def write_kernels(functions: Functions, *, single: bool = False, keep_stages: bool = False) -> Kernels:
+    """The kernels of one model, each a module of its own, so that only those are compiled that are called."""
+    wp = warp()
+    engine = engine_source(functions, 1, single=single, keep_stages=keep_stages)
+    source = struct([engine, read("plan.h"), read("gpu_kernels.h")])
+    digest = hashlib.sha256(source.encode()).hexdigest()[:16]
+    i1, i2, i3 = (wp.array(dtype=wp.int32, ndim=n) for n in (1, 2, 3))
+    f1, f2, f3, f4 = (wp.array(dtype=wp.float64, ndim=n) for n in (1, 2, 3, 4))
+    l1, l2 = (wp.array(dtype=wp.int64, ndim=n) for n in (1, 2))
+    batch = "Engine::batch_of(integers.data, floats.data, environment.data, environment.shape[0])"
+
+    def snippet(call: str) -> Callable:
+        return wp.func_native(f"{source}{call}\n")
+
+    def kernel(function: Callable) -> Any:
+        function.__qualname__ = f"hexamer_{digest}_{function.__name__}"
+        return wp.kernel(function, module="unique", enable_backward=False)
+
+    @snippet(f"Engine::gpu_rest({batch}, rest.data, status.data, steps.data, item);")
+    def solve_rest(integers: i1, floats: f1, environment: f2, rest: f4, status: i2, steps: i2, item: int): ...
+
+    @kernel
+    def rest(integers: i1, floats: f1, environment: f2, rest: f4, status: i2, steps: i2):
+        solve_rest(integers, floats, environment, rest, status, steps, wp.tid())
+
+    @snippet(
+        f"Engine::gpu_course({batch}, rest.data, rest_status.data, rest_steps.data, (const Engine::int64*)where.data,\n"
+        "(const Engine::int64*)room.data, (Engine::int64*)count.data, y.shape[0] ? y.data : 0, status.data,\n"
+        "steps.data, rejected.data, accepted.data, rows.data);"
+    )
+    def solve_courses(
+        integers: i1, floats: f1, environment: f2, rest: f4, rest_status: i2, rest_steps: i2, where: l2, room: l2,
+        count: l1, y: f4, status: i2, steps: i2, rejected: i2, accepted: i3, rows: f2,
+    ): ...  # fmt: skip
+
+    @kernel
+    def course(
+        integers: i1, floats: f1, environment: f2, rest: f4, rest_status: i2, rest_steps: i2, where: l2, room: l2,
+        count: l1, y: f4, status: i2, steps: i2, rejected: i2, accepted: i3, rows: f2,
+    ):  # fmt: skip
+        solve_courses(
+            integers, floats, environment, rest, rest_status, rest_steps, where, room,
+            count, y, status, steps, rejected, accepted, rows,
+        )  # fmt: skip
+
+    @snippet(
+        f"Engine::gpu_course_back({batch}, status.data, accepted.data, (const Engine::int64*)where.data, rows.data,\n"
+        "cotangent.data, (Engine::int64*)count.data, start.data, slots.data);"
+    )
+    def pull_courses(
+        integers: i1, floats: f1, environment: f2, status: i2, accepted: i3, where: l2, rows: f2, cotangent: f4,
+        count: l1, start: f3, slots: f3,
+    ): ...  # fmt: skip
+
+    @kernel
+    def course_back(
+        integers: i1, floats: f1, environment: f2, status: i2, accepted: i3, where: l2, rows: f2, cotangent: f4,
+        count: l1, start: f3, slots: f3,
+    ):  # fmt: skip
+        pull_courses(
+            integers, floats, environment, status, accepted, where, rows, cotangent, count, start, slots
+        )  # fmt: skip
+
+    @snippet(f"Engine::gpu_rest_back({batch}, rest.data, rest_status.data, start.data, rest_slots.data, item);")
+    def pull_rest(
+        integers: i1, floats: f1, environment: f2, rest: f4, rest_status: i2, start: f3, rest_slots: f3, item: int
+    ): ...
+
+    @kernel
+    def rest_back(integers: i1, floats: f1, environment: f2, rest: f4, rest_status: i2, start: f3, rest_slots: f3):
+        pull_rest(integers, floats, environment, rest, rest_status, start, rest_slots, wp.tid())
+
+    @snippet(f"Engine::gpu_slot({batch}, slots.data, rest_slots.data, out.data, item);")
+    def sum_slot(integers: i1, floats: f1, environment: f2, slots: f3, rest_slots: f3, out: f2, item: int): ...
+
+    @kernel
+    def slot(integers: i1, floats: f1, environment: f2, slots: f3, rest_slots: f3, out: f2):
+        sum_slot(integers, floats, environment, slots, rest_slots, out, wp.tid())
+
+    return Kernels(rest, course, course_back, rest_back, slot)

@@ -1,0 +1,229 @@
+"""Which of JAX's devices solve: the CPU's where a call has few trajectories, a GPU where it has many.
+
+A GPU takes about as long for one trajectory as for hundreds, and longer than a CPU's cores take for those.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
+from functools import cache
+from typing import Any, get_args
+
+import jax
+
+from .fused import cuda
+from .fused.codegen.lower import Unsupported
+from .fused.platforms import CPU_ALONE
+from .machine import usable_cores
+from .settings import Device, Settings
+
+log = logging.getLogger(__name__)
+
+# A GPU takes some 11 ms for a gradient, whatever the number of trajectories; in that time one core of a CPU finds the
+# gradients of 47 trajectories of il6_stat3. Both are counted in instructions; `benchmarks.gpu_first_run` measures them.
+PER_CORE, LEAST = 47, 500
+SLOW_IN_FLOAT64 = (75, 86, 87, 89, 120, 121)  # architectures: 1/32 or 1/64 of float32, no faster than a CPU's cores
+VARIABLE = "HEXAMER_DEVICE"
+
+_preferred: Device | None = None
+
+
+def prefer(device: Device | None) -> None:
+    """Chooses where hexamer's own functions solve in this process, before HEXAMER_DEVICE; None: as that says.
+
+    A `Settings.device` that is not `auto` stands before both.
+    """
+    global _preferred
+    _preferred = device
+
+
+@cache
+def break_even() -> int:
+    """Trajectories of one call from which on a GPU is faster than this machine's cores, about; at least 500."""
+    return max(LEAST, PER_CORE * usable_cores())
+
+
+def default_platform() -> str:
+    """Where JAX computes what nobody has placed: `cpu`, `gpu`, …"""
+    asked = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
+    if asked is None:
+        return jax.default_backend()
+    platform = asked if isinstance(asked, str) else asked.platform
+    return "gpu" if platform in ("cuda", "rocm") else platform
+
+
+def devices_for(trajectories: int, settings: Settings) -> list[Any]:
+    """JAX's devices of this process that a call of so many trajectories is spread over.
+
+    What decides, in this order: `settings.device`; `prefer`; the environment variable HEXAMER_DEVICE; the default
+    device that the user has given JAX, as `jax.default_device(...)` does; the number of trajectories.
+
+    Raises `Unsupported` (a `ValueError`) saying why where a device is asked for that is not there.
+    """
+    device, asker = asked(settings)
+    if device == "cpu":
+        return require_cpu(f"{asker} asks for it")
+    if device == "gpu":
+        _require_gpu(settings, asker)
+        return jax.local_devices(backend="gpu")
+    given = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
+    if given is not None and not CPU_ALONE.get():
+        return jax.local_devices(backend=given) if isinstance(given, str) else _kin(given)
+    if jax.default_backend() != "gpu":
+        if trajectories >= break_even() and (why := cuda.why_none()):
+            _say_once(logging.WARNING, f"{why}. The CPU solves")
+        return jax.local_devices()
+    fused = _needs_warp(settings) and cuda.has_warp()
+    if fused and (why := cuda.why_none()):
+        _say_once(logging.WARNING, f"the GPU is left out: {why}. The CPU solves")
+        return require_cpu("this machine's GPU is of no use")
+    if trajectories >= break_even() and not (fused and _is_slow(settings)):
+        if fused:
+            _say_once(
+                logging.WARNING,
+                f"calls of {break_even()} trajectories or more are solved on the GPU. hexamer's code for it is tested "
+                "on CPUs alone: no GPU has run it yet. HEXAMER_DEVICE=cpu keeps to the CPU",
+            )
+        return jax.local_devices()
+    return _cpus_beside_a_gpu(trajectories)
+
+
+def _cpus_beside_a_gpu(trajectories: int) -> list[Any]:
+    """The CPU's devices, which the log tells once; the GPU's where JAX was told to leave the CPU out."""
+    try:
+        cpus = jax.local_devices(backend="cpu")
+    except RuntimeError:
+        _say_once(
+            logging.WARNING,
+            f"calls of fewer than {break_even()} trajectories are slow on a GPU, and JAX was told to leave the CPU out "
+            f"(JAX_PLATFORMS={cuda.jax_platforms()}): unset it, or name the CPU too (JAX_PLATFORMS=cuda,cpu)",
+        )
+        return jax.local_devices()
+    calls = "calls" if trajectories >= break_even() else f"calls of fewer than {break_even()} trajectories"
+    _say_once(
+        logging.INFO,
+        f"{calls} are solved on the CPU, which should be faster at them than this GPU "
+        "(override: device='gpu' of Settings, or HEXAMER_DEVICE=gpu)",
+    )
+    return cpus
+
+
+def _is_slow(settings: Settings) -> bool:
+    """True if the solve is in float64, and every GPU here does that at a small part of its speed in float32."""
+    return settings.precision == "float64" and all(d.arch in SLOW_IN_FLOAT64 for d in cuda.devices())
+
+
+def require_asked() -> None:
+    """Raises `Unsupported` where JAX has no device at all, or not the one that `prefer` or HEXAMER_DEVICE ask for."""
+    try:
+        jax.local_devices()
+    except (RuntimeError, AssertionError) as error:  # with an empty message, at times
+        raise Unsupported(
+            f"JAX finds no device to compute on (JAX_PLATFORMS={cuda.jax_platforms()}; it says: "
+            f"{str(error) or 'nothing'}). Unset JAX_PLATFORMS to use the CPU; for an NVIDIA GPU: "
+            f"{cuda.why_none() or cuda.INSTALL}"
+        ) from None
+    device, asker = asked(Settings())
+    if device == "gpu":
+        _require_gpu(Settings(engine="diffrax"), asker)  # whether Warp is needed, the settings of a solve say
+    elif device == "cpu":
+        require_cpu(f"{asker} asks for it")
+
+
+def placed(trajectories: int, settings: Settings) -> AbstractContextManager[list[Any]]:
+    """Within, JAX computes where a call of so many trajectories belongs; gives those devices."""
+    return _Placed(devices_for(trajectories, settings))
+
+
+class _Placed(AbstractContextManager[list[Any]]):
+    """A class, since the gradients of a fit enter it thousands of times."""
+
+    def __init__(self, devices: list[Any]):
+        self._devices, self._within = devices, on(devices[0])
+
+    def __enter__(self) -> list[Any]:
+        self._within.__enter__()
+        return self._devices
+
+    def __exit__(self, *raised: Any) -> None:
+        self._within.__exit__(*raised)
+
+
+def on(device: Any) -> AbstractContextManager[None]:
+    """Within, JAX computes on devices of this one's kind. Each thread needs its own."""
+    return contextlib.nullcontext() if device.platform == default_platform() else _moved(device)
+
+
+@contextlib.contextmanager
+def _moved(device: Any) -> Iterator[None]:
+    first = jax.local_devices(backend=device.platform)[0]  # one for all: JAX traces for each default device anew
+    token = CPU_ALONE.set(device.platform == "cpu")
+    try:
+        with jax.default_device(first):
+            yield
+    finally:
+        CPU_ALONE.reset(token)
+
+
+def asked(settings: Settings) -> tuple[Device, str]:
+    """The device that is asked for, and what asks for it, as messages name that."""
+    device = settings.device if settings.device != "auto" else _preferred
+    if device is not None:
+        return device, f"device={device!r}"
+    known, found = get_args(Device), os.environ.get(VARIABLE, "")
+    device = found.strip().lower() or "auto"
+    if device not in known:
+        raise ValueError(f"the environment variable {VARIABLE} is {found!r}; known: {', '.join(known)}")
+    return device, f"{VARIABLE}={found}"  # pyright: ignore[reportReturnType]
+
+
+def note_ignored(settings: Settings, why: str, platforms: Collection[str] = ()) -> None:
+    """Logs once that another device was asked for than these `platforms`, where others decide."""
+    device, asker = asked(settings)
+    if device != "auto" and set(platforms) != {device}:
+        _say_once(logging.WARNING, f"{asker} has no effect here: {why}")
+
+
+def require_cpu(why: str) -> list[Any]:
+    """The CPU's devices. Raises `Unsupported` with `why` they are needed if JAX was told to leave the CPU out."""
+    try:
+        return jax.local_devices(backend="cpu")
+    except RuntimeError:
+        raise Unsupported(
+            f"JAX was told to leave the CPU out (JAX_PLATFORMS={cuda.jax_platforms()}), and {why}: "
+            "unset JAX_PLATFORMS, or name the CPU too (JAX_PLATFORMS=cuda,cpu)"
+        ) from None
+
+
+def _kin(device: Any) -> list[Any]:
+    """A GPU that the user chose is meant alone; a CPU's devices are its cores."""
+    return jax.local_devices(backend="cpu") if device.platform == "cpu" else [device]
+
+
+def _needs_warp(settings: Settings) -> bool:
+    return settings.engine != "diffrax" and settings.solver == "rodas5p" and settings.derivative == "reverse"
+
+
+def _require_gpu(settings: Settings, asker: str) -> None:
+    if not cuda.gpus():
+        if told := cuda.platforms_asked():
+            way_out = f"JAX was told to leave it out (JAX_PLATFORMS={told}; unset it, or jax_platforms in jax.config)"
+        elif why := cuda.why_none():
+            way_out = f"{why}. To solve on the CPU, do not ask for the GPU"
+        else:
+            way_out = (
+                "JAX finds none. To solve on the CPU, do not ask for the GPU; with an NVIDIA GPU and a driver for CUDA "
+                f"13 (R580 or newer), on Linux or WSL2: {cuda.INSTALL}"
+            )
+        raise Unsupported(f"there is no GPU here, and {asker} asks for it: {way_out}")
+    if _needs_warp(settings) and (why := cuda.why_none()):
+        raise Unsupported(f"the fused engine cannot use the GPU here, and {asker} asks for it: {why}")
+
+
+@cache
+def _say_once(level: int, said: str) -> None:
+    log.log(level, "%s", said)

@@ -1,0 +1,1 @@
+"""Solvers of diffrax, and Rodas5P written for it."""

@@ -1,0 +1,267 @@
+"""The reference engine: trajectories by diffrax, differentiable in reverse or forward mode, wherever JAX runs."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from ...compiled.model import Model
+from ...compiled.plan import UNCHANGED, Plan
+from ...compiled.resize import with_ratios
+from ...compiled.rests import rests_of
+from ..scale import filled, floors, smallest
+from ..settings import Settings, Tolerances
+from ..solution import Solution
+from ..status import Status
+from ..step_control import SHORTEST, TINY, controller
+from .rodas5p import Rodas5P
+from .steady_state import steady_state
+
+CHECKPOINTS = 512  # steps kept for the way back; a longer course recomputes some
+
+
+class _Course(NamedTuple):
+    """What one trajectory is solved from."""
+
+    y0: Float[Array, " species"]
+    p: Float[Array, "segments parameters"]
+    assign: Float[Array, "segments species"]
+    add: Float[Array, "segments species"]
+    ratio: Float[Array, "segments species"]  # of volumes, where a compartment is resized
+    scale: Float[Array, " species"]  # see `hexamer.models.solvers.scale`
+
+
+class _Stretches(NamedTuple):
+    """The parts of a segment between the moments at which its switches go, in order; some may be empty."""
+
+    begin: Float[Array, " stretches"]
+    end: Float[Array, " stretches"]
+    switches: Float[Array, "stretches switches"]
+    before: Float[Array, "stretches switches"]  # those of the stretch before
+    delay: Float[Array, " stretches"]  # 0, with the derivative of the moment at which the stretch begins
+
+
+def solve(
+    model: Model,
+    plan: Plan,
+    settings: Settings,
+    values: Float[Array, " names"],
+    *,
+    tolerances: Tolerances | None = None,
+) -> Solution:
+    """Solves all protocols of `plan` for one vector of `values` (in the order of `plan.names`).
+
+    `tolerances` stand in for those of `settings`. Where they make no sense, everything fails as `Status.NOT_FINITE`.
+    """
+    own, sensible = _own(settings, tolerances, values.dtype)
+    environment = jnp.concatenate([values, jnp.asarray(plan.constants, values.dtype)])
+    environment = with_ratios(model, plan.resizes, environment)
+    p = environment[plan.parameters]
+    first = jax.vmap(model.initial)(p[:, 0])
+    status = jnp.zeros(len(plan.protocols), int)
+    steps = jnp.zeros(len(plan.protocols), int)
+    add, assign = environment[plan.add], jnp.where(plan.assign == UNCHANGED, 0.0, environment[plan.assign])
+    start = first
+    if len(plan.equilibration_parameters):
+        rests = rests_of(model, plan, environment)
+        seek = partial(steady_state, rests.model, settings)
+        rest = jax.vmap(seek, in_axes=(0, 0, None))(rests.y0, rests.p, own)
+        uses = plan.equilibration_of >= 0
+        which = plan.equilibration_of.clip(0)
+        status = jnp.where(uses, rest.status[which], status)
+        # Without a steady state the time course is solved from the model's initial values, and not shown.
+        first = jnp.where((uses & (status == Status.OK))[:, None], rest.y[which], first)
+        steps = jnp.where(uses, rest.steps[which], steps)
+        gone = uses[:, None] & (jnp.abs(first) <= floors(own.rtol, rest.scale[which]))
+        start = jnp.where(gone, 0.0, first)
+    ratio = jnp.where(plan.scale == UNCHANGED, 1.0, environment[plan.scale])
+    scale = jax.lax.stop_gradient(jax.vmap(smallest)(start, add, assign))
+    course = _Course(first, p, environment[plan.assign], add, ratio, scale)
+    run = partial(_guarded if settings.derivative == "reverse" else _course, model, settings)
+    # Behind a barrier, since XLA's simplifier runs in circles on these constants.
+    fixed = jax.lax.optimization_barrier(
+        tuple(map(jnp.asarray, (plan.assign != UNCHANGED, plan.start, plan.stop, plan.times, plan.segment)))
+    )
+    y, outcome, taken, rejected = jax.vmap(partial(run, own))(course, *fixed)
+    status = jnp.where(status == Status.OK, outcome, status)
+    status = jnp.where(sensible, status, Status.NOT_FINITE)
+    y = jnp.where((status == Status.OK)[:, None, None], y, jnp.nan)
+    return Solution(y, status, steps + taken, rejected)
+
+
+def _own(settings: Settings, tolerances: Tolerances | None, dtype) -> tuple[Tolerances, Bool[Array, ""]]:
+    """Tolerances that make sense, and whether those given do."""
+    rtol, atol = (None if x is None else jnp.asarray(x, dtype) for x in tolerances or (settings.rtol, settings.atol))
+    assert rtol is not None
+    sensible = (rtol > 0) & (rtol < 1)
+    if atol is not None:
+        sensible &= (atol > 0) & (atol < jnp.inf)
+        atol = jnp.where(sensible, atol, 1.0)
+    return Tolerances(jnp.where(sensible, rtol, settings.rtol), atol), sensible
+
+
+def _course(
+    model: Model, settings: Settings, tolerances: Tolerances, course: _Course, assigned, start, stop, times, segment
+):
+    """One trajectory, segment by segment and stretch by stretch; no step crosses a boundary."""
+    count = course.p.shape[0]
+    stretches = jax.vmap(partial(_stretches, model))(course.p, start, stop)
+    each = stretches.begin.shape[1]
+    # An output at a boundary belongs to the stretch that ends there.
+    inside = jnp.sum(stretches.end[segment] < times[:, None], axis=1).clip(0, each - 1)
+    segment = segment * each + inside
+    within = model.in_stretch if model.switches else model
+
+    def one(carry, part):
+        y, scale, at, status, steps, rejected = carry
+        number, p, assign, add, ratio, assigned, (begin, stop, switches, before, delay) = part
+        y = jnp.where(assigned, assign, y * ratio) + add
+        if model.switches:
+            y = y + delay * jax.lax.stop_gradient(model.rhs(y, p, before) - model.rhs(y, p, switches))
+        empty = stop <= begin
+        end = jnp.where(empty, begin + 1e-6, stop)  # an empty stretch is solved for nothing, briefly
+        own, fixed = tolerances, (p, switches) if model.switches else p
+        if own.atol is None:
+            here, known = filled(within, scale, *jax.lax.stop_gradient((y, fixed)), end - begin)
+            own, scale = Tolerances(own.rtol, floors(own.rtol, here)), jnp.where(empty, scale, known)
+        saved, last, outcome, taken, refused = _segment(
+            within,
+            settings,
+            own,
+            y,
+            fixed,
+            begin,
+            end,
+            jnp.clip(times, begin, end),
+            last=count * each > 1,
+        )
+        at = jnp.where((segment == number)[:, None], jnp.where(empty, y, saved), at)
+        y = jnp.where(empty, y, last)
+        status = jnp.where((status == Status.OK) & ~empty, outcome, status)
+        return (y, scale, at, status, steps + taken, rejected + refused), None
+
+    zero = jnp.zeros((), int)
+    carry = (course.y0, course.scale, jnp.zeros((times.size, course.y0.size), course.y0.dtype), zero, zero, zero)
+    # What a step of the protocol changes, it changes at the start of the first stretch of its segment.
+    first = (np.arange(count * each) % each == 0)[:, None]
+    of_segment = (course.p, course.assign, course.add, course.ratio, assigned)
+    p, assign, add, ratio, assigned = (jnp.repeat(x, each, axis=0) for x in of_segment)
+    add, ratio = jnp.where(first, add, 0.0), jnp.where(first, ratio, 1.0)
+    flat = jax.tree.map(lambda x: x.reshape(count * each, *x.shape[2:]), stretches)
+    parts = (jnp.arange(count * each), p, assign, add, ratio, assigned & first, tuple(flat))
+    if count * each == 1:
+        carry, _ = one(carry, jax.tree.map(lambda x: x[0], parts))
+    else:
+        carry, _ = jax.lax.scan(one, carry, parts)
+    _, _, at, status, steps, rejected = carry
+    if model.time_index is not None:  # to the last digit: what is observed may compare it with a moment
+        at = at.at[:, model.time_index].set(times)
+    finite = jnp.all(jnp.isfinite(at))
+    return at, jnp.where((status == Status.OK) & ~finite, Status.NOT_FINITE, status), steps, rejected
+
+
+def _stretches(model: Model, p: Float[Array, " parameters"], start, stop) -> _Stretches:
+    """One segment, split where its switches go."""
+    begin = jnp.minimum(start, stop)
+    if not model.switches:
+        none = jnp.zeros((1, 0))
+        return _Stretches(begin[None], stop[None], none, none, jnp.zeros(1))
+    assert model.switch_times is not None
+    moments = model.switch_times(p)
+    fixed = jax.lax.stop_gradient(moments)
+    order = jnp.argsort(fixed)  # those without a moment, NaN, come last
+    sorted_moments, fixed = moments[order], fixed[order]
+    # A switch at a boundary belongs to the segment that begins there: its derivative is that of going later.
+    inside = (fixed >= begin) & (fixed < stop)
+    bounds = jnp.clip(jnp.where(jnp.isnan(fixed), jnp.inf, fixed), begin, stop)
+    # Row j: the first j switches have gone.
+    rank = jnp.argsort(order)
+    switches = (rank[None, :] < jnp.arange(model.switches + 1)[:, None]).astype(p.dtype)
+    delay = jnp.where(inside, jnp.where(inside, sorted_moments, 0.0) - jnp.where(inside, fixed, 0.0), 0.0)
+    return _Stretches(
+        jnp.concatenate([begin[None], bounds]),
+        jnp.concatenate([bounds, stop[None]]),
+        switches,
+        jnp.concatenate([switches[:1], switches[:-1]]),
+        jnp.concatenate([jnp.zeros(1), delay]),
+    )
+
+
+def _segment(model: Model, settings: Settings, tolerances: Tolerances, y, p, begin, end, times, *, last: bool):
+    length = end - begin
+    reverse = settings.derivative == "reverse"
+    solver = {
+        "rodas5p": lambda: Rodas5P(model.rhs, model.jacobian, reverse),
+        "kvaerno5": diffrax.Kvaerno5,
+        "kvaerno3": diffrax.Kvaerno3,
+        "tsit5": diffrax.Tsit5,
+    }[settings.solver]()
+    limits = {"shortest": SHORTEST * length, "longest": settings.longest_step * length, "tiny": TINY * length}
+    steps = controller(settings.rtol, 1.0, **limits, model=model)
+    steps = eqx.tree_at(lambda c: (c.rtol, c.atol), steps, tuple(tolerances))
+    save = [diffrax.SubSaveAt(ts=times), *([diffrax.SubSaveAt(t1=True)] if last else [])]
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(lambda t, y, p: model.rhs(y, p)),
+        solver,
+        t0=begin,
+        t1=end,
+        dt0=None,
+        y0=y,
+        args=p,
+        saveat=diffrax.SaveAt(subs=save),
+        stepsize_controller=steps,
+        adjoint=diffrax.RecursiveCheckpointAdjoint(checkpoints=min(settings.max_steps, CHECKPOINTS))
+        if reverse
+        else diffrax.ForwardMode(),
+        max_steps=settings.max_steps,
+        throw=False,
+    )
+    assert solution.ys is not None
+    saved = solution.ys[0]
+    result = solution.result
+    status = jnp.select(
+        [
+            result == diffrax.RESULTS.successful,
+            result == diffrax.RESULTS.max_steps_reached,
+            result == diffrax.RESULTS.dt_min_reached,
+        ],
+        [Status.OK, Status.TOO_MANY_STEPS, Status.STEP_TOO_SMALL],
+        Status.NOT_FINITE,
+    )
+    stats = solution.stats
+    return saved, solution.ys[1][0] if last else y, status, stats["num_steps"], stats["num_rejected_steps"]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _guarded(
+    model: Model, settings: Settings, tolerances: Tolerances, course: _Course, assigned, start, stop, times, segment
+):
+    """`_course`, whose failed trajectory has a zero gradient, not a NaN that would spoil the whole batch's."""
+    return _course(model, settings, tolerances, course, assigned, start, stop, times, segment)
+
+
+def _guarded_forward(model, settings, tolerances, course, *fixed):
+    def f(course):
+        y, *rest = _course(model, settings, tolerances, course, *fixed)
+        return y, tuple(rest)
+
+    y, pull, rest = jax.vjp(f, course, has_aux=True)
+    return (y, *rest), (pull, rest[0])
+
+
+def _guarded_backward(model, settings, residuals, cotangents):
+    pull, status = residuals
+    ok = status == Status.OK
+    (bar,) = pull(jnp.where(ok, cotangents[0], 0.0))
+    bar = jax.tree.map(lambda x: jnp.where(ok, x, jnp.zeros_like(x)), bar)
+    return (None, bar, None, None, None, None, None)
+
+
+_guarded.defvjp(_guarded_forward, _guarded_backward)

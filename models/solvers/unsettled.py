@@ -1,0 +1,79 @@
+"""Why cells do not come to rest, or to a rest that is known: the species by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ..compiled.model import Model
+from ..compiled.plan import Plan, compile_plan
+from ..compiled.rests import rests_of
+from ..listing import listed
+from ..protocols.protocol import Protocol
+from .placement import placed
+from .reference.steady_state import sought
+from .settings import Settings
+from .status import Status
+from .steady_criteria import THRESHOLD
+
+
+class Unsettled(NamedTuple):
+    """Species that pre-equilibration leaves unsettled.
+
+    - `restless`: those that still change where the search for a steady state ends, with their rates per unit of time;
+      the most restless first
+    - `lost`: those that rest, at what depends on the way there
+    """
+
+    restless: dict[str, float]
+    lost: tuple[str, ...]
+
+    def sentences(self) -> list[str]:
+        """Sentences that name them, with the way out."""
+        said = []
+        if self.restless:
+            change = "changes" if len(self.restless) == 1 else "change"
+            said.append(
+                f"pre-equilibration reaches no steady state, since {listed(self.restless)} still {change}: "
+                "give what is made a loss, take out of the model what only accumulates, grows or oscillates, or do not "
+                "pre-equilibrate"
+            )
+        if self.lost:
+            said.append(
+                f"what {listed(self.lost)} {'comes' if len(self.lost) == 1 else 'come'} to in pre-equilibration "
+                "depends on the way there, which is not solved exactly: take it out of the model, or let the protocol "
+                "start earlier instead of pre-equilibrating, as Protocol(start=-1000) does"
+            )
+        return said
+
+
+def unsettled(model: Model, plan: Plan, settings: Settings, values: Float[Array, " names"]) -> Unsettled:
+    """The species that pre-equilibrations of `plan` leave unsettled; none where each rests."""
+    if not len(plan.equilibration_parameters):
+        return Unsettled({}, ())
+    rests = rests_of(model, plan, jnp.concatenate([jnp.asarray(values, float), jnp.asarray(plan.constants, float)]))
+    with placed(len(rests.y0), settings):
+        found = jax.jit(jax.vmap(partial(sought, rests.model, settings)))(rests.y0, rests.p)
+    failed = np.asarray(found.status) != Status.OK
+    unrest = np.where(failed[:, None], np.nan_to_num(np.asarray(found.unrest), nan=np.inf), 0.0)
+    first, most = unrest.argmax(axis=0), unrest.max(axis=0)
+    order = [i for i in np.argsort(-most, kind="stable") if most[i] > THRESHOLD]
+    lost = np.flatnonzero(np.any(np.asarray(found.lost), axis=0))
+    return Unsettled(
+        {model.species[i]: float(found.rates[first[i], i]) for i in order}, tuple(model.species[i] for i in lost)
+    )
+
+
+def unsettled_under(model: Model, values: Mapping[str, float], protocol: Protocol, settings: Settings) -> Unsettled:
+    """`unsettled` of the cells of one protocol, with the model's own values where none are given."""
+    plan = compile_plan(model, [protocol], [[protocol.start]], tuple(values))
+    return unsettled(model, plan, settings, jnp.array(list(values.values())))
+
+
+__all__ = ["Unsettled", "unsettled", "unsettled_under"]
