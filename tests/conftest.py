@@ -8,8 +8,10 @@ gets the marker of that name, so that `-m check` selects it. CONTRIBUTING.md say
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import pytest
 
 TIERS = ("check", "test", "slow")
@@ -54,6 +56,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         )
     for item, tier in zip(items, tiers, strict=True):
         item.add_marker(str(tier))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled_code_is_let_go(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each file of slow tests JAX forgets what it has compiled; a worker would grow to 6 GB."""
+    yield
+    if "slow" in request.config.option.markexpr:
+        jax.clear_caches()
 
 
 @pytest.fixture(scope="session")
