@@ -135,7 +135,6 @@ def test_rest_is_found_once_a_condition(model: Model) -> None:
     assert plan.segment.shape[0] == 42
 
 
-@pytest.mark.tier("check")
 def test_drug_before_the_ligand(model: Model) -> None:
     """Antibody that had an hour to bind blocks more than one given with IL-6."""
     options: dict[str, Any] = dict(at=10, drugs={"tocilizumab": "1 ug/ml"}, progress=False)

@@ -54,6 +54,7 @@ def test_marginal_is_the_integral_over_the_scale() -> None:
         assert spread[g] == pytest.approx(math.sqrt(variance), rel=1e-6)
 
 
+@pytest.mark.tier("test")
 def test_marginal_is_a_joint_normal() -> None:
     nuisance, residual, sd = example(seed=1)
     found = np.asarray(nuisance.log_density(jnp.asarray(residual), jnp.asarray(sd)))

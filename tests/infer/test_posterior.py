@@ -57,7 +57,6 @@ def test_provenance(conversion, conversion_tree):
     assert json.loads(conversion_tree["sample_stats"].attrs["failures_warmup"]) == {"too_many_steps": 3}
 
 
-@pytest.mark.tier("check")
 def test_parameters_are_in_their_own_units(conversion, conversion_z, conversion_tree):
     theta = jax.vmap(conversion.space.constrain)(conversion_z.reshape(-1, conversion_z.shape[-1]))
     for i, name in enumerate(conversion.space.names):
@@ -65,7 +64,6 @@ def test_parameters_are_in_their_own_units(conversion, conversion_z, conversion_
         np.testing.assert_allclose(stored, np.asarray(theta)[:, i], rtol=1e-12)
 
 
-@pytest.mark.tier("check")
 def test_log_likelihood_sums_to_that_of_the_problem(conversion, conversion_z, conversion_tree):
     terms = conversion_tree["log_likelihood"].dataset
     total = np.sum([v.values.reshape(4, 60, -1).sum(-1) for v in terms.data_vars.values()], axis=0)

@@ -9,7 +9,7 @@ import xarray as xr
 
 from hexamer.infer.posterior.summary import COLUMNS, summarise
 
-pytestmark = pytest.mark.tier("check")
+pytestmark = pytest.mark.tier("test")
 
 
 def make(draws, *, prior=None, stats=None, failures=None, attrs=None) -> xr.DataTree:

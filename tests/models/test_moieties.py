@@ -11,7 +11,7 @@ import pytest
 from hexamer.models import Model, Network, compile_network
 from hexamer.models.compiled.moieties import conserved_moieties
 
-pytestmark = pytest.mark.tier("check")
+pytestmark = pytest.mark.tier("test")
 
 
 def of(rows: list[list[int]]) -> tuple[np.ndarray, tuple[int, ...]]:

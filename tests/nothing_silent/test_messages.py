@@ -108,6 +108,7 @@ def test_a_start_that_is_no_number_is_named(start: str, said: str) -> None:
     assert not unsound_starts_under(model, {}, Protocol().set(S=1.0))
 
 
+@pytest.mark.tier("test")
 def test_the_command_line_names_it(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch) -> None:
     (tmp_path / "model.ant").write_text("model m\n S = nan; k = 0.3; S -> ; k*S;\nend\n")
     words = ["simulate", str(tmp_path / "model.ant"), "--out", str(tmp_path / "out.csv"), "--times", "0,1"]

@@ -374,7 +374,6 @@ def test_at_rest_after_equilibration() -> None:
     np.testing.assert_allclose(found, np.stack([0 * later, 1 + 0 * later, 0 * later, by_dose], -1), atol=1e-5)
 
 
-@pytest.mark.tier("check")
 def test_dose_at_zero() -> None:
     """By way of a power that starts at 0: the limit of small doses."""
     model = network(LOOP)
