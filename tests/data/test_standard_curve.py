@@ -68,7 +68,7 @@ def test_a_competitive_assay_falls() -> None:
     assert read.censored == ("", "left", "right")
 
 
-@pytest.mark.tier("test")
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize(("parameters", "plates"), [(4, 120), (5, 40)])
 def test_read_back_is_as_sure_as_it_says(parameters: Literal[4, 5], plates: int) -> None:
     """Over simulated plates, curve and samples drawn anew: ln x is off by its sd, on average not at all."""

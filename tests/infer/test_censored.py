@@ -97,6 +97,7 @@ def _on_scale(problem: Problem, values: np.ndarray) -> np.ndarray:
     return np.where(base > 0, np.log(np.where(base > 0, values, 1)) / np.where(base > 0, base, 1), values)
 
 
+@pytest.mark.tier("slow")
 def test_distribution_functions_far_out() -> None:
     """log F stays finite, with a finite slope, where F itself is zero or one."""
     r = np.array([-300.0, -39.0, -8.0, -1.0, 0.0, 1.0, 8.0, 300.0])
@@ -153,6 +154,7 @@ def tree(problem: Problem, z: np.ndarray) -> xr.DataTree:
     return posterior.to_datatree(problem, np.tile(z, (2, 1500, 1)), {}, seed=1, failures={})
 
 
+@pytest.mark.tier("slow")
 def test_replicates_are_what_would_be_recorded(tree: xr.DataTree, problem: Problem) -> None:
     for name in ("A_abs", "gel", "robust", "lone"):
         replicated = tree["posterior_predictive"].dataset[name]
@@ -191,6 +193,7 @@ def test_limits_are_open_where_a_row_was_measured() -> None:
     np.testing.assert_array_equal(high, [np.inf, np.inf, 3.0])
 
 
+@pytest.mark.tier("slow")
 def test_an_analyte_that_is_not_there_yet() -> None:
     """Below detection without any: probability one, and a gradient, since a blank reads something."""
     o = elisa("IL6", "c", sd=0.1)
@@ -210,6 +213,7 @@ def tails_of(rows: tuple[Measurement, ...]) -> np.ndarray:
     return tails(Dataset("d", {"y": direct("y", "y", sd=0.5)}, {"rest": Protocol("rest")}, rows))
 
 
+@pytest.mark.tier("slow")
 def test_half_of_the_samples_below_detection() -> None:
     """y = m, read 400 times with known noise; all below 1 reads `<1`. Dropping those rows, or taking the limit for
     the value, is wrong by many standard errors."""

@@ -79,6 +79,7 @@ def test_readings_are_those_of_simulate(model: Model, parameters, result: DoseRe
     assert result.failed == {}
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("memory", [1, 2**18, 2**21])
 def test_chunks_change_nothing(model: Model, parameters, result: DoseResponse, memory: int) -> None:
     """Down to one trajectory at a time, which is another width of the compiled code."""

@@ -46,6 +46,7 @@ def test_log_likelihood_at_the_nominal_parameters(shared_data: Path, name: str) 
     assert result.nllh == -result.log_likelihood
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("name", ["Bachmann_MSB2011", "Boehm_JProteomeRes2014", "Raia_CancerResearch2011"])
 def test_predictions_are_the_published_simulation(shared_data: Path, name: str) -> None:
     # The tables hold about 10 digits; libroadrunner at tight tolerances comes within 6e-6 of that of Raia.
@@ -117,6 +118,7 @@ def test_an_override_beats_the_initial_assignment(shared_data: Path) -> None:
     assert problem.evaluate({"initial_A": 4.5}).predictions[0] == pytest.approx(4.5)
 
 
+@pytest.mark.tier("slow")
 def test_overrides_enter_initial_assignments(shared_data: Path) -> None:
     """Bachmann: conditions set multipliers that only the initial assignments of species use.
 

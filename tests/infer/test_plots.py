@@ -192,6 +192,7 @@ def test_dose_response_beside_a_drug(two_arms, tmp_path):
         plots.drug_response(one, "b")
 
 
+@pytest.mark.tier("slow")
 def test_surface(two_arms, tmp_path):
     conditions = {"all": {}, "one arm": {"on_b": 0.0}}
     result = dose_response(two_arms, "L", [0, 1], conditions=conditions, drugs={"a": DOSES, "b": DOSES}, **AT_REST)
@@ -247,6 +248,7 @@ def test_prior_and_posterior(conversion_tree, tmp_path):
     rendered(figure, tmp_path)
 
 
+@pytest.mark.tier("slow")
 def test_no_more_than_twelve_panels_a_page(conversion_tree):
     names = list(conversion_tree["posterior"].data_vars)
     pages = plots.prior_posterior(conversion_tree, names * 4)

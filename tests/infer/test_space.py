@@ -80,6 +80,7 @@ def draws(parameter: Parameter, count: int, seed: int) -> np.ndarray:
     return theta_of(space, np.array(z))
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize(("prior", "search"), CASES)
 def test_round_trip(prior: Prior, search: Scale | None) -> None:
     space = ParameterSpace([Parameter("k", prior, scale=search)])
@@ -143,6 +144,7 @@ def test_draws_follow_the_prior(name: str, search: Scale | None) -> None:
     assert stats.kstest(t, lambda v: np.interp(v, grid, mass)).pvalue > 1e-3
 
 
+@pytest.mark.tier("slow")
 def test_a_prior_without_bounds_is_a_unit_normal_over_z() -> None:
     priors = [Prior("normal", s, -1.2, 0.4) for s in ("lin", "log", "log10")]
     parameters = [Parameter(f"k{i}", p) for i, p in enumerate(priors)]

@@ -24,6 +24,7 @@ def test_quantiles_of_the_half_normal() -> None:
     np.testing.assert_allclose(half_normal(jnp.asarray(tail)), np.sqrt(np.pi / 2) * stats.norm.cdf(tail), rtol=1e-12)
 
 
+@pytest.mark.tier("slow")
 def test_there_and_back() -> None:
     u = np.linspace(LEAST, 35, 101)
     np.testing.assert_allclose(normal(np.asarray(half_normal(jnp.asarray(u)))), u, rtol=1e-12, atol=1e-12)

@@ -135,6 +135,7 @@ def test_libroadrunner(ours, name: str, protocol: str) -> None:
     assert_close(ours(name, protocol), runner.course(by_name(name, protocol), TIMES))
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("name", ["il6_stat3", "hepg2_core"])
 def test_scipy(ours, name: str) -> None:
     """The same right-hand side, solved by scipy's LSODA from the model's start values."""

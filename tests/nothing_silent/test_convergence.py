@@ -88,6 +88,7 @@ def test_distinct_optima(objective: Callable, tops: list[list[float]]) -> None:
     assert all(o.rise > 5 for o in optima[1:])
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("count", [2, 3, 24])
 @pytest.mark.parametrize(
     "objective",
@@ -201,6 +202,7 @@ def test_map_tells_unequal_modes(tmp_path: Path) -> None:
     assert modes.origins(3) == (0, 1, 0)
 
 
+@pytest.mark.tier("slow")
 def test_a_worse_optimum_is_no_mode() -> None:
     """e⁻¹⁰ of the density: the map mentions it, the sampler and the summary do not."""
     problem = unequal(weight=1 - 1e-5)

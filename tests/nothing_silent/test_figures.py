@@ -174,6 +174,7 @@ def test_two_figures_count_alike(draws: int, problem: Problem, tree) -> None:
             np.testing.assert_array_equal(between, np.abs(standardised(problem, one, name)) <= BAND)
 
 
+@pytest.mark.tier("slow")
 def test_zero_on_a_logarithmic_axis() -> None:
     """What an ELISA reads before the stimulus is its background of 1e-9, and filled eight decades of the axis."""
     text = "model rise\n species A = 0; k = 0.5;\n J: -> A; k;\nend\n"

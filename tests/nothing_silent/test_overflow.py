@@ -74,6 +74,7 @@ def derivatives(formula: str, **at: float) -> np.ndarray:
     return np.array([by_x(guarded)(x), by_x(slope)(x), jax.grad(by_x(slope))(x)])
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_derivatives_in_range(formula: str) -> None:
     for x, expected in FORMULAS[formula].items():

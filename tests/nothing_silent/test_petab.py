@@ -69,6 +69,7 @@ ROWS = {
 }
 
 
+@pytest.mark.tier("slow")
 def test_what_pypesto_writes(limits: Path) -> None:
     problem = Problem.load(measured(limits, *ROWS))
     values = jnp.array([1.0])

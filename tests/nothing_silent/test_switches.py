@@ -68,6 +68,7 @@ def test_an_estimated_moment_has_its_gradient(written: str, engine: Engine):
     assert problem.evaluate(right["best"]).nllh == pytest.approx(right["nllh_at_k2_ton4"], rel=1e-7)
 
 
+@pytest.mark.tier("slow")
 def test_the_search_finds_the_moment():
     from hexamer.infer import find_map
 

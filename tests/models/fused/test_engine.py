@@ -97,7 +97,7 @@ def assert_agree(found: Point, expected: Point) -> None:
     assert np.all(off[~failed] < TOLERANCE * np.linalg.norm(expected.slope, axis=1)[~failed])
 
 
-@pytest.mark.parametrize(("name", "protocol"), [c if c[0] == "hepg2_core" else slowly(c)[0] for c in ALL])
+@pytest.mark.parametrize(("name", "protocol"), [c if c == ("hepg2_core", "pulse after rest") else slowly(c)[0] for c in ALL])
 def test_tolerances_are_kept(name: str, protocol: str, request: pytest.FixtureRequest) -> None:
     """At rtol 1e-6 against 1e-10, value and gradient, each of 50 draws."""
     model: Model = request.getfixturevalue(name)
@@ -203,7 +203,8 @@ def test_jacobian_of_outputs(loop: Model) -> None:
     np.testing.assert_allclose(both[0], found, rtol=1e-13, atol=1e-14)
 
 
-@pytest.mark.parametrize("size", [17, *slowly(1, 2, 5, 7, 40)])
+@pytest.mark.tier("slow")
+@pytest.mark.parametrize("size", [1, 2, 5, 7, 17, 40])
 def test_batch_size_does_not_matter(il6_stat3: Model, size: int) -> None:
     """Neither to the gradient nor, with other neighbours, to the steps taken."""
     protocols = [*PROTOCOLS["il6_stat3"].values()][1:3]
@@ -244,8 +245,9 @@ def test_an_empty_batch(loop: Model) -> None:
     assert found.slope.shape == (0, len(loop.parameters))
 
 
-@pytest.mark.parametrize("threads", [2, *slowly(1, 3)])
-@pytest.mark.parametrize("record", [3, *slowly(0, 256)])
+@pytest.mark.tier("slow")
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("record", [0, 3, 256])
 def test_threads_and_record_do_not_matter(hepg2_core: Model, threads: int, record: int) -> None:
     """A record of 3 steps is soon full, so that the way back solves again; 35 draws fill no whole number of lanes."""
     protocols = [*PROTOCOLS["hepg2_core"].values()]
@@ -290,6 +292,7 @@ def test_a_batch_too_large_for_memory(loop: Model) -> None:
     np.testing.assert_allclose(apart, expected.slope, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.tier("slow")
 def test_some_records_fit_and_some_do_not(loop: Model) -> None:
     """Between the fewest and the most steps of a batch."""
     z = draws(loop, 30, sd=1.0)
@@ -476,6 +479,7 @@ def test_a_python_function_is_refused() -> None:
         simulate(decay("refused"), {}, Protocol(), [1.0], engine="fused")
 
 
+@pytest.mark.tier("slow")
 def test_auto_falls_back_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
     model = decay("fallen back")
     with caplog.at_level(logging.WARNING, logger="hexamer"):

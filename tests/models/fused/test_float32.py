@@ -234,6 +234,7 @@ def test_a_coefficient_that_floats_have_no_room_for() -> None:
 # ---------------------------------------------------------------------------------------------------- nestings
 
 
+@pytest.mark.tier("slow")
 def test_nestings(loop: Model) -> None:
     """One by one, under jit, vmap, both, and with neighbours of another kind: the same numbers."""
     protocols = [

@@ -366,6 +366,7 @@ def test_float32_exp_and_log_are_accurate(single: Types) -> None:
     assert single("log_", np.ones(1)) == 0
 
 
+@pytest.mark.tier("slow")
 def test_float32_ends_and_guards(single: Types) -> None:
     inf, nan = np.inf, np.nan
     found = single("exp_", np.array([0.0, -0.0, 89.0, inf, -inf, nan]))

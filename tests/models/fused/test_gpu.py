@@ -120,6 +120,7 @@ def test_kernels_agree_with_handlers(name: str, request: pytest.FixtureRequest) 
     assert_same(case.gradients("gpu", values), expected)
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("name", ["loop", pytest.param("il6_stat3", marks=pytest.mark.tier("slow")), "hepg2_core"])
 def test_kernels_agree_with_handlers_in_float32(name: str, request: pytest.FixtureRequest) -> None:
     """Rounding differs, by exp and log and by what is fused, and so do some steps: errors alone are alike."""
@@ -294,6 +295,7 @@ def test_outside_of_jit_arrays_decide(loop: Model, monkeypatch: pytest.MonkeyPat
     jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("record", [256, 9])
 def test_stages_may_be_kept(loop: Model, record: int) -> None:
     """Of few trajectories the record has the stages too, and the way back comes to the same."""

@@ -91,7 +91,7 @@ def lowering() -> Lowering:
     return Lowering(graph, {name: graph.input(name) for name in NAMES})
 
 
-@pytest.mark.tier("test")
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("name", EXPRESSIONS)
 def test_values_and_gradients(name: str, sample: Sample, evaluate: Callable) -> None:
     low = lowering()
