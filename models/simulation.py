@@ -22,8 +22,8 @@ from .compiled.codegen import compile_vector
 from .compiled.domain import ATOL, RTOL, bounded
 from .compiled.model import Model
 from .compiled.plan import Plan, compile_plan
+from .compiled.volumes import check_given
 from .networks.formulas import TIME, bind_time, inline, parse_infix
-from .networks.volumes import check_given
 from .protocols.protocol import Protocol
 from .solvers.below_zero import judged_by, lowest, named, sentence
 from .solvers.dispatch import falls_back, solve

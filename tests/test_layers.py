@@ -54,7 +54,7 @@ CIRCLES_TO_MEND = {
     "models.library.constants, models.networks.antimony_read, models.networks.network, models.networks.sbml_read, "
     "models.networks.sbml_write, models.networks.volumes",
 }
-ROOMS_TO_MEND = {"data.assays, data.native", "models.compiled, models.library, models.networks, models.protocols"}
+ROOMS_TO_MEND = {"models.compiled, models.library, models.networks, models.protocols"}  # Network.load knows the library
 
 
 @cache

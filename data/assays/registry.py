@@ -8,8 +8,9 @@ from typing import Literal
 
 from .. import assays
 from ..dataset import Observable
-from ..native.row_values import Reads
 from .log10_reading import log10_reading
+
+Reads = Literal["value", "log10", "logit", "cycles"]  # how a table value becomes a measurement
 
 
 @dataclass(frozen=True)

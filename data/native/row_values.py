@@ -1,18 +1,17 @@
-"""What a row's value is, and what of it is the measurement: itself, a logarithm, a logit, or cycles of a PCR."""
+"""How a table value becomes a measurement: unchanged, log10, logit, or PCR cycles converted to log10 expression."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from ..assays import log10_expression, logit
+from ..assays.registry import Reads
 from ..dataset import Censored
 from ..files.csv_table import parse_number
 from ..files.toml_section import Section
 from .standards import Standards
-
-Reads = Literal["value", "log10", "logit", "cycles"]
 
 _LIMITS: dict[str, Censored] = {"<": "left", ">": "right"}
 _OTHER_SIDE: dict[Censored, Censored] = {"": "", "left": "right", "right": "left"}

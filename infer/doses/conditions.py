@@ -18,7 +18,7 @@ from ...data.files.csv_table import parse_number
 from ...data.quantities.model_units import ModelUnits
 from ...data.quantities.units import split_quantity
 from ...models.compiled.model import Model
-from ...models.networks.volumes import check_given
+from ...models.compiled.volumes import check_given
 from ...models.protocols.protocol import Protocol, Value
 from .amounts import Doses, Masses
 from .cells import Cells, UnknownStartError

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from ...data.dataset import Dataset
 from ...models.compiled.model import Model
-from ...models.networks.volumes import check_given
+from ...models.compiled.volumes import check_given
 from ...models.solvers.settings import Settings
 from ..posterior.datatree import safe, thinned
 from ..posterior.file import read

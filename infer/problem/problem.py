@@ -23,8 +23,8 @@ from ...data.parameter import Parameter
 from ...models.compiled.canonical import content_hash
 from ...models.compiled.model import Model
 from ...models.compiled.starts import unsound_starts
+from ...models.compiled.volumes import check_given
 from ...models.listing import listed
-from ...models.networks.volumes import check_given
 from ...models.simulation import require_x64
 from ...models.solvers.dispatch import falls_back
 from ...models.solvers.placement import placed

@@ -13,8 +13,8 @@ from ...data.parameter import FIXED, Parameter
 from ...data.quantities.model_units import ModelUnits
 from ...data.quantities.units import UnitError
 from ...models.compiled.model import Model
+from ...models.compiled.volumes import check_given, volumes_of
 from ...models.networks.network import Network
-from ...models.networks.volumes import check_given, volumes_of
 
 log = logging.getLogger(__name__)
 

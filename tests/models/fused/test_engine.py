@@ -97,7 +97,9 @@ def assert_agree(found: Point, expected: Point) -> None:
     assert np.all(off[~failed] < TOLERANCE * np.linalg.norm(expected.slope, axis=1)[~failed])
 
 
-@pytest.mark.parametrize(("name", "protocol"), [c if c == ("hepg2_core", "pulse after rest") else slowly(c)[0] for c in ALL])
+@pytest.mark.parametrize(
+    ("name", "protocol"), [c if c == ("hepg2_core", "pulse after rest") else slowly(c)[0] for c in ALL]
+)
 def test_tolerances_are_kept(name: str, protocol: str, request: pytest.FixtureRequest) -> None:
     """At rtol 1e-6 against 1e-10, value and gradient, each of 50 draws."""
     model: Model = request.getfixturevalue(name)
