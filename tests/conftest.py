@@ -14,12 +14,22 @@ from pathlib import Path
 import jax
 import pytest
 
+import typecheck
+
+_without_typecheck = typecheck.install()
+
 TIERS = ("check", "test", "slow")
 
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 if "HEXAMER_DATA" not in os.environ and _BESIDE.is_dir():
     os.environ["HEXAMER_DATA"] = str(_BESIDE)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Not yet in the tier `slow`: its tests have not been run with checked annotations."""
+    if "slow" in config.option.markexpr:
+        _without_typecheck()
 
 
 def _names(tier: str, text: str) -> bool:

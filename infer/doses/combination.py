@@ -37,8 +37,8 @@ class Margin(NamedTuple):
 
 
 def loewe(
-    a: Float[np.ndarray, "*batch"], b: Float[np.ndarray, "*batch"], first: Margin, second: Margin
-) -> Float[np.ndarray, "*batch"]:
+    a: Float[np.ndarray, "*#batch"], b: Float[np.ndarray, "*#batch"], first: Margin, second: Margin
+) -> Float[np.ndarray, "*#batch"]:
     """The effect that Loewe additivity expects of doses a and b, by bisection: the sum falls as f rises."""
     top = np.maximum(np.maximum(first.most, second.most), 0.0) + np.zeros_like(a * b)
     low, high = np.zeros_like(top), top

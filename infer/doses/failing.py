@@ -28,7 +28,7 @@ class NeverAtRestError(AllFailedError):
 
 def check_first(
     model: Model,
-    parameters: Mapping[str, np.ndarray],
+    parameters: Mapping[str, np.ndarray | np.floating],
     protocols: Sequence[Protocol],
     status: Int[np.ndarray, "draws protocols"],
     settings: Settings,
@@ -54,7 +54,9 @@ def check_first(
         )
 
 
-def _never(model: Model, parameters: Mapping[str, np.ndarray], protocol: Protocol, settings: Settings, label) -> str:
+def _never(
+    model: Model, parameters: Mapping[str, np.ndarray | np.floating], protocol: Protocol, settings: Settings, label
+) -> str:
     used = {n: float(v) for n, v in parameters.items() if n in model.parameters or n in protocol.references}
     found = unsettled_under(model, used, protocol, settings).restless
     moving = {n: found[n] for n in [*found][:_NAMED]}

@@ -158,7 +158,7 @@ def _against(ax: Axes, problem: Problem, tree: xr.DataTree, name: str, middle: n
         ax.set_xscale("log")
         ax.set_yscale("log")
     spanned = both if logarithmic else np.concatenate([both, low[scored], high[scored]])
-    edges = _equal_limits(ax, spanned, logarithmic)
+    edges = _equal_limits(ax, spanned, bool(logarithmic))
     ax.plot(edges, edges, color=GREY, lw=0.9, zorder=0, scalex=False, scaley=False)
     for kept, colour in ((inside & scored, BLUE), (~inside & scored, VERMILION)):
         at = np.maximum(middle[kept], edges[0])

@@ -26,7 +26,7 @@ class FailureCounter:
         failed = status != Status.OK
         jax.lax.cond(failed, partial(jax.debug.callback, self._add), lambda s, c: None, status, chain)
 
-    def _add(self, status: np.ndarray, chain: np.ndarray) -> None:
+    def _add(self, status: Int[Array, ""], chain: Int[Array, ""]) -> None:
         kind = Status(int(status))
         if kind == Status.OK:  # under vmap both branches run
             return

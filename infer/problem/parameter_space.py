@@ -155,7 +155,7 @@ class ParameterSpace:
     def __len__(self) -> int:
         return len(self.names)
 
-    def search(self, z: Z) -> Z:
+    def search(self, z: Float[Array, "*batch parameters"]) -> Float[Array, "*batch parameters"]:
         """x, the parameters on their search scale."""
         safe = {k: jnp.where(self._kind == k, z, 0.0) for k in (_INTERVAL, _ABOVE, _BELOW)}
         return jnp.select(

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from ...data import bundled, literature
@@ -235,12 +236,12 @@ class Problem:
         return self.log_density(self.space.fold(u), chain=chain) + self.space.log_slope(u)
 
     @cached_property
-    def potential(self) -> Callable[[Z], tuple[Float[Array, ""], Z]]:
+    def potential(self) -> Callable[[ArrayLike], tuple[Float[Array, ""], Z]]:
         """−`log_density_unfolded` and its gradient, compiled, of one u."""
         compiled = jax.jit(jax.value_and_grad(lambda u: -self.log_density_unfolded(u)))
 
         @falls_back
-        def potential(u: Z) -> tuple[Float[Array, ""], Z]:
+        def potential(u: Float[ArrayLike, " parameters"]) -> tuple[Float[Array, ""], Z]:
             with self.placed():
                 return compiled(u)
 

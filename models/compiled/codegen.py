@@ -19,12 +19,11 @@ from .branches import shielded
 from .guarded import Ceiling, Floor, Power, Size
 from .stable import LOG_OF_ZERO, ROOM, logarithm, quotient, saturated
 
+Elements = Float[Array, "..."] | float  # what acts on each element
 Compiled = Callable[..., Float[Array, " n"]]
 
 
-def guarded_power(
-    base: Float[Array, ""], exponent: Float[Array, ""], scale: Float[Array, ""] | float = 0.0
-) -> Float[Array, ""]:
+def guarded_power(base: Elements, exponent: Elements, scale: Elements = 0.0) -> Float[Array, ...]:
     """x^n e^(-m) for x > 0, and for x < 0 with a whole n.
 
     At 0 it is 1 for n = 0, ∞ for n < 0 and else 0, with finite first and second derivatives: an infinite one (of x^0.7,
@@ -41,9 +40,7 @@ def guarded_power(
     return jnp.where(zero, at_zero, jnp.where(base < 0, below, raised))
 
 
-def guarded_slope(
-    base: Float[Array, ""], exponent: Float[Array, ""], scale: Float[Array, ""] | float = 0.0
-) -> Float[Array, ""]:
+def guarded_slope(base: Elements, exponent: Elements, scale: Elements = 0.0) -> Float[Array, ...]:
     """n x^(n−1) e^(-m), the derivative of `guarded_power` by its base, and 0 where that is infinite."""
     zero, raised = base == 0, exponent * jnp.exp((exponent - 1.0) * guarded_log(base) - scale)
     at_zero = jnp.where(exponent == 1, 1.0, jnp.where(exponent == 2, 2.0 * base, 0.0)) * jnp.exp(-scale)
@@ -51,28 +48,28 @@ def guarded_slope(
     return jnp.where(zero, at_zero, jnp.where(base < 0, below, raised))
 
 
-def _odd(n: Float[Array, ""]) -> Bool[Array, ""]:
+def _odd(n: Elements) -> Bool[Array, ...]:
     half = (n - 1.0) / 2.0
     return half == jnp.floor(half)
 
 
-def guarded_log(base: Float[Array, ""]) -> Float[Array, ""]:
+def guarded_log(base: Elements) -> Float[Array, ...]:
     """log |x|, and 0 at 0: the factor of x^n in its derivative by n."""
     zero = base == 0
     return jnp.where(zero, 0.0, jnp.log(jnp.abs(jnp.where(zero, 1.0, base))))
 
 
-def excess(size: Float[Array, ""]) -> Float[Array, ""]:
+def excess(size: Float[Array, ...]) -> Float[Array, ...]:
     """How far `size` lies beyond ±`ROOM`, with no derivative; see `hexamer.models.compiled.stable`."""
     held = jax.lax.stop_gradient(size)
     return jnp.maximum(held - ROOM, 0.0) + jnp.minimum(held + ROOM, 0.0)
 
 
-def _log_size(x: Float[Array, ""]) -> Float[Array, ""]:
+def _log_size(x: Elements) -> Float[Array, ...]:
     return jax.lax.stop_gradient(jnp.where(x == 0, LOG_OF_ZERO, guarded_log(x)))
 
 
-def _largest(*x: Float[Array, ""]) -> Float[Array, ""]:
+def _largest(*x: Elements) -> Float[Array, ...]:
     return jax.lax.stop_gradient(reduce(jnp.maximum, x))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -12,7 +14,7 @@ from .settings import Settings, too_fine
 
 
 def checked(
-    name: str, given: ArrayLike | None, shape: tuple[int, ...], settings: Settings
+    name: str, given: ArrayLike | Sequence | None, shape: tuple[int, ...], settings: Settings
 ) -> Float[Array, " *batch"] | None:
     """The tolerance `name` of each set of a batch of `shape`; that of `settings` where None is given.
 
@@ -39,5 +41,5 @@ def checked(
     return jnp.broadcast_to(jnp.asarray(value, float), shape)
 
 
-def _sensible(name: str, x: np.ndarray) -> np.ndarray:
+def _sensible(name: str, x: np.ndarray) -> np.ndarray | np.bool:
     return (x > 0) & (x < (1 if name == "rtol" else np.inf))
