@@ -105,7 +105,7 @@ class Controller(diffrax.PIDController):
 
 def controller(
     rtol: float | Float[Array, ""],
-    atol: float | Float[Array, ""],
+    atol: float | Float[Array, ""] | Float[Array, " species"],
     *,
     shortest: float | Float[Array, ""],
     longest: Float[Array, ""] | None = None,
