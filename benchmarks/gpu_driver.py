@@ -131,7 +131,7 @@ def _handlers(task: Any) -> tuple[Any, Any]:
 
 
 def _solved(task: Any, environment: np.ndarray) -> _Solved:
-    """What the CPU's handlers compute: outputs, a cotangent of them, and the gradient that belongs to it."""
+    """The outputs that the CPU's handlers compute, a cotangent of them, and the gradient for that cotangent."""
     forward, backward = _handlers(task)
     solved = forward(environment)
     y = jnp.where(jnp.isfinite(solved.y), solved.y, 0.0)

@@ -1,4 +1,4 @@
-"""Where the published data are, and in which tier a test runs.
+"""Finds the published data, and gives each test its tier.
 
 Every test names its tier: `pytestmark = pytest.mark.tier("check")` for a file, `@pytest.mark.tier("slow")` for a test;
 a case may have its own: `pytest.param(..., marks=pytest.mark.tier("slow"))`. The most specific one holds, and the test
@@ -27,13 +27,13 @@ if "HEXAMER_DATA" not in os.environ and _BESIDE.is_dir():
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Not yet in the tier `slow`: its tests have not been run with checked annotations."""
+    """Takes the check of annotations away from the tier `slow`, which has not been run with it yet."""
     if "slow" in config.option.markexpr:
         _without_typecheck()
 
 
-def _names(tier: str, text: str) -> bool:
-    """Whether a file of tests may hold one of this tier, by its text: `helpers` marks cases as slow."""
+def _may_hold(tier: str, text: str) -> bool:
+    """False if the text of a test file shows that no test in it has this tier. `helpers` marks cases as slow."""
     return f'tier("{tier}")' in text or (tier == "slow" and "from helpers" in text) or "tier(" not in text
 
 
@@ -53,7 +53,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if collection_path.suffix != ".py" or not asked <= set(TIERS):
         return None
     text = collection_path.read_text(encoding="utf-8")
-    return True if not any(_names(tier, text) for tier in asked) else None
+    return True if not any(_may_hold(tier, text) for tier in asked) else None
 
 
 @pytest.hookimpl(tryfirst=True)

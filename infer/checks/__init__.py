@@ -1,1 +1,1 @@
-"""Whether the numbers can be trusted: solver, tolerance, gradient."""
+"""Checks of the numbers: choice of the solver, accuracy of the solutions, gradient."""

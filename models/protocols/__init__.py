@@ -1,1 +1,1 @@
-"""What is done to the cells and when, and the text that says it."""
+"""Protocols: doses and other changes, with their times, and the text form of a protocol."""

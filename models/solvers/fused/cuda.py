@@ -26,7 +26,7 @@ def gpus() -> tuple[Any, ...]:
 
 
 def jax_platforms() -> str:
-    """What JAX_PLATFORMS, or `jax_platforms` of JAX's configuration, names; empty if nothing was said."""
+    """The platforms in JAX_PLATFORMS or in JAX's option `jax_platforms`; empty if neither is set."""
     return jax.config.jax_platforms or ""  # pyright: ignore[reportAttributeAccessIssue]
 
 
