@@ -1,6 +1,11 @@
-"""Parameters of tests in several folders."""
+"""What tests in several folders share."""
 
 from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import pytest
 
@@ -15,3 +20,28 @@ ENGINES = ("fused", pytest.param("diffrax", marks=pytest.mark.tier("slow")))
 def slowly(*cases: object) -> list[object]:
     """The cases as parameters that run in the tier `slow`; a tuple is one case of several arguments."""
     return [pytest.param(*(c if isinstance(c, tuple) else (c,)), marks=pytest.mark.tier("slow")) for c in cases]
+
+
+class TooMuchWork(BaseException):
+    """Not an `Exception`: no code under test may take it for an error of its own."""
+
+
+@contextmanager
+def little_work(calls: int = 1_000_000) -> Iterator[None]:
+    """Fails, and ends what runs, after so many calls of Python functions: half a second or so on an idle machine.
+
+    Unlike seconds, calls are the same on a busy machine and do not count the garbage collector's pauses.
+    """
+    made = 0
+
+    def count(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal made
+        made += event == "call"
+        if made > calls:
+            raise TooMuchWork(f"more than {calls} calls of Python functions")
+
+    sys.setprofile(count)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)

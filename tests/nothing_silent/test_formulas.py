@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import time
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -13,7 +12,7 @@ import pytest
 import sympy
 from hypothesis import HealthCheck, given, seed, settings
 
-from helpers import ENGINES
+from helpers import ENGINES, little_work
 from hexamer.data import TableError, parse_formula, read_folder
 from hexamer.data.petab.v1 import read_petab
 from hexamer.infer.doses.text import parse_conditions
@@ -29,7 +28,6 @@ pytestmark = pytest.mark.tier("test")
 CASES = Path(__file__).parents[1] / "cases"
 MIDDLE = CASES / "formula-read-to-its-middle"
 BUNDLED = Path(__file__).parents[2] / "data" / "bundled_problems" / "il6_demo"
-SECONDS = 1.0
 NAMES = ("x", "y", "k", "exp", "E", "t", "PI")
 
 # ---------------------------------------------------------------- what is refused, and what is said of it
@@ -104,10 +102,8 @@ REFUSED = {
 
 @pytest.mark.parametrize("text", REFUSED, ids=lambda t: ascii(t[:24]))
 def test_is_refused_with_the_formula_and_the_place(text: str) -> None:
-    before = time.process_time()
-    with pytest.raises(FormulaError, match=REFUSED[text]) as error:
+    with little_work(), pytest.raises(FormulaError, match=REFUSED[text]) as error:
         parse_infix(text)
-    assert time.process_time() - before < SECONDS
     assert repr(text[:20])[1:-1] in str(error.value) or "…" in str(error.value)
 
 
@@ -211,10 +207,8 @@ def _sbml(math_ml: str, more: str = "") -> str:
     ids=lambda x: ascii(x[:24]),
 )
 def test_sbml_is_refused(math_ml: str, said: str) -> None:
-    before = time.process_time()
-    with pytest.raises(UnsupportedModelError, match=said):
+    with little_work(), pytest.raises(UnsupportedModelError, match=said):
         Network.from_sbml(_sbml(math_ml))
-    assert time.process_time() - before < SECONDS
 
 
 def test_long_sums_of_sbml_are_read_however_they_are_bracketed() -> None:
@@ -223,10 +217,8 @@ def test_long_sums_of_sbml_are_read_however_they_are_bracketed() -> None:
 
 
 def test_functions_that_double_are_refused_at_once() -> None:
-    before = time.process_time()
-    with pytest.raises(UnsupportedModelError, match="rate rule of X: the formula is too large"):
+    with little_work(), pytest.raises(UnsupportedModelError, match="rate rule of X: the formula is too large"):
         Network.load(CASES / "formula-that-never-ends" / "functions.xml")
-    assert time.process_time() - before < SECONDS
 
 
 def test_functions_that_call_one_another_are_refused() -> None:
@@ -241,10 +233,8 @@ def test_functions_that_call_one_another_are_refused() -> None:
 
 def test_rules_that_double_are_refused_at_once() -> None:
     rules = {"a0": parse_infix("x")} | {f"a{i}": parse_infix(f"sin(a{i - 1}) + cos(a{i - 1})") for i in range(1, 60)}
-    before = time.process_time()
-    with pytest.raises(FormulaError, match="too large"):
+    with little_work(), pytest.raises(FormulaError, match="too large"):
         inline(rules)
-    assert time.process_time() - before < SECONDS
 
 
 def test_rules_in_a_long_chain_are_refused() -> None:
@@ -384,15 +374,13 @@ def _by_python(text: str) -> complex | None:
 
 def check_formula(text: str) -> None:
     """Read whole: the value is that of another reader, and what is printed reads back to the same."""
-    before = time.process_time()
     try:
-        expression = parse_infix(text)
+        with little_work():
+            expression = parse_infix(text)
     except FormulaError as error:
         # The grammar is right, so a part is not finite, not real, or beyond floats.
         assert re.search("finite|real|beyond|below|divides|exponent", str(error)), text  # noqa: PT017
         return
-    finally:
-        assert time.process_time() - before < SECONDS
     expected = _by_python(text)
     again = parse_infix(to_infix(expression))
     found, back = _value(expression), _value(again)
@@ -403,14 +391,12 @@ def check_formula(text: str) -> None:
 
 def check_garbage(text: str) -> None:
     """Refused, or read whole: nothing is left out when it is printed."""
-    before = time.process_time()
     try:
-        expression = parse_infix(text)
+        with little_work():
+            expression = parse_infix(text)
     except FormulaError as error:
         assert "cannot read the formula" in str(error)  # noqa: PT017
         return
-    finally:
-        assert time.process_time() - before < SECONDS
     assert text.isascii()
     again = parse_infix(to_infix(expression))
     if to_infix(again) != to_infix(expression):  # sympy may turn a sign round
