@@ -9,9 +9,8 @@ its lanes took: with step control, outputs, the record, and what lanes lose that
 
 import argparse
 import json
-import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,8 @@ from hexamer.models.solvers.fused.cpu import NARROW, WIDE
 from .measures import machine
 
 STEPS = 20_000
-REPEATS = 15
+TURNS = 60
+IN_A_ROW = 10
 DIRECTIONS = ("forward", "back")
 FLOOR = """
 struct Floor {
@@ -59,19 +59,23 @@ static void run(const double* x, double* out, int64 back)
 """
 
 
-def seconds(call: Callable[[], Any]) -> float:
-    """Median time of a call, warm."""
+def least(calls: Sequence[Callable[[], Any]]) -> list[float]:
+    """Least seconds of each call. Work of others on the machine only ever adds, and in turns it meets all alike.
+
+    A turn makes a call several times in a row, so that caches are warm and threads awake.
+    """
+    turns = [[min(_seconds(call) for _ in range(IN_A_ROW)) for call in calls] for _ in range(TURNS)]
+    return [min(column) for column in zip(*turns, strict=True)]
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    began = time.perf_counter()
     call()
-    found = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        call()
-        found.append(time.perf_counter() - began)
-    return statistics.median(found)
+    return time.perf_counter() - began
 
 
-def floor(model: Model, lanes: int, *, back: bool) -> float:
-    """Seconds a step of the bare arithmetic, for `lanes` trajectories."""
+def floor(model: Model, lanes: int, *, back: bool) -> Callable[[], None]:
+    """A call that takes `STEPS` steps of the bare arithmetic, for `lanes` trajectories."""
     wp = warp()
     engine = engine_source(write_functions(model), lanes, keep_stages=lanes == NARROW)
     source = FLOOR.replace("@ENGINE@", engine).replace("@STEPS@", str(STEPS))
@@ -88,11 +92,12 @@ def floor(model: Model, lanes: int, *, back: bool) -> float:
     with quiet(wp):
         given = wp.array(np.concatenate([start, model.defaults]), dtype=wp.float64, device="cpu")
         out = wp.zeros(1, dtype=wp.float64, device="cpu")
-        return seconds(lambda: wp.launch(launch, dim=1, inputs=[given, out], device="cpu")) / STEPS
+        wp.launch(launch, dim=1, inputs=[given, out], device="cpu")
+    return lambda: wp.launch(launch, dim=1, inputs=[given, out], device="cpu")
 
 
-def engine(model: Model, lanes: int) -> tuple[float, float]:
-    """Seconds a step of all lanes, forward and back, where they are always full of like trajectories."""
+def engine(model: Model, lanes: int) -> tuple[Callable[[], object], Callable[[], object], float]:
+    """A call for values and one for gradients, in lanes always full of like trajectories; the steps of a lane."""
     times = np.linspace(0.0, 180.0, 12).tolist()
     plan = compile_plan(model, [Protocol()], [times], model.parameters)
     sets = lanes if lanes == NARROW else 8 * lanes
@@ -101,9 +106,18 @@ def engine(model: Model, lanes: int) -> tuple[float, float]:
     forward = jax.jit(run)
     steps = float(jnp.sum(forward(values).steps)) / lanes
     gradient = jax.jit(jax.grad(lambda v: jnp.sum(run(v).y)))
-    one = seconds(lambda: jax.block_until_ready(forward(values)))
-    both = seconds(lambda: jax.block_until_ready(gradient(values)))
-    return one / steps, (both - one) / steps
+    return (
+        lambda: jax.block_until_ready(forward(values)),
+        lambda: jax.block_until_ready(gradient(values)),
+        steps,
+    )
+
+
+def measure(model: Model, lanes: int) -> tuple[list[float], list[float]]:
+    """Seconds a step, forward and back: of the engine, and of the bare arithmetic."""
+    value, gradient, steps = engine(model, lanes)
+    one, both, *alone = least([value, gradient, floor(model, lanes, back=False), floor(model, lanes, back=True)])
+    return [one / steps, (both - one) / steps], [seconds / STEPS for seconds in alone]
 
 
 def main() -> None:
@@ -118,8 +132,7 @@ def main() -> None:
     for name in arguments.models:
         model = Model.load(name)
         for lanes in (NARROW, WIDE):
-            alone = [floor(model, lanes, back=b) for b in (False, True)]
-            whole = engine(model, lanes)
+            whole, alone = measure(model, lanes)
             row = {"model": name, "lanes": lanes, "species": len(model.species)}
             for i, direction in enumerate(DIRECTIONS):
                 row |= {f"{direction}_ns": 1e9 * whole[i], f"{direction}_floor_ns": 1e9 * alone[i]}
