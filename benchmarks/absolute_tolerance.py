@@ -25,7 +25,7 @@ import hexamer
 from hexamer.data import bundled as bundled_problems
 from hexamer.data import read_values
 from hexamer.data.published import VARIABLE
-from hexamer.models import Model, Protocol, Settings, bundled, simulate
+from hexamer.models import Protocol, Settings, bundled, load_model, simulate
 from hexamer.models.solvers import scale
 
 from .measures import machine
@@ -40,7 +40,7 @@ Course = Callable[..., tuple[np.ndarray, int]]  # settings -> values (last axis:
 
 
 def network(name: str, rest: bool) -> Course:
-    model = Model.load(name)
+    model = load_model(name)
     protocol = Protocol.equilibrated() if rest else Protocol()
     protocol = protocol.add("IL6", DOSE) if "IL6" in model.species else protocol
     given = {n: 1.0 for n, v in zip(model.parameters, model.defaults, strict=True) if np.isnan(v)}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jax
 
-from hexamer import Model
+from hexamer.models import load_model
 from hexamer.models.solvers.placement import prefer, require_asked, require_cpu
 
 
@@ -37,7 +37,7 @@ def positive_number(text: str) -> float:
 def network_name(name: str) -> str:
     """The name of a bundled network or composition, which loads."""
     try:
-        Model.load(name)
+        load_model(name)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return name

@@ -25,7 +25,7 @@ import hexamer
 from hexamer.data import bundled as bundled_problems
 from hexamer.data import read_values
 from hexamer.infer import fit
-from hexamer.models import Model, Protocol, Settings, bundled, simulate
+from hexamer.models import Protocol, Settings, bundled, load_model, simulate
 
 TIMES = [0.0, 1.0, 5.0, 15.0, 30.0, 60.0, 180.0]
 DOSE = 0.476  # nM of IL-6, 10 ng/ml
@@ -66,7 +66,7 @@ def problem_record(name: str) -> dict[str, Any]:
 
 def network_record(name: str, engine: str) -> dict[str, Any]:
     """The course of one network after a dose of IL-6, where it has IL-6."""
-    model = Model.load(name)
+    model = load_model(name)
     protocol = Protocol().add("IL6", DOSE) if "IL6" in model.species else Protocol()
     given = {n: 1.0 for n, v in zip(model.parameters, model.defaults, strict=True) if np.isnan(v)}
     settings = Settings(engine=engine)  # pyright: ignore[reportArgumentType]

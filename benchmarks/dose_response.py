@@ -45,10 +45,10 @@ def worker(case: str, draws: int) -> dict[str, Any]:
 
     import numpy as np
 
-    from hexamer import Model, Settings
+    from hexamer import Settings
     from hexamer.infer import dose_response
 
-    model = Model.load("il6_stat3")
+    model = load_model("il6_stat3")
     spread = np.exp(0.3 * np.random.default_rng(0).normal(size=(draws, len(model.parameters))))
     table = dict(zip(model.parameters, (model.defaults * spread).T, strict=True))
     times = np.linspace(0, 180, TIMES)
@@ -105,7 +105,7 @@ def diffrax_worker(draws: int) -> dict[str, Any]:
     import jax.numpy as jnp
     import numpy as np
 
-    from hexamer import Model, Settings
+    from hexamer import Settings
     from hexamer.infer.doses import Condition, doses_of
     from hexamer.infer.doses.batch import observable
     from hexamer.infer.doses.conditions import design
@@ -113,7 +113,7 @@ def diffrax_worker(draws: int) -> dict[str, Any]:
 
     from .throughput import run
 
-    model = Model.load("il6_stat3")
+    model = load_model("il6_stat3")
     spread = np.exp(0.3 * np.random.default_rng(0).normal(size=(1000, len(model.parameters))))[:draws]
     conditions = {n: Condition(c) for n, c in CONDITIONS.items()}
     made = design(model, doses_of(model, "IL6", DOSES), [], conditions, draws=draws, pretreat=0.0, molar_mass={})

@@ -38,7 +38,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from hexamer import Model, Settings
-from hexamer.models import Status
+from hexamer.models import Status, load_model
 from hexamer.models.solvers.fused import cuda, engine
 from hexamer.models.solvers.fused.build import functions_of
 from hexamer.models.solvers.fused.call import By
@@ -356,7 +356,7 @@ def main() -> None:
     options = arguments()
     until = time.monotonic() + 60 * options.minutes
     by: By = "gpu" if options.dry_run else "platform"
-    model, device = Model.load(options.model), None if options.dry_run else cuda.devices()[0]
+    model, device = load_model(options.model), None if options.dry_run else cuda.devices()[0]
     report: Row = {
         "device": "dry run on the CPU" if device is None else device.name,
         "compute_capability": None if device is None else device.arch,

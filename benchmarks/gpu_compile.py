@@ -30,8 +30,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from hexamer import Model
-from hexamer.models import bundled
+from hexamer.models import bundled, load_model
 from hexamer.models.solvers.fused.build import functions_of, quiet, warp
 from hexamer.models.solvers.fused.gpu_kernels import Kernels, write_kernels
 
@@ -76,7 +75,7 @@ Row = dict[str, Any]
 
 def nvrtc_rows(name: str, architectures: Sequence[int], precisions: Sequence[str]) -> Iterator[Row]:
     """A row for each kernel of a network, each precision and each architecture."""
-    functions = functions_of(Model.load(name))
+    functions = functions_of(load_model(name))
     for precision, arch, stages in product(precisions, architectures, (False, True)):
         kernels = write_kernels(functions, single=precision == "float32", keep_stages=stages)
         for field in fields(Kernels):
@@ -155,7 +154,7 @@ def cubin(name: str, precision: str, arch: int, folder: Path) -> tuple[Path, str
     if (compiler := nvcc()) is None:
         raise DriverFailed("no nvcc here: it comes with CUDA's toolkit")
     header, file = folder / "source.h", folder / "driver.cubin"
-    header.write_text(source_of(Model.load(name), single=precision == "float32"))
+    header.write_text(source_of(load_model(name), single=precision == "float32"))
     command = [compiler, "-O3", "-std=c++17", "-cubin", "-Xptxas", "-v", "-diag-suppress", "177", f"-arch=sm_{arch}"]
     done = subprocess.run(
         [*command, f'-DSOURCE="{header}"', str(DRIVER), "-o", str(file)], capture_output=True, text=True, check=False

@@ -31,6 +31,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hexamer import Model, Protocol, Settings, simulate
+from hexamer.models import load_model
 from hexamer.models.solvers.fused import cuda
 from hexamer.models.solvers.fused.build import warp
 from hexamer.models.solvers.fused.call import By
@@ -63,7 +64,7 @@ def alone(options: argparse.Namespace, folder: Path) -> Lines:
     """Checks, then times, of the driver."""
     sets = 2 if options.dry_run else 96
     for name in options.models:
-        model = Model.load(name)
+        model = load_model(name)
         for single in (False, True):
             tag, programs = f"{name}, {'float32' if single else 'float64'}", {}
             yield f"{tag}: compile", partial(_compile, programs, model, single, options, folder)
@@ -145,14 +146,14 @@ def through_jax(options: argparse.Namespace, by: By) -> Lines:
     sets, cpu = (2 if options.dry_run else 64), jax.devices("cpu")[0]
     exact = Settings(engine="fused", rtol=1e-10, atol=1e-12, max_steps=100_000)
     for name in options.models:
-        model = Model.load(name)
+        model = load_model(name)
         for rest in (False, True):
             known = cache(partial(Checked.on, cpu, Case(model, rest), exact, sets))
             for label, settings in NAMED.items():
                 tag = f"{name}, {label}: {'rest' if rest else 'course'}, right?"
                 yield tag, partial(_judged, Case(model, rest, by), known, settings)
     name = options.models[0]
-    case = Case(Model.load(name), True, by)
+    case = Case(load_model(name), True, by)
     for label, changes in (
         ("no step kept", {"record": 0}),
         ("9 steps kept", {"record": 9}),

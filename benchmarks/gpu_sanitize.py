@@ -17,8 +17,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
-from hexamer import Model, Network, Protocol, Settings
-from hexamer.models import compile_network
+from hexamer import Model, Protocol, Settings
+from hexamer.models import compile_network, load_model, read_antimony
 
 from .gpu_driver import SANITIZED, DriverCase, DriverFailed, Off, Row, build, dose_case, mixed_case, run, source_of
 
@@ -58,7 +58,7 @@ MIXED: Mapping[str, Sequence[Protocol]] = {
 
 
 def model_of(name: str) -> Model:
-    return compile_network(Network.from_antimony(SWITCHED)) if name == "switched" else Model.load(name)
+    return compile_network(read_antimony(SWITCHED)) if name == "switched" else load_model(name)
 
 
 def settings_of(precision: str, **more) -> Settings:

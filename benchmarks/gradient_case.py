@@ -29,6 +29,7 @@ from hexamer import Network, Problem, Protocol
 from hexamer.data import read_values
 from hexamer.data.dataset import Measurement, Observable
 from hexamer.data.published import Published
+from hexamer.models import write_sbml
 from hexamer.models.networks.formulas import inline, to_infix
 
 KNOWN_TO_WORKER = (sympy.log, sympy.exp)  # functions that `peers/amici_worker.py` reads in formulas
@@ -148,7 +149,7 @@ def amici_case(problem: Problem, parameters: list[str], values: Mapping[str, flo
         conditions[m.protocol]["rows"].append(row)
     read = {m.observable for m in dataset.measurements}
     return {
-        "sbml": network.to_sbml(),
+        "sbml": write_sbml(network),
         "parameters": {n: values[n] for n in parameters},
         "fixed": {n: defaults[n] if math.isfinite(defaults[n]) else 0.0 for n in inputs},
         "observables": {n: _formula(problem, network, n, values) for n in dataset.observables if n in read},

@@ -32,8 +32,8 @@ def work(species: int, repeats: int, *, check: bool) -> Row:
     import jax
     import jax.numpy as jnp
 
-    from hexamer import Model, Network, Protocol, Settings, simulate
-    from hexamer.models import Status, compile_network
+    from hexamer import Model, Protocol, Settings, simulate
+    from hexamer.models import Status, compile_network, read_antimony
     from hexamer.models.solvers.fused.build import build, warp
     from hexamer.models.solvers.fused.codegen.model_source import write_functions
     from hexamer.models.solvers.fused.cpu import NARROW, WIDE
@@ -47,7 +47,7 @@ def work(species: int, repeats: int, *, check: bool) -> Row:
         function(*arguments)
         return {f"{name}_s": time.perf_counter() - began, f"{name}_cpu_s": time.process_time() - cpu}
 
-    model: Model = compile_network(Network.from_antimony(signalling(species)))
+    model: Model = compile_network(read_antimony(signalling(species)))
     assert model.network is not None
     functions = write_functions(model)
     warp()

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hexamer import Model, Protocol, Settings
+from hexamer.models import load_model
 from hexamer.models.compiled.plan import compile_plan
 from hexamer.models.solvers.dispatch import solve
 from hexamer.models.solvers.fused.build import OPTIONS, engine_source, quiet, warp
@@ -74,7 +75,7 @@ def _seconds(call: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
-def floor(model: Model, lanes: int, *, back: bool) -> Callable[[], None]:
+def floor(model: Model, lanes: int, *, back: bool) -> Callable[[], object]:
     """A call that takes `STEPS` steps of the bare arithmetic, for `lanes` trajectories."""
     wp = warp()
     engine = engine_source(write_functions(model), lanes, keep_stages=lanes == NARROW)
@@ -130,7 +131,7 @@ def main() -> None:
         "model         lanes  forward: engine   floor  ratio    back: engine   floor  ratio   (ns a step of all lanes)"
     )
     for name in arguments.models:
-        model = Model.load(name)
+        model = load_model(name)
         for lanes in (NARROW, WIDE):
             whole, alone = measure(model, lanes)
             row = {"model": name, "lanes": lanes, "species": len(model.species)}

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hexamer import Model, Protocol, Settings
-from hexamer.models import Status
+from hexamer.models import Status, load_model
 from hexamer.models.compiled.plan import compile_plan
 from hexamer.models.solvers.dispatch import solve
 from hexamer.models.solvers.machine import usable_cores
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="+", choices=("float64", "float32"), default=["float64", "float32"])
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    model = Model.load("il6_stat3")
+    model = load_model("il6_stat3")
     doses = np.geomspace(0.01, 100, arguments.doses) * NM_PER_NG_ML
     protocols = [Protocol.equilibrated(f"{d:g} nM").add("IL6", float(d)) for d in doses]
     plan = compile_plan(model, protocols, [list(TIMES)] * len(protocols), model.parameters)

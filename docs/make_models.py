@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
-from hexamer.models import Network
+from hexamer.models import read_sbml
 from hexamer.models.library import builder
 from hexamer.models.library.compose import interface_of
 from hexamer.models.library.constants import Constants
@@ -103,7 +103,7 @@ def _behaviours() -> str:
 
 def _chapter(name: str, text: str) -> str:
     text = re.sub(r"(?<![A-Za-z0-9])DRUG(?![A-Za-z0-9])", _PLACE, text)
-    network = Network.from_sbml(antimony_to_sbml(text))
+    network = read_sbml(antimony_to_sbml(text))
     start = re.search(r"^model\b", text, re.MULTILINE)
     assert start, name
     header = text[: start.start()]

@@ -1,38 +1,20 @@
 """What the biology says: reaction networks, compiled, and simulated under protocols."""
 
-from typing import TYPE_CHECKING
-
-from .compiled.model import Model, compile_network
+from .compiled.from_function import compile_function
+from .compiled.from_network import compile_network
+from .compiled.model import Model
 from .library import bundled, il6
+from .load import load_model, load_network
+from .networks.antimony_read import read_antimony
 from .networks.formulas import FormulaError, parse_infix
-from .networks.network import Network, Quantity, Reaction, Species
-from .networks.sbml_read import UnsupportedModelError
+from .networks.network import Network, Quantity, Reaction, Species, UnsupportedModelError
+from .networks.sbml_read import read_sbml
+from .networks.sbml_write import write_sbml
 from .protocols.protocol import Protocol, Step
 from .simulation import Trajectories, simulate
 from .solvers.derivatives import DerivativeError
 from .solvers.settings import Settings
 from .solvers.status import Status
-
-if TYPE_CHECKING:
-    cytokine_release: Model
-    hepatocyte_core: Model
-    hepg2_core: Model
-    il6_classic: Model
-    il6_full: Model
-    il6_stat3: Model
-
-
-def __getattr__(name: str) -> Model:
-    """The bundled networks, compiled at first use: `hexamer.models.il6_stat3`."""
-    if name not in bundled():
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = Model.load(name)
-    return globals()[name]
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *bundled()})
-
 
 __all__ = [
     "DerivativeError",
@@ -49,8 +31,14 @@ __all__ = [
     "Trajectories",
     "UnsupportedModelError",
     "bundled",
+    "compile_function",
     "compile_network",
     "il6",
+    "load_model",
+    "load_network",
     "parse_infix",
+    "read_antimony",
+    "read_sbml",
     "simulate",
+    "write_sbml",
 ]

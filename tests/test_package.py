@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
 import re
@@ -16,6 +17,8 @@ from pathlib import Path
 import pytest
 
 import hexamer
+from hexamer.models import Model, Network
+from hexamer.models.compiled.identity import model_digest
 from hexamer.moved import MOVED
 
 pytestmark = pytest.mark.tier("check")
@@ -59,7 +62,7 @@ from hexamer.infer import find_map
 from hexamer.infer.reports.calibration import report_fits
 
 assert "site-packages" in hexamer.__file__, hexamer.__file__
-model = hexamer.Model.load("hepg2_core")
+model = hexamer.load_model("hepg2_core")
 course = hexamer.simulate(model, {}, hexamer.Protocol().set(IL6=5.0), [5.0, 30.0])
 assert all(s == hexamer.Status.OK for s in course.status)
 folder = Path(sys.argv[1])
@@ -132,6 +135,50 @@ def test_old_names_of_modules_warn_and_are_those_of_today(old: str) -> None:
         DeprecationWarning, match=rf"^hexamer\.{re.escape(old)} is now hexamer\.{re.escape(MOVED[old])};"
     ):
         assert getattr(importlib.import_module(f"hexamer.{old}"), name) is getattr(today, name)
+
+
+def test_old_attributes_warn_and_do_what_the_functions_of_today_do(tmp_path: Path) -> None:
+    text = "model m; species y = 1; k = 0.4; J: y -> ; k*y; end"
+    (tmp_path / "m.ant").write_text(text)
+    with pytest.warns(DeprecationWarning, match=r"^Network.from_antimony is now hexamer.models.read_antimony; "):
+        network = Network.from_antimony(text)  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.warns(DeprecationWarning, match=r"^Network.to_sbml is now hexamer.models.write_sbml; "):
+        sbml = network.to_sbml()
+    with pytest.warns(DeprecationWarning, match=r"^Network.from_sbml is now hexamer.models.read_sbml; "):
+        assert list(Network.from_sbml(sbml).species) == ["y"]  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.warns(DeprecationWarning, match=r"^Network.load is now hexamer.models.load_network; "):
+        assert list(Network.load(tmp_path / "m.ant").species) == ["y"]  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.warns(DeprecationWarning, match=r"^Model.load is now hexamer.models.load_model; "):
+        model = Model.load(tmp_path / "m.ant", independent=())  # pyright: ignore[reportAttributeAccessIssue]
+    assert model.species == ("y",)
+    with pytest.warns(
+        DeprecationWarning, match=r"^Model.digest is now hexamer.models.compiled.identity.model_digest; "
+    ):
+        assert model.digest == model_digest(model)
+    with pytest.warns(DeprecationWarning, match=r"^Model.from_function is now hexamer.models.compile_function; "):
+        made = Model.from_function(  # pyright: ignore[reportAttributeAccessIssue]
+            lambda t, y, p: -p["k"] * y, species=["y"], parameters={"k": 0.1}, initial=[1.0]
+        )
+    assert made.parameters == ("k",)
+
+
+def test_bundled_networks_as_attributes_warn_and_are_compiled_once() -> None:
+    with pytest.warns(
+        DeprecationWarning, match=r"^hexamer.models.hepg2_core is now hexamer.load_model.'hepg2_core'.; "
+    ):
+        model = hexamer.models.hepg2_core  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.warns(DeprecationWarning, match="hepg2_core"):
+        assert hexamer.models.hepg2_core is model  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(AttributeError, match="has no attribute 'hepg3_core'"):
+        _ = hexamer.models.hepg3_core  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_looking_at_the_package_compiles_nothing() -> None:
+    """`dir` and `inspect.getmembers` show all that is public, and warn of nothing."""
+    for module in (hexamer, hexamer.models, hexamer.data, hexamer.infer):
+        members = dict(inspect.getmembers(module))
+        assert set(module.__all__) <= members.keys() & set(dir(module))
+        assert not [n for n, v in members.items() if isinstance(v, Model)]
 
 
 def test_old_names_of_modules_hide_nothing() -> None:

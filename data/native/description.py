@@ -10,6 +10,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ...models.load import load_network
 from ...models.networks.network import Network
 from ...models.protocols.protocol import Value
 from ..files.csv_table import hint_of
@@ -277,6 +278,6 @@ def _network(model: str) -> Network | None:
 @cache
 def _read(model: str, _: int) -> Network | None:
     try:
-        return Network.load(model)
+        return load_network(model)
     except (ValueError, OSError):
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...models.listing import listed
-from ...models.networks.network import Network
+from ...models.load import load_network
 from ..dataset import Dataset
 from ..files.issues import Problems
 from ..literature import literature
@@ -40,7 +40,7 @@ def read_folder(folder: str | Path) -> Dataset:
     parameters = {} if priors is None else _parameters(description, rows, priors, problems)
     problems.raise_any()
     if description.literature:
-        known = Network.load(description.model).parameters
+        known = load_network(description.model).parameters
         published = {n: p for n, p in literature().items() if n in known}
         parameters = {n: in_model_units(p, description.units, {}) for n, p in published.items()} | parameters
     return Dataset(

@@ -15,8 +15,10 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from ...data.dataset import Dataset
+from ...models.compiled.identity import model_digest
 from ...models.compiled.model import Model
 from ...models.compiled.volumes import check_given
+from ...models.load import load_model
 from ...models.solvers.settings import Settings
 from ..posterior.datatree import safe, thinned
 from ..posterior.file import read
@@ -101,7 +103,7 @@ def _check_used(model: Model, unused: set[str]) -> None:
     if derived:
         raise ValueError(
             f"the posterior estimates {', '.join(derived)}, which in {model.name} follow from other parameters: pass "
-            f"the problem that was fitted, or Model.load(…, independent={derived})"
+            f"the problem that was fitted, or load_model(…, independent={derived})"
         )
 
 
@@ -149,7 +151,7 @@ def _model_and_data(tree: xr.DataTree, given: Model | Problem | str | None) -> t
     fitted = kept(tree)
     dataset = None if fitted is None else fitted.dataset
     if isinstance(given, str):
-        return Model.load(given, independent=_estimated(tree)), dataset
+        return load_model(given, independent=_estimated(tree)), dataset
     if given is not None:
         return given, dataset
     if fitted is None:
@@ -185,14 +187,14 @@ def _by_name(tree: xr.DataTree) -> tuple[Model, Dataset | None]:
         return found.model, found.dataset
 
     def network() -> tuple[Model, Dataset | None]:
-        return Model.load(str(tree.attrs["model"]), independent=_estimated(tree)), None
+        return load_model(str(tree.attrs["model"]), independent=_estimated(tree)), None
 
     for load in (problem, network):
         try:
             model, dataset = load()
         except (ValueError, OSError, KeyError):
             continue
-        if model.digest == digest:
+        if model_digest(model) == digest:
             return model, dataset
     raise UnknownModelError(
         f"the posterior of {tree.attrs.get('problem')!r} does not hold its problem, as files of older versions do not, "

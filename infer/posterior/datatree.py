@@ -24,6 +24,7 @@ from jaxtyping import Array, Float, Int
 from scipy import stats as distributions
 
 from ...data.parameter import Parameter, Prior
+from ...models.compiled.identity import model_digest
 from ...models.solvers.below_zero import named, sentence
 from ...models.solvers.dispatch import falls_back
 from ..problem.censoring import recorded, uppers
@@ -324,7 +325,7 @@ def _provenance(problem: Problem, seed: int) -> dict[str, Any]:
         "devices": json.dumps(names),
         "problem": problem.name,
         "model": problem.model.name,
-        "model_digest": problem.model.digest,
+        "model_digest": model_digest(problem.model),
         "measurements": len(problem.dataset),
         "priors": json.dumps(
             {n: prior_text(p.prior) for n, p in known.items() if p.prior is not None}, ensure_ascii=False

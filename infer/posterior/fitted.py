@@ -10,7 +10,9 @@ import xarray as xr
 from ...data import bundled
 from ...data import load as load_dataset
 from ...data.dataset import Dataset
-from ...models.compiled.model import Model, compile_network
+from ...models.compiled.from_network import compile_network
+from ...models.compiled.model import Model
+from ...models.load import load_network
 from ...models.networks.network import Network
 from ..problem.problem import Problem
 from ..problem.readout import with_inputs_of_protocols
@@ -95,7 +97,7 @@ def changes(fitted: Fitted) -> list[str]:
         return []
     try:
         now = load_dataset(fitted.source)
-        network = Network.load(fitted.other_model or now.model)
+        network = load_network(fitted.other_model or now.model)
     except FileNotFoundError:
         return []  # published data, or a model, that lie elsewhere now
     except (ValueError, OSError):

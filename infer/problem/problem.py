@@ -26,6 +26,7 @@ from ...models.compiled.model import Model
 from ...models.compiled.starts import unsound_starts
 from ...models.compiled.volumes import check_given
 from ...models.listing import listed
+from ...models.load import load_model
 from ...models.simulation import require_x64
 from ...models.solvers.dispatch import falls_back
 from ...models.solvers.placement import placed
@@ -152,7 +153,7 @@ class Problem:
         dataset = load_dataset(source)
         given = {*dataset.parameters, *(options.get("priors") or {})}
         given = given.union(*(q.targets for q in dataset.protocols.values()))
-        compiled = Model.load(dataset.model if model is None else model, independent=given)
+        compiled = load_model(dataset.model if model is None else model, independent=given)
         if model is not None:
             check_same_units(dataset, compiled)
             dataset = replace(dataset, model=str(model), parameters=without_idle(compiled, dataset))

@@ -14,7 +14,7 @@ from ...data.quantities.model_units import ModelUnits
 from ...data.quantities.units import UnitError
 from ...models.compiled.model import Model
 from ...models.compiled.volumes import check_given, volumes_of
-from ...models.networks.network import Network
+from ...models.load import load_network
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ def check_same_units(dataset: Dataset, model: Model) -> None:
     if not dataset.time_unit or not dataset.model or model.network is None:
         return
     try:
-        own = Network.load(dataset.model)
+        own = load_network(dataset.model)
     except (ValueError, OSError):
         return  # its own network is not needed, and may be lost
     ours, theirs = ModelUnits(own), ModelUnits(model.network)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .canonical import content_hash
 from .function_text import function_text
-
-if TYPE_CHECKING:
-    from .model import Model
+from .model import Model
 
 # Fields of a model that no part holds as they are, and why. All others are parts, new ones too.
 _LEFT_OUT: Mapping[str, str] = {
@@ -60,6 +58,11 @@ def model_parts(model: Model) -> dict[str, str]:
     if model.network is not None:
         add("units", _units(model))
     return {part: content_hash(values) for part, values in sorted(content.items())}
+
+
+def model_digest(model: Model) -> str:
+    """A hash of the model's content, the same on every machine. Raises as `model_parts`."""
+    return content_hash(model_parts(model))
 
 
 def _units(model: Model) -> dict[str, object]:

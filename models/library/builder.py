@@ -10,7 +10,9 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from ..compiled.model import Model, compile_network
+from ..compiled.from_network import compile_network
+from ..compiled.model import Model
+from ..networks.antimony_read import read_antimony
 from ..networks.network import Network
 from .compose import interface_of, merge, owned_by
 from .constants import Constants, read_constants
@@ -108,7 +110,7 @@ def network(
     parts += _sums(given)
     text = merge([part.text for part in parts])
     label = name or "_".join([asked[0] if asked[0] in COMPOSITIONS and len(asked) == 1 else "il6", *given])
-    made = Network.from_antimony(re.sub(r"^model \w+", f"model {label}", text, count=1, flags=re.MULTILINE))
+    made = read_antimony(re.sub(r"^model \w+", f"model {label}", text, count=1, flags=re.MULTILINE))
     if cell is not None:
         constants.append(cell_constants(cell))
     for table in constants:

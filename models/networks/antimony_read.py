@@ -1,4 +1,4 @@
-"""Antimony, the text form of SBML that the field reads, to SBML."""
+"""Antimony, the text form of SBML that the field reads, to `Network`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from .antimony_calls import wrong_calls
 from .antimony_chains import bracketed_comparisons
 from .antimony_words import computed_part, why_unread
 from .infix import character, meant
+from .network import Network, UnsupportedModelError
 from .operations import is_nonzero
-from .sbml_read import UnsupportedModelError
+from .sbml_read import read_sbml
 
 _NUMBER = re.compile(r"(?<![A-Za-z0-9_.])(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _MODEL = re.compile(r"\b(?:model|module)\s+(\*?)\s*([A-Za-z_]\w*)")
@@ -25,6 +26,15 @@ _MALFORMED = re.compile(
 
 
 log = logging.getLogger(__name__)
+
+
+def read_antimony(source: str | Path) -> Network:
+    """A `Network` from an Antimony file or Antimony text: the last model in it.
+
+    A text that ends in `.ant` and has no line break is a path. Raises `UnsupportedModelError` with file and line for
+    text that cannot be read, and for what `read_sbml` does not support; `FileNotFoundError` for a missing file.
+    """
+    return read_sbml(antimony_to_sbml(source), antimony_name(source))
 
 
 def antimony_to_sbml(source: str | Path) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import sympy
+
+
+class UnsupportedModelError(ValueError):
+    """The file cannot be read, or it holds constructs that are not supported: each is named."""
 
 
 @dataclass(frozen=True)
@@ -83,45 +86,3 @@ class Network:
         """All that a formula may use."""
         reactions = (r.name for r in self.reactions)
         return frozenset((*self.compartments, *self.species, *self.parameters, *self.rules, *self.rates, *reactions))
-
-    @staticmethod
-    def from_sbml(source: str | Path) -> Network:
-        """Reads an SBML file, or SBML text. See `hexamer.models.networks.sbml_read`."""
-        from .sbml_read import read_sbml
-
-        return read_sbml(source)
-
-    @staticmethod
-    def from_antimony(source: str | Path) -> Network:
-        """Reads an Antimony file, or Antimony text. See `hexamer.models.networks.antimony_read`."""
-        from .antimony_read import antimony_name, antimony_to_sbml
-        from .sbml_read import read_sbml
-
-        return read_sbml(antimony_to_sbml(source), antimony_name(source))
-
-    @staticmethod
-    def load(source: str | Path) -> Network:
-        """A network by file (`.ant`, `.xml`, `.sbml`), or a bundled one by name, such as `il6_stat3`.
-
-        A name may compose modules, drugs and a cell type: `il6_stat3+tocilizumab+T_cell`. Raises `ValueError` for an
-        unknown name or part, `FileNotFoundError` for a missing file.
-        """
-        from ..library import bundled, find
-
-        path = Path(source)
-        if path.suffix not in (".ant", ".xml", ".sbml"):
-            if (found := find(str(source))) is not None:
-                return found
-            raise ValueError(
-                f"unknown network {str(source)!r}: give one of {', '.join(bundled())}, parts joined by '+', "
-                "or a file ending in .ant, .xml or .sbml"
-            )
-        if not path.is_file():
-            raise FileNotFoundError(f"there is no network file {path}")
-        return Network.from_antimony(path) if path.suffix == ".ant" else Network.from_sbml(path)
-
-    def to_sbml(self) -> str:
-        """SBML level 3 version 1, core, as text. See `hexamer.models.networks.sbml_write`."""
-        from .sbml_write import write_sbml
-
-        return write_sbml(self)

@@ -13,7 +13,7 @@ import libsbml
 import sympy
 
 from .formulas import TIME, FormulaError, as_number, from_ast, names_in, to_infix
-from .network import Network, Quantity, Reaction, Species, Unit
+from .network import Network, Quantity, Reaction, Species, Unit, UnsupportedModelError
 from .sbml_text import check_sbml_text
 from .volumes import unsound_volumes
 
@@ -24,10 +24,6 @@ _HARMLESS = {"layout", "render", "annotation", "l3v2extendedmath"}  # drawings, 
 def _rational(number: float | sympy.Expr) -> sympy.Expr:
     """The simple fraction that a stoichiometry means: 1/3 for 0.333333333333333."""
     return sympy.nsimplify(number, rational=True)
-
-
-class UnsupportedModelError(ValueError):
-    """The file cannot be read, or it holds constructs that are not supported: each is named."""
 
 
 def _document(source: str | Path, where: str) -> tuple[libsbml.SBMLDocument, str]:

@@ -56,7 +56,7 @@ class _Writer:
 
 
 def write_sbml(network: Network) -> str:
-    """SBML text of `network`; `Network.from_sbml` reads it back, and other simulators run it."""
+    """SBML text of `network`; `read_sbml` reads it back, and other simulators run it."""
     ast = _Writer(network)
     document = libsbml.SBMLDocument(3, 1)
     model = document.createModel()

@@ -13,7 +13,7 @@ jax.config.update("jax_enable_x64", True)
 
 from . import data, infer, models, moved  # noqa: E402
 from .infer import Problem  # noqa: E402
-from .models import Model, Network, Protocol, Settings, Status, simulate  # noqa: E402
+from .models import Model, Network, Protocol, Settings, Status, load_model, load_network, simulate  # noqa: E402
 
 moved.register()
 
@@ -29,6 +29,8 @@ __all__ = [
     "__version__",
     "data",
     "infer",
+    "load_model",
+    "load_network",
     "models",
     "simulate",
 ]

@@ -406,7 +406,7 @@ def simulate(
     from .infer.calibration import writable
     from .infer.storage.destination import file_behind, is_stream
     from .infer.storage.files import write
-    from .models import Model, Settings, Status
+    from .models import Settings, Status, load_model
     from .models import simulate as run
     from .models.compiled.starts import unsound_starts_under
     from .models.protocols.text import parse_protocol
@@ -418,7 +418,7 @@ def simulate(
         raise ValueError(f"{out} is a folder: name the CSV file to write")
     if not is_stream(out):
         writable(file_behind(out).parent)
-    loaded = Model.load(model)
+    loaded = load_model(model)
     protocols = [parse_protocol(text) for text in protocol or [""]]
     units = _units_of(loaded)
     unitless = dict.fromkeys(set().union(*(q.references for q in protocols)) - loaded.names, "")
@@ -636,7 +636,7 @@ def _source(result: str, model: str | None, problem: str | None):
     """A posterior with the model or problem named for it, or a model; says if the posterior has not converged."""
     from .infer.posterior.file import read
     from .infer.posterior.summary import summarise
-    from .models import Model
+    from .models import load_model
 
     path = Path(result)
     if path.suffix != ".nc" and not (path.is_dir() and (path / "posterior.nc").is_file()):
@@ -644,7 +644,7 @@ def _source(result: str, model: str | None, problem: str | None):
             raise ValueError(f"--model and --problem belong to a posterior, and {result} has none (posterior.nc)")
         if path.is_dir():
             raise ValueError(f"{result} holds no posterior.nc: name the folder of a finished `hexamer fit`")
-        return Model.load(result), None
+        return load_model(result), None
     if model is not None and problem is not None:
         raise ValueError("give --model or --problem, not both")
     tree = read(path / "posterior.nc" if path.is_dir() else path)

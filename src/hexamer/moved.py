@@ -1,6 +1,8 @@
-"""Old names of modules, for one release: each warns and passes on to the module of today."""
+"""Old names, for one release: each warns and passes on to the name of today."""
 
 import sys
+from collections.abc import Callable
+from functools import cache, wraps
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -52,7 +54,59 @@ class _Moved(ModuleType):
         return found
 
 
+# Old attributes of classes: the class, the attribute, the function of today.
+METHODS = [
+    ("models.Model", "from_function", "models.compile_function"),
+    ("models.Model", "load", "models.load_model"),
+    ("models.Network", "from_antimony", "models.read_antimony"),
+    ("models.Network", "from_sbml", "models.read_sbml"),
+    ("models.Network", "load", "models.load_network"),
+    ("models.Network", "to_sbml", "models.write_sbml"),
+]
+# Properties of today that are functions of what had them.
+PROPERTIES = [("models.Model", "digest", "models.compiled.identity.model_digest")]
+
+
+def _warn(old: str, new: str) -> None:
+    warn(f"{old} is now {new}; the old name goes with the next release", DeprecationWarning, stacklevel=3)
+
+
+def _found(name: str) -> Any:
+    module, _, attribute = f"hexamer.{name}".rpartition(".")
+    return getattr(import_module(module), attribute)
+
+
+def _passing_on(old: str, new: str) -> Callable[..., Any]:
+    @wraps(_found(new))
+    def call(*arguments: Any, **options: Any) -> Any:
+        _warn(old, f"hexamer.{new}")
+        return _found(new)(*arguments, **options)
+
+    return call
+
+
+def _bundled_model(name: str) -> Any:
+    """Bundled networks were attributes of `hexamer.models`, compiled when looked at."""
+    from . import models
+
+    if name not in models.bundled():
+        raise AttributeError(f"module 'hexamer.models' has no attribute {name!r}")
+    _warn(f"hexamer.models.{name}", f"hexamer.load_model({name!r})")
+    return _compiled(name)
+
+
+@cache
+def _compiled(name: str) -> Any:
+    return _found("models.load_model")(name)
+
+
 def register() -> None:
-    """Makes the old names importable."""
+    """Makes the old names importable, and the old attributes of classes and of `hexamer.models` readable."""
+    for owner, name, new in METHODS:
+        call = _passing_on(f"{owner.rpartition('.')[2]}.{name}", new)
+        setattr(_found(owner), name, call if name == "to_sbml" else staticmethod(call))
+    for owner, name, new in PROPERTIES:
+        setattr(_found(owner), name, property(_passing_on(f"{owner.rpartition('.')[2]}.{name}", new)))
+    import_module("hexamer.models").__dict__["__getattr__"] = _bundled_model
     for old in MOVED:
         sys.modules.setdefault(f"hexamer.{old}", _Moved(f"hexamer.{old}"))

@@ -30,6 +30,7 @@ from hexamer.data import (
     qpcr,
 )
 from hexamer.data.assays.log10_reading import log10_reading
+from hexamer.models import load_network, read_antimony
 from hexamer.models.library.builder import network as il6_network
 
 pytestmark = pytest.mark.tier("check")
@@ -240,7 +241,7 @@ def test_logits() -> None:
 # ------------------------------------------------------------------------------------------- what they cannot see
 @pytest.fixture(scope="module")
 def il6() -> Network:
-    return Network.load("il6_stat3")
+    return load_network("il6_stat3")
 
 
 UNSEEN = {
@@ -329,10 +330,10 @@ def test_what_an_assay_sees(il6: Network) -> None:
 def test_an_assay_sees_whatever_a_network_counts_its_species_in() -> None:
     text = "model m()\n unit volume = 1e-12 litre; unit {}\n compartment c; species A in c, B in c; k = 1 per_min\n"
     text += " unit per_min = 1/(60 second)\nend\n"
-    shares = Network.from_antimony(text.format("substance = dimensionless"))
+    shares = read_antimony(text.format("substance = dimensionless"))
     blot("b", "A + B", sd=1, network=shares)
     blot("b", "c*A", sd=1, network=shares)
     with pytest.raises(AssayError, match="b: a blot sees"):
         blot("b", "k*A", sd=1, network=shares)
-    blot("b", "A", sd=1, network=Network.from_antimony(text.format("substance = 1e-9 gram")))
-    blot("b", "IL6", sd=1, network=Network.load("hepg2_core"))  # in ng/ml
+    blot("b", "A", sd=1, network=read_antimony(text.format("substance = 1e-9 gram")))
+    blot("b", "IL6", sd=1, network=load_network("hepg2_core"))  # in ng/ml

@@ -7,6 +7,7 @@ import sympy
 
 from hexamer import Network
 from hexamer.data import AssayError, coip, complexes, composition, parse_formula, seen
+from hexamer.models import load_network, read_antimony
 from hexamer.models.library.builder import network as il6_network
 
 pytestmark = pytest.mark.tier("check")
@@ -30,12 +31,12 @@ end
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    return Network.from_antimony(TEXT)
+    return read_antimony(TEXT)
 
 
 @pytest.fixture(scope="module")
 def il6() -> Network:
-    return Network.load("il6_stat3")
+    return load_network("il6_stat3")
 
 
 def test_parts_follow_from_binding_and_from_names(network: Network) -> None:

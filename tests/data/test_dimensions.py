@@ -7,6 +7,7 @@ import pytest
 from hexamer import Network
 from hexamer.data import UnitError
 from hexamer.data.quantities.dimensions import check_kind, check_same, factor_to_unit, unit_of_formula
+from hexamer.models import read_antimony
 
 pytestmark = pytest.mark.tier("check")
 
@@ -27,7 +28,7 @@ end
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    return Network.from_antimony(TEXT)
+    return read_antimony(TEXT)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ def test_kinds(network: Network) -> None:
 
 
 def test_species_without_a_unit_are_taken_in_nm() -> None:
-    plain = Network.from_antimony("model m; compartment cell = 1; species A in cell; end")
+    plain = read_antimony("model m; compartment cell = 1; species A in cell; end")
     assert unit_of_formula(plain, "A") is None
     assert factor_to_unit(plain, "A", "pM") == pytest.approx(1000)
     assert factor_to_unit(plain, "A", "percent") == 1  # a model of relative quantities

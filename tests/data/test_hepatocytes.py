@@ -13,7 +13,7 @@ import pytest
 
 from hexamer.data import DataNotFound, Prior, load, read_values
 from hexamer.infer import Problem
-from hexamer.models import Model, Settings, Status, simulate
+from hexamer.models import Settings, Status, load_model, simulate
 
 pytestmark = pytest.mark.tier("test")
 
@@ -75,7 +75,7 @@ def signals(dataset, fit) -> np.ndarray:
     absolute = fit | {"socs3rna_pro": fit["socs3rna_pro"] / MRNA, "socs3_pro": fit["socs3_pro"] * MRNA}
     times = sorted({m.time for m in dataset.measurements})
     names = list(dataset.protocols)
-    model = Model.load("hepatocyte_core")
+    model = load_model("hepatocyte_core")
     formulas = list(set(SIGNALS.values()))
     out = simulate(model, absolute, list(dataset.protocols.values()), times, observe=formulas, settings=FINE)
     assert np.all(out.status == Status.OK)

@@ -9,7 +9,7 @@ import pytest
 
 from hexamer.data import Dataset, TableError, literature, load, read_folder
 from hexamer.infer import Problem
-from hexamer.models import Network
+from hexamer.models import load_network
 
 pytestmark = pytest.mark.tier("test")
 
@@ -33,7 +33,7 @@ def test_reads_the_same_rows_as_hepg2(hepg2_assembly: Dataset) -> None:
 
 def test_constants_have_the_priors_of_the_literature(hepg2_assembly: Dataset) -> None:
     known = literature()
-    constants = set(Network.load("il6_stat3").parameters) & set(known)
+    constants = set(load_network("il6_stat3").parameters) & set(known)
     held = {n for n, p in hepg2_assembly.parameters.items() if not p.estimated}
     assert held == {"kon2", "Kd2H", "k_shed", "k_clear_sIL6R"}
     for name in constants - held:

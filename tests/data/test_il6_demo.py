@@ -9,7 +9,7 @@ import sympy
 
 from hexamer.data import literature, load, read_values
 from hexamer.data.bundled_problems.il6_demo import make
-from hexamer.models import Model, Settings, simulate
+from hexamer.models import Settings, load_model, simulate
 
 pytestmark = pytest.mark.tier("test")
 
@@ -66,7 +66,7 @@ def test_priors_are_those_of_the_literature(demo):
 
 
 def test_fixed_values_are_the_networks_and_the_literatures(demo):
-    model, known = Model.load(demo.model), literature()
+    model, known = load_model(demo.model), literature()
     fixed = tomllib.loads((make.HERE / "problem.toml").read_text())["fixed"]
     absent = {n for n, v in zip(model.parameters, model.defaults, strict=True) if v == 0}  # owned elsewhere
     named = {*fixed, *make.ESTIMATED, *absent, "medium", "cytosol", "nucleus", "Kd2H"}
@@ -90,7 +90,7 @@ def test_truth_is_complete_and_near_the_medians(demo, truth):
 
 def test_residuals_at_the_truth(demo, truth):
     """By the data set's own observables, which the script does not use: the mean square of each is near 1."""
-    model, protocols = Model.load(demo.model), list(demo.protocols)
+    model, protocols = load_model(demo.model), list(demo.protocols)
     times = sorted({m.time for m in demo.measurements})
     kinetic = {n: p.value for n, p in demo.parameters.items() if not p.estimated}
     kinetic |= {n: truth[n] for n in make.ESTIMATED}

@@ -12,17 +12,17 @@ import pytest
 import sympy
 import xarray as xr
 
-from hexamer import Model, Network, Problem, Protocol, Settings
+from hexamer import Model, Problem, Protocol, Settings
 from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior, direct, qpcr, read_values
 from hexamer.infer.posterior import to_datatree
-from hexamer.models import compile_network
+from hexamer.models import compile_network, read_antimony
 
 
 @cache
 def _decay_model() -> Model:
     """A' = −k A from A(0) = a0."""
     text = "model decay; k = 0.5; a0 = 2; species A = a0; J: A -> ; k*A; end"
-    return compile_network(Network.from_antimony(text))
+    return compile_network(read_antimony(text))
 
 
 def _decay_data() -> Dataset:
@@ -77,7 +77,7 @@ def decay() -> Callable[..., Problem]:
 @pytest.fixture
 def blow_up() -> Problem:
     """y' = k y² from 1, read at time 1: y = 1/(1 − k), which does not exist from k = 1 on."""
-    model = compile_network(Network.from_antimony("model blow_up; k = 0.5; species y = 1; J: -> y; k*y^2; end"))
+    model = compile_network(read_antimony("model blow_up; k = 0.5; species y = 1; J: -> y; k*y^2; end"))
     data = Dataset(
         "blow-up",
         {"y": direct("y", "y", sd=0.1)},

@@ -22,6 +22,7 @@ from hexamer.infer.plots.checks import standardised
 from hexamer.infer.posterior import datatree as posterior
 from hexamer.infer.problem.censoring import log_distribution, recordable, tails, with_censored
 from hexamer.infer.problem.readout import Readout
+from hexamer.models import compile_function
 
 pytestmark = pytest.mark.tier("test")
 
@@ -240,6 +241,6 @@ def test_an_unknown_kind_is_refused(decay_data: Dataset) -> None:
     none = replace(decay_data.measurements[7], value=0.0, censored="left")
     with pytest.raises(ValueError, match="a value on a logarithmic scale must be positive"):
         Problem(
-            Model.from_function(lambda t, y, p: -y, species=["A"], parameters={}, initial=[1.0], name="m"),
+            compile_function(lambda t, y, p: -y, species=["A"], parameters={}, initial=[1.0], name="m"),
             replace(decay_data, measurements=(none,), parameters={}),
         )

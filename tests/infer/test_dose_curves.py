@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from hexamer import Model, Network, Protocol
+from hexamer import Model, Protocol
 from hexamer.infer import Condition, DoseResponse, arm_share, combination, dose_response, plots
 from hexamer.infer.doses.amounts import Doses
 from hexamer.infer.doses.combination import Margin, loewe
 from hexamer.infer.doses.hill import Curve, HillFits, fit_curves, occupancy
 from hexamer.infer.plots.dose_response import describe
 from hexamer.infer.reports.dose_response import report
-from hexamer.models import compile_network, il6
+from hexamer.models import compile_network, il6, read_antimony
 
 pytestmark = pytest.mark.tier("test")
 
@@ -274,7 +274,7 @@ end
 @pytest.fixture(scope="module")
 def arms() -> Model:
     """At rest X = 5 + L·(a + 2b + ac): shares of 1.5, 2 and 0.5 in 4."""
-    return compile_network(Network.from_antimony(TWO_ARMS))
+    return compile_network(read_antimony(TWO_ARMS))
 
 
 def test_shares_are_shapley_values(arms: Model) -> None:

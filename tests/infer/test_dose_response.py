@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hexamer import Model, Network, Protocol, Settings, simulate
+from hexamer import Model, Protocol, Settings, simulate
 from hexamer.data import UnitError
 from hexamer.infer import Condition, DoseResponse, dose_response
 from hexamer.infer.doses.amounts import doses_of, known_masses
@@ -20,7 +20,7 @@ from hexamer.infer.doses.conditions import design
 from hexamer.infer.doses.course_summary import summarise
 from hexamer.infer.doses.ensemble import draws_of
 from hexamer.infer.doses.text import parse_conditions, parse_drugs
-from hexamer.models import compile_network, il6
+from hexamer.models import compile_network, il6, read_antimony
 from hexamer.models.compiled.plan import compile_plan
 
 pytestmark = pytest.mark.tier("test")
@@ -190,7 +190,7 @@ def test_posterior(conversion, conversion_tree, conversion_course) -> None:
 def test_posterior_of_what_the_model_derives(conversion, conversion_tree) -> None:
     """`total` estimated, and a model in which it follows from another: refused, not lost."""
     text = "model conversion\n species A; k1 = 1; L = 0; k0 = 2; total = k0; A = 1;\n J: A -> ; k1*L*A;\nend\n"
-    other = compile_network(Network.from_antimony(text))
+    other = compile_network(read_antimony(text))
     assert "total" not in other.parameters
     with pytest.raises(ValueError, match="total, which in conversion follow from other parameters"):
         draws_of(conversion_tree, model=other)
@@ -199,7 +199,7 @@ def test_posterior_of_what_the_model_derives(conversion, conversion_tree) -> Non
 @pytest.mark.tier("check")
 def test_failures_are_counted() -> None:
     """y' = y² from the dose: y = d/(1 − d t), which does not exist at t = 1 from d = 1 on."""
-    model = compile_network(Network.from_antimony("model m\n species y = 0; k = 1;\n J: -> y; k*y^2;\nend\n"))
+    model = compile_network(read_antimony("model m\n species y = 0; k = 1;\n J: -> y; k*y^2;\nend\n"))
     found = dose_response(
         model, "y", [0.5, 2.0], at=1, observe="y", settings=Settings(max_steps=256), unit="nM", progress=False
     )
@@ -312,7 +312,7 @@ def test_drug_without_target() -> None:
     text = (
         "model m\n species L = 0, R = 1, drug = 0;\n J: R -> ; L*R; K: drug -> ; drug; effect := 1/(1 + drug);\nend\n"
     )
-    model = compile_network(Network.from_antimony(text))
+    model = compile_network(read_antimony(text))
     with pytest.raises(ValueError, match="drug 'drug' acts on nothing in m: its target"):
         dose_response(model, "L", [1.0], at=1, observe="R", drugs={"drug": 1.0})
 

@@ -15,11 +15,11 @@ from numpyro.infer.util import log_density
 from numpyro.primitives import Messenger
 from scipy import stats
 
-from hexamer import Network, Problem, Protocol
+from hexamer import Problem, Protocol
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
 from hexamer.infer.problem.numpyro_model import prior_distribution, rows_of_sites
 from hexamer.infer.problem.parameter_space import ParameterSpace
-from hexamer.models import compile_network
+from hexamer.models import compile_network, read_antimony
 
 pytestmark = pytest.mark.tier("test")
 
@@ -161,7 +161,7 @@ def test_a_failed_simulation_has_no_density(blow_up: Problem) -> None:
 def test_nuts_finds_a_posterior_in_closed_form() -> None:
     """y' = 0 from y(0) = m, read with known noise: a normal prior gives a normal posterior."""
     text = "model still; m = 1; nothing = 0; species y = m; J: y -> ; nothing*y; end"
-    model = compile_network(Network.from_antimony(text))
+    model = compile_network(read_antimony(text))
     readings, sd = [1.1, 0.7, 1.6, 0.9], 0.4
     data = Dataset(
         "still",

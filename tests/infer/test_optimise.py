@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hexamer import Network, Problem, Protocol, Settings
+from hexamer import Problem, Protocol, Settings
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
 from hexamer.infer import curvature, find_map, find_mode
 from hexamer.infer.optimisation.lbfgs import Minimiser
-from hexamer.models import compile_network
+from hexamer.models import compile_network, read_antimony
 
 pytestmark = pytest.mark.tier("test")
 
@@ -57,7 +57,7 @@ def test_a_start_that_fails_is_not_converged(bad: float) -> None:
 @pytest.fixture(scope="module")
 def half() -> Problem:
     """y' = k y² fails before t = 1 where k ≥ 1; readings 1/(1 − k t) at k = 0.5 have their optimum there."""
-    model = compile_network(Network.from_antimony("model blow_up; k = 1; species y = 1; J: -> y; k*y^2; end"))
+    model = compile_network(read_antimony("model blow_up; k = 1; species y = 1; J: -> y; k*y^2; end"))
     rows = tuple(Measurement("y", "rest", t, 1 / (1 - 0.5 * t)) for t in (0.25, 0.5, 1.0))
     dataset = Dataset(
         "half",

@@ -11,7 +11,7 @@ from hexamer.data import Dataset, Measurement, direct
 from hexamer.infer import arm_share, combination, dose_response, plots
 from hexamer.infer.plots.fit import Panel, arrange
 from hexamer.infer.reports.dose_response import report
-from hexamer.models import Model, Network, Protocol, compile_network
+from hexamer.models import Model, Protocol, compile_network, read_antimony
 
 pytestmark = pytest.mark.tier("test")
 
@@ -143,7 +143,7 @@ def two_arms() -> Model:
       J: -> X; 1 + drive - X;
     end
     """
-    return compile_network(Network.from_antimony(text))
+    return compile_network(read_antimony(text))
 
 
 SIZES = np.linspace(0.8, 1.2, 5)

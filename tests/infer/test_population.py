@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hexamer import Model, Network, Protocol
+from hexamer import Model, Protocol
 from hexamer.infer import Spread, plots, virtual_population
 from hexamer.infer.doses.amounts import doses_of
 from hexamer.infer.doses.population import SERUM, lognormal_factors
-from hexamer.models import compile_network, il6
+from hexamer.models import compile_network, il6, read_antimony
 
 pytestmark = pytest.mark.tier("test")
 
@@ -29,7 +29,7 @@ VARIES = {"size": Spread(0.5), "other": Spread(0.2)}
 @pytest.fixture(scope="module")
 def linear() -> Model:
     """After an hour X = size·L + S."""
-    return compile_network(Network.from_antimony(LINEAR))
+    return compile_network(read_antimony(LINEAR))
 
 
 def test_moments_of_what_is_drawn() -> None:

@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 from scipy import integrate, stats
 
-from hexamer import Model, Network, Problem, Protocol
+from hexamer import Model, Problem, Protocol
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
-from hexamer.models import Step, compile_network
+from hexamer.models import Step, compile_network, read_antimony
 
 pytestmark = pytest.mark.tier("test")
 
@@ -231,7 +231,7 @@ end
 
 def assigned_problem(protocols: dict[str, Protocol], *parameters: Parameter, signal: str = "A") -> Problem:
     given = {n for q in protocols.values() for n in q.targets} | {p.name for p in parameters}
-    model = compile_network(Network.from_antimony(ASSIGNED), independent=given)
+    model = compile_network(read_antimony(ASSIGNED), independent=given)
     rows = tuple(Measurement("y", n, 1.0, 1.0) for n in protocols)
     known = {p.name: p for p in parameters}
     return Problem(model, Dataset("d", {"y": direct("y", signal, sd=1)}, protocols, rows, known))
@@ -286,7 +286,7 @@ def test_observables_see_the_values_of_the_protocol() -> None:
 
 
 def test_names_that_are_species_or_nothing_are_harmless_as_independent() -> None:
-    network = Network.from_antimony(ASSIGNED)
+    network = read_antimony(ASSIGNED)
     plain = compile_network(network)
     other = compile_network(network, independent=["A", "B", "c", "total", "nobody", "J0"])
     assert other.parameters == plain.parameters

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hexamer import Network, Problem, Protocol, Settings
+from hexamer import Problem, Protocol, Settings
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
 from hexamer.infer import Curvature, Draws, StoreError, curvature, find_mode, sample
-from hexamer.models import compile_network
+from hexamer.models import compile_network, read_antimony
 
 pytestmark = pytest.mark.tier("test")
 
@@ -26,7 +26,7 @@ def half() -> Problem:
 
     The measurement says next to nothing, so the posterior is the prior's other half.
     """
-    model = compile_network(Network.from_antimony("model blow_up; k = 1; species y = 1; J: -> y; k*y^2; end"))
+    model = compile_network(read_antimony("model blow_up; k = 1; species y = 1; J: -> y; k*y^2; end"))
     dataset = Dataset(
         "half",
         {"k": direct("k", "k", sd=1e3)},
@@ -110,7 +110,7 @@ def test_adaptation_ends_with_the_warmup(whole) -> None:
 def level() -> Problem:
     """Five readings of a constant with an unknown background a·b and noise: a banana, and a scale of noise."""
     text = "model level; a = 1; b = 1; nothing = 0; species y = a; J: y -> ; nothing*y; end"
-    model = compile_network(Network.from_antimony(text))
+    model = compile_network(read_antimony(text))
     values = (2.1, 1.7, 2.6, 2.2, 1.4)
     return Problem(
         model,

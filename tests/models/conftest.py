@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from hexamer import models
-from hexamer.models import Model, Network, compile_network
+from hexamer.models import Model, compile_network, load_model, read_antimony
 
 
 @pytest.fixture(scope="session")
 def il6_stat3() -> Model:
-    return models.il6_stat3
+    return load_model("il6_stat3")
 
 
 @pytest.fixture(scope="session")
 def il6_full() -> Model:
-    return models.il6_full
+    return load_model("il6_full")
 
 
 @pytest.fixture(scope="session")
 def hepg2_core() -> Model:
-    return models.hepg2_core
+    return load_model("hepg2_core")
 
 
 @pytest.fixture(scope="session")
 def growth() -> Model:
     """y' = s − k y from y = 1."""
-    return compile_network(Network.from_antimony("model growth; species y = 1; k = 0.4; s = 1; J: -> y; s - k*y; end"))
+    return compile_network(read_antimony("model growth; species y = 1; k = 0.4; s = 1; J: -> y; s - k*y; end"))

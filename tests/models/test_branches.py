@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from helpers import ENGINES
-from hexamer.models import Network, Protocol, compile_network, simulate
+from hexamer.models import Protocol, compile_network, read_antimony, simulate
 from hexamer.models.compiled.codegen import compile_vector
 from hexamer.models.networks.formulas import parse_infix
 from hexamer.models.solvers.settings import Engine
@@ -51,7 +51,7 @@ def test_derivatives_where_the_branch_is_taken() -> None:
 def test_a_dose_of_nothing(engine: Engine) -> None:
     """X' = a/d while d > 0, else 0; X starts at a ln d while d > 0, else at a."""
     text = "model m\n a = 1; d = 0; X = 0\n X' = piecewise(a/d, d > 0, 0)\n X = piecewise(a*ln(d), d > 0, a)\nend"
-    model = compile_network(Network.from_antimony(text))
+    model = compile_network(read_antimony(text))
 
     def end(a: jax.Array, d: jax.Array) -> jax.Array:
         return simulate(model, {"a": a, "d": d}, Protocol(), [1.0], engine=engine).y[0, 0, 0]

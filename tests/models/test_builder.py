@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hexamer import models
-from hexamer.models import Model, Network, Protocol, il6, simulate
+from hexamer.models import Model, Network, Protocol, il6, load_network, simulate
 from hexamer.models.library import COMPOSITIONS, CORES, MODULES, bundled, cells, drugs, network
 from hexamer.models.library.builder import cell_constants, drug_constants
 
@@ -26,7 +26,7 @@ def value(made: Network | Model, name: str) -> float:
 @pytest.mark.tier("slow")
 @pytest.mark.parametrize("name", bundled())
 def test_bundled_names(name: str) -> None:
-    assert Network.load(name).name == name
+    assert load_network(name).name == name
     model = getattr(models, name)
     assert (model.name, model) == (name, getattr(models, name))  # the very same: compiled once
     assert name in dir(models)
@@ -48,7 +48,7 @@ def test_modules_are_joined_in_any_order() -> None:
 
 def test_a_composition_is_the_sum_of_its_modules() -> None:
     listed = network(COMPOSITIONS["il6_stat3"], name="il6_stat3")
-    assert listed == Network.load("il6_stat3")
+    assert listed == load_network("il6_stat3")
 
 
 def test_what_nobody_owns_is_a_constant_zero() -> None:
@@ -145,11 +145,11 @@ def test_inhibitors_of_jak_reach_both_stats() -> None:
 
 
 def test_a_name_composes() -> None:
-    made = Network.load("il6_stat3+tocilizumab+T_cell")
+    made = load_network("il6_stat3+tocilizumab+T_cell")
     assert made.name == "il6_stat3_tocilizumab"
     assert value(made, "IL6R_0") == cell_constants("T_cell").values["IL6R_0"].value
-    assert Network.load("tocilizumab + il6_stat3 + T_cell") == made
-    assert set(Network.load("classic+stat3").species) == set(Network.load("il6_classic").species)
+    assert load_network("tocilizumab + il6_stat3 + T_cell") == made
+    assert set(load_network("classic+stat3").species) == set(load_network("il6_classic").species)
 
 
 @pytest.mark.parametrize(
@@ -178,13 +178,13 @@ def test_refusals(arguments: dict, said: str) -> None:
 
 def test_refused_names() -> None:
     with pytest.raises(ValueError, match=r"unknown network 'il7': give one of il6_classic.*or a file ending"):
-        Network.load("il7")
+        load_network("il7")
     with pytest.raises(
         ValueError, match=r"unknown part 'neuron' of 'il6_stat3.neuron'; known modules:.*drugs:.*cells:"
     ):
-        Network.load("il6_stat3+neuron")
+        load_network("il6_stat3+neuron")
     with pytest.raises(ValueError, match="names several cell types: T_cell, monocyte"):
-        Network.load("il6_stat3+T_cell+monocyte")
+        load_network("il6_stat3+T_cell+monocyte")
     with pytest.raises(FileNotFoundError, match=r"no Antimony file mine\.ant"):
         network(["classic", "mine.ant"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hexamer.models import Network
+from hexamer.models import read_antimony
 from hexamer.models.library.compose import merge
 
 pytestmark = pytest.mark.tier("check")
@@ -32,7 +32,7 @@ end
 
 
 def test_joins_by_name() -> None:
-    network = Network.from_antimony(merge([SOURCE, SINK]))
+    network = read_antimony(merge([SOURCE, SINK]))
     assert network.name == "source_sink"
     assert set(network.species) == {"A", "B", "load"}
     assert float(network.species["load"].initial) == 7  # its owner's value, not the stand-in
@@ -42,7 +42,7 @@ def test_joins_by_name() -> None:
 
 
 def test_order_does_not_matter() -> None:
-    one, other = (Network.from_antimony(merge(t)) for t in ([SOURCE, SINK], [SINK, SOURCE]))
+    one, other = (read_antimony(merge(t)) for t in ([SOURCE, SINK], [SINK, SOURCE]))
     assert one.species == other.species
     assert one.rules == other.rules
     assert set(r.rate for r in one.reactions) == set(r.rate for r in other.reactions)
@@ -50,13 +50,13 @@ def test_order_does_not_matter() -> None:
 
 @pytest.mark.parametrize("text", [SOURCE, SINK])
 def test_a_module_runs_alone(text: str) -> None:
-    alone, merged = Network.from_antimony(text), Network.from_antimony(merge([text]))
+    alone, merged = read_antimony(text), read_antimony(merge([text]))
     assert (alone.species, alone.parameters, alone.rules) == (merged.species, merged.parameters, merged.rules)
 
 
 def test_a_composition_is_a_module() -> None:
     third = "model third(k)\n k = 1;\n extra := 2*k;\nend\n"
-    network = Network.from_antimony(merge([merge([SOURCE, SINK]), third]))
+    network = read_antimony(merge([merge([SOURCE, SINK]), third]))
     assert network.parameters["k"].value == 3
     assert set(network.rules) == {"act", "extra"}
     left = merge([SOURCE])

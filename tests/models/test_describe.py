@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hexamer.models import Network, parse_infix
+from hexamer.models import Network, parse_infix, read_antimony
 from hexamer.models.networks.markdown import describe, graph, reversible
 
 pytestmark = pytest.mark.tier("test")
@@ -33,7 +33,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs"
 
 @pytest.fixture(scope="module")
 def small() -> Network:
-    return Network.from_antimony(TEXT)
+    return read_antimony(TEXT)
 
 
 def test_graph_has_every_reaction_and_no_other(small: Network) -> None:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hexamer.models import Model, Protocol, Settings, Status, simulate
+from hexamer.models import Model, Protocol, Settings, Status, compile_function, simulate
 
 pytestmark = pytest.mark.tier("test")
 
@@ -17,14 +17,14 @@ K = jnp.array([0.5, 1.5, 0.1])
 
 def blow_up() -> Model:
     """y' = k y² from 1: y = 1/(1 − k t), infinite at t = 1/k."""
-    return Model.from_function(
+    return compile_function(
         lambda t, y, p: p["k"] * y**2, species=["y"], parameters={"k": 1.0}, initial=[1.0], name="blow-up"
     )
 
 
 def growth(others: int) -> Model:
     """A made at g and removed at k, which may be 0, among `others` at rest."""
-    return Model.from_function(
+    return compile_function(
         lambda t, y, p: jnp.append(1 - y[:-1], p["g"] - p["k"] * y[-1]),
         species=[*(f"y{i}" for i in range(others)), "A"],
         parameters={"g": 0.1, "k": 0.0},
@@ -61,7 +61,7 @@ def test_blow_up(solver: str) -> None:
 
 @pytest.mark.tier("slow")
 def test_too_many_steps() -> None:
-    model = Model.from_function(
+    model = compile_function(
         lambda t, y, p: p["w"] * jnp.array([y[1], -y[0]]), species=["x", "v"], parameters={"w": 1.0}, initial=[1.0, 0.0]
     )
 
@@ -79,9 +79,7 @@ def test_too_many_steps() -> None:
 @pytest.mark.tier("slow")
 def test_rates_that_are_not_finite() -> None:
     """√y falls below 0: the solve ends, with no NaN for a step size."""
-    model = Model.from_function(
-        lambda t, y, p: -p["k"] * jnp.sqrt(y), species=["y"], parameters={"k": 1.0}, initial=[1.0]
-    )
+    model = compile_function(lambda t, y, p: -p["k"] * jnp.sqrt(y), species=["y"], parameters={"k": 1.0}, initial=[1.0])
     for solver in ("rodas5p", "tsit5"):
         out = simulate(model, {"k": jnp.array([1.0, 5.0])}, Protocol(), TIMES, settings=Settings(solver=solver))
         assert out.status[:, 0].tolist() == [Status.OK, Status.NOT_FINITE]

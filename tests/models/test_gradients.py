@@ -9,7 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hexamer.models import Model, Network, Protocol, Settings, compile_network, simulate
+from hexamer.models import (
+    Model,
+    Protocol,
+    Settings,
+    compile_function,
+    compile_network,
+    read_antimony,
+    simulate,
+)
 
 pytestmark = pytest.mark.tier("test")
 
@@ -30,7 +38,7 @@ end
 @pytest.fixture(scope="module")
 def loop() -> Model:
     """A receptor with negative feedback by way of a Hill power that starts at 0."""
-    return compile_network(Network.from_antimony(LOOP))
+    return compile_network(read_antimony(LOOP))
 
 
 NAMES: tuple[str, ...] = ("n", "k", "d", "x", "f", "dose")
@@ -129,7 +137,7 @@ def test_networks(name: str, request: pytest.FixtureRequest) -> None:
 @pytest.mark.parametrize("settings", [Settings(), Settings(derivative="forward")])
 def test_trajectory_at_rest(settings: Settings) -> None:
     """y' = −a (y − b) from y0 = b: the state never moves, and ∂y/∂b = 1 − e^(−at), ∂y/∂y0 = e^(−at), ∂y/∂a = 0."""
-    model = Model.from_function(
+    model = compile_function(
         lambda t, y, p: -p["a"] * (y - p["b"]),
         species=["y"],
         parameters={"a": 0.7, "b": 2.0, "y0": 2.0},

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hexamer.models import Model, Network, compile_network
+from hexamer.models import Model, compile_network, read_antimony
 from hexamer.models.compiled.moieties import conserved_moieties
 
 pytestmark = pytest.mark.tier("test")
@@ -76,6 +76,6 @@ def test_rates_conserve_them(name: str, request: pytest.FixtureRequest) -> None:
 
 def test_what_has_a_rule_belongs_to_none() -> None:
     text = "model m\n species A = 1, B = 2, $F = 3; w = 1; w' = -w; J0: A + F -> B; A*F;\nend\n"
-    model = compile_network(Network.from_antimony(text))
+    model = compile_network(read_antimony(text))
     assert model.species == ("A", "B", "w")
     np.testing.assert_array_equal(model.moieties, [[1, 1, 0]])

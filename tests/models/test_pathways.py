@@ -12,7 +12,7 @@ import libsbml
 import numpy as np
 import pytest
 
-from hexamer.models import Model, Network, Protocol, Status, il6, simulate
+from hexamer.models import Model, Protocol, Status, il6, read_antimony, simulate
 from hexamer.models.library.builder import network
 from hexamer.models.networks.antimony_read import antimony_to_sbml
 from hexamer.models.networks.formulas import inline
@@ -256,7 +256,7 @@ FILES = (
 def test_file_runs_alone_with_consistent_units(file: str) -> None:
     """libsbml's strict unit check finds nothing beside literal numbers, to which it gives no unit."""
     text = files("hexamer.models.library").joinpath(file).read_text(encoding="utf-8")
-    assert Network.from_antimony(text).reactions
+    assert read_antimony(text).reactions
     document = libsbml.readSBMLFromString(antimony_to_sbml(text))
     document.setConsistencyChecks(libsbml.LIBSBML_CAT_UNITS_CONSISTENCY, True)
     document.checkConsistency()

@@ -17,9 +17,10 @@ import pytest
 import xarray as xr
 
 import hexamer
-from hexamer import Model, Protocol, Settings, simulate
+from hexamer import Protocol, Settings, simulate
 from hexamer.infer import find_map, sample
 from hexamer.infer.doses import ensemble as source
+from hexamer.models import load_model
 from hexamer.models.solvers import placement
 from hexamer.models.solvers.dispatch import uses_fused
 from hexamer.models.solvers.fused import cuda, gpu, stacks
@@ -234,7 +235,7 @@ def test_jax_without_any_device(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_device_that_cannot_be_chosen_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """In what the user's own function compiles, and where the user has put the parameters."""
-    model, protocol = Model.load("hepg2_core"), Protocol().set(IL6="IL6")
+    model, protocol = load_model("hepg2_core"), Protocol().set(IL6="IL6")
     settings = Settings(device="gpu")
     with caplog.at_level(logging.WARNING, logger="hexamer"):
         jax.jit(lambda dose: simulate(model, {"IL6": dose}, protocol, [1.0], settings=settings).y)(0.5)
@@ -306,7 +307,7 @@ def test_many_trajectories_go_to_the_gpu(machine: Machine, monkeypatch: pytest.M
     monkeypatch.setattr(placement._Placed, "__enter__", send)
     choose = placement.devices_for
     monkeypatch.setattr(placement, "devices_for", lambda n, s: asked.append(n) or choose(n, s))
-    model = Model.load("hepg2_core")
+    model = load_model("hepg2_core")
     values = {"IL6": np.linspace(0.1, 1, 10**5)}
     with pytest.raises(Sent, match="gpu"):
         simulate(model, values, [Protocol("a").set(IL6="IL6"), Protocol("b")], [1.0])
@@ -319,7 +320,7 @@ def test_what_the_user_placed_stays_there(machine: Machine, monkeypatch: pytest.
     """Arrays on a device of the user's choice, and what is traced: JAX decides."""
     machine()
     monkeypatch.setattr(placement, "devices_for", lambda *_: pytest.fail("hexamer chose"))
-    model, protocol = Model.load("hepg2_core"), Protocol().set(IL6="IL6")
+    model, protocol = load_model("hepg2_core"), Protocol().set(IL6="IL6")
     on_cpu = jax.device_put(0.5, jax.local_devices(backend="cpu")[0])
     with jax.default_device(jax.local_devices(backend="cpu")[0]):  # a GPU that is pretended cannot compute
         known = simulate(model, {"IL6": on_cpu}, protocol, [1.0]).y
@@ -328,7 +329,7 @@ def test_what_the_user_placed_stays_there(machine: Machine, monkeypatch: pytest.
 
 
 def test_simulate_is_compiled_once() -> None:
-    model, protocol = Model.load("hepg2_core"), Protocol("dose").set(IL6="IL6")
+    model, protocol = load_model("hepg2_core"), Protocol("dose").set(IL6="IL6")
     compiled = importlib.import_module("hexamer.models.simulation")._compiled
     before = compiled.cache_info()
     for dose in (0.1, 0.2, 0.3):
@@ -384,7 +385,7 @@ def test_without_warp_diffrax_solves_where_jax_computes(machine: Machine) -> Non
 
 def test_the_engine_goes_by_where_jax_computes(machine: Machine) -> None:
     """Not by whether there is a GPU: on the CPU of a machine whose GPU is of no use, compiled code solves."""
-    model = Model.load("hepg2_core")
+    model = load_model("hepg2_core")
     machine(warp=warp_with(driver=(12, 4), devices=0))
     assert not uses_fused(model, Settings())
     with pytest.raises(Unsupported, match=r"CUDA GPUs: the NVIDIA driver is too old.*jax\.default_device"):
@@ -471,7 +472,7 @@ def test_what_was_noted_and_not_launched_is_not_there(machine: Machine) -> None:
 def test_kernels_ask_for_room_before_they_are_loaded(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """And what does not compile or load is one sentence."""
     machine()
-    model, card = Model.load("hepg2_core"), cuda.devices()[0]
+    model, card = load_model("hepg2_core"), cuda.devices()[0]
     given = {"single": False, "keep_stages": False, "on": [card]}
     real = gpu.warp()
     monkeypatch.setattr(real, "force_load", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("no PTX for sm_30")))

@@ -8,14 +8,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hexamer.models import Model, Protocol, Settings, Step, simulate
+from hexamer.models import Model, Protocol, Settings, Step, compile_function, simulate
 
 pytestmark = pytest.mark.tier("check")
 
 
 @pytest.fixture(scope="module")
 def decay() -> Model:
-    return Model.from_function(
+    return compile_function(
         lambda t, y, p: -p["k"] * y, species=["A"], parameters={"k": 1.0}, initial=[1.0], name="decay"
     )
 
@@ -90,7 +90,7 @@ def test_all_that_is_wrong_at_once(decay: Model) -> None:
 def test_unknown_and_missing_values(decay: Model) -> None:
     with pytest.raises(ValueError, match="K: no parameters of decay; its parameters: k"):
         simulate(decay, {"K": 1.0}, Protocol(), [1.0])
-    bare = Model.from_function(
+    bare = compile_function(
         lambda t, y, p: -p["k"] * y, species=["A"], parameters={"k": math.nan}, initial=[1.0], name="bare"
     )
     with pytest.raises(ValueError, match="bare has no value for k: give one"):
@@ -102,9 +102,7 @@ def test_unknown_and_missing_values(decay: Model) -> None:
 
 
 def test_rates_of_the_wrong_shape() -> None:
-    model = Model.from_function(
-        lambda t, y, p: y[:1], species=["A", "B"], parameters={}, initial=[1.0, 1.0], name="torn"
-    )
+    model = compile_function(lambda t, y, p: y[:1], species=["A", "B"], parameters={}, initial=[1.0, 1.0], name="torn")
     with pytest.raises(ValueError, match=r"f of model 'torn' returned shape \(1,\); expected \(2,\)"):
         simulate(model, {}, Protocol(), [1.0])
     with pytest.raises(KeyError, match="'C' is no species of torn; its species: A, B"):
@@ -112,7 +110,7 @@ def test_rates_of_the_wrong_shape() -> None:
 
 
 def test_time_dependence_is_refused_before_anything_is_solved() -> None:
-    model = Model.from_function(
+    model = compile_function(
         lambda t, y, p: -y * t, species=["A"], parameters={}, initial=[1.0], name="clock", depends_on_time=True
     )
     with pytest.raises(ValueError, match="'p' pre-equilibrates, but clock depends on time explicitly"):

@@ -13,7 +13,7 @@ from scipy.integrate import solve_ivp
 
 from helpers import slowly
 from hexamer import models
-from hexamer.models import Model, Protocol, Settings, Status, simulate
+from hexamer.models import Model, Protocol, Settings, Status, load_model, simulate, write_sbml
 
 pytestmark = pytest.mark.tier("test")
 
@@ -61,7 +61,7 @@ ALL = [(name, q.name) for name, some in PROTOCOLS.items() for q in some]
 
 @cache
 def load(name: str) -> Model:
-    return getattr(models, name) if name in models.bundled() else Model.load(name)
+    return getattr(models, name) if name in models.bundled() else load_model(name)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ class Runner:
     def __init__(self, model: Model) -> None:
         assert model.network is not None
         self.model = model
-        self.runner = roadrunner.RoadRunner(model.network.to_sbml())
+        self.runner = roadrunner.RoadRunner(write_sbml(model.network))
         self.runner.integrator.relative_tolerance = 1e-11
         self.runner.integrator.absolute_tolerance = 1e-14
         self.runner.integrator.maximum_num_steps = 1_000_000

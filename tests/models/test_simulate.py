@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 
 from helpers import slowly
-from hexamer.models import Model, Network, Protocol, Settings, Status, compile_network, simulate
+from hexamer.models import (
+    Model,
+    Protocol,
+    Settings,
+    Status,
+    compile_function,
+    compile_network,
+    read_antimony,
+    simulate,
+)
 
 pytestmark = pytest.mark.tier("test")
 
@@ -28,7 +37,7 @@ SOLVERS = {
 def chain() -> Model:
     """A → B → C."""
     text = "model chain\n species A = 2, B = 0, C = 0; a = 0.7; b = 0.2; J0: A -> B; a*A; J1: B -> C; b*B;\nend\n"
-    return compile_network(Network.from_antimony(text))
+    return compile_network(read_antimony(text))
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +50,13 @@ def binding() -> Model:
       bound := LR/(R + LR);
     end
     """
-    return compile_network(Network.from_antimony(text))
+    return compile_network(read_antimony(text))
 
 
 @pytest.fixture(scope="module")
 def decay() -> Model:
     """A decays at k, and is made at an input."""
-    return Model.from_function(
+    return compile_function(
         lambda t, y, p: p["input"] - p["k"] * y,
         species=["A"],
         parameters={"k": 0.3, "input": 0.0},
@@ -173,7 +182,7 @@ def test_observables_see_the_parameters_of_their_time(decay: Model) -> None:
 @pytest.mark.tier("check")
 def test_initial_values_follow_what_is_set_at_the_start() -> None:
     text = "model m\n species A = 1; A = 2*k; k = 3; J0: A -> ; 0.1*k*A;\nend\n"
-    model = compile_network(Network.from_antimony(text))
+    model = compile_network(read_antimony(text))
     protocols = [Protocol("a"), Protocol("b").set(k=5.0), Protocol("c").set(at=1, k=5.0)]
     out = simulate(model, {}, protocols, [0.0])
     np.testing.assert_array_equal(out.y[:, 0, 0], [6.0, 10.0, 6.0])
@@ -183,7 +192,7 @@ def test_initial_values_follow_what_is_set_at_the_start() -> None:
 @pytest.mark.parametrize("solver", ["rodas5p", "tsit5"])
 def test_explicit_time(solver: str) -> None:
     """y' = cos(t) p from a plain function: time is a state, across a step too."""
-    model = Model.from_function(
+    model = compile_function(
         lambda t, y, p: p["p"] * jnp.cos(t)[None],
         species=["y"],
         parameters={"p": 2.0},
@@ -198,7 +207,7 @@ def test_explicit_time(solver: str) -> None:
 
 def test_time_of_a_network() -> None:
     text = "model m\n species A = 1; k = 0.3; J0: A -> ; k*A*time; clock := 2*time;\nend\n"
-    model = compile_network(Network.from_antimony(text))
+    model = compile_network(read_antimony(text))
     assert model.rhs_depends_on_time
     out = simulate(model, {}, Protocol(), TIMES[:4], observe=["clock"], settings=TIGHT)
     np.testing.assert_allclose(out.y[0, :, 0], np.exp(-0.15 * TIMES[:4] ** 2), rtol=1e-7)
@@ -224,7 +233,7 @@ import hexamer, jax
 from hexamer.models import Model, Protocol, simulate
 import jax.numpy as jnp
 assert jnp.zeros(1).dtype == jnp.float64
-model = Model.from_function(lambda t, y, p: -y, species=["A"], parameters={}, initial=[1.0])
+model = compile_function(lambda t, y, p: -y, species=["A"], parameters={}, initial=[1.0])
 jax.config.update("jax_enable_x64", False)
 try:
     simulate(model, {}, Protocol(), [1.0])
@@ -238,12 +247,12 @@ except RuntimeError as error:
 def test_time_is_not_ignored_in_silence() -> None:
     """A function that uses t without saying so would be solved with t = 0 throughout."""
     with pytest.raises(ValueError, match="uses the time t"):
-        Model.from_function(lambda t, y, p: -p["k"] * y * t, species=["A"], parameters={"k": 0.1}, initial=[1.0])
+        compile_function(lambda t, y, p: -p["k"] * y * t, species=["A"], parameters={"k": 0.1}, initial=[1.0])
 
 
 @pytest.mark.tier("check")
 def test_time_can_be_observed() -> None:
-    model = compile_network(Network.from_antimony("model m\n X = 1; X' = -0.1*X\nend"))
+    model = compile_network(read_antimony("model m\n X = 1; X' = -0.1*X\nend"))
     protocols = [Protocol("a"), Protocol("b")]
     out = simulate(model, {}, protocols, [0.0, 2.0, 4.0], observe=["time*X", "piecewise(1, time > 3, 0)"])
     np.testing.assert_allclose(out.observed["time*X"][1], out.y[1, :, 0] * np.array([0, 2, 4]), rtol=1e-12)

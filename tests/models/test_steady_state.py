@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from helpers import ENGINES
-from hexamer.models import Model, Network, Protocol, Settings, Status, compile_network, simulate
+from hexamer.models import Model, Protocol, Settings, Status, compile_network, read_antimony, simulate
 from hexamer.models.solvers.reference.steady_state import steady_state
 from hexamer.models.solvers.settings import Engine
 
@@ -34,7 +34,7 @@ end
 @pytest.fixture(scope="module")
 def cycle() -> Model:
     """A → P → Q → A over two volumes, one moiety; P makes G. A rule, no rate, depends on time."""
-    return compile_network(Network.from_antimony(CYCLE))
+    return compile_network(read_antimony(CYCLE))
 
 
 @pytest.mark.tier("slow")
@@ -130,7 +130,7 @@ end
 @pytest.fixture(scope="module")
 def absent() -> Model:
     """S and D are lost in complexes with L alone, which comes after the rest: no moieties, and yet they stay."""
-    return compile_network(Network.from_antimony(ABSENT))
+    return compile_network(read_antimony(ABSENT))
 
 
 def slope_of(absent: Model, protocol: Protocol, engine: Engine) -> np.ndarray:

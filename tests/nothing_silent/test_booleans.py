@@ -10,7 +10,16 @@ import pytest
 import sympy
 
 from helpers import ENGINES
-from hexamer.models import Model, Network, Protocol, compile_network, parse_infix, simulate
+from hexamer.models import (
+    Model,
+    Protocol,
+    compile_network,
+    load_model,
+    parse_infix,
+    read_antimony,
+    read_sbml,
+    simulate,
+)
 from hexamer.models.networks.formulas import inline
 from hexamer.models.solvers.settings import Engine, Settings
 
@@ -30,13 +39,13 @@ def course(model: Model, times: list[float], engine: Engine, observe: tuple[str,
 @pytest.mark.parametrize("engine", ENGINES)
 def test_rate_that_is_true(engine: Engine) -> None:
     expected = json.loads((CASES / "boolean-as-number" / "expected.json").read_text())
-    model = Model.load(CASES / "boolean-as-number" / "model.xml")
+    model = load_model(CASES / "boolean-as-number" / "model.xml")
     assert course(model, expected["times"], engine)["S"] == pytest.approx(expected["S"], rel=1e-7)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_comparison_in_a_product(engine: Engine) -> None:
-    model = Model.load(CASES / "messages-that-do-not-place-the-fault" / "boolean_as_number.xml")
+    model = load_model(CASES / "messages-that-do-not-place-the-fault" / "boolean_as_number.xml")
     assert course(model, [1.0, 2.0, 5.0], engine)["X2"] == pytest.approx([0, 0, 9], abs=1e-6)
 
 
@@ -55,7 +64,7 @@ end
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_rules_that_are_conditions_and_conditions_that_are_rules(engine: Engine) -> None:
-    model = compile_network(Network.from_antimony(RULES))
+    model = compile_network(read_antimony(RULES))
     found = course(model, [1.0, 3.0, 6.0], engine, ("b", "c", "3*(time >= 2)", "b + c"))
     expected = {
         "X": [0, 3, 12],
@@ -89,8 +98,8 @@ def test_conditions_whose_brackets_antimony_drops_are_refused(relation: str) -> 
     """It writes a chain, in which a number stands beside a condition; xor says what is meant."""
     text = "model m\nx = 0; a = 1; b = 3; x' = piecewise(1, {}, 0)\nend"
     with pytest.raises(ValueError, match=r"line 2, column \d+: a comparison in brackets is compared .*xor"):
-        Network.from_antimony(text.format(f"(time >= a) {relation} (time >= b)"))
-    model = compile_network(Network.from_antimony(text.format("xor(time >= a, time >= b)")))
+        read_antimony(text.format(f"(time >= a) {relation} (time >= b)"))
+    model = compile_network(read_antimony(text.format("xor(time >= a, time >= b)")))
     assert course(model, [0.5, 2.0, 5.0], "fused")["x"] == pytest.approx([0, 1, 2], abs=1e-7)
 
 
@@ -100,5 +109,5 @@ def test_a_zero_is_no_number_that_is_too_small(zero: str) -> None:
     condition = "<apply><gt/><ci>S</ci><cn>1</cn></apply>"
     law = f"<piecewise><piece><cn>1</cn>{condition}</piece><otherwise><cn>{zero}</cn></otherwise></piecewise>"
     assert "<true/>" in text
-    model = compile_network(Network.from_sbml(text.replace("<true/>", law)))
+    model = compile_network(read_sbml(text.replace("<true/>", law)))
     assert len(model.species) == 1

@@ -17,7 +17,7 @@ import sympy
 import xarray as xr
 from scipy.special import expit
 
-from hexamer import Model, Problem, Protocol, Settings
+from hexamer import Problem, Protocol, Settings
 from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior
 from hexamer.infer import find_map, fit
 from hexamer.infer.optimisation.lbfgs import Minimiser
@@ -27,6 +27,7 @@ from hexamer.infer.optimisation.ridges import find_combinations
 from hexamer.infer.posterior.mode_words import chains_apart
 from hexamer.infer.posterior.summary import Summary, summarise
 from hexamer.infer.reports.calibration import posterior_tree
+from hexamer.models import compile_function
 from hexamer.models.solvers.status import Status
 
 pytestmark = pytest.mark.tier("test")
@@ -160,7 +161,7 @@ class Density(Problem):
 
 def unequal(weight: float = 0.85) -> Problem:
     x, y = sympy.symbols("x y")
-    model = Model.from_function(
+    model = compile_function(
         lambda t, s, p: 0.0 * s, species=["s"], parameters={"x": 0.0, "y": 0.0}, initial=[1.0], name="still"
     )
     prior = Prior("uniform", "lin", lower=-10, upper=10)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hexamer import Model, Network
+from hexamer import Model
 from hexamer.data.formula import FormulaError, parse_formula
 from hexamer.data.schedules import Input
 from hexamer.infer import dose_response, plots
@@ -16,7 +16,7 @@ from hexamer.infer.doses.amounts import doses_of
 from hexamer.infer.doses.cells import Cells
 from hexamer.infer.doses.conditions import as_condition, design
 from hexamer.infer.doses.response import DoseResponse
-from hexamer.models import compile_network
+from hexamer.models import compile_network, read_antimony
 
 pytestmark = pytest.mark.tier("check")
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.tier("check")
 def model() -> Model:
     """L decays from its dose at the rate 0.5 and makes R: R(t) = dose (1 - exp(-t/2))."""
     text = "model m\n species L, R; L = 0; R = 0; L -> R; 0.5*L;\nend\n"
-    return compile_network(Network.from_antimony(text))
+    return compile_network(read_antimony(text))
 
 
 def read(model: Model, doses, observe: str = "R", **options) -> DoseResponse:
@@ -110,7 +110,7 @@ def test_a_number_in_a_condition(model: Model, caplog) -> None:
 
 
 def test_a_parameter_with_a_unit_in_a_condition() -> None:
-    model = compile_network(Network.from_antimony("model m\n species L = 0; k = 2; L -> ; k*L;\nend\n"))
+    model = compile_network(read_antimony("model m\n species L = 0; k = 2; L -> ; k*L;\nend\n"))
     message = "condition 'x': k must be a number, not '2 1/h': write it in the unit that the model has it in, without"
     with pytest.raises(ValueError, match=message):
         dose_response(

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 from scipy import stats
 
-from hexamer import Network, Problem, Protocol
+from hexamer import Problem, Protocol
 from hexamer.cli import main
 from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior, direct, elisa
 from hexamer.infer import plots
@@ -23,7 +23,7 @@ from hexamer.infer.plots.checks import BAND, _ninety, normal_score, predicted, s
 from hexamer.infer.plots.fit import axis_label
 from hexamer.infer.posterior import to_datatree
 from hexamer.infer.posterior.summary import NOISE, summarise
-from hexamer.models import compile_network
+from hexamer.models import compile_network, read_antimony
 
 pytestmark = pytest.mark.tier("test")
 
@@ -34,7 +34,7 @@ A0, SD = 10.0, 0.5
 def decay(sd: float = SD) -> Problem:
     """A = 10 e^(−k t), read directly, with Laplace noise on a logarithm, and below and above limits."""
     text = "model decay\n species A = 10; k = 0.5;\n J: A -> ; k*A;\nend\n"
-    model = compile_network(Network.from_antimony(text))
+    model = compile_network(read_antimony(text))
     a, b = direct("a", "A", sd=sd, unit="nM"), direct("b", "A", sd=0.1, unit="nM")
     observables = {
         "a": a,
@@ -178,7 +178,7 @@ def test_two_figures_count_alike(draws: int, problem: Problem, tree) -> None:
 def test_zero_on_a_logarithmic_axis() -> None:
     """What an ELISA reads before the stimulus is its background of 1e-9, and filled eight decades of the axis."""
     text = "model rise\n species A = 0; k = 0.5;\n J: -> A; k;\nend\n"
-    model = compile_network(Network.from_antimony(text))
+    model = compile_network(read_antimony(text))
     rows = tuple(Measurement("a", "rest", t, 0.5 * max(t, 0.2), row=i) for i, t in enumerate([0.0, *TIMES], start=1))
     prior = {"k": Parameter("k", Prior("normal", "log", np.log(0.5), 0.1), value=0.5, unit="1/min")}
     observables = {"a": elisa("a", "A", sd=0.1)}

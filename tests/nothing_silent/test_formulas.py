@@ -16,7 +16,16 @@ from helpers import ENGINES, little_work
 from hexamer.data import TableError, parse_formula, read_folder
 from hexamer.data.petab.v1 import read_petab
 from hexamer.infer.doses.text import parse_conditions
-from hexamer.models import FormulaError, Network, UnsupportedModelError, compile_network, parse_infix, simulate
+from hexamer.models import (
+    FormulaError,
+    UnsupportedModelError,
+    compile_network,
+    load_network,
+    parse_infix,
+    read_antimony,
+    read_sbml,
+    simulate,
+)
 from hexamer.models.networks.formulas import inline, names_in, to_infix
 from hexamer.models.networks.infix import LONGEST, PETAB, read_number
 from hexamer.models.protocols.protocol import Protocol
@@ -208,17 +217,17 @@ def _sbml(math_ml: str, more: str = "") -> str:
 )
 def test_sbml_is_refused(math_ml: str, said: str) -> None:
     with little_work(), pytest.raises(UnsupportedModelError, match=said):
-        Network.from_sbml(_sbml(math_ml))
+        read_sbml(_sbml(math_ml))
 
 
 def test_long_sums_of_sbml_are_read_however_they_are_bracketed() -> None:
     nested = "<apply><plus/>" * 300 + "<ci>x</ci>" + "<ci>x</ci></apply>" * 300
-    assert Network.from_sbml(_sbml(nested)).rates["x"] == 301 * sympy.Symbol("x")
+    assert read_sbml(_sbml(nested)).rates["x"] == 301 * sympy.Symbol("x")
 
 
 def test_functions_that_double_are_refused_at_once() -> None:
     with little_work(), pytest.raises(UnsupportedModelError, match="rate rule of X: the formula is too large"):
-        Network.load(CASES / "formula-that-never-ends" / "functions.xml")
+        load_network(CASES / "formula-that-never-ends" / "functions.xml")
 
 
 def test_functions_that_call_one_another_are_refused() -> None:
@@ -228,7 +237,7 @@ def test_functions_that_call_one_another_are_refused() -> None:
     body += "<apply><ci>{}</ci><ci>a</ci></apply></lambda></math></functionDefinition>"
     functions = f"<listOfFunctionDefinitions>{body.format('f', 'g')}{body.format('g', 'f')}</listOfFunctionDefinitions>"
     with pytest.raises(UnsupportedModelError, match="circle: f → g → f"):
-        Network.from_sbml(_sbml("<apply><ci>f</ci><ci>x</ci></apply>", functions))
+        read_sbml(_sbml("<apply><ci>f</ci><ci>x</ci></apply>", functions))
 
 
 def test_rules_that_double_are_refused_at_once() -> None:
@@ -267,25 +276,25 @@ def test_rules_in_a_long_chain_are_refused() -> None:
 )
 def test_antimony_is_refused(line: str, said: str) -> None:
     with pytest.raises(UnsupportedModelError, match=said) as error:
-        Network.from_antimony(f"model m\n{line};\nend\n")
+        read_antimony(f"model m\n{line};\nend\n")
     assert "the Antimony text" in str(error.value)
     assert "SBML text" not in str(error.value)
 
 
 def test_antimony_may_say_anything_in_comments_and_quotes() -> None:
     text = 'model m\n// µM − 1e400\n/* 0x10 */ k = 1.5; # 1_000\n k is "α − 1";\n x := 2*k;\nend\n'
-    assert Network.from_antimony(text).rules["x"] == 2 * sympy.Symbol("k")
+    assert read_antimony(text).rules["x"] == 2 * sympy.Symbol("k")
 
 
 def test_antimony_file_with_a_foreign_minus_is_refused_with_its_place() -> None:
     with pytest.raises(UnsupportedModelError, match=r"non_ascii.ant cannot .*\n  line 2, column 14: '−'"):
-        Network.load(CASES / "messages-that-do-not-place-the-fault" / "non_ascii.ant")
+        load_network(CASES / "messages-that-do-not-place-the-fault" / "non_ascii.ant")
 
 
 def test_antimony_file_that_is_not_utf8_is_refused_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "m.ant").write_bytes(b"model m\n k = 1 // \xb5M\nend\n")
     with pytest.raises(UnsupportedModelError, match=r"m.ant, line 2, byte 11: the byte 0xb5 is not UTF-8"):
-        Network.load(tmp_path / "m.ant")
+        load_network(tmp_path / "m.ant")
 
 
 # ---------------------------------------------------------------- random formulas
@@ -444,7 +453,7 @@ def test_five_thousand_texts(text: str) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_deep_formulas_run(engine: Engine) -> None:
     deep = "sin(" * 55 + "x" + ")" * 55
-    model = compile_network(Network.from_antimony(f"model m\n x = 0.5; x' = -{deep} ;\nend\n"))
+    model = compile_network(read_antimony(f"model m\n x = 0.5; x' = -{deep} ;\nend\n"))
     result = simulate(model, {}, Protocol("p"), [1.0], observe=["abs(exp(x))"], settings=Settings(engine=engine))
     assert np.asarray(result.status).tolist() == [0]
     assert float(result.observed["abs(exp(x))"][0, 0]) == pytest.approx(math.exp(float(result.y[0, 0, 0])), rel=1e-12)

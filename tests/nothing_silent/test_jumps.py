@@ -14,7 +14,7 @@ from helpers import ENGINES
 from hexamer import Problem
 from hexamer.infer import find_map, sample
 from hexamer.infer.optimisation.laplace import Curvature
-from hexamer.models import Network, Protocol, compile_network, simulate
+from hexamer.models import Protocol, compile_network, read_antimony, simulate, write_sbml
 from hexamer.models.solvers.settings import Engine
 
 pytestmark = pytest.mark.tier("check")
@@ -61,7 +61,7 @@ SMOOTH = {
 
 
 def network(body: str):
-    return compile_network(Network.from_antimony(f"model m\n {body}\nend"))
+    return compile_network(read_antimony(f"model m\n {body}\nend"))
 
 
 @pytest.mark.parametrize("kind", JUMPS)
@@ -94,7 +94,7 @@ def test_searches_and_samplers_refuse_what_jumps(tmp_path: Path) -> None:
     """The case of a switching time, with a clock among the states: `map` ended far off, and called it converged."""
     shutil.copytree(CASES / "switching-time-estimated" / "greater", tmp_path, dirs_exist_ok=True)
     body = "A = 0; x = 0; k = 2; t_on = 4; A' = 1; x' = piecewise(k, A > t_on, 0)"
-    (tmp_path / "model.xml").write_text(Network.from_antimony(f"model m\n {body}\nend").to_sbml())
+    (tmp_path / "model.xml").write_text(write_sbml(read_antimony(f"model m\n {body}\nend")))
     problem = Problem.load(tmp_path / "problem.yaml")
     expected = (
         r"cannot be fitted: the rate of change of x jumps at \(A > t_on\), and the derivatives that a fit follows"

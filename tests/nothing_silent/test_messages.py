@@ -15,8 +15,7 @@ from helpers import ENGINES
 from hexamer import Model, Problem, Protocol, Settings, simulate
 from hexamer.cli import main
 from hexamer.data import TableError, load, read_values
-from hexamer.models import Network, UnsupportedModelError
-from hexamer.models.compiled.model import compile_network
+from hexamer.models import Network, UnsupportedModelError, compile_network, load_model, load_network, read_antimony
 from hexamer.models.compiled.starts import unsound_starts_under
 from hexamer.models.solvers.settings import Engine
 
@@ -27,7 +26,7 @@ MESSAGES = CASES / "messages-that-do-not-place-the-fault"
 
 
 def antimony(text: str) -> Network:
-    return Network.from_antimony(f"model net\n{text}\nend\n")
+    return read_antimony(f"model net\n{text}\nend\n")
 
 
 @pytest.mark.parametrize(
@@ -40,7 +39,7 @@ def antimony(text: str) -> Network:
 )
 def test_models_that_are_refused(file: str, message: str) -> None:
     with pytest.raises(UnsupportedModelError, match=rf"(?s){message}"):
-        Network.load(MESSAGES / file)
+        load_network(MESSAGES / file)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +91,7 @@ def test_nothing_of_an_imported_file_is_quoted(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("secret words\n")
     (tmp_path / "model.ant").write_text('import "other"\nmodel m\nend\n')
     with pytest.raises(UnsupportedModelError, match=r"line 1 of the file '.*other', which it imports") as refusal:
-        Network.load(tmp_path / "model.ant")
+        load_network(tmp_path / "model.ant")
     assert "secret" not in str(refusal.value)
 
 
@@ -129,7 +128,7 @@ def courses(model: Model, names: list[str], times: list[float], engine: Engine) 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_model_in_which_nothing_changes(engine: Engine) -> None:
-    model = Model.load(CASES / "no-states" / "model.xml")
+    model = load_model(CASES / "no-states" / "model.xml")
     assert courses(model, ["q", "p"], [0.0, 1.0], engine) == {"q": [6.0, 6.0], "p": [2.0, 2.0]}
 
 
@@ -144,10 +143,10 @@ def test_models_without_parameters_or_reactions() -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_stoichiometries_with_a_name(engine: Engine) -> None:
     """Given by an initial assignment, or used in a rate: B grows by n each time that A is lost at rate k A n."""
-    model = Model.load(CASES / "stoichiometry-not-set" / "model.xml")
+    model = load_model(CASES / "stoichiometry-not-set" / "model.xml")
     t = simulate(model, {}, Protocol(), [1.0, 5.0], settings=Settings(engine=engine))
     np.testing.assert_allclose(t.y[0, :, model.index("X")], [2.0, 10.0], rtol=1e-9)
-    model = Model.load(MESSAGES / "named_in_rate.ant")
+    model = load_model(MESSAGES / "named_in_rate.ant")
     t = simulate(model, {}, Protocol(), [1.0, 10.0], settings=Settings(engine=engine))
     expected = 2 * (1 - np.exp(-0.4 * np.array([1.0, 10.0])))
     np.testing.assert_allclose(t.y[0, :, model.index("B")], expected, rtol=1e-6)

@@ -17,7 +17,17 @@ import sympy
 from helpers import BOTH_ENGINES, ENGINES
 from hexamer import Problem
 from hexamer.data import parse_formula
-from hexamer.models import Model, Network, Protocol, Quantity, compile_network, simulate
+from hexamer.models import (
+    Network,
+    Protocol,
+    Quantity,
+    compile_function,
+    compile_network,
+    load_model,
+    read_sbml,
+    simulate,
+    write_sbml,
+)
 from hexamer.models.networks.formulas import TIME
 from hexamer.models.protocols.text import parse_protocol
 from hexamer.models.solvers.settings import Engine, Settings
@@ -154,7 +164,7 @@ def solution(names: list[str], t: float) -> dict[str, float]:
 
 def check(number: int, engine: Engine, turn: int = 0) -> None:
     names = names_of(number, turn)
-    model = compile_network(Network.from_sbml(build(names)))
+    model = compile_network(read_sbml(build(names)))
     composite = f"{names[0]}*{names[13]} + exp(-{names[3]}) + {names[25]}^2 + {names[27]}"
     settings = Settings(engine=engine, rtol=1e-9, atol=1e-12)
     times = [0.5, 2.0]
@@ -189,8 +199,8 @@ def test_ten_models_of_thirty_names(number: int, turn: int) -> None:
 
 @pytest.mark.parametrize("number", range(4))
 def test_what_is_written_reads_back(number: int) -> None:
-    network = Network.from_sbml(build(names_of(number)))
-    again = Network.from_sbml(network.to_sbml())
+    network = read_sbml(build(names_of(number)))
+    again = read_sbml(write_sbml(network))
     assert [r.rate for r in again.reactions] == [r.rate for r in network.reactions]
     assert (again.rules, again.rates, again.species) == (network.rules, network.rates, network.species)
 
@@ -200,7 +210,7 @@ def test_what_is_written_reads_back(number: int) -> None:
 def test_parameter_called_time(folder: str, engine: Engine) -> None:
     expected = json.loads((CASES / folder / "expected.json").read_text())
     expected = expected.get("called_time", expected)
-    model = Model.load(next(f for f in (CASES / folder).glob("*.xml") if f.name != "names.xml"))
+    model = load_model(next(f for f in (CASES / folder).glob("*.xml") if f.name != "names.xml"))
     settings = Settings(engine=engine, rtol=1e-9)
     result = simulate(model, {}, Protocol("p"), expected["times"], observe=["X", "time"], settings=settings)
     assert result.observed["X"][0].tolist() == pytest.approx(expected["X"], rel=1e-8)
@@ -211,7 +221,7 @@ def test_parameter_called_time(folder: str, engine: Engine) -> None:
 
 def test_names_of_the_case() -> None:
     expected = json.loads((CASES / "parameter-called-time" / "expected.json").read_text())["at_time_2"]
-    model = Model.load(CASES / "parameter-called-time" / "names.xml")
+    model = load_model(CASES / "parameter-called-time" / "names.xml")
     result = simulate(
         model, {}, Protocol("p"), [2.0], observe=list(expected), settings=Settings(engine="fused", rtol=1e-9)
     )
@@ -239,7 +249,7 @@ def test_greek_names_of_a_python_network() -> None:
 
 @pytest.mark.tier("slow")
 def test_states_of_a_python_function_may_be_called_time() -> None:
-    model = Model.from_function(
+    model = compile_function(
         lambda t, y, p: jnp.array([p["lambda"] * t]),
         species=("time",),
         parameters={"lambda": 2.0},
@@ -250,7 +260,7 @@ def test_states_of_a_python_function_may_be_called_time() -> None:
     result = simulate(model, {}, Protocol("p"), [3.0], observe=["time"])
     assert float(result.observed["time"][0, 0]) == pytest.approx(10.0, rel=1e-5)
     with pytest.raises(ValueError, match="two things called k"):
-        Model.from_function(lambda t, y, p: y, species=("k",), parameters={"k": 1.0}, initial=(1.0,))
+        compile_function(lambda t, y, p: y, species=("k",), parameters={"k": 1.0}, initial=(1.0,))
 
 
 def test_names_that_two_things_have_or_that_no_formula_holds_are_refused() -> None:
@@ -268,7 +278,7 @@ def test_local_parameter_takes_no_name_of_another() -> None:
         "<true/></math>",
         '<ci>k</ci></math><listOfLocalParameters><localParameter id="k" value="2"/></listOfLocalParameters>',
     )
-    model = compile_network(Network.from_sbml(text))
+    model = compile_network(read_sbml(text))
     assert model.parameters == ("c", "J_k_")
     assert float(simulate(model, {}, Protocol("p"), [3.0]).y[0, 0, 0]) == pytest.approx(7.0, rel=1e-5)
 

@@ -15,7 +15,7 @@ from hexamer.data.quantities.units import UnitError, conversion_factor, molar_ma
 from hexamer.infer.doses import dose_response
 from hexamer.infer.doses.amounts import doses_of
 from hexamer.infer.doses.text import parse_conditions
-from hexamer.models import Model, Network, compile_network
+from hexamer.models import Model, compile_network, read_antimony
 from hexamer.models.protocols.text import parse_protocol
 
 pytestmark = pytest.mark.tier("check")
@@ -26,7 +26,7 @@ MODEL = "model decay; species A = 2; k = 0.5; J: A -> ; k*A; end"
 
 @pytest.fixture(scope="module")
 def decay() -> Model:
-    return compile_network(Network.from_antimony(MODEL))
+    return compile_network(read_antimony(MODEL))
 
 
 MASSES = ["6,4 kDa", "6,000 Da", "6_000 Da", "6'000 Da", "6 000 Da", "6\u202f000 Da", "1.000,5 Da", "６ kDa", "6٫4 kDa"]

@@ -12,7 +12,16 @@ import pytest
 import sympy
 
 from helpers import ENGINES
-from hexamer.models import Model, Network, Protocol, Settings, Status, compile_network, parse_infix, simulate
+from hexamer.models import (
+    Protocol,
+    Settings,
+    Status,
+    compile_network,
+    load_model,
+    parse_infix,
+    read_antimony,
+    simulate,
+)
 from hexamer.models.compiled.codegen import compile_elementwise, guard
 from hexamer.models.compiled.stable import ROOM
 from hexamer.models.solvers.fused.build import read
@@ -116,7 +125,7 @@ def test_c_and_jax_leave_the_same_room() -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_smooth_step(engine: Engine) -> None:
     """x' = 1/(1 + exp(−k (t − t0))) − x with k t0 = 1000; value, and gradients by k and t0."""
-    model = Model.load(CASE / "step.ant")
+    model = load_model(CASE / "step.ant")
     settings = Settings(engine=engine, rtol=1e-9, atol=1e-12)
 
     def x(v: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
@@ -138,7 +147,7 @@ def test_smooth_step(engine: Engine) -> None:
 def test_a_hill_switch_of_a_state(engine: Engine) -> None:
     """S grows past K: x' = S^n/(K^n + S^n) with S = t + 1 is t − K + 1 beyond K, to (K/S)^n; by K it is −1."""
     text = "model a; S = 1; K = 50; n = 200; x = 0; S' = 1; x' = S^n/(K^n + S^n); end"
-    model = compile_network(Network.from_antimony(text))
+    model = compile_network(read_antimony(text))
     settings = Settings(engine=engine, rtol=1e-9, atol=1e-12)
 
     def x(k: jax.Array) -> jax.Array:
@@ -155,5 +164,5 @@ def test_numbers_that_rules_bring_into_an_exponent(engine: Engine) -> None:
     """Of exp(200*(time - K)) sympy makes exp(200*time) times exp(-20100), which is 0 in floats."""
     text = "model m\n X = 0; K := 100.5; X' = 1/(1 + exp(200*(time - K)))\nend"
     tight = Settings(engine=engine, rtol=1e-9)
-    out = simulate(compile_network(Network.from_antimony(text)), {}, Protocol(), [50.0, 200.0], settings=tight)
+    out = simulate(compile_network(read_antimony(text)), {}, Protocol(), [50.0, 200.0], settings=tight)
     np.testing.assert_allclose(out.y[0, :, 0], [50.0, 100.5], rtol=1e-7)

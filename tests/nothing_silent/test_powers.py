@@ -13,7 +13,17 @@ import pytest
 
 from helpers import BOTH_ENGINES, ENGINES
 from hexamer.infer import Problem
-from hexamer.models import Model, Network, Protocol, Settings, Status, Trajectories, compile_network, simulate
+from hexamer.models import (
+    Model,
+    Protocol,
+    Settings,
+    Status,
+    Trajectories,
+    compile_network,
+    load_model,
+    read_antimony,
+    simulate,
+)
 from hexamer.models.solvers.settings import Engine
 
 pytestmark = pytest.mark.tier("test")
@@ -31,7 +41,7 @@ end
 
 
 def network(text: str) -> Model:
-    return compile_network(Network.from_antimony(text))
+    return compile_network(read_antimony(text))
 
 
 def solved(model: Model, times: list[float], engine: Engine, rtol: float = 1e-8, **values: float) -> Trajectories:
@@ -42,7 +52,7 @@ def solved(model: Model, times: list[float], engine: Engine, rtol: float = 1e-8,
 @pytest.mark.parametrize("engine", ENGINES)
 def test_whole_exponents(engine: Engine) -> None:
     """X' = (X − 2)^n from 1, with n a parameter; other exponents have no real solution."""
-    model = Model.load(CASE / "negative_base_n3.ant")
+    model = load_model(CASE / "negative_base_n3.ant")
     at = jnp.array([2.0, 3.0, 4.0, 2.5, 3.0000001])
     settings = Settings(engine=engine, rtol=1e-9, atol=1e-11)
     out = simulate(model, {"n": at}, Protocol(), EXPECTED["times"], settings=settings)
@@ -54,7 +64,7 @@ def test_whole_exponents(engine: Engine) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_exponent_that_is_a_number(engine: Engine) -> None:
-    out = solved(Model.load(CASE / "literal_exponent.ant"), EXPECTED["times"], engine)
+    out = solved(load_model(CASE / "literal_exponent.ant"), EXPECTED["times"], engine)
     np.testing.assert_allclose(out.y[0, :, 0], EXPECTED["n3_and_literal"], rtol=1e-6)
 
 
@@ -62,7 +72,7 @@ def test_an_exponent_that_is_a_number(engine: Engine) -> None:
 def test_dimerisation_over_ten_decades(engine: Engine) -> None:
     """A' = −2k A^2 by its closed form, to a ten-billionth of what there was: far below the absolute tolerance."""
     right = EXPECTED["dimerisation"]
-    model = Model.load(CASE / "dimerisation.ant")
+    model = load_model(CASE / "dimerisation.ant")
     for rtol, within in ((1e-6, 1e-3), (1e-9, 1e-5)):
         out = simulate(model, {}, Protocol(), right["times"], settings=Settings(engine=engine, rtol=rtol))
         np.testing.assert_allclose(out.y[0, :, model.index("A")], right["A"], rtol=within)
@@ -127,7 +137,7 @@ def test_starts_that_are_no_numbers() -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_case_of_a_root(engine: Engine) -> None:
-    out = solved(Model.load(CASES / "root-of-a-negative-number" / "root.ant"), [0.0, 1.0], engine)
+    out = solved(load_model(CASES / "root-of-a-negative-number" / "root.ant"), [0.0, 1.0], engine)
     assert int(out.status[0]) == Status.NOT_FINITE
 
 
@@ -147,7 +157,7 @@ def test_roots_in_what_is_observed() -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_pole_is_not_stepped_over(engine: Engine) -> None:
     """A is 10 − t, then 0. With a Km below the tolerance it ran to −90; a far smaller one fails."""
-    model, times = Model.load(CASE / "zero_order.ant"), EXPECTED["zero_order"]["times"]
+    model, times = load_model(CASE / "zero_order.ant"), EXPECTED["zero_order"]["times"]
     out = simulate(model, {"Km": jnp.array([1e-9, 1e-6, 1e-14])}, Protocol(), times, engine=engine)
     a = np.asarray(out.y[:, 0, :, model.index("A")])
     assert out.status[:2, 0].tolist() == [Status.OK] * 2

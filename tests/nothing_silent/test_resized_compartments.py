@@ -16,8 +16,7 @@ import pytest
 from helpers import ENGINES
 from hexamer import Model, Problem, Protocol, Settings, simulate
 from hexamer.data.petab.v1 import read_petab
-from hexamer.models import Network
-from hexamer.models.compiled.model import compile_network
+from hexamer.models import compile_network, read_antimony
 from hexamer.models.compiled.plan import compile_plan
 from hexamer.models.protocols.protocol import Step
 from hexamer.models.solvers.fused import engine as fused
@@ -34,7 +33,7 @@ def tight(engine: Engine = "auto") -> Settings:
 
 @cache
 def model_of(text: str) -> Model:
-    return compile_network(Network.from_antimony(f"model m\n{text}\nend\n"))
+    return compile_network(read_antimony(f"model m\n{text}\nend\n"))
 
 
 MADE_AND_LOST = """

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from hexamer import Model, Network, Protocol, simulate
+from hexamer import Protocol, simulate
 from hexamer.cli import main
 from hexamer.infer import LockedError, StoreError
 from hexamer.infer.calibration import kept_in
 from hexamer.infer.posterior.file import PosteriorFileError, read, save
 from hexamer.infer.sampling.store import RUN, Store, chunk_numbers
 from hexamer.infer.storage.files import FileError, write
-from hexamer.models import compile_network
+from hexamer.models import compile_function, compile_network, read_antimony
 from hexamer.models.protocols.text import parse_protocol
 
 pytestmark = pytest.mark.tier("test")
@@ -283,7 +283,7 @@ def test_negative_doses_are_refused(statement: str, folder: Path, command: Run) 
 def test_negative_doses_are_refused_in_python() -> None:
     with pytest.raises(ValueError, match="at time 3, L is given as -1: a dose cannot be negative"):
         Protocol().add("L", -1.0, at=3)
-    model = compile_network(Network.from_antimony(BLOW_UP))
+    model = compile_network(read_antimony(BLOW_UP))
     with pytest.raises(ValueError, match="y is given as -1: a dose cannot be negative"):
         simulate(model, {"dose": np.array([1.0, -1.0])}, Protocol("p").add("y", "dose"), [1.0])
     assert parse_protocol("set k -1; add y 0").targets == {"k", "y"}  # a parameter may be negative
@@ -291,7 +291,7 @@ def test_negative_doses_are_refused_in_python() -> None:
 
 @pytest.mark.tier("slow")
 def test_models_that_are_no_networks_may_have_negative_states() -> None:
-    model = Model.from_function(lambda t, y, p: -y, species=["v"], parameters={"k": 1.0}, initial=[1.0])
+    model = compile_function(lambda t, y, p: -y, species=["v"], parameters={"k": 1.0}, initial=[1.0])
     found = simulate(model, {}, Protocol().set(v=-2.0), [0.0])
     assert found.y[0, 0, 0] == -2.0
 

@@ -14,7 +14,16 @@ import pytest
 
 from helpers import BOTH_ENGINES, ENGINES
 from hexamer import Problem
-from hexamer.models import FormulaError, Model, Network, Protocol, Settings, compile_network, simulate
+from hexamer.models import (
+    FormulaError,
+    Model,
+    Protocol,
+    Settings,
+    compile_network,
+    load_model,
+    read_antimony,
+    simulate,
+)
 from hexamer.models.compiled.plan import compile_plan
 from hexamer.models.networks.formulas import TIME
 from hexamer.models.solvers.settings import Engine
@@ -25,7 +34,7 @@ CASES = Path(__file__).parents[1] / "cases"
 
 
 def network(text: str) -> Model:
-    return compile_network(Network.from_antimony(text))
+    return compile_network(read_antimony(text))
 
 
 def expected(case: str) -> dict:
@@ -43,7 +52,7 @@ def tight(engine: Engine, **others) -> Settings:
 @pytest.mark.parametrize("model", ["boolean_rule", "inline", "late"])
 def test_short_pulses_are_not_stepped_over(model: str, engine: Engine):
     right = expected("pulse-in-the-model")["late" if model == "late" else "boolean_rule_and_inline"]
-    pulsed = Model.load(CASES / "pulse-in-the-model" / f"{model}.xml")
+    pulsed = load_model(CASES / "pulse-in-the-model" / f"{model}.xml")
     out = simulate(pulsed, {}, Protocol(), right["times"], engine=engine)
     np.testing.assert_allclose(out.y[0, :, 0], right["X"], rtol=1e-6, atol=1e-7)
     # and what is asked for does not change it
@@ -81,7 +90,7 @@ def test_the_search_finds_the_moment():
 @pytest.mark.parametrize("engine", ENGINES)
 def test_gradient_by_moment_and_height(engine: Engine):
     right = expected("switching-time-gradient")
-    model = Model.load(CASES / "switching-time-gradient" / "model.xml")
+    model = load_model(CASES / "switching-time-gradient" / "model.xml")
 
     def x(k: jax.Array, t_on: jax.Array) -> jax.Array:
         out = simulate(model, {"k": k, "t_on": t_on}, Protocol(), right["times"], engine=engine)
@@ -96,7 +105,7 @@ def test_gradient_by_moment_and_height(engine: Engine):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_rest_before_an_idle_timed_input(engine: Engine):
     right = expected("rest-before-timed-input")
-    model = Model.load(CASES / "rest-before-timed-input" / "model.xml")
+    model = load_model(CASES / "rest-before-timed-input" / "model.xml")
     protocol = Protocol.equilibrated(on=0).set(on=1)
     out = simulate(model, {}, protocol, right["times"], engine=engine)
     np.testing.assert_allclose(out.y[0, :, 0], right["x"], rtol=1e-6)

@@ -21,7 +21,19 @@ from typer.testing import CliRunner
 
 from helpers import BOTH_ENGINES, ENGINES
 from hexamer.cli import app
-from hexamer.models import Model, Network, Protocol, Quantity, Settings, Status, bundled, compile_network, simulate
+from hexamer.models import (
+    Network,
+    Protocol,
+    Quantity,
+    Settings,
+    Status,
+    bundled,
+    compile_network,
+    load_model,
+    load_network,
+    read_antimony,
+    simulate,
+)
 from hexamer.models.solvers.accuracy import inexact, stricter, words
 from hexamer.models.solvers.settings import Engine
 
@@ -63,7 +75,7 @@ class Found(NamedTuple):
 @cache
 def compiled(name: str, engine: Engine):
     """A function of a factor and a relative tolerance: the network where the unit of amount is 1/factor as large."""
-    network = with_starts_as_parameters(Network.load(name))
+    network = with_starts_as_parameters(load_network(name))
     model = compile_network(network)
     protocol = Protocol.equilibrated("p")
     defaults = {n: 1.0 if np.isnan(v) else v for n, v in zip(model.parameters, model.defaults, strict=True)}
@@ -103,7 +115,7 @@ def distance(a: np.ndarray, b: np.ndarray, axes: tuple[int, ...]) -> float:
 
 def test_every_parameter_of_the_bundled_networks_has_a_unit() -> None:
     """Else it could not be said how it is rescaled."""
-    without = {name: [n for n, q in Network.load(name).parameters.items() if not q.unit] for name in bundled()}
+    without = {name: [n for n, q in load_network(name).parameters.items() if not q.unit] for name in bundled()}
     assert not any(without.values()), without
 
 
@@ -132,12 +144,12 @@ def test_moles_per_litre(engine: Engine) -> None:
     expected = json.loads((folder / "expected.json").read_text())
     for unit, factor in (("M", 1e-9), ("nM", 1.0)):
         binding = expected[f"binding_{unit}"]
-        model = Model.load(folder / f"binding_{unit}.ant")
+        model = load_model(folder / f"binding_{unit}.ant")
         out = simulate(model, {}, Protocol(), binding["times"], engine=engine)
         for name in ("C", "P"):
             np.testing.assert_allclose(out.y[0, :, model.index(name)], binding[name], rtol=1e-5, atol=1e-12 * factor)
         rest = expected[f"turnover_at_rest_{unit}"]
-        model = Model.load(folder / f"turnover_{unit}.ant")
+        model = load_model(folder / f"turnover_{unit}.ant")
         out = simulate(model, {}, Protocol.equilibrated(), [0.0, 1e4], engine=engine)
         for name, value in rest.items():
             np.testing.assert_allclose(out.y[0, :, model.index(name)], value, rtol=1e-9)
@@ -147,14 +159,14 @@ def test_moles_per_litre(engine: Engine) -> None:
 def test_growth_from_far_below(engine: Engine) -> None:
     folder = CASES / "tiny-concentrations"
     expected = json.loads((folder / "expected.json").read_text())
-    out = simulate(Model.load(folder / "model.ant"), {}, Protocol(), expected["times"], engine=engine)
+    out = simulate(load_model(folder / "model.ant"), {}, Protocol(), expected["times"], engine=engine)
     np.testing.assert_allclose(out.y[0, :, 0], expected["I"], rtol=1e-4)
 
 
 def test_a_number_of_the_users_own_means_what_it_says() -> None:
     """In the model's units, for all species, as before: the course of P is then not solved, and the check says so."""
     folder = CASES / "moles-per-litre"
-    model = Model.load(folder / "binding_M.ant")
+    model = load_model(folder / "binding_M.ant")
     settings = Settings(engine="fused", atol=1e-8)
     times = json.loads((folder / "expected.json").read_text())["binding_M"]["times"]
     y, strict = (
@@ -177,7 +189,7 @@ end
 
 def test_a_fall_far_below_the_start_is_followed() -> None:
     """By four decades, and up again: 1e-2 does not see it, and the scale of the start does."""
-    model = compile_network(Network.from_antimony(REBOUND))
+    model = compile_network(read_antimony(REBOUND))
     protocol = Protocol().set(drug=1.0).set(at=5.0, drug=0.0)
     settings = (Settings(engine="fused", atol=1e-2), Settings(engine="fused"))
     coarse, default = (np.asarray(simulate(model, {}, protocol, [30.0], settings=s).y) for s in settings)
@@ -206,7 +218,7 @@ def test_every_command_has_both_tolerances(command: str) -> None:
 
 def test_draws_far_from_the_nominal_values() -> None:
     """Regression: where the steps that look ahead go astray, the scale was as large as they, and all errors passed."""
-    model = Model.load("hepg2_core")
+    model = load_model("hepg2_core")
     free = [n for n, v in zip(model.parameters, model.defaults, strict=True) if v > 0]
     centre = np.log(model.defaults[model.defaults > 0])
     draws = np.exp(centre + 0.6 * np.random.default_rng(3).normal(size=(64, len(centre))))
@@ -250,7 +262,7 @@ LATE = {
 def test_what_comes_late_is_solved_at_the_defaults(name: str, engine: Engine) -> None:
     """Its rate is nothing at the start, so that nothing says how large it becomes; no step is spent on that."""
     body, time, species, right = LATE[name]
-    model = compile_network(Network.from_antimony(f"model m\n{body}\nend"))
+    model = compile_network(read_antimony(f"model m\n{body}\nend"))
     for rtol in (1e-6, 1e-8):
         out = simulate(model, {}, Protocol(), [float(time)], settings=Settings(engine=engine, rtol=rtol))
         assert out.status[0] == Status.OK

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from hexamer.models import Model, Network, Protocol, Settings, compile_network, simulate
+from hexamer.models import Model, Protocol, Settings, compile_network, read_antimony, simulate
 from hexamer.models.solvers.fused import build as build_module
 
 pytestmark = pytest.mark.tier("test")
@@ -23,7 +23,7 @@ NO_MEMORY = {  # what is asked for: how it reads, and what stands for a refusal
 
 
 def decay(rate: str = "k*A") -> Model:
-    return compile_network(Network.from_antimony(f"model decay; species A = 1; k = 0.5; J: A -> ; {rate}; end"))
+    return compile_network(read_antimony(f"model decay; species A = 1; k = 0.5; J: A -> ; {rate}; end"))
 
 
 def slope(model: Model, **settings) -> jax.Array:

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from helpers import ENGINES
-from hexamer import Network, Problem
+from hexamer import Problem
 from hexamer.cli import main
 from hexamer.data import Parameter, Prior, TableError, load, read_values
 from hexamer.data.quantities.model_units import ModelUnits
 from hexamer.infer.doses import dose_response
 from hexamer.infer.doses.amounts import doses_of
-from hexamer.models import Model
+from hexamer.models import load_model, load_network, write_sbml
 
 pytestmark = pytest.mark.tier("test")
 
@@ -460,7 +460,7 @@ def test_the_same_units_in_sbml(nllh: float, tmp_path: Path) -> None:
     folder = changed(
         tmp_path, model=IN_HOURS, problem=('model = "model.ant"', 'model = "model.xml"\ntime_unit = "min"')
     )
-    (folder / "model.xml").write_text(Network.load(folder / "model.ant").to_sbml())
+    (folder / "model.xml").write_text(write_sbml(load_network(folder / "model.ant")))
     problem = Problem.load(folder).with_settings(**EXACT)
     assert problem.evaluate(by_hour(TRUTH)).nllh == pytest.approx(nllh, rel=1e-9)
 
@@ -507,8 +507,8 @@ def test_the_unit_that_a_model_says_of_a_species(case: str, tmp_path: Path) -> N
     given = load(folder).inputs[0]
     assert (given.model_unit, given.factor) == (unit, pytest.approx(factor, rel=1e-9))
     path = folder / "model.xml"
-    path.write_text(Network.load(folder / "model.ant").to_sbml())
-    units = ModelUnits(Network.load(path))
+    path.write_text(write_sbml(load_network(folder / "model.ant")))
+    units = ModelUnits(load_network(path))
     assert (str(units.of("EGF")), str(units.concentration)) == (unit, unit)
 
 
@@ -533,7 +533,7 @@ def test_a_unit_that_the_model_does_not_define(text: str, tmp_path: Path) -> Non
 
 def test_an_undefined_unit_in_sbml(tmp_path: Path) -> None:
     folder = changed(tmp_path, problem=('model = "model.ant"', 'model = "model.xml"'))
-    text = Network.load(folder / "model.ant").to_sbml().replace('id="EGF"', 'id="EGF" substanceUnits="nope"')
+    text = write_sbml(load_network(folder / "model.ant")).replace('id="EGF"', 'id="EGF" substanceUnits="nope"')
     (folder / "model.xml").write_text(text)
     assert "has the species EGF in the unit 'nope', which it does not define" in complaints(folder)
 
@@ -572,7 +572,7 @@ def test_labels(tmp_path: Path) -> None:
 
 def test_doses_over_a_model_in_its_own_units(tmp_path: Path) -> None:
     plain, hours, picomolar = (
-        Model.load(changed(tmp_path / name, model=edits) / "model.ant")
+        load_model(changed(tmp_path / name, model=edits) / "model.ant")
         for name, edits in (("min", []), ("h", IN_HOURS), ("pM", IN_PICOMOLAR))
     )
     for model, factor, unit in ((plain, 1, "nM"), (hours, 1, "nM"), (picomolar, 1000, "pM")):
@@ -587,8 +587,8 @@ def test_a_dose_response_in_hours(tmp_path: Path) -> None:
     from hexamer.models import Protocol
 
     arguments = {"observe": "pERK", "molar_mass": "6 kDa", "conditions": {"": Protocol()}, "progress": False}
-    plain = Model.load(changed(tmp_path / "min") / "model.ant")
-    hours = Model.load(changed(tmp_path / "h", model=[*IN_HOURS, *RATES_BY_HOUR]) / "model.ant")
+    plain = load_model(changed(tmp_path / "min") / "model.ant")
+    hours = load_model(changed(tmp_path / "h", model=[*IN_HOURS, *RATES_BY_HOUR]) / "model.ant")
     one = dose_response(plain, "EGF", ["5 ng/ml"], at=5.0, **arguments)
     other = dose_response(hours, "EGF", ["5 ng/ml"], at=5.0 / 60, **arguments)
     assert np.asarray(other.response) == pytest.approx(np.asarray(one.response), rel=1e-5)
@@ -613,7 +613,7 @@ def test_texts_of_times(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     from hexamer.models import Protocol
 
     arguments = {"observe": "pERK", "molar_mass": "6 kDa", "conditions": {"": Protocol()}, "progress": False}
-    hours = Model.load(changed(tmp_path / "h", model=[*IN_HOURS, *RATES_BY_HOUR]) / "model.ant")
+    hours = load_model(changed(tmp_path / "h", model=[*IN_HOURS, *RATES_BY_HOUR]) / "model.ant")
     with caplog.at_level("WARNING"):
         assert dose_response(hours, "EGF", ["5 ng/ml"], at="30 min", **arguments).reading == "pERK at 0.5 h"
     assert "note: the model 'egfr' declares no unit of substance or volume: hexamer takes concentrations" in caplog.text
@@ -637,7 +637,7 @@ def test_values_of_a_model_without_units(tmp_path: Path) -> None:
     """A unit is converted into what is assumed of the model, or refused where there is nothing to convert into."""
     path = tmp_path / "values.csv"
     path.write_text("parameter,value,unit\nkint,6,1/h\nKd,2000,pM\nelsewhere,3,nM\n")
-    units = ModelUnits(Network.load(FOLDER / "model.ant"))
+    units = ModelUnits(load_network(FOLDER / "model.ant"))
     found = read_values(path, {}, units)
     assert found == {"kint": pytest.approx(0.1), "Kd": pytest.approx(2.0), "elsewhere": 3.0}
     with pytest.raises(TableError, match=r"row 3, 'unit' holds 'nM'; expected an empty cell, as nothing"):

@@ -11,7 +11,7 @@ import pytest
 
 from hexamer import Problem, Protocol, simulate
 from hexamer.infer.doses import dose_response
-from hexamer.models import Model, Network, Quantity, UnsupportedModelError, compile_network
+from hexamer.models import Model, Network, Quantity, UnsupportedModelError, compile_network, load_network, read_antimony
 
 pytestmark = pytest.mark.tier("check")
 
@@ -22,7 +22,7 @@ END = "sd_elisa,1,half_normal,,0.3,biology between wells"
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return compile_network(Network.from_antimony(MODEL))
+    return compile_network(read_antimony(MODEL))
 
 
 @pytest.mark.parametrize("volume", ["-1", "0", "inf"])
@@ -30,10 +30,10 @@ def test_networks(volume: str) -> None:
     text = MODEL.replace("c = 2", f"c = {volume}")
     message = f"the volume of compartment c is {volume}; expected a finite number above 0"
     with pytest.raises(UnsupportedModelError, match=message):
-        Network.from_antimony(text)
+        read_antimony(text)
     for ruled in (f"c = {volume}*1", f"c := {volume}*1") if volume != "inf" else ():
         with pytest.raises(UnsupportedModelError, match="the volume of compartment c is"):
-            Network.from_antimony(MODEL.replace("c = 2", ruled))
+            read_antimony(MODEL.replace("c = 2", ruled))
     made = Network("made", {"c": Quantity(float(volume))}, {}, {})
     with pytest.raises(ValueError, match=f"network 'made': {message}"):
         compile_network(made)
@@ -92,7 +92,7 @@ def test_volumes_of_petab_conditions(tmp_path: Path) -> None:
     shutil.copytree(CASES / "resized-compartment" / "resized", tmp_path, dirs_exist_ok=True)
     path = tmp_path / "conditions.tsv"
     table = [line.split("\t") for line in path.read_text().splitlines()]
-    network = Network.load(tmp_path / "model.xml")
+    network = load_network(tmp_path / "model.xml")
     column = next(i for i, name in enumerate(table[0]) if name in network.compartments)
     table[1][column] = "-1"
     path.write_text("\n".join("\t".join(line) for line in table) + "\n")

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ....models import Model, Protocol, Settings, Step, simulate
+from ....models import Protocol, Settings, Step, load_model, simulate
 from ...literature import literature
 from ...quantities.units import conversion_factor
 
@@ -125,7 +125,7 @@ def signals(truth: Mapping[str, float], description: Mapping, rows: list[Row]) -
         add = {n: d * factor[n] for n, d in zip(inputs, dose, strict=True) if d > 0}
         steps = (Step(0.0, {}, add),) if add else ()
         protocols.append(Protocol(f"IL6 {dose[0]}, sIL6R {dose[1]}", rest, steps))
-    model = Model.load(description["model"])
+    model = load_model(description["model"])
     observed = {name: o["signal"] for name, o in description["observables"].items()}
     parameters = description["fixed"] | {n: truth[n] for n in ESTIMATED}
     result = simulate(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pytest
 
-from hexamer.models import Model, Network, compile_network
+from hexamer.models import Model, compile_network, read_antimony
 from hexamer.models.compiled.stable import LOG_OF_ZERO, ROOM
 from hexamer.models.solvers.fused.build import OPTIONS, quiet, warp
 from hexamer.models.solvers.fused.codegen.graph import Graph, Value
@@ -147,4 +147,4 @@ def loop_text() -> str:
 
 @pytest.fixture(scope="session")
 def loop(loop_text: str) -> Model:
-    return compile_network(Network.from_antimony(loop_text))
+    return compile_network(read_antimony(loop_text))

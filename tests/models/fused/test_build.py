@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hexamer.models import Model, Network, Protocol, Settings, compile_network, simulate
+from hexamer.models import Model, Protocol, Settings, compile_network, read_antimony, simulate
 from hexamer.models.solvers.dispatch import uses_fused
 from hexamer.models.solvers.fused import build as build_module
 from hexamer.models.solvers.fused.build import Handlers, build
@@ -21,13 +21,13 @@ DECAY = "model decay; species A = 1; k = 0.5; J: A -> ; k*A; end"
 
 
 def test_equal_models_share_their_code() -> None:
-    first, second = (compile_network(Network.from_antimony(DECAY)) for _ in range(2))
+    first, second = (compile_network(read_antimony(DECAY)) for _ in range(2))
     assert build(first, NARROW) == build(second, NARROW)
 
 
 def test_a_parameter_more_is_another_model() -> None:
     """Inputs that only observables use are added to a model whose equations stay the same object."""
-    model = compile_network(Network.from_antimony(DECAY))
+    model = compile_network(read_antimony(DECAY))
     wider = replace(model, parameters=(*model.parameters, "dye"), defaults=np.append(model.defaults, 0.0))
     assert wider.kinetics is model.kinetics
     for used in (model, wider, model):
@@ -46,7 +46,7 @@ def test_the_choice_compiles_nothing_and_a_batch_its_own_width(monkeypatch: pyte
         return original(model, lanes, single, keep_stages)
 
     monkeypatch.setattr(build_module, "_build", noted)
-    model = compile_network(Network.from_antimony(DECAY))
+    model = compile_network(read_antimony(DECAY))
     assert uses_fused(model, Settings())
     assert not compiled
     jax.vmap(lambda k: simulate(model, {"k": k}, Protocol(), [1.0]).y)(jnp.arange(1.0, 40.0))
@@ -63,7 +63,7 @@ def test_what_does_not_compile_is_solved_with_diffrax(monkeypatch: pytest.Monkey
     monkeypatch.setattr(build_module, "_compile", broken)
     text = DECAY.replace("k*A", "k*A/(1 + A)")
     with pytest.raises(ValueError, match=r"model 'decay' does not compile here \(the compiler fails\)"):
-        simulate(compile_network(Network.from_antimony(text)), {}, Protocol(), [1.0], engine="fused")
-    out = simulate(compile_network(Network.from_antimony(text)), {}, Protocol(), [1.0])
+        simulate(compile_network(read_antimony(text)), {}, Protocol(), [1.0], engine="fused")
+    out = simulate(compile_network(read_antimony(text)), {}, Protocol(), [1.0])
     a = float(out.y[0, 0, 0])
     assert a + np.log(a) == pytest.approx(1 - 0.5, rel=1e-6)  # of A' = −k A/(1 + A) from 1

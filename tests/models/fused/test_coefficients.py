@@ -7,7 +7,7 @@ import re
 import pytest
 import sympy
 
-from hexamer.models import Model
+from hexamer.models import load_model
 from hexamer.models.compiled.codegen import guard
 from hexamer.models.solvers.fused.codegen.coefficients import Coefficients
 
@@ -66,7 +66,7 @@ def test_a_sum_gives_what_its_parts_share() -> None:
 @pytest.mark.parametrize("name", ["il6_stat3", "hepg2_core"])
 def test_nothing_is_lost(name: str) -> None:
     """Coefficients put back give the rate laws of a model."""
-    model = Model.load(name)
+    model = load_model(name)
     assert model.kinetics is not None
     coefficients = Coefficients(model.species)
     factored = [coefficients.factor(rate) for rate in model.kinetics.rates]

@@ -17,7 +17,16 @@ import numpy as np
 import pytest
 
 from helpers import slowly
-from hexamer.models import Model, Network, Protocol, Settings, Status, compile_network, simulate
+from hexamer.models import (
+    Model,
+    Protocol,
+    Settings,
+    Status,
+    compile_function,
+    compile_network,
+    read_antimony,
+    simulate,
+)
 from hexamer.models.compiled.plan import compile_plan
 from hexamer.models.solvers.dispatch import solve
 
@@ -30,7 +39,7 @@ TOLERANCE = 1e-5
 
 
 def network(text: str) -> Model:
-    return compile_network(Network.from_antimony(text))
+    return compile_network(read_antimony(text))
 
 
 def relative(found: jax.Array, expected: jax.Array) -> float:
@@ -314,7 +323,7 @@ import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import Mesh, PartitionSpec as P
 from hexamer.models import Network, Protocol, Settings, compile_network, simulate
 
-model = compile_network(Network.from_antimony(sys.argv[1]))
+model = compile_network(read_antimony(sys.argv[1]))
 protocols = [Protocol("dose").add("R", 0.6, at=5.0), Protocol.equilibrated("b").pulse("R", 0.6, start=0.0, stop=20.0)]
 
 def loss(z):
@@ -460,9 +469,7 @@ def test_protocols_share_a_rest(cycle: Model) -> None:
 
 
 def decay(name: str) -> Model:
-    return Model.from_function(
-        lambda t, y, p: -p["k"] * y, species=["y"], parameters={"k": 1.0}, initial=[1.0], name=name
-    )
+    return compile_function(lambda t, y, p: -p["k"] * y, species=["y"], parameters={"k": 1.0}, initial=[1.0], name=name)
 
 
 def test_forward_mode_is_diffrax_alone(loop: Model) -> None:

@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from hexamer.models import Model, Network, Protocol, Settings, Status, compile_network, simulate
+from hexamer.models import (
+    Model,
+    Protocol,
+    Settings,
+    Status,
+    compile_network,
+    load_model,
+    read_antimony,
+    simulate,
+)
 from hexamer.models.compiled.plan import UNCHANGED, Plan, compile_plan
 from hexamer.models.solvers.fused.cpu import forward
 from hexamer.models.solvers.fused.engine import _described, _environment, solve
@@ -21,7 +30,7 @@ pytestmark = pytest.mark.tier("test")
 
 
 def network(text: str) -> Model:
-    return compile_network(Network.from_antimony(text))
+    return compile_network(read_antimony(text))
 
 
 def relative(found: np.ndarray, expected: np.ndarray) -> float:
@@ -70,7 +79,7 @@ def loop_case() -> Case:
 
 
 def hepg2_case() -> Case:
-    model = Model.load("hepg2_core")
+    model = load_model("hepg2_core")
     protocols = [Protocol("input").set(IL6="dose"), Protocol.equilibrated("rest").set(IL6="dose").set(at=15, IL6=0.0)]
     times = [[0.0, 5.0, 20.0, 90.0]] * 2
     return Case(model, compile_plan(model, protocols, times, [*model.parameters, "dose"]), [*model.defaults, 10.0])

@@ -11,7 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hexamer.models import Model, Network, Protocol, Settings, Status, Trajectories, compile_network, simulate
+from hexamer.models import (
+    Model,
+    Protocol,
+    Settings,
+    Status,
+    Trajectories,
+    compile_network,
+    read_antimony,
+    simulate,
+)
 
 pytestmark = pytest.mark.tier("test")
 
@@ -23,7 +32,7 @@ ROOT = "model m\n species Y = 1; k = 1; J0: Y -> ; k*sqrt(Y - 0.2);\nend\n"
 
 
 def network(text: str) -> Model:
-    return compile_network(Network.from_antimony(text))
+    return compile_network(read_antimony(text))
 
 
 def slopes(run: Callable[[jax.Array], Trajectories], x: jax.Array) -> tuple[jax.Array, Trajectories]:

@@ -13,7 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hexamer.models import Model, Network, Protocol, Settings, Status, compile_network, simulate
+from hexamer.models import (
+    Model,
+    Protocol,
+    Settings,
+    Status,
+    compile_function,
+    compile_network,
+    read_antimony,
+    simulate,
+)
 
 pytestmark = pytest.mark.tier("test")
 
@@ -37,7 +46,7 @@ PROTOCOLS = {
 
 
 def network(text: str) -> Model:
-    return compile_network(Network.from_antimony(text))
+    return compile_network(read_antimony(text))
 
 
 class Runs(NamedTuple):
@@ -290,7 +299,7 @@ def test_auto_is_fused_where_it_can_and_says_float64_where_not(loop: Model, capl
         found = simulate(loop, {}, Protocol(), [3.0], settings=auto).y
         assert not caplog.records
         np.testing.assert_array_equal(found, simulate(loop, {}, Protocol(), [3.0], settings=SINGLE).y)
-        decay = Model.from_function(
+        decay = compile_function(
             lambda t, y, p: -p["k"] * y, species=["y"], parameters={"k": 1.0}, initial=[1.0], name="not in floats"
         )
         y = simulate(decay, {}, Protocol(), [1.0], settings=replace(auto, rtol=1e-5)).y

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hexamer.models import Model, Network, compile_network
+from hexamer.models import Model, compile_function, compile_network, read_antimony
 from hexamer.models.compiled.codegen import guarded_log, guarded_power, guarded_slope
 from hexamer.models.solvers.fused.build import read
 from hexamer.models.solvers.fused.codegen.lower import Unsupported
@@ -111,7 +111,7 @@ class Compared:
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return compile_network(Network.from_antimony(NETWORK))
+    return compile_network(read_antimony(NETWORK))
 
 
 def states(model: Model) -> np.ndarray:
@@ -395,7 +395,7 @@ def chain(length: int) -> Model:
     steps = [
         f"J{i}: S{i} -> S{i + 1}; v*S{i}/(K + S{i}) - k*S{i + 1}^n; S{i} = {1 + i}; k{i} = 1" for i in range(length - 1)
     ]
-    return compile_network(Network.from_antimony("\n".join([*steps, "v = 1; K = 2; k = 0.3; n = 1.5"])))
+    return compile_network(read_antimony("\n".join([*steps, "v = 1; K = 2; k = 0.3; n = 1.5"])))
 
 
 @pytest.mark.tier("slow")
@@ -409,7 +409,7 @@ def test_cost_grows_as_the_network() -> None:
 
 
 def test_what_cannot_be_written_says_why() -> None:
-    function = Model.from_function(lambda t, y, p: -y, species=["x"], parameters={}, initial=[1.0], name="decay")
+    function = compile_function(lambda t, y, p: -y, species=["x"], parameters={}, initial=[1.0], name="decay")
     with pytest.raises(Unsupported, match="model 'decay' is a Python function"):
         write_functions(function)
     large = replace(chain(3), name="large", species=("S",) * (LARGEST + 1))
@@ -418,6 +418,6 @@ def test_what_cannot_be_written_says_why() -> None:
 
 
 def test_model_without_parameters_or_reactions() -> None:
-    functions = write_functions(compile_network(Network.from_antimony("species A, B; A = 1; B = 2; A -> B; A")))
+    functions = write_functions(compile_network(read_antimony("species A, B; A = 1; B = 2; A -> B; A")))
     assert functions.sizes["PARAMETERS"] >= 1
     assert functions.sizes["ENTRIES_USED"] == 2

@@ -20,7 +20,16 @@ import pytest
 from benchmarks import gpu_compile
 
 from helpers import slowly
-from hexamer.models import Model, Network, Protocol, Settings, Status, bundled, compile_network
+from hexamer.models import (
+    Model,
+    Protocol,
+    Settings,
+    Status,
+    bundled,
+    compile_network,
+    load_model,
+    read_antimony,
+)
 from hexamer.models.compiled.plan import compile_plan
 from hexamer.models.solvers.fused import cuda, gpu, platforms
 from hexamer.models.solvers.fused.build import OPTIONS, quiet, read, warp
@@ -58,7 +67,7 @@ PROTOCOLS: Mapping[str, list[Protocol]] = {
 
 
 def network(text: str) -> Model:
-    return compile_network(Network.from_antimony(text))
+    return compile_network(read_antimony(text))
 
 
 class Case(NamedTuple):
@@ -320,7 +329,7 @@ from hexamer.models import Network, Protocol, Settings, compile_network
 from hexamer.models.solvers.fused.engine import solve
 from hexamer.models.compiled.plan import compile_plan
 
-model = compile_network(Network.from_antimony(sys.argv[1]))
+model = compile_network(read_antimony(sys.argv[1]))
 protocols = [Protocol("dose").add("R", 0.6, at=5.0), Protocol.equilibrated("b").pulse("R", 0.6, start=0.0, stop=20.0)]
 plan = compile_plan(model, protocols, [[0.0, 5.0, 90.0]] * 2, model.parameters)
 settings = Settings(engine="fused", record=40)  # fewer steps than some courses have
@@ -427,7 +436,7 @@ COMPILED = [
 @pytest.mark.parametrize("name", ["hepg2_core", "il6_stat3", "il6_full"])
 def test_stacks_are_as_large_as_they_are_said_to_be(name: str, tmp_path: Path) -> None:
     """What is checked before a launch: never less than they are, and little more of the largest."""
-    model = Model.load(name)
+    model = load_model(name)
     text = gpu_compile.cubin(name, "float64", 90, tmp_path)[1]
     found = {}
     for entry in text.split("Compiling entry function")[1:]:
@@ -476,7 +485,7 @@ def test_stacks_are_never_less_than_on_record() -> None:
         "compiler": gpu_compile.COMPILERS,
     }.items():
         assert {row[what] for row in rows} == set(known)
-    species = {name: len(Model.load(name).species) for name in {row["model"] for row in rows}}
+    species = {name: len(load_model(name).species) for name in {row["model"] for row in rows}}
     assert not [row for row in rows if row["stack_bytes"] > stack(row["kernel"], species[row["model"]])]
 
 

@@ -1,0 +1,283 @@
+"""A network as functions: rates, Jacobian, initial values and conserved moieties."""
+
+# sympy's annotations say Basic where an expression is meant.
+# pyright: reportArgumentType=false, reportReturnType=false, reportAssignmentType=false
+# pyright: reportIncompatibleMethodOverride=false
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import sympy
+
+from ..networks.formulas import TIME, bind_time, exact_exponents, inline, names_in
+from ..networks.network import Network
+from ..networks.volumes import check_network
+from .balances import Conserved, conserved
+from .codegen import Name, compile_vector, guard
+from .domain import RTOL, atol_of, bounded, margins
+from .jumps import warning
+from .kinetics import Kinetics
+from .model import Model, SparseJacobian, clock_name
+from .switches import Switches
+
+log = logging.getLogger(__name__)
+
+Terms = list[tuple[sympy.Expr, sympy.Expr]]  # (coefficient, rate)
+
+
+def compile_network(network: Network, *, independent: Collection[str] = ()) -> Model:
+    """Compiles a network: rates, Jacobian, initial values and moieties as JAX functions.
+
+    Parameters with an initial assignment follow from the others and do not appear in the parameter vector, unless
+    named in `independent`: then the assignment is dropped and the name becomes a parameter without default.
+
+    Raises `ValueError` for names that two things have or that nothing defines, and for volumes that are not above 0.
+    """
+    _check_names(network)
+    check_network(network)
+    network = _with_time(network)
+    model = _compiled(network, _equations(network, independent))
+    if model.jumps:
+        log.warning("%s: %s", model.name, warning(model.jumps))
+    return model
+
+
+@dataclass(frozen=True)
+class _Equations:
+    """The ODE of a network as expressions over its states and parameters; rules are substituted."""
+
+    states: list[str]
+    time_index: int | None  # the state that is time
+    parameters: Mapping[str, float]  # with their default values
+    terms: Mapping[str, Terms]  # the derivative of each state is the sum of them
+    initial: Sequence[sympy.Expr]
+    volumes: Sequence[sympy.Expr]
+    reactions: Sequence[sympy.Expr]  # rates, in the order of the file
+    rules: Mapping[str, sympy.Expr]  # those of the network, by name
+    switches: Switches
+    depends_on_time: bool
+
+
+def _equations(network: Network, independent: Collection[str]) -> _Equations:
+    derivative = _derivatives(network)
+    states = list(derivative)
+    quantities, start, assigned = _values(network, states, independent)
+
+    rates = {r.name: r.rate for r in network.reactions if r.name not in network.rules}
+    at_start = inline({**rates, **start, **network.rules, **assigned})
+    at_start = {n: e.xreplace({TIME: sympy.Integer(0)}) for n, e in at_start.items()}
+    # What an initial assignment takes from the state is its start value, whatever the state becomes.
+    rules = inline({**rates, **network.rules, **{n: at_start[n] for n in assigned}})
+    written = [sympy.sympify(e) for pairs in derivative.values() for pair in pairs for e in pair]
+    substitution = exact_exponents({sympy.Symbol(n): e for n, e in rules.items()}, written)
+
+    def substituted(e: sympy.Expr) -> sympy.Expr:
+        return sympy.sympify(e).xreplace(substitution)
+
+    terms = {n: [(substituted(c), substituted(r)) for c, r in pairs] for n, pairs in derivative.items()}
+    parameters = {n: value for n, value in quantities.items() if n not in rules and n not in start}
+    initial = [at_start[n] for n in states]
+    public = {n: e for n, e in rules.items() if n in network.rules}
+
+    switches = Switches(states)
+    terms = {
+        n: [tuple(switches.freeze(e, f"{network.name}, rate of change of {n}") for e in pair) for pair in pairs]
+        for n, pairs in terms.items()
+    }
+    depends = any(TIME in e.free_symbols for pairs in terms.values() for pair in pairs for e in pair)
+    time_index = None
+    # A model in which nothing changes has time for its state, as an engine solves no fewer than one.
+    if depends or not states or any(TIME in e.free_symbols for e in public.values()):
+        time_index = len(states)
+        clock = clock_name({*states, *parameters, *rules})
+        states, initial = [*states, clock], [*initial, sympy.Integer(0)]
+        terms[clock] = [(sympy.Integer(1), sympy.Integer(1))]
+    return _Equations(
+        states=states,
+        time_index=time_index,
+        parameters=parameters,
+        terms=terms,
+        initial=initial,
+        volumes=[bounded(substituted(_volume(network, n))) for n in states],
+        reactions=[substituted(r.rate) for r in network.reactions],
+        rules=public,
+        switches=switches,
+        depends_on_time=depends,
+    )
+
+
+def _compiled(network: Network, equations: _Equations) -> Model:
+    states, parameters, switches = equations.states, tuple(equations.parameters), equations.switches
+    clock = None if equations.time_index is None else states[equations.time_index]
+    amounts = _amounts(equations.terms, equations.volumes, clock)
+    sums = conserved(amounts, [sympy.Symbol(n) for n in parameters], equations.reactions)
+    moieties, weights = _moieties(sums, equations.volumes)
+    kinetics = Kinetics.of(
+        [equations.terms[n] for n in states],
+        list(map(bounded, equations.initial)),
+        equations.volumes,
+        weights,
+        switches.names,
+        switches.times,
+    )
+    f = kinetics.derivatives()
+    symbols = [TIME if n == clock else sympy.Symbol(n) for n in states]
+    unknown = names_in(*f, *equations.initial, *switches.times)
+    unknown -= {s.name for s in symbols} | {*parameters, *switches.names}
+    if unknown:
+        raise ValueError(f"network {network.name!r} uses names it does not define: {', '.join(sorted(unknown))}")
+    names = (symbols, parameters, switches.names) if switches.names else (symbols, parameters)
+    rhs, jacobian = _with_jacobian(names, f)
+    least = tuple(margins(f, [s.name for s in symbols]))
+    tolerances = ([RTOL.name], [atol_of(s.name).name for s in symbols])
+    return Model(
+        name=network.name,
+        species=tuple(states),
+        parameters=parameters,
+        defaults=np.array(list(equations.parameters.values())),
+        rhs=rhs,
+        jacobian=jacobian,
+        initial=compile_vector((parameters,), kinetics.initial),
+        volumes=compile_vector((parameters,), kinetics.volumes),
+        weights=compile_vector((parameters,), kinetics.weights),
+        moieties=moieties,
+        dependent=sums.dependent,
+        rules=equations.rules,
+        time_index=equations.time_index,
+        network=network,
+        kinetics=kinetics,
+        rhs_depends_on_time=equations.depends_on_time,
+        switch_times=compile_vector((parameters,), switches.times) if switches.times else None,
+        nonnegative=tuple(n for n in states if n in network.species),
+        margins=least,
+        defined=compile_vector((*names, *tolerances), least) if least else None,
+    )
+
+
+def _check_names(network: Network) -> None:
+    """Raises `ValueError` for names that two things have, or that no formula could hold."""
+    names = [*network.species, *network.compartments, *network.parameters]
+    names += [r.name for r in network.reactions]
+    if twice := sorted(n for n, count in Counter(names).items() if count > 1):
+        raise ValueError(
+            f"network {network.name!r} has two things called {', '.join(twice)}: give each a name of its own"
+        )
+    if odd := sorted(n for n in {*names, *network.rules, *network.rates} if not n.isidentifier()):
+        raise ValueError(
+            f"network {network.name!r} has names that no formula can hold: {', '.join(map(repr, odd))}; "
+            "a name has letters, digits and _, and does not begin with a digit"
+        )
+
+
+def _with_time(network: Network) -> Network:
+    """The network with `time` in its formulas as the time of a simulation, unless it calls something so itself."""
+    if "time" in network.names:
+        return network
+
+    def bound(expressions: Mapping[str, sympy.Expr]) -> dict[str, sympy.Expr]:
+        return {n: bind_time(sympy.sympify(e), ()) for n, e in expressions.items()}
+
+    return replace(
+        network,
+        species={n: replace(s, initial=bind_time(sympy.sympify(s.initial), ())) for n, s in network.species.items()},
+        reactions=tuple(replace(r, rate=bind_time(sympy.sympify(r.rate), ())) for r in network.reactions),
+        rules=bound(network.rules),
+        rates=bound(network.rates),
+        initial=bound(network.initial),
+    )
+
+
+def _derivatives(network: Network) -> dict[str, Terms]:
+    """Symbols that change, and what the derivative of each is the sum of."""
+    derivative: dict[str, Terms] = {}
+    for name, species in network.species.items():
+        if name not in network.rates and not species.fixed and name not in network.rules:
+            derivative[name] = []
+        elif name in network.rates:
+            derivative[name] = [(sympy.Integer(1), network.rates[name])]
+    for name, rate in network.rates.items():
+        derivative.setdefault(name, [(sympy.Integer(1), rate)])
+    for reaction in network.reactions:
+        for name, number in reaction.stoichiometry.items():
+            species = network.species.get(name)
+            if species is None:
+                raise ValueError(f"reaction {reaction.name} changes {name!r}, which is no species")
+            if species.fixed or name in network.rules or name in network.rates:
+                continue
+            derivative[name].append((number / _volume(network, name), reaction.rate))
+    return derivative
+
+
+def _values(
+    network: Network, states: Sequence[str], independent: Collection[str]
+) -> tuple[dict[str, float], dict[str, sympy.Expr], dict[str, sympy.Expr]]:
+    """Numbers of what does not change by itself, start values of the states, and initial assignments of the others."""
+    quantities: dict[str, float] = {n: q.value for n, q in network.compartments.items()}
+    quantities |= {n: q.value for n, q in network.parameters.items()}
+    start = {n: network.species[n].initial if n in network.species else _start(network, n) for n in states}
+    assigned = {n: e for n, e in network.initial.items() if n not in start}
+    for name, species in network.species.items():
+        if name in start or name in network.rules:
+            continue
+        if species.initial.is_number:
+            quantities[name] = float(species.initial)
+        else:
+            quantities[name], assigned[name] = math.nan, species.initial
+    # Their own value is not what the model means: it has to be given.
+    quantities |= dict.fromkeys(assigned.keys() & set(independent) & quantities.keys(), math.nan)
+    return quantities, start, {n: e for n, e in assigned.items() if n not in independent}
+
+
+def _start(network: Network, name: str) -> sympy.Expr:
+    """The start value of a parameter that has a rate rule."""
+    return network.initial.get(name, sympy.Float(network.parameters[name].value))
+
+
+def _volume(network: Network, state: str) -> sympy.Expr:
+    """What turns a state's symbol into an amount."""
+    species = network.species.get(state)
+    return sympy.Integer(1) if species is None or species.amount else sympy.Symbol(species.compartment)
+
+
+def _with_jacobian(names: Sequence[Sequence[Name]], f: list[sympy.Expr]) -> tuple[Callable, Callable]:
+    states = names[0]
+    f = [guard(e) for e in f]
+    entries: list[sympy.Expr] = []
+    slot = np.zeros((len(states), len(states)), dtype=int)  # 0: a structural zero
+    for i, expression in enumerate(f):
+        for j, symbol in enumerate(states):
+            if symbol in expression.free_symbols:
+                entry = sympy.diff(expression, symbol)
+                if entry != 0:
+                    entries.append(entry)
+                    slot[i, j] = len(entries)
+    rows, columns = np.nonzero(slot)
+    order = np.argsort(slot[rows, columns])
+    jacobian = SparseJacobian(compile_vector(names, entries), rows[order], columns[order], slot)
+    return compile_vector(names, f), jacobian
+
+
+def _moieties(conserved: Conserved, volumes: Sequence[sympy.Expr]) -> tuple[np.ndarray, list[sympy.Expr]]:
+    """Sums of amounts as numbers, moieties × species, and what each number but 0 is multiplied with."""
+    matrix = np.zeros((len(conserved.sums), len(volumes)))
+    weights = []
+    for row, one in zip(matrix, conserved.sums, strict=True):
+        for i in sorted(one):
+            number, factor = (one[i], sympy.Integer(1)) if one[i].is_Number else (1, one[i])
+            row[i] = float(number)
+            weights.append(factor * volumes[i])
+    return matrix, weights
+
+
+def _amounts(terms: Mapping[str, Terms], volumes: Sequence[sympy.Expr], clock: str | None) -> list[Terms]:
+    """What the amount of each state changes by; the time, `clock`, changes by what nothing else does."""
+    own: Terms = [(sympy.Integer(1), sympy.Symbol("<dt>"))]
+    return [
+        own if n == clock else [(c * v, r) for c, r in pairs]
+        for (n, pairs), v in zip(terms.items(), volumes, strict=True)
+    ]

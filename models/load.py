@@ -1,0 +1,52 @@
+"""Networks and models by name or by file: the one place that knows both the formats and the library."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from .compiled.from_network import compile_network
+from .compiled.model import Model
+from .library.catalogue import bundled, find
+from .networks.antimony_read import read_antimony
+from .networks.network import Network
+from .networks.sbml_read import read_sbml
+
+SUFFIXES = (".ant", ".xml", ".sbml")
+
+
+def load_network(source: str | Path) -> Network:
+    """A reaction network: a bundled one by name, such as `il6_stat3`, or a file (`.ant`, `.xml`, `.sbml`).
+
+    A name may compose modules, drugs and a cell type: `il6_stat3+tocilizumab+T_cell`.
+
+    Raises `ValueError` for an unknown name or part, `FileNotFoundError` for a missing file, `UnsupportedModelError`
+    for a file that cannot be read whole.
+
+    >>> len(load_network("hepg2_core").species)
+    12
+    """
+    path = Path(source)
+    if path.suffix not in SUFFIXES:
+        if (network := find(str(source))) is not None:
+            return network
+        raise ValueError(
+            f"unknown network {str(source)!r}: give one of {', '.join(bundled())}, parts joined by '+', "
+            "or a file ending in .ant, .xml or .sbml"
+        )
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no network file {path}")
+    return read_antimony(path) if path.suffix == ".ant" else read_sbml(path)
+
+
+def load_model(source: str | Path | Network, *, independent: Collection[str] = ()) -> Model:
+    """A network compiled for simulation: one by name or by file, as for `load_network`, or a `Network`.
+
+    `independent` names parameters that an initial assignment would compute, and that are to be parameters of their
+    own; see `compile_network`.
+
+    >>> load_model("il6_stat3").species[:3]
+    ('IL6', 'IL6R', 'gp130')
+    """
+    network = source if isinstance(source, Network) else load_network(source)
+    return compile_network(network, independent=independent)
