@@ -45,7 +45,7 @@ def worker(case: str, draws: int) -> dict[str, Any]:
 
     import numpy as np
 
-    from hexamer import Settings
+    from hexamer import Settings, load_model
     from hexamer.infer import dose_response
 
     model = load_model("il6_stat3")
@@ -105,7 +105,7 @@ def diffrax_worker(draws: int) -> dict[str, Any]:
     import jax.numpy as jnp
     import numpy as np
 
-    from hexamer import Settings
+    from hexamer import Settings, load_model
     from hexamer.infer.doses import Condition, doses_of
     from hexamer.infer.doses.batch import observable
     from hexamer.infer.doses.conditions import design

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hexamer import models
-from hexamer.models import Model, Network, Protocol, il6, load_network, simulate
+from hexamer.models import Model, Network, Protocol, il6, load_model, load_network, simulate
 from hexamer.models.library import COMPOSITIONS, CORES, MODULES, bundled, cells, drugs, network
 from hexamer.models.library.builder import cell_constants, drug_constants
 
@@ -27,17 +26,15 @@ def value(made: Network | Model, name: str) -> float:
 @pytest.mark.parametrize("name", bundled())
 def test_bundled_names(name: str) -> None:
     assert load_network(name).name == name
-    model = getattr(models, name)
-    assert (model.name, model) == (name, getattr(models, name))  # the very same: compiled once
-    assert name in dir(models)
+    assert load_model(name).name == name
 
 
 def test_bundled_are_these() -> None:
     assert set(bundled()) == {
         "il6_classic", "il6_stat3", "il6_full", "cytokine_release", "hepg2_core", "hepatocyte_core",
     }  # fmt: skip
-    with pytest.raises(AttributeError, match="no attribute 'il7'"):
-        _ = models.il7
+    with pytest.raises(ValueError, match="unknown network 'il7'"):
+        load_network("il7")
 
 
 def test_modules_are_joined_in_any_order() -> None:
