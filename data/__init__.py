@@ -18,7 +18,7 @@ from .assays import (
 )
 from .assays.standard_curve import ReadBack, StandardCurve, StandardCurveError, fit_standard_curve
 from .catalogue import bundled, load
-from .dataset import Censored, Dataset, Measurement, Noise, Observable
+from .dataset import Censored, Dataset, Measurement, Observable
 from .errors import AssayError
 from .files.issues import Problem, TableError
 from .formula import FormulaError, parse_formula
@@ -26,10 +26,13 @@ from .literature import literature
 from .native.folder import read_folder
 from .native.prior_table import PriorTable, read_priors
 from .native.values import read_values
-from .parameter import Parameter, Prior, Scale, to_scale
+from .noise import Noise, noise_of
+from .parameter import Parameter
+from .prior import Prior
 from .published import DataNotFound, Published
 from .quantities.composition import complexes, composition, seen
 from .quantities.units import UnitError, to_model
+from .scale import Scale, to_scale
 
 __all__ = [
     "AssayError",
@@ -69,6 +72,7 @@ __all__ = [
     "logit",
     "luciferase",
     "luminex",
+    "noise_of",
     "parse_formula",
     "phosphorylation_degree",
     "qpcr",

@@ -10,19 +10,21 @@ from typing import Literal, get_args
 import sympy
 
 from ..models.protocols.protocol import Protocol, Value
-from .parameter import Parameter, Scale
+from .noise import Noise, noise_of
+from .parameter import Parameter
+from .scale import Scale
 from .schedules import Input
 
-Noise = Literal["normal", "laplace"]
 Censored = Literal["", "left", "right", "interval"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Observable:
     """What an assay reads, as formulas over species, rules, parameters and placeholders.
 
     A measurement v is distributed as scale(v) ~ noise(scale(formula), noise_formula); on a logarithmic scale the
-    density is that of v, with the Jacobian of the transformation, as in PEtab.
+    density is that of v, with the Jacobian of the transformation, as in PEtab. `scale` and `noise` may be given by
+    name: `"log10"`, `"laplace"`, `"student_t(4)"`.
 
     Placeholders are the symbols in `placeholders` (for `formula` and `noise_formula` alike); each row gives their
     values in the same order, as numbers or names of parameters.
@@ -31,10 +33,25 @@ class Observable:
     name: str
     formula: sympy.Expr
     noise_formula: sympy.Expr
-    placeholders: tuple[str, ...] = ()
-    scale: Scale = "lin"
-    noise: Noise = "normal"
-    unit: str = ""
+    placeholders: tuple[str, ...]
+    scale: Scale
+    noise: Noise
+    unit: str
+
+    def __init__(
+        self,
+        name: str,
+        formula: sympy.Expr,
+        noise_formula: sympy.Expr,
+        placeholders: tuple[str, ...] = (),
+        scale: Scale | str = "lin",
+        noise: Noise | str = "normal",
+        unit: str = "",
+    ) -> None:
+        read = noise_of(noise) if isinstance(noise, str) else noise
+        given = {"name": name, "formula": formula, "noise_formula": noise_formula, "placeholders": placeholders}
+        for key, content in {**given, "scale": Scale(scale), "noise": read, "unit": unit}.items():
+            object.__setattr__(self, key, content)
 
     @property
     def symbols(self) -> frozenset[str]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from .files.csv_table import check_columns, number_in, quote, read_table
 from .files.issues import Problems
-from .parameter import Parameter, Prior
+from .parameter import Parameter
+from .prior import Prior
 
 _COLUMNS = {"quantity", "symbol", "model_parameter", "median", "unit", "log_sd"}
 _DOCUMENTATION = {"low", "high", "grade", "source", "note"}

@@ -1,119 +1,206 @@
-"""Checks that standard deviations are positive, for all values that priors allow."""
+"""Noise: how readings scatter about their mean. A distribution is added here, as a class, and nowhere else.
+
+All are symmetric about 0, and r is a residual in standard deviations (normal) or scale parameters.
+"""
 
 from __future__ import annotations
 
+import abc
 import math
-from collections.abc import Collection, Iterator, Mapping
+import re
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
 
-import sympy
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import betainc, gammaln, log_ndtr
+from jaxtyping import Array, Float
 
-from .dataset import Dataset, Measurement, Observable
-from .parameter import FIXED, Parameter
+if TYPE_CHECKING:
+    import numpyro.distributions as dist
 
 
-def deviations(dataset: Dataset, elsewhere: Collection[str] = ()) -> dict[str, str]:
-    """Parameters whose sign is that of a standard deviation, or is squared in one, with an observable of each.
+class Noise(abc.ABC):
+    """A symmetric distribution of residuals r.
 
-    `elsewhere`: names that the model uses, too, whose sign may mean something.
+    Its `text` stands for it in tables, and it equals that text: `noise_of("laplace") == "laplace"`.
     """
-    found: dict[str, str] = {}
-    signs = {name: _signs(observable) for name, observable in dataset.observables.items()}
-    for m in dataset.measurements:
-        observable = dataset.observables[m.observable]
-        filled = dict(zip(observable.placeholders, m.arguments, strict=True))
-        for sign in signs[m.observable]:
-            name = filled.get(sign, sign)
-            if isinstance(name, str) and name not in elsewhere:
-                found.setdefault(name, m.observable)
-    return found
+
+    def __eq__(self, other: object) -> bool:
+        return self.text == (other.text if isinstance(other, Noise) else other)
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    @property
+    @abc.abstractmethod
+    def text(self) -> str:
+        """The noise in one word, with its numbers: `student_t(4)`."""
+
+    @abc.abstractmethod
+    def log_density(self, r: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """log p(r)."""
+
+    @abc.abstractmethod
+    def log_distribution(self, r: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """log F(r), exact in the lower tail."""
+
+    @abc.abstractmethod
+    def normal_score(self, r: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """The normal quantile of F(r), by which residuals of different noise compare."""
+
+    @abc.abstractmethod
+    def quantile(self, u: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """r with F(r) = u."""
+
+    @abc.abstractmethod
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Float[np.ndarray, ...]:
+        """Independent residuals."""
+
+    @abc.abstractmethod
+    def numpyro(self, mean: Float[Array, " rows"], sd: Float[Array, " rows"]) -> dist.Distribution:
+        """The distribution of readings, for NumPyro."""
 
 
-def _signs(observable: Observable) -> list[str]:
-    """Symbols of the noise alone, by whose sign the standard deviation changes its own, or not at all."""
-    noise = observable.noise_formula
-    alone = noise.free_symbols - observable.formula.free_symbols
-    flipped = {s: noise.xreplace({s: -s}) for s in alone if isinstance(s, sympy.Symbol)}
-    return sorted(str(s) for s, other in flipped.items() if noise == s or other == noise or other == -noise)
+@dataclass(frozen=True, eq=False)
+class Normal(Noise):
+    """exp(−r²/2)/√(2π)."""
+
+    text: ClassVar[str] = "normal"  # pyright: ignore[reportIncompatibleMethodOverride]
+
+    def log_density(self, r):
+        return -0.5 * r**2 - 0.5 * math.log(2 * math.pi)
+
+    def log_distribution(self, r):
+        return log_ndtr(r)
+
+    def normal_score(self, r):
+        return r
+
+    def quantile(self, u):
+        from scipy import special
+
+        return special.ndtri(u)
+
+    def draw(self, rng, shape):
+        return rng.standard_normal(shape)
+
+    def numpyro(self, mean, sd):
+        from numpyro import distributions
+
+        return distributions.Normal(mean, sd)
 
 
-def check_noise(dataset: Dataset, parameters: Mapping[str, Parameter], elsewhere: Collection[str] = ()) -> None:
-    """Raises `ValueError` for standard deviations that are 0 or less, and priors under which one may be."""
-    problems = [*_unsound_priors(dataset, parameters, elsewhere), *_constants(dataset, parameters, elsewhere)]
-    if problems:
-        shown = problems[:_SHOWN] + ([f"… and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else [])
-        raise ValueError(f"standard deviations of {dataset.name} must be above 0:\n  " + "\n  ".join(shown))
+@dataclass(frozen=True, eq=False)
+class Laplace(Noise):
+    """exp(−|r|)/2."""
+
+    text: ClassVar[str] = "laplace"  # pyright: ignore[reportIncompatibleMethodOverride]
+
+    def log_density(self, r):
+        return -jnp.abs(r) - math.log(2)
+
+    def log_distribution(self, r):
+        above = jnp.log1p(-0.5 * jnp.exp(-jnp.where(r < 0, 0.0, r)))
+        return jnp.where(r < 0, r - math.log(2.0), above)
+
+    def normal_score(self, r):
+        from scipy import special
+
+        return -np.sign(r) * special.ndtri(0.5 * np.exp(-np.abs(r)))
+
+    def quantile(self, u):
+        return np.where(u < 0.5, np.log(2 * u), -np.log(2 * (1 - u)))
+
+    def draw(self, rng, shape):
+        return rng.laplace(size=shape)
+
+    def numpyro(self, mean, sd):
+        from numpyro import distributions
+
+        return distributions.Laplace(mean, sd)
 
 
-_SHOWN = 10
+@dataclass(frozen=True, eq=False)
+class StudentT(Noise):
+    """Γ((ν+1)/2)/(√(νπ) Γ(ν/2)) · (1 + r²/ν)^(−(ν+1)/2): outliers count less than under normal noise.
+
+    `dof`: ν, the degrees of freedom, above 0. A standard deviation that a table states is its scale parameter σ; the
+    standard deviation of readings is σ √(ν/(ν−2)) if ν is above 2.
+    """
+
+    dof: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.dof < math.inf:
+            raise ValueError(f"student_t noise needs degrees of freedom above 0, not {self.dof}")
+
+    @property
+    def text(self) -> str:
+        return f"student_t({repr(float(self.dof)).removesuffix('.0')})"
+
+    def log_density(self, r):
+        constant = gammaln((self.dof + 1) / 2) - gammaln(self.dof / 2) - 0.5 * math.log(self.dof * math.pi)
+        return constant - 0.5 * (self.dof + 1) * jnp.log1p(r**2 / self.dof)
+
+    def log_distribution(self, r):
+        return _log_distribution_of_t(self, r)
+
+    def normal_score(self, r):
+        from scipy import special
+
+        return -np.sign(r) * special.ndtri(special.stdtr(self.dof, -np.abs(r)))
+
+    def quantile(self, u):
+        from scipy import special
+
+        return special.stdtrit(self.dof, u)
+
+    def draw(self, rng, shape):
+        return rng.standard_t(self.dof, size=shape)
+
+    def numpyro(self, mean, sd):
+        from numpyro import distributions
+
+        return distributions.StudentT(self.dof, mean, sd)
 
 
-def _unsound_priors(dataset: Dataset, parameters: Mapping[str, Parameter], elsewhere: Collection[str]) -> Iterator[str]:
-    for name, observable in deviations(dataset, elsewhere).items():
-        parameter = parameters.get(name)
-        if parameter is None:
-            continue
-        what = f"{name}{place_of(parameter)} is a standard deviation of {observable}"
-        if parameter.prior is None and parameter.value is not None and parameter.value < 0:
-            yield f"{what} and is fixed at {parameter.value:g}; expected a number above 0"
-        elif parameter.may_be_negative:
-            yield (
-                f"{what}, and its prior holds negative values: give it a log-normal or half-normal one, or a lower "
-                "bound of 0 or more"
-            )
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _log_distribution_of_t(noise: StudentT, r: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    tail = jnp.log(0.5 * betainc(noise.dof / 2, 0.5, noise.dof / (noise.dof + r**2)))  # of −|r|
+    return jnp.where(r < 0, tail, jnp.log1p(-jnp.exp(tail)))
 
 
-def place_of(parameter: Parameter) -> str:
-    """The row or section of a parameter, as words that follow its name."""
-    if parameter.source == FIXED:
-        return " of [fixed] in problem.toml"
-    return "" if parameter.row is None else f" (priors.csv, row {parameter.row})"
+@_log_distribution_of_t.defjvp
+def _(noise: StudentT, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    """By the density: the slope of `betainc` is infinite times 0 at r = 0."""
+    ((r,), (dr,)) = primals, tangents
+    log_f = _log_distribution_of_t(noise, r)
+    return log_f, jnp.exp(noise.log_density(r) - log_f) * dr
 
 
-def _constants(dataset: Dataset, parameters: Mapping[str, Parameter], elsewhere: Collection[str]) -> Iterator[str]:
-    """Rows whose standard deviation no estimated parameter changes."""
-    held = {n: p.value for n, p in parameters.items() if not p.estimated and p.value is not None}
-    fixed = {n: v for n, v in held.items() if n not in elsewhere}  # a protocol may set those of the model
-    seen: set[tuple[str, tuple[float, ...]]] = set()
-    for m in dataset.measurements:
-        observable = dataset.observables[m.observable]
-        values = _values(observable, m, fixed)
-        if values is None or (key := (m.observable, tuple(values.values()))) in seen:
-            continue
-        seen.add(key)
-        sd = _evaluated(observable.noise_formula, values)
-        if not sd > 0:
-            formula = "" if observable.noise_formula.is_number else f" by the formula {observable.noise_formula}"
-            held = "".join(f", {n} = {v:g}" for n, v in values.items())
-            row = f"{m.observable} in {_place(dataset, m.row)}"
-            yield f"the standard deviation of {row} is {sd:g}{formula}{held}"
+_PLAIN: dict[str, Noise] = {n.text: n for n in (Normal(), Laplace())}
+KNOWN = f"{', '.join(_PLAIN)}, student_t(N) with N degrees of freedom above 0"
 
 
-def _place(dataset: Dataset, row: int) -> str:
-    """The table that a row is in, and its number there."""
-    found = [(file, row - before) for file, before in dataset.tables if before < row]
-    return f"{found[-1][0]}, row {found[-1][1]}," if found else f"row {row} of the measurements"
+def noise_of(text: str) -> Noise:
+    """The noise that a table calls `normal`, `laplace` or, with 4 degrees of freedom, `student_t(4)`.
+
+    Raises `ValueError` for anything else.
+
+    >>> noise_of("student_t(4)")
+    StudentT(dof=4.0)
+    """
+    if text in _PLAIN:
+        return _PLAIN[text]
+    if found := re.fullmatch(r"student_t\(\s*([0-9.eE+-]+)\s*\)", text.strip()):
+        try:
+            return StudentT(float(found.group(1)))
+        except ValueError as error:
+            raise ValueError(f"the noise {text!r}: {error}") from None
+    raise ValueError(f"unknown noise {text!r}; known: {KNOWN}")
 
 
-def _values(observable: Observable, m: Measurement, fixed: Mapping[str, float]) -> dict[str, float] | None:
-    """Numbers for all that the noise uses; None where something of it is no number yet."""
-    filled = dict(zip(observable.placeholders, m.arguments, strict=True))
-    values: dict[str, float] = {}
-    for symbol in sorted(map(str, observable.noise_formula.free_symbols)):
-        value = filled.get(symbol, symbol)
-        value = fixed.get(value) if isinstance(value, str) else value
-        if value is None:
-            return None
-        values[symbol] = float(value)
-    return values
-
-
-def _evaluated(formula: sympy.Expr, values: Mapping[str, float]) -> float:
-    if formula.is_Symbol:
-        return values[str(formula)]
-    try:
-        return float(formula.xreplace({sympy.Symbol(n): sympy.Float(v) for n, v in values.items()}))  # pyright: ignore[reportArgumentType]
-    except TypeError:  # no real number
-        return math.nan
-
-
-__all__ = ["check_noise", "deviations", "place_of"]
+__all__ = ["KNOWN", "Laplace", "Noise", "Normal", "StudentT", "noise_of"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sympy
 
 from ...models.networks.network import Network
-from ..dataset import Noise, Observable
+from ..dataset import Observable
 from ..formula import Formula
+from ..noise import Noise
 from ..quantities.dimensions import check_same
 from .parts import OFFSET, SCALE, SD, filled, joined, noise_needed, plain, sees, sees_molecules
 
@@ -22,7 +23,7 @@ def blot(
     sd_rel: Formula = 0,
     noise_of: Formula | None = None,
     unit: str = "au",
-    noise: Noise = "normal",
+    noise: Noise | str = "normal",
     network: Network | None = None,
 ) -> Observable:
     r"""A blot: $v = s\,g + o$ with standard deviation $s\sqrt{sd^2 + (sd_{rel}\,w)^2}$ and $g = u/(1 + u/K)$.
@@ -68,7 +69,7 @@ def blot_ratio(
     left_over: Formula = 0,
     sd: Formula | None = None,
     unit: str = "au",
-    noise: Noise = "normal",
+    noise: Noise | str = "normal",
     network: Network | None = None,
 ) -> Observable:
     r"""Two bands of one lane, the second after stripping and re-probing: $v = s\,(u + b)/(t + r\,u)$.

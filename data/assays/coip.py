@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from ...models.networks.network import Network
-from ..dataset import Noise, Observable
+from ..dataset import Observable
 from ..formula import Formula
+from ..noise import Noise
 from ..quantities.composition import Parts, amount_of, complexes
 from .blot import blot
 from .parts import AssayError
@@ -26,7 +27,7 @@ def coip(
     sd: Formula = 0,
     sd_rel: Formula = 0,
     unit: str = "au",
-    noise: Noise = "normal",
+    noise: Noise | str = "normal",
 ) -> Observable:
     """Blot of `prey` after pulling down `bait`: prey in all complexes that hold both, as an amount a cell.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ...models.networks.network import Network
-from ..dataset import Noise, Observable
+from ..dataset import Observable
 from ..formula import Formula
+from ..noise import Noise
 from .direct import direct
 from .parts import in_unit
 
@@ -15,7 +16,7 @@ def copy_number(
     *,
     sd: Formula | None = None,
     unit: str = "zmol/cell",
-    noise: Noise = "normal",
+    noise: Noise | str = "normal",
     network: Network | None = None,
 ) -> Observable:
     """An absolute amount a cell; tables may state it in zmol or molecules.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ...models.networks.network import Network
-from ..dataset import Noise, Observable
+from ..dataset import Observable
 from ..formula import Formula
-from ..parameter import Scale
+from ..noise import Noise
+from ..scale import Scale
 from .parts import SD, filled, in_unit, noise_needed, plain
 
 
@@ -15,8 +16,8 @@ def direct(
     *,
     sd: Formula | None = None,
     unit: str = "1",
-    scale: Scale = "lin",
-    noise: Noise = "normal",
+    scale: Scale | str = "lin",
+    noise: Noise | str = "normal",
     network: Network | None = None,
 ) -> Observable:
     """A quantity read as it is: `signal`, converted from the network's unit into `unit`.

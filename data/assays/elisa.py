@@ -5,8 +5,9 @@ from __future__ import annotations
 import sympy
 
 from ...models.networks.network import Network
-from ..dataset import Noise, Observable
+from ..dataset import Observable
 from ..formula import Formula
+from ..noise import Noise
 from .parts import SCALE, SD, filled, in_unit, joined, noise_needed, plain
 
 BACKGROUND = 1e-9
@@ -22,7 +23,7 @@ def elisa(
     sd_between: Formula = 0,
     unit: str = "nM",
     molar_mass: str | float | None = None,
-    noise: Noise = "normal",
+    noise: Noise | str = "normal",
     network: Network | None = None,
 ) -> Observable:
     r"""A concentration by ELISA or by beads with standards (Luminex): ln v normal (or Laplace) about

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ...models.networks.network import Network
-from ..dataset import Noise, Observable
+from ..dataset import Observable
 from ..formula import Formula
+from ..noise import Noise
 from .parts import OFFSET, SCALE, SD, filled, noise_needed, plain, sees_molecules
 
 
@@ -16,7 +17,7 @@ def flow_cytometry(
     background: Formula | None = 0,
     sd: Formula | None = None,
     unit: str = "au",
-    noise: Noise = "normal",
+    noise: Noise | str = "normal",
     network: Network | None = None,
 ) -> Observable:
     r"""Mean (or median) fluorescence of the cells in a well: $v = s\,(n + b)$ with ln v normal (or Laplace).
@@ -48,7 +49,7 @@ def luminex(
     background: Formula | None = 0,
     sd: Formula | None = None,
     unit: str = "au",
-    noise: Noise = "normal",
+    noise: Noise | str = "normal",
     network: Network | None = None,
 ) -> Observable:
     """Median fluorescence of beads that captured the analyte of a lysate or a supernatant, without standards.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sympy
 
 from ...models.networks.network import Network
-from ..dataset import Noise, Observable
+from ..dataset import Observable
 from ..formula import Formula
+from ..noise import Noise
 from ..quantities.units import is_share
 from .parts import OFFSET, SCALE, SD, filled, noise_needed, plain, sees_molecules
 
@@ -21,7 +22,7 @@ def log10_reading(
     offset: Formula | None = 0,
     sd: Formula | None = None,
     unit: str = "au",
-    noise: Noise = "normal",
+    noise: Noise | str = "normal",
     network: Network | None = None,
 ) -> Observable:
     r"""An intensity or a concentration read in log10: $\log_{10} v = \log_{10}(s\,u + o) + \varepsilon$.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ...models.networks.network import Network
-from ..dataset import Noise, Observable
+from ..dataset import Observable
 from ..formula import Formula
+from ..noise import Noise
 from .parts import SCALE, SD, filled, noise_needed, plain, sees_molecules
 
 
@@ -17,7 +18,7 @@ def luciferase(
     background: Formula = 0,
     sd: Formula | None = None,
     unit: str = "1",
-    noise: Noise = "normal",
+    noise: Noise | str = "normal",
     network: Network | None = None,
 ) -> Observable:
     r"""Firefly over Renilla luciferase: $v = s\,(F + b)/R$ with ln v normal (or Laplace) about its model.

@@ -8,8 +8,9 @@ from numpy.typing import ArrayLike
 
 from ...models.networks.formulas import inline
 from ...models.networks.network import Network
-from ..dataset import Noise, Observable
+from ..dataset import Observable
 from ..formula import Formula
+from ..noise import Noise
 from ..quantities.dimensions import check_same
 from .parts import SCALE, SD, AssayError, filled, noise_needed, plain, sees
 
@@ -21,7 +22,7 @@ def phosphorylation_degree(
     *,
     scale: Formula | None = 1,
     sd: Formula | None = None,
-    noise: Noise = "normal",
+    noise: Noise | str = "normal",
     network: Network | None = None,
 ) -> Observable:
     r"""A share that is phosphorylated, read in logits: $\mathrm{logit}\,v = \ln(s\,p/(t - p)) + \varepsilon$.

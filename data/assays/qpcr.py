@@ -9,8 +9,9 @@ import sympy
 from numpy.typing import ArrayLike
 
 from ...models.networks.network import Network
-from ..dataset import Noise, Observable
+from ..dataset import Observable
 from ..formula import Formula
+from ..noise import Noise
 from .parts import SCALE, SD, filled, plain, sees_molecules
 
 
@@ -21,7 +22,7 @@ def qpcr(
     scale: Formula | None = None,
     sd: Formula | None = None,
     unit: str = "au",
-    noise: Noise = "normal",
+    noise: Noise | str = "normal",
     network: Network | None = None,
 ) -> Observable:
     r"""A quantitative PCR read in log10: $\log_{10} v = \log_{10}(s\,m) + \varepsilon$.

@@ -14,9 +14,10 @@ from ..assays.registry import ASSAYS, Keys
 from ..dataset import Observable
 from ..files.toml_section import Section
 from ..formula import Formula, FormulaError, parse_formula
-from ..parameter import SCALES
+from ..noise import KNOWN, Noise, noise_of
 from ..quantities.composition import Parts, seen
 from ..quantities.units import UnitError, conversion_factor, is_concentration
+from ..scale import Scale
 from .measured import take_molar_mass
 from .row_values import RowValues, take_efficiency
 from .standards import take_standards
@@ -68,6 +69,15 @@ class Reading:
         return f"{self.offset_key}_{self.offset_group}[{experiment}]"
 
 
+def _noise(section: Section) -> Noise:
+    text = section.text("noise", "normal")
+    try:
+        return noise_of(text)
+    except ValueError:
+        section.complain("noise", f"one of {KNOWN}", text)
+        return noise_of("normal")
+
+
 def make_reading(section: Section, name: str, load: Load = lambda: None, *, unit_column: bool = True) -> Reading | None:
     """The reading of observable `name`; None where it is too wrong for more than its problems.
 
@@ -81,7 +91,7 @@ def make_reading(section: Section, name: str, load: Load = lambda: None, *, unit
         return None
     keys = ASSAYS[assay]
     unit = _unit(section, assay, keys, unit_column)
-    options: dict[str, Any] = {"noise": section.choice("noise", ("normal", "laplace"))}
+    options: dict[str, Any] = {"noise": _noise(section)}
     if keys.takes_unit:
         options["unit"] = unit
     group, offset_group = None, None
@@ -101,7 +111,7 @@ def make_reading(section: Section, name: str, load: Load = lambda: None, *, unit
     fold = _flag(section, "fold") if keys.scale == "each" and not keys.background else False
     parameters = _parameters(options, network)
     if assay == "direct":
-        options["scale"] = section.choice("transformation", SCALES)
+        options["scale"] = section.choice("transformation", tuple(Scale))
     parameter_units = _parameter_units(assay, options, unit)
     roles = _roles(assay, options)
     section.done()

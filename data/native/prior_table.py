@@ -8,25 +8,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..files.csv_table import Row, Table, check_columns, number_in, quote, read_table
+from ..files.csv_table import Row, Table, check_columns, number_in, parse_number, quote, read_table
 from ..files.issues import Problems
-from ..parameter import Family, Parameter, Prior, Scale, to_scale
+from ..parameter import Parameter
+from ..prior import FAMILIES, Prior
+from ..scale import Scale
 
-DISTRIBUTIONS: Mapping[str, tuple[Family, Scale]] = {
-    "normal": ("normal", "lin"),
-    "lognormal": ("normal", "log"),
-    "log_normal": ("normal", "log"),
-    "log10_normal": ("normal", "log10"),
-    "half_normal": ("half_normal", "lin"),
-    "laplace": ("laplace", "lin"),
-    "log_laplace": ("laplace", "log"),
-    "log10_laplace": ("laplace", "log10"),
-    "uniform": ("uniform", "lin"),
-    "log_uniform": ("uniform", "log"),
-    "log10_uniform": ("uniform", "log10"),
+_PREFIXES = {Scale.LIN: "", Scale.LOG: "log_", Scale.LOG10: "log10_"}
+# Families of positive numbers are on the linear scale alone.
+DISTRIBUTIONS: Mapping[str, tuple[str, Scale]] = {
+    "normal": ("normal", Scale.LIN),
+    "lognormal": ("normal", Scale.LOG),  # the field's name for log_normal
+    **{
+        f"{prefix}{family.name}": (family.name, scale)
+        for family in FAMILIES.values()
+        for scale, prefix in _PREFIXES.items()
+        if family.on_real_line or scale is Scale.LIN
+    },
 }
+_COLUMNS = {"location": "location", "spread": "scale", "shape": "shape"}  # of the numbers of a prior
 _REQUIRED = {"parameter", "unit", "distribution", "location", "scale"}
-_OPTIONAL = {"note", "value", "lower", "upper", "source"}
+_OPTIONAL = {"note", "value", "lower", "upper", "shape", "source"}
+BOUNDS = ("lower", "upper")
 EACH_EXPERIMENT = "[experiment]"
 
 
@@ -69,9 +72,10 @@ def covers(pattern: str, name: str) -> bool:
 
 def read_priors(path: str | Path) -> PriorTable:
     """The priors table at `path`: columns `parameter,unit,distribution,location,scale`, and optionally
-    `note,value,lower,upper,source`.
+    `note,value,lower,upper,shape,source`.
 
-    `location` and `scale` are those of the distribution, on its own scale (for `log10_normal`, in log10);
+    `location` and `scale` are those of the distribution, on its own scale (for `log10_normal`, in log10); `shape` is
+    that of a gamma, or the degrees of freedom of a `student_t` (see `hexamer.data.Prior`);
     `lower` and `upper` truncate it, in the parameter's unit; `value` is nominal, or what a `fixed` one is
     fixed at.
     Raises `TableError` with all problems.
@@ -111,24 +115,24 @@ def _read_parameter(row: Row, table: Table, problems: Problems) -> Parameter | N
         known = ", ".join([*DISTRIBUTIONS, "fixed"])
         problems.add(table.file, f"one of {known}", row=row.number, column="distribution", holds=quote(kind))
         return None
-    family, scale = DISTRIBUTIONS.get(kind, (None, "lin"))
-    needs = {"uniform": ("lower", "upper"), "half_normal": ("scale",), None: ("value",)}.get(
-        family, ("location", "scale")
-    )
-    forbidden = {"uniform": ("location", "scale"), None: ("location", "scale", "lower", "upper")}.get(family, ())
+    family, scale = DISTRIBUTIONS.get(kind, (None, Scale.LIN))
+    needs, forbidden = _cells_of(family)
     numbers: dict[str, float] = {}
-    for column in ("location", "scale", "lower", "upper", "value"):
+    for column in (*_COLUMNS.values(), "lower", "upper", "value"):
         text = row.cells.get(column, "")
         if column in forbidden and text:
-            problems.add(table.file, f"an empty cell for {kind!r}", row=row.number, column=column, holds=quote(text))
+            starts_at_zero = family is not None and not FAMILIES[family].on_real_line
+            if column == "location" and starts_at_zero and parse_number(text) == 0:
+                continue
+            expected = f"an empty cell for {kind!r}"
+            if column == "location" and starts_at_zero:
+                expected = f"0 or {expected}, which starts at zero"
+            problems.add(table.file, expected, row=row.number, column=column, holds=quote(text))
         elif column in needs and not text:
             problems.add(table.file, f"a number for {kind!r}", row=row.number, column=column, holds="")
         elif text:
             number = number_in(row, column, table.file, problems)
             numbers |= {} if number is None else {column: number}
-    if family == "half_normal" and numbers.get("location", 0.0) != 0:
-        expected = "0 or an empty cell for 'half_normal', which starts at zero"
-        problems.add(table.file, expected, row=row.number, column="location", holds=quote(row.cells["location"]))
     _check_range(numbers, scale, row, table, problems)
     if len(problems.found) > before:
         return None
@@ -137,6 +141,17 @@ def _read_parameter(row: Row, table: Table, problems: Problems) -> Parameter | N
         return None
     source = row.cells.get("source") or row.cells.get("note", "")
     return Parameter(row.cells["parameter"], prior, numbers.get("value"), row.cells["unit"], source, row=row.number)
+
+
+def _cells_of(family: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Columns that a row of this family must fill, and those that it must leave empty; None: a fixed parameter."""
+    if family is None:
+        return ("value",), (*_COLUMNS.values(), *BOUNDS)
+    uses = FAMILIES[family].uses
+    return (
+        tuple(c for n, c in _COLUMNS.items() if n in uses) or BOUNDS,
+        tuple(c for n, c in _COLUMNS.items() if n not in uses),
+    )
 
 
 def _check_range(numbers: Mapping[str, float], scale: Scale, row: Row, table: Table, problems: Problems) -> None:
@@ -164,11 +179,11 @@ def _check_range(numbers: Mapping[str, float], scale: Scale, row: Row, table: Ta
 
 
 def _prior(
-    family: Family, scale: Scale, numbers: Mapping[str, float], row: Row, table: Table, problems: Problems
+    family: str, scale: Scale, numbers: Mapping[str, float], row: Row, table: Table, problems: Problems
 ) -> Prior | None:
-    bounds = {b: to_scale(numbers[b], scale) for b in ("lower", "upper") if b in numbers}
+    given = {n: numbers[c] for n, c in _COLUMNS.items() if c in numbers}
     try:
-        return Prior(family, scale, numbers.get("location", 0.0), numbers.get("scale", 1.0), **bounds)
+        return Prior(family, scale, **given, **{b: scale.of(numbers[b]) for b in BOUNDS if b in numbers})
     except ValueError as error:
         kind = row.cells["distribution"]
         problems.add(table.file, f"a sound prior; {error}", row=row.number, column="distribution", holds=quote(kind))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ..parameter import Parameter, Prior
+from ..parameter import Parameter
 from ..quantities.model_units import SAME, ModelUnits, named
 from ..quantities.units import UnitError, conversion_factor, quantity_of, split_quantity
 from .signal_units import Wanted, conversion
@@ -32,7 +31,7 @@ def in_model_units(
     factor *= times
     if abs(factor - 1) < SAME:
         return parameter
-    prior = None if parameter.prior is None else scaled(parameter.prior, factor)
+    prior = None if parameter.prior is None else parameter.prior.scaled(factor)
     value = None if parameter.value is None else parameter.value * factor
     return replace(parameter, prior=prior, value=value, unit=word)
 
@@ -87,13 +86,4 @@ def _into(stated: str, wanted: str) -> tuple[float, str]:
     return (1.0, stated) if abs(factor - 1) < SAME else (factor, wanted)
 
 
-def scaled(prior: Prior, factor: float) -> Prior:
-    """The prior of a quantity in another unit, its numbers `factor` times as large."""
-    if prior.scale == "lin":
-        moved = {n: getattr(prior, n) * factor for n in ("location", "spread", "lower", "upper")}
-        return replace(prior, **moved)
-    shift = math.log(factor) if prior.scale == "log" else math.log10(factor)
-    return replace(prior, **{n: getattr(prior, n) + shift for n in ("location", "lower", "upper")})
-
-
-__all__ = ["in_model_units", "scaled"]
+__all__ = ["in_model_units"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..files.csv_table import parse_number
+from ..scale import Scale
 from .cells import Cells, is_missing, number_or_nan
 
 TYPES = (
@@ -70,10 +71,8 @@ def _check_prior(cells: Cells, index: int) -> None:
 
 
 def _bounds(row, kind: str) -> tuple[float, float]:
-    from ..parameter import Scale, to_scale
-
-    scale: Scale = row["parameterScale"] if kind.startswith("par") else "lin"
-    low, high = (to_scale(number_or_nan(row[c]), scale) for c in ("lowerBound", "upperBound"))
+    scale = Scale(row["parameterScale"] if kind.startswith("par") else "lin")
+    low, high = (scale.of(number_or_nan(row[c])) for c in ("lowerBound", "upperBound"))
     return low, high
 
 

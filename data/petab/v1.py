@@ -20,16 +20,18 @@ from ...models.networks.infix import PETAB, parse_infix
 from ...models.protocols.protocol import Protocol, Step, Value
 from ..dataset import Dataset, Measurement, Observable
 from ..formula import parse_formula
-from ..parameter import Family, Parameter, Prior, Scale, to_scale
+from ..parameter import Parameter
+from ..prior import Prior
+from ..scale import Scale
 from .v1_files import Row, Tables, cell, load_tables, number
 from .yaml_file import unreadable
 
-PRIORS: dict[str, tuple[Family, Scale | None]] = {
-    "uniform": ("uniform", "lin"),
-    "normal": ("normal", "lin"),
-    "laplace": ("laplace", "lin"),
-    "logNormal": ("normal", "log"),  # of the natural logarithm, whatever the parameter's scale
-    "logLaplace": ("laplace", "log"),
+PRIORS: dict[str, tuple[str, Scale | None]] = {
+    "uniform": ("uniform", Scale.LIN),
+    "normal": ("normal", Scale.LIN),
+    "laplace": ("laplace", Scale.LIN),
+    "logNormal": ("normal", Scale.LOG),  # of the natural logarithm, whatever the parameter's scale
+    "logLaplace": ("laplace", Scale.LOG),
     "parameterScaleUniform": ("uniform", None),
     "parameterScaleNormal": ("normal", None),
     "parameterScaleLaplace": ("laplace", None),
@@ -155,7 +157,7 @@ def _resized(tables: Tables) -> list[str]:
 
 def _bound(value: float, scale: Scale) -> float:
     """A bound on `scale`; zero and less do not bound a positive quantity."""
-    return -math.inf if scale != "lin" and value <= 0 else to_scale(value, scale)
+    return -math.inf if scale != "lin" and value <= 0 else scale.of(value)
 
 
 def _prior(row: Row, scale: Scale) -> Prior:
@@ -173,7 +175,7 @@ def _prior(row: Row, scale: Scale) -> Prior:
 def _parameters(tables: Tables, problems: list[str]) -> dict[str, Parameter]:
     parameters: dict[str, Parameter] = {}
     for row in tables.parameters:
-        name, scale = str(row["parameterId"]), cast(Scale, cell(row, "parameterScale", "lin"))
+        name, scale = str(row["parameterId"]), Scale(cell(row, "parameterScale", "lin"))
         value = cell(row, "nominalValue", None)
         try:
             parameters[name] = Parameter(

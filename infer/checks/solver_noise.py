@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike
 from ...models.solvers.accuracy import stricter
 from ...models.solvers.dispatch import uses_fused
 from ..posterior.datatree import map_draws
-from ..problem.parameter_space import LOG_BASE
 from ..problem.problem import Problem
 
 _NEAR = 1e4  # times the relative tolerance of a reading: noise above is not compared where that takes long
@@ -58,7 +57,7 @@ def _readings(problem: Problem, table: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def _promised(problem: Problem, mean: np.ndarray) -> np.ndarray:
     """The relative tolerance of a reading, on its observable's scale."""
     observables = problem.dataset.observables
-    base = np.array([LOG_BASE[observables[m.observable].scale] for m in problem.dataset.measurements])
+    base = np.array([observables[m.observable].scale.log_base for m in problem.dataset.measurements])
     logarithmic = base > 0
     return problem.settings.rtol * np.where(logarithmic, 1 / np.where(logarithmic, base, 1.0), np.abs(mean))
 

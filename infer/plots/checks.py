@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy import special
 
+from ...data.noise import Normal
 from ..posterior.datatree import map_draws, safe
 from ..prediction.curves import posterior_values
 from ..problem.problem import Evaluation, Problem
@@ -49,12 +50,6 @@ def predicted(problem: Problem, tree: xr.DataTree, *, draws: int = 200) -> Float
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
         return problem.assays.natural(np.nanmedian(mean, axis=0))
-
-
-def normal_score(r: np.ndarray, laplace: np.ndarray | bool) -> np.ndarray:
-    """Standardised residuals as quantiles of a standard normal, whatever the noise: 90% lie within ±1.645."""
-    of_laplace = -np.sign(r) * special.ndtri(0.5 * np.exp(-np.abs(r)))
-    return np.where(laplace, of_laplace, r)
 
 
 def _replicated(tree: xr.DataTree, observable: str) -> np.ndarray:
@@ -202,16 +197,13 @@ def _equal_limits(ax: Axes, values: np.ndarray, logarithmic: bool) -> tuple[floa
     return edges
 
 
-def _on_scale(values: np.ndarray, scale: str) -> np.ndarray:
-    return values if scale == "lin" else np.log(values) if scale == "log" else np.log10(values)
-
-
 @styled
 def evaluation(problem: Problem, result: Evaluation, *, time_unit: str | None = None) -> list[Figure]:
     """Pages for one fit, of two panels an observable: observed against predicted, and residuals over time.
 
     On each observable's scale; a bar is the standard deviation of the noise. A residual is in standard deviations,
-    or, of Laplace noise, the quantile of a normal one. Limits have none: they stand beside what is predicted, unscored.
+    or, if the noise is not normal, the quantile of a normal one. Limits have none: they stand beside what is
+    predicted, unscored.
     """
     rows = problem.dataset.measurements
     names = [n for n in problem.dataset.observables if any(m.observable == n for m in rows)]
@@ -230,23 +222,22 @@ def _evaluated(left: Axes, right: Axes, problem: Problem, result: Evaluation, na
     mine, tail = _rows(problem, name), _tail(problem, name)
     observable = problem.dataset.observables[name]
     value, sd = problem.assays.value[mine], result.standard_deviations[mine]
-    middle = _on_scale(result.predictions[mine], observable.scale)
+    middle = observable.scale.of_values(result.predictions[mine])
     scored = tail == ""
     left.errorbar(middle[scored], value[scored], sd[scored], fmt="none", lw=0.6, ecolor=GREY, zorder=1)
     edges = _equal_limits(left, np.concatenate([middle[scored], value]), logarithmic=False)
     left.plot(edges, edges, color=GREY, lw=0.8, zorder=0, scalex=False, scaley=False)
     draw_points(left, np.clip(middle, *edges), value, tail, BLUE, ms=3.0, clip_on=False)
-    prefix = "" if observable.scale == "lin" else "ln " if observable.scale == "log" else f"{observable.scale} "
+    prefix = observable.scale.prefix
     unit = f" [{observable.unit}]" if observable.unit else ""
     left.set_title(name)
     left.set_xlabel(f"{prefix}predicted{unit}")
     left.set_ylabel(f"{prefix}observed{unit}")
-    laplace = observable.noise == "laplace"
-    r = normal_score((value - middle) / sd, laplace)
+    r = observable.noise.normal_score((value - middle) / sd)
     time = np.array([problem.dataset.measurements[i].time for i in mine])
     _residuals(right, time[scored], r[scored], tail[scored], time_label(time_unit))
     right.set_title(f"{name}: {counted(np.abs(r) <= BAND, tail, f'±{BAND}')}", fontsize=8.5)
-    right.set_ylabel("residual [normal quantile]" if laplace else "residual [sd]")
+    right.set_ylabel("residual [sd]" if observable.noise == Normal() else "residual [normal quantile]")
 
 
-__all__ = ["evaluation", "normal_score", "observed_predicted", "predicted", "residuals", "standardised"]
+__all__ = ["evaluation", "observed_predicted", "predicted", "residuals", "standardised"]

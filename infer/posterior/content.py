@@ -1,7 +1,8 @@
 """Networks and data sets as JSON text, exactly: what is read back equals what was written, formulas included.
 
 A dataclass is `{"Species": {"name": …}}`, any other mapping `{"map": {…}}`, a formula `{"formula": …}`: a symbol is
-text, an integer a number, a function its name and arguments, such as `["Mul", ["Float", 0.5], "A"]`. Reading makes
+text, an integer a number, a function its name and arguments, such as `["Mul", ["Float", 0.5], "A"]`. Noise is the
+word that tables have for it. Reading makes
 nothing but the dataclasses and formulas of the modules below; nothing is evaluated as Python.
 """
 
@@ -18,6 +19,7 @@ from sympy.functions.elementary.piecewise import ExprCondPair
 
 from ...data import dataset, parameter
 from ...data import schedules as doses
+from ...data.noise import Noise
 from ...models.networks import network
 from ...models.protocols import protocol
 
@@ -60,6 +62,8 @@ def _encoded(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return float(value)
+    if isinstance(value, Noise):
+        return value.text
     if isinstance(value, sympy.Basic):
         return {"formula": _tree(value)}
     if isinstance(value, (tuple, list)):

@@ -21,15 +21,14 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float, Int
-from scipy import stats as distributions
 
-from ...data.parameter import Parameter, Prior
+from ...data.parameter import Parameter, draw_prior
 from ...models.compiled.identity import model_digest
 from ...models.solvers.below_zero import named, sentence
 from ...models.solvers.dispatch import falls_back
 from ..problem.censoring import recorded, uppers
 from ..problem.failures import count_kinds
-from ..problem.parameter_space import LOG_BASE, effective_prior, search_bounds
+from ..problem.parameter_space import search_bounds
 from ..problem.problem import Problem
 from .file import MARK, PosteriorFileError, read, save
 from .fitted import GROUP, keep
@@ -155,36 +154,9 @@ def _map_draws(function, draws: np.ndarray) -> tuple[np.ndarray, ...]:
 def replicate(problem: Problem, mean: np.ndarray, sd: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Measurements drawn anew, … × rows, as they would be recorded (not on a logarithm's scale)."""
     assays = problem.assays
-    noise = np.where(assays.laplace, rng.laplace(size=mean.shape), rng.standard_normal(mean.shape))
+    noise = assays.noise.draw(rng, mean.shape[:-1])
     measured = np.array([m.value for m in problem.dataset.measurements])
     return np.asarray(recorded(assays.natural(mean + sd * noise), measured, uppers(problem.dataset), assays.tail))
-
-
-def draw_prior(parameter: Parameter, n: int, rng: np.random.Generator) -> Float[np.ndarray, " n"]:
-    """Draws from a parameter's prior, in its own unit, by inversion."""
-    prior = effective_prior(parameter)
-    u = rng.uniform(size=n)
-    if prior.family == "half_normal":
-        return distributions.halfnorm.ppf(u, scale=prior.spread)
-    if prior.family == "uniform":
-        t = prior.lower + u * (prior.upper - prior.lower)
-    else:
-        family = distributions.norm if prior.family == "normal" else distributions.laplace
-        low, high = ((b - prior.location) / prior.spread for b in (prior.lower, prior.upper))
-        sign = -1.0 if low > 0 else 1.0  # in the lower tail, where probabilities do not round to one
-        edges = family.cdf(sorted((sign * low, sign * high)))
-        t = prior.location + sign * prior.spread * family.ppf(edges[0] + u * (edges[1] - edges[0]))
-    return t if prior.scale == "lin" else np.exp(t * LOG_BASE[prior.scale])
-
-
-def prior_text(prior: Prior) -> str:
-    """A prior in words, such as `log10 θ ~ normal(-2, 1)`."""
-    left = {"lin": "θ", "log": "ln θ", "log10": "log10 θ"}[prior.scale]
-    if prior.family == "uniform":
-        return f"{left} ~ uniform({prior.lower:g}, {prior.upper:g})"
-    inside = f"{prior.spread:g}" if prior.family == "half_normal" else f"{prior.location:g}, {prior.spread:g}"
-    bounds = "" if prior.lower == -np.inf and prior.upper == np.inf else f" in [{prior.lower:g}, {prior.upper:g}]"
-    return f"{left} ~ {prior.family.replace('_', '-')}({inside}){bounds}"
 
 
 def thinned(total: int, wanted: int | None) -> np.ndarray:
@@ -204,7 +176,7 @@ def observed_data(problem: Problem) -> xr.Dataset:
     for name, rows in rows_of(problem).items():
         value = np.array([problem.dataset.measurements[i].value for i in rows])
         o = problem.dataset.observables[name]
-        variables[safe(name)] = _rows_array(problem, name, rows, value, (), {"unit": o.unit, "scale": o.scale})
+        variables[safe(name)] = _rows_array(problem, name, rows, value, (), {"unit": o.unit, "scale": str(o.scale)})
     return xr.Dataset(variables)
 
 
@@ -293,8 +265,8 @@ def _parameters(parameters: list[Parameter], values: Mapping[str, np.ndarray]) -
         assert p.prior is not None
         attrs: dict[str, str | float] = {
             "unit": p.unit,
-            "prior": prior_text(p.prior),
-            "search_scale": p.scale or p.prior.scale,
+            "prior": p.prior.text,
+            "search_scale": str(p.scale or p.prior.scale),
             "source": p.source,
         }
         if (bounds := search_bounds(p)) is not None:
@@ -327,9 +299,7 @@ def _provenance(problem: Problem, seed: int) -> dict[str, Any]:
         "model": problem.model.name,
         "model_digest": model_digest(problem.model),
         "measurements": len(problem.dataset),
-        "priors": json.dumps(
-            {n: prior_text(p.prior) for n, p in known.items() if p.prior is not None}, ensure_ascii=False
-        ),
+        "priors": json.dumps({n: p.prior.text for n, p in known.items() if p.prior is not None}, ensure_ascii=False),
         "integrated_out": json.dumps(list(problem.nuisance.names)),
         "fixed": json.dumps(problem.fixed),
         "solver_settings": json.dumps({k: getattr(settings, k) for k in settings.__dataclass_fields__}),
@@ -357,11 +327,9 @@ def on_search_scale(array: xr.DataArray) -> np.ndarray:
 __all__ = [
     "Evaluated",
     "PosteriorFileError",
-    "draw_prior",
     "evaluate_draws",
     "observed_data",
     "on_search_scale",
-    "prior_text",
     "read",
     "replicate",
     "save",

@@ -13,13 +13,11 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from ...data.dataset import Measurement, Observable
 from ...models.protocols.protocol import Protocol, Step
 from ...models.solvers.dispatch import falls_back
 from ..posterior.datatree import map_draws, safe, thinned
-from ..problem.parameter_space import LOG_BASE
 from ..problem.problem import Problem
 from ..problem.readout import Assays
 from .gels import Values, alignment, average_gel
@@ -47,14 +45,12 @@ class Curve:
 
     def replicated(self, probabilities: float | Sequence[float]) -> Float[np.ndarray, "quantiles points"]:
         """Quantiles of a new measurement: the curve with its noise, in every draw."""
-        family = stats.norm if self.observable.noise == "normal" else stats.laplace
-        noise = family.ppf((np.arange(_QUANTILES) + 0.5) / _QUANTILES)
+        noise = self.observable.noise.quantile((np.arange(_QUANTILES) + 0.5) / _QUANTILES)
         both = self.mean[None] + self.sd[None] * noise[:, None, None]
         return self._linear(np.nanquantile(both, probabilities, axis=(0, 1)))
 
     def _linear(self, v: np.ndarray) -> np.ndarray:
-        base = LOG_BASE[self.observable.scale]
-        return np.exp(v * base) if base else v
+        return self.observable.scale.natural(v)
 
 
 def posterior_values(

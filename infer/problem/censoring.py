@@ -17,14 +17,12 @@ residuals, 1996).
 
 from __future__ import annotations
 
-import math
-
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import log_ndtr
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from ...data.dataset import Dataset
+from .row_noise import RowNoise
 
 INTERVAL = 2
 TAIL = {"": 0, "left": -1, "right": 1, "interval": INTERVAL}
@@ -35,29 +33,11 @@ def tails(dataset: Dataset) -> Int[np.ndarray, " rows"]:
     return np.array([TAIL[m.censored] for m in dataset.measurements], dtype=int)
 
 
-def log_distribution(
-    r: Float[Array, "*batch rows"], laplace: Bool[np.ndarray, " rows"] | bool
-) -> Float[Array, "*batch rows"]:
-    """log F(r) of standard noise: normal, or Laplace where `laplace`."""
-    above = jnp.log1p(-0.5 * jnp.exp(-jnp.where(r < 0, 0.0, r)))
-    return jnp.where(jnp.asarray(laplace), jnp.where(r < 0, r - math.log(2.0), above), log_ndtr(r))
-
-
-def log_between(
-    low: Float[Array, "*batch rows"], high: Float[Array, "*batch rows"], laplace: Bool[np.ndarray, " rows"] | bool
-) -> Float[Array, "*batch rows"]:
-    """log [F(high) − F(low)] of standard noise, low < high, taken in the tail where F does not round to one."""
-    flipped = low + high > 0
-    low, high = jnp.where(flipped, -high, low), jnp.where(flipped, -low, high)
-    below, above = log_distribution(low, laplace), log_distribution(high, laplace)
-    return above + jnp.log(-jnp.expm1(below - above))
-
-
 def with_censored(
     density: Float[Array, "*batch rows"],
     r: Float[Array, "*batch rows"],
     tail: Int[np.ndarray, " rows"],
-    laplace: Bool[np.ndarray, " rows"],
+    noise: RowNoise,
     width: Float[Array, "*batch rows"] | None = None,
 ) -> Float[Array, "*batch rows"]:
     """`density` of every row, with the log probability of those that are censored.
@@ -66,12 +46,12 @@ def with_censored(
     """
     rows = np.flatnonzero(np.abs(tail) == 1)
     if len(rows):
-        found = log_distribution(jnp.asarray(-tail[rows] * r[..., rows]), laplace[rows])
+        found = noise[rows].log_distribution(jnp.asarray(-tail[rows] * r[..., rows]))
         density = density.at[..., rows].set(found)
     rows = np.flatnonzero(tail == INTERVAL)
     if len(rows):
         assert width is not None, "an interval has two limits"
-        found = log_between(r[..., rows], r[..., rows] + width[..., rows], laplace[rows])
+        found = noise[rows].log_between(r[..., rows], r[..., rows] + width[..., rows])
         density = density.at[..., rows].set(found)
     return density
 

@@ -27,7 +27,6 @@ FORMAT = 2  # of what is stored of a run; 1 (unnumbered) knew neither start valu
 # Fields that change no draw; all others belong to the identity, new ones too.
 _LABELS: LeftOut = {
     Measurement: ("row",),  # its line in the table, for messages
-    Parameter: ("source",),  # where a prior is from
 }
 LAYOUT = ("threads", "record", "memory", "device")  # how the same arithmetic is shared out, kept and placed
 # Draws go on bit for bit only where the same code computes them.
@@ -56,10 +55,16 @@ def problem_parts(problem: Problem) -> Identity:
         "measurements": content_hash(data.measurements, _LABELS),
         "protocols": content_hash({n: p for n, p in data.protocols.items() if n in protocols}),
         "observables": content_hash({n: o for n, o in data.observables.items() if n in observables}),
-        "priors": {n: content_hash(p, _LABELS) for n, p in problem.parameters.items()},
+        "priors": {n: content_hash(_known_of(p)) for n, p in problem.parameters.items()},
         "sampled parameters": list(problem.space.names),
         "integrated scales": list(problem.nuisance.names),
     }
+
+
+def _known_of(parameter: Parameter) -> tuple:
+    """What of a parameter changes draws; a prior counts by its text, so that a new field orphans no run."""
+    prior = None if parameter.prior is None else parameter.prior.text
+    return prior, parameter.value, parameter.unit, parameter.scale
 
 
 def _finite(value: float) -> float | None:

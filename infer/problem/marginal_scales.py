@@ -22,8 +22,8 @@ import sympy
 from jaxtyping import Array, Float
 
 from ...data.dataset import Dataset, Observable
-from ...data.parameter import Parameter, Prior
-from .readout import LN10, on_scale
+from ...data.noise import Normal
+from ...data.parameter import Parameter
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,21 +75,14 @@ class Nuisance:
 def _slope(observable: Observable, placeholder: str) -> float | None:
     """κ, where the observable on its scale is m + κ·ln s with noise free of s; else None."""
     s = sympy.Symbol(placeholder)
-    if observable.noise != "normal" or s in observable.noise_formula.free_symbols:
+    if observable.noise != Normal() or s in observable.noise_formula.free_symbols:
         return None
-    slope = sympy.simplify(s * sympy.diff(on_scale(observable.formula, observable.scale), s))
+    slope = sympy.simplify(s * sympy.diff(observable.scale.formula(observable.formula), s))
     return float(slope) if slope.is_number and slope != 0 else None
 
 
-def log_normal(parameter: Parameter) -> tuple[float, float] | None:
-    """Location and spread of ln θ under the prior, where it is a normal without bounds."""
-    prior: Prior | None = parameter.prior
-    if prior is None or prior.family != "normal" or prior.scale == "lin":
-        return None
-    if prior.lower > -math.inf or prior.upper < math.inf:
-        return None
-    factor = 1.0 if prior.scale == "log" else LN10
-    return prior.location * factor, prior.spread * factor
+def _log_normal(parameter: Parameter) -> tuple[float, float] | None:
+    return None if parameter.prior is None else parameter.prior.log_normal
 
 
 def find_nuisance(
@@ -112,7 +105,7 @@ def find_nuisance(
     names: list[str] = []
     slope = np.zeros(len(dataset))
     for name, rows in _slopes(dataset, known).items():
-        possible = name not in direct and log_normal(known[name]) is not None and None not in rows.values()
+        possible = name not in direct and _log_normal(known[name]) is not None and None not in rows.values()
         possible = possible and all(taken[i] < 0 for i in rows)
         if not possible or (wanted is not None and name not in wanted):
             continue
@@ -125,7 +118,7 @@ def find_nuisance(
             "are normal on a logarithmic scale, be used for nothing else, share no row with another such "
             "scale, touch no censored row, and have a log-normal prior without bounds"
         )
-    normal = [log_normal(known[n]) or (0.0, 1.0) for n in names]
+    normal = [_log_normal(known[n]) or (0.0, 1.0) for n in names]
     return Nuisance(tuple(names), taken, slope, np.array([n[0] for n in normal]), np.array([n[1] for n in normal]))
 
 

@@ -24,58 +24,65 @@ from jaxtyping import Array, Float
 from numpyro.distributions import constraints
 from numpyro.distributions.transforms import AffineTransform, ExpTransform, Transform
 
-from ...data.parameter import Parameter
+from ...data.noise import Noise
+from ...data.parameter import Parameter, effective_prior
+from ...data.prior import FAMILIES
+from ...data.scale import Scale
 from ...models.solvers.status import Status
 from .censoring import INTERVAL, recorded, uppers, with_censored
 from .failures import worst
-from .parameter_space import LOG_BASE, effective_prior
+from .row_noise import RowNoise
 
 if TYPE_CHECKING:
     from .problem import Problem
     from .readout import Readout
 
 
-def prior_distribution(parameter: Parameter) -> dist.Distribution:
-    """The prior of θ, in the parameter's own unit.
+class PriorDistribution(dist.Distribution):
+    """The prior of θ, in the parameter's own unit, for NumPyro. Its density is that of `hexamer.data.Prior`."""
 
-    On a logarithmic scale with base b, ln θ = ln b · t for t ~ prior.
-    """
-    prior = effective_prior(parameter)
-    factor = LOG_BASE[prior.scale] or 1.0
-    location, spread = prior.location * factor, prior.spread * factor
-    low, high = (b * factor if math.isfinite(b) else None for b in (prior.lower, prior.upper))
-    if prior.family == "half_normal":
-        return _HalfNormal(spread)
-    if prior.family == "uniform":
-        base = dist.Uniform(low, high)
-    else:
-        base = (dist.Normal if prior.family == "normal" else dist.Laplace)(location, spread)
-        if low is not None or high is not None:
-            base = dist.TruncatedDistribution(base, low, high)
-    if prior.scale == "lin":
-        return base
-    if low is None and high is not None:
-        return _ExpBelow(base, high)
-    support = constraints.real if base.support is None else base.support
-    return dist.TransformedDistribution(base, ExpTransform(support))
+    pytree_aux_fields = ("parameter",)
 
-
-class _HalfNormal(dist.HalfNormal):
-    """NumPyro's, with zero in its support."""
-
-    support = constraints.nonnegative
-
-
-class _ExpBelow(dist.TransformedDistribution):
-    """exp(x) of an x with an upper bound alone, whose support NumPyro's transform cannot tell."""
-
-    def __init__(self, base: dist.Distribution, upper: float):
-        super().__init__(base, ExpTransform(constraints.real))
-        self._upper = math.exp(upper)
+    def __init__(self, parameter: Parameter):
+        self.parameter = parameter
+        super().__init__(())
 
     @property
-    def support(self) -> constraints.Constraint:
-        return constraints.open_interval(0.0, self._upper)
+    def support(self) -> constraints.Constraint:  # pyright: ignore[reportIncompatibleVariableOverride]
+        prior = effective_prior(self.parameter)
+        low, high = (prior.scale.convert(b, Scale.LIN) for b in prior.bounds)
+        if prior.scale != "lin":
+            low = max(low, 0.0)
+        if FAMILIES[prior.family].folded:
+            return constraints.nonnegative
+        if math.isinf(low):
+            return constraints.real if math.isinf(high) else constraints.less_than(high)
+        if low == 0 and math.isinf(high):
+            return constraints.positive
+        return constraints.greater_than(low) if math.isinf(high) else constraints.interval(low, high)
+
+    def sample(self, key, sample_shape=()):
+        prior = effective_prior(self.parameter)
+
+        def natural(u: np.ndarray) -> np.ndarray:
+            return np.asarray(prior.scale.natural(prior.quantile(np.asarray(u))), dtype=u.dtype)
+
+        assert key is not None
+        u = jax.random.uniform(key, sample_shape)
+        return jax.pure_callback(natural, jax.ShapeDtypeStruct(u.shape, u.dtype), u, vmap_method="expand_dims")
+
+    def log_prob(self, value, intermediates=None):
+        """log p(θ): the prior's on its own scale, and the slope of that scale."""
+        prior = effective_prior(self.parameter)
+        family, base = FAMILIES[prior.family], prior.scale.log_base
+        inside = self.support(value)
+        value = jnp.where(inside, value, 1.0 if base or not family.on_real_line else prior.location)
+        logarithm = jnp.log(value) if base else jnp.zeros_like(value)
+        t = logarithm / base if base else value
+        shape = jnp.full_like(t, prior.shape or 1.0)
+        density = family.log_density(t, jnp.full_like(t, prior.location), jnp.full_like(t, prior.spread), shape)
+        slope = -logarithm - math.log(base) if base else 0.0
+        return jnp.where(inside, density - prior.log_mass + slope, -jnp.inf)
 
 
 class _FromScale(Transform):
@@ -121,12 +128,12 @@ class _Censored(dist.Distribution):
 
     support = constraints.real  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
     pytree_data_fields = ("measured", "on_scale", "sd", "limit", "upper")
-    pytree_aux_fields = ("log_base", "laplace", "tail")
+    pytree_aux_fields = ("log_base", "noise", "tail")
 
-    def __init__(self, measured: dist.Distribution, on_scale, sd, limits, *, log_base: float, laplace: bool, tail):
+    def __init__(self, measured: dist.Distribution, on_scale, sd, limits, *, log_base: float, noise: Noise, tail):
         self.measured, self.on_scale, self.sd = measured, on_scale, sd
         self.limit, self.upper = limits
-        self.log_base, self.laplace, self.tail = log_base, laplace, tuple(tail)
+        self.log_base, self.noise, self.tail = log_base, noise, tuple(tail)
         super().__init__(measured.batch_shape)
 
     def sample(self, key, sample_shape=()):
@@ -141,7 +148,7 @@ class _Censored(dist.Distribution):
         inside = (tail == INTERVAL) & (value >= self.limit) & (value <= self.upper)
         beyond = ((np.abs(tail) == 1) & (tail * (value - self.limit) >= 0)) | inside
         density = jnp.asarray(self.measured.log_prob(value))
-        limited = with_censored(density, r, tail, np.full(len(tail), self.laplace), width)
+        limited = with_censored(density, r, tail, RowNoise((self.noise,), np.zeros(len(tail), int)), width)
         return jnp.where(beyond, limited, density)
 
 
@@ -160,7 +167,7 @@ def rows_of_sites(problem: Problem) -> dict[str, np.ndarray]:
 
 def numpyro_model(problem: Problem) -> None:
     """Samples every parameter, simulates, and observes; see the module."""
-    sampled = {p.name: numpyro.sample(p.name, prior_distribution(p)) for p in problem.space.parameters}
+    sampled = {p.name: numpyro.sample(p.name, PriorDistribution(p)) for p in problem.space.parameters}
     values = jnp.asarray(problem.base)
     if sampled:
         theta = jnp.stack([jnp.asarray(v, float) for v in sampled.values()])
@@ -183,11 +190,12 @@ def _observe(problem: Problem, readout: Readout) -> None:
         mean, sd, base = readout.mean[rows], readout.sd[rows], assays.log_base[rows]
         group = nuisance.group[rows[0]]
         if group < 0:
-            family = (dist.Laplace if assays.laplace[rows[0]] else dist.Normal)(mean, sd)
+            (noise,) = {assays.noise.kinds[k] for k in assays.noise.of_row[rows]}
+            family = noise.numpyro(mean, sd)
             parts = [AffineTransform(0.0, base[0]), ExpTransform()]
             family = dist.TransformedDistribution(family, parts) if base[0] > 0 else family
             if np.any(assays.tail[rows]):
-                kind = {"log_base": float(base[0]), "laplace": bool(assays.laplace[rows[0]]), "tail": assays.tail[rows]}
+                kind = {"log_base": float(base[0]), "noise": noise, "tail": assays.tail[rows]}
                 family = _Censored(family, mean, sd, (measured[rows], upper[rows]), **kind)
         else:
             # Jointly normal, ln s integrated out: covariance diag(σ²) + τ² κ κᵀ about m(s=1) + κ μ.

@@ -4,88 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.stats import laplace, norm
 from jaxtyping import Array, Float
 
-from ...data.parameter import Parameter, Prior, Scale, to_scale
+from ...data.parameter import Parameter, effective_prior
+from ...data.prior import FAMILIES, Family, Prior
+from ...data.scale import Scale
 from .folding import half_normal, log_slope, normal
 
-if TYPE_CHECKING:
-    from scipy import stats
-
 Z = Float[Array, " parameters"]
-LOG_BASE: Mapping[Scale, float] = {"lin": 0.0, "log": 1.0, "log10": math.log(10.0)}
-"""ln of the base of each logarithmic scale, 0 for the linear one."""
 _AFFINE, _INTERVAL, _ABOVE, _BELOW, _FOLDED = range(5)
-
-
-def effective_prior(parameter: Parameter) -> Prior:
-    """The prior with the bounds in force: a logarithmic search keeps one on the linear scale above zero.
-
-    Raises `ValueError` where that leaves nothing of it.
-    """
-    prior = parameter.prior
-    assert prior is not None
-    logarithmic = (parameter.scale or prior.scale) != "lin"
-    if prior.scale != "lin" or not logarithmic or prior.family == "half_normal" or prior.lower >= 0:
-        return prior
-    if prior.upper <= 0:
-        raise ValueError(f"{parameter.name} is searched on a logarithmic scale, which its prior gives no mass: {prior}")
-    return replace(prior, lower=0.0)
-
-
-def _convert(x: float, source: Scale, target: Scale) -> float:
-    """`x` on another scale."""
-    if source == target:
-        return x
-    if source == "lin":
-        return to_scale(x, target) if x > 0 else -math.inf
-    if target == "lin":
-        exponent = x * LOG_BASE[source]
-        return math.exp(exponent) if exponent < 700.0 else math.inf
-    return x * LOG_BASE[source] / LOG_BASE[target]
 
 
 def search_bounds(parameter: Parameter) -> tuple[float, float] | None:
     """Bounds on the search scale, where there are two."""
     prior = effective_prior(parameter)
     scale = parameter.scale or prior.scale
-    lower, upper = (_convert(b, prior.scale, scale) for b in (prior.lower, prior.upper))
+    lower, upper = (prior.scale.convert(b, scale) for b in prior.bounds)
     return (lower, upper) if math.isfinite(lower) and math.isfinite(upper) else None
-
-
-def _family(prior: Prior) -> stats.rv_continuous:
-    from scipy import stats  # a quarter of a second to import
-
-    return stats.norm if prior.family == "normal" else stats.laplace
-
-
-def _standard_bounds(prior: Prior) -> tuple[float, float, bool]:
-    """Standardised bounds of a symmetric prior, mirrored (third value) if both lie above its centre.
-
-    So that what is integrated is never an upper tail, whose distribution function rounds to one.
-    """
-    low, high = (prior.lower - prior.location) / prior.spread, (prior.upper - prior.location) / prior.spread
-    return (-high, -low, True) if low > 0 else (low, high, False)
-
-
-def _log_normaliser(prior: Prior) -> float:
-    """log of the integral over the support of what `log_prior_of_search` takes as density."""
-    if prior.family == "half_normal":
-        return 0.0
-    if prior.family == "uniform":
-        return math.log(prior.upper - prior.lower)
-    low, high, _ = _standard_bounds(prior)
-    below, above = (float(_family(prior).logcdf(b)) for b in (low, high))
-    if not below < above:
-        raise ValueError(f"the bounds [{prior.lower}, {prior.upper}] leave nothing of the prior {prior}")
-    return above + math.log1p(-math.exp(below - above))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,23 +42,45 @@ class _Row:
 def _row(parameter: Parameter) -> _Row:
     prior = effective_prior(parameter)
     scale = parameter.scale or prior.scale
-    if prior.family == "half_normal" and scale == "lin":
-        return _Row(_FOLDED, 0.0, prior.spread, 0.0, math.inf)
-    lower, upper = (_convert(b, prior.scale, scale) for b in (prior.lower, prior.upper))
-    if prior.family == "half_normal":
-        lower = -math.inf
+    centre, width = prior.typical
+    if FAMILIES[prior.family].folded and scale == "lin":
+        return _Row(_FOLDED, 0.0, width, 0.0, math.inf)
+    lower, upper = (prior.scale.convert(b, scale) for b in prior.bounds)
     bounded = math.isfinite(lower), math.isfinite(upper)
     kind = {(False, False): _AFFINE, (True, True): _INTERVAL, (True, False): _ABOVE, (False, True): _BELOW}
-    centre, width = prior.location, prior.spread
     if prior.scale == "lin" and scale != "lin":
-        candidates = (parameter.value, prior.location, prior.spread)
-        centre, width = to_scale(next(c for c in candidates if c is not None and c > 0), scale), 1.0
+        candidates = (parameter.value, centre, width)
+        centre, width = scale.of(next(c for c in candidates if c is not None and c > 0)), 1.0
     elif scale == "lin" and prior.scale != "lin":
-        typical = _convert(prior.location, prior.scale, "lin")
-        width = parameter.value if parameter.value is not None and parameter.value > 0 else typical
+        in_unit = prior.scale.convert(centre, scale)
+        width = parameter.value if parameter.value is not None and parameter.value > 0 else in_unit
     elif scale != prior.scale:
-        centre, width = (_convert(c, prior.scale, scale) for c in (centre, width))
+        centre, width = (prior.scale.convert(c, scale) for c in (centre, width))
     return _Row(kind[bounded], centre, width, lower if bounded[0] else 0.0, upper if bounded[1] else 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Densities:
+    """The parameters whose priors are of one family, and its numbers."""
+
+    family: Family
+    rows: np.ndarray
+    location: np.ndarray
+    spread: np.ndarray
+    shape: np.ndarray
+
+    def __call__(self, t: Z) -> Float[Array, " rows"]:
+        return self.family.log_density(t[self.rows], self.location, self.spread, self.shape)
+
+
+def _densities(priors: Sequence[Prior]) -> list[_Densities]:
+    found = []
+    for family in dict.fromkeys(FAMILIES[p.family] for p in priors):
+        rows = np.array([i for i, p in enumerate(priors) if p.family == family.name])
+        mine = [priors[i] for i in rows]
+        numbers = ([p.location for p in mine], [p.spread for p in mine], [p.shape or 1.0 for p in mine])
+        found.append(_Densities(family, rows, *(np.array(n, dtype=float) for n in numbers)))
+    return found
 
 
 class ParameterSpace:
@@ -142,14 +104,13 @@ class ParameterSpace:
         )
         priors = [effective_prior(p) for p in parameters]
         self.scales: tuple[Scale, ...] = tuple(p.scale or q.scale for p, q in zip(parameters, priors, strict=True))
-        self._log = np.array([LOG_BASE[s] for s in self.scales], dtype=float)
-        self._prior_log = np.array([LOG_BASE[q.scale] for q in priors], dtype=float)
-        self._family = np.array([q.family for q in priors], dtype=str)
-        self._location = np.array([q.location for q in priors], dtype=float)
-        self._spread = np.array([q.spread for q in priors], dtype=float)
-        self._constant = np.array([_log_normaliser(q) for q in priors], dtype=float)
+        self._log = np.array([s.log_base for s in self.scales], dtype=float)
+        self._prior_log = np.array([q.scale.log_base for q in priors], dtype=float)
+        self._densities = _densities(priors)
+        self._log_mass = np.array([q.log_mass for q in priors], dtype=float)
+        flat = np.array([q.family == "uniform" for q in priors], dtype=bool)
         uniform = (self._upper - self._lower) / math.sqrt(12.0)  # standard deviation
-        narrow = np.where(self._family == "uniform", uniform, np.minimum(uniform, self._width))
+        narrow = np.where(flat, uniform, np.minimum(uniform, self._width))
         self._typical = np.where(self._kind == _INTERVAL, narrow, self._width)
 
     def __len__(self) -> int:
@@ -208,7 +169,7 @@ class ParameterSpace:
         """
         if missing := [n for n in self.names if n not in values]:
             raise ValueError(f"no value for {', '.join(missing)}")
-        x = [to_scale(float(values[n]), s) for n, s in zip(self.names, self.scales, strict=True)]
+        x = [s.of(float(values[n])) for n, s in zip(self.names, self.scales, strict=True)]
         z = np.array([self._of_search(i, v) for i, v in enumerate(x)], dtype=float)
         outside = [f"{n} = {values[n]:g}" for n, v in zip(self.names, z, strict=True) if not math.isfinite(v)]
         if outside:
@@ -241,19 +202,14 @@ class ParameterSpace:
         logarithmic, prior_logarithmic = self._log > 0, self._prior_log > 0
         base, prior_base = (np.where(b > 0, b, 1.0) for b in (self._log, self._prior_log))
         t = jnp.where(prior_logarithmic, log_theta / prior_base, theta)
-        density = jnp.select(
-            [self._family == "normal", self._family == "laplace", self._family == "half_normal"],
-            [
-                norm.logpdf(t, self._location, self._spread),
-                laplace.logpdf(t, self._location, self._spread),
-                norm.logpdf(t, 0.0, self._spread) + math.log(2.0),
-            ],
-            jnp.zeros_like(t),
-        )
-        # |dt/dx| = |dt/dθ| |dθ/dx|, where the prior is on another scale than the search.
-        into = jnp.where(logarithmic, jnp.log(base) + log_theta, 0.0)
-        out = jnp.where(prior_logarithmic, jnp.log(prior_base) + log_theta, 0.0)
-        return density - self._constant + jnp.where(self._log == self._prior_log, 0.0, into - out)
+        parts = [density(t) for density in self._densities]
+        order = np.argsort(np.concatenate([d.rows for d in self._densities])) if parts else np.zeros(0, int)
+        density = jnp.concatenate(parts)[order] if parts else jnp.zeros_like(t)
+        # |dt/dx| = |dt/dθ| |dθ/dx|, where the prior is on another scale than the search; of two logarithms θ cancels.
+        powers = logarithmic.astype(float) - prior_logarithmic.astype(float)
+        theta_part = jnp.where(powers == 0, 0.0, powers * jnp.where(powers == 0, 0.0, log_theta))
+        slope = np.log(base) - np.log(prior_base) + theta_part
+        return density - self._log_mass + jnp.where(self._log == self._prior_log, 0.0, slope)
 
     def log_prior(self, z: Z) -> Float[Array, ""]:
         """Log density of the prior over z (the Jacobian of the map included); integrates to one."""
@@ -279,21 +235,11 @@ class ParameterSpace:
     def sample(self, key: Array) -> Z:
         """One draw of z from the prior."""
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-        x = [
-            _convert(_draw(effective_prior(p), rng), p.prior.scale, s)
-            for p, s in zip(self.parameters, self.scales, strict=True)
-            if p.prior is not None
-        ]
-        return jnp.array([self._of_search(i, v) for i, v in enumerate(x)], dtype=float)
+        return jnp.array([self._drawn(i, p, rng) for i, p in enumerate(self.parameters)], dtype=float)
 
-
-def _draw(prior: Prior, rng: np.random.Generator) -> float:
-    """A draw of scale(θ)."""
-    if prior.family == "half_normal":
-        return abs(rng.normal(0.0, prior.spread))
-    if prior.family == "uniform":
-        return rng.uniform(prior.lower, prior.upper)
-    low, high, mirrored = _standard_bounds(prior)
-    family = _family(prior)
-    t = float(family.ppf(rng.uniform(family.cdf(low), family.cdf(high))))
-    return prior.location + prior.spread * (-t if mirrored else t)
+    def _drawn(self, i: int, parameter: Parameter, rng: np.random.Generator) -> float:
+        if self._kind[i] == _FOLDED:  # normal over z
+            return self._of_search(i, abs(rng.normal(0.0, self._width[i])))
+        prior = effective_prior(parameter)
+        t = float(prior.quantile(np.asarray(rng.uniform())))
+        return self._of_search(i, prior.scale.convert(t, self.scales[i]))

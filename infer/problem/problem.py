@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 from ...data import bundled, literature
 from ...data import load as load_dataset
 from ...data.dataset import Dataset
-from ...data.noise import check_noise, deviations
+from ...data.deviations import check_noise, deviations
 from ...data.parameter import Parameter
 from ...models.compiled.canonical import content_hash
 from ...models.compiled.model import Model
@@ -185,9 +185,9 @@ class Problem:
         """Parameters held at a value, by name."""
         return {n: p.value for n, p in self.parameters.items() if not p.estimated and p.value is not None}
 
-    def values(self, z: Z) -> Float[Array, " names"]:
+    def values(self, z: Z | Float[np.ndarray, " parameters"]) -> Float[Array, " names"]:
         """All parameters' values, in the order of `names`; scales that are integrated out are 1."""
-        return jnp.concatenate([self.space.constrain(z), self._held])[self._arrange]
+        return jnp.concatenate([self.space.constrain(jnp.asarray(z)), self._held])[self._arrange]
 
     def read(self, values: Float[Array, " names"]) -> Readout:
         """What the assays read at parameter values."""
@@ -200,10 +200,8 @@ class Problem:
         """
         sd = jnp.where(readout.sd > 0, readout.sd, jnp.nan)  # of a limit's probability the sign alone would be lost
         r = jnp.asarray((self.assays.value - readout.mean) / sd)
-        normal = -0.5 * r**2 - 0.5 * math.log(2 * math.pi)
-        density = jnp.where(self.assays.laplace, -jnp.abs(r) - math.log(2), normal)
-        density = density - jnp.log(sd) + self.assays.jacobian
-        return with_censored(density, r, self.assays.tail, self.assays.laplace, jnp.asarray(self.assays.width) / sd)
+        density = self.assays.noise.log_density(r) - jnp.log(sd) + self.assays.jacobian
+        return with_censored(density, r, self.assays.tail, self.assays.noise, jnp.asarray(self.assays.width) / sd)
 
     def terms(self, z: Z) -> Terms:
         """Log likelihood at z in pieces, scales integrated out."""

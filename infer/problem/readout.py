@@ -31,19 +31,11 @@ from ...models.solvers.settings import Settings
 from ...models.solvers.status import Status
 from .censoring import tails, uppers
 from .gather import gather
+from .row_noise import RowNoise
 
 log = logging.getLogger(__name__)
 
-LN10 = float(np.log(10.0))
 _MEAN, _SPREAD = "<mean>", "<sd>"  # no names of a model
-_LOG_BASE = {"lin": 0.0, "log": 1.0, "log10": LN10}
-
-
-def on_scale(expression: sympy.Expr, scale: str) -> sympy.Expr:
-    """A formula on an observable's scale: itself, its natural or its decadic logarithm."""
-    if scale == "lin":
-        return expression
-    return sympy.log(expression) if scale == "log" else sympy.log(expression) / sympy.log(10)
 
 
 class Readout(NamedTuple):
@@ -97,13 +89,12 @@ class Assays:
         used = [dataset.observables[n] for n in dict.fromkeys(m.observable for m in dataset.measurements)]
         self._groups = [self._group(o, where) for o in used]
         self._index_pool()
-        scale = [dataset.observables[m.observable].scale for m in dataset.measurements]
-        self.log_base = np.array([_LOG_BASE[s] for s in scale])
+        self.log_base = np.array([dataset.observables[m.observable].scale.log_base for m in dataset.measurements])
         self.tail = tails(dataset)
         self.value, jacobian = _values_on_scale(dataset, self.log_base)
         self.width = _on_base(uppers(dataset), self.log_base) - self.value  # of intervals, 0 for other rows
         self.jacobian = np.where(self.tail == 0, jacobian, 0.0)  # a probability has none
-        self.laplace = np.array([dataset.observables[m.observable].noise == "laplace" for m in dataset.measurements])
+        self.noise = RowNoise.of(dataset)
 
     def _number(self, value: float) -> int:
         """Place of a number among the pool's own; below 0 until the trajectories' place is known."""
@@ -161,7 +152,7 @@ class Assays:
                 f"{where}observable {observable.name!r} uses {', '.join(unknown)}: no species, rule or parameter of "
                 f"{model.name}, and no parameter of the data set{near(unknown[0], sorted(own))}"
             )
-        mean = bind_time(on_scale(observable.formula, observable.scale), own)
+        mean = bind_time(observable.scale.formula(observable.formula), own)
         spread = bind_time(observable.noise_formula, own)
         written = inline({**model.rules, _MEAN: mean, _SPREAD: spread})
         known = [*observable.placeholders, *symbols, *model.parameters, *others, TIME.name, RTOL.name, ATOL.name]
@@ -284,4 +275,4 @@ def with_inputs_of_protocols(model: Model, dataset: Dataset) -> Model:
     return replace(model, parameters=(*model.parameters, *extra), defaults=defaults)
 
 
-__all__ = ["Assays", "Readout", "on_scale"]
+__all__ = ["Assays", "Readout"]

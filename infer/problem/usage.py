@@ -6,9 +6,9 @@ import logging
 from collections.abc import Collection, Mapping
 
 from ...data.dataset import Dataset
+from ...data.deviations import place_of
 from ...data.native.coverage import near
 from ...data.native.prior_units import in_model_units
-from ...data.noise import place_of
 from ...data.parameter import FIXED, Parameter
 from ...data.quantities.model_units import ModelUnits
 from ...data.quantities.units import UnitError

@@ -35,7 +35,7 @@ MOMENTS = 16  # at which rates that depend on time are looked at
 Scales = Float[Array, " species"]  # 0: not known
 
 
-def floors(rtol: Float[Array, ""], scale: Scales) -> Float[Array, " species"]:
+def floors(rtol: Float[Array, ""], scale: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Absolute tolerances that go with `rtol`."""
     return jnp.maximum(FLOOR["float64"] * rtol * scale, LEAST)
 

@@ -6,6 +6,7 @@ import pytest
 import sympy
 
 from hexamer.data import Dataset, TableError, load, read_folder
+from hexamer.data.noise import StudentT
 
 pytestmark = pytest.mark.tier("check")
 
@@ -356,6 +357,14 @@ BAD_DESCRIPTIONS = {
         "'observables.count.unit' holds 'nM'; expected an amount a cell",
     ),
     "fixed in words": (PROBLEM + '[fixed]\ns = "one"\n', "'fixed.s' holds 'one'; expected a finite number"),
+    "unknown noise": (
+        PROBLEM + 'noise = "gauss"\n',
+        "'observables.count.noise' holds 'gauss'; expected one of normal, laplace, student_t(N) with N degrees of",
+    ),
+    "no degrees of freedom": (
+        PROBLEM + 'noise = "student_t(0)"\n',
+        "'observables.count.noise' holds 'student_t(0)'; expected one of normal",
+    ),
     "preequilibrate": (
         PROBLEM.replace("= true", '= "yes"'),
         "'preequilibrate' holds 'yes'; expected true, false, or",
@@ -367,6 +376,11 @@ BAD_DESCRIPTIONS = {
 def test_a_bad_description(folder, case):
     problem, message = BAD_DESCRIPTIONS[case]
     assert message in complaints(folder(problem=problem))
+
+
+def test_noise_of_an_observable(folder):
+    observables = load(folder(problem=PROBLEM + 'noise = "student_t(4)"\n')).observables
+    assert {n: o.noise for n, o in observables.items()} == {"pS": "normal", "mRNA": "normal", "count": StudentT(4)}
 
 
 def test_problems_of_a_description_come_together(folder):

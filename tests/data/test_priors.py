@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from hexamer.data import Parameter, Prior, TableError, read_priors
@@ -40,6 +41,64 @@ def test_each_distribution(tmp_path, row, expected):
     assert (prior.lower, prior.upper) == pytest.approx((expected.lower, expected.upper))
 
 
+WITH_SHAPE = "parameter,unit,distribution,location,scale,shape,lower,upper\n"
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("k,1/min,gamma,,0.5,2,,", Prior("gamma", spread=0.5, shape=2)),
+        ("k,1/min,gamma,0,0.5,2,,3", Prior("gamma", spread=0.5, shape=2, upper=3)),
+        ("k,1/min,inverse_gamma,,0.5,2,,", Prior("inverse_gamma", spread=0.5, shape=2)),
+        ("k,1/min,exponential,,0.5,,,", Prior("exponential", spread=0.5)),
+        ("k,1/min,rayleigh,,0.5,,,", Prior("rayleigh", spread=0.5)),
+        ("k,1/min,half_cauchy,,0.5,,,", Prior("half_cauchy", spread=0.5)),
+        ("k,1/min,cauchy,1,0.5,,,", Prior("cauchy", location=1, spread=0.5)),
+        ("k,1/min,log10_student_t,-2,0.5,4,,", Prior("student_t", "log10", location=-2, spread=0.5, shape=4)),
+    ],
+)
+def test_families_with_other_numbers(tmp_path, row, expected):
+    assert read(tmp_path, row, WITH_SHAPE).named["k"].prior == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("k,1/min,gamma,,0.5,,,", "'shape' holds nothing; expected a number for 'gamma'"),
+        ("k,1/min,gamma,1,0.5,2,,", "'location' holds '1'; expected 0 or an empty cell for 'gamma', which starts at"),
+        ("k,1/min,gamma,,0.5,-2,,", "a gamma prior needs a shape, positive and finite, not -2"),
+        ("k,1/min,normal,0,0.5,2,,", "'shape' holds '2'; expected an empty cell for 'normal'"),
+        ("k,1/min,gamma,,0.5,2,-3,-1", "prior is of positive numbers: the upper bound -1.0 leaves nothing of it"),
+        ("k,1/min,log10_gamma,,0.5,2,,", "'distribution' holds 'log10_gamma'; expected one of normal"),
+    ],
+)
+def test_numbers_that_make_no_distribution(tmp_path, row, said):
+    with pytest.raises(TableError) as caught:
+        read(tmp_path, row, WITH_SHAPE)
+    assert said in str(caught.value)
+
+
+def test_another_unit_is_the_same_distribution():
+    """A clearance in 1/h instead of 1/min: 60 times the number, the same probability below each quantile."""
+    u = np.linspace(0.05, 0.95, 7)
+    for prior in (
+        Prior("gamma", spread=0.5, shape=2, upper=3),
+        Prior("student_t", location=1, spread=0.5, shape=3),
+        Prior("cauchy", "log10", location=-1, spread=0.5, upper=1),
+        Prior("rayleigh", spread=0.5),
+    ):
+        found = prior.scale.natural(prior.scaled(60.0).quantile(u))
+        np.testing.assert_allclose(found, 60 * prior.scale.natural(prior.quantile(u)), rtol=1e-10)
+
+
+def test_equal_priors_have_one_text():
+    assert Prior("gamma", shape=2.0, spread=0.5).text == Prior("gamma", "lin", 0, 0.5, shape=2).text
+    exact = 2.1972245773362196
+    assert Prior("normal", "log", exact, 1.0).text == f"ln θ ~ normal({exact}, 1)"
+    different = {Prior("normal", "log", x, 1.0).text for x in (exact, np.nextafter(exact, 3))}
+    assert len(different) == 2
+
+
 def test_fixed_nominal_and_source(tmp_path):
     table = read(tmp_path, "a,nM,fixed,,,why,2,,,\nb,nM,normal,0,1,a note,0.5,,,Smith 1999")
     assert table.named["a"] == Parameter("a", None, 2.0, "nM", "why")
@@ -77,7 +136,7 @@ def test_the_rule_of_wildcards(pattern, name, yes):
 
 def test_all_problems_at_once(tmp_path):
     rows = (
-        "a,1,gamma,0,1,,,,,\n"
+        "a,1,weibull,0,1,,,,,\n"
         "a,1,normal,0,1,,,,,\n"
         ",1,normal,0,1,,,,,\n"
         "b,1,normal,x,,,,,,\n"
@@ -93,7 +152,7 @@ def test_all_problems_at_once(tmp_path):
         read(tmp_path, rows)
     text = str(caught.value)
     for line in (
-        "priors.csv, row 1, 'distribution' holds 'gamma'; expected one of normal, lognormal",
+        "priors.csv, row 1, 'distribution' holds 'weibull'; expected one of normal, lognormal",
         "priors.csv, row 2, 'parameter' holds 'a'; expected each parameter once",
         "priors.csv, row 3, 'parameter' holds nothing; expected a name",
         "priors.csv, row 4, 'location' holds 'x'; expected a finite number",

@@ -18,10 +18,13 @@ from scipy import stats
 
 from hexamer import Model, Problem, Protocol
 from hexamer.data import Dataset, Measurement, direct, elisa
+from hexamer.data.noise import Laplace, Noise, Normal, StudentT
 from hexamer.infer.plots.checks import standardised
 from hexamer.infer.posterior import datatree as posterior
-from hexamer.infer.problem.censoring import log_distribution, recordable, tails, with_censored
+from hexamer.infer.problem.censoring import recordable, tails, with_censored
+from hexamer.infer.problem.numpyro_model import PriorDistribution
 from hexamer.infer.problem.readout import Readout
+from hexamer.infer.problem.row_noise import RowNoise
 from hexamer.models import compile_function
 
 pytestmark = pytest.mark.tier("test")
@@ -39,6 +42,10 @@ def data(decay_data: Dataset) -> Dataset:
 
 @pytest.fixture(scope="module")
 def problem(decay_model: Model, data: Dataset) -> Problem:
+    return with_closed_form(decay_model, data)
+
+
+def with_closed_form(decay_model: Model, data: Dataset) -> Problem:
     """A = a0 exp(−k t) is put in for the solver, which is tested elsewhere and takes long to compile."""
     made = Problem(decay_model, data)
     rows = data.measurements
@@ -85,12 +92,36 @@ def test_a_limits_likelihood_is_its_probability(problem: Problem) -> None:
     assert problem.evaluate(VALUES).log_likelihood == pytest.approx(sum(expected.values()), abs=1e-9)
 
 
+def test_student_t_noise(decay_model: Model, data: Dataset) -> None:
+    """Rows of `robust`, measured and limits, with scipy's t of 4 degrees of freedom, beside rows of other noise."""
+    heavy = replace(data.observables["robust"], noise="student_t(4)")
+    other = with_closed_form(decay_model, replace(data, observables={**data.observables, "robust": heavy}))
+    expected = 0.0
+    for m in data.measurements:
+        noise, value = noise_of(m)
+        if m.observable == "robust":
+            noise = stats.t(4, math.log10(VALUES["a0"] * math.exp(-VALUES["k"] * m.time)), 0.2)
+            value = math.log10(value)
+            expected -= 0.0 if m.censored else math.log(m.value * LN10)
+        expected += float({"": noise.logpdf, "left": noise.logcdf, "right": noise.logsf}[m.censored](value))
+    assert other.evaluate(VALUES).log_likelihood == pytest.approx(expected, abs=1e-9)
+    theta = {n: jnp.asarray(VALUES[n]) for n in other.space.names}
+    of_numpyro = log_density(other.numpyro_model, (), {}, theta)[0]
+    prior = sum(float(PriorDistribution(p).log_prob(theta[p.name])) for p in other.space.parameters)
+    z = jnp.asarray(other.space.unconstrain(VALUES))
+    assert float(of_numpyro) - prior == pytest.approx(float(other.log_likelihood(z)), abs=1e-9)
+
+
 def test_chi2_counts_what_was_measured(problem: Problem) -> None:
     result = problem.evaluate(VALUES)
     r = (problem.assays.value - _on_scale(problem, result.predictions)) / result.standard_deviations
     kept = [i for i, m in enumerate(problem.dataset.measurements) if not m.censored]
     assert len(kept) == 4
     assert result.chi2 == pytest.approx(np.sum(r[kept] ** 2))
+
+
+def all_normal(rows: int) -> RowNoise:
+    return RowNoise((Normal(),), np.zeros(rows, int))
 
 
 def _on_scale(problem: Problem, values: np.ndarray) -> np.ndarray:
@@ -102,8 +133,9 @@ def _on_scale(problem: Problem, values: np.ndarray) -> np.ndarray:
 def test_distribution_functions_far_out() -> None:
     """log F stays finite, with a finite slope, where F itself is zero or one."""
     r = np.array([-300.0, -39.0, -8.0, -1.0, 0.0, 1.0, 8.0, 300.0])
-    for laplace, family in ((False, stats.norm), (True, stats.laplace)):
-        f = jax.vmap(jax.value_and_grad(lambda x, k=laplace: log_distribution(x, k)))
+    families: list[tuple[Noise, Any]] = [(Normal(), stats.norm), (Laplace(), stats.laplace), (StudentT(4), stats.t(4))]
+    for noise, family in families:
+        f = jax.vmap(jax.value_and_grad(noise.log_distribution))
         found, slope = f(jnp.asarray(r))
         np.testing.assert_allclose(found, family.logcdf(r), rtol=1e-7, atol=1e-16)
         np.testing.assert_allclose(slope, np.exp(family.logpdf(r) - family.logcdf(r)), rtol=1e-6, atol=1e-16)
@@ -199,10 +231,10 @@ def test_an_analyte_that_is_not_there_yet() -> None:
     """Below detection without any: probability one, and a gradient, since a blank reads something."""
     o = elisa("IL6", "c", sd=0.1)
     mean = sympy.lambdify("c", sympy.log(o.formula), "jax")
-    limit, left, normal = math.log(1e-4), np.array([-1]), np.array([False])
+    limit, left = math.log(1e-4), np.array([-1])
 
     def log_probability(c):
-        return with_censored(jnp.zeros(1), (limit - mean(c))[None] / 0.1, left, normal)[0]
+        return with_censored(jnp.zeros(1), (limit - mean(c))[None] / 0.1, left, all_normal(1))[0]
 
     value, slope = jax.vmap(jax.value_and_grad(log_probability))(jnp.array([0.0, 1e-4]))
     np.testing.assert_allclose(value, [0.0, math.log(0.5)], atol=1e-4)
@@ -226,7 +258,7 @@ def test_half_of_the_samples_below_detection() -> None:
     grid = np.linspace(0.7, 1.1, 81)[:, None]
     value, tail = np.array([r.value for r in rows]), tails_of(rows)
     r = (value - grid) / sd
-    density = with_censored(jnp.asarray(stats.norm.logpdf(r)), jnp.asarray(r), tail, np.zeros(400, bool))
+    density = with_censored(jnp.asarray(stats.norm.logpdf(r)), jnp.asarray(r), tail, all_normal(400))
     best = grid[int(np.argmax(density.sum(axis=1))), 0]
     assert best == pytest.approx(m, abs=3 * sd / math.sqrt(200))
     kept = [r.value for r in rows if not r.censored]

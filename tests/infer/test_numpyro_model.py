@@ -17,7 +17,7 @@ from scipy import stats
 
 from hexamer import Problem, Protocol
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
-from hexamer.infer.problem.numpyro_model import prior_distribution, rows_of_sites
+from hexamer.infer.problem.numpyro_model import PriorDistribution, rows_of_sites
 from hexamer.infer.problem.parameter_space import ParameterSpace
 from hexamer.models import compile_network, read_antimony
 
@@ -56,6 +56,11 @@ FAMILIES = {
     "uniform log": Prior("uniform", "log", lower=-2.0, upper=1.0),
     "uniform log10": Prior("uniform", "log10", lower=-2.0, upper=1.0),
     "half_normal": Prior("half_normal", spread=0.3),
+    "half_cauchy": Prior("half_cauchy", spread=0.3),
+    "gamma": Prior("gamma", spread=0.3, shape=2.5),
+    "gamma cut": Prior("gamma", spread=0.3, shape=2.5, lower=0.2, upper=2.0),
+    "cauchy below": Prior("cauchy", location=0.4, spread=0.3, upper=2.0),
+    "student_t log": Prior("student_t", "log", location=0.4, spread=0.3, shape=3.0),
 }
 
 
@@ -64,7 +69,7 @@ FAMILIES = {
 def test_prior_distribution(name: str) -> None:
     """Its density is that of `ParameterSpace` with respect to θ, in its support."""
     parameter = Parameter("k", FAMILIES[name], scale="lin")
-    space, distribution = ParameterSpace([parameter]), prior_distribution(parameter)
+    space, distribution = ParameterSpace([parameter]), PriorDistribution(parameter)
     theta = jax.vmap(space.constrain)(jnp.linspace(-1.5, 1.5, 7)[:, None])[:, 0]
     expected = jax.vmap(space.log_prior_of_search)(theta[:, None])[:, 0]
     np.testing.assert_allclose(distribution.log_prob(theta), expected, rtol=1e-6, atol=1e-6)
@@ -80,7 +85,7 @@ def test_prior_distribution(name: str) -> None:
 @pytest.mark.tier("slow")
 def test_a_logarithmic_search_cuts_the_prior_at_zero() -> None:
     parameter = Parameter("k", Prior("normal", "lin", 0.4, 0.7), scale="log10")
-    draws = np.asarray(prior_distribution(parameter).sample(jax.random.key(1), (500,)))
+    draws = np.asarray(PriorDistribution(parameter).sample(jax.random.key(1), (500,)))
     assert draws.min() > 0
     expected = stats.truncnorm(-0.4 / 0.7, np.inf, 0.4, 0.7)
     assert stats.kstest(draws, expected.cdf).pvalue > 1e-3

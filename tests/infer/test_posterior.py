@@ -12,6 +12,7 @@ import xarray as xr
 from scipy import stats
 
 from hexamer.data import Parameter, Prior
+from hexamer.data.parameter import draw_prior
 from hexamer.infer.posterior import PosteriorFileError
 from hexamer.infer.posterior import datatree as posterior
 from hexamer.models.compiled.identity import model_digest
@@ -159,14 +160,14 @@ PRIORS = {
 @pytest.mark.parametrize("name", PRIORS)
 def test_prior_draws(name):
     prior, expected = PRIORS[name]
-    draws = posterior.draw_prior(Parameter("x", prior), 4000, np.random.default_rng(0))
+    draws = draw_prior(Parameter("x", prior), 4000, np.random.default_rng(0))
     assert stats.kstest(draws, expected.cdf).pvalue > 0.001
 
 
 def test_prior_in_words():
-    assert posterior.prior_text(Prior("uniform", "log", lower=0, upper=1)) == "ln θ ~ uniform(0, 1)"
-    assert posterior.prior_text(Prior("half_normal", spread=0.3)) == "θ ~ half-normal(0.3)"
-    assert posterior.prior_text(Prior("normal", "lin", 1, 2, lower=0)) == "θ ~ normal(1, 2) in [0, inf]"
+    assert Prior("uniform", "log", lower=0, upper=1).text == "ln θ ~ uniform(0, 1)"
+    assert Prior("half_normal", spread=0.3).text == "θ ~ half-normal(0.3)"
+    assert Prior("normal", "lin", 1, 2, lower=0).text == "θ ~ normal(1, 2) in [0, inf]"
 
 
 def test_a_file_holds_everything(conversion_tree, tmp_path):

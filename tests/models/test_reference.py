@@ -12,7 +12,6 @@ import roadrunner
 from scipy.integrate import solve_ivp
 
 from helpers import slowly
-from hexamer import models
 from hexamer.models import Model, Protocol, Settings, Status, load_model, simulate, write_sbml
 
 pytestmark = pytest.mark.tier("test")
@@ -61,7 +60,7 @@ ALL = [(name, q.name) for name, some in PROTOCOLS.items() for q in some]
 
 @cache
 def load(name: str) -> Model:
-    return getattr(models, name) if name in models.bundled() else load_model(name)
+    return load_model(name)
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,10 @@ from scipy import stats
 from hexamer import Problem, Protocol
 from hexamer.cli import main
 from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior, direct, elisa
+from hexamer.data.noise import Laplace, Normal, StudentT
 from hexamer.infer import plots
 from hexamer.infer.checks.solver_noise import drowned_noise
-from hexamer.infer.plots.checks import BAND, _ninety, normal_score, predicted, standardised
+from hexamer.infer.plots.checks import BAND, _ninety, predicted, standardised
 from hexamer.infer.plots.fit import axis_label
 from hexamer.infer.posterior import to_datatree
 from hexamer.infer.posterior.summary import NOISE, summarise
@@ -105,8 +106,10 @@ def test_best_fit_scores_no_limit(problem: Problem) -> None:
 @pytest.mark.parametrize("r", [-30.0, -3.0, -0.1, 0.0, 0.1, 3.0, 30.0])
 def test_normal_scores(r: float) -> None:
     expected = -stats.norm.isf(stats.laplace.cdf(r)) if r < 0 else stats.norm.isf(stats.laplace.sf(r))
-    assert normal_score(np.array(r), True) == pytest.approx(expected, rel=1e-9, abs=1e-12)
-    assert normal_score(np.array(r), False) == r
+    assert Laplace().normal_score(np.array(r)) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert Normal().normal_score(np.array(r)) == r
+    expected = -stats.norm.isf(stats.t.cdf(r, 4)) if r < 0 else stats.norm.isf(stats.t.sf(r, 4))
+    assert StudentT(4).normal_score(np.array(r)) == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
 def test_predicted_is_the_median_without_noise(problem: Problem, tree) -> None:

@@ -1,0 +1,255 @@
+"""Priors: distributions of one parameter. A family of distributions is added to the table `FAMILIES`, and nowhere else.
+
+Sources of the densities: Johnson, Kotz and Balakrishnan (1994, 1995), Continuous Univariate Distributions, 2nd ed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy import stats as jax_stats
+from jax.scipy.special import gammaln
+from jaxtyping import Array, Float
+
+from .scale import Scale
+
+if TYPE_CHECKING:
+    from scipy.stats import rv_continuous
+
+_POSITIVE = (0.0, math.inf)
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of continuous distributions of a real number t.
+
+    - `uses`: which of a prior's `location`, `spread` and `shape` it has;
+    - `log_density(t, location, spread, shape)`: JAX arrays of one shape; normalised over `support`;
+    - `scipy`: the name of the same distribution in `scipy.stats`, which knows quantiles and tails; what it calls
+      `loc` and `scale` is location and spread; `shape`: the value that its shape parameter has, if not the prior's;
+    - `folded`: t = |x| of a symmetric x, 0 is in the support, and a search passes through it.
+    """
+
+    name: str
+    uses: tuple[str, ...]
+    log_density: Callable[..., Float[Array, " n"]]
+    scipy: str
+    support: tuple[float, float] = (-math.inf, math.inf)
+    folded: bool = False
+
+    def frozen(self, location: float, spread: float, shape: float | None) -> Any:
+        """The distribution of `scipy.stats`."""
+        from scipy import stats  # a quarter of a second to import
+
+        family: rv_continuous = getattr(stats, self.scipy)
+        return family(*(() if shape is None else (shape,)), loc=location, scale=spread)
+
+    @property
+    def on_real_line(self) -> bool:
+        return self.support == (-math.inf, math.inf)
+
+
+def _below_infinity(t):
+    """t, where a density would be ∞ − ∞: it is 0 long before."""
+    return jnp.minimum(t, 1e150)
+
+
+def _gamma(t, location, spread, shape):
+    return jax_stats.gamma.logpdf(_below_infinity(t), shape, 0.0, spread)
+
+
+def _half_cauchy(t, location, spread, shape):
+    return jax_stats.cauchy.logpdf(t, 0.0, spread) + math.log(2.0)
+
+
+def _half_normal(t, location, spread, shape):
+    return jax_stats.norm.logpdf(t, 0.0, spread) + math.log(2.0)
+
+
+def _inverse_gamma(t, location, spread, shape):
+    return shape * jnp.log(spread) - gammaln(shape) - (shape + 1) * jnp.log(t) - spread / t
+
+
+def _rayleigh(t, location, spread, shape):
+    t = _below_infinity(t)
+    return jnp.log(t) - 2 * jnp.log(spread) - 0.5 * (t / spread) ** 2
+
+
+_TABLE = (
+    Family("normal", ("location", "spread"), lambda t, m, s, _: jax_stats.norm.logpdf(t, m, s), "norm"),
+    Family("laplace", ("location", "spread"), lambda t, m, s, _: jax_stats.laplace.logpdf(t, m, s), "laplace"),
+    Family("cauchy", ("location", "spread"), lambda t, m, s, _: jax_stats.cauchy.logpdf(t, m, s), "cauchy"),
+    Family("student_t", ("location", "spread", "shape"), lambda t, m, s, n: jax_stats.t.logpdf(t, n, m, s), "t"),
+    Family("uniform", (), lambda t, m, s, _: jnp.zeros_like(t), "uniform"),
+    Family("half_normal", ("spread",), _half_normal, "halfnorm", _POSITIVE, folded=True),
+    Family("half_cauchy", ("spread",), _half_cauchy, "halfcauchy", _POSITIVE),
+    Family("exponential", ("spread",), lambda t, m, s, _: jax_stats.expon.logpdf(t, 0.0, s), "expon", _POSITIVE),
+    Family("gamma", ("spread", "shape"), _gamma, "gamma", _POSITIVE),
+    Family("inverse_gamma", ("spread", "shape"), _inverse_gamma, "invgamma", _POSITIVE),
+    Family("rayleigh", ("spread",), _rayleigh, "rayleigh", _POSITIVE),
+)
+FAMILIES: Mapping[str, Family] = {family.name: family for family in _TABLE}
+
+
+@dataclass(frozen=True, init=False)
+class Prior:
+    """A distribution of one parameter θ on a scale: t = scale(θ) has the distribution `family`.
+
+    Numbers are in units of the scale (for `log10`, decades):
+
+    - `location`: centre of normal, laplace, cauchy and student_t;
+    - `spread`: their standard deviation (normal) or scale parameter, and the scale parameter of half_normal,
+      half_cauchy, exponential (its mean), gamma, inverse_gamma and rayleigh;
+    - `shape`: of gamma and inverse_gamma; the degrees of freedom of student_t. A chi-squared distribution with ν
+      degrees of freedom is a gamma with shape ν/2 and spread 2;
+    - `lower`, `upper`: truncate; uniform has nothing else.
+
+    Families of positive numbers are on the linear scale. Raises `ValueError` for numbers that make no distribution.
+
+    >>> Prior("normal", "log10", location=-2.0, spread=1.0).text     # median 0.01, a decade wide
+    'log10 θ ~ normal(-2, 1)'
+    >>> Prior("gamma", shape=2.0, spread=0.5, upper=10.0).text
+    'θ ~ gamma(0.5, 2) in [0, 10]'
+    """
+
+    family: str
+    scale: Scale
+    location: float
+    spread: float
+    lower: float
+    upper: float
+    shape: float | None
+
+    def __init__(
+        self,
+        family: str,
+        scale: Scale | str = "lin",
+        location: float = 0.0,
+        spread: float = 1.0,
+        lower: float = -math.inf,
+        upper: float = math.inf,
+        shape: float | None = None,
+    ) -> None:
+        values = {"location": location, "spread": spread, "lower": lower, "upper": upper, "shape": shape}
+        for name, value in {"family": family, "scale": Scale(scale), **values}.items():
+            object.__setattr__(self, name, value)
+        self._check()
+
+    def _check(self) -> None:
+        if self.family not in FAMILIES:
+            raise ValueError(f"unknown prior family {self.family!r}; known: {', '.join(FAMILIES)}")
+        family, lower, upper = FAMILIES[self.family], self.lower, self.upper
+        if not math.isfinite(self.location):
+            raise ValueError(f"a prior's location must be finite, not {self.location}")
+        if not (math.isfinite(self.spread) and self.spread > 0):
+            raise ValueError(f"a prior's scale must be positive and finite, not {self.spread}")
+        if not lower < upper:
+            raise ValueError(f"lower bound {lower} is not below upper bound {upper}")
+        if self.family == "uniform" and not (math.isfinite(lower) and math.isfinite(upper)):
+            raise ValueError(f"a uniform prior needs two finite bounds on its scale, not [{lower}, {upper}]")
+        words = self.family.replace("_", "-")
+        if family.folded and (self.scale != "lin" or lower > 0 or upper < math.inf):
+            raise ValueError(f"a {words} prior is on the linear scale, from zero up")
+        if not family.on_real_line and self.scale != "lin":
+            raise ValueError(f"a {words} prior is on the linear scale, as its parameter is positive")
+        if not family.on_real_line and upper <= 0:
+            raise ValueError(f"a {words} prior is of positive numbers: the upper bound {upper} leaves nothing of it")
+        if "shape" not in family.uses and self.shape is not None:
+            raise ValueError(f"a {words} prior has no shape")
+        if "shape" in family.uses and not (self.shape is not None and 0 < self.shape < math.inf):
+            raise ValueError(f"a {words} prior needs a shape, positive and finite, not {self.shape}")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The interval that holds all of the prior, on its scale."""
+        low, high = FAMILIES[self.family].support
+        return max(low, self.lower), min(high, self.upper)
+
+    @property
+    def truncated(self) -> bool:
+        """True if bounds take something away from the family."""
+        return self.bounds != FAMILIES[self.family].support
+
+    @property
+    def typical(self) -> tuple[float, float]:
+        """A centre and a width, on its scale: of a family of positive numbers its median, twice."""
+        family = FAMILIES[self.family]
+        if family.on_real_line or family.folded:
+            return self.location, self.spread
+        median = float(self._frozen.median())
+        return median, median
+
+    @property
+    def log_normal(self) -> tuple[float, float] | None:
+        """Mean and standard deviation of ln θ if that is normal without bounds, else None."""
+        if self.family != "normal" or self.scale == "lin" or self.truncated:
+            return None
+        return self.location * self.scale.log_base, self.spread * self.scale.log_base
+
+    @property
+    def text(self) -> str:
+        """The prior in words, the same for equal priors; numbers are exact. It enters files and identities of runs."""
+        uses = FAMILIES[self.family].uses
+        inside = ", ".join(_exact(getattr(self, n)) for n in uses)
+        if self.family == "uniform":
+            inside = f"{_exact(self.lower)}, {_exact(self.upper)}"
+        bounds = f" in [{', '.join(map(_exact, self.bounds))}]" if uses and self.truncated else ""
+        return f"{self.scale.prefix}θ ~ {self.family.replace('_', '-')}({inside}){bounds}"
+
+    @property
+    def _frozen(self) -> Any:
+        return FAMILIES[self.family].frozen(self.location, self.spread, self.shape)
+
+    @property
+    def log_mass(self) -> float:
+        """log of the integral of the family's `log_density` over the bounds.
+
+        Raises `ValueError` if the bounds leave nothing. What is integrated is never a tail whose distribution
+        function rounds to one.
+        """
+        low, high = self.bounds
+        if self.family == "uniform":
+            return math.log(high - low)
+        if not self.truncated:
+            return 0.0
+        frozen = self._frozen
+        if low > frozen.median():
+            less, more = float(frozen.logsf(high)), float(frozen.logsf(low))
+        else:
+            less, more = float(frozen.logcdf(low)), float(frozen.logcdf(high))
+        if not less < more:
+            raise ValueError(f"the bounds [{self.lower}, {self.upper}] leave nothing of the prior {self.text}")
+        return more + math.log1p(-math.exp(less - more))
+
+    def quantile(self, u: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """t = scale(θ) that the prior is below with probability `u`."""
+        low, high = self.bounds
+        if self.family == "uniform":
+            return np.asarray(low + u * (high - low))
+        frozen = self._frozen
+        if low > frozen.median():  # probabilities of the upper tail do not round to one
+            least, most = frozen.sf(low), frozen.sf(high)
+            return np.asarray(frozen.isf(least + u * (most - least)))
+        least, most = frozen.cdf(low), frozen.cdf(high)
+        return np.asarray(frozen.ppf(least + u * (most - least)))
+
+    def scaled(self, factor: float) -> Prior:
+        """The prior of the same quantity in another unit, its numbers `factor` times as large."""
+        if self.scale == "lin":
+            moved = {n: getattr(self, n) * factor for n in ("location", "spread", "lower", "upper")}
+            return replace(self, **moved)
+        shift = math.log(factor) if self.scale == "log" else math.log10(factor)
+        return replace(self, **{n: getattr(self, n) + shift for n in ("location", "lower", "upper")})
+
+
+def _exact(number: float) -> str:
+    """The shortest text that reads back to the same number."""
+    return repr(float(number)).removesuffix(".0")
+
+
+__all__ = ["FAMILIES", "Family", "Prior"]

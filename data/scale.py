@@ -1,0 +1,77 @@
+"""Scales: linear, natural logarithm, decadic logarithm. What each does to numbers and to formulas."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+
+import numpy as np
+import sympy
+from jaxtyping import Float
+
+
+class Scale(StrEnum):
+    """A scale by its name, which may stand for it: `Scale("log10")` is `Scale.LOG10`, and equals "log10"."""
+
+    LIN = "lin"
+    LOG = "log"
+    LOG10 = "log10"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Scale:
+        raise ValueError(f"unknown scale {value!r}; known: {', '.join(cls)}")
+
+    @property
+    def log_base(self) -> float:
+        """ln of the base of a logarithmic scale, 0 for the linear one."""
+        return {"lin": 0.0, "log": 1.0, "log10": math.log(10.0)}[self]
+
+    @property
+    def prefix(self) -> str:
+        """What stands before a quantity on this scale: `log10 θ`."""
+        return {"lin": "", "log": "ln ", "log10": "log10 "}[self]
+
+    def of(self, value: float) -> float:
+        """`value` on this scale; −inf for 0 and NaN for negative numbers on a logarithmic one."""
+        if self == "lin":
+            return value
+        if value <= 0:
+            return -math.inf if value == 0 else math.nan
+        return math.log(value) if self == "log" else math.log10(value)
+
+    def of_values(self, values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Positive `values` on this scale, as an array."""
+        return values if self == "lin" else np.log(values) if self == "log" else np.log10(values)
+
+    def natural(self, x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Values from this scale to the linear one."""
+        return x if self == "lin" else np.exp(x * self.log_base)
+
+    def formula(self, expression: sympy.Expr) -> sympy.Expr:
+        """A formula on this scale: itself, its natural or its decadic logarithm."""
+        if self == "lin":
+            return expression
+        return sympy.log(expression) if self == "log" else sympy.log(expression) / sympy.log(10)  # pyright: ignore[reportReturnType]
+
+    def convert(self, x: float, target: Scale) -> float:
+        """`x`, a number on this scale, on `target`; −inf if it is 0 or less there and `target` is logarithmic."""
+        if self == target:
+            return x
+        if self == "lin":
+            return target.of(x) if x > 0 else -math.inf
+        if target == "lin":
+            exponent = x * self.log_base
+            return math.exp(exponent) if exponent < 700.0 else math.inf
+        return x * self.log_base / target.log_base
+
+
+def to_scale(value: float, scale: Scale | str) -> float:
+    """`value` on `scale`; −inf for 0 and NaN for negative numbers on a logarithmic one.
+
+    >>> to_scale(0.01, "log10")
+    -2.0
+    """
+    return Scale(scale).of(value)
+
+
+__all__ = ["Scale", "to_scale"]

@@ -1,0 +1,85 @@
+"""Distributions of noise: against scipy's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import sympy
+from scipy import stats
+
+from hexamer.data import Observable, noise_of
+from hexamer.data.noise import Laplace, Noise, Normal, StudentT
+from hexamer.infer.problem.row_noise import RowNoise
+
+pytestmark = pytest.mark.tier("check")
+
+OF_SCIPY: dict[Noise, Any] = {
+    Normal(): stats.norm(),
+    Laplace(): stats.laplace(),
+    StudentT(1.0): stats.t(1),
+    StudentT(4.0): stats.t(4),
+    StudentT(2.5): stats.t(2.5),
+}
+R = np.array([-60.0, -8.0, -1.3, 0.0, 0.4, 5.0, 30.0])
+
+
+@pytest.mark.parametrize("noise", OF_SCIPY, ids=lambda n: n.text)
+def test_is_that_of_scipy(noise: Noise) -> None:
+    expected = OF_SCIPY[noise]
+    np.testing.assert_allclose(noise.log_density(jnp.asarray(R)), expected.logpdf(R), rtol=1e-12)
+    np.testing.assert_allclose(noise.log_distribution(jnp.asarray(R)), expected.logcdf(R), rtol=1e-9, atol=1e-15)
+    u = np.linspace(0.01, 0.99, 15)
+    np.testing.assert_allclose(noise.quantile(u), expected.ppf(u), rtol=1e-9, atol=1e-12)
+    draws = noise.draw(np.random.default_rng(0), (4000,))
+    assert stats.kstest(draws, expected.cdf).pvalue > 1e-3
+    of_numpyro = noise.numpyro(jnp.full(7, 2.0), jnp.full(7, 0.5))
+    np.testing.assert_allclose(of_numpyro.log_prob(2 + 0.5 * R), expected.logpdf(R) - np.log(0.5), rtol=1e-12)
+
+
+@pytest.mark.parametrize("noise", OF_SCIPY, ids=lambda n: n.text)
+def test_slopes_are_finite_everywhere(noise: Noise) -> None:
+    for f in (noise.log_density, noise.log_distribution):
+        slopes = jax.vmap(jax.grad(f))(jnp.asarray(R))
+        curvatures = jax.vmap(jax.grad(jax.grad(f)))(jnp.asarray(R))
+        assert np.all(np.isfinite(slopes))
+        assert np.all(np.isfinite(curvatures))
+
+
+@pytest.mark.parametrize("noise", OF_SCIPY, ids=lambda n: n.text)
+def test_its_text_reads_back(noise: Noise) -> None:
+    assert noise_of(noise.text) == noise == noise.text
+    assert type(noise_of(noise.text)) is type(noise)
+    assert Observable("o", sympy.Symbol("x"), sympy.Integer(1), noise=noise.text).noise == noise
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("gauss", r"unknown noise 'gauss'; known: normal, laplace, student_t\(N\) with N degrees of freedom above 0"),
+        ("student_t", r"unknown noise 'student_t'; known: .*student_t\(N\) with N degrees"),
+        ("student_t(0)", "degrees of freedom above 0, not 0.0"),
+        ("student_t(1e)", "the noise 'student_t.1e.': could not convert"),
+    ],
+)
+def test_other_texts_are_refused(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        noise_of(text)
+
+
+def test_rows_have_each_their_own() -> None:
+    kinds = (Laplace(), Normal(), StudentT(3.0))
+    of_row = np.array([1, 0, 2, 1, 0, 0, 2])
+    rows, r = RowNoise(kinds, of_row), jnp.asarray(R)
+    expected = [OF_SCIPY.get(kinds[k], stats.t(3)).logpdf(x) for k, x in zip(of_row, R, strict=True)]
+    np.testing.assert_allclose(rows.log_density(r), expected, rtol=1e-12)
+    some = rows[np.array([2, 4])]
+    below = [stats.t(3).cdf(1.0) - stats.t(3).cdf(-0.5), stats.laplace.cdf(1.0) - stats.laplace.cdf(-0.5)]
+    np.testing.assert_allclose(some.log_between(jnp.full(2, -0.5), jnp.full(2, 1.0)), np.log(below), rtol=1e-9)
+    draws = rows.draw(np.random.default_rng(0), (3000,))
+    assert draws.shape == (3000, 7)
+    assert stats.kstest(draws[:, 2], stats.t(3).cdf).pvalue > 1e-3
+    assert stats.kstest(draws[:, 5], stats.laplace.cdf).pvalue > 1e-3
