@@ -7,23 +7,20 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import sympy
 from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from .compiled.codegen import compile_vector
-from .compiled.domain import ATOL, RTOL, bounded
 from .compiled.model import Model
+from .compiled.observe import grid
 from .compiled.plan import Plan, compile_plan
 from .compiled.volumes import check_given
-from .networks.formulas import TIME, bind_time, inline, parse_infix
 from .protocols.protocol import Protocol
 from .solvers.below_zero import judged_by, lowest, named, sentence
 from .solvers.dispatch import falls_back, solve
@@ -138,16 +135,14 @@ def _compiled(
     model: Model, plan: Plan, settings: Settings, observe: tuple[str, ...], axes: int
 ) -> Callable[[Float[Array, "*batch names"], Tolerances], tuple[Solution, dict[str, Array]]]:
     """What `simulate` calls, the same function for the same arguments, so that it is compiled once for each shape."""
-    functions = observables(model, observe)
-    times = plan.times[0]
+    read = grid(model, plan, observe)
 
     def one(v: Float[Array, " names"], tolerances: Tolerances) -> tuple[Solution, dict[str, Array]]:
         solution = solve(model, plan, settings, v, tolerances=tolerances)
-        p = parameters_at(plan, v)
-        if tolerances.atol is None:
-            y = jax.lax.stop_gradient(solution.y)
-            tolerances = tolerances._replace(atol=jnp.max(judged_by(model, y, tolerances.rtol, jnp)))
-        return solution, {n: f(solution.y, p, jnp.asarray(times), tolerances) for n, f in functions.items()}
+        atol = tolerances.atol
+        if atol is None:
+            atol = jnp.max(judged_by(model, jax.lax.stop_gradient(solution.y), tolerances.rtol, jnp))
+        return solution, dict(zip(observe, read(v, solution.y, tolerances.rtol, atol), strict=True))
 
     for _ in range(axes):
         one = jax.vmap(one)
@@ -161,37 +156,3 @@ def _check_doses(model: Model, protocols: Sequence[Protocol], parameters: Mappin
     known = {n: float(np.min(np.asarray(v))) for n, v in used.items() if not isinstance(v, Tracer) and np.size(v)}
     for q in protocols:
         q.check_doses(species, known)
-
-
-def parameters_at(plan: Plan, values: Float[Array, " names"]) -> Float[Array, "protocols times parameters"]:
-    """The model's parameters in force at each output time."""
-    environment = jnp.concatenate([values, jnp.asarray(plan.constants, values.dtype)])
-    index = np.take_along_axis(plan.parameters, plan.segment[:, :, None], axis=1)
-    return environment[index]
-
-
-def observed(model: Model, formula: str) -> sympy.Expr:
-    """A formula over species, parameters and rules of `model`, over species and parameters alone."""
-    expression = bind_time(parse_infix(formula, model.names), model.names)
-    return inline({**model.rules, "": expression})[""]
-
-
-def observables(model: Model, formulas: Sequence[str]):
-    """Functions `(y, p, times, tolerances) -> value` for rules of `model` or formulas over its names and time.
-
-    The tolerances say how far below 0 the base of a root or real power may lie, by the solver's error.
-    """
-    compiled = {}
-    for formula in formulas:
-        expression = observed(model, formula)
-        try:
-            known = bounded(expression, [s.name for s in model.symbols])
-            f = compile_vector((model.symbols, model.parameters, (TIME,), (RTOL.name, ATOL.name)), [known])
-        except ValueError as error:
-            raise ValueError(f"cannot observe {formula!r} in {model.name}: {error}") from None
-        compiled[formula] = partial(_first, f)
-    return compiled
-
-
-def _first(f, y, p, times, tolerances: Tolerances):
-    return f(y, p, times[:, None], jnp.stack([jnp.asarray(x, y.dtype) for x in tolerances]))[..., 0]

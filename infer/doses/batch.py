@@ -13,13 +13,10 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
-from ...models.compiled.codegen import compile_elementwise
-from ...models.compiled.domain import ATOL, bounded
 from ...models.compiled.model import Model
+from ...models.compiled.observe import grid
 from ...models.compiled.plan import Plan, compile_plan
-from ...models.networks.formulas import TIME
 from ...models.protocols.protocol import Protocol
-from ...models.simulation import observed
 from ...models.solvers.below_zero import judged_by
 from ...models.solvers.dispatch import falls_back, solve, uses_fused
 from ...models.solvers.placement import devices_for, on
@@ -112,11 +109,15 @@ def _compiled(
     settings: Settings,
     devices: Sequence[Any],
 ) -> Callable[[np.ndarray], tuple[Array, Array]]:
-    read = observable(model, plan, observe, settings)
+    read = grid(model, plan, [observe])
 
     def one(values: Float[Array, " names"]) -> tuple[Array, Array]:
         solution = solve(model, plan, settings, values)
-        response = summarise(summary, times, read(values, solution.y))
+        atol = settings.atol
+        if atol is None:
+            atol = jnp.max(judged_by(model, solution.y, settings.rtol, jnp))
+        (course,) = read(values, solution.y, settings.rtol, atol)
+        response = summarise(summary, times, course)
         failed = solution.status != Status.OK
         finite = jnp.all(jnp.isfinite(response), axis=-1)
         status = jnp.where(failed | finite, solution.status, Status.NOT_FINITE)
@@ -131,48 +132,3 @@ def _compiled(
     mapped = jax.shard_map(function, mesh=mesh, in_specs=along, out_specs=along, check_vma=uses_fused(model, settings))
     compiled = jax.jit(mapped)
     return lambda table: compiled(jax.device_put(table, NamedSharding(mesh, along)))
-
-
-def observable(
-    model: Model,
-    plan: Plan,
-    formula: str,
-    settings: Settings = Settings(),  # noqa: B008
-) -> Callable[[Float[Array, " names"], Float[Array, "protocols times species"]], Float[Array, "protocols times"]]:
-    """A function of a plan's values and states that reads a species, rule or formula over the model's names.
-
-    Only what the formula uses is gathered. Raises `ValueError` naming what the model does not have.
-    """
-    states = [s.name for s in model.symbols]
-    atol = ATOL if settings.atol is None else settings.atol
-    expression = bounded(observed(model, formula), states, rtol=settings.rtol, atol=atol)
-    known = [*model.symbols, *model.parameters, ATOL]
-    known += [] if TIME in known else [TIME]  # else it is a state
-    try:
-        used, function = compile_elementwise(known, [expression])
-    except ValueError as error:
-        raise ValueError(
-            f"cannot observe {formula!r} in {model.name}: {error}; rules: {', '.join(model.rules) or 'none'}; "
-            f"species: {', '.join(model.species)}"
-        ) from None
-    segment = np.take_along_axis(plan.parameters, plan.segment[:, :, None], axis=1)
-
-    def read(values, y):
-        environment = jnp.concatenate([values, jnp.asarray(plan.constants, values.dtype)])
-        columns = []
-        for k in used:
-            if k < len(model.species):
-                columns.append(y[..., k])
-                continue
-            if known[k] == TIME:
-                columns.append(jnp.asarray(plan.times, values.dtype))
-                continue
-            if known[k] == ATOL:
-                columns.append(jnp.max(judged_by(model, y, settings.rtol, jnp)))
-                continue
-            slots = segment[..., k - len(model.species)]
-            same = np.all(slots == slots.flat[0])
-            columns.append(environment[slots.flat[0]] if same else environment[slots])
-        return jnp.broadcast_to(jnp.asarray(function(*columns)[0], values.dtype), y.shape[:-1])
-
-    return read

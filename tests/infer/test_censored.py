@@ -100,7 +100,7 @@ def test_student_t_noise(decay_model: Model, data: Dataset) -> None:
     for m in data.measurements:
         noise, value = noise_of(m)
         if m.observable == "robust":
-            noise = stats.t(4, math.log10(VALUES["a0"] * math.exp(-VALUES["k"] * m.time)), 0.2)
+            noise: Any = stats.t(4, math.log10(VALUES["a0"] * math.exp(-VALUES["k"] * m.time)), 0.2)
             value = math.log10(value)
             expected -= 0.0 if m.censored else math.log(m.value * LN10)
         expected += float({"": noise.logpdf, "left": noise.logcdf, "right": noise.logsf}[m.censored](value))

@@ -15,8 +15,8 @@ import sympy
 from jaxtyping import Array, Float
 
 from hexamer import Problem, Settings
-from hexamer.infer.problem import readout
 from hexamer.infer.problem.readout import Assays
+from hexamer.models.solvers import reading
 from hexamer.models.solvers.fused import cuda
 from hexamer.models.solvers.fused import observables as formulas
 from hexamer.models.solvers.fused.build import warp
@@ -52,8 +52,8 @@ def both(assays: Assays, settings: Settings, values: jax.Array, monkeypatch: pyt
         return r, slope
 
     compiled = jax.jit(jax.vmap(run))(values)
-    assert assays._formulas is not None
-    monkeypatch.setattr(readout, "uses_fused", lambda *_: False)
+    assert assays.reading._compiled is not None
+    monkeypatch.setattr(reading, "uses_fused", lambda *_: False)
     return [compiled, jax.jit(jax.vmap(run))(values)]
 
 
@@ -106,8 +106,8 @@ def test_formulas_without_c_are_read_by_xla(demo: Problem, values: jax.Array, mo
         for o in (observable, odd)
     ]
     plain, other = (a.read(Settings(), values[0]) for a in assays)
-    assert assays[0]._formulas is not None
-    assert assays[1]._formulas is None
+    assert assays[0].reading._compiled is not None
+    assert assays[1].reading._compiled is None
     np.testing.assert_allclose(other.mean, plain.mean, rtol=1e-11)
 
 

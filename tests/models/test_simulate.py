@@ -230,7 +230,7 @@ def test_batches_have_the_shape_of_the_parameters(decay: Model) -> None:
 def test_without_x64_it_refuses() -> None:
     program = """
 import hexamer, jax
-from hexamer.models import Model, Protocol, simulate
+from hexamer.models import Protocol, compile_function, simulate
 import jax.numpy as jnp
 assert jnp.zeros(1).dtype == jnp.float64
 model = compile_function(lambda t, y, p: -y, species=["A"], parameters={}, initial=[1.0])

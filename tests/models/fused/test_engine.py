@@ -321,7 +321,7 @@ SHARDED = """
 import sys
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import Mesh, PartitionSpec as P
-from hexamer.models import Network, Protocol, Settings, compile_network, simulate
+from hexamer.models import Protocol, Settings, compile_network, read_antimony, simulate
 
 model = compile_network(read_antimony(sys.argv[1]))
 protocols = [Protocol("dose").add("R", 0.6, at=5.0), Protocol.equilibrated("b").pulse("R", 0.6, start=0.0, stop=20.0)]

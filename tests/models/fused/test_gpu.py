@@ -325,7 +325,7 @@ SHARDED = """
 import sys
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import Mesh, PartitionSpec as P
-from hexamer.models import Network, Protocol, Settings, compile_network
+from hexamer.models import Protocol, Settings, compile_network, read_antimony
 from hexamer.models.solvers.fused.engine import solve
 from hexamer.models.compiled.plan import compile_plan
 
