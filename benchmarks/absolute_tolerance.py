@@ -53,7 +53,7 @@ def network(name: str, rest: bool) -> Course:
 
 
 def problem(source: str) -> Course:
-    loaded = hexamer.Problem.load(source)
+    loaded = hexamer.load_problem(source)
     truth = Path(__file__).parent.parent / "data" / "bundled_problems" / source / "truth.csv"
     known = {n: p.value for n, p in loaded.parameters.items() if p.value is not None}
     known |= {n: v for n, v in (read_values(truth) if truth.is_file() else {}).items() if n in loaded.parameters}

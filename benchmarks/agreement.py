@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hexamer import Problem
+from hexamer import Problem, load_problem
 from hexamer.infer import find_map
 from hexamer.infer.problem.failures import count_kinds
 from hexamer.models import Status
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--rtol", type=float, default=1e-6)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    problem = Problem.load(arguments.problem).with_settings(rtol=arguments.rtol, atol=arguments.rtol / 100)
+    problem = load_problem(arguments.problem).with_settings(rtol=arguments.rtol, atol=arguments.rtol / 100)
     best = find_map(problem, starts=4, seed=1, progress=False).z[:1]
     draws = [
         np.asarray(problem.space.sample(jax.random.key(i)))

@@ -45,7 +45,7 @@ def _seconds(call, repeats: int = REPEATS) -> float:
 
 def problem_record(name: str) -> dict[str, Any]:
     """Log density, log likelihood and gradient at the nominal (or true) values, and the time of a gradient."""
-    problem = hexamer.Problem.load(name)
+    problem = hexamer.load_problem(name)
     truth = Path(__file__).parent.parent / "data" / "bundled_problems" / name / "truth.csv"
     values = {n: p.value for n, p in problem.parameters.items() if p.value is not None}
     if truth.is_file():
@@ -80,7 +80,7 @@ def network_record(name: str, engine: str) -> dict[str, Any]:
 
 def draws_record() -> dict[str, Any]:
     """Two short chains of il6_demo."""
-    problem = hexamer.Problem.load("il6_demo")
+    problem = hexamer.load_problem("il6_demo")
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         result = fit(problem, folder, chains=2, warmup=60, draws=40, starts=2, seed=1, progress=False)

@@ -25,7 +25,7 @@ import sympy
 from jaxtyping import Array, Float, Int
 
 import hexamer
-from hexamer import Network, Problem, Protocol
+from hexamer import Network, Problem, Protocol, load_problem
 from hexamer.data import read_values
 from hexamer.data.dataset import Measurement, Observable
 from hexamer.data.published import Published
@@ -56,7 +56,7 @@ def reference_values(problem: Problem) -> dict[str, float]:
 
 def load(name: str) -> Problem:
     """A problem by name, without the rows that do not depend on the state."""
-    problem = Problem.load(name, marginalise=())
+    problem = load_problem(name, marginalise=())
     model, dataset = problem.model, problem.dataset
     moving = {
         n

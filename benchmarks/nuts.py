@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hexamer import Problem
+from hexamer import load_problem
 from hexamer.models.solvers.dispatch import solve
 from hexamer.models.solvers.machine import usable_cores
 
@@ -77,7 +77,7 @@ def _waiting(leapfrogs: np.ndarray, chunk: int = 50) -> float:
 
 def gradient(name: str, folder: Path) -> Row:
     """Milliseconds of the density with its gradient, and of the solve in it with its own, at draws of a run."""
-    problem = Problem.load(name).with_settings(rtol=RTOL, atol=RTOL / 100)
+    problem = load_problem(name).with_settings(rtol=RTOL, atol=RTOL / 100)
     u = np.load(sorted((folder / "chains").glob("chunk-*.npz"))[-1])["u"].reshape(-1, len(problem.space))
     points = jnp.asarray(np.resize(u, (GRADIENTS, u.shape[1])))
 

@@ -8,7 +8,9 @@ from .checks.gradient_check import GradientCheck, check_gradient
 from .checks.solver_choice import choose_solver
 from .optimisation.laplace import Curvature, curvature, find_mode
 from .optimisation.many_starts import Fits, find_map
-from .problem.problem import Evaluation, Problem
+from .problem.evaluation import Evaluation
+from .problem.load import load_problem
+from .problem.problem import Problem
 from .sampling.nuts import Draws, sample
 from .sampling.store import StoreError
 from .storage.lock import LockedError
@@ -77,6 +79,7 @@ __all__ = [
     "find_map",
     "find_mode",
     "fit",
+    "load_problem",
     "read",
     "report",
     "report_fits",

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from ...models.solvers.dispatch import falls_back
 from ...models.solvers.status import Status
+from ..problem.failures import count_kinds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,7 +89,10 @@ def check_gradient(
         value, gradient = jax.jit(jax.value_and_grad(problem.log_density))(jnp.asarray(z))
         if np.isfinite(value):
             return compare(problem.space.names, problem.log_density, np.asarray(gradient), z, steps, tolerance, batch)
-    kinds = problem.failures.take()
+        # Of the gradient's own pass, which also fails where a density has no derivative.
+        with_status = jax.value_and_grad(lambda z: problem.objective(z, "density"), has_aux=True)
+        (_, status), _ = jax.jit(with_status)(jnp.asarray(z))
+    kinds = count_kinds(np.asarray(status))
     why = problem.why_failed(kinds, problem.values(jnp.asarray(z))) or Status.sentences(kinds)
     said = "; ".join(why) or "the density of the prior or of a row is infinite"
     raise ValueError(f"the gradient cannot be checked where there is no density ({said}): choose another z")

@@ -24,6 +24,7 @@ from ..posterior.datatree import safe, thinned
 from ..posterior.file import read
 from ..posterior.fitted import Fitted, changes, kept
 from ..problem.identity import LAYOUT
+from ..problem.load import load_problem
 from ..problem.problem import Problem
 from .cells import Cells, of_dataset, of_model, of_unknown
 
@@ -183,7 +184,7 @@ def _by_name(tree: xr.DataTree) -> tuple[Model, Dataset | None]:
     digest = tree.attrs.get("model_digest")
 
     def problem() -> tuple[Model, Dataset | None]:
-        found = Problem.load(str(tree.attrs["problem"]))
+        found = load_problem(str(tree.attrs["problem"]))
         return found.model, found.dataset
 
     def network() -> tuple[Model, Dataset | None]:

@@ -39,7 +39,6 @@ def find_mode(problem: Problem, z: Float[np.ndarray, " parameters"]) -> Float[np
     while not run.reason:
         value, gradient = problem.potential(jnp.asarray(run.trial))
         run.tell(float(value), np.asarray(gradient))
-    problem.failures.take()
     return run.z
 
 
@@ -52,7 +51,6 @@ def curvature(problem: Problem, u: Float[np.ndarray, " parameters"], *, floor: f
     step = STEP * np.eye(len(u))
     points = np.concatenate([u + step, u - step])
     values, rows = zip(*map(problem.potential, points), strict=True)
-    problem.failures.take()
     usable = np.isfinite(values).reshape(2, -1).all(0)
     if not usable.all():
         failed = [n for n, fine in zip(problem.space.names, usable, strict=True) if not fine]

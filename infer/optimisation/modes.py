@@ -103,7 +103,6 @@ def _distinct(problem: Problem, found: list[_Mode]) -> list[_Mode]:
     found = sorted(found, key=lambda m: m.value)
     points = np.array([m.curvature.centre for m in found])
     groups = find_optima(evaluate, points, np.array([m.value for m in found]), problem.space.standard(points))
-    problem.failures.take()
     return [found[g.rank]._replace(starts=sum(found[i].starts for i in g.members)) for g in groups]
 
 
@@ -138,7 +137,6 @@ def chain_starts(
         while not np.isfinite(problem.potential(jnp.asarray(modes.centre[origin] + step))[0]) and step.any():
             step = np.where(np.abs(step) > 1e-6, step / 2, 0.0)
         points.append(modes.centre[origin] + step)
-    problem.failures.take()
     return np.asarray(problem.space.fold(jnp.asarray(np.array(points))))
 
 

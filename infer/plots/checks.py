@@ -22,7 +22,8 @@ from scipy import special
 from ...data.noise import Normal
 from ..posterior.datatree import map_draws, safe
 from ..prediction.curves import posterior_values
-from ..problem.problem import Evaluation, Problem
+from ..problem.evaluation import Evaluation
+from ..problem.problem import Problem
 from .limits import censored, counted, draw_points, limit_handles
 from .margins import legend_outside, note_below
 from .style import BLUE, GREY, VERMILION, grid, pages, say_cut, shown_from, styled, time_label

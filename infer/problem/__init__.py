@@ -1,5 +1,7 @@
 """A model with its data: parameters, likelihood and failures."""
 
-from .problem import Evaluation, Problem
+from .evaluation import Evaluation
+from .load import load_problem
+from .problem import Problem
 
-__all__ = ["Evaluation", "Problem"]
+__all__ = ["Evaluation", "Problem", "load_problem"]

@@ -10,7 +10,7 @@ from hashlib import sha256
 from importlib.metadata import version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...data.dataset import Measurement
 from ...data.parameter import Parameter
@@ -18,9 +18,7 @@ from ...models.compiled.canonical import LeftOut, content_hash
 from ...models.compiled.identity import model_parts
 from ...models.solvers.dispatch import uses_fused
 from ...models.solvers.settings import Settings
-
-if TYPE_CHECKING:
-    from .problem import Problem
+from .problem import Problem
 
 FORMAT = 2  # of what is stored of a run; 1 (unnumbered) knew neither start values nor rate rules nor Python functions
 
@@ -59,6 +57,11 @@ def problem_parts(problem: Problem) -> Identity:
         "sampled parameters": list(problem.space.names),
         "integrated scales": list(problem.nuisance.names),
     }
+
+
+def problem_digest(problem: Problem) -> str:
+    """A hash of all that the density depends on but the solver."""
+    return content_hash(problem_parts(problem))
 
 
 def _known_of(parameter: Parameter) -> tuple:

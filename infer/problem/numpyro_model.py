@@ -13,7 +13,6 @@ from z, and, for noise scales, up to the folding of z.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -30,12 +29,10 @@ from ...data.prior import FAMILIES
 from ...data.scale import Scale
 from ...models.solvers.status import Status
 from .censoring import INTERVAL, recorded, uppers, with_censored
-from .failures import worst
+from .failures import FailureCounter, worst
+from .problem import Problem
+from .readout import Readout
 from .row_noise import RowNoise
-
-if TYPE_CHECKING:
-    from .problem import Problem
-    from .readout import Readout
 
 
 class PriorDistribution(dist.Distribution):
@@ -165,8 +162,11 @@ def rows_of_sites(problem: Problem) -> dict[str, np.ndarray]:
     return sites
 
 
-def numpyro_model(problem: Problem) -> None:
-    """Samples every parameter, simulates, and observes; see the module."""
+def numpyro_model(problem: Problem, failures: FailureCounter | None = None) -> None:
+    """Samples every parameter, simulates, and observes; see the module. `failures` counts simulations that fail.
+
+    For NumPyro: `MCMC(NUTS(partial(numpyro_model, problem)), …)`.
+    """
     sampled = {p.name: numpyro.sample(p.name, PriorDistribution(p)) for p in problem.space.parameters}
     values = jnp.asarray(problem.base)
     if sampled:
@@ -175,7 +175,8 @@ def numpyro_model(problem: Problem) -> None:
     readout = problem.read(values)
     rows = jnp.isfinite(readout.mean) & (readout.sd > 0) & jnp.isfinite(readout.sd)
     status = worst(readout.status, jnp.all(rows))
-    problem.failures.record(status)
+    if failures is not None:
+        failures.record(status)
     numpyro.factor("failed_simulation", jnp.where(status == Status.OK, 0.0, -jnp.inf))
     # Rows without a prediction are judged by something finite: the density is zero already.
     mean = jnp.where(rows, readout.mean, problem.assays.value)

@@ -5,28 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
-from pathlib import Path
-from typing import Literal, NamedTuple
+from types import MappingProxyType
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
-from ...data import bundled, literature
-from ...data import load as load_dataset
 from ...data.dataset import Dataset
 from ...data.deviations import check_noise, deviations
 from ...data.parameter import Parameter
-from ...models.compiled.canonical import content_hash
 from ...models.compiled.model import Model
 from ...models.compiled.starts import unsound_starts
 from ...models.compiled.volumes import check_given
 from ...models.listing import listed
-from ...models.load import load_model
 from ...models.simulation import require_x64
 from ...models.solvers.dispatch import falls_back
 from ...models.solvers.placement import placed
@@ -34,52 +30,19 @@ from ...models.solvers.settings import Settings
 from ...models.solvers.status import Status
 from ...models.solvers.unsettled import unsettled
 from .censoring import with_censored
-from .failures import FailureCounter, count_kinds, worst
-from .identity import problem_parts
+from .evaluation import Evaluation
+from .failures import count_kinds, worst
+from .likelihood import Terms, safe
 from .marginal_scales import Nuisance, find_nuisance
 from .parameter_space import ParameterSpace, Z
 from .readout import Assays, Readout
 from .undefined import undefined_rows
-from .usage import check_inputs, check_same_units, check_used, check_volumes, converted, without_idle
+from .usage import check_inputs, check_used, check_volumes, converted
 
 _NAMED = 12  # parameters without a value that a message lists
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """A problem at given parameter values, every row in the order of the measurements.
-
-    `predictions` are in the units of the measurements, `standard_deviations` on each observable's scale (in
-    log10 for one on that scale); NaN where a simulation failed. `nllh` is the negative log likelihood with
-    all constants, infinite then; `chi2` the sum of squared standardised residuals, without rows that are
-    censored, which have none; `n` counts all rows, `censored` those that are limits; `failed` counts failed simulations
-    by kind, or is one `not_finite` where all succeeded and a row has no density: `undefined` then names such rows.
-    """
-
-    log_likelihood: float
-    chi2: float
-    n: int
-    failed: dict[str, int]
-    predictions: np.ndarray
-    standard_deviations: np.ndarray
-    censored: int = 0
-    notes: tuple[str, ...] = ()  # what failed simulations come from, where it is known
-    undefined: tuple[str, ...] = ()  # rows without a density though their simulation succeeded, and why
-
-    @property
-    def nllh(self) -> float:
-        return -self.log_likelihood
-
-
 Objective = Literal["posterior", "likelihood", "density"]
-
-
-class Terms(NamedTuple):
-    """The pieces of a log likelihood."""
-
-    rows: Float[Array, " rows"]  # log density of each row; 0 where its scale is integrated out
-    scales: Float[Array, " scales"]  # log density of the rows of each scale that is
-    status: Int[Array, " protocols"]
 
 
 class MissingValueError(ValueError):
@@ -87,16 +50,27 @@ class MissingValueError(ValueError):
 
 
 class Problem:
-    """A model, a data set and priors, with one `log_density(z)` over unconstrained z.
+    """A model, a data set and priors, with one `log_density(z)` over unconstrained z. It does not change.
 
     `priors` add to or replace the data set's own parameters, by name; those of the model's constants are converted from
-    their units into the model's. Scales of gels and plates are
-    integrated out in closed form where they can be (`marginalise=None`: all such; a collection of names:
-    those; empty: none, so that they are sampled). What is estimated is listed in `space.names`, what is
-    fixed in `fixed`.
+    their units into the model's. Scales of gels and plates are integrated out in closed form if they can be
+    (`marginalise=None`: all such; a collection of names: those; empty: none, so that they are sampled). What is
+    estimated is listed in `space.names`, what is fixed in `fixed`. `source` is the name or path that the data were
+    loaded from, `other_model` the network that was given in place of the data's own.
 
     Raises `ValueError` for names that the model does not have, and parameters without a prior or a value.
     """
+
+    model: Model
+    dataset: Dataset
+    parameters: Mapping[str, Parameter]
+    nuisance: Nuisance
+    space: ParameterSpace
+    assays: Assays
+    settings: Settings
+    source: str
+    other_model: str
+    _deviations: Mapping[str, str]
 
     def __init__(
         self,
@@ -106,79 +80,69 @@ class Problem:
         *,
         marginalise: Collection[str] | None = None,
         settings: Settings = Settings(),  # noqa: B008
+        source: str = "",
+        other_model: str = "",
     ):
         require_x64()
-        self.dataset = dataset
-        self.settings = settings
-        self.parameters: dict[str, Parameter] = {**dataset.parameters, **converted(priors or {}, dataset, model)}
-        self.name = dataset.name
-        self.source = ""  # the name, or path, that the data were loaded from
-        self.other_model = ""  # the network that was given in place of the data's own
-        self.nuisance: Nuisance = find_nuisance(
-            dataset,
-            [p for p in self.parameters.values() if p.estimated],
-            marginalise,
-            elsewhere={*model.parameters, *model.species, *model.rules},
-        )
-        estimated = [p for p in self.parameters.values() if p.estimated and p.name not in self.nuisance.names]
-        _check_axes(dataset, estimated)
-        self.space = ParameterSpace(estimated)
-        self.names = tuple(self.parameters)
-        check_inputs(model, dataset)
-        check_used(model, dataset, self.parameters)
-        check_volumes(model, dataset, self.parameters)
+        parameters = {**dataset.parameters, **converted(priors or {}, dataset, model)}
         computed = {*model.parameters, *model.species, *model.rules}
-        check_noise(dataset, self.parameters, elsewhere=computed)
-        self._deviations = deviations(dataset, elsewhere=computed)
-        self.assays = Assays(model, dataset, self.names)
-        self.model = self.assays.model
-        self.failures = FailureCounter()
-        # Values are `base` with the estimated ones put at `position`.
-        self.position = np.array([self.names.index(n) for n in self.space.names], dtype=int)
-        fixed = [p.value if p.value is not None else 1.0 for p in self.parameters.values()]
-        self.base = np.array(fixed, dtype=float)
-        # ln s = 0, where a scale's marginal starts from.
-        self.base[[self.names.index(n) for n in self.nuisance.names]] = 1.0
-        held = np.setdiff1d(np.arange(len(self.names)), self.position)
-        self._held = jnp.asarray(self.base[held])
-        self._arrange = np.argsort(np.concatenate([self.position, held]))
+        estimated = [p for p in parameters.values() if p.estimated]
+        nuisance = find_nuisance(dataset, estimated, marginalise, elsewhere=computed)
+        sampled = [p for p in estimated if p.name not in nuisance.names]
+        _check_axes(dataset, sampled)
+        space = ParameterSpace(sampled)
+        check_inputs(model, dataset)
+        check_used(model, dataset, parameters)
+        check_volumes(model, dataset, parameters)
+        check_noise(dataset, parameters, elsewhere=computed)
+        assays = Assays(model, dataset, tuple(parameters))
+        self._set(dataset=dataset, parameters=MappingProxyType(parameters), nuisance=nuisance, space=space)
+        self._set(assays=assays, model=assays.model, settings=settings, source=source, other_model=other_model)
+        self._set(_deviations=deviations(dataset, elsewhere=computed))
 
-    @staticmethod
-    def load(source: str | Path, *, model: str | Path | None = None, **options) -> Problem:
-        """A problem by name (`hepg2`, `il6_demo`), folder or PEtab YAML. Options are those of `Problem`.
+    def _set(self, **values: object) -> None:
+        self.__dict__.update(values)
 
-        `model`: another network than the one that the data name. What has a prior or value, or is set by a protocol,
-        no longer follows from an initial assignment of the model.
-        """
-        dataset = load_dataset(source)
-        given = {*dataset.parameters, *(options.get("priors") or {})}
-        given = given.union(*(q.targets for q in dataset.protocols.values()))
-        compiled = load_model(dataset.model if model is None else model, independent=given)
-        if model is not None:
-            check_same_units(dataset, compiled)
-            dataset = replace(dataset, model=str(model), parameters=without_idle(compiled, dataset))
-        problem = Problem(compiled, dataset, **options)
-        problem.source = str(source) if source in bundled() else str(Path(source).resolve())
-        if model is not None:
-            problem.other_model = str(Path(model).resolve()) if Path(model).is_file() else str(model)
-        return problem
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a Problem does not change: make another, for its settings by with_settings ({name})")
+
+    @property
+    def name(self) -> str:
+        """The data set's."""
+        return self.dataset.name
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """All parameters, estimated and fixed, in the order of `values`."""
+        return tuple(self.parameters)
+
+    @cached_property
+    def position(self) -> Int[np.ndarray, " parameters"]:
+        """Where each estimated parameter stands among `names`."""
+        return np.array([self.names.index(n) for n in self.space.names], dtype=int)
+
+    @cached_property
+    def base(self) -> Float[np.ndarray, " names"]:
+        """Values of the fixed parameters, in the order of `names`; 1 for what is estimated, or is integrated out."""
+        base = np.array([p.value if p.value is not None else 1.0 for p in self.parameters.values()], dtype=float)
+        base[[self.names.index(n) for n in self.nuisance.names]] = 1.0
+        return base
+
+    @cached_property
+    def _held(self) -> Int[np.ndarray, " held"]:
+        """Positions of what is not estimated."""
+        return np.setdiff1d(np.arange(len(self.names)), self.position)
 
     def with_settings(self, **changes) -> Problem:
         """The same problem under other solver settings."""
-        other = Problem.__new__(Problem)
-        other.__dict__ = {k: v for k, v in self.__dict__.items() if k not in ("_evaluate", "potential")}
-        other.settings = replace(self.settings, **changes)
-        other.failures = FailureCounter()
+        other = object.__new__(type(self))
+        kept = {n: v for n, v in self.__dict__.items() if n not in ("_evaluate", "potential")}  # made for its settings
+        other.__dict__.update(kept, settings=replace(self.settings, **changes))
         return other
 
     def placed(self, sets: int = 1) -> AbstractContextManager[list]:
         """Within, JAX computes where a call of so many sets of parameters belongs; see `models.solvers.placement`."""
         return placed(sets * len(self.assays.protocols), self.settings)
-
-    @property
-    def digest(self) -> str:
-        """A hash of all that the density depends on but the solver; see `hexamer.infer.problem.identity`."""
-        return content_hash(problem_parts(self))
 
     @property
     def fixed(self) -> dict[str, float]:
@@ -187,7 +151,8 @@ class Problem:
 
     def values(self, z: Z | Float[np.ndarray, " parameters"]) -> Float[Array, " names"]:
         """All parameters' values, in the order of `names`; scales that are integrated out are 1."""
-        return jnp.concatenate([self.space.constrain(jnp.asarray(z)), self._held])[self._arrange]
+        order = np.argsort(np.concatenate([self.position, self._held]))
+        return jnp.concatenate([self.space.constrain(jnp.asarray(z)), jnp.asarray(self.base[self._held])])[order]
 
     def read(self, values: Float[Array, " names"]) -> Readout:
         """What the assays read at parameter values."""
@@ -219,20 +184,23 @@ class Problem:
 
     def log_likelihood(self, z: Z) -> Float[Array, ""]:
         """Log likelihood at z, scales integrated out; −inf with zero gradient where a simulation failed."""
-        return _safe(partial(self._objective, prior=None), z)[0]
+        return safe(partial(self._objective, prior=None), z)[0]
 
-    def log_density(self, z: Z, *, chain: Int[Array, ""] | int = 0) -> Float[Array, ""]:
+    def log_density(self, z: Z) -> Float[Array, ""]:
         """Log posterior density over z, unnormalised; −inf with zero gradient where a simulation failed.
 
-        Failures are counted in `failures`, by kind and `chain`. Reverse-differentiable.
+        Reverse-differentiable. `objective(z, "density")` also gives the status of the simulations.
         """
-        value, status = _safe(partial(self._objective, prior="density"), z)
-        self.failures.record(status, chain)
-        return value
+        return -self.objective(z, "density")[0]
 
-    def log_density_unfolded(self, u: Z, *, chain: Int[Array, ""] | int = 0) -> Float[Array, ""]:
+    def log_density_unfolded(self, u: Z) -> Float[Array, ""]:
         """`log_density` over u, z = `space.fold(u)`: where the sampler works, as no mode is there twice."""
-        return self.log_density(self.space.fold(u), chain=chain) + self.space.log_slope(u)
+        return -self.objective_unfolded(u)[0]
+
+    def objective_unfolded(self, u: Z) -> tuple[Float[Array, ""], Int[Array, ""]]:
+        """−`log_density_unfolded`, and the status of the simulations."""
+        value, status = self.objective(self.space.fold(u), "density")
+        return value - self.space.log_slope(u), status
 
     @cached_property
     def potential(self) -> Callable[[ArrayLike], tuple[Float[Array, ""], Z]]:
@@ -253,7 +221,7 @@ class Problem:
         alone; `density`: −`log_density`. Infinite with zero gradient where a simulation failed.
         """
         prior = {"posterior": "mode", "likelihood": None, "density": "density"}[kind]
-        value, status = _safe(partial(self._objective, prior=prior), z)
+        value, status = safe(partial(self._objective, prior=prior), z)
         return -value, status
 
     def _objective(self, z: Z, *, prior: str | None) -> tuple[Float[Array, ""], Int[Array, ""]]:
@@ -266,15 +234,6 @@ class Problem:
     def unknown(self, values: Collection[str]) -> tuple[str, ...]:
         """Names that are no parameters of this problem, estimated or fixed."""
         return tuple(n for n in values if n not in self.parameters)
-
-    def numpyro_model(self) -> None:
-        """The problem as a NumPyro model: priors in natural units, observed sites for the likelihood.
-
-        See `hexamer.infer.problem.numpyro_model`.
-        """
-        from .numpyro_model import numpyro_model
-
-        numpyro_model(self)
 
     @falls_back
     def evaluate(self, values: Mapping[str, float] | None = None) -> Evaluation:
@@ -294,7 +253,7 @@ class Problem:
         failed, undefined = count_kinds(np.asarray(readout.status)), []
         if not math.isfinite(log_likelihood):
             log_likelihood, failed = -math.inf, failed or {Status.NOT_FINITE.label: 1}
-            undefined = undefined_rows(self, readout, np.asarray(rows))
+            undefined = undefined_rows(self.assays, readout, np.asarray(rows))
         return Evaluation(
             log_likelihood=log_likelihood,
             chi2=chi2,
@@ -344,7 +303,7 @@ class Problem:
         if Status.NOT_FINITE.label not in failed:
             return said
         readout, rows = self._evaluate(jnp.asarray(vector))
-        said = (*said, *undefined_rows(self, readout, np.asarray(rows)))
+        said = (*said, *undefined_rows(self.assays, readout, np.asarray(rows)))
         if said or not np.all(np.isfinite(np.asarray(rows))):
             return said
         slopes = jax.jit(jax.grad(lambda v: jnp.sum(self.row_densities(self.read(v)))))(jnp.asarray(vector))
@@ -387,25 +346,4 @@ def _check_axes(dataset: Dataset, estimated: Sequence[Parameter]) -> None:
         raise ValueError(f"the observable {taken[0]!r} has the name of an axis or a part of the posterior: rename it")
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _safe(function, z: Z) -> tuple[Float[Array, ""], Int[Array, ""]]:
-    """`function(z) -> (value, status)`, with value −inf and zero gradient where the status is a failure."""
-    value, status = function(z)
-    return jnp.where(status == Status.OK, value, -jnp.inf), status
-
-
-def _safe_forward(function, z):
-    (value, status), gradient = jax.value_and_grad(function, has_aux=True)(z)
-    # A finite density whose gradient is not is no use to a sampler either.
-    status = jnp.where((status == Status.OK) & ~jnp.all(jnp.isfinite(gradient)), Status.NOT_FINITE, status)
-    failed: Bool[Array, ""] = status != Status.OK
-    return (jnp.where(failed, -jnp.inf, value), status), jnp.where(failed, 0.0, gradient)
-
-
-def _safe_backward(function, gradient, cotangents):
-    return (cotangents[0] * gradient,)
-
-
-_safe.defvjp(_safe_forward, _safe_backward)
-
-__all__ = ["Evaluation", "Problem", "Terms", "literature"]
+__all__ = ["MissingValueError", "Objective", "Problem"]

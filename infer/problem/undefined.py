@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
+from ...data.dataset import Dataset, Observable
 from ...models.networks.formulas import to_infix
 from ...models.solvers.status import Status
-from .readout import Readout
-
-if TYPE_CHECKING:
-    from ...data.dataset import Observable
-    from .problem import Problem
+from .readout import Assays, Readout
 
 _SHOWN = 3  # sentences, at most
 
 
-def undefined_rows(problem: Problem, readout: Readout, densities: Float[np.ndarray, " rows"]) -> list[str]:
+def undefined_rows(assays: Assays, readout: Readout, densities: Float[np.ndarray, " rows"]) -> list[str]:
     """One sentence for each observable and reason, with the first row's place; empty if every row has a density.
 
     Rows of failed simulations are left out. `densities` are the rows' log densities.
     """
-    assays, data = problem.assays, problem.dataset
+    data = assays.dataset
     solved = (np.asarray(readout.status) == Status.OK)[assays.row_protocol]
     found: dict[tuple[str, str], list[int]] = {}
     reasons: dict[tuple[str, str], str] = {}
@@ -35,14 +31,14 @@ def undefined_rows(problem: Problem, readout: Readout, densities: Float[np.ndarr
         reasons.setdefault((m.observable, kind), reason)
         found.setdefault((m.observable, kind), []).append(int(i))
     said = [
-        f"observable {name!r}, {_places(problem, rows)}: {reasons[name, kind]}" for (name, kind), rows in found.items()
+        f"observable {name!r}, {_places(data, rows)}: {reasons[name, kind]}" for (name, kind), rows in found.items()
     ]
     more = len(said) - _SHOWN
     return said if more <= 0 else [*said[:_SHOWN], f"{more} more such reasons, of {', '.join({n for n, _ in found})}"]
 
 
-def _places(problem: Problem, rows: list[int]) -> str:
-    first = problem.dataset.place(problem.dataset.measurements[rows[0]]) or f"measurement {rows[0] + 1}"
+def _places(data: Dataset, rows: list[int]) -> str:
+    first = data.place(data.measurements[rows[0]]) or f"measurement {rows[0] + 1}"
     return first if len(rows) == 1 else f"{first} and {len(rows) - 1} more row{'' if len(rows) == 2 else 's'} of it"
 
 
@@ -70,7 +66,7 @@ def _reason(observable: Observable, mean: float, sd: float, value: float) -> tup
 
 
 def _of_reading(observable: Observable, mean: float) -> tuple[str, str]:
-    formula, scale = _short(observable.formula), {"log": "ln", "log10": "log10"}.get(observable.scale)
+    formula, scale = _short(observable.formula), observable.scale.prefix.strip() or None
     if scale is not None and mean == -math.inf:
         return "reading 0", (
             f"its reading, {formula}, is 0, which has no {scale}: add what the assay reads without signal, or leave "

@@ -25,6 +25,7 @@ from ...models.solvers.placement import on
 from ...models.solvers.status import Status
 from ..optimisation.laplace import Curvature
 from ..optimisation.whitening import spread, windows
+from ..problem.failures import FailureCounter
 from ..problem.identity import run_parts
 from ..problem.problem import Problem
 from .store import Store
@@ -184,6 +185,7 @@ class _State(NamedTuple):
 class _Sampler:
     def __init__(self, problem, start, chains, warmup, seed, target, depth, chunk, origins, devices):
         self.problem, self.start, self.chains, self.seed, self.chunk = problem, start, chains, seed, chunk
+        self.failures = FailureCounter()
         self.origins = (0,) * chains if origins is None else tuple(map(int, origins))
         if len(self.origins) != chains:
             raise ValueError(f"origins must name a mode for each of {chains} chains, not {len(self.origins)}")
@@ -191,7 +193,12 @@ class _Sampler:
         centre = jnp.asarray(start.centre)
 
         def potential_of(chain, scale) -> Callable:
-            return lambda w: -problem.log_density_unfolded(centre + scale @ w, chain=chain)
+            def potential(w):
+                value, status = problem.objective_unfolded(centre + scale @ w)
+                self.failures.record(status, chain)
+                return value
+
+            return potential
 
         self.options: dict[str, Any] = {
             "num_warmup": warmup,
@@ -247,7 +254,7 @@ class _Sampler:
             info = ParamInfo(jnp.asarray(w), value, jnp.asarray(scale.T @ np.asarray(gradient)))
             state = self.init(info, rng_key=key, model_args=(chain, scale), **self.options)
             states.append(jax.device_put(state, self.devices[chain]))
-        self.problem.failures.take()
+        self.failures.take()
         return _State(states, scale)
 
     def whiten(self, state: _State, u: np.ndarray) -> _State:
@@ -304,7 +311,7 @@ class _Sampler:
 
     def _iterate(self, state: HMCState, chain, scale, length) -> tuple[HMCState, dict]:
         """`length` iterations of one chain, compiled once for all lengths up to a chunk."""
-        failures = self.problem.failures
+        failures = self.failures
         take = jax.ShapeDtypeStruct((len(Status),), jnp.int64)
 
         def iterate(state):

@@ -12,7 +12,7 @@ import jax  # noqa: E402
 jax.config.update("jax_enable_x64", True)
 
 from . import data, infer, models, moved  # noqa: E402
-from .infer import Problem  # noqa: E402
+from .infer import Problem, load_problem  # noqa: E402
 from .models import Model, Network, Protocol, Settings, Status, load_model, load_network, simulate  # noqa: E402
 
 moved.register()
@@ -31,6 +31,7 @@ __all__ = [
     "infer",
     "load_model",
     "load_network",
+    "load_problem",
     "models",
     "simulate",
 ]

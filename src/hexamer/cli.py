@@ -160,9 +160,9 @@ def _truth_of(problem: str) -> dict[str, float] | None:
 
 
 def _load(problem: str, **options):
-    from .infer import Problem
+    from .infer import load_problem
 
-    loaded = Problem.load(problem, **options)
+    loaded = load_problem(problem, **options)
     for note in loaded.dataset.notes:
         typer.echo(f"note: {note}", err=True)
     return loaded

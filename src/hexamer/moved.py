@@ -56,6 +56,8 @@ class _Moved(ModuleType):
 
 # Old attributes of classes: the class, the attribute, the function of today.
 METHODS = [
+    ("infer.Problem", "load", "infer.load_problem"),
+    ("infer.Problem", "numpyro_model", "infer.problem.numpyro_model.numpyro_model"),
     ("models.Model", "from_function", "models.compile_function"),
     ("models.Model", "load", "models.load_model"),
     ("models.Network", "from_antimony", "models.read_antimony"),
@@ -64,7 +66,10 @@ METHODS = [
     ("models.Network", "to_sbml", "models.write_sbml"),
 ]
 # Properties of today that are functions of what had them.
-PROPERTIES = [("models.Model", "digest", "models.compiled.identity.model_digest")]
+PROPERTIES = [
+    ("infer.Problem", "digest", "infer.problem.identity.problem_digest"),
+    ("models.Model", "digest", "models.compiled.identity.model_digest"),
+]
 
 
 def _warn(old: str, new: str) -> None:
@@ -104,7 +109,7 @@ def register() -> None:
     """Makes the old names importable, and the old attributes of classes and of `hexamer.models` readable."""
     for owner, name, new in METHODS:
         call = _passing_on(f"{owner.rpartition('.')[2]}.{name}", new)
-        setattr(_found(owner), name, call if name == "to_sbml" else staticmethod(call))
+        setattr(_found(owner), name, call if name in ("numpyro_model", "to_sbml") else staticmethod(call))
     for owner, name, new in PROPERTIES:
         setattr(_found(owner), name, property(_passing_on(f"{owner.rpartition('.')[2]}.{name}", new)))
     import_module("hexamer.models").__dict__["__getattr__"] = _bundled_model

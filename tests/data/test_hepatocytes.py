@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hexamer import load_problem
 from hexamer.data import DataNotFound, Prior, load, read_values
 from hexamer.infer import Problem
 from hexamer.models import Settings, Status, load_model, simulate
@@ -178,7 +179,7 @@ def test_priors_are_wide_and_hold_the_published_fit(dataset, fit):
 
 @pytest.fixture(scope="module")
 def problem(dataset) -> Problem:
-    return Problem.load("hepatocytes").with_settings(rtol=1e-8, atol=1e-11, max_steps=20_000)
+    return load_problem("hepatocytes").with_settings(rtol=1e-8, atol=1e-11, max_steps=20_000)
 
 
 @pytest.fixture(scope="module")

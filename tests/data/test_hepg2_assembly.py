@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from hexamer import load_problem
 from hexamer.data import Dataset, TableError, literature, load, read_folder
-from hexamer.infer import Problem
 from hexamer.models import load_network
 
 pytestmark = pytest.mark.tier("test")
@@ -55,7 +55,7 @@ def nllh(hepg2_assembly: Dataset) -> Callable[[str], np.ndarray]:
         drawn.append(values)
 
     def of(model: str) -> np.ndarray:
-        problem = Problem.load("hepg2_assembly", model=model).with_settings(rtol=1e-9, atol=1e-11)
+        problem = load_problem("hepg2_assembly", model=model).with_settings(rtol=1e-9, atol=1e-11)
         return np.array([problem.evaluate(values).nllh for values in drawn])
 
     return of

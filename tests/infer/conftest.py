@@ -12,7 +12,7 @@ import pytest
 import sympy
 import xarray as xr
 
-from hexamer import Model, Problem, Protocol, Settings
+from hexamer import Model, Problem, Protocol, Settings, load_problem
 from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior, direct, qpcr, read_values
 from hexamer.infer.posterior import to_datatree
 from hexamer.models import compile_network, read_antimony
@@ -90,7 +90,7 @@ def blow_up() -> Problem:
 
 @pytest.fixture(scope="session")
 def hepg2(shared_data: Path) -> Problem:
-    return Problem.load("hepg2")
+    return load_problem("hepg2")
 
 
 @pytest.fixture(scope="session")
@@ -194,7 +194,7 @@ def conversion_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def conversion(conversion_folder: Path) -> Problem:
-    return Problem.load(conversion_folder, settings=Settings(max_steps=5000))
+    return load_problem(conversion_folder, settings=Settings(max_steps=5000))
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from hexamer import load_problem
 from hexamer.cli import main
 from hexamer.infer.posterior import save
 from hexamer.models.solvers.fused import cuda
@@ -48,9 +49,8 @@ def test_help_names_every_command(run: Run) -> None:
 def test_evaluate_prints_one_json_object(run: Run, conversion_folder: Path, tmp_path: Path) -> None:
     values = tmp_path / "values.csv"
     names = {"k1": 0.8, "k2": 0.6, "sd_A": 0.1, "sd_rel_A": 0.1, "unused": 1.0}
-    from hexamer import Problem
 
-    problem = Problem.load(conversion_folder)
+    problem = load_problem(conversion_folder)
     rows = [f"{n},{names.get(n, 1.0)}" for n in problem.names if problem.parameters[n].estimated]
     values.write_text("\n".join(["parameter,value", *rows, "unused,1.0"]) + "\n")
     status, out, err = run("evaluate", conversion_folder, "--at", values)

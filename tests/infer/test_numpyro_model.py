@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,8 @@ from scipy import stats
 
 from hexamer import Problem, Protocol
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
-from hexamer.infer.problem.numpyro_model import PriorDistribution, rows_of_sites
+from hexamer.infer.problem.failures import FailureCounter
+from hexamer.infer.problem.numpyro_model import PriorDistribution, numpyro_model, rows_of_sites
 from hexamer.infer.problem.parameter_space import ParameterSpace
 from hexamer.models import compile_network, read_antimony
 
@@ -36,7 +38,7 @@ def density_of_numpyro(problem: Problem, points: np.ndarray) -> np.ndarray:
     def one(z):
         theta = problem.space.constrain(z)
         values = {n: theta[i] for i, n in enumerate(problem.space.names)}
-        return log_density(problem.numpyro_model, (), {}, values)[0]
+        return log_density(partial(numpyro_model, problem), (), {}, values)[0]
 
     return np.asarray(jax.jit(lambda z: jax.lax.map(one, z))(jnp.asarray(points)))
 
@@ -114,7 +116,7 @@ def test_hepg2(hepg2: Problem, published_fit: dict[str, float]) -> None:
 @pytest.mark.tier("slow")
 def test_sites(decay: Callable[..., Problem]) -> None:
     problem = decay()
-    trace = numpyro.handlers.trace(numpyro.handlers.seed(problem.numpyro_model, 0)).get_trace()
+    trace = numpyro.handlers.trace(numpyro.handlers.seed(partial(numpyro_model, problem), 0)).get_trace()
     sampled = [n for n, s in trace.items() if s["type"] == "sample" and not s["is_observed"]]
     assert tuple(sampled) == problem.space.names
     rows = rows_of_sites(problem)
@@ -140,7 +142,7 @@ class _Unobserved(Messenger):
 def test_replicates_are_in_the_units_of_the_measurements(decay: Callable[..., Problem]) -> None:
     """The gel's row shares a scale with rows of the qPCR: its values are positive, theirs are logarithms."""
     values = {"k": jnp.array(0.4), "a0": jnp.array(1.7), "noise": jnp.array(0.05)}
-    model = numpyro.handlers.substitute(_Unobserved(decay().numpyro_model), data=values)
+    model = numpyro.handlers.substitute(_Unobserved(partial(numpyro_model, decay())), data=values)
     rows = np.asarray(Predictive(model, num_samples=300)(jax.random.key(0))["rows of scale_1"])
     log_s = rows[:, 0] * math.log(10) - math.log(1.7 * math.exp(-0.2))
     assert log_s.mean() == pytest.approx(0.1 * math.log(10), abs=0.25)
@@ -151,15 +153,17 @@ def test_replicates_are_in_the_units_of_the_measurements(decay: Callable[..., Pr
 
 
 def test_a_failed_simulation_has_no_density(blow_up: Problem) -> None:
+    failures = FailureCounter()
+
     def density(k):
-        return log_density(blow_up.numpyro_model, (), {}, {"k": k})[0]
+        return log_density(partial(numpyro_model, blow_up, failures), (), {}, {"k": k})[0]
 
     f = jax.jit(jax.vmap(jax.value_and_grad(density)))
     values, gradients = f(jnp.array([0.3, 1.5, 2.0]))
     assert np.isfinite(values[0])
     assert np.isneginf(values[1:]).all()
     assert np.all(np.isfinite(gradients))
-    assert sum(blow_up.failures.take().values()) == 2
+    assert sum(failures.take().values()) == 2
 
 
 @pytest.mark.tier("slow")
@@ -175,8 +179,8 @@ def test_nuts_finds_a_posterior_in_closed_form() -> None:
         tuple(Measurement("y", "rest", 1.0, v) for v in readings),
         {"m": Parameter("m", Prior("normal", "lin", 0.0, 0.5))},
     )
-    problem = Problem(model, data)
-    mcmc = MCMC(NUTS(problem.numpyro_model), num_warmup=150, num_samples=400, progress_bar=False)
+    problem, failures = Problem(model, data), FailureCounter()
+    mcmc = MCMC(NUTS(partial(numpyro_model, problem, failures)), num_warmup=150, num_samples=400, progress_bar=False)
     mcmc.run(jax.random.key(0))
     draws = np.asarray(mcmc.get_samples()["m"])
     precision = 1 / 0.5**2 + len(readings) / sd**2
@@ -185,4 +189,4 @@ def test_nuts_finds_a_posterior_in_closed_form() -> None:
     assert effective > 50
     assert draws.mean() == pytest.approx(mean, abs=4 * spread / math.sqrt(effective))
     assert draws.std() == pytest.approx(spread, rel=4 / math.sqrt(2 * effective))
-    assert problem.failures.take() == {}
+    assert failures.take() == {}

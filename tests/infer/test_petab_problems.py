@@ -39,7 +39,7 @@ def published_simulation(shared_data: Path, name: str) -> pd.DataFrame:
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_log_likelihood_at_the_nominal_parameters(shared_data: Path, name: str) -> None:
     log_likelihood, tolerance, rows = PUBLISHED[name]
-    result = hexamer.Problem.load(problem_path(shared_data, name)).evaluate()
+    result = hexamer.load_problem(problem_path(shared_data, name)).evaluate()
     assert not result.failed
     assert result.n == rows
     assert result.log_likelihood == pytest.approx(log_likelihood, abs=tolerance)
@@ -55,7 +55,7 @@ def test_predictions_are_the_published_simulation(shared_data: Path, name: str) 
     assert list(table["time"]) == [m.time for m in read_petab(path).measurements]
     expected = table["simulation"].to_numpy()
     scale = np.abs(expected).max()
-    predictions = hexamer.Problem.load(path).evaluate().predictions
+    predictions = hexamer.load_problem(path).evaluate().predictions
     np.testing.assert_allclose(predictions, expected, rtol=1e-4, atol=1e-7 * scale)
 
 
@@ -69,7 +69,7 @@ def test_raia_standard_deviations(shared_data: Path) -> None:
     noise = [m.arguments[-2:] for m in dataset.measurements]
     absolute, relative = (np.array([values[str(pair[i])] for pair in noise], dtype=float) for i in (0, 1))
     expected = absolute + relative * simulated
-    standard_deviations = hexamer.Problem.load(path).evaluate().standard_deviations
+    standard_deviations = hexamer.load_problem(path).evaluate().standard_deviations
     np.testing.assert_allclose(standard_deviations, expected, rtol=1e-4)
 
 
@@ -85,7 +85,7 @@ def test_suite(shared_data: Path, case: str) -> None:
     folder = shared_data / "petab_test_suite" / case
     expected = solution(folder, case)
     path = folder / f"_{case}.yaml"
-    result = hexamer.Problem.load(path).evaluate()
+    result = hexamer.load_problem(path).evaluate()
     assert not result.failed
     assert result.log_likelihood == pytest.approx(expected["llh"], abs=expected["tol_llh"])
     assert result.chi2 == pytest.approx(expected["chi2"], abs=expected["tol_chi2"])
@@ -101,7 +101,7 @@ def test_values_replace_the_nominal_ones(shared_data: Path) -> None:
     """A ⇌ B from A = a0, B = b0 in closed form, at other values than those of the table."""
     folder = shared_data / "petab_test_suite" / "0001"
     a0, b0, k1, k2 = 3.0, 1.0, 0.2, 0.1
-    problem = hexamer.Problem.load(folder / "_0001.yaml")
+    problem = hexamer.load_problem(folder / "_0001.yaml")
     result = problem.evaluate({"a0": a0, "b0": b0, "k1": k1, "k2": k2})
     steady = (a0 + b0) * k2 / (k1 + k2)
     later = steady + (a0 - steady) * math.exp(-(k1 + k2) * 10.0)
@@ -114,7 +114,7 @@ def test_values_replace_the_nominal_ones(shared_data: Path) -> None:
 
 def test_an_override_beats_the_initial_assignment(shared_data: Path) -> None:
     """Case 0019: A has an initial assignment and is set by the condition to an estimated parameter."""
-    problem = hexamer.Problem.load(shared_data / "petab_test_suite" / "0019" / "_0019.yaml")
+    problem = hexamer.load_problem(shared_data / "petab_test_suite" / "0019" / "_0019.yaml")
     assert problem.evaluate({"initial_A": 4.5}).predictions[0] == pytest.approx(4.5)
 
 
@@ -128,7 +128,7 @@ def test_overrides_enter_initial_assignments(shared_data: Path) -> None:
     name = "Bachmann_MSB2011"
     path = problem_path(shared_data, name)
     dataset = read_petab(path)
-    predictions = hexamer.Problem.load(path).evaluate().predictions
+    predictions = hexamer.load_problem(path).evaluate().predictions
     values = {n: p.value or 0.0 for n, p in dataset.parameters.items()}
     start = {
         m.protocol: (m, v)

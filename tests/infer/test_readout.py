@@ -14,7 +14,7 @@ import pytest
 import sympy
 from jaxtyping import Array, Float
 
-from hexamer import Problem, Settings
+from hexamer import Problem, Settings, load_problem
 from hexamer.infer.problem.readout import Assays
 from hexamer.models.solvers import reading
 from hexamer.models.solvers.fused import cuda
@@ -28,7 +28,7 @@ SETS = 3
 
 @pytest.fixture(scope="module")
 def demo() -> Problem:
-    return Problem.load("il6_demo")
+    return load_problem("il6_demo")
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +114,9 @@ def test_formulas_without_c_are_read_by_xla(demo: Problem, values: jax.Array, mo
 SHARDED = """
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import Mesh, PartitionSpec as P
-from hexamer import Problem, Settings
+from hexamer import load_problem, Problem, Settings
 
-demo = Problem.load("il6_demo")
+demo = load_problem("il6_demo")
 nominal = jnp.array([demo.parameters[n].value or 1.0 for n in demo.names])
 values = nominal * jnp.exp(0.05 * jax.random.normal(jax.random.key(0), (2, nominal.size)))
 each = jax.vmap(jax.value_and_grad(lambda v: jnp.nansum(demo.assays.read(Settings(), v).mean)))

@@ -269,7 +269,7 @@ def test_an_unknown_device() -> None:
 @pytest.mark.tier("slow")
 def test_four_chains_go_to_the_cpu(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """And solve there, with compiled code, in every thread that samples."""
-    problem = hexamer.Problem.load("il6_demo")
+    problem = hexamer.load_problem("il6_demo")
     expected = problem.potential(jnp.zeros(len(problem.space)))
     machine()
     devices: list[Any] = []

@@ -173,7 +173,7 @@ def unequal(weight: float = 0.85) -> Problem:
         {n: Parameter(n, prior) for n in ("x", "y")},
     )
     problem = Density(model, dataset, settings=Settings(solver="tsit5"))
-    problem.weight = weight
+    problem.__dict__["weight"] = weight
     return problem
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hexamer import Problem
+from hexamer import load_problem
 from hexamer.infer import PosteriorFileError, StoreError, fit, read, save, to_datatree
 
 pytestmark = pytest.mark.tier("test")
@@ -162,7 +162,7 @@ def test_full_disk_in_the_draws(problem: Path, whole: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize("damage", ["truncated", "flipped"])
 def test_damaged_files(damage: str, problem: Path, tmp_path: Path) -> None:
     """A chunk, the start and the posterior; what the message says leads to the same draws."""
-    loaded = Problem.load(problem)
+    loaded = load_problem(problem)
 
     def again() -> np.ndarray:
         found = fit(loaded, tmp_path, chains=2, warmup=100, draws=300, starts=2, seed=1, progress=False)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 from helpers import ENGINES
-from hexamer import Problem
+from hexamer import load_problem
 from hexamer.data import TableError, load
 
 pytestmark = pytest.mark.tier("test")
@@ -68,7 +68,7 @@ def test_priors_that_hold_negative_values(case: str, tmp_path: Path) -> None:
     keys, prior = SUPPORTS[case]
     message = r"s \(priors\.csv, row 2\) is a standard deviation of A, and its prior holds negative values"
     with pytest.raises(ValueError, match=message):
-        Problem.load(folder(tmp_path, keys, prior))
+        load_problem(folder(tmp_path, keys, prior))
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_priors_that_hold_negative_values(case: str, tmp_path: Path) -> None:
     ["s,nM,normal,0,10,0,,0.1", "s,nM,half_normal,,1,,,0.1", "s,nM,uniform,,,0,1,0.1", "s,nM,lognormal,0,1,,,0.1"],
 )
 def test_priors_of_positive_values(prior: str, tmp_path: Path) -> None:
-    problem = Problem.load(folder(tmp_path, DIRECT + 'sd = "s"', prior))
+    problem = load_problem(folder(tmp_path, DIRECT + 'sd = "s"', prior))
     assert math.isfinite(problem.evaluate().nllh)
     with pytest.raises(ValueError, match=r"s is -0.1, and it is a standard deviation of A: give a number above 0"):
         problem.evaluate({"k": 0.5, "s": -0.1})
@@ -86,12 +86,12 @@ def test_fixed_values(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"s of \[fixed\] in problem.toml is a standard deviation of A and is fixed at -1"
     ):
-        Problem.load(folder(tmp_path, TWO, R, fixed="s = -1"))
+        load_problem(folder(tmp_path, TWO, R, fixed="s = -1"))
     with pytest.raises(
         ValueError, match=r"the standard deviation of A in measurements\.csv, row 1, is 0 by the formula s"
     ):
-        Problem.load(folder(tmp_path, DIRECT + 'sd = "s"', fixed="s = 0"))
-    assert math.isfinite(Problem.load(folder(tmp_path, TWO, R, fixed="s = 0")).evaluate().nllh)
+        load_problem(folder(tmp_path, DIRECT + 'sd = "s"', fixed="s = 0"))
+    assert math.isfinite(load_problem(folder(tmp_path, TWO, R, fixed="s = 0")).evaluate().nllh)
 
 
 @pytest.mark.tier("slow")
@@ -107,7 +107,7 @@ def test_fixed_values(tmp_path: Path) -> None:
 )
 def test_formulas_that_become_negative(keys: str, engine, tmp_path: Path) -> None:
     """No row, a limit neither, has the absolute value for its noise."""
-    problem = Problem.load(folder(tmp_path, keys, "s,nM,lognormal,-1,0.5,,,0.3")).with_settings(engine=engine)
+    problem = load_problem(folder(tmp_path, keys, "s,nM,lognormal,-1,0.5,,,0.3")).with_settings(engine=engine)
     values = problem.vector({"k": 0.5, "s": 0.3})
     rows = problem.row_densities(problem.read(jnp.asarray(values)))
     assert not any(math.isfinite(x) for x in rows)
@@ -116,13 +116,13 @@ def test_formulas_that_become_negative(keys: str, engine, tmp_path: Path) -> Non
 
 def test_formulas_that_stay_positive(tmp_path: Path) -> None:
     """The guard changes no number."""
-    plain = Problem.load(folder(tmp_path, TWO, f"s,nM,lognormal,-1,0.5,,,0.3\n{R}")).evaluate()
+    plain = load_problem(folder(tmp_path, TWO, f"s,nM,lognormal,-1,0.5,,,0.3\n{R}")).evaluate()
     guarded = folder(
         tmp_path, TWO.replace('"s"', '"s + 0"').replace('"r"', '"2*r/2"'), f"s,nM,lognormal,-1,0.5,,,0.3\n{R}"
     )
-    assert Problem.load(guarded).evaluate().nllh == plain.nllh
+    assert load_problem(guarded).evaluate().nllh == plain.nllh
     doubled = folder(tmp_path, TWO.replace('"s"', '"2*s"'), f"s,nM,lognormal,-1,0.5,,,0.15\n{R}")
-    assert Problem.load(doubled).evaluate().nllh == pytest.approx(plain.nllh, rel=1e-12)
+    assert load_problem(doubled).evaluate().nllh == pytest.approx(plain.nllh, rel=1e-12)
 
 
 def petab(path: Path, noise: str, given: str = "", scale: str = "lin", bounds: str = "-1\t1") -> Path:
@@ -158,9 +158,9 @@ PETAB = {
 def test_petab(case: str, tmp_path: Path) -> None:
     arguments, message = PETAB[case]
     with pytest.raises(ValueError, match=message):
-        Problem.load(petab(tmp_path, *arguments))
+        load_problem(petab(tmp_path, *arguments))
 
 
 def test_petab_with_positive_bounds(tmp_path: Path) -> None:
     for scale, bounds in (("log10", "0.01\t1"), ("lin", "0\t1")):
-        assert math.isfinite(Problem.load(petab(tmp_path, "sigma", scale=scale, bounds=bounds)).evaluate().nllh)
+        assert math.isfinite(load_problem(petab(tmp_path, "sigma", scale=scale, bounds=bounds)).evaluate().nllh)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hexamer import Problem
+from hexamer import load_problem
 from hexamer.data import TableError, load
 
 pytestmark = pytest.mark.tier("check")
@@ -150,6 +150,6 @@ def test_what_the_model_has_no_use_for(case: str, tmp_path: Path) -> None:
     """Inputs were told of once a dose, without file or key, when the first was simulated."""
     edits, message = USES[case]
     with pytest.raises(ValueError, match=re.escape(message)) as error:
-        Problem.load(changed(tmp_path, **edits))
+        load_problem(changed(tmp_path, **edits))
     assert str(error.value).count(message) == 1
     assert "nope\n" not in str(error.value)

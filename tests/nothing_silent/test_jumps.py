@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from helpers import ENGINES
-from hexamer import Problem
+from hexamer import load_problem
 from hexamer.infer import find_map, sample
 from hexamer.infer.optimisation.laplace import Curvature
 from hexamer.models import Protocol, compile_network, read_antimony, simulate, write_sbml
@@ -95,7 +95,7 @@ def test_searches_and_samplers_refuse_what_jumps(tmp_path: Path) -> None:
     shutil.copytree(CASES / "switching-time-estimated" / "greater", tmp_path, dirs_exist_ok=True)
     body = "A = 0; x = 0; k = 2; t_on = 4; A' = 1; x' = piecewise(k, A > t_on, 0)"
     (tmp_path / "model.xml").write_text(write_sbml(read_antimony(f"model m\n {body}\nend")))
-    problem = Problem.load(tmp_path / "problem.yaml")
+    problem = load_problem(tmp_path / "problem.yaml")
     expected = (
         r"cannot be fitted: the rate of change of x jumps at \(A > t_on\), and the derivatives that a fit follows"
     )

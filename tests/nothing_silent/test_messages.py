@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from helpers import ENGINES
-from hexamer import Model, Problem, Protocol, Settings, simulate
+from hexamer import Model, Protocol, Settings, load_problem, simulate
 from hexamer.cli import main
 from hexamer.data import TableError, load, read_values
 from hexamer.models import Network, UnsupportedModelError, compile_network, load_model, load_network, read_antimony
@@ -252,7 +252,7 @@ def test_a_name_that_no_model_has(native: Path) -> None:
     (native / "problem.toml").write_text(text.replace('signal = "R"', 'signal = "2*sd_r"'))
     message = r"problem.toml, 'observables.R': observable 'R' uses sd_r: no species.*; is 'sd_R' meant"
     with pytest.raises(ValueError, match=message):
-        Problem.load(native)
+        load_problem(native)
 
 
 @pytest.mark.tier("slow")

@@ -15,7 +15,7 @@ import pytest
 import sympy
 
 from helpers import BOTH_ENGINES, ENGINES
-from hexamer import Problem
+from hexamer import load_problem
 from hexamer.data import parse_formula
 from hexamer.models import (
     Network,
@@ -333,7 +333,7 @@ def test_problem_with_awkward_names(tmp_path: Path) -> None:
         "parameter,unit,distribution,location,scale,value\n"
         f"{names[13]},1/s,lognormal,0,1,0.25\n_sd,1,lognormal,0,1,0.35\n"
     )
-    problem = Problem.load(tmp_path)
+    problem = load_problem(tmp_path)
     values = jnp.array([0.25 if n == names[13] else 0.35 for n in problem.names])
     read = problem.assays.read(Settings(rtol=1e-9, atol=1e-12), values)
     expected, noise = [], []
@@ -362,4 +362,4 @@ def test_names_of_a_posteriors_axes_are_refused_before_anything_runs(tmp_path: P
     (tmp_path / "measurements.csv").write_text("observable,time,value,unit,experiment\nx,1,0.5,1,e\n")
     (tmp_path / "priors.csv").write_text(f"parameter,unit,distribution,location,scale\n{name},1,lognormal,0,1\n")
     with pytest.raises(ValueError, match=f"estimated parameter '{name}' has the name of an axis"):
-        Problem.load(tmp_path)
+        load_problem(tmp_path)

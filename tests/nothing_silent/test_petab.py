@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 from helpers import ENGINES
-from hexamer import Problem, Settings
+from hexamer import Settings, load_problem
 from hexamer.data.petab.v1 import read_petab
 
 pytestmark = pytest.mark.tier("test")
@@ -48,7 +48,7 @@ def changed(folder: Path, table: str, old: str, new: str) -> Path:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_limit_is_scored_as_a_limit(engine) -> None:
-    problem = Problem.load(CASES / "limits-in-a-petab-table" / "problem.yaml", settings=Settings(engine=engine))
+    problem = load_problem(CASES / "limits-in-a-petab-table" / "problem.yaml", settings=Settings(engine=engine))
     assert problem.evaluate().nllh == pytest.approx(9.091692, abs=1e-6)
 
 
@@ -71,7 +71,7 @@ ROWS = {
 
 @pytest.mark.tier("slow")
 def test_what_pypesto_writes(limits: Path) -> None:
-    problem = Problem.load(measured(limits, *ROWS))
+    problem = load_problem(measured(limits, *ROWS))
     values = jnp.array([1.0])
     found = problem.row_densities(problem.read(values))
     np.testing.assert_allclose(np.asarray(found), list(ROWS.values()), rtol=1e-9)
@@ -88,13 +88,13 @@ def test_limits_on_a_logarithmic_scale(limits: Path, scale: str) -> None:
     log = {"log": math.log, "log10": math.log10}[scale]
     below, between = stats.norm.logcdf(log(2)), math.log(stats.norm.cdf(log(4)) - stats.norm.cdf(log(0.5)))
     expected = below + between + stats.norm.logcdf(log(4))
-    problem = Problem.load(path)
+    problem = load_problem(path)
     rows = problem.row_densities(problem.read(jnp.array([1.0])))
     assert float(jnp.sum(rows)) == pytest.approx(expected, rel=1e-9)
 
 
 def test_the_gradient_of_an_interval(limits: Path) -> None:
-    problem = Problem.load(measured(limits, "|interval-censored|0.5;3", "1.2|none|"))
+    problem = load_problem(measured(limits, "|interval-censored|0.5;3", "1.2|none|"))
     z = jnp.asarray(problem.space.unconstrain({"theta": 1.3}))
     value, slope = problem.potential(z)
     steps = [float(problem.potential(z + h)[0]) for h in (1e-5, -1e-5)]
@@ -237,4 +237,4 @@ def test_a_volume_of_a_condition(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match="the table of conditions: protocol 'rest → stim' sets the volume of compartment V"
     ):
-        Problem.load(path)
+        load_problem(path)

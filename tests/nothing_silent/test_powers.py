@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from helpers import BOTH_ENGINES, ENGINES
-from hexamer.infer import Problem
+from hexamer import load_problem
 from hexamer.models import (
     Model,
     Protocol,
@@ -181,7 +181,7 @@ def test_species_below_0_are_named(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.tier("slow")
 def test_time_to_a_power() -> None:
     """X' = time^n: right and with its gradient by n, from the first time on."""
-    problem = Problem.load(CASE / "time_power" / "problem.yaml").with_settings(rtol=1e-9, atol=1e-11)
+    problem = load_problem(CASE / "time_power" / "problem.yaml").with_settings(rtol=1e-9, atol=1e-11)
     assert problem.evaluate().nllh == pytest.approx(EXPECTED["time_power"]["nllh"], rel=1e-6)
     z = jnp.asarray(problem.space.unconstrain({"n": 2.5}))
     by_z = jax.grad(problem.log_likelihood)(z)[0]

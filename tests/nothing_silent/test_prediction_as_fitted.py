@@ -18,7 +18,7 @@ import pytest
 
 import hexamer
 from helpers import ENGINES
-from hexamer import Problem, Protocol, Settings, simulate
+from hexamer import Problem, Protocol, Settings, load_problem, simulate
 from hexamer.cli import main
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
 from hexamer.infer import dose_response
@@ -51,7 +51,7 @@ def egfr(tmp_path_factory) -> tuple[Path, Path]:
     """A fitted problem's folder, and that of its results."""
     base = tmp_path_factory.mktemp("egfr")
     shutil.copytree(CASES / "own-receptor-problem", base / "problem")
-    save(tree_of(Problem.load(base / "problem")), base / "results" / "posterior.nc")
+    save(tree_of(load_problem(base / "problem")), base / "results" / "posterior.nc")
     return base / "problem", base / "results"
 
 
@@ -187,7 +187,7 @@ def rested(tmp_path_factory) -> Problem:
     (folder / "priors.csv").write_text("parameter,unit,distribution,location,scale\nKd,pM,lognormal,0.7,0.3\n")
     rows = [f"X,{t},{1 + d},au,{d},0" for t in (0.0, 0.5, 2.0) for d in (0, 0.02, 0.04, 0.1)]
     (folder / "measurements.csv").write_text("\n".join(["observable,time,value,unit,ligand,CHX", *rows]) + "\n")
-    return Problem.load(folder)
+    return load_problem(folder)
 
 
 def test_predictions_are_the_readings_of_the_problem(rested: Problem, tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_what_was_fitted_is_used_where_the_problem_has_changed(egfr, tmp_path: P
         found = draws_of(tree)
     (record,) = caplog.records
     assert record.getMessage().endswith("has changed since it was fitted (model); what was fitted is used")
-    assert model_digest(found.model) == model_digest(Problem.load(egfr[0]).model)
+    assert model_digest(found.model) == model_digest(load_problem(egfr[0]).model)
 
 
 def test_results_of_older_versions_say_what_to_give(egfr, tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_results_of_older_versions_say_what_to_give(egfr, tmp_path: Path) -> Non
     ) as caught:
         draws_of(old)
     assert "--" not in str(caught.value)
-    now, given = draws_of(results).cells(), draws_of(old, model=Problem.load(problem)).cells()
+    now, given = draws_of(results).cells(), draws_of(old, model=load_problem(problem)).cells()
     assert given.inputs == now.inputs
     assert given.rest is now.rest is None
     model = load_model(problem / "model.ant")
@@ -363,7 +363,7 @@ def test_networks_are_kept_exactly(name: str) -> None:
 def test_data_sets_are_kept_exactly() -> None:
     """Limits, formulas with placeholders, protocols and priors."""
     for load in (
-        lambda: Problem.load(CASES / "own-receptor-problem").dataset,
+        lambda: load_problem(CASES / "own-receptor-problem").dataset,
         lambda: hexamer.data.load("il6_demo"),
         lambda: hexamer.data.load(next((CASES / "resized-compartment").rglob("*.yaml"))),
     ):

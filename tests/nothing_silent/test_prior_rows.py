@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hexamer import Problem
+from hexamer import load_problem
 from hexamer.data import TableError, load
 
 pytestmark = pytest.mark.tier("check")
@@ -137,7 +137,7 @@ IDLE = {
 def test_priors_that_nothing_uses(case: str, tmp_path: Path) -> None:
     old, new, message = IDLE[case]
     with pytest.raises(ValueError, match=message):
-        Problem.load(changed(tmp_path, priors=[(old, new)]))
+        load_problem(changed(tmp_path, priors=[(old, new)]))
 
 
 def test_fixed_values_that_nothing_uses(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_fixed_values_that_nothing_uses(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"\[fixed\] of problem.toml names what nothing uses: kdge\n.*is 'kdeg' meant\?"
     ):
-        Problem.load(folder)
+        load_problem(folder)
 
 
 def test_a_prior_of_a_rule_that_a_signal_uses(tmp_path: Path) -> None:
@@ -156,12 +156,12 @@ def test_a_prior_of_a_rule_that_a_signal_uses(tmp_path: Path) -> None:
         priors=[(END, f"{END}\nshown,nM,lognormal,-3,0.5,")],
     )
     with pytest.raises(ValueError, match=r"shown \(priors\.csv, row 15\) is a rule of egfr, which follows from"):
-        Problem.load(folder)
+        load_problem(folder)
 
 
 def test_a_fixed_value_of_a_species_that_a_signal_uses(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"\[fixed\] of problem.toml names what nothing uses: pERK"):
-        Problem.load(changed(tmp_path, problem=[("[obs", "[fixed]\npERK = 0.08\n[obs")]))
+        load_problem(changed(tmp_path, problem=[("[obs", "[fixed]\npERK = 0.08\n[obs")]))
 
 
 MEANING = "`sd_between`, the noise of ln v from culture to culture, such as sd_between = 'sd_elisa'"

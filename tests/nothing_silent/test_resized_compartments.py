@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from helpers import ENGINES
-from hexamer import Model, Problem, Protocol, Settings, simulate
+from hexamer import Model, Protocol, Settings, load_problem, simulate
 from hexamer.data.petab.v1 import read_petab
 from hexamer.models import compile_network, read_antimony
 from hexamer.models.compiled.plan import compile_plan
@@ -53,12 +53,12 @@ class Start(NamedTuple):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_case(engine: Engine) -> None:
     expected = json.loads((CASE / "expected.json").read_text())
-    problem = Problem.load(CASE / "problem.yaml", settings=tight(engine))
+    problem = load_problem(CASE / "problem.yaml", settings=tight(engine))
     result = problem.evaluate()
     np.testing.assert_allclose(result.predictions, expected["predictions"], atol=1e-7)
     assert result.nllh == pytest.approx(expected["nllh"], abs=1e-6)
     kept = expected["resized"]["amount_kept (SBML, PEtab v2)"]
-    problem = Problem.load(CASE / "resized" / "problem.yaml", settings=tight(engine))
+    problem = load_problem(CASE / "resized" / "problem.yaml", settings=tight(engine))
     result = problem.evaluate()
     np.testing.assert_allclose(result.predictions, kept["predictions"], rtol=1e-7)
     assert result.nllh == pytest.approx(kept["nllh"], abs=1e-6)

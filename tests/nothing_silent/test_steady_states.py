@@ -30,7 +30,7 @@ EXPECTED = json.loads((CASES / "expected.json").read_text())
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("case", ["hidden_moiety", "starts_at_rest"])
 def test_value_and_gradient(case: str, engine: Engine) -> None:
-    problem = hexamer.Problem.load(CASES / case / "problem.yaml").with_settings(engine=engine, rtol=1e-8)
+    problem = hexamer.load_problem(CASES / case / "problem.yaml").with_settings(engine=engine, rtol=1e-8)
     values = jnp.array([float(p.value or np.nan) for p in problem.parameters.values()])
 
     def nllh(v: jax.Array) -> jax.Array:
@@ -46,7 +46,7 @@ def test_value_and_gradient(case: str, engine: Engine) -> None:
 @pytest.mark.tier("slow")
 def test_what_only_accumulates_is_named() -> None:
     """It has no value at rest: whoever reads it would read how long the search took."""
-    problem = hexamer.Problem.load(CASES / "sink" / "problem.yaml")
+    problem = hexamer.load_problem(CASES / "sink" / "problem.yaml")
     found = problem.evaluate()
     assert found.failed == {"no_steady_state": 1}
     assert len(found.notes) == 1

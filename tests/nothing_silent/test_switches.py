@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from helpers import BOTH_ENGINES, ENGINES
-from hexamer import Problem
+from hexamer import load_problem
 from hexamer.models import (
     FormulaError,
     Model,
@@ -65,7 +65,7 @@ def test_short_pulses_are_not_stepped_over(model: str, engine: Engine):
 def test_an_estimated_moment_has_its_gradient(written: str, engine: Engine):
     right = expected("switching-time-estimated")
     settings = Settings(engine=engine)
-    problem = Problem.load(CASES / "switching-time-estimated" / written / "problem.yaml", settings=settings)
+    problem = load_problem(CASES / "switching-time-estimated" / written / "problem.yaml", settings=settings)
 
     def nllh(k: jax.Array, t_on: jax.Array) -> jax.Array:
         values = jnp.stack([{"k": k, "t_on": t_on}[n] for n in problem.names])
@@ -81,7 +81,7 @@ def test_an_estimated_moment_has_its_gradient(written: str, engine: Engine):
 def test_the_search_finds_the_moment():
     from hexamer.infer import find_map
 
-    problem = Problem.load(CASES / "switching-time-estimated" / "greater" / "problem.yaml")
+    problem = load_problem(CASES / "switching-time-estimated" / "greater" / "problem.yaml")
     best = find_map(problem, starts=4, seed=1).best
     assert best["k"] == pytest.approx(2.0, rel=1e-4)
     assert best["t_on"] == pytest.approx(4.0, rel=1e-4)

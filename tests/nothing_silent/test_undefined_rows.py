@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hexamer import Problem
+from hexamer import Problem, load_problem
 from hexamer.cli import main
 from hexamer.infer import find_map
 
@@ -34,7 +34,7 @@ def edited(folder: Path, old: str, new: str) -> Problem:
     path = folder / "observables.tsv"
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
-    return Problem.load(folder / "problem.yaml")
+    return load_problem(folder / "problem.yaml")
 
 
 REASONS = [

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from helpers import ENGINES
-from hexamer import Problem
+from hexamer import load_problem
 from hexamer.cli import main
 from hexamer.data import Parameter, Prior, TableError, load, read_values
 from hexamer.data.quantities.model_units import ModelUnits
@@ -394,7 +394,7 @@ def test_what_is_assumed_is_said(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def nllh(tmp_path_factory: pytest.TempPathFactory) -> float:
     """Of the case as it is, at its true values."""
-    problem = Problem.load(changed(tmp_path_factory.mktemp("min"))).with_settings(**EXACT)
+    problem = load_problem(changed(tmp_path_factory.mktemp("min"))).with_settings(**EXACT)
     return problem.evaluate(TRUTH).nllh
 
 
@@ -425,7 +425,7 @@ IN_PICOMOLAR = [
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_model_in_hours(engine: str, nllh: float, tmp_path: Path) -> None:
     folder = changed(tmp_path, model=IN_HOURS, problem=('name = "egfr"', 'name = "egfr"\ntime_unit = "min"'))
-    problem = Problem.load(folder).with_settings(engine=engine, **EXACT)
+    problem = load_problem(folder).with_settings(engine=engine, **EXACT)
     assert problem.dataset.time_unit == "h"
     assert max(m.time for m in problem.dataset.measurements) == pytest.approx(6)
     assert problem.evaluate(by_hour(TRUTH)).nllh == pytest.approx(nllh, rel=1e-9)
@@ -441,13 +441,13 @@ def test_a_model_in_seconds(nllh: float, tmp_path: Path) -> None:
     ]
     folder = changed(tmp_path, model=seconds, problem=('name = "egfr"', 'name = "egfr"\ntime_unit = "min"'))
     values = {n: v * (by_hour(TRUTH)[n] / v) ** -1 if v else v for n, v in TRUTH.items()}
-    problem = Problem.load(folder).with_settings(**EXACT)
+    problem = load_problem(folder).with_settings(**EXACT)
     assert problem.evaluate(values).nllh == pytest.approx(nllh, rel=1e-9)
     assert problem.parameters["kint"].unit == "1/s"
 
 
 def test_a_model_in_picomoles(nllh: float, tmp_path: Path) -> None:
-    problem = Problem.load(changed(tmp_path, model=IN_PICOMOLAR)).with_settings(rtol=1e-10, atol=1e-10)
+    problem = load_problem(changed(tmp_path, model=IN_PICOMOLAR)).with_settings(rtol=1e-10, atol=1e-10)
     assert problem.evaluate(in_picomolar(TRUTH)).nllh == pytest.approx(nllh, rel=1e-9)
     assert problem.parameters["Kd"].unit == "pM"
     assert problem.parameters["scale_pERK[gel1]"].unit == "au/pM"
@@ -461,7 +461,7 @@ def test_the_same_units_in_sbml(nllh: float, tmp_path: Path) -> None:
         tmp_path, model=IN_HOURS, problem=('model = "model.ant"', 'model = "model.xml"\ntime_unit = "min"')
     )
     (folder / "model.xml").write_text(write_sbml(load_network(folder / "model.ant")))
-    problem = Problem.load(folder).with_settings(**EXACT)
+    problem = load_problem(folder).with_settings(**EXACT)
     assert problem.evaluate(by_hour(TRUTH)).nllh == pytest.approx(nllh, rel=1e-9)
 
 
@@ -548,7 +548,7 @@ def test_contradictions_of_model_and_tables(case: str, tmp_path: Path) -> None:
 def test_a_model_whose_unit_of_time_the_problem_states(nllh: float, tmp_path: Path) -> None:
     stated = 'name = "egfr"\ntime_unit = "min"\nmodel_time_unit = "h"'
     folder = changed(tmp_path, model=IN_HOURS[1:], problem=('name = "egfr"', stated))
-    problem = Problem.load(folder).with_settings(**EXACT)
+    problem = load_problem(folder).with_settings(**EXACT)
     assert problem.evaluate(by_hour(TRUTH)).nllh == pytest.approx(nllh, rel=1e-9)
     assert not [n for n in problem.dataset.notes if "time in" in n]
 
@@ -558,14 +558,14 @@ def test_another_network_in_other_units(tmp_path: Path) -> None:
     other = tmp_path / "hours.ant"
     other.write_text((folder / "model.ant").read_text().replace("model egfr\n", f"model egfr\n{HOURS}\n"))
     with pytest.raises(ValueError, match="egfr has its times in h, and the network egfr of the data has them in min"):
-        Problem.load(folder, model=other)
+        load_problem(folder, model=other)
 
 
 def test_labels(tmp_path: Path) -> None:
     from hexamer.infer import plots
 
     folder = changed(tmp_path, model=IN_HOURS, problem=('name = "egfr"', 'name = "egfr"\ntime_unit = "min"'))
-    problem = Problem.load(folder)
+    problem = load_problem(folder)
     figures = plots.evaluation(problem, problem.evaluate(by_hour(TRUTH)))
     assert "time [h]" in {ax.get_xlabel() for figure in figures for ax in figure.axes}
 
@@ -678,12 +678,12 @@ def test_units_of_values_on_the_command_line(tmp_path: Path, capfd, monkeypatch)
 def test_priors_from_python(tmp_path: Path) -> None:
     given = {"kdeg": Parameter("kdeg", Prior("normal", "log", -4.6, 1.0), unit="1/min")}
     keys = ('name = "egfr"', 'name = "egfr"\ntime_unit = "min"')
-    problem = Problem.load(changed(tmp_path, model=IN_HOURS, problem=keys), priors=given)
+    problem = load_problem(changed(tmp_path, model=IN_HOURS, problem=keys), priors=given)
     prior = problem.parameters["kdeg"].prior
     assert prior is not None
     assert (prior.location, problem.parameters["kdeg"].unit) == (pytest.approx(-4.6 + math.log(60)), "1/h")
     with pytest.raises(ValueError, match="the prior of kdeg is in '1/mim'; expected unit '1/mim' is not known"):
-        Problem.load(tmp_path, priors={"kdeg": Parameter("kdeg", Prior("normal", "log"), unit="1/mim")})
+        load_problem(tmp_path, priors={"kdeg": Parameter("kdeg", Prior("normal", "log"), unit="1/mim")})
 
 
 def test_a_petab_problem_is_in_its_models_units() -> None:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from hexamer import Problem, Protocol, simulate
+from hexamer import Protocol, load_problem, simulate
 from hexamer.infer.doses import dose_response
 from hexamer.models import Model, Network, Quantity, UnsupportedModelError, compile_network, load_network, read_antimony
 
@@ -76,14 +76,14 @@ def changed(folder: Path, *, fixed: str = "", prior: str = "") -> Path:
 def test_fixed_volumes(value: str, tmp_path: Path) -> None:
     message = rf"cell of \[fixed\] in problem.toml is the volume of a compartment of egfr and is fixed at {value}"
     with pytest.raises(ValueError, match=message):
-        Problem.load(changed(tmp_path, fixed=value))
+        load_problem(changed(tmp_path, fixed=value))
 
 
 def test_priors_of_volumes(tmp_path: Path) -> None:
     message = r"cell \(priors\.csv, row 15\) is the volume of a compartment of egfr, and its prior"
     with pytest.raises(ValueError, match=message):
-        Problem.load(changed(tmp_path / "normal", prior="normal,1,0.5"))
-    problem = Problem.load(changed(tmp_path / "lognormal", prior="lognormal,0,0.5"))
+        load_problem(changed(tmp_path / "normal", prior="normal,1,0.5"))
+    problem = load_problem(changed(tmp_path / "lognormal", prior="lognormal,0,0.5"))
     with pytest.raises(ValueError, match="the volume of compartment cell is given as -2"):
         problem.vector({n: -2.0 if n == "cell" else 1.0 for n in problem.names})
 
@@ -97,4 +97,4 @@ def test_volumes_of_petab_conditions(tmp_path: Path) -> None:
     table[1][column] = "-1"
     path.write_text("\n".join("\t".join(line) for line in table) + "\n")
     with pytest.raises(ValueError, match=r"sets the volume of compartment .* to -1; expected a number above 0"):
-        Problem.load(tmp_path / "problem.yaml")
+        load_problem(tmp_path / "problem.yaml")

@@ -1,0 +1,38 @@
+"""Problems by name, folder or file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ...data import bundled
+from ...data import load as load_dataset
+from ...models.load import load_model
+from .problem import Problem
+from .usage import check_same_units, without_idle
+
+
+def load_problem(source: str | Path, *, model: str | Path | None = None, **options) -> Problem:
+    """A problem by name (`hepg2`, `il6_demo`), folder or PEtab YAML file. Options are those of `Problem`.
+
+    `model`: another network than the one that the data name. What has a prior or value, or is set by a protocol,
+    no longer follows from an initial assignment of the model.
+
+    Raises `TableError` with all that is wrong with the tables, and what `load_model` and `Problem` raise.
+
+    >>> len(load_problem("il6_demo").space)
+    28
+    """
+    dataset = load_dataset(source)
+    given = {*dataset.parameters, *(options.get("priors") or {})}
+    given = given.union(*(q.targets for q in dataset.protocols.values()))
+    compiled = load_model(dataset.model if model is None else model, independent=given)
+    options["source"] = str(source) if source in bundled() else str(Path(source).resolve())
+    if model is not None:
+        check_same_units(dataset, compiled)
+        dataset = replace(dataset, model=str(model), parameters=without_idle(compiled, dataset))
+        options["other_model"] = str(Path(model).resolve()) if Path(model).is_file() else str(model)
+    return Problem(compiled, dataset, **options)
+
+
+__all__ = ["load_problem"]
