@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..models.listing import did_you_mean
 from .dataset import Dataset
 from .native.description import FILE
 from .native.folder import read_folder
@@ -39,4 +40,5 @@ def load(name_or_path: str | Path) -> Dataset:
         raise FileNotFoundError(f"the folder {str(path)!r} has no {FILE}; {known}")
     if path.exists():
         raise FileNotFoundError(f"{str(path)!r} is neither a folder with {FILE} nor a PEtab YAML file; {known}")
-    raise FileNotFoundError(f"there is no data set {str(name_or_path)!r}: {known}; a path must exist")
+    near = did_you_mean(str(name_or_path), bundled())
+    raise FileNotFoundError(f"there is no data set {str(name_or_path)!r}: {known}; a path must exist{near}")

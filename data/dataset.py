@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 import sympy
 
+from ..models.listing import counted, known_names
 from ..models.protocols.protocol import Protocol, Value
 from .noise import Noise, noise_of
 from .parameter import Parameter
@@ -108,17 +109,24 @@ class Dataset:
             problems.append("it has no measurements")
         for m in self.measurements:
             if m.observable not in self.observables:
-                known = ", ".join(self.observables)
-                problems.append(f"row {m.row}: unknown observable {m.observable!r}; known: {known}")
+                problems.append(
+                    f"row {m.row}: unknown observable {m.observable!r}; {known_names(m.observable, self.observables)}"
+                )
                 continue
             if m.protocol not in self.protocols:
-                problems.append(f"row {m.row}: unknown protocol {m.protocol!r}; known: {', '.join(self.protocols)}")
+                problems.append(
+                    f"row {m.row}: unknown protocol {m.protocol!r}; {known_names(m.protocol, self.protocols)}"
+                )
             problems += _unsound_numbers(m)
             expected, given = len(self.observables[m.observable].placeholders), len(m.arguments)
             if expected != given:
                 problems.append(f"row {m.row}: {m.observable} takes {expected} placeholder values, not {given}")
         if problems:
             raise ValueError(f"data set {self.name!r} is not sound:\n  " + "\n  ".join(problems))
+
+    def __repr__(self) -> str:
+        parts = [counted(self.measurements, "measurement"), counted(self.observables, "observable")]
+        return f"Dataset({self.name!r}, {', '.join(parts)}, {counted(self.protocols, 'protocol')})"
 
     def __len__(self) -> int:
         return len(self.measurements)

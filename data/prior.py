@@ -16,6 +16,7 @@ from jax.scipy import stats as jax_stats
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float
 
+from ..models.listing import known_names
 from .scale import Scale
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class Prior:
 
     def _check(self) -> None:
         if self.family not in FAMILIES:
-            raise ValueError(f"unknown prior family {self.family!r}; known: {', '.join(FAMILIES)}")
+            raise ValueError(f"unknown prior family {self.family!r}; {known_names(self.family, FAMILIES)}")
         family, lower, upper = FAMILIES[self.family], self.lower, self.upper
         if not math.isfinite(self.location):
             raise ValueError(f"a prior's location must be finite, not {self.location}")

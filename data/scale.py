@@ -9,6 +9,8 @@ import numpy as np
 import sympy
 from jaxtyping import Float
 
+from ..models.listing import known_names
+
 
 class Scale(StrEnum):
     """A scale by its name, which may stand for it: `Scale("log10")` is `Scale.LOG10`, and equals "log10"."""
@@ -19,7 +21,7 @@ class Scale(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Scale:
-        raise ValueError(f"unknown scale {value!r}; known: {', '.join(cls)}")
+        raise ValueError(f"unknown scale {value!r}; {known_names(str(value), cls)}")
 
     @property
     def log_base(self) -> float:

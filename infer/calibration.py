@@ -12,6 +12,7 @@ from typing import Literal
 import jax.numpy as jnp
 import numpy as np
 
+from ..models.listing import known_names
 from ..models.solvers.dispatch import uses_fused
 from ..models.solvers.settings import SOLVERS, Settings, Solver
 from .checks.solver_choice import EXPLICIT_MAX_STEPS, choose_solver
@@ -73,7 +74,7 @@ def fit(
     folder = Path(out)
     writable(folder)
     if solver != "auto" and solver not in SOLVERS:
-        raise ValueError(f"unknown solver {solver!r}; known: auto, {', '.join(SOLVERS)}")
+        raise ValueError(f"unknown solver {solver!r}; {known_names(str(solver), ('auto', *SOLVERS))}")
     with locked(folder):
         remove_stale_parts(folder)
         start, chosen, modes = _start(problem, folder, starts, seed, solver, progress, say)

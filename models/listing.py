@@ -1,8 +1,9 @@
-"""Lists of names in messages."""
+"""Lists of names in messages, and the name that a misspelt one was meant to be."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
+from difflib import get_close_matches
 
 
 def listed(names: Iterable[str], most: int = 4) -> str:
@@ -12,4 +13,41 @@ def listed(names: Iterable[str], most: int = 4) -> str:
     return ", ".join(all_names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
-__all__ = ["listed"]
+def counted(things: Sized, noun: str) -> str:
+    """How many there are: `1 species`, `2 parameters`.
+
+    >>> counted(["A", "B"], "parameter")
+    '2 parameters'
+    """
+    plural = "" if len(things) == 1 or noun.endswith("s") else "s"
+    return f"{len(things):,} {noun}{plural}"
+
+
+def did_you_mean(unknown: str | Iterable[str], known: Iterable[str]) -> str:
+    """`; did you mean 'il6_stat3'?` for names that are close to known ones, else nothing. It ends a message.
+
+    Upper and lower case do not count.
+
+    >>> did_you_mean("il6_stat4", ["il6_stat3", "hepg2_core"])
+    "; did you mean 'il6_stat3'?"
+    >>> did_you_mean("elephant", ["il6_stat3", "hepg2_core"])
+    ''
+    """
+    by_lower = {str(n).lower(): str(n) for n in known}
+    names = [unknown] if isinstance(unknown, str) else list(unknown)
+    close = [get_close_matches(str(n).lower(), by_lower, 1, 0.7) for n in names]
+    found = list(dict.fromkeys(repr(by_lower[c[0]]) for c in close if c))
+    return f"; did you mean {', '.join(found)}?" if found else ""
+
+
+def known_names(unknown: str | Iterable[str], known: Iterable[str]) -> str:
+    """`known: a, b`, and which of them an unknown name was meant to be. It ends a message.
+
+    >>> known_names("fusd", ["fused", "diffrax"])
+    "known: fused, diffrax; did you mean 'fused'?"
+    """
+    names = [str(n) for n in known]
+    return f"known: {', '.join(names)}{did_you_mean(unknown, names)}"
+
+
+__all__ = ["counted", "did_you_mean", "known_names", "listed"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from .compiled.from_network import compile_network
 from .compiled.model import Model
 from .library.catalogue import bundled, find
+from .listing import did_you_mean
 from .networks.antimony_read import read_antimony
 from .networks.network import Network
 from .networks.sbml_read import read_sbml
@@ -32,7 +33,7 @@ def load_network(source: str | Path) -> Network:
             return network
         raise ValueError(
             f"unknown network {str(source)!r}: give one of {', '.join(bundled())}, parts joined by '+', "
-            "or a file ending in .ant, .xml or .sbml"
+            f"or a file ending in .ant, .xml or .sbml{did_you_mean(str(source), bundled())}"
         )
     if not path.is_file():
         raise FileNotFoundError(f"there is no network file {path}")

@@ -21,6 +21,7 @@ from .compiled.model import Model
 from .compiled.observe import grid
 from .compiled.plan import Plan, compile_plan
 from .compiled.volumes import check_given
+from .listing import did_you_mean
 from .protocols.protocol import Protocol
 from .solvers.below_zero import judged_by, lowest, named, sentence
 from .solvers.dispatch import falls_back, solve
@@ -102,7 +103,8 @@ def simulate(
     unknown = sorted(set(parameters) - set(model.parameters) - used)
     if unknown:
         raise ValueError(
-            f"{', '.join(unknown)}: no parameters of {model.name}; its parameters: {', '.join(model.parameters)}"
+            f"{', '.join(unknown)}: no parameters of {model.name}; its parameters: "
+            f"{', '.join(model.parameters)}{did_you_mean(unknown, model.parameters)}"
         )
     names = tuple(parameters)
     shape = jnp.broadcast_shapes(*map(jnp.shape, parameters.values()))

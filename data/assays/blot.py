@@ -26,7 +26,9 @@ def blot(
     noise: Noise | str = "normal",
     network: Network | None = None,
 ) -> Observable:
-    r"""A blot: $v = s\,g + o$ with standard deviation $s\sqrt{sd^2 + (sd_{rel}\,w)^2}$ and $g = u/(1 + u/K)$.
+    r"""Bands of a blot, with a scale for each gel: $v = s\,g + o$ with $g = u/(1 + u/K)$.
+
+    The standard deviation is $s\sqrt{sd^2 + (sd_{rel}\,w)^2}$.
 
     `signal` u: the model's quantity that the band shows, such as a concentration in nM.
     `scale` s, in `unit` per unit of the signal: a formula, or None: each row names its gel's parameter.

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...models.listing import did_you_mean
 from ...models.networks.operations import is_nonzero
 from .issues import Problems
 from .text_file import read_text
@@ -164,5 +165,9 @@ def check_columns(
     known = required | optional
     for column in table.columns:
         if column not in known:
-            problems.add(table.file, f"unknown column; known are {', '.join(sorted(known))}", column=column)
+            problems.add(
+                table.file,
+                f"unknown column; known are {', '.join(sorted(known))}{did_you_mean(column, known)}",
+                column=column,
+            )
     return not missing

@@ -18,6 +18,7 @@ from ...data.dataset import Dataset
 from ...models.compiled.identity import model_digest
 from ...models.compiled.model import Model
 from ...models.compiled.volumes import check_given
+from ...models.listing import did_you_mean
 from ...models.load import load_model
 from ...models.solvers.settings import Settings
 from ..posterior.datatree import safe, thinned
@@ -111,7 +112,8 @@ def _check_used(model: Model, unused: set[str]) -> None:
 def _of_model(model: Model, parameters: Mapping[str, ArrayLike]) -> Draws:
     if unknown := sorted(set(parameters) - set(model.parameters)):
         raise ValueError(
-            f"{', '.join(unknown)}: no parameters of {model.name}; its parameters: {', '.join(model.parameters)}"
+            f"{', '.join(unknown)}: no parameters of {model.name}; its parameters: "
+            f"{', '.join(model.parameters)}{did_you_mean(unknown, model.parameters)}"
         )
     arrays = {n: np.asarray(v, dtype=float).ravel() for n, v in parameters.items()}
     lengths = {len(a) for a in arrays.values()} - {1}

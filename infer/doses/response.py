@@ -17,6 +17,7 @@ from ...data.quantities.model_units import ModelUnit, ModelUnits
 from ...data.quantities.units import UnitError, conversion_factor, molar_mass_kda
 from ...models.compiled.model import Model
 from ...models.library.builder import drugs as library_drugs
+from ...models.listing import did_you_mean, known_names
 from ...models.protocols.protocol import Protocol
 from ...models.simulation import require_x64
 from ...models.solvers.settings import Settings
@@ -261,7 +262,7 @@ def _times(at: float | None, summary: str | None, times: ArrayLike | None, clock
     if at is not None and (summary is not None or times is not None):
         raise ValueError("at= is a single time: leave out summary= and times=, or at=")
     if summary is not None and summary not in SUMMARIES:
-        raise ValueError(f"unknown summary {summary!r}; known: {', '.join(SUMMARIES)}")
+        raise ValueError(f"unknown summary {summary!r}; {known_names(str(summary), SUMMARIES)}")
     if at is None and summary is None and times is None:
         raise ValueError(
             f"say what is read: at= a time in {clock}, summary= 'peak', 'area' or 'time_of_peak', or times="
@@ -287,15 +288,18 @@ def _check_times(times: np.ndarray, protocols: Sequence[Protocol], clock: ModelU
 def _check_names(model: Model, ligand: str, drugs: Mapping[str, Given], masses: Masses) -> None:
     if ligand not in model.species and ligand not in model.parameters:
         raise ValueError(
-            f"unknown ligand {ligand!r}: {model.name} has no such species; its species: {', '.join(model.species)}"
+            f"unknown ligand {ligand!r}: {model.name} has no such species; its species: "
+            f"{', '.join(model.species)}{did_you_mean(ligand, model.species)}"
         )
     for drug in drugs:
         if drug == ligand:
             raise ValueError(f"{drug!r} is the ligand: it cannot be a drug as well")
         if drug not in model.species and drug not in model.parameters:
             known = f"; load a model with it, such as 'il6_stat3+{drug}'" if drug in library_drugs() else ""
-            species = ", ".join(model.species)
-            raise ValueError(f"unknown drug {drug!r}: {model.name} has no such species{known}; its species: {species}")
+            raise ValueError(
+                f"unknown drug {drug!r}: {model.name} has no such species{known}; its species: "
+                f"{', '.join(model.species)}{did_you_mean(drug, model.species)}"
+            )
         if not has_target(model, drug):
             raise ValueError(f"drug {drug!r} acts on nothing in {model.name}: its target is not part of the model")
     if idle := sorted(set(masses) - {*model.species, *model.parameters}):

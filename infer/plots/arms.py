@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from ...models.listing import known_names
 from ..doses.quantiles import quantiles_over_draws
 from .dose import dose_axis
 from .style import COLOURS, grid, styled
@@ -26,7 +27,7 @@ def arm_share(shares: xr.Dataset, *, conditions: Sequence[str] | None = None) ->
     known = [str(c) for c in share["condition"].values]
     names = known if conditions is None else list(conditions)
     if unknown := sorted(set(names) - set(known)):
-        raise ValueError(f"unknown conditions {', '.join(unknown)}; known: {', '.join(known)}")
+        raise ValueError(f"unknown conditions {', '.join(unknown)}; {known_names(unknown, known)}")
     figure, axes = grid(len(names), columns=3, height=3.2)
     given = share["given_dose"]
     for ax, name in zip(axes, names, strict=True):

@@ -10,6 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ...models.listing import known_names
 from ..doses.hill import Curve, HillFits
 from ..doses.quantiles import quantiles_over_draws
 from ..doses.response import DoseResponse
@@ -61,7 +62,7 @@ def _figure(result: DoseResponse, along: str, other: str | None, conditions: Seq
     known = [str(c) for c in result.data["condition"].values]
     names = known if conditions is None else list(conditions)
     if unknown := sorted(set(names) - set(known)):
-        raise ValueError(f"unknown conditions {', '.join(unknown)}; known: {', '.join(known)}")
+        raise ValueError(f"unknown conditions {', '.join(unknown)}; {known_names(unknown, known)}")
     response = result.response.sel(condition=names)
     if "dose" in response.dims and along != "dose" and other is None:
         response = response.isel(dose=0)

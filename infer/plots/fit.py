@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ...data.dataset import Dataset, Measurement, Observable
+from ...models.listing import known_names
 from ...models.protocols.protocol import Protocol
 from ..prediction.curves import Curve, as_mapping, curves, posterior_values
 from ..prediction.gels import aligned, alignment, average_gel
@@ -46,7 +47,7 @@ def arrange(dataset: Dataset, observables: Collection[str] | None = None) -> lis
     Raises `ValueError` for unknown observables.
     """
     if observables is not None and (unknown := sorted(set(observables) - set(dataset.observables))):
-        raise ValueError(f"unknown observables {', '.join(unknown)}; known: {', '.join(dataset.observables)}")
+        raise ValueError(f"unknown observables {', '.join(unknown)}; {known_names(unknown, dataset.observables)}")
     times: dict[str, dict[str, set[float]]] = {}
     doses = _doses(dataset)
     for m in sorted(dataset.measurements, key=lambda m: doses[m.protocol]):

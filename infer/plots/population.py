@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from ...models.listing import known_names
 from ..doses.population import Population
 from .dose import dose_axis
 from .style import BLUE, COLOURS, INK, breathe, grid, styled
@@ -27,7 +28,7 @@ def population(found: Population, *, conditions: Sequence[str] | None = None, dr
     known = [str(c) for c in response["condition"].values]
     names = known if conditions is None else list(conditions)
     if unknown := sorted(set(names) - set(known)):
-        raise ValueError(f"unknown conditions {', '.join(unknown)}; known: {', '.join(known)}")
+        raise ValueError(f"unknown conditions {', '.join(unknown)}; {known_names(unknown, known)}")
     gated = bool(np.any(response["dose"].values == 0))
     figure, axes = grid(len(names) + gated, columns=3, height=3.2)
     given = response["given_dose"]

@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ...models.listing import known_names
 from ..doses.quantiles import quantiles_over_draws
 from .style import grid, styled
 
@@ -25,7 +26,7 @@ def surface(combined: xr.Dataset, *, conditions: Sequence[str] | None = None) ->
     known = [str(c) for c in combined["condition"].values]
     names = known if conditions is None else list(conditions)
     if unknown := sorted(set(names) - set(known)):
-        raise ValueError(f"unknown conditions {', '.join(unknown)}; known: {', '.join(known)}")
+        raise ValueError(f"unknown conditions {', '.join(unknown)}; {known_names(unknown, known)}")
     figure, axes = grid(3 * len(names), columns=3, height=3.4)
     for i, name in enumerate(names):
         data = combined.sel(condition=name)

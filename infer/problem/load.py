@@ -21,7 +21,7 @@ def load_problem(source: str | Path, *, model: str | Path | None = None, **optio
     Raises `TableError` with all that is wrong with the tables, and what `load_model` and `Problem` raise.
 
     >>> len(load_problem("il6_demo").space)
-    28
+    25
     """
     dataset = load_dataset(source)
     given = {*dataset.parameters, *(options.get("priors") or {})}

@@ -22,7 +22,7 @@ from ...data.parameter import Parameter
 from ...models.compiled.model import Model
 from ...models.compiled.starts import unsound_starts
 from ...models.compiled.volumes import check_given
-from ...models.listing import listed
+from ...models.listing import counted, listed
 from ...models.simulation import require_x64
 from ...models.solvers.dispatch import falls_back
 from ...models.solvers.placement import placed
@@ -105,6 +105,10 @@ class Problem:
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Problem does not change: make another, for its settings by with_settings ({name})")
+
+    def __repr__(self) -> str:
+        parts = [repr(self.name), repr(self.model), counted(self.dataset.measurements, "measurement")]
+        return f"Problem({', '.join(parts)}, {counted(self.space.names, 'estimated parameter')})"
 
     @property
     def name(self) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import sympy
 from jaxtyping import Array, Float
 
+from ..listing import counted, did_you_mean
 from ..networks.formulas import TIME
 from ..networks.network import Network
 from .jumps import jumps
@@ -81,10 +82,14 @@ class Model:
     margins: tuple[sympy.Expr, ...] = ()
     defined: Callable[..., Float[Array, " margins"]] | None = None
 
+    def __repr__(self) -> str:
+        return f"Model({self.name!r}, {counted(self.species, 'species')}, {counted(self.parameters, 'parameter')})"
+
     def index(self, name: str) -> int:
         """Position of species `name` in the state. Raises `KeyError` naming the known ones."""
         if name not in self.species:
-            raise KeyError(f"{name!r} is no species of {self.name}; its species: {', '.join(self.species)}")
+            near = did_you_mean(name, self.species)
+            raise KeyError(f"{name!r} is no species of {self.name}; its species: {', '.join(self.species)}{near}")
         return self.species.index(name)
 
     @property

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..compiled.from_network import compile_network
 from ..compiled.model import Model
+from ..listing import did_you_mean, known_names
 from ..networks.antimony_read import read_antimony
 from ..networks.network import Network
 from .compose import interface_of, merge, owned_by
@@ -140,7 +141,7 @@ def drug_constants(drug: str) -> Constants:
 
 def _one_of(known: Mapping[str, Constants], name: str, what: str) -> Constants:
     if name not in known:
-        raise ValueError(f"unknown {what} {name!r}; known: {', '.join(known)}")
+        raise ValueError(f"unknown {what} {name!r}; {known_names(name, known)}")
     return known[name]
 
 
@@ -175,9 +176,11 @@ def _modules(asked: Sequence[Module], own: Mapping[str, Path | str]) -> list[_Pa
     wanted = list(dict.fromkeys(m for module in asked for m in _expand(module)))
     unknown = [str(m) for m in wanted if str(m) not in MODULES and not str(m).endswith(".ant")]
     if unknown or not wanted:
-        known = ", ".join([*COMPOSITIONS, *GROUPS, *MODULES])
-        raise ValueError(f"unknown module {', '.join(map(repr, unknown)) or '(none given)'}; known: {known}; "
-                         "or the path of an Antimony file, ending in .ant")  # fmt: skip
+        known = [*COMPOSITIONS, *GROUPS, *MODULES]
+        raise ValueError(
+            f"unknown module {', '.join(map(repr, unknown)) or '(none given)'}; known: {', '.join(known)}; "
+            f"or the path of an Antimony file, ending in .ant{did_you_mean(unknown, known)}"
+        )
     if strangers := [n for n in own if n not in wanted]:
         raise ValueError(f"replace: {', '.join(strangers)} is not among the modules {', '.join(map(str, wanted))}")
     parts = []

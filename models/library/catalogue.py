@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
+from ..listing import did_you_mean
 from ..networks.antimony_read import read_antimony
 from ..networks.network import Network
 from .builder import COMPOSITIONS, GROUPS, MODULES, cells, drugs, network
@@ -35,7 +36,7 @@ def find(name: str) -> Network | None:
         raise ValueError(
             f"unknown part {', '.join(map(repr, strangers))} of {name!r}; known modules: "
             f"{', '.join([*COMPOSITIONS, *GROUPS, *MODULES])}; drugs: {', '.join(drugs())}; "
-            f"cells: {', '.join(cells())}"
+            f"cells: {', '.join(cells())}{did_you_mean(strangers, {*known, *drugs(), *cells()})}"
         )
     cell = [p for p in parts if p in cells()]
     if len(cell) > 1:

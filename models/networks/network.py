@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import sympy
 
+from ..listing import counted
+
 
 class UnsupportedModelError(ValueError):
     """The file cannot be read, or it holds constructs that are not supported: each is named."""
@@ -80,6 +82,10 @@ class Network:
     initial: Mapping[str, sympy.Expr] = field(default_factory=dict)
     units: Mapping[str, tuple[Unit, ...]] = field(default_factory=dict)
     base_units: Mapping[str, str] = field(default_factory=dict)  # substance, extent, volume, time
+
+    def __repr__(self) -> str:
+        parts = [counted(self.species, "species"), counted(self.reactions, "reaction")]
+        return f"Network({self.name!r}, {', '.join(parts)}, {counted(self.parameters, 'parameter')})"
 
     @property
     def names(self) -> frozenset[str]:

@@ -8,6 +8,8 @@ from typing import Literal, NamedTuple, get_args
 
 from jaxtyping import Array, Float
 
+from ..listing import known_names
+
 Solver = Literal["rodas5p", "kvaerno5", "kvaerno3", "tsit5"]
 Engine = Literal["auto", "fused", "diffrax"]
 Derivative = Literal["reverse", "forward"]
@@ -72,9 +74,9 @@ class Settings:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, float(getattr(self, name)))
         if self.engine not in ENGINES:
-            raise ValueError(f"unknown engine {self.engine!r}; known: {', '.join(ENGINES)}")
+            raise ValueError(f"unknown engine {self.engine!r}; {known_names(self.engine, ENGINES)}")
         if self.solver not in SOLVERS:
-            raise ValueError(f"unknown solver {self.solver!r}; known: {', '.join(SOLVERS)}")
+            raise ValueError(f"unknown solver {self.solver!r}; {known_names(self.solver, SOLVERS)}")
         if self.derivative not in get_args(Derivative):
             raise ValueError(f"derivative must be 'reverse' or 'forward', not {self.derivative!r}")
         if self.precision not in get_args(Precision):

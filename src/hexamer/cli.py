@@ -1,4 +1,4 @@
-"""The command line: `hexamer fit`, `map`, `evaluate`, `simulate`, `dose-response`."""
+"""The command line: `hexamer fit`, `map`, `evaluate`, `simulate`, `dose-response`, `list`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import arguments, interrupt
+from .inventory import Kind, inventory
 
 if TYPE_CHECKING:
     from .data.quantities.model_units import ModelUnits
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Calibrates mechanistic models of receptor signalling with full Bayesian uncertainty.\n\n"
@@ -34,6 +34,23 @@ app = typer.Typer(
     "hepg2_core, …), parts of one joined by + (il6_stat3+tocilizumab+T_cell), or an Antimony (.ant) or SBML (.xml) "
     "file.",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from . import __version__
+
+        typer.echo(f"hexamer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None: ...
+
 
 ProblemArgument = Annotated[str, typer.Argument(metavar="PROBLEM", help="Bundled name, folder, or PEtab YAML.")]
 
@@ -651,6 +668,24 @@ def _source(result: str, model: str | None, problem: str | None):
     if not summarise(tree).converged:
         typer.echo("warning: this posterior has NOT CONVERGED, so its intervals mean little", err=True)
     return tree, model if problem is None else _load(problem)
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[
+        Kind | None, typer.Argument(help="What to list; by default all.", case_sensitive=False, show_default=False)
+    ] = None,
+) -> None:
+    """List the models, problems, modules, drugs, cells and assays that come with hexamer, a line each."""
+    for one in Kind if kind is None else (kind,):
+        lines = inventory(one)
+        width = max(map(len, lines))
+        if kind is None:
+            typer.echo(f"{one}:")
+        for name, line in lines.items():
+            typer.echo(f"  {name:<{width}}  {line}" if kind is None else f"{name:<{width}}  {line}")
+        if kind is None and one is not list(Kind)[-1]:
+            typer.echo("")
 
 
 def main() -> None:
