@@ -173,6 +173,37 @@ def test_bundled_networks_as_attributes_warn_and_are_compiled_once() -> None:
         _ = hexamer.models.hepg3_core  # pyright: ignore[reportAttributeAccessIssue]
 
 
+def test_help_imports_nothing_heavy() -> None:
+    command, profiled = [sys.executable, "-m", "hexamer", "--help"], {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=profiled)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "typer" in imported
+    assert not imported & {"jax", "numpy", "sympy", "scipy", "pandas", "matplotlib", "libsbml", "hexamer.models"}
+
+
+def test_the_command_computes_in_64_bits(tmp_path: Path) -> None:
+    """It does not import what a program does, which turns them on."""
+    command = [
+        sys.executable,
+        "-m",
+        "hexamer",
+        "simulate",
+        "hepg2_core",
+        "--times",
+        "0:30:15",
+        "--protocol",
+        "set IL6 5",
+    ]
+    subprocess.run([*command, "--out", str(tmp_path / "c.csv")], check=True, capture_output=True)
+    course = hexamer.simulate(hexamer.load_model("hepg2_core"), {}, hexamer.Protocol().set(IL6=5.0), [0, 15, 30])
+    last = (tmp_path / "c.csv").read_text().splitlines()
+    row = dict(zip(last[0].split(","), last[-1].split(","), strict=True))
+    species = hexamer.load_model("hepg2_core").species
+    found = [float(row[n]) for n in species if n in row]
+    assert found == pytest.approx([float(course.y[0, -1, i]) for i, n in enumerate(species) if n in row], rel=1e-9)
+    assert len(found) > 5
+
+
 def test_looking_at_the_package_compiles_nothing() -> None:
     """`dir` and `inspect.getmembers` show all that is public, and warn of nothing."""
     for module in (hexamer, hexamer.models, hexamer.data, hexamer.infer):

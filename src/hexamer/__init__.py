@@ -3,19 +3,24 @@
 Importing it turns on JAX's 64-bit floats, which stiff models need.
 """
 
+import os
+
 from . import interrupt
 
 interrupt.watch_command()
 
-import jax  # noqa: E402
+if interrupt.is_command():  # help and errors come within half a second: what is heavy is imported when it is needed
+    os.environ["JAX_ENABLE_X64"] = "1"
+else:
+    import jax
 
-jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_enable_x64", True)
 
-from . import data, infer, models, moved  # noqa: E402
-from .infer import Problem, load_problem  # noqa: E402
-from .models import Model, Network, Protocol, Settings, Status, load_model, load_network, simulate  # noqa: E402
+    from . import data, infer, models, moved
+    from .infer import Problem, load_problem
+    from .models import Model, Network, Protocol, Settings, Status, load_model, load_network, simulate
 
-moved.register()
+    moved.register()
 
 __version__ = "0.1.0"
 

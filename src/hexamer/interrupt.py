@@ -28,13 +28,14 @@ def watch_command() -> None:
 
     Called before anything else is imported, which takes seconds. A program that imports hexamer keeps its own handlers.
     """
-    if _is_command() and _may_watch():
+    if is_command() and _may_watch():
         _begin()
 
 
-def _is_command() -> bool:
+def is_command() -> bool:
+    """True in a process that runs the `hexamer` command, by its script or by `python -m hexamer`."""
     started = [Path(part).stem for part in sys.orig_argv[1:2]]
-    return started == ["hexamer"] or sys.orig_argv[1:3] == ["-m", "hexamer.cli"]
+    return started == ["hexamer"] or sys.orig_argv[1:3] in (["-m", "hexamer"], ["-m", "hexamer.cli"])
 
 
 def _may_watch() -> bool:
