@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import betainc, gammaln, log_ndtr
+from jax.scipy.special import betainc, betaln, gammaln, log_ndtr
 from jaxtyping import Array, Float
 
 if TYPE_CHECKING:
@@ -134,12 +134,13 @@ class StudentT(Noise):
     dof: float
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "dof", float(self.dof))
         if not 0 < self.dof < math.inf:
             raise ValueError(f"student_t noise needs degrees of freedom above 0, not {self.dof}")
 
     @property
     def text(self) -> str:
-        return f"student_t({repr(float(self.dof)).removesuffix('.0')})"
+        return f"student_t({repr(self.dof).removesuffix('.0')})"
 
     def log_density(self, r):
         constant = gammaln((self.dof + 1) / 2) - gammaln(self.dof / 2) - 0.5 * math.log(self.dof * math.pi)
@@ -169,7 +170,11 @@ class StudentT(Noise):
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _log_distribution_of_t(noise: StudentT, r: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    tail = jnp.log(0.5 * betainc(noise.dof / 2, 0.5, noise.dof / (noise.dof + r**2)))  # of −|r|
+    a, x = noise.dof / 2, noise.dof / (noise.dof + r**2)
+    share = 0.5 * betainc(a, 0.5, x)  # F(−|r|)
+    # Where that underflows: the incomplete beta function's series, x^a (1−x)^(−½) / (a B(a, ½)) to a relative x/2a.
+    far = a * jnp.log(x) - 0.5 * jnp.log1p(-jnp.minimum(x, 0.999)) - jnp.log(2 * a) - betaln(a, 0.5)
+    tail = jnp.where(share > 1e-290, jnp.log(jnp.maximum(share, 1e-300)), far)
     return jnp.where(r < 0, tail, jnp.log1p(-jnp.exp(tail)))
 
 

@@ -56,12 +56,19 @@ class Parameter:
         return self.prior is not None
 
     @property
+    def search_scale(self) -> Scale:
+        """The scale that an optimiser moves it on; that of a fixed one is linear."""
+        if self.scale is not None:
+            return self.scale
+        return Scale.LIN if self.prior is None else self.prior.search_scale
+
+    @property
     def may_be_negative(self) -> bool:
         """True if the prior allows negative values that a search can reach."""
         prior = self.prior
         if prior is None or prior.scale != "lin":
             return False
-        return prior.bounds[0] < 0 and (self.scale or "lin") == "lin"  # on another scale it is searched above 0 alone
+        return prior.bounds[0] < 0 and self.search_scale == "lin"  # on another scale it is searched above 0 alone
 
 
 def effective_prior(parameter: Parameter) -> Prior:
@@ -71,7 +78,7 @@ def effective_prior(parameter: Parameter) -> Prior:
     """
     prior = parameter.prior
     assert prior is not None
-    logarithmic = (parameter.scale or prior.scale) != "lin"
+    logarithmic = parameter.search_scale != "lin"
     if prior.scale != "lin" or not logarithmic or prior.bounds[0] >= 0:
         return prior
     if prior.upper <= 0:

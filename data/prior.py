@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from scipy.stats import rv_continuous
 
 _POSITIVE = (0.0, math.inf)
+_RARE = 1e-4  # a probability; what is rarer may lie beyond what floats hold
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Family:
     - `log_density(t, location, spread, shape)`: JAX arrays of one shape; normalised over `support`;
     - `scipy`: the name of the same distribution in `scipy.stats`, which knows quantiles and tails; what it calls
       `loc` and `scale` is location and spread; `shape`: the value that its shape parameter has, if not the prior's;
-    - `folded`: t = |x| of a symmetric x, 0 is in the support, and a search passes through it.
+    - `folded`: t = |x| of a symmetric x: a search moves x through both signs, and 0 is allowed.
     """
 
     name: str
@@ -55,13 +56,13 @@ class Family:
         return self.support == (-math.inf, math.inf)
 
 
-def _below_infinity(t):
-    """t, where a density would be ∞ − ∞: it is 0 long before."""
-    return jnp.minimum(t, 1e150)
+def _inside(t):
+    """t, at least 1e-300 and at most 1e150: beyond, the formulas give ∞ − ∞."""
+    return jnp.clip(t, 1e-300, 1e150)
 
 
 def _gamma(t, location, spread, shape):
-    return jax_stats.gamma.logpdf(_below_infinity(t), shape, 0.0, spread)
+    return jax_stats.gamma.logpdf(_inside(t), shape, 0.0, spread)
 
 
 def _half_cauchy(t, location, spread, shape):
@@ -73,11 +74,12 @@ def _half_normal(t, location, spread, shape):
 
 
 def _inverse_gamma(t, location, spread, shape):
+    t = _inside(t)
     return shape * jnp.log(spread) - gammaln(shape) - (shape + 1) * jnp.log(t) - spread / t
 
 
 def _rayleigh(t, location, spread, shape):
-    t = _below_infinity(t)
+    t = _inside(t)
     return jnp.log(t) - 2 * jnp.log(spread) - 0.5 * (t / spread) ** 2
 
 
@@ -143,7 +145,7 @@ class Prior:
 
     def _check(self) -> None:
         if self.family not in FAMILIES:
-            raise ValueError(f"unknown prior family {self.family!r}; {known_names(self.family, FAMILIES)}")
+            raise ValueError(f"unknown prior family {self.family!r}; {known_names(str(self.family), FAMILIES)}")
         family, lower, upper = FAMILIES[self.family], self.lower, self.upper
         if not math.isfinite(self.location):
             raise ValueError(f"a prior's location must be finite, not {self.location}")
@@ -153,17 +155,24 @@ class Prior:
             raise ValueError(f"lower bound {lower} is not below upper bound {upper}")
         if self.family == "uniform" and not (math.isfinite(lower) and math.isfinite(upper)):
             raise ValueError(f"a uniform prior needs two finite bounds on its scale, not [{lower}, {upper}]")
-        words = self.family.replace("_", "-")
+        words = f"the prior {self.family.replace('_', '-')!r}"
+        if "location" not in family.uses and self.location != 0:
+            raise ValueError(f"{words} has no location, and {self.location} was given")
         if family.folded and (self.scale != "lin" or lower > 0 or upper < math.inf):
-            raise ValueError(f"a {words} prior is on the linear scale, from zero up")
+            raise ValueError(f"{words} exists on the linear scale only, from zero up")
         if not family.on_real_line and self.scale != "lin":
-            raise ValueError(f"a {words} prior is on the linear scale, as its parameter is positive")
+            raise ValueError(f"{words} exists on the linear scale only")
         if not family.on_real_line and upper <= 0:
-            raise ValueError(f"a {words} prior is of positive numbers: the upper bound {upper} leaves nothing of it")
+            raise ValueError(f"{words} is of positive numbers: the upper bound {upper} leaves nothing of it")
         if "shape" not in family.uses and self.shape is not None:
-            raise ValueError(f"a {words} prior has no shape")
+            raise ValueError(f"{words} has no shape")
         if "shape" in family.uses and not (self.shape is not None and 0 < self.shape < math.inf):
-            raise ValueError(f"a {words} prior needs a shape, positive and finite, not {self.shape}")
+            raise ValueError(f"{words} needs a shape, positive and finite, not {self.shape}")
+        if "shape" in family.uses and not family.on_real_line:
+            with np.errstate(all="ignore"):
+                least, most = self._frozen.ppf(_RARE), self._frozen.isf(_RARE)
+            if not 0 < least < most < math.inf:
+                raise ValueError(f"{words} of shape {self.shape} goes beyond what floats hold: take a log_normal")
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -178,12 +187,18 @@ class Prior:
 
     @property
     def typical(self) -> tuple[float, float]:
-        """A centre and a width, on its scale: of a family of positive numbers its median, twice."""
+        """A centre and a width, on its scale; for a family of positive numbers, both are its median."""
         family = FAMILIES[self.family]
         if family.on_real_line or family.folded:
             return self.location, self.spread
         median = float(self._frozen.median())
         return median, median
+
+    @property
+    def search_scale(self) -> Scale:
+        """The scale to search on by default: its own, but a logarithm if its density is infinite at 0."""
+        infinite = self.family == "gamma" and self.shape is not None and self.shape < 1 and self.bounds[0] == 0
+        return Scale.LOG if infinite else self.scale
 
     @property
     def log_normal(self) -> tuple[float, float] | None:

@@ -1,4 +1,4 @@
-"""Lists of names in messages, and the name that a misspelt one was meant to be."""
+"""Lists of names in messages, and suggestions for misspelt names."""
 
 from __future__ import annotations
 

@@ -212,6 +212,12 @@ def test_looking_at_the_package_compiles_nothing() -> None:
         assert not [n for n, v in members.items() if isinstance(v, Model)]
 
 
+def test_an_old_name_that_has_left_its_module_is_found() -> None:
+    with pytest.warns(DeprecationWarning, match=r"^hexamer.models.model is now hexamer.models.compiled.from_network; "):
+        from hexamer.models.model import compile_network  # pyright: ignore[reportMissingImports]
+    assert compile_network is hexamer.models.compile_network
+
+
 def test_old_names_of_modules_hide_nothing() -> None:
     """`hexamer.infer.fit` is a function, and was a module: importing from the module leaves the function."""
     with pytest.warns(DeprecationWarning, match="hexamer.infer.fit is now"):

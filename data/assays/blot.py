@@ -77,7 +77,7 @@ def blot_ratio(
     r"""Two bands of one lane, the second after stripping and re-probing: $v = s\,(u + b)/(t + r\,u)$.
 
     Loading and transfer of the lane cancel, and so does the share of protein that stripping takes, which s
-    absorbs. What remains is each band's own relative noise, so that ln v is normal (or Laplace): the noise of a
+    absorbs. What remains is each band's own relative noise, so that ln v is normal (or as `noise` says): the noise of a
     ratio is neither normal nor that of the first band. As the noise does not depend on s, a gel's scale can be
     integrated out.
 

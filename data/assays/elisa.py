@@ -26,7 +26,7 @@ def elisa(
     noise: Noise | str = "normal",
     network: Network | None = None,
 ) -> Observable:
-    r"""A concentration by ELISA or by beads with standards (Luminex): ln v normal (or Laplace) about
+    r"""A concentration by ELISA or by beads with standards (Luminex): ln v normal (or as `noise` says) about
     ln(s (c + b)).
 
     `signal` c: what the antibodies see: `hexamer.data.seen` sums up all species that hold the analyte, as complexes

@@ -20,7 +20,7 @@ def flow_cytometry(
     noise: Noise | str = "normal",
     network: Network | None = None,
 ) -> Observable:
-    r"""Mean (or median) fluorescence of the cells in a well: $v = s\,(n + b)$ with ln v normal (or Laplace).
+    r"""Mean (or median) fluorescence of the cells in a well: $v = s\,(n + b)$ with ln v normal (or as `noise` says).
 
     `molecules` n: of the stained epitope, an amount a cell (nM·pl = zmol), or a concentration, whose volume s
     absorbs. `scale` s, the gain, in `unit` per unit of n: a formula, or None: each row names its experiment's.

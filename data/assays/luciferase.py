@@ -21,7 +21,7 @@ def luciferase(
     noise: Noise | str = "normal",
     network: Network | None = None,
 ) -> Observable:
-    r"""Firefly over Renilla luciferase: $v = s\,(F + b)/R$ with ln v normal (or Laplace) about its model.
+    r"""Firefly over Renilla luciferase: $v = s\,(F + b)/R$ with ln v normal (or as `noise` says) about its model.
 
     `firefly` F: the reporter's protein, whose own kinetics the model has (module `reporter`: message and enzyme lag
     behind the transcription factor, and the enzyme stays for hours).

@@ -28,8 +28,8 @@ def phosphorylation_degree(
     r"""A share that is phosphorylated, read in logits: $\mathrm{logit}\,v = \ln(s\,p/(t - p)) + \varepsilon$.
 
     The instrument sees two peptides, with and without phosphate, each with its relative error, and v follows from
-    their ratio: v/(1 − v) is that ratio, and its logarithm is normal (or Laplace). So v keeps within 0 and 1, and
-    its error shrinks towards both ends, as counts of peptides do; a normal v would leave the interval, and a beta
+    their ratio: v/(1 − v) is that ratio, and its logarithm is normal (or as `noise` says). So v keeps within 0 and 1,
+    and its error shrinks towards both ends, as counts of peptides do; a normal v would leave the interval, and a beta
     would say nothing of the two intensities. (Absolute degrees from the two ion currents: Steen et al. 2005, PNAS
     102, 3948-3953.)
 

@@ -73,8 +73,9 @@ def _noise(section: Section) -> Noise:
     text = section.text("noise", "normal")
     try:
         return noise_of(text)
-    except ValueError:
-        section.complain("noise", f"one of {KNOWN}", text)
+    except ValueError as error:
+        why = "" if str(error).startswith("unknown") else f" ({error})"
+        section.complain("noise", f"one of {KNOWN}{why}", text)
         return noise_of("normal")
 
 

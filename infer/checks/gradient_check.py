@@ -89,7 +89,7 @@ def check_gradient(
         value, gradient = jax.jit(jax.value_and_grad(problem.log_density))(jnp.asarray(z))
         if np.isfinite(value):
             return compare(problem.space.names, problem.log_density, np.asarray(gradient), z, steps, tolerance, batch)
-        # Of the gradient's own pass, which also fails where a density has no derivative.
+        # From a pass with the gradient, which also fails if the density has no derivative.
         with_status = jax.value_and_grad(lambda z: problem.objective(z, "density"), has_aux=True)
         (_, status), _ = jax.jit(with_status)(jnp.asarray(z))
     kinds = count_kinds(np.asarray(status))

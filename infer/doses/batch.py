@@ -115,7 +115,7 @@ def _compiled(
         solution = solve(model, plan, settings, values)
         atol = settings.atol
         if atol is None:
-            atol = jnp.max(judged_by(model, solution.y, settings.rtol, jnp))
+            atol = jnp.max(judged_by(model, jax.lax.stop_gradient(solution.y), settings.rtol, jnp))
         (course,) = read(values, solution.y, settings.rtol, atol)
         response = summarise(summary, times, course)
         failed = solution.status != Status.OK

@@ -289,7 +289,7 @@ def _check_names(model: Model, ligand: str, drugs: Mapping[str, Given], masses: 
     if ligand not in model.species and ligand not in model.parameters:
         raise ValueError(
             f"unknown ligand {ligand!r}: {model.name} has no such species; its species: "
-            f"{', '.join(model.species)}{did_you_mean(ligand, model.species)}"
+            f"{', '.join(model.species)}{did_you_mean(ligand, [*model.species, *model.parameters])}"
         )
     for drug in drugs:
         if drug == ligand:
@@ -298,7 +298,7 @@ def _check_names(model: Model, ligand: str, drugs: Mapping[str, Given], masses: 
             known = f"; load a model with it, such as 'il6_stat3+{drug}'" if drug in library_drugs() else ""
             raise ValueError(
                 f"unknown drug {drug!r}: {model.name} has no such species{known}; its species: "
-                f"{', '.join(model.species)}{did_you_mean(drug, model.species)}"
+                f"{', '.join(model.species)}{did_you_mean(drug, [*model.species, *model.parameters])}"
             )
         if not has_target(model, drug):
             raise ValueError(f"drug {drug!r} acts on nothing in {model.name}: its target is not part of the model")

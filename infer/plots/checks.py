@@ -202,9 +202,9 @@ def _equal_limits(ax: Axes, values: np.ndarray, logarithmic: bool) -> tuple[floa
 def evaluation(problem: Problem, result: Evaluation, *, time_unit: str | None = None) -> list[Figure]:
     """Pages for one fit, of two panels an observable: observed against predicted, and residuals over time.
 
-    On each observable's scale; a bar is the standard deviation of the noise. A residual is in standard deviations,
-    or, if the noise is not normal, the quantile of a normal one. Limits have none: they stand beside what is
-    predicted, unscored.
+    On each observable's scale; a bar is the standard deviation of the noise (its scale parameter, if it is not
+    normal). A residual is in standard deviations, or, if the noise is not normal, the quantile of a normal one. Limits
+    have none: they stand beside what is predicted, unscored.
     """
     rows = problem.dataset.measurements
     names = [n for n in problem.dataset.observables if any(m.observable == n for m in rows)]

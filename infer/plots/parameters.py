@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import gaussian_kde, rankdata
 
+from ...data.scale import Scale
 from ..posterior.datatree import on_search_scale
 from ..posterior.summary import summarise
 from .margins import legend_outside
@@ -42,6 +43,7 @@ def _densities(tree: xr.DataTree, names: Sequence[str], truth: dict[str, float])
     for ax, name in zip(axes, names, strict=True):
         after = on_search_scale(tree["posterior"].dataset[name]).ravel()
         before = on_search_scale(tree["prior"].dataset[name]).ravel()
+        before = before[np.isfinite(before)]  # a heavy tail of a logarithm goes beyond what floats hold
         low, high = np.nanquantile(before, [0.002, 0.998])
         low, high = min(low, after.min()), max(high, after.max())
         low = 0.0 if _from_zero(before) else low
@@ -54,10 +56,10 @@ def _densities(tree: xr.DataTree, names: Sequence[str], truth: dict[str, float])
             ax.fill_between(x, y, color=colour, alpha=0.25, lw=0)
         scale = tree["posterior"][name].attrs.get("search_scale", "lin")
         if name in truth:
-            ax.axvline(_to(truth[name], scale), color=VERMILION, lw=1.2, ls="--", label="truth")
+            ax.axvline(Scale(scale).of(truth[name]), color=VERMILION, lw=1.2, ls="--", label="truth")
         unit = tree["posterior"][name].attrs.get("unit", "")
         ax.set_title(shortened(name, 34), fontsize=8.5)
-        prefix = {"lin": "", "log": "ln ", "log10": "log10 "}[scale]
+        prefix = Scale(scale).prefix
         ax.set_xlabel(f"{prefix}[{unit}]" if unit not in ("", "1") else f"{prefix}value", fontsize=8)
         ax.set_yticks([])
         ax.spines["left"].set_visible(False)
@@ -69,17 +71,15 @@ def _densities(tree: xr.DataTree, names: Sequence[str], truth: dict[str, float])
     return figure
 
 
-def _to(value: float, scale: str) -> float:
-    return value if scale == "lin" else float(np.log(value) if scale == "log" else np.log10(value))
-
-
 def density(draws: np.ndarray, x: np.ndarray) -> np.ndarray:
     """A kernel density of draws at x; draws that never move are a single peak."""
     finite = draws[np.isfinite(draws)]
     width = (x[-1] - x[0]) / 100
     if np.ptp(finite) < 1e-9 * max(1.0, abs(finite[0])):
         return np.exp(-0.5 * ((x - finite[0]) / width) ** 2) / (width * np.sqrt(2 * np.pi))
-    kernel = gaussian_kde(finite)
+    low, high = np.quantile(finite, [0.16, 0.84])
+    narrow = (high - low) / 2 / finite.std()  # 1 for a normal; a kernel as wide as a heavy tail would show no peak
+    kernel = gaussian_kde(finite, "scott" if narrow > 0.5 else narrow * len(finite) ** -0.2)
     if _from_zero(finite):
         return np.where(x >= 0, kernel(x) + kernel(-x), 0.0)  # no mass leaks below zero
     return kernel(x)
@@ -109,7 +109,7 @@ def chains(tree: xr.DataTree, names: Sequence[str] | None = None, *, most: int =
         _trace(axes[2 * i], on_search_scale(array), diverging)
         ess = table.loc[name, "ess_bulk"]
         _ranks(axes[2 * i + 1], np.asarray(array.values), float(ess) / array.sizes["chain"])
-        scale = {"lin": "", "log": "ln ", "log10": "log10 "}[array.attrs.get("search_scale", "lin")]
+        scale = Scale(array.attrs.get("search_scale", "lin")).prefix
         axes[2 * i].set_title(f"{scale}{shortened(name, 44)}")
         axes[2 * i + 1].set_title(f"R-hat {table.loc[name, 'r_hat']:.3f}, bulk ESS {ess:.0f}", fontweight="normal")
     axes[-2].set_xlabel("draw")

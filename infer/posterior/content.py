@@ -1,8 +1,8 @@
 """Networks and data sets as JSON text, exactly: what is read back equals what was written, formulas included.
 
 A dataclass is `{"Species": {"name": …}}`, any other mapping `{"map": {…}}`, a formula `{"formula": …}`: a symbol is
-text, an integer a number, a function its name and arguments, such as `["Mul", ["Float", 0.5], "A"]`. Noise is the
-word that tables have for it. Reading makes
+text, an integer a number, a function its name and arguments, such as `["Mul", ["Float", 0.5], "A"]`. Noise is
+written as in tables: `"student_t(4)"`. Reading makes
 nothing but the dataclasses and formulas of the modules below; nothing is evaluated as Python.
 """
 

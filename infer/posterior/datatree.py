@@ -266,7 +266,7 @@ def _parameters(parameters: list[Parameter], values: Mapping[str, np.ndarray]) -
         attrs: dict[str, str | float] = {
             "unit": p.unit,
             "prior": p.prior.text,
-            "search_scale": str(p.scale or p.prior.scale),
+            "search_scale": str(p.search_scale),
             "source": p.source,
         }
         if (bounds := search_bounds(p)) is not None:

@@ -20,7 +20,9 @@ from ...models.solvers.dispatch import uses_fused
 from ...models.solvers.settings import Settings
 from .problem import Problem
 
-FORMAT = 2  # of what is stored of a run; 1 (unnumbered) knew neither start values nor rate rules nor Python functions
+# Of what is stored of a run. 1 (unnumbered) knew neither start values nor rate rules nor Python functions; since 3,
+# priors count by their text.
+FORMAT = 3
 
 # Fields that change no draw; all others belong to the identity, new ones too.
 _LABELS: LeftOut = {
@@ -97,7 +99,11 @@ def _versions(engine: str) -> dict[str, str]:
     return found | {"hexamer": f"{found['hexamer']}, code {_code()}"}
 
 
-_NOT_OF_DRAWS = ("models/library", "infer/doses", "infer/plots", "infer/prediction", "infer/reports")
+_NOT_OF_DRAWS = (
+    *("data/assays", "data/bundled_problems", "data/native", "data/petab"),
+    *("infer/doses", "infer/plots", "infer/prediction", "infer/reports"),
+    "models/library",
+)
 
 
 def _sources(folder: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
@@ -114,7 +120,7 @@ def _sources(folder: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
 def _code() -> str:
     """A hash of the code that draws come from, which changes more often than hexamer's version."""
     package = files("hexamer")
-    sources = dict(_sources(package / "models", "models")) | dict(_sources(package / "infer", "infer"))
+    sources = {n: text for part in ("models", "data", "infer") for n, text in _sources(package / part, part)}
     digest = sha256()
     for name in sorted(sources):
         digest.update(name.encode() + b"\0" + sources[name] + b"\0")

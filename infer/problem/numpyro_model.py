@@ -59,13 +59,16 @@ class PriorDistribution(dist.Distribution):
         return constraints.greater_than(low) if math.isinf(high) else constraints.interval(low, high)
 
     def sample(self, key, sample_shape=()):
-        prior = effective_prior(self.parameter)
+        assert key is not None
+        return self.icdf(jax.random.uniform(key, sample_shape))
+
+    def icdf(self, q):
+        """Quantiles, by scipy; they have no derivative."""
+        prior, u = effective_prior(self.parameter), jnp.asarray(q, float)
 
         def natural(u: np.ndarray) -> np.ndarray:
             return np.asarray(prior.scale.natural(prior.quantile(np.asarray(u))), dtype=u.dtype)
 
-        assert key is not None
-        u = jax.random.uniform(key, sample_shape)
         return jax.pure_callback(natural, jax.ShapeDtypeStruct(u.shape, u.dtype), u, vmap_method="expand_dims")
 
     def log_prob(self, value, intermediates=None):

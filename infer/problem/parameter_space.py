@@ -23,7 +23,7 @@ _AFFINE, _INTERVAL, _ABOVE, _BELOW, _FOLDED = range(5)
 def search_bounds(parameter: Parameter) -> tuple[float, float] | None:
     """Bounds on the search scale, where there are two."""
     prior = effective_prior(parameter)
-    scale = parameter.scale or prior.scale
+    scale = parameter.search_scale
     lower, upper = (prior.scale.convert(b, scale) for b in prior.bounds)
     return (lower, upper) if math.isfinite(lower) and math.isfinite(upper) else None
 
@@ -41,7 +41,7 @@ class _Row:
 
 def _row(parameter: Parameter) -> _Row:
     prior = effective_prior(parameter)
-    scale = parameter.scale or prior.scale
+    scale = parameter.search_scale
     centre, width = prior.typical
     if FAMILIES[prior.family].folded and scale == "lin":
         return _Row(_FOLDED, 0.0, width, 0.0, math.inf)
@@ -86,7 +86,7 @@ def _densities(priors: Sequence[Prior]) -> list[_Densities]:
 class ParameterSpace:
     """Maps z to parameter values θ, elementwise and smoothly, through x = scale(θ), the search scale.
 
-    A prior without bounds is standardised (x = location + spread·z), so that it is a unit normal over z; two
+    A prior without bounds is standardised (x = location + spread·z), so that a normal one is a unit normal over z; two
     bounds are a logit, one an exponential. A half-normal scale of noise is folded, θ = |spread·z|: noise
     enters as a square, so the density is smooth through zero, which lies in the support. (Searched on a
     logarithmic scale, it is not folded, and zero is not in the support.)
@@ -103,7 +103,7 @@ class ParameterSpace:
             np.array([getattr(r, k) for r in rows], dtype=float) for k in ("centre", "width", "lower", "upper")
         )
         priors = [effective_prior(p) for p in parameters]
-        self.scales: tuple[Scale, ...] = tuple(p.scale or q.scale for p, q in zip(parameters, priors, strict=True))
+        self.scales: tuple[Scale, ...] = tuple(p.search_scale for p in parameters)
         self._log = np.array([s.log_base for s in self.scales], dtype=float)
         self._prior_log = np.array([q.scale.log_base for q in priors], dtype=float)
         self._densities = _densities(priors)

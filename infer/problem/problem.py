@@ -104,7 +104,10 @@ class Problem:
         self.__dict__.update(values)
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"a Problem does not change: make another, for its settings by with_settings ({name})")
+        raise AttributeError(
+            f"cannot set {name}: a Problem does not change. Make another one; with_settings(…) makes one with other "
+            "settings of the solver"
+        )
 
     def __repr__(self) -> str:
         parts = [repr(self.name), repr(self.model), counted(self.dataset.measurements, "measurement")]
@@ -123,14 +126,14 @@ class Problem:
     @cached_property
     def position(self) -> Int[np.ndarray, " parameters"]:
         """Where each estimated parameter stands among `names`."""
-        return np.array([self.names.index(n) for n in self.space.names], dtype=int)
+        return _fixed(np.array([self.names.index(n) for n in self.space.names], dtype=int))
 
     @cached_property
     def base(self) -> Float[np.ndarray, " names"]:
         """Values of the fixed parameters, in the order of `names`; 1 for what is estimated, or is integrated out."""
         base = np.array([p.value if p.value is not None else 1.0 for p in self.parameters.values()], dtype=float)
         base[[self.names.index(n) for n in self.nuisance.names]] = 1.0
-        return base
+        return _fixed(base)
 
     @cached_property
     def _held(self) -> Int[np.ndarray, " held"]:
@@ -336,6 +339,12 @@ class Problem:
             return readout, self.row_densities(readout)
 
         return jax.jit(f)
+
+
+def _fixed(array: np.ndarray) -> np.ndarray:
+    """The array, which nobody can change."""
+    array.setflags(write=False)
+    return array
 
 
 def _check_axes(dataset: Dataset, estimated: Sequence[Parameter]) -> None:

@@ -40,7 +40,7 @@ def compile_function(
         return {k: p[i] for i, k in enumerate(keys)}
 
     count = len(species)
-    if twice := sorted(n for n, count in Counter((*species, *keys)).items() if count > 1):
+    if twice := sorted(n for n, times in Counter((*species, *keys)).items() if times > 1):
         raise ValueError(
             f"model {name!r} has two things called {', '.join(twice)}: names of species and parameters differ"
         )

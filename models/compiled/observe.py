@@ -71,8 +71,9 @@ def grid(model: Model, plan: Plan, formulas: Sequence[str]) -> Grid:
 
 
 def _compiled(model: Model, formula: str, known: Sequence[str], states: Sequence[str]):
+    expression = expression_of(model, formula)
     try:
-        return compile_elementwise(known, [bounded(expression_of(model, formula), states)])
+        return compile_elementwise(known, [bounded(expression, states)])
     except ValueError as error:
         raise ValueError(
             f"cannot observe {formula!r} in {model.name}: {error}; rules: {', '.join(model.rules) or 'none'}; "

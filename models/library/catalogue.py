@@ -31,12 +31,13 @@ def find(name: str) -> Network | None:
     known = {*COMPOSITIONS, *GROUPS, *MODULES}
     if len(parts) == 1 and name not in known:
         return None
+    every = [*COMPOSITIONS, *GROUPS, *MODULES, *drugs(), *cells()]
     strangers = [p for p in parts if p not in known and p not in drugs() and p not in cells()]
     if strangers:
         raise ValueError(
             f"unknown part {', '.join(map(repr, strangers))} of {name!r}; known modules: "
             f"{', '.join([*COMPOSITIONS, *GROUPS, *MODULES])}; drugs: {', '.join(drugs())}; "
-            f"cells: {', '.join(cells())}{did_you_mean(strangers, {*known, *drugs(), *cells()})}"
+            f"cells: {', '.join(cells())}{did_you_mean(strangers, every)}"
         )
     cell = [p for p in parts if p in cells()]
     if len(cell) > 1:

@@ -64,7 +64,8 @@ class Reading:
         groups = []
         for g in self.rows.groups:
             mean, sd = g.group.formulas
-            groups.append(Group(g.names, mean, sd, np.array(g.columns).reshape(len(g.names), -1), g.group.rows))
+            columns = np.array(g.columns, int).reshape(len(g.names), len(g.group.rows))
+            groups.append(Group(g.names, mean, sd, columns, g.group.rows))
         try:
             return Formulas(groups, self.rows.protocol, len(self.plan.times), self.rows.size, self._by_jax)
         except Unsupported as reason:

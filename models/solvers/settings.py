@@ -74,9 +74,9 @@ class Settings:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, float(getattr(self, name)))
         if self.engine not in ENGINES:
-            raise ValueError(f"unknown engine {self.engine!r}; {known_names(self.engine, ENGINES)}")
+            raise ValueError(f"unknown engine {self.engine!r}; {known_names(str(self.engine), ENGINES)}")
         if self.solver not in SOLVERS:
-            raise ValueError(f"unknown solver {self.solver!r}; {known_names(self.solver, SOLVERS)}")
+            raise ValueError(f"unknown solver {self.solver!r}; {known_names(str(self.solver), SOLVERS)}")
         if self.derivative not in get_args(Derivative):
             raise ValueError(f"derivative must be 'reverse' or 'forward', not {self.derivative!r}")
         if self.precision not in get_args(Precision):

@@ -70,7 +70,7 @@ def _assays() -> Mapping[str, str]:
     from .data.assays.registry import ASSAYS
 
     first = {name: (keys.make.__doc__ or "").partition("\n")[0] for name, keys in ASSAYS.items()}
-    return {name: re.split(r": | with \w+ v |\.$|: ln v", line)[0].replace("`", "") for name, line in first.items()}
+    return {name: re.split(r": | with \w+ v |\.$", line)[0].replace("`", "") for name, line in first.items()}
 
 
 _READERS: Mapping[Kind, Callable[[], Mapping[str, str]]] = {

@@ -42,13 +42,18 @@ MOVED = {
 }
 
 
+# Names that have left the module of today, too.
+ELSEWHERE = {("models.model", "compile_network"): "models.compiled.from_network"}
+
+
 class _Moved(ModuleType):
     """Stands in `sys.modules` under the old name. The module of today is imported when something of it is asked for."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        new = f"hexamer.{MOVED[self.__name__.removeprefix('hexamer.')]}"
+        old = self.__name__.removeprefix("hexamer.")
+        new = f"hexamer.{ELSEWHERE.get((old, name), MOVED[old])}"
         found = getattr(import_module(new), name)
         warn(f"{self.__name__} is now {new}; the old name goes with the next release", DeprecationWarning, stacklevel=2)
         return found
@@ -65,7 +70,7 @@ METHODS = [
     ("models.Network", "load", "models.load_network"),
     ("models.Network", "to_sbml", "models.write_sbml"),
 ]
-# Properties of today that are functions of what had them.
+# Old properties: the class, the property, the function of today.
 PROPERTIES = [
     ("infer.Problem", "digest", "infer.problem.identity.problem_digest"),
     ("models.Model", "digest", "models.compiled.identity.model_digest"),

@@ -66,9 +66,12 @@ def test_families_with_other_numbers(tmp_path, row, expected):
     [
         ("k,1/min,gamma,,0.5,,,", "'shape' holds nothing; expected a number for 'gamma'"),
         ("k,1/min,gamma,1,0.5,2,,", "'location' holds '1'; expected 0 or an empty cell for 'gamma', which starts at"),
-        ("k,1/min,gamma,,0.5,-2,,", "a gamma prior needs a shape, positive and finite, not -2"),
+        ("k,1/min,gamma,,0.5,-2,,", "the prior 'gamma' needs a shape, positive and finite, not -2"),
         ("k,1/min,normal,0,0.5,2,,", "'shape' holds '2'; expected an empty cell for 'normal'"),
-        ("k,1/min,gamma,,0.5,2,-3,-1", "prior is of positive numbers: the upper bound -1.0 leaves nothing of it"),
+        (
+            "k,1/min,gamma,,0.5,2,-3,-1",
+            "is of positive numbers: the upper bound -1.0 leaves nothing of it",
+        ),
         ("k,1/min,log10_gamma,,0.5,2,,", "'distribution' holds 'log10_gamma'; expected one of normal"),
     ],
 )
@@ -76,6 +79,27 @@ def test_numbers_that_make_no_distribution(tmp_path, row, said):
     with pytest.raises(TableError) as caught:
         read(tmp_path, row, WITH_SHAPE)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Prior("gamma", spread=1000.0, shape=0.001), "goes beyond what floats hold: take a log_normal"),
+        (lambda: Prior("inverse_gamma", shape=0.0005), "goes beyond what floats hold"),
+        (lambda: Prior("gamma", location=1.0, shape=2.0), "'gamma' has no location, and 1.0 was given"),
+        (lambda: Prior("rayleigh", "log10"), "'rayleigh' exists on the linear scale only"),
+        (lambda: Prior("student_t"), "'student-t' needs a shape, positive and finite, not None"),
+    ],
+)
+def test_what_makes_no_prior_is_refused(make, said):
+    with pytest.raises(ValueError, match=said):
+        make()
+
+
+def test_a_density_that_is_infinite_at_0_is_searched_on_a_logarithm():
+    assert Parameter("k", Prior("gamma", shape=0.5)).search_scale == "log"
+    assert Parameter("k", Prior("gamma", shape=0.5), scale="lin").search_scale == "lin"
+    assert Parameter("k", Prior("gamma", shape=1.5)).search_scale == "lin"
 
 
 def test_another_unit_is_the_same_distribution():
