@@ -23,7 +23,7 @@ from .compiled.plan import Plan, compile_plan
 from .compiled.volumes import check_given
 from .listing import did_you_mean
 from .protocols.protocol import Protocol
-from .solvers.below_zero import judged_by, lowest, named, sentence
+from .solvers.below_zero import lowest, named, reading_atol, sentence
 from .solvers.dispatch import falls_back, solve
 from .solvers.placement import default_platform, note_ignored, placed
 from .solvers.settings import Engine, Settings, Tolerances
@@ -141,9 +141,7 @@ def _compiled(
 
     def one(v: Float[Array, " names"], tolerances: Tolerances) -> tuple[Solution, dict[str, Array]]:
         solution = solve(model, plan, settings, v, tolerances=tolerances)
-        atol = tolerances.atol
-        if atol is None:
-            atol = jnp.max(judged_by(model, jax.lax.stop_gradient(solution.y), tolerances.rtol, jnp))
+        atol = reading_atol(model, solution.y, tolerances.rtol, tolerances.atol)
         return solution, dict(zip(observe, read(v, solution.y, tolerances.rtol, atol), strict=True))
 
     for _ in range(axes):

@@ -17,7 +17,7 @@ from ...models.compiled.model import Model
 from ...models.compiled.observe import grid
 from ...models.compiled.plan import Plan, compile_plan
 from ...models.protocols.protocol import Protocol
-from ...models.solvers.below_zero import judged_by
+from ...models.solvers.below_zero import reading_atol
 from ...models.solvers.dispatch import falls_back, solve, uses_fused
 from ...models.solvers.placement import devices_for, on
 from ...models.solvers.settings import Settings
@@ -113,9 +113,7 @@ def _compiled(
 
     def one(values: Float[Array, " names"]) -> tuple[Array, Array]:
         solution = solve(model, plan, settings, values)
-        atol = settings.atol
-        if atol is None:
-            atol = jnp.max(judged_by(model, jax.lax.stop_gradient(solution.y), settings.rtol, jnp))
+        atol = reading_atol(model, solution.y, settings.rtol, settings.atol)
         (course,) = read(values, solution.y, settings.rtol, atol)
         response = summarise(summary, times, course)
         failed = solution.status != Status.OK

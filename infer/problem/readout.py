@@ -58,10 +58,10 @@ class Assays:
             self.names,
         )
         where = {(p, t): (i, j) for i, p in enumerate(self.protocols) for j, t in enumerate(sorted_times[p])}
-        self.row_protocol = np.array([where[m.protocol, m.time][0] for m in dataset.measurements], dtype=int)
         # In the order of the rows: that of the description must not decide in which order gradients are summed.
         used = [dataset.observables[n] for n in dict.fromkeys(m.observable for m in dataset.measurements)]
         self.reading = Reading(self.model, self.plan, [self._group(o, where) for o in used])
+        self.row_protocol = self.reading.rows.protocol
         self.log_base = np.array([dataset.observables[m.observable].scale.log_base for m in dataset.measurements])
         self.tail = tails(dataset)
         self.value, jacobian = _values_on_scale(dataset, self.log_base)

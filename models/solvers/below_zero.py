@@ -41,6 +41,11 @@ def judged_by(model: Model, y: Any, rtol: Any, xp: ModuleType = np) -> Any:
     return xp.maximum(FLOOR["float64"] * rtol * largest, LEAST)
 
 
+def reading_atol(model: Model, y: jax.Array, rtol: Any, atol: Any) -> Any:
+    """The absolute tolerance that formulas over outputs are read with: `atol`, or what follows from the outputs."""
+    return jnp.max(judged_by(model, jax.lax.stop_gradient(y), rtol, jnp)) if atol is None else atol
+
+
 def named(model: Model, low: np.ndarray) -> dict[str, float]:
     """What `lowest` found, by the species' names."""
     if not np.size(low):

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 from functools import cached_property
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -14,7 +13,7 @@ from jaxtyping import Array, Float, Int
 from ..compiled.model import Model
 from ..compiled.observe import RowGroup, RowReader
 from ..compiled.plan import Plan
-from .below_zero import judged_by
+from .below_zero import reading_atol
 from .dispatch import uses_fused
 from .fused import cuda
 from .fused.codegen.lower import DoesNotCompile, Unsupported
@@ -43,8 +42,8 @@ class Reading:
         # A failed trajectory is NaN, and NaN · 0 would spoil XLA's gradient: read 1, and hide it after.
         y = solution.y if compiled is not None and not cuda.devices() else jnp.where(ok[:, None, None], solution.y, 1.0)
         atol = settings.atol
-        if atol is None and self.rows.uses_atol:
-            atol = jnp.max(judged_by(self.model, jax.lax.stop_gradient(solution.y), settings.rtol, jnp))
+        if self.rows.uses_atol:
+            atol = reading_atol(self.model, solution.y, settings.rtol, atol)
         pool = self.rows.pool(values, y, settings.rtol, atol)
         if compiled is not None:
             return compiled(pool, solution.status, threads(settings))
