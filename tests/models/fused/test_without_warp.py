@@ -26,7 +26,7 @@ from hexamer.models import compile_network
 logging.basicConfig(format="%(name)s: %(message)s", stream=sys.stdout)
 text = "model decay; species A = 1; k = 0.5; J: A -> ; k*A; end"
 for k in (0.5, 2.0):  # two models and three solves, one line
-    model = compile_network(hexamer.read_antimony(text))
+    model = compile_network(hexamer.models.read_antimony(text))
     out = hexamer.simulate(model, {"k": k}, hexamer.Protocol(), [0.0, 1.0])
     assert out.status[0] == hexamer.Status.OK
     np.testing.assert_allclose(out.y[0, :, 0], [1.0, np.exp(-k)], rtol=1e-5)
