@@ -43,11 +43,11 @@ class Scale(StrEnum):
 
     def of_values(self, values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         """Positive `values` on this scale, as an array."""
-        return values if self == "lin" else np.log(values) if self == "log" else np.log10(values)
+        return values if self == "lin" else np.asarray(np.log(values) if self == "log" else np.log10(values))
 
     def natural(self, x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         """Values from this scale to the linear one."""
-        return x if self == "lin" else np.exp(x * self.log_base)
+        return x if self == "lin" else np.asarray(np.exp(x * self.log_base))
 
     def formula(self, expression: sympy.Expr) -> sympy.Expr:
         """A formula on this scale: itself, its natural or its decadic logarithm."""

@@ -66,7 +66,7 @@ class PriorDistribution(dist.Distribution):
         """Quantiles, by scipy; they have no derivative."""
         prior, u = effective_prior(self.parameter), jnp.asarray(q, float)
 
-        def natural(u: np.ndarray) -> np.ndarray:
+        def natural(u: jax.Array) -> np.ndarray:
             return np.asarray(prior.scale.natural(prior.quantile(np.asarray(u))), dtype=u.dtype)
 
         return jax.pure_callback(natural, jax.ShapeDtypeStruct(u.shape, u.dtype), u, vmap_method="expand_dims")

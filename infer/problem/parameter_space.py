@@ -138,11 +138,11 @@ class ParameterSpace:
         """z with |z| of folded scales, where both signs are one point."""
         return np.where(self._kind == _FOLDED, np.abs(z), z)
 
-    def _linear(self, x: Z) -> Z:
+    def _linear(self, x: Float[Array, "*batch parameters"]) -> Float[Array, "*batch parameters"]:
         logarithmic = self._log > 0
         return jnp.where(logarithmic, jnp.exp(jnp.where(logarithmic, x * self._log, 0.0)), x)
 
-    def constrain(self, z: Z) -> Z:
+    def constrain(self, z: Float[Array, "*batch parameters"]) -> Float[Array, "*batch parameters"]:
         """θ, the parameters in their own units."""
         return self._linear(self.search(z))
 
