@@ -172,7 +172,7 @@ class StudentT(Noise):
 def _log_distribution_of_t(noise: StudentT, r: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     a, x = noise.dof / 2, noise.dof / (noise.dof + r**2)
     share = 0.5 * betainc(a, 0.5, x)  # F(−|r|)
-    # Where that underflows: the incomplete beta function's series, x^a (1−x)^(−½) / (a B(a, ½)) to a relative x/2a.
+    # If that underflows, the first term of its series: x^a (1−x)^(−½) / (2 a B(a, ½)), with a relative error of x/2a.
     far = a * jnp.log(x) - 0.5 * jnp.log1p(-jnp.minimum(x, 0.999)) - jnp.log(2 * a) - betaln(a, 0.5)
     tail = jnp.where(share > 1e-290, jnp.log(jnp.maximum(share, 1e-300)), far)
     return jnp.where(r < 0, tail, jnp.log1p(-jnp.exp(tail)))

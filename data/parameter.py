@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .prior import FAMILIES, Prior
-from .scale import Scale
+from .scale import Scale, to_scale
 
 FIXED = "fixed by problem.toml"  # the source of a parameter that the description of a folder holds
 
@@ -94,4 +94,4 @@ def draw_prior(parameter: Parameter, n: int, rng: np.random.Generator) -> Float[
     return prior.scale.natural(prior.quantile(rng.uniform(size=n)))
 
 
-__all__ = ["FAMILIES", "FIXED", "Parameter", "Prior", "Scale", "draw_prior", "effective_prior"]
+__all__ = ["FAMILIES", "FIXED", "Parameter", "Prior", "Scale", "draw_prior", "effective_prior", "to_scale"]

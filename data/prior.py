@@ -32,8 +32,8 @@ class Family:
 
     - `uses`: which of a prior's `location`, `spread` and `shape` it has;
     - `log_density(t, location, spread, shape)`: JAX arrays of one shape; normalised over `support`;
-    - `scipy`: the name of the same distribution in `scipy.stats`, which knows quantiles and tails; what it calls
-      `loc` and `scale` is location and spread; `shape`: the value that its shape parameter has, if not the prior's;
+    - `scipy`: the name of the same distribution in `scipy.stats`, which knows quantiles and tails; its `loc` and
+      `scale` are location and spread;
     - `folded`: t = |x| of a symmetric x: a search moves x through both signs, and 0 is allowed.
     """
 
@@ -155,7 +155,7 @@ class Prior:
             raise ValueError(f"lower bound {lower} is not below upper bound {upper}")
         if self.family == "uniform" and not (math.isfinite(lower) and math.isfinite(upper)):
             raise ValueError(f"a uniform prior needs two finite bounds on its scale, not [{lower}, {upper}]")
-        words = f"the prior {self.family.replace('_', '-')!r}"
+        words = f"the prior {self.family!r}"
         if "location" not in family.uses and self.location != 0:
             raise ValueError(f"{words} has no location, and {self.location} was given")
         if family.folded and (self.scale != "lin" or lower > 0 or upper < math.inf):

@@ -30,7 +30,7 @@ class Scale(StrEnum):
 
     @property
     def prefix(self) -> str:
-        """What stands before a quantity on this scale: `log10 θ`."""
+        """The prefix of a quantity on this scale, as in `log10 θ`; empty for the linear one."""
         return {"lin": "", "log": "ln ", "log10": "log10 "}[self]
 
     def of(self, value: float) -> float:

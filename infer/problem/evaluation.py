@@ -1,4 +1,4 @@
-"""What a problem says at given parameter values."""
+"""The result of evaluating a problem at given parameter values."""
 
 from __future__ import annotations
 

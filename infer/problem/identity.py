@@ -20,8 +20,8 @@ from ...models.solvers.dispatch import uses_fused
 from ...models.solvers.settings import Settings
 from .problem import Problem
 
-# Of what is stored of a run. 1 (unnumbered) knew neither start values nor rate rules nor Python functions; since 3,
-# priors count by their text.
+# The format of a stored run's identity. Format 1 (without a number) left out start values, rate rules and Python
+# functions. Format 3 compares priors by their text.
 FORMAT = 3
 
 # Fields that change no draw; all others belong to the identity, new ones too.
@@ -67,7 +67,7 @@ def problem_digest(problem: Problem) -> str:
 
 
 def _known_of(parameter: Parameter) -> tuple:
-    """What of a parameter changes draws; a prior counts by its text, so that a new field orphans no run."""
+    """The part of a parameter that changes draws. A prior is compared by its text: a new field changes no identity."""
     prior = None if parameter.prior is None else parameter.prior.text
     return prior, parameter.value, parameter.unit, parameter.scale
 

@@ -38,15 +38,15 @@ from .row_noise import RowNoise
 class PriorDistribution(dist.Distribution):
     """The prior of θ, in the parameter's own unit, for NumPyro. Its density is that of `hexamer.data.Prior`."""
 
-    pytree_aux_fields = ("parameter",)
+    pytree_aux_fields = ("prior",)
 
     def __init__(self, parameter: Parameter):
-        self.parameter = parameter
+        self.prior = effective_prior(parameter)
         super().__init__(())
 
     @property
     def support(self) -> constraints.Constraint:  # pyright: ignore[reportIncompatibleVariableOverride]
-        prior = effective_prior(self.parameter)
+        prior = self.prior
         low, high = (prior.scale.convert(b, Scale.LIN) for b in prior.bounds)
         if prior.scale != "lin":
             low = max(low, 0.0)
@@ -64,7 +64,7 @@ class PriorDistribution(dist.Distribution):
 
     def icdf(self, q):
         """Quantiles, by scipy; they have no derivative."""
-        prior, u = effective_prior(self.parameter), jnp.asarray(q, float)
+        prior, u = self.prior, jnp.asarray(q, float)
 
         def natural(u: jax.Array) -> np.ndarray:
             return np.asarray(prior.scale.natural(prior.quantile(np.asarray(u))), dtype=u.dtype)
@@ -73,8 +73,7 @@ class PriorDistribution(dist.Distribution):
 
     def log_prob(self, value, intermediates=None):
         """log p(θ): the prior's on its own scale, and the slope of that scale."""
-        prior = effective_prior(self.parameter)
-        family, base = FAMILIES[prior.family], prior.scale.log_base
+        prior, family, base = self.prior, FAMILIES[self.prior.family], self.prior.scale.log_base
         inside = self.support(value)
         value = jnp.where(inside, value, 1.0 if base or not family.on_real_line else prior.location)
         logarithm = jnp.log(value) if base else jnp.zeros_like(value)

@@ -125,7 +125,7 @@ class Problem:
 
     @cached_property
     def position(self) -> Int[np.ndarray, " parameters"]:
-        """Where each estimated parameter stands among `names`."""
+        """The position of each estimated parameter in `names`."""
         return _fixed(np.array([self.names.index(n) for n in self.space.names], dtype=int))
 
     @cached_property
@@ -136,15 +136,16 @@ class Problem:
         return _fixed(base)
 
     @cached_property
-    def _held(self) -> Int[np.ndarray, " held"]:
-        """Positions of what is not estimated."""
-        return np.setdiff1d(np.arange(len(self.names)), self.position)
+    def _held(self) -> tuple[Float[np.ndarray, " held"], Int[np.ndarray, " names"]]:
+        """Values of what is not estimated, and the order that puts them behind the estimated ones among `names`."""
+        positions = np.setdiff1d(np.arange(len(self.names)), self.position)
+        return self.base[positions], np.argsort(np.concatenate([self.position, positions]))
 
     def with_settings(self, **changes) -> Problem:
         """The same problem under other solver settings."""
         other = object.__new__(type(self))
-        kept = {n: v for n, v in self.__dict__.items() if n not in ("_evaluate", "potential")}  # made for its settings
-        other.__dict__.update(kept, settings=replace(self.settings, **changes))
+        given = {n: self.__dict__[n] for n in Problem.__annotations__}  # not what is compiled for its settings
+        other.__dict__.update(given, settings=replace(self.settings, **changes))
         return other
 
     def placed(self, sets: int = 1) -> AbstractContextManager[list]:
@@ -158,8 +159,8 @@ class Problem:
 
     def values(self, z: Z | Float[np.ndarray, " parameters"]) -> Float[Array, " names"]:
         """All parameters' values, in the order of `names`; scales that are integrated out are 1."""
-        order = np.argsort(np.concatenate([self.position, self._held]))
-        return jnp.concatenate([self.space.constrain(jnp.asarray(z)), jnp.asarray(self.base[self._held])])[order]
+        held, order = self._held
+        return jnp.concatenate([self.space.constrain(jnp.asarray(z)), jnp.asarray(held)])[order]
 
     def read(self, values: Float[Array, " names"]) -> Readout:
         """What the assays read at parameter values."""

@@ -79,7 +79,7 @@ def compile_function(
 
 
 def _uses_first(f: Callable, *arguments) -> bool:
-    """Whether the result of `f` depends on its first argument."""
+    """True if the result of `f` depends on its first argument."""
     traced = jax.make_jaxpr(f)(*arguments).jaxpr
     needed = {id(v) for v in traced.outvars}
     for equation in reversed(traced.eqns):

@@ -71,7 +71,7 @@ def _equations(network: Network, independent: Collection[str]) -> _Equations:
     rates = {r.name: r.rate for r in network.reactions if r.name not in network.rules}
     at_start = inline({**rates, **start, **network.rules, **assigned})
     at_start = {n: e.xreplace({TIME: sympy.Integer(0)}) for n, e in at_start.items()}
-    # What an initial assignment takes from the state is its start value, whatever the state becomes.
+    # An initial assignment uses the start values of the states, also at later times.
     rules = inline({**rates, **network.rules, **{n: at_start[n] for n in assigned}})
     written = [sympy.sympify(e) for pairs in derivative.values() for pair in pairs for e in pair]
     substitution = exact_exponents({sympy.Symbol(n): e for n, e in rules.items()}, written)
@@ -193,7 +193,7 @@ def _with_time(network: Network) -> Network:
 
 
 def _derivatives(network: Network) -> dict[str, Terms]:
-    """Symbols that change, and what the derivative of each is the sum of."""
+    """The states, and the terms whose sum is the derivative of each."""
     derivative: dict[str, Terms] = {}
     for name, species in network.species.items():
         if name not in network.rates and not species.fixed and name not in network.rules:
@@ -239,7 +239,7 @@ def _start(network: Network, name: str) -> sympy.Expr:
 
 
 def _volume(network: Network, state: str) -> sympy.Expr:
-    """What turns a state's symbol into an amount."""
+    """The factor from a state's symbol to its amount: the volume of its compartment, or 1."""
     species = network.species.get(state)
     return sympy.Integer(1) if species is None or species.amount else sympy.Symbol(species.compartment)
 
@@ -275,7 +275,7 @@ def _moieties(conserved: Conserved, volumes: Sequence[sympy.Expr]) -> tuple[np.n
 
 
 def _amounts(terms: Mapping[str, Terms], volumes: Sequence[sympy.Expr], clock: str | None) -> list[Terms]:
-    """What the amount of each state changes by; the time, `clock`, changes by what nothing else does."""
+    """The terms of the rate of change of each state's amount; those of the time, `clock`, occur nowhere else."""
     own: Terms = [(sympy.Integer(1), sympy.Symbol("<dt>"))]
     return [
         own if n == clock else [(c * v, r) for c, r in pairs]

@@ -18,10 +18,10 @@ def bundled() -> tuple[str, ...]:
 
 
 def find(name: str) -> Network | None:
-    """The bundled network of that name; None where there is none.
+    """The bundled network of that name; None if there is none.
 
-    Beside the names of `bundled` it knows compositions of one's own: what is composed, joined by `+`, in any order:
-    modules, groups or compositions, drugs, and a cell type, as in `il6_stat3+tocilizumab+T_cell`.
+    A name may also compose parts, joined by `+` in any order: modules, groups or compositions, drugs, and a cell type,
+    as in `il6_stat3+tocilizumab+T_cell`.
 
     Raises `ValueError` for a composition with an unknown part, and for what `builder.network` raises.
     """

@@ -1,4 +1,4 @@
-"""What comes with hexamer: models, problems, modules, drugs, cells and assays, a line on each."""
+"""Lists the models, problems, modules, drugs, cells and assays that come with hexamer, with a line on each."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from functools import cache, wraps
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -87,11 +87,11 @@ def _found(name: str) -> Any:
 
 
 def _passing_on(old: str, new: str) -> Callable[..., Any]:
-    @wraps(_found(new))
     def call(*arguments: Any, **options: Any) -> Any:
         _warn(old, f"hexamer.{new}")
-        return _found(new)(*arguments, **options)
+        return _found(new)(*arguments, **options)  # looked up when it is called: what it needs may be slow to import
 
+    call.__doc__ = f"The old name of `hexamer.{new}`."
     return call
 
 

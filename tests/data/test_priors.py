@@ -88,7 +88,7 @@ def test_numbers_that_make_no_distribution(tmp_path, row, said):
         (lambda: Prior("inverse_gamma", shape=0.0005), "goes beyond what floats hold"),
         (lambda: Prior("gamma", location=1.0, shape=2.0), "'gamma' has no location, and 1.0 was given"),
         (lambda: Prior("rayleigh", "log10"), "'rayleigh' exists on the linear scale only"),
-        (lambda: Prior("student_t"), "'student-t' needs a shape, positive and finite, not None"),
+        (lambda: Prior("student_t"), "'student_t' needs a shape, positive and finite, not None"),
     ],
 )
 def test_what_makes_no_prior_is_refused(make, said):
