@@ -9,6 +9,7 @@ from ..dataset import Observable
 from ..formula import Formula
 from ..noise import Noise
 from ..quantities.dimensions import check_same
+from .assay import BACKGROUND_KEY, OFFSET_KEY, SD_OF_LOG, SD_OF_SIGNAL, SD_REL, Assay, Key
 from .parts import OFFSET, SCALE, SD, filled, joined, noise_needed, plain, sees, sees_molecules
 
 
@@ -98,3 +99,24 @@ def blot_ratio(
     noise_needed(name, spread)
     ratio = s * (u + plain(background, name)) / (t + plain(left_over, name) * u)
     return Observable(name, ratio, spread, placeholders + row_sd, "log", noise, unit)
+
+
+BAND_KEYS = (Key("saturation", prior="unless in the model"), SD_OF_SIGNAL, SD_REL)
+
+BLOT = Assay(
+    "blot",
+    blot,
+    keys=(*BAND_KEYS, Key("noise_of", prior="never")),
+    scale="each",
+    background=OFFSET_KEY,
+    row_sd=False,
+)
+
+BLOT_RATIO = Assay(
+    "blot_ratio",
+    blot_ratio,
+    signals=("signal", "total"),
+    keys=(BACKGROUND_KEY, Key("left_over", unit="1", prior="unless in the model"), SD_OF_LOG),
+    unit="1",
+    scale="each",
+)

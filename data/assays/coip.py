@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import sympy
 
 from ...models.networks.network import Network
 from ..dataset import Observable
+from ..files.toml_section import Section
 from ..formula import Formula
 from ..noise import Noise
 from ..quantities.composition import Parts, amount_of, complexes
-from .blot import blot
-from .parts import AssayError
+from ..quantities.toml_keys import take_composition
+from .assay import OFFSET_KEY, Assay
+from .blot import BAND_KEYS, blot
+from .parts import OFFSET, SCALE, AssayError
+from .row_values import RowValues
 
 
 def coip(
@@ -46,3 +53,25 @@ def coip(
     signal = amount_of(network, prey, holding)
     options = {"scale": scale, "offset": offset, "saturation": saturation, "sd": sd, "sd_rel": sd_rel}
     return blot(name, signal, unit=unit, noise=noise, **options)
+
+
+class _CoIP(Assay):
+    """Fed with a bait and a prey, which the network's complexes hold."""
+
+    def take_signals(self, section: Section, network: Network | None) -> Sequence[Formula] | None:
+        bait, prey = section.required("bait"), section.required("prey")
+        if network is None:
+            section.complain("assay", "a network that can be read, to find the complexes in", self.name)
+        return [bait, prey] if bait and prey and network is not None else None
+
+    def take_options(self, section: Section, values: RowValues) -> dict[str, Any]:
+        del values
+        return {"composition": take_composition(section), "where": section.texts("where") or None}
+
+    def signal(self, observable: Observable, signals: Sequence[Formula]) -> Formula:
+        """The formula of the reading without its scale and offset."""
+        del signals
+        return observable.formula.xreplace({sympy.Symbol(SCALE): sympy.S.One, sympy.Symbol(OFFSET): sympy.S.Zero})  # pyright: ignore[reportReturnType]
+
+
+COIP = _CoIP("coip", coip, signals=(), keys=BAND_KEYS, scale="each", background=OFFSET_KEY, row_sd=False)

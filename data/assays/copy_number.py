@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from ...models.networks.network import Network
 from ..dataset import Observable
+from ..files.toml_section import Section
 from ..formula import Formula
 from ..noise import Noise
+from ..quantities.units import UnitError, conversion_factor
+from .assay import SD_ON_SCALE, Assay
 from .direct import direct
 from .parts import in_unit
 
@@ -29,3 +32,16 @@ def copy_number(
     what = "an amount (a concentration times the volume of its compartment)"
     signal = in_unit(name, what, signal, unit.removesuffix("/cell"), network)
     return direct(name, signal, sd=sd, unit=unit, noise=noise)
+
+
+class _CopyNumber(Assay):
+    """Its unit is an amount a cell."""
+
+    def check_unit(self, section: Section, unit: str) -> None:
+        try:
+            conversion_factor(unit, "zmol/cell")
+        except UnitError as error:
+            section.complain("unit", f"an amount a cell: {error}", unit)
+
+
+COPY_NUMBER = _CopyNumber("copy_number", copy_number, keys=(SD_ON_SCALE,), unit="zmol/cell", absolute=True, amount=True)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...models.networks.network import Network
 from ..dataset import Observable
+from ..files.toml_section import Section
 from ..formula import Formula
 from ..noise import Noise
 from ..scale import Scale
+from .assay import SD_ON_SCALE, Assay
 from .parts import SD, filled, in_unit, noise_needed, plain
+from .row_values import RowValues
 
 
 def direct(
@@ -30,3 +35,14 @@ def direct(
     noise_needed(name, spread)
     signal = in_unit(name, f"a quantity in {unit!r}", signal, unit, network)
     return Observable(name, plain(signal, name), spread, placeholders, scale, noise, unit)
+
+
+class _Direct(Assay):
+    """Takes the scale on which its noise is normal under `transformation`."""
+
+    def take_options(self, section: Section, values: RowValues) -> dict[str, Any]:
+        del values
+        return {"scale": section.choice("transformation", tuple(Scale))}
+
+
+DIRECT = _Direct("direct", direct, keys=(SD_ON_SCALE,), unit=None)

@@ -6,6 +6,7 @@ from ...models.networks.network import Network
 from ..dataset import Observable
 from ..formula import Formula
 from ..noise import Noise
+from .assay import BACKGROUND_KEY, Assay
 from .parts import OFFSET, SCALE, SD, filled, noise_needed, plain, sees_molecules
 
 
@@ -59,3 +60,7 @@ def luminex(
     """
     options = {"scale": scale, "background": background, "sd": sd, "unit": unit, "noise": noise}
     return flow_cytometry(name, signal, network=network, **options)
+
+
+FLOW_CYTOMETRY = Assay("flow_cytometry", flow_cytometry, scale="each", background=BACKGROUND_KEY)
+LUMINEX = Assay("luminex", luminex, scale="each", background=BACKGROUND_KEY)

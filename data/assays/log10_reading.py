@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import sympy
 
 from ...models.networks.network import Network
 from ..dataset import Observable
+from ..files.toml_section import Section
 from ..formula import Formula
 from ..noise import Noise
 from ..quantities.units import is_share
+from .assay import OFFSET_KEY, Assay
+from .conversion import Conversion, Log10
 from .parts import OFFSET, SCALE, SD, filled, noise_needed, plain, sees_molecules
+from .row_values import RowValues
 
 _HELD = (SCALE, OFFSET, SD)
 
@@ -43,3 +50,28 @@ def log10_reading(
     noise_needed(name, spread)
     formula = sympy.log(s * plain(signal, name, held=_HELD) + o) / sympy.log(10)
     return Observable(name, formula, spread, of_scale + of_offset + row_sd, noise=noise, unit=f"log10({unit})")
+
+
+@dataclass(frozen=True)
+class _Log10Given(Conversion):
+    """A table value is log10 of the reading itself."""
+
+    sd_in_unit = False
+
+    def in_unit(self, value: float, factor: float) -> float:
+        return value + math.log10(factor)
+
+    def outside(self, value: float, name: str) -> str:
+        del value, name
+        return ""
+
+
+class _Log10Reading(Assay):
+    """Its `values` are readings, or their log10."""
+
+    def take_values(self, section: Section, unit: str) -> RowValues:
+        given = section.choice("values", ("linear", "log10")) == "log10"
+        return RowValues(unit, _Log10Given() if given else Log10())
+
+
+LOG10_READING = _Log10Reading("log10_reading", log10_reading, scale="each", background=OFFSET_KEY)

@@ -6,6 +6,7 @@ from ...models.networks.network import Network
 from ..dataset import Observable
 from ..formula import Formula
 from ..noise import Noise
+from .assay import BACKGROUND_KEY, SD_OF_LOG, Assay, Key
 from .parts import SCALE, SD, filled, noise_needed, plain, sees_molecules
 
 
@@ -45,3 +46,12 @@ def luciferase(
     noise_needed(name, spread)
     formula = s * (plain(firefly, name) + plain(background, name)) / plain(renilla, name)
     return Observable(name, formula, spread, placeholders + row_sd, "log", noise, unit)
+
+
+LUCIFERASE = Assay(
+    "luciferase",
+    luciferase,
+    keys=(Key("renilla", prior="never"), BACKGROUND_KEY, SD_OF_LOG),
+    unit="1",
+    scale="each",
+)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import sympy
 from numpy.typing import ArrayLike
@@ -12,6 +14,8 @@ from ..dataset import Observable
 from ..formula import Formula
 from ..noise import Noise
 from ..quantities.dimensions import check_same
+from .assay import Assay
+from .conversion import Cell, Conversion
 from .parts import SCALE, SD, AssayError, filled, noise_needed, plain, sees
 
 
@@ -88,3 +92,30 @@ def logit(share: ArrayLike) -> np.ndarray:
     if not np.all((v > 0) & (v < 1)):
         raise ValueError(f"a share must lie strictly between 0 and 1 to have a logit, not {share!r}; state its limit")
     return np.log(v) - np.log1p(-v)
+
+
+@dataclass(frozen=True)
+class _Logit(Conversion):
+    """The measurement is the logit of a share."""
+
+    sd_in_unit = False
+
+    def outside(self, value: float, name: str) -> str | None:
+        if 0 < value < 1:
+            return None
+        return f"a share between 0 and 1, since {name} is read in logits; a limit, such as <0.01, where none is seen"
+
+    def measured(self, cell: Cell, reference: float) -> Cell:
+        del reference
+        return cell._replace(value=float(logit(cell.value)))
+
+
+PHOSPHORYLATION_DEGREE = Assay(
+    "phosphorylation_degree",
+    phosphorylation_degree,
+    signals=("signal", "total"),
+    unit="1",
+    scale="one",
+    conversion=_Logit(),
+    takes_unit=False,
+)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import sympy
 from numpy.typing import ArrayLike
 
 from ...models.networks.network import Network
-from ..dataset import Observable
+from ..dataset import Censored, Observable
+from ..files.toml_section import Section
 from ..formula import Formula
 from ..noise import Noise
+from .assay import Assay
+from .conversion import Cell, Conversion, Log10
 from .parts import SCALE, SD, filled, plain, sees_molecules
+from .row_values import RowValues
+
+_OTHER_SIDE: dict[Censored, Censored] = {"": "", "left": "right", "right": "left"}
 
 
 def qpcr(
@@ -63,3 +70,43 @@ def log10_expression(
     if not (np.all(target > 0) and np.all(reference >= 0)):
         raise ValueError("cycles of threshold must be above 0; write `>40` in a table for what never came up")
     return reference * math.log10(reference_efficiency) - target * math.log10(efficiency)
+
+
+@dataclass(frozen=True)
+class _Cycles(Conversion):
+    """The measurement is log10 of the expression that cycles of threshold stand for."""
+
+    efficiency: float
+    reference_efficiency: float
+    sd_in_unit = False
+
+    def outside(self, value: float, name: str) -> str | None:
+        if value > 0:
+            return None
+        return f"cycles above 0, since {name} is read by them; a limit, such as >40, where it never came up"
+
+    def measured(self, cell: Cell, reference: float) -> Cell:
+        efficiencies = {"efficiency": self.efficiency, "reference_efficiency": self.reference_efficiency}
+        value = float(log10_expression(cell.value, reference, **efficiencies))
+        return Cell(value, _OTHER_SIDE[cell.censored])  # more cycles, less of it
+
+
+class _QPCRCycles(Assay):
+    """Values are cycles of threshold; a column of the table may bring those of a reference gene."""
+
+    def take_values(self, section: Section, unit: str) -> RowValues:
+        cycles = _Cycles(_take_efficiency(section, "efficiency"), _take_efficiency(section, "reference_efficiency"))
+        return RowValues(unit, cycles, reference_column=section.text("reference_column", "") or None)
+
+
+def _take_efficiency(section: Section, key: str) -> float:
+    """A PCR's factor a cycle, 2 by default."""
+    value = section.take(key, 2.0)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 1 < value <= 2:
+        return float(value)
+    section.complain(key, "the factor a cycle, above 1 and at most 2", value)
+    return 2.0
+
+
+QPCR = Assay("qpcr", qpcr, scale="each", conversion=Log10())
+QPCR_CT = _QPCRCycles("qpcr_ct", qpcr, unit="Ct", scale="each", takes_unit=False)

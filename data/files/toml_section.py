@@ -91,6 +91,13 @@ class Section:
         self.complain(key, f"one of {', '.join(options)}", value)
         return options[0]
 
+    def flag(self, key: str) -> bool:
+        """True or false; false is the default."""
+        value = self.take(key, False)
+        if not isinstance(value, bool):
+            self.complain(key, "true or false", value)
+        return value is True
+
     def text_or_number(self, key: str) -> str | float | None:
         value = self.take(key)
         if value is None or (isinstance(value, (str, int, float)) and not isinstance(value, bool)):

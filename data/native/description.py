@@ -117,7 +117,7 @@ def _parse(content: dict[str, Any], folder: Path, problems: Problems) -> Descrip
         readings=readings,
         fixed=_fixed(top),
         prior_units=top.choice("prior_units", ("column", "model")) == "column",
-        literature=_flag(top, "literature"),
+        literature=top.flag("literature"),
         published=_published(top, folder, conditions),
         notes=(*top.texts("notes"), *units.notes()),
     )
@@ -239,13 +239,6 @@ def _fixed(top: Section) -> dict[str, Fixed]:
             hint = hint_of(value.split()[0]) if isinstance(value, str) and value.split() else ""
             top.complain(f"fixed.{name}", f"a finite number, or text of a number and its unit{hint}", value)
     return fixed
-
-
-def _flag(top: Section, key: str) -> bool:
-    value = top.take(key, False)
-    if not isinstance(value, bool):
-        top.complain(key, "true or false", value)
-    return value is True
 
 
 def _finite(value: object) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..files.toml_section import Section
 from ..quantities.model_units import SAME, ModelUnit, ModelUnits, named
+from ..quantities.toml_keys import take_molar_mass, take_quantity
 from ..quantities.units import (
     UnitError,
     conversion_factor,
@@ -17,7 +18,6 @@ from ..quantities.units import (
     registry,
 )
 from ..schedules import Input
-from .measured import take_molar_mass, take_quantity
 
 if TYPE_CHECKING:
     import pint

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from ...models.protocols.protocol import Protocol, Value
 from ..assays import OFFSET, SCALE
+from ..assays.conversion import Cell
+from ..assays.row_values import RowValues, parse_limit
 from ..assays.standard_curve import ReadBack, StandardCurve
+from ..assays.standards import read_standards
 from ..dataset import Measurement
 from ..files.csv_table import Row, Table, check_columns, hint_of, number_in, parse_number, quote, read_table
 from ..files.issues import Problems
@@ -18,8 +21,6 @@ from ..schedules import make_protocol, protocol_name
 from .conditions import Schedules, read_conditions, schedules_in
 from .description import Description
 from .observables import Reading
-from .row_values import Cell, RowValues, parse_limit
-from .standards import read_standards
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class _Reader:
         protocol = self._protocol(schedules)
         if read_off is not None:
             cell = Cell(float(read_off.value[0]), read_off.censored[0])
-        measured = reading.values.measured(cell, reference)
+        measured = reading.values.conversion.measured(cell, reference)
         return Measurement(
             observable,
             protocol,
@@ -184,8 +185,7 @@ class _Reader:
             self._complain(row, names["value"], "a response; whether it is beyond the standards, their curve says")
         elif values.standards is None and (expected := values.outside(cell.value * factor, name)):
             self._complain(row, names["value"], expected)
-        value = cell.value + math.log10(factor) if values.log10_values else cell.value * factor
-        return cell._replace(value=value), factor
+        return cell._replace(value=values.conversion.in_unit(cell.value, factor)), factor
 
     def _cell(self, row: Row, column: str) -> Cell | None:
         """A number, or a limit such as `<2.5`."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..assays.standard_curve import CurveNoise, StandardCurve, StandardCurveError, fit_standard_curve
 from ..files.csv_table import Row, check_columns, number_in, quote, read_table
 from ..files.issues import Problems
 from ..files.toml_section import Section
+from .standard_curve import CurveNoise, StandardCurve, StandardCurveError, fit_standard_curve
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
-"""Keys of `problem.toml` that hold a number with its unit: molar masses, weights, volumes, activities."""
+"""Keys of `problem.toml` that hold a quantity or parts: molar masses, weights, volumes, activities, compositions."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..files.toml_section import Section
-from ..quantities.units import UnitError, molar_mass_kda, read_quantity
+from .composition import Parts
+from .units import UnitError, molar_mass_kda, read_quantity
 
 if TYPE_CHECKING:
     import pint
@@ -46,4 +48,17 @@ def take_quantity(section: Section, key: str, what: str, example: str, dimension
     return None
 
 
-__all__ = ["take_molar_mass", "take_quantity"]
+def take_composition(section: Section) -> Mapping[str, Parts]:
+    """The key `composition`: parts by species, as a list or as copies by part."""
+    found: dict[str, Parts] = {}
+    for species, parts in section.table("composition").items():
+        listed = isinstance(parts, list) and all(isinstance(p, str) for p in parts)
+        counted = isinstance(parts, dict) and all(type(n) is int and n > 0 for n in parts.values())
+        if parts and (listed or counted):
+            found[species] = parts
+        else:
+            section.complain(f"composition.{species}", "a list of parts, or how many there are of each", parts)
+    return found
+
+
+__all__ = ["take_composition", "take_molar_mass", "take_quantity"]

@@ -1,0 +1,44 @@
+"""What the values of an observable's rows are: their unit, their range, and how they become measurements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..dataset import Censored
+from ..files.csv_table import parse_number
+from .conversion import UNCHANGED, Cell, Conversion
+from .standards import Standards
+
+_LIMITS: dict[str, Censored] = {"<": "left", ">": "right"}
+
+
+def parse_limit(text: str) -> Cell | None:
+    """`<2.5` or `>500`; None for anything else."""
+    censored = _LIMITS.get(text[:1])
+    value = parse_number(text[1:].strip())
+    return None if censored is None or value is None else Cell(value, censored)
+
+
+@dataclass(frozen=True)
+class RowValues:
+    """Values of one observable's rows."""
+
+    unit: str
+    conversion: Conversion = UNCHANGED
+    amount: bool = False  # never negative
+    log_scale: bool = False  # the observable is on a logarithmic scale
+    molar_mass: str | float | None = None  # joins mass and amount in the rows' units
+    reference_column: str | None = None  # of cycles of a reference gene
+    standards: Standards | None = None  # values are responses, to be read off a curve
+
+    def outside(self, value: float, name: str) -> str:
+        """What was expected instead of a value that `name` cannot have; empty if it can."""
+        expected = self.conversion.outside(value, name)
+        if expected is not None:
+            return expected
+        if value <= 0 and (self.log_scale or self.conversion.positive):
+            return f"a value above 0, since {name} is read on a log scale"
+        return f"a value of 0 or more, since {name} is an amount" if value < 0 and self.amount else ""
+
+
+__all__ = ["RowValues", "parse_limit"]
