@@ -53,7 +53,9 @@ demo: .venv/ready
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.gradient --problem hepg2 --json benchmarks/results/gradient_hepg2.json
 
-A_CARD := nvidia-smi -L || { echo "nvidia-smi finds no NVIDIA GPU here: check the driver." >&2; exit 1; }
+A_CARD := nvidia-smi -L 2>/dev/null || { \
+  echo "No NVIDIA GPU here: nvidia-smi is missing or lists none (check the driver)." >&2; \
+  echo "On the CPU: $(BIN)/python -m benchmarks.gpu_first_run --dry-run, or benchmarks.gpu --dry-run." >&2; exit 1; }
 
 # For a machine with a CUDA GPU. The first run's part 1 needs nvcc; without it, its lines say so.
 first-run: .venv/ready

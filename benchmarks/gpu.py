@@ -257,6 +257,8 @@ def attempt(row: Row, run: Callable[[], Row]) -> Row:
     """`row` with what `run` found, or with why it failed. Memory that ran out is a result here."""
     try:
         row |= run()
+    except ModuleNotFoundError as missing:
+        row |= {"not_installed": str(missing.name)}
     except Exception as error:
         row |= {"error": f"{type(error).__name__}: {(str(error).strip() or '-').splitlines()[0][:200]}"}
     return row
@@ -302,8 +304,11 @@ def line(row: Row, *, dry: bool) -> str:
     """A row of a table under HEAD. In a dry run the CPU runs the GPU's kernels."""
     method = row.get("method", "check against the CPU")
     method = ("fused, GPU's code on CPU" if dry else "fused on the GPU") if method == "fused" else method
-    begin = f"{method:24} {row['precision']:9} {row.get('rtol', 0):6.0e} {row['start']:6} {row.get('what', ''):8} "
+    rtol = f"{row['rtol']:.0e}" if "rtol" in row else ""
+    begin = f"{method:24} {row['precision']:9} {rtol:>6} {row['start']:6} {row.get('what', ''):8} "
     begin += f"{row.get('trajectories', ''):8} "
+    if "not_installed" in row:
+        return f"{begin} not installed: {row['not_installed']}"
     if "error" in row:
         return f"{begin} FAILED  {row['error']}"
     value = row.get("value_error", row.get("off_fused"))
@@ -319,7 +324,8 @@ def shortcoming(report: Row, *, checked: int) -> str:
     """Why the report does not show that the GPU is right, with so many checks in a whole one; empty if it does."""
     if len(report["checks"]) < checked:
         return "not all was compared with the CPU: give more --minutes"
-    if failed := sum("error" in row for row in report["rows"] if row["method"].startswith("fused")):
+    fused = [row for row in report["rows"] if row["method"].startswith("fused")]
+    if failed := sum("error" in row or "not_installed" in row for row in fused):
         return f"{failed} rows of the fused engine failed"
     return "" if all(c.get("good") for c in report["checks"]) else "the GPU's results are not the CPU's: see checks"
 

@@ -51,6 +51,7 @@ NAMED = {"float64, 1e-6": F64, "float64, 1e-4": LOOSE, "float32, 1e-4": F32}
 WARPS = (4, 2, 8)  # the likeliest first
 ROOM = 192  # steps a course that are kept
 LABELS = {"1": "alone", "2": "by JAX"}
+NO_CARD_NEEDED = "--dry-run needs none"
 CROSSING = (8, 32, 128, 256, 512, 1024, 2048, 4096)
 
 Row = dict[str, Any]
@@ -255,7 +256,7 @@ def about() -> Row:
         "toolkit_of_warp": wp.get_cuda_toolkit_version(),
         "cuda_of_driver": wp.get_cuda_driver_version(),
         "nvcc": nvcc(),
-        "missing": cuda.why_none(),
+        "missing": cuda.why_none() or ("" if cuda.devices() else "a CUDA GPU that JAX has"),
     }
     asked = [
         "nvidia-smi",
@@ -277,9 +278,10 @@ def no_card(options: argparse.Namespace, part: str) -> str:
         try:
             done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=30)
         except (OSError, subprocess.SubprocessError) as error:
-            return f"nvidia-smi, which names the cards, does not run: {error}"
-        return "" if done.returncode == 0 else f"nvidia-smi finds no card: {done.stdout.strip() or done.stderr.strip()}"
-    return "" if cuda.devices() else f"no GPU: {cuda.why_none() or 'JAX has none'}"
+            return f"nvidia-smi, which lists the cards, does not run ({error}); {NO_CARD_NEEDED}"
+        said = (done.stdout or done.stderr).strip()
+        return "" if done.returncode == 0 else f"nvidia-smi finds no card ({said}); {NO_CARD_NEEDED}"
+    return "" if cuda.devices() else f"no GPU: {cuda.why_none() or 'JAX finds none'}; {NO_CARD_NEEDED}"
 
 
 def run_part(part: str, lines: Lines, options: argparse.Namespace, report: Row) -> None:
@@ -349,7 +351,7 @@ def main() -> None:
     save(options.json, report)
     lines = report["lines"]
     print(f"\n{DRY}" if options.dry_run else "", LEGEND, "", table(lines, dry=options.dry_run), tally(lines), sep="\n")
-    wrong = any("error" in line or line.get("good") is False for line in lines)
+    wrong = any("error" in line or "not_installed" in line or line.get("good") is False for line in lines)
     if stopped or wrong or not any(line.get("good") for line in lines):
         sys.exit(130 if stopped else 1)
 

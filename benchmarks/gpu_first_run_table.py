@@ -11,8 +11,9 @@ LEGEND = """\
 alone: the kernels without JAX (gpu_driver.cu); by JAX: what a user calls.
 course: from the model's initial values; rest: a steady state before. float64 and float32 stand with their rtol.
 warps: groups of 32 threads that share a multiprocessor.
-value_off, gradient_off: largest relative difference from the CPU's numbers (alone and in float32: from those at rtol
-1e-10); with _cpu: from the CPU's at the same tolerances. "right" answers the question of its line."""
+value_off, gradient_off: largest relative difference from the CPU's numbers in float64 at the same tolerances; in lines
+that run alone and in float32, from the CPU's at rtol 1e-10. With _cpu: from the CPU's at the same tolerances and
+precision. "right" answers the question of its line."""
 DRY = "DRY RUN on the CPU: it tells whether all of it runs and is right, and no times"
 
 
@@ -21,6 +22,8 @@ def table(lines: Sequence[Row], *, dry: bool) -> str:
 
 
 def _said(line: Row, *, dry: bool) -> str:
+    if "not_installed" in line:
+        return f"FAILED  {line['not_installed']} is not installed"
     if "error" in line:
         return f"FAILED  {line['error']}"
     if "left_out" in line:
@@ -48,5 +51,6 @@ def _said(line: Row, *, dry: bool) -> str:
 
 def tally(lines: Sequence[Row]) -> str:
     right, wrong = (sum(line.get("good") is good for line in lines) for good in (True, False))
-    failed, left_out = (sum(key in line for line in lines) for key in ("error", "left_out"))
+    failed = sum("error" in line or "not_installed" in line for line in lines)
+    left_out = sum("left_out" in line for line in lines)
     return f"{right} right, {wrong} wrong, {failed} failed, {left_out} left out for want of time"

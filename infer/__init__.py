@@ -3,15 +3,19 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .calibration import Fit, fit
+from .calibration import fit
 from .checks.gradient_check import GradientCheck, check_gradient
 from .checks.solver_choice import choose_solver
+from .optimisation.fits import Fits
 from .optimisation.laplace import Curvature, curvature, find_mode
-from .optimisation.many_starts import Fits, find_map
+from .optimisation.many_starts import find_map
 from .problem.evaluation import Evaluation
 from .problem.load import load_problem
 from .problem.problem import Problem
-from .sampling.nuts import Draws, sample
+from .sampling.draws import Draws
+from .sampling.nuts import NUTS, sample
+from .sampling.runner import run_sampler
+from .sampling.sampler import Sampler
 from .sampling.store import StoreError
 from .storage.lock import LockedError
 
@@ -22,9 +26,11 @@ if TYPE_CHECKING:
     from .posterior.file import PosteriorFileError, read, save
     from .posterior.summary import Summary, summarise
     from .reports.calibration import report, report_fits
+    from .result import Calibration, read_posterior
 
 # Trees and figures bring xarray and matplotlib, which half a script never needs: imported at first use.
 _LATER = {
+    "Calibration": "result",
     "Condition": "doses",
     "DoseResponse": "doses",
     "Population": "doses.population",
@@ -35,6 +41,7 @@ _LATER = {
     "combination": "doses",
     "dose_response": "doses",
     "read": "posterior.file",
+    "read_posterior": "result",
     "report": "reports.calibration",
     "report_fits": "reports.calibration",
     "save": "posterior.file",
@@ -55,18 +62,20 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "NUTS",
+    "Calibration",
     "Condition",
     "Curvature",
     "DoseResponse",
     "Draws",
     "Evaluation",
-    "Fit",
     "Fits",
     "GradientCheck",
     "LockedError",
     "Population",
     "PosteriorFileError",
     "Problem",
+    "Sampler",
     "Spread",
     "StoreError",
     "Summary",
@@ -81,8 +90,10 @@ __all__ = [
     "fit",
     "load_problem",
     "read",
+    "read_posterior",
     "report",
     "report_fits",
+    "run_sampler",
     "sample",
     "save",
     "summarise",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +21,8 @@ from .optimisation.many_starts import find_map
 from .optimisation.modes import Modes, chain_starts, find_modes, restored, stored
 from .problem.identity import Identity, run_parts, with_layout_of
 from .problem.problem import Problem
-from .sampling.nuts import Draws, sample
+from .result import SEARCH, Calibration
+from .sampling.nuts import sample
 from .sampling.store import StoreError, chunk_numbers, load_arrays, refuse_another, save_arrays, writable
 from .storage.files import remove_stale_parts
 from .storage.lock import locked
@@ -30,19 +31,6 @@ log = logging.getLogger(__name__)
 
 START, CHAINS = "start.npz", "chains"  # in the folder of a fit
 _SEARCH_AGAIN = "remove it, and the same command looks for the best fit again; draws stay"
-
-
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """The stages of a calibration: the problem with the solver chosen, what the sampler started from, and the draws.
-
-    `modes` are those that the chains began at, in turn: `modes.origins(chains)`.
-    """
-
-    problem: Problem
-    start: Curvature
-    draws: Draws
-    modes: Modes | None = None
 
 
 def fit(
@@ -59,14 +47,14 @@ def fit(
     progress: bool = True,
     stop_after: float | None = None,
     say: Callable[[str], None] = log.info,
-) -> Fit | None:
-    """Best fits, curvature, solver choice, NUTS: the draws of a posterior, in the folder `out`.
+) -> Calibration | None:
+    """Best fits, curvature, solver choice, NUTS: a posterior in the folder `out`.
 
     `out/map.json` is a record of the optimisation runs, `out/start.npz` holds what the sampler starts from,
     `out/chains/` its draws; a second call with the same arguments takes up the latter two where it finds them.
     `solver="auto"` is the fused engine where the model allows it; else the cheapest of diffrax's solvers that agrees
     with Kvaerno5 within 1e-5 at the best fit and at draws of the Laplace approximation around it. With `stop_after`
-    seconds the sampling stops early: the fit then has the draws so far, or is None within the warmup.
+    seconds the sampling stops early: the calibration then has the draws so far, or is None within the warmup.
 
     Raises `StoreError` where `out` cannot be written, is damaged, or holds another run, naming what differs;
     `LockedError` where another process is at work there.
@@ -92,7 +80,7 @@ def fit(
             progress=progress,
             stop_after=stop_after,
         )
-    return None if result is None else Fit(chosen, start, result, modes)
+    return None if result is None else Calibration(chosen, folder, result, start, modes)
 
 
 def kept_in(folder: Path) -> str:
@@ -127,7 +115,7 @@ def _prepare(
     """The highest mode with the curvature there, the solver to sample with, and all modes worth a chain."""
     say(f"looking for the best fit from {starts} starts")
     fits = find_map(problem, starts=starts, seed=seed, progress=progress)
-    fits.save(folder / "map.json")
+    fits.save(folder / SEARCH)
     say(
         f"best −log posterior {fits.objective[0]:.2f}; {fits.near_best()} of {starts} starts within 0.1 of it, "
         f"{int(fits.converged.sum())} converged, {fits.redrawn} redrawn; evaluations failed: {fits.failed or 'none'}"
@@ -163,4 +151,4 @@ def _load(path: Path, identity: Identity) -> tuple[Curvature, Settings, Modes] |
         raise StoreError(f"{path} is damaged ({error}): {_SEARCH_AGAIN}") from None
 
 
-__all__ = ["Fit", "fit", "kept_in", "writable"]
+__all__ = ["fit", "kept_in", "writable"]

@@ -43,7 +43,6 @@ ARROWS_TO_MEND = {
 }
 CIRCLES_TO_MEND = {
     "infer.doses.hill, infer.doses.response",
-    "infer.optimisation.many_starts, infer.optimisation.optima_words",
 }
 
 

@@ -15,7 +15,7 @@ from .whitening import spread
 
 if TYPE_CHECKING:
     from ..problem.problem import Problem
-    from .many_starts import Fits
+    from .fits import Fits
 
 _LOOKED_AT = 10.0  # nats by which a best fit may be worse than the best one, to be a mode worth starting from
 _MOST = 8  # modes

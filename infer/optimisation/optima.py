@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from ..problem.parameter_space import ParameterSpace
 from .paths import Evaluate, bent_rise, straight_rise
 
 COMPARABLE = 5.0
@@ -52,6 +54,19 @@ class Optimum:
         """Positions of the parameters that are not determined, the widest first."""
         width = self.high - self.low
         return [int(i) for i in np.argsort(-width, kind="stable") if width[i] > SPREAD]
+
+
+class Endings(NamedTuple):
+    """Where starts ended: their points, best first, and the groups that they make."""
+
+    space: ParameterSpace
+    z: Float[np.ndarray, "fits parameters"]
+    optima: tuple[Optimum, ...]
+
+
+def comparable(optima: Sequence[Optimum]) -> list[Optimum]:
+    """Those whose objectives are too close to the best one's for the data to decide."""
+    return [o for o in optima if o.objective <= optima[0].objective + COMPARABLE]
 
 
 @dataclass

@@ -2,54 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from .optima import BARRIER, COMPARABLE, Optimum, differing
+from .optima import BARRIER, COMPARABLE, Endings, Optimum, comparable, differing
 from .ridges import Combination, find_combinations
-
-if TYPE_CHECKING:
-    from .many_starts import Fits
 
 _SHOWN = 6  # optima, and parameters, at most
 
 
-def comparable(fits: Fits) -> list[Optimum]:
-    """Optima whose objectives are too close for the data to decide."""
-    return [o for o in fits.optima if o.objective <= fits.objective[0] + COMPARABLE]
-
-
-def describe_optima(fits: Fits) -> list[str]:
+def describe_optima(ended: Endings) -> list[str]:
     """Sentences about several optima, and about parameters that fits of equal objective do not determine."""
-    near = comparable(fits)
-    said = _several(fits, near) if len(near) > 1 else []
+    near = comparable(ended.optima)
+    said = _several(ended, near) if len(near) > 1 else []
     for number, optimum in enumerate(near, start=1):
         if optimum.valley:
-            said.append(_of_valley(fits, optimum, number if len(near) > 1 else None))
-    worse = len(fits.optima) - len(near)
+            said.append(_of_valley(ended, optimum, number if len(near) > 1 else None))
+    worse = len(ended.optima) - len(near)
     if worse:
-        o = fits.optima[len(near)]
+        o = ended.optima[len(near)]
         what = "a local optimum" if worse == 1 else f"{worse} local optima, the best of which is"
+        starts = sum(len(w.members) for w in ended.optima[len(near) :])
         said.append(
-            f"{sum(len(w.members) for w in fits.optima[len(near) :])} starts end in {what} worse by "
-            f"{o.objective - fits.objective[0]:.1f} (rank {o.rank + 1}): "
-            f"{', '.join(_differ(fits, fits.optima[0], o))} differ most."
+            f"{starts} {'start ends' if starts == 1 else 'starts end'} in {what} worse by "
+            f"{o.objective - ended.optima[0].objective:.1f} (rank {o.rank + 1}): "
+            f"{', '.join(_differ(ended, ended.optima[0], o))} differ most."
         )
     return said
 
 
-def _several(fits: Fits, near: list[Optimum]) -> list[str]:
+def _several(ended: Endings, near: list[Optimum]) -> list[str]:
     said = [
         f"{len(near)} distinct optima have objectives within {COMPARABLE:g} of the best: the data do not decide "
         f"between them. {_rises(near)} Report all of them, or exclude some by prior knowledge or by "
         "further measurements."
     ]
     first = near[0]
-    names = _union([_differ(fits, first, o) for o in near[1 : _SHOWN + 1]])
+    names = _union([_differ(ended, first, o) for o in near[1 : _SHOWN + 1]])
     for number, optimum in enumerate(near[:_SHOWN], start=1):
-        values = _values(fits, optimum.rank)
+        values = _values(ended, optimum.rank)
         listed = ", ".join(f"{n} = {values[n]:.4g}" for n in names)
         count = len(optimum.members)
         said.append(
@@ -71,10 +65,10 @@ def _rises(near: list[Optimum]) -> str:
     )
 
 
-def _of_valley(fits: Fits, optimum: Optimum, number: int | None) -> str:
+def _of_valley(ended: Endings, optimum: Optimum, number: int | None) -> str:
     """What fits of equal objective say of the parameters that they do not determine."""
-    names, spread = fits.problem.space.names, optimum.spread()
-    values = np.array([list(_values(fits, r).values()) for r in optimum.members])
+    names, spread = ended.space.names, optimum.spread()
+    values = np.array([list(_values(ended, r).values()) for r in optimum.members])
     ranges = ", ".join(f"{names[i]} {values[:, i].min():.3g} to {values[:, i].max():.3g}" for i in spread[:_SHOWN])
     more = f" and {len(spread) - _SHOWN} more" if len(spread) > _SHOWN else ""
     whose = "Starts" if number is None else f"Starts of optimum {number}"
@@ -101,32 +95,41 @@ def _range(c: Combination) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def optima_record(fits: Fits) -> list[dict[str, Any]]:
+def optima_record(ended: Endings) -> list[dict[str, Any]]:
     """The groups as plain types: rank counts from 1, as shown."""
-    names = fits.problem.space.names
+    names = ended.space.names
     return [
         {
             "objective": o.objective,
             "starts": len(o.members),
             "ranks": [r + 1 for r in o.members],
             "rise": o.rise if np.isfinite(o.rise) else None,
-            "values": _values(fits, o.rank),
-            "differs_most_in": _differ(fits, fits.optima[0], o) if k else [],
+            "low": o.low.tolist(),
+            "high": o.high.tolist(),
+            "values": _values(ended, o.rank),
+            "differs_most_in": _differ(ended, ended.optima[0], o) if k else [],
             "not_determined": [names[i] for i in o.spread()],
         }
-        for k, o in enumerate(fits.optima)
+        for k, o in enumerate(ended.optima)
     ]
 
 
-def _values(fits: Fits, rank: int) -> dict[str, float]:
-    space = fits.problem.space
-    theta = np.asarray(space.constrain(jnp.asarray(fits.z[rank])))
+def restored_optimum(kept: Mapping[str, Any]) -> Optimum:
+    """One of the groups that `optima_record` wrote."""
+    rise = float("nan") if kept["rise"] is None else kept["rise"]
+    members = tuple(r - 1 for r in kept["ranks"])
+    return Optimum(members, kept["objective"], rise, np.array(kept["low"]), np.array(kept["high"]))
+
+
+def _values(ended: Endings, rank: int) -> dict[str, float]:
+    space = ended.space
+    theta = np.asarray(space.constrain(jnp.asarray(ended.z[rank])))
     return dict(zip(space.names, map(float, theta), strict=True))
 
 
-def _differ(fits: Fits, a: Optimum, b: Optimum) -> list[str]:
-    space = fits.problem.space
-    one, other = space.standard(fits.z[a.rank]), space.standard(fits.z[b.rank])
+def _differ(ended: Endings, a: Optimum, b: Optimum) -> list[str]:
+    space = ended.space
+    one, other = space.standard(ended.z[a.rank]), space.standard(ended.z[b.rank])
     return differing(one, other, space.names)
 
 

@@ -6,7 +6,7 @@ import json
 import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import arviz_stats
 import numpy as np
@@ -48,6 +48,10 @@ class Summary:
     @property
     def converged(self) -> bool:
         return self.verdict != "not converged"
+
+    def with_words(self, words: Sequence[str]) -> Summary:
+        """The same summary with more words."""
+        return replace(self, words=(*self.words, *words))
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))

@@ -205,6 +205,10 @@ class Problem:
         """`log_density` over u, z = `space.fold(u)`: where the sampler works, as no mode is there twice."""
         return -self.objective_unfolded(u)[0]
 
+    def log_prior_unfolded(self, u: Z) -> Float[Array, ""]:
+        """The prior's part of `log_density_unfolded`; the likelihood's is `log_likelihood(space.fold(u))`."""
+        return self.space.log_prior(self.space.fold(u)) + self.space.log_slope(u)
+
     def objective_unfolded(self, u: Z) -> tuple[Float[Array, ""], Int[Array, ""]]:
         """−`log_density_unfolded`, and the status of the simulations."""
         value, status = self.objective(self.space.fold(u), "density")

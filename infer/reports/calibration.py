@@ -5,29 +5,18 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-import xarray as xr
 from matplotlib.figure import Figure
 
 from .. import plots
-from ..calibration import Fit
-from ..checks.exactness import solver_words
-from ..checks.solver_noise import drowned_noise
-from ..optimisation.many_starts import Fits
-from ..optimisation.modes import nearest, record
-from ..optimisation.optima_words import comparable
-from ..posterior.datatree import thinned, to_datatree
+from ..optimisation.fits import Fits
+from ..optimisation.optima import comparable
 from ..posterior.file import save
-from ..posterior.summary import NOISE, Summary, summarise
+from ..posterior.summary import Summary
 from ..problem.problem import Problem
+from ..result import POSTERIOR, Calibration
 from ..storage.files import replacing, write
-
-_JUDGED = 8  # draws at which noise is compared with the solver's error
 
 
 def save_figures(figures: Mapping[str, Figure | Iterable[Figure]], folder: Path) -> list[Path]:
@@ -43,44 +32,20 @@ def save_figures(figures: Mapping[str, Figure | Iterable[Figure]], folder: Path)
     return written
 
 
-def posterior_tree(fit: Fit, *, predictive: bool = True) -> xr.DataTree:
-    """The draws of a fit as an ArviZ tree, with where the chains began and which optimum each draw is nearest to."""
-    draws, problem = fit.draws, fit.problem
-    stats, optima = dict(draws.stats), {}
-    if fit.modes is not None and len(fit.modes) > 1:
-        stats["optimum"] = 1 + nearest(fit.modes, problem.space.unfold(draws.z))
-        optima = record(problem, fit.modes, len(draws.z))
-    return to_datatree(
-        problem,
-        draws.z,
-        stats,
-        seed=draws.seed,
-        failures=draws.failed,
-        provenance={
-            "seconds": draws.seconds,
-            "warmup_leapfrogs": draws.warmup_steps,
-            "max_tree_depth": draws.max_tree_depth,
-            "complete": draws.complete,
-            NOISE: _drowned(fit),
-            **optima,
-        },
-        predictive=predictive,
-    )
+def report(
+    calibration: Calibration, folder: str | Path | None = None, *, truth: Mapping[str, float] | None = None
+) -> Summary:
+    """Writes `posterior.nc`, `summary.csv` and `figures/` of a calibration; returns the summary.
 
-
-def report(fit: Fit, folder: str | Path, *, truth: Mapping[str, float] | None = None) -> Summary:
-    """Writes `posterior.nc`, `summary.csv` and `figures/` of a fit; returns the summary.
-
-    `truth` (values the data were simulated with) is listed beside the intervals, and marked in the figures.
+    They go to the calibration's own folder, or to `folder`. `truth` (values the data were simulated with) is listed
+    beside the intervals, and marked in the figures.
     """
-    folder = Path(folder)
-    problem = fit.problem
-    tree = posterior_tree(fit)
-    save(tree, folder / "posterior.nc")
-    known = None if truth is None else {k: v for k, v in truth.items() if k in tree["posterior"]}
-    summary = summarise(tree, truth=known)
-    centre = problem.values(problem.space.fold(jnp.asarray(fit.start.centre)))
-    summary = replace(summary, words=(*summary.words, *solver_words(problem, centre)))
+    folder = calibration.folder if folder is None else Path(folder)
+    problem, tree = calibration.problem, calibration.tree
+    if folder.resolve() != calibration.folder.resolve():
+        save(tree, folder / POSTERIOR)
+    summary = calibration.summarised(truth)
+    known = None if truth is None else {n: v for n, v in truth.items() if n in tree["posterior"].dataset}
     write(folder / "summary.csv", summary.table.to_csv())
     write(folder / "summary.txt", f"{summary}\n")
     if summary.truth is not None:
@@ -98,13 +63,6 @@ def report(fit: Fit, folder: str | Path, *, truth: Mapping[str, float] | None = 
     return summary
 
 
-def _drowned(fit: Fit) -> list[str]:
-    """What noise lies below the solver's error, judged at a few draws."""
-    z = fit.draws.z.reshape(-1, fit.draws.z.shape[-1])
-    some = jnp.asarray(z[thinned(len(z), _JUDGED)])
-    return drowned_noise(fit.problem, np.asarray(jax.vmap(fit.problem.values)(some)))
-
-
 def report_fits(fits: Fits, problem: Problem, folder: str | Path) -> None:
     """Writes `map.json`, `best.csv` and the figures of optimisation runs; `optima.csv` where there are several."""
     folder = Path(folder)
@@ -112,7 +70,7 @@ def report_fits(fits: Fits, problem: Problem, folder: str | Path) -> None:
     best = io.StringIO()
     csv.writer(best, lineterminator="\n").writerows([("parameter", "value"), *fits.best.items()])
     write(folder / "best.csv", best.getvalue())
-    near = comparable(fits)
+    near = comparable(fits.optima)
     if len(near) > 1:
         _write_optima(fits, [o.rank for o in near], folder / "optima.csv")
     else:

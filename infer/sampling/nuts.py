@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import io_callback
-from tqdm import tqdm
+from jaxtyping import Float
 
 from ...models.compiled.jumps import check_smooth
 from ...models.solvers.dispatch import falls_back
@@ -26,36 +23,17 @@ from ...models.solvers.status import Status
 from ..optimisation.laplace import Curvature
 from ..optimisation.whitening import spread, windows
 from ..problem.failures import FailureCounter
-from ..problem.identity import run_parts
 from ..problem.problem import Problem
-from .store import Store
+from .draws import Draws
+from .runner import run_sampler
+from .sampler import Block, Info
 
 if TYPE_CHECKING:
     from numpyro.infer.hmc import HMCState
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, eq=False)
-class Draws:
-    """Posterior draws and how they came about.
-
-    - `z`: chains × draws × parameters, unconstrained
-    - `stats`: chains × draws each: `diverging` (true divergences), `failed` (a failed solve ended the trajectory),
-      `acceptance_rate`, `n_steps` (leapfrogs), `lp` (log density over u), `energy`, `step_size`
-    - `failed`: failed solves by kind, for `warmup` and `draws` apart
-    - `seconds`: wall time of `warmup` and `draws`, all sittings of a resumed run together
-    """
-
-    problem: Problem
-    z: np.ndarray
-    stats: dict[str, np.ndarray]
-    failed: dict[str, dict[str, int]]
-    seconds: dict[str, float]
-    warmup_steps: int  # leapfrogs of the warmup, all chains together
-    seed: int
-    max_tree_depth: int = 10
-    complete: bool = True  # false where a run was stopped before it had all its draws
+_STATS = ("lp", "energy", "n_steps", "acceptance_rate", "diverging", "failed", "step_size")
 
 
 @falls_back
@@ -76,7 +54,48 @@ def sample(
     progress: bool = True,
     stop_after: float | None = None,
 ) -> Draws | None:
-    """Draws from the posterior by NUTS, over w with z = fold(start.centre + scale·w).
+    """Draws from the posterior by NUTS; see `NUTS` for the method and `run_sampler` for the rest.
+
+    `chains` of `warmup` and `draws` iterations each, in parallel over JAX's devices
+    (`XLA_FLAGS=--xla_force_host_platform_device_count=4` before JAX starts; the command line sets it), the CPU's unless
+    one set of parameters has many trajectories (`models.solvers.placement`). Chains on one device run one after the
+    other, which is logged.
+
+    With `out`, every `chunk` iterations of all chains go to disk with the sampler's state: the same call resumes a
+    killed run, draw for draw as if it had not been killed. With `stop_after` seconds the run stops after the chunk in
+    hand, and returns the draws so far (`complete` is then false), or None if it is still in the warmup.
+
+    Raises `ValueError` for a model whose rates jump at a condition on the state: its gradient leaves something out.
+    """
+    sampler = NUTS(
+        problem,
+        start,
+        chains=chains,
+        warmup=warmup,
+        draws=draws,
+        seed=seed,
+        initial=initial,
+        origins=origins,
+        target_acceptance=target_acceptance,
+        max_tree_depth=max_tree_depth,
+        chunk=chunk,
+    )
+    return run_sampler(problem, sampler, seed=seed, out=out, progress=progress, stop_after=stop_after)
+
+
+class NUTSState(NamedTuple):
+    """NumPyro's states, one per chain, over w with u = centre + scale·w, and what the warmup has seen."""
+
+    chains: tuple[HMCState, ...]
+    devices: tuple[Any, ...]  # of each chain
+    scale: Float[np.ndarray, "parameters parameters"]
+    done: int  # iterations per chain
+    warmup_leapfrogs: int  # of all chains
+    seen: tuple[np.ndarray, ...]  # u of the warmup's blocks, chains × draws × parameters each
+
+
+class NUTS:
+    """NUTS over w with z = fold(start.centre + scale·w), a `Sampler`.
 
     The scale is first `start.scale`, which makes the posterior nearly a unit normal if it is nearly Gaussian. After
     each window of the warmup it is that of the window's draws, of all chains together; at the warmup's end all take
@@ -84,147 +103,125 @@ def sample(
 
     Chains start from draws of the first normal, or from `initial` (chains × parameters, z). `origins` says of each
     chain which mode it starts in: the distance between modes is left out of the whitening, and step sizes are shared
-    by the chains of one mode. They run in parallel over
-    JAX's devices (`XLA_FLAGS=--xla_force_host_platform_device_count=4` before JAX starts; the command line sets it),
-    the CPU's unless one set of parameters has many trajectories (`models.solvers.placement`); chains on one device run
-    one after the other, which is logged.
+    by the chains of one mode.
 
-    With `out`, every `chunk` iterations of all chains go to disk with the sampler's state: the same call resumes a
-    killed run, draw for draw as if it had not been killed. With `stop_after` seconds the run stops after the chunk in
-    hand, and returns the draws so far (`complete` is then false), or None where it is still in warmup.
-
-    A failed solve is a point of density zero: its proposal is rejected, its kind counted in `failed`.
+    A failed solve is a point of density zero: its proposal is rejected, its kind counted.
 
     Raises `ValueError` for a model whose rates jump at a condition on the state: its gradient leaves something out.
     """
-    check_smooth(problem.model.name, problem.model.jumps)
-    for name, value in {"chains": chains, "warmup": warmup, "draws": draws, "chunk": chunk}.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, not {value}")
-    with problem.placed() as devices:  # each chain solves for itself
-        run = _Sampler(problem, start, chains, warmup, seed, target_acceptance, max_tree_depth, chunk, origins, devices)
-        points = run.initial_points(initial)
-        advance = _Advance(run, points, warmup, draws, progress, stop_after)
-        if out is None:
-            kept = advance(None, [])
-        else:
-            own = {"seed": seed, "chains": chains, "warmup": warmup, "draws": draws, "chunk": chunk}
-            own |= {"target_acceptance": target_acceptance, "max_tree_depth": max_tree_depth}
-            if len(set(run.origins)) > 1:
-                own |= {"origins": list(run.origins)}
-            identity = run_parts(problem, **own, start=_digest(start.centre, start.scale, points))
-            with Store.open(out, identity) as store:
-                kept = advance(store, [store.load(i) for i in range(store.count)])
-        done = _iterations(kept)
-        if done <= warmup:
-            return None
-        return _collect(problem, kept, seed, max_tree_depth, complete=done >= warmup + draws)
 
-
-def _iterations(kept: list[dict[str, np.ndarray]]) -> int:
-    return sum(len(c["diverging"][0]) for c in kept)
-
-
-@dataclass(frozen=True)
-class _Advance:
-    """Iterations of a sampler from where its chunks end to the end of the run, or of the time it has."""
-
-    run: _Sampler
-    points: np.ndarray
-    warmup: int
-    draws: int
-    progress: bool
-    stop_after: float | None
-
-    def __call__(self, store: Store | None, kept: list[dict[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
-        """All chunks of the run: those `kept`, and new ones, which go to `store`."""
-        run, warmup, total = self.run, self.warmup, self.warmup + self.draws
-        done = _iterations(kept)
-        stops = sorted({*windows(warmup), warmup, total})
-        state = run.begin(self.points)
-        if kept:
-            state = run.restore(state, kept[-1])
-            log.info("resuming after %d of %d iterations a chain", done, total)
-        began = time.monotonic()
-        with tqdm(total=total, initial=done, desc="warmup", disable=not self.progress) as bar:
-            while done < total:
-                bar.set_description("warmup" if done < warmup else "draws")
-                # A chunk ends where the sampler changes, so it never holds both warmup and draws.
-                length = min(run.chunk, next(stop for stop in stops if stop > done) - done)
-                before = time.monotonic()
-                state, arrays = run.advance(state, length)
-                arrays["seconds"] = np.array(time.monotonic() - before)
-                arrays["is_warmup"] = np.array(done < warmup)
-                kept.append(arrays)
-                done += length
-                if window := windows(warmup).get(done):
-                    state = run.whiten(state, np.concatenate([c["u"] for c in kept], axis=1)[:, window])
-                if done == warmup:
-                    state = run.share_step_size(state)
-                if store is not None:
-                    store.append({**arrays, **run.save(state)})
-                bar.update(length)
-                bar.set_postfix(
-                    leapfrogs=f"{arrays['n_steps'].mean():.0f}",
-                    divergent=int(arrays["diverging"].sum()),
-                    failed=int(arrays["failed"].sum()),
-                )
-                if self.stop_after is not None and time.monotonic() - began > self.stop_after and done < total:
-                    log.warning("stopped after %d of %d iterations a chain", done, total)
-                    break
-        return kept
-
-
-class _State(NamedTuple):
-    """NumPyro's states, one a chain, over w with u = centre + scale·w."""
-
-    chains: list[HMCState]
-    scale: np.ndarray
-
-
-class _Sampler:
-    def __init__(self, problem, start, chains, warmup, seed, target, depth, chunk, origins, devices):
+    def __init__(
+        self,
+        problem: Problem,
+        start: Curvature,
+        *,
+        chains: int = 4,
+        warmup: int = 1000,
+        draws: int = 1000,
+        seed: int = 0,
+        initial: np.ndarray | None = None,
+        origins: Sequence[int] | None = None,
+        target_acceptance: float = 0.8,
+        max_tree_depth: int = 10,
+        chunk: int = 50,
+    ):
+        check_smooth(problem.model.name, problem.model.jumps)
+        for name, value in {"chains": chains, "warmup": warmup, "draws": draws, "chunk": chunk}.items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
         self.problem, self.start, self.chains, self.seed, self.chunk = problem, start, chains, seed, chunk
+        self.warmup, self.draws, self.max_tree_depth = warmup, draws, max_tree_depth
+        self.target_acceptance = target_acceptance
         self.failures = FailureCounter()
         self.origins = (0,) * chains if origins is None else tuple(map(int, origins))
         if len(self.origins) != chains:
             raise ValueError(f"origins must name a mode for each of {chains} chains, not {len(self.origins)}")
         self.count = len(problem.space)
-        centre = jnp.asarray(start.centre)
-
-        def potential_of(chain, scale) -> Callable:
-            def potential(w):
-                value, status = problem.objective_unfolded(centre + scale @ w)
-                self.failures.record(status, chain)
-                return value
-
-            return potential
-
-        self.options: dict[str, Any] = {
-            "num_warmup": warmup,
-            "step_size": 0.5,
-            "adapt_mass_matrix": False,  # but see `whiten`
-            "target_accept_prob": target,
-            "max_tree_depth": depth,
-            "trajectory_length": None,
-        }
+        with problem.placed():
+            self.points = self._points(initial)
         from numpyro.infer.hmc import hmc  # half a second to import
 
-        self.init, self.kernel = hmc(potential_fn_gen=potential_of, algo="NUTS")
-        cores = usable_cores()
-        used = min(chains, len(devices), cores if devices[0].platform == "cpu" else chains)
-        if used < min(chains, cores) and devices[0].platform == "cpu":
-            log.warning(
-                "%d chains on %d device(s) run %d at a time: set XLA_FLAGS=--xla_force_host_platform_device_count=%d "
-                "before JAX starts",
-                chains, len(devices), used, min(chains, cores),
-            )  # fmt: skip
-        self.devices = [devices[i % used] for i in range(chains)]
-        self.pool = ThreadPoolExecutor(used)
-        self.step = jax.jit(self._iterate)
+        self.first_state, self.kernel = hmc(potential_fn_gen=self._potential, algo="NUTS")
+        self.iterate = jax.jit(self._iterate)
 
-    def initial_points(self, initial: np.ndarray | None) -> np.ndarray:
-        """Start points over w (chains × parameters)."""
+    @property
+    def identity(self) -> dict[str, Any]:
+        own = {"sampler": "NUTS", "chains": self.chains, "warmup": self.warmup, "draws": self.draws}
+        own |= {"chunk": self.chunk, "target_acceptance": self.target_acceptance}
+        own |= {"max_tree_depth": self.max_tree_depth}
+        own |= {"origins": list(self.origins)} if len(set(self.origins)) > 1 else {}
+        return {**own, "start": _digest(self.start.centre, self.start.scale, self.points)}
+
+    def init(self, devices: Sequence[Any]) -> NUTSState:
+        """The chains at their starts. A start that fails is drawn in towards the centre."""
+        from numpyro.infer.util import ParamInfo
+
+        scale, options = self.start.scale, self._options()
+        states, places = [], self._places(devices)
+        keys = jax.random.split(jax.random.PRNGKey(self.seed), self.chains)
+        for chain, key in enumerate(keys):
+            w = self.points[chain]
+            for _ in range(20):
+                value, gradient = self.problem.potential(jnp.asarray(self.start.centre + scale @ w))
+                if np.isfinite(value):
+                    break
+                w = w / 2
+            else:
+                raise FloatingPointError(f"chain {chain} finds no start with a finite density near the best fit")
+            info = ParamInfo(jnp.asarray(w), value, jnp.asarray(scale.T @ np.asarray(gradient)))
+            state = self.first_state(info, rng_key=key, model_args=(chain, scale), **options)
+            states.append(jax.device_put(state, places[chain]))
+        self.failures.take()
+        return NUTSState(tuple(states), places, scale, 0, 0, ())
+
+    def step(self, state: NUTSState) -> tuple[NUTSState, Block]:
+        """Iterations of every chain, a chunk at most, so that no block holds both warmup and draws."""
+        stops = sorted({*windows(self.warmup), self.warmup, self.warmup + self.draws})
+        length = min(self.chunk, next(stop for stop in stops if stop > state.done) - state.done)
+        warmup, done = state.done < self.warmup, state.done + length
+        chains, told = self._advance(state, length)
+        u = self.start.centre + told.pop("w") @ state.scale.T
+        failed = told.pop("kinds").sum((0, 1))
+        leapfrogs = int(told["n_steps"].sum()) if warmup else 0
+        state = state._replace(
+            chains=chains,
+            done=done,
+            warmup_leapfrogs=state.warmup_leapfrogs + leapfrogs,
+            seen=(*state.seen, u) if warmup else (),
+        )
+        if window := windows(self.warmup).get(done):
+            state = self._whitened(state, np.concatenate(state.seen, axis=1)[:, window])
+        if done == self.warmup:
+            state = self._with_shared_step_sizes(state)
+        return state, Block(warmup, u, {name: told[name] for name in _STATS}, failed)
+
+    def info(self, state: NUTSState) -> Info:
+        total = self.warmup + self.draws
+        facts = {"max_tree_depth": self.max_tree_depth, "warmup_leapfrogs": state.warmup_leapfrogs}
+        phase = "warmup" if state.done < self.warmup else "draws"
+        return Info(state.done, total, state.done >= total, phase, facts)
+
+    def save(self, state: NUTSState) -> dict[str, np.ndarray]:
+        """The scale, what is counted, and the leaves of NumPyro's states, each stacked over chains."""
+        leaves = [[np.asarray(x) for x in jax.tree.leaves(s)] for s in state.chains]
+        counted = {"done": np.array(state.done), "warmup_leapfrogs": np.array(state.warmup_leapfrogs)}
+        stacked = {f"leaf_{i}": np.stack(x) for i, x in enumerate(zip(*leaves, strict=True))}
+        return {"scale": state.scale, **counted, **stacked}
+
+    def restore(self, devices: Sequence[Any], saved: Mapping[str, np.ndarray], blocks: Sequence[Block]) -> NUTSState:
+        """The state that `save` wrote; the warmup's draws are in the blocks."""
+        fresh = self.init(devices)
+        states = []
+        for chain, like in enumerate(fresh.chains):
+            leaves, tree = jax.tree.flatten(like)
+            stored = [jnp.asarray(saved[f"leaf_{i}"][chain], x.dtype) for i, x in enumerate(leaves)]
+            states.append(jax.device_put(jax.tree.unflatten(tree, stored), fresh.devices[chain]))
+        done, leapfrogs = int(saved["done"]), int(saved["warmup_leapfrogs"])
+        seen = tuple(b.u for b in blocks if b.warmup) if done < self.warmup else ()
+        return NUTSState(tuple(states), fresh.devices, saved["scale"], done, leapfrogs, seen)
+
+    def _points(self, initial: np.ndarray | None) -> Float[np.ndarray, "chains parameters"]:
+        """Where chains start, over w."""
         if initial is None:
             rng = np.random.default_rng([self.seed, 1])
             return rng.normal(size=(self.chains, self.count))
@@ -235,79 +232,77 @@ class _Sampler:
             )
         return np.linalg.solve(self.start.scale, (self.problem.space.unfold(initial) - self.start.centre).T).T
 
-    def begin(self, points: np.ndarray) -> _State:
-        """The chains' states at their start. A start that fails is drawn in towards the centre."""
-        from numpyro.infer.util import ParamInfo
+    def _potential(self, chain, scale) -> Callable:
+        """−log density over w, which counts failed solves of a chain."""
+        centre = jnp.asarray(self.start.centre)
 
-        scale = self.start.scale
-        states = []
-        keys = jax.random.split(jax.random.PRNGKey(self.seed), self.chains)
-        for chain, key in enumerate(keys):
-            w = points[chain]
-            for _ in range(20):
-                value, gradient = self.problem.potential(jnp.asarray(self.start.centre + scale @ w))
-                if np.isfinite(value):
-                    break
-                w = w / 2
-            else:
-                raise FloatingPointError(f"chain {chain} finds no start with a finite density near the best fit")
-            info = ParamInfo(jnp.asarray(w), value, jnp.asarray(scale.T @ np.asarray(gradient)))
-            state = self.init(info, rng_key=key, model_args=(chain, scale), **self.options)
-            states.append(jax.device_put(state, self.devices[chain]))
-        self.failures.take()
-        return _State(states, scale)
+        def potential(w):
+            value, status = self.problem.objective_unfolded(centre + scale @ w)
+            self.failures.record(status, chain)
+            return value
 
-    def whiten(self, state: _State, u: np.ndarray) -> _State:
-        """The same points over w whitened by draws (chains × draws × parameters) of all chains together."""
+        return potential
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "num_warmup": self.warmup,
+            "step_size": 0.5,
+            "adapt_mass_matrix": False,  # but see `_whitened`
+            "target_accept_prob": self.target_acceptance,
+            "max_tree_depth": self.max_tree_depth,
+            "trajectory_length": None,
+        }
+
+    def _places(self, devices: Sequence[Any]) -> tuple[Any, ...]:
+        """The device of each chain."""
+        cores, on_cpu = usable_cores(), devices[0].platform == "cpu"
+        used = min(self.chains, len(devices), cores if on_cpu else self.chains)
+        if used < min(self.chains, cores) and on_cpu:
+            log.warning(
+                "%d chains on %d device(s) run %d at a time: set XLA_FLAGS=--xla_force_host_platform_device_count=%d "
+                "before JAX starts",
+                self.chains, len(devices), used, min(self.chains, cores),
+            )  # fmt: skip
+        return tuple(devices[i % used] for i in range(self.chains))
+
+    def _whitened(self, state: NUTSState, u: Float[np.ndarray, "chains draws parameters"]) -> NUTSState:
+        """The same points over w whitened by draws of all chains together."""
         w = np.linalg.solve(state.scale, (u - self.start.centre).reshape(-1, self.count).T).T
         if len(set(self.origins)) > 1:
             w = _about_means(w.reshape(self.chains, -1, self.count), self.origins).reshape(-1, self.count)
         factor = spread(w)
-        chains = [
+        chains = tuple(
             jax.device_put(
                 s._replace(z=np.linalg.solve(factor, np.asarray(s.z)), z_grad=factor.T @ np.asarray(s.z_grad)), device
             )
-            for s, device in zip(state.chains, self.devices, strict=True)
-        ]
-        return _State(chains, state.scale @ factor)
+            for s, device in zip(state.chains, state.devices, strict=True)
+        )
+        return state._replace(chains=chains, scale=state.scale @ factor)
 
-    def share_step_size(self, state: _State) -> _State:
+    def _with_shared_step_sizes(self, state: NUTSState) -> NUTSState:
         """One step size for all chains of one origin: the geometric mean of what each has come to."""
         logs = [np.log(s.adapt_state.step_size) for s in state.chains]
         means = [np.exp(np.mean([x for x, o in zip(logs, self.origins, strict=True) if o == k])) for k in self.origins]
-        chains = [
+        chains = tuple(
             s._replace(adapt_state=s.adapt_state._replace(step_size=jax.device_put(mean, device)))
-            for s, mean, device in zip(state.chains, means, self.devices, strict=True)
-        ]
+            for s, mean, device in zip(state.chains, means, state.devices, strict=True)
+        )
         return state._replace(chains=chains)
 
-    def save(self, state: _State) -> dict[str, np.ndarray]:
-        """The state as arrays: `scale`, and `state_<leaf>` stacked over chains."""
-        leaves = [[np.asarray(x) for x in jax.tree.leaves(s)] for s in state.chains]
-        return {"scale": state.scale} | {f"state_{i}": np.stack(x) for i, x in enumerate(zip(*leaves, strict=True))}
-
-    def restore(self, like: _State, arrays: dict[str, np.ndarray]) -> _State:
-        """The state that `save` wrote, shaped `like` a fresh one."""
-        states = []
-        for chain, fresh in enumerate(like.chains):
-            leaves, tree = jax.tree.flatten(fresh)
-            stored = [jnp.asarray(arrays[f"state_{i}"][chain], x.dtype) for i, x in enumerate(leaves)]
-            states.append(jax.device_put(jax.tree.unflatten(tree, stored), self.devices[chain]))
-        return _State(states, arrays["scale"])
-
-    def advance(self, state: _State, length: int) -> tuple[_State, dict[str, np.ndarray]]:
+    def _advance(self, state: NUTSState, length: int) -> tuple[tuple[HMCState, ...], dict[str, np.ndarray]]:
         """`length` iterations of every chain, a chunk at most; the chains of one device take turns."""
 
         def work(device) -> list[tuple[int, tuple[HMCState, dict]]]:
-            mine = [c for c in range(self.chains) if self.devices[c] == device]
+            mine = [c for c in range(self.chains) if state.devices[c] == device]
             with on(device):
-                return [(c, jax.block_until_ready(self.step(state.chains[c], c, state.scale, length))) for c in mine]
+                return [(c, jax.block_until_ready(self.iterate(state.chains[c], c, state.scale, length))) for c in mine]
 
-        results = dict(pair for pairs in self.pool.map(work, set(self.devices)) for pair in pairs)
-        collected = [results[c][1] for c in range(self.chains)]
-        arrays = {k: np.stack([np.asarray(x[k])[:length] for x in collected]) for k in collected[0]}
-        arrays["u"] = self.start.centre + arrays.pop("w") @ state.scale.T
-        return state._replace(chains=[results[c][0] for c in range(self.chains)]), arrays
+        devices = set(state.devices)
+        with ThreadPoolExecutor(len(devices)) as pool:
+            results = dict(pair for pairs in pool.map(work, devices) for pair in pairs)
+        told = [results[c][1] for c in range(self.chains)]
+        arrays = {k: np.stack([np.asarray(x[k])[:length] for x in told]) for k in told[0]}
+        return tuple(results[c][0] for c in range(self.chains)), arrays
 
     def _iterate(self, state: HMCState, chain, scale, length) -> tuple[HMCState, dict]:
         """`length` iterations of one chain, compiled once for all lengths up to a chunk."""
@@ -340,35 +335,8 @@ class _Sampler:
         return jax.lax.fori_loop(0, length, put, (state, empty))
 
 
-def _collect(problem: Problem, kept: list[dict[str, np.ndarray]], seed: int, depth: int, *, complete: bool) -> Draws:
-    phases = {"warmup": [c for c in kept if c["is_warmup"]], "draws": [c for c in kept if not c["is_warmup"]]}
-    failed: dict[str, dict[str, int]] = {}
-    for phase, chunks in phases.items():
-        counts: Counter[str] = Counter()
-        for chunk in chunks:
-            totals = chunk["kinds"].sum((0, 1))
-            counts.update({kind.label: int(totals[kind]) for kind in Status if totals[kind]})
-        failed[phase] = dict(counts)
-    joined = {
-        k: np.concatenate([c[k] for c in phases["draws"]], axis=1)
-        for k in ("u", "lp", "energy", "n_steps", "acceptance_rate", "diverging", "failed", "step_size")
-    }
-    z = np.asarray(problem.space.fold(jnp.asarray(joined.pop("u"))))
-    return Draws(
-        problem=problem,
-        z=z,
-        stats=joined,
-        failed=failed,
-        seconds={p: float(sum(c["seconds"] for c in chunks)) for p, chunks in phases.items()},
-        warmup_steps=int(sum(c["n_steps"].sum() for c in phases["warmup"])),
-        seed=seed,
-        max_tree_depth=depth,
-        complete=complete,
-    )
-
-
-def _about_means(w: np.ndarray, origins: Sequence[int]) -> np.ndarray:
-    """Draws (chains × draws × parameters) about the mean of the chains that began at the same mode."""
+def _about_means(w: Float[np.ndarray, "chains draws parameters"], origins: Sequence[int]) -> np.ndarray:
+    """Draws about the mean of the chains that began at the same mode."""
     origin = np.array(origins)
     centred = np.array(w)
     for k in set(origins):
@@ -381,3 +349,6 @@ def _digest(*arrays: np.ndarray) -> str:
     for array in arrays:
         content.update(np.ascontiguousarray(array, dtype=float).tobytes())
     return content.hexdigest()[:16]
+
+
+__all__ = ["NUTS", "sample"]

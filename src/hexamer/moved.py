@@ -43,7 +43,12 @@ MOVED = {
 
 
 # Names that have left the module of today, too.
-ELSEWHERE = {("models.model", "compile_network"): "models.compiled.from_network"}
+ELSEWHERE = {
+    ("infer.fit", "Fit"): "infer.result",
+    ("infer.optimise", "Fits"): "infer.optimisation.fits",
+    ("infer.sample", "Draws"): "infer.sampling.draws",
+    ("models.model", "compile_network"): "models.compiled.from_network",
+}
 
 
 class _Moved(ModuleType):
@@ -57,6 +62,10 @@ class _Moved(ModuleType):
         found = getattr(import_module(new), name)
         warn(f"{self.__name__} is now {new}; the old name goes with the next release", DeprecationWarning, stacklevel=2)
         return found
+
+
+# Old names in `hexamer.infer` and the like, and the names of today.
+NAMES = {("infer", "Fit"): "infer.Calibration"}
 
 
 # Old attributes of classes: the class, the attribute, the function of today.
@@ -75,6 +84,8 @@ PROPERTIES = [
     ("infer.Problem", "digest", "infer.problem.identity.problem_digest"),
     ("models.Model", "digest", "models.compiled.identity.model_digest"),
 ]
+# Old attributes of draws, now among their facts.
+FACTS = {"max_tree_depth": "max_tree_depth", "warmup_steps": "warmup_leapfrogs"}
 
 
 def _warn(old: str, new: str) -> None:
@@ -95,6 +106,14 @@ def _passing_on(old: str, new: str) -> Callable[..., Any]:
     return call
 
 
+def _fact(name: str, fact: str) -> Callable[[Any], Any]:
+    def read(draws: Any) -> Any:
+        _warn(f"Draws.{name}", f"Draws.facts[{fact!r}]")
+        return draws.facts[fact]
+
+    return read
+
+
 def _bundled_model(name: str) -> Any:
     """Bundled networks were attributes of `hexamer.models`, compiled when looked at."""
     from . import models
@@ -110,6 +129,20 @@ def _compiled(name: str) -> Any:
     return _found("models.load_model")(name)
 
 
+def _know_old_names(owner: str) -> None:
+    """Makes the module's `__getattr__` know its old names, too."""
+    module = import_module(f"hexamer.{owner}")
+    others = module.__dict__["__getattr__"]
+
+    def read(name: str) -> Any:
+        if (owner, name) not in NAMES:
+            return others(name)
+        _warn(f"hexamer.{owner}.{name}", f"hexamer.{NAMES[owner, name]}")
+        return _found(NAMES[owner, name])
+
+    module.__dict__["__getattr__"] = read
+
+
 def register() -> None:
     """Makes the old names importable, and the old attributes of classes and of `hexamer.models` readable."""
     for owner, name, new in METHODS:
@@ -117,6 +150,10 @@ def register() -> None:
         setattr(_found(owner), name, call if name in ("numpyro_model", "to_sbml") else staticmethod(call))
     for owner, name, new in PROPERTIES:
         setattr(_found(owner), name, property(_passing_on(f"{owner.rpartition('.')[2]}.{name}", new)))
+    for name, fact in FACTS.items():
+        setattr(_found("infer.Draws"), name, property(_fact(name, fact)))
     import_module("hexamer.models").__dict__["__getattr__"] = _bundled_model
+    for module in {module for module, _ in NAMES}:
+        _know_old_names(module)
     for old in MOVED:
         sys.modules.setdefault(f"hexamer.{old}", _Moved(f"hexamer.{old}"))

@@ -99,7 +99,7 @@ def assert_same(one: Draws, other: Draws) -> None:
 def test_adaptation_ends_with_the_warmup(whole) -> None:
     folder, draws = whole
     chunks = [np.load(path) for path in sorted(folder.glob("chunk-*.npz"))]
-    scales = [c["scale"].item() for c in chunks]
+    scales = [c["state_scale"].item() for c in chunks]
     assert scales[0] == 1.0  # that of the start
     assert scales[1] != 1.0
     assert set(scales[2:]) == {scales[1]}

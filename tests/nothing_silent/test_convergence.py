@@ -26,7 +26,6 @@ from hexamer.infer.optimisation.optima import find_optima
 from hexamer.infer.optimisation.ridges import find_combinations
 from hexamer.infer.posterior.mode_words import chains_apart
 from hexamer.infer.posterior.summary import Summary, summarise
-from hexamer.infer.reports.calibration import posterior_tree
 from hexamer.models import compile_function
 from hexamer.models.solvers.status import Status
 
@@ -222,7 +221,7 @@ def test_a_worse_optimum_is_no_mode() -> None:
 def test_nuts_says_that_it_cannot_weigh(tmp_path: Path) -> None:
     found = fit(unequal(), tmp_path, chains=2, warmup=60, draws=60, starts=12, solver="tsit5", progress=False)
     assert found is not None
-    tree = posterior_tree(found, predictive=False)
+    tree = found.datatree(predictive=False)
     x = np.asarray(tree["posterior"].dataset["x"].values)
     assert np.all(x[0] < 0)
     assert np.all(x[1] > 0)

@@ -1,0 +1,136 @@
+"""`Fits`: what came of many starts of an optimiser, in memory and as a file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..problem.problem import Objective, Problem
+from ..storage.files import FileError, reason, write
+from .optima import Endings, Optimum
+from .optima_words import describe_optima, optima_record, restored_optimum
+
+
+@dataclass(frozen=True, eq=False)
+class Fits:
+    """Optimisation runs, best first.
+
+    - `z`: fits × parameters, unconstrained; `start`: where each began
+    - `objective`: the minimised value; `log_likelihood` its part
+    - `reason`: why each ended: `gradient` or `progress` (converged), `iterations`, `no descent`, `failed at its start`
+    - `failed`: failed evaluations by kind, of all runs; `redrawn`: starts that failed and were drawn anew
+    - `traces`: the objective after each iteration
+    - `optima`: the fits within 20 nats of the best, grouped by where they ended
+    - `notes`: why evaluations failed, where it is known
+    """
+
+    problem: Problem
+    kind: Objective
+    z: np.ndarray
+    start: np.ndarray
+    objective: np.ndarray
+    reason: tuple[str, ...]
+    iterations: np.ndarray
+    evaluations: np.ndarray
+    failed: dict[str, int]
+    redrawn: int
+    traces: tuple[np.ndarray, ...]
+    seconds: float
+    optima: tuple[Optimum, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def converged(self) -> np.ndarray:
+        return np.array([r in ("gradient", "progress") for r in self.reason])
+
+    @property
+    def best(self) -> dict[str, float]:
+        """Parameter values of the best fit, fixed ones included."""
+        return self.values(0)
+
+    def values(self, rank: int) -> dict[str, float]:
+        """Parameter values of one fit; a scale that is integrated out has its conditional median."""
+        vector = np.array(self.problem.values(jnp.asarray(self.z[rank])))
+        nuisance = self.problem.nuisance
+        if len(nuisance):
+            with self.problem.placed():
+                readout = jax.jit(self.problem.read)(jnp.asarray(vector))
+            location, _ = nuisance.conditional(self.problem.assays.value - readout.mean, readout.sd)
+            for name, value in zip(nuisance.names, np.exp(np.asarray(location)), strict=True):
+                vector[self.problem.names.index(name)] = value
+        return dict(zip(self.problem.names, map(float, vector), strict=True))
+
+    def near_best(self, distance: float = 0.1) -> int:
+        """How many fits end within `distance` of the best objective."""
+        return int(np.sum(self.objective <= self.objective[0] + distance))
+
+    def words(self) -> list[str]:
+        """Sentences for the reader: why evaluations failed, where starts ended, which parameters are not determined."""
+        return [*(f"Some evaluations failed: {note}." for note in self.notes), *describe_optima(self._endings)]
+
+    @property
+    def _endings(self) -> Endings:
+        return Endings(self.problem.space, self.z, self.optima)
+
+    def record(self) -> dict:
+        """What a file keeps of the runs, as plain types."""
+        return {
+            "problem": self.problem.name,
+            "objective_kind": self.kind,
+            "objective": [v if np.isfinite(v) else None for v in self.objective.tolist()],
+            "reason": list(self.reason),
+            "iterations": self.iterations.tolist(),
+            "evaluations": self.evaluations.tolist(),
+            "failed": self.failed,
+            "redrawn": self.redrawn,
+            "within_0.1_of_best": self.near_best(),
+            "converged": int(self.converged.sum()),
+            "seconds": self.seconds,
+            "names": list(self.problem.space.names),
+            "z": self.z.tolist(),
+            "start": self.start.tolist(),
+            "optima": optima_record(self._endings),
+            "traces": [t.tolist() for t in self.traces],
+            "notes": list(self.notes),
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Writes `record` as JSON."""
+        write(path, json.dumps(self.record()))
+
+    @classmethod
+    def load(cls, path: str | Path, problem: Problem) -> Fits:
+        """The runs that `save` wrote, of `problem`.
+
+        Raises `FileError` if the file cannot be read, or is of a problem with other parameters.
+        """
+        way_out = "remove it, or search again"
+        try:
+            kept = json.loads(Path(path).read_text(encoding="utf-8"))
+            if tuple(kept["names"]) != problem.space.names:
+                raise FileError(f"{path} is of a problem with other parameters than {problem.name!r}: {way_out}")
+            return cls(
+                problem=problem,
+                kind=kept["objective_kind"],
+                z=np.array(kept["z"]),
+                start=np.array(kept["start"]),
+                objective=np.array([np.inf if v is None else v for v in kept["objective"]]),
+                reason=tuple(kept["reason"]),
+                iterations=np.array(kept["iterations"]),
+                evaluations=np.array(kept["evaluations"]),
+                failed=kept["failed"],
+                redrawn=kept["redrawn"],
+                traces=tuple(np.array(t) for t in kept["traces"]),
+                seconds=kept["seconds"],
+                optima=tuple(restored_optimum(o) for o in kept["optima"]),
+                notes=tuple(kept["notes"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            if isinstance(error, FileError):
+                raise
+            raise FileError(f"{path} cannot be read ({reason(error)}): {way_out}") from None

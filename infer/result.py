@@ -1,0 +1,182 @@
+"""`Calibration`: what a fit gives, in memory and in its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from ..models.solvers.settings import Settings
+from .checks.exactness import solver_words
+from .checks.solver_noise import drowned_noise
+from .optimisation.fits import Fits
+from .optimisation.laplace import Curvature
+from .optimisation.modes import Modes, nearest, record
+from .posterior.datatree import thinned, to_datatree
+from .posterior.file import PosteriorFileError, read, save
+from .posterior.fitted import Fitted, kept
+from .posterior.summary import NOISE, Summary, summarise
+from .problem.identity import LAYOUT
+from .problem.problem import Problem
+from .sampling.draws import Draws
+
+POSTERIOR, SEARCH = "posterior.nc", "map.json"  # in the folder of a fit
+_JUDGED = 8  # draws at which noise is compared with the solver's error
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """A posterior with the problem it is of, the best fits, and the folder that holds them.
+
+    - `problem`: with the solver that sampled
+    - `folder`: holds `posterior.nc` once `tree` or `summary` was asked for
+    - `sampled`, `start`, `modes`: the sampler's draws, what it started from, and the modes at which the chains began,
+      in turn (`modes.origins(chains)`); None if the calibration was read from its folder
+    """
+
+    problem: Problem
+    folder: Path
+    sampled: Draws | None = None
+    start: Curvature | None = None
+    modes: Modes | None = None
+
+    @property
+    def draws(self) -> Draws:
+        """The sampler's draws. Raises `ValueError` if the calibration was read from its folder."""
+        if self.sampled is None:
+            raise ValueError("this calibration was read from its folder: its draws are in .tree")
+        return self.sampled
+
+    @cached_property
+    def tree(self) -> xr.DataTree:
+        """The posterior as an ArviZ `DataTree`, which is also written to `posterior.nc`.
+
+        Of draws in memory it is computed when it is first asked for: each draw is simulated.
+        """
+        if self.sampled is None:
+            return read(self.folder / POSTERIOR)
+        tree = self.datatree()
+        save(tree, self.folder / POSTERIOR)
+        return tree
+
+    def datatree(self, *, predictive: bool = True) -> xr.DataTree:
+        """The draws as a tree, with where the chains began and which optimum each draw is nearest to.
+
+        `predictive=False` leaves out what takes a simulation of each draw.
+        """
+        draws, problem = self.draws, self.problem
+        stats, optima = dict(draws.stats), {}
+        if self.modes is not None and len(self.modes) > 1:
+            stats["optimum"] = 1 + nearest(self.modes, problem.space.unfold(draws.z))
+            optima = record(problem, self.modes, len(draws.z))
+        known: dict[str, Any] = {"seconds": draws.seconds, "complete": draws.complete, **draws.facts, **optima}
+        return to_datatree(
+            problem,
+            draws.z,
+            stats,
+            seed=draws.seed,
+            failures=draws.failed,
+            provenance={**known, NOISE: self._drowned()},
+            predictive=predictive,
+        )
+
+    @cached_property
+    def fits(self) -> Fits | None:
+        """The runs of the search for the best fit, from `map.json`; None if that is not there."""
+        path = self.folder / SEARCH
+        return Fits.load(path, self.problem) if path.is_file() else None
+
+    @cached_property
+    def summary(self) -> Summary:
+        """Table, verdict and what to do."""
+        return self.summarised()
+
+    def summarised(self, truth: Mapping[str, float] | None = None) -> Summary:
+        """The summary beside the values that the data were simulated with; names that are not sampled are left out."""
+        posterior = self.tree["posterior"].dataset
+        known = None if truth is None else {k: v for k, v in truth.items() if k in posterior}
+        made = summarise(self.tree, truth=known)
+        return made.with_words(solver_words(self.problem, self._centre()))
+
+    @property
+    def verdict(self) -> str:
+        """`good`, `acceptable` or `not converged`."""
+        return self.summary.verdict
+
+    def __repr__(self) -> str:
+        known = self.__dict__.get("summary")
+        verdict = [] if known is None else [known.verdict]
+        shape = None if self.sampled is None else self.sampled.z.shape
+        draws = [] if shape is None else [f"{shape[0]} chains × {shape[1]} draws"]
+        return f"Calibration({', '.join([repr(self.problem.name), *draws, *verdict, repr(str(self.folder))])})"
+
+    def _centre(self) -> jax.Array:
+        """Values of all parameters at the start of the sampler, or at the posterior's medians."""
+        if self.start is not None:
+            return self.problem.values(self.problem.space.fold(jnp.asarray(self.start.centre)))
+        posterior = self.tree["posterior"].dataset
+        medians = {str(n): float(np.median(v.values)) for n, v in posterior.data_vars.items()}
+        named = {n: medians[n.replace("/", "∕")] for n in self.problem.space.names}
+        return self.problem.values(jnp.asarray(self.problem.space.unconstrain(named)))
+
+    def _drowned(self) -> list[str]:
+        """What noise lies below the solver's error, judged at a few draws."""
+        z = self.draws.z.reshape(-1, self.draws.z.shape[-1])
+        some = jnp.asarray(z[thinned(len(z), _JUDGED)])
+        return drowned_noise(self.problem, np.asarray(jax.vmap(self.problem.values)(some)))
+
+
+def read_posterior(folder: str | Path, problem: Problem | None = None) -> Calibration:
+    """The calibration whose `posterior.nc` lies in `folder`, with the problem that the file holds.
+
+    `problem` stands in for it; it is needed if the model was written in Python. Raises `FileNotFoundError` if there is
+    no posterior, `PosteriorFileError` if it is damaged or does not hold its problem.
+    """
+    folder = Path(folder).expanduser()
+    tree = read(folder / POSTERIOR)
+    made = Calibration(_problem(tree, folder) if problem is None else problem, folder)
+    made.__dict__["tree"] = tree
+    return made
+
+
+def _problem(tree: xr.DataTree, folder: Path) -> Problem:
+    fitted = kept(tree)
+    model = None if fitted is None else fitted.model()
+    if fitted is None or model is None:
+        why = "was written before files held their problem" if fitted is None else "is of a model written in Python"
+        raise PosteriorFileError(f"{folder / POSTERIOR} {why}: pass problem=, the problem that was fitted")
+    return _made(fitted, model, tree)
+
+
+def _made(fitted: Fitted, model: Any, tree: xr.DataTree) -> Problem:
+    return Problem(
+        model,
+        fitted.dataset,
+        marginalise=json.loads(tree.attrs.get("integrated_out", "[]")),
+        settings=fitted_settings(tree),
+        source=fitted.source,
+        other_model=fitted.other_model,
+    )
+
+
+def fitted_settings(tree: xr.DataTree) -> Settings:
+    """The solver's settings of the fit; the default ones if its file states others than are known today.
+
+    Where and how that machine solved is not taken over.
+    """
+    known = {f.name for f in fields(Settings)} - {*LAYOUT}
+    try:
+        return Settings(**{k: v for k, v in json.loads(tree.attrs.get("solver_settings", "{}")).items() if k in known})
+    except (ValueError, TypeError):
+        return Settings()
+
+
+__all__ = ["Calibration", "fitted_settings", "read_posterior"]

@@ -1,0 +1,120 @@
+"""`Calibration`: a fit and its folder give the same posterior, problem, best fits and verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+
+import hexamer.infer
+from hexamer import Problem, Protocol
+from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
+from hexamer.infer import Calibration, PosteriorFileError, fit, read_posterior, report
+from hexamer.infer.storage.files import FileError
+from hexamer.models import compile_function, compile_network, read_antimony
+
+pytestmark = pytest.mark.tier("test")
+
+OPTIONS = {"chains": 2, "warmup": 60, "draws": 40, "starts": 4, "seed": 2, "progress": False}
+TEXT = "model decay; k = 1; species y = 2; J: y -> ; k*y; end"
+
+
+def decay(model=None) -> Problem:
+    rows = tuple(Measurement("y", "rest", t, v, row=i) for i, (t, v) in enumerate(((0.5, 1.2), (1.0, 0.8), (2.0, 0.2))))
+    dataset = Dataset(
+        "decay",
+        {"y": direct("y", "y", sd=0.1)},
+        {"rest": Protocol("rest")},
+        rows,
+        {"k": Parameter("k", Prior("normal", "log10", 0.0, 1.0), unit="1/min")},
+    )
+    return Problem(compile_network(read_antimony(TEXT)) if model is None else model, dataset)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Calibration:
+    made = fit(decay(), tmp_path_factory.mktemp("fit") / "run", **OPTIONS)
+    assert made is not None
+    return made
+
+
+def test_what_it_holds(found: Calibration) -> None:
+    assert found.fits is not None
+    assert found.fits.best["k"] == pytest.approx(1.0, rel=0.1)
+    assert found.tree["posterior"].dataset["k"].shape == (2, 40)
+    assert (found.folder / "posterior.nc").is_file()
+    assert found.verdict == found.summary.verdict != "good"  # too few draws for that
+    assert repr(found) == f"Calibration('decay', 2 chains × 40 draws, {found.verdict}, {str(found.folder)!r})"
+
+
+def test_the_folder_gives_the_same(found: Calibration) -> None:
+    assert found.fits is not None
+    assert found.tree is not None  # which is written when it is first asked for
+    again = read_posterior(found.folder)
+    xr.testing.assert_identical(again.tree["posterior"].dataset, found.tree["posterior"].dataset)
+    assert again.problem.space.names == found.problem.space.names
+    assert again.problem.settings == found.problem.settings
+    z = jnp.asarray(found.draws.z[0, 0])
+    assert float(again.problem.log_density(z)) == float(found.problem.log_density(z))
+    assert again.verdict == found.verdict
+    assert again.fits is not None
+    for name in ("z", "start", "objective", "iterations", "evaluations"):
+        np.testing.assert_array_equal(getattr(again.fits, name), getattr(found.fits, name))
+    assert again.fits.best == found.fits.best
+    assert again.fits.words() == found.fits.words()
+    assert [o.members for o in again.fits.optima] == [o.members for o in found.fits.optima]
+    with pytest.raises(ValueError, match=r"its draws are in \.tree"):
+        _ = again.draws
+
+
+def test_another_call_finds_it(found: Calibration) -> None:
+    again = fit(decay(), found.folder, **OPTIONS)
+    assert again is not None
+    np.testing.assert_array_equal(again.draws.z, found.draws.z)
+    assert again.fits is not None
+
+
+def test_a_report_goes_to_its_folder_or_another(found: Calibration, tmp_path: Path) -> None:
+    summary = report(found, truth={"k": 1.0, "unknown": 2.0})
+    assert (found.folder / "summary.csv").is_file()
+    assert summary.truth is not None
+    assert list(summary.truth.index) == ["k"]
+    report(found, tmp_path / "other")
+    assert {"posterior.nc", "summary.txt", "figures"} <= {p.name for p in (tmp_path / "other").iterdir()}
+    assert read_posterior(tmp_path / "other").fits is None
+
+
+def test_files_that_are_of_no_use(found: Calibration, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="there is no posterior"):
+        read_posterior(tmp_path)
+    assert found.tree is not None
+    (tmp_path / "posterior.nc").write_bytes((found.folder / "posterior.nc").read_bytes())
+    (tmp_path / "map.json").write_text('{"names": ["k"]}')
+    with pytest.raises(FileError, match=r"map\.json cannot be read .*: remove it, or search again"):
+        _ = read_posterior(tmp_path).fits
+    (tmp_path / "map.json").write_text('{"names": ["other"]}')
+    with pytest.raises(FileError, match="is of a problem with other parameters than 'decay'"):
+        _ = read_posterior(tmp_path).fits
+
+
+def test_a_model_in_python_has_to_be_given(tmp_path: Path) -> None:
+    model = compile_function(
+        lambda t, y, p: -p["k"] * y, species=["y"], parameters={"k": 1.0}, initial=[2.0], name="decay"
+    )
+    problem = decay(model)
+    made = fit(problem, tmp_path, **OPTIONS)
+    assert made is not None
+    assert made.tree is not None
+    with pytest.raises(PosteriorFileError, match="is of a model written in Python: pass problem="):
+        read_posterior(tmp_path)
+    assert read_posterior(tmp_path, problem).problem is problem
+
+
+def test_the_old_name_warns() -> None:
+    with pytest.warns(DeprecationWarning, match=r"hexamer\.infer\.Fit is now hexamer\.infer\.Calibration"):
+        assert hexamer.infer.Fit is Calibration
+    with pytest.raises(AttributeError, match="no attribute 'Fix'"):
+        _ = hexamer.infer.Fix

@@ -1,0 +1,209 @@
+"""The runner takes any sampler: blackjax's tempered SMC, whose state is a population, saves and resumes."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import blackjax
+import blackjax.smc.resampling
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from blackjax.smc.tempered import TemperedSMCState
+
+from hexamer import Problem, Protocol
+from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
+from hexamer.infer import Draws, Sampler, StoreError, run_sampler, to_datatree
+from hexamer.infer.sampling.sampler import Block, Info
+from hexamer.models import compile_network, read_antimony
+
+pytestmark = pytest.mark.tier("test")
+
+
+class State(NamedTuple):
+    smc: TemperedSMCState
+    done: int  # tempering steps
+
+
+@dataclass(frozen=True, eq=False)
+class TemperedSMC:
+    """Particles from the prior to the posterior, by likelihoods tempered so that half of the particles count."""
+
+    problem: Problem
+    particles: int
+    seed: int
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {"sampler": "tempered SMC", "particles": self.particles}
+
+    @cached_property
+    def algorithm(self) -> Any:
+        walk, step = blackjax.additive_step_random_walk, blackjax.mcmc.random_walk.normal(0.4 * jnp.eye(1))
+        smc = blackjax.adaptive_tempered_smc(
+            self.problem.log_prior_unfolded,
+            lambda u: self.problem.log_likelihood(self.problem.space.fold(u)),
+            lambda key, state, density: walk.build_kernel()(key, state, density, step),
+            walk.init,
+            {},
+            blackjax.smc.resampling.systematic,
+            target_ess=0.5,
+        )
+        return blackjax.base.SamplingAlgorithm(smc.init, jax.jit(smc.step))
+
+    def init(self, devices: Sequence[Any]) -> State:
+        keys = jax.random.split(jax.random.PRNGKey(self.seed), self.particles)
+        z = np.stack([self.problem.space.sample(key) for key in keys])
+        return State(self.algorithm.init(jnp.asarray(self.problem.space.unfold(z))), 0)
+
+    def step(self, state: State) -> tuple[State, Block]:
+        key = jax.random.PRNGKey(10**6 * self.seed + state.done)
+        smc, _ = self.algorithm.step(key, state.smc)
+        if smc.tempering_param < 1:
+            return State(smc, state.done + 1), Block(True, np.zeros((1, 0, len(self.problem.space))))
+        chosen = blackjax.smc.resampling.systematic(key, smc.weights, self.particles)
+        return State(smc, state.done + 1), Block(False, np.asarray(smc.particles)[None, chosen])
+
+    def info(self, state: State) -> Info:
+        reached = float(state.smc.tempering_param)
+        return Info(state.done, None, reached >= 1, f"temperature {reached:.2f}", {"tempering_steps": state.done})
+
+    def save(self, state: State) -> dict[str, np.ndarray]:
+        return {**{k: np.asarray(v) for k, v in state.smc._asdict().items()}, "done": np.array(state.done)}
+
+    def restore(self, devices: Sequence[Any], saved: Mapping[str, np.ndarray], blocks: Sequence[Block]) -> State:
+        return State(TemperedSMCState(*(jnp.asarray(saved[k]) for k in TemperedSMCState._fields)), int(saved["done"]))
+
+
+def two_modes() -> Problem:
+    """k² is measured as 1: the posterior of k has a mode near −1 and one near 1, of which NUTS would see one."""
+    model = compile_network(read_antimony("model squares; k = 1; species y = 1; J: y -> ; 0*y; end"))
+    dataset = Dataset(
+        "squares",
+        {"k2": direct("k2", "k*k", sd=0.3)},
+        {"rest": Protocol("rest")},
+        (Measurement("k2", "rest", 1.0, 1.0),),
+        {"k": Parameter("k", Prior("normal", "lin", 0.2, 1.0))},
+    )
+    return Problem(model, dataset)
+
+
+@cache
+def sampler_of(problem: Problem, particles: int, seed: int) -> Sampler[State]:
+    return TemperedSMC(problem, particles, seed)
+
+
+def run(problem: Problem, out: Path | None = None, *, seed: int = 1, particles: int = 400, **options) -> Draws | None:
+    sampler = sampler_of(problem, particles, seed)
+    return run_sampler(problem, sampler, seed=seed, out=out, progress=False, **options)
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    return two_modes()
+
+
+@pytest.fixture(scope="module")
+def whole(problem: Problem, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Draws]:
+    folder = tmp_path_factory.mktemp("whole")
+    draws = run(problem, folder)
+    assert draws is not None
+    return folder, draws
+
+
+def test_particles_are_draws_from_the_posterior(problem: Problem, whole) -> None:
+    """Against quadrature."""
+    _, draws = whole
+    assert draws.complete
+    assert draws.z.shape == (1, 400, 1)
+    k = np.linspace(-4, 4, 8001)
+    weight = np.exp(-0.5 * (k - 0.2) ** 2 - 0.5 * ((k * k - 1) / 0.3) ** 2)
+    weight /= weight.sum()
+    found = np.asarray(problem.space.constrain(jnp.asarray(draws.z[0])))[:, 0]
+    above = float(weight[k > 0].sum())
+    assert np.mean(found > 0) == pytest.approx(above, abs=4 * np.sqrt(above * (1 - above) / 400))
+    assert np.mean(found**2) == pytest.approx(np.sum(weight * k**2), abs=0.06)
+    assert np.std(np.abs(found)) == pytest.approx(
+        np.sqrt(np.sum(weight * k**2) - np.sum(weight * np.abs(k)) ** 2), rel=0.2
+    )
+
+
+def test_facts_and_times_are_of_the_whole_run(problem: Problem, whole) -> None:
+    folder, draws = whole
+    assert draws.facts == {"tempering_steps": len(list(folder.glob("chunk-*.npz")))}
+    assert draws.facts["tempering_steps"] > 2
+    assert set(draws.seconds) == {"warmup", "draws"}
+    assert all(s > 0 for s in draws.seconds.values())
+    tree = to_datatree(problem, draws.z, draws.stats, seed=1, failures=draws.failed, provenance=draws.facts)
+    assert tree["posterior"].dataset["k"].shape == (1, 400)
+    assert tree.attrs["tempering_steps"] == draws.facts["tempering_steps"]
+
+
+@pytest.mark.parametrize("kept", [1, 2])
+def test_it_resumes_particle_for_particle(problem: Problem, whole, tmp_path: Path, caplog, kept: int) -> None:
+    folder, draws = whole
+    shutil.copytree(folder, tmp_path / "killed")
+    for path in sorted((tmp_path / "killed").glob("chunk-*.npz"))[kept:]:
+        path.unlink()
+    with caplog.at_level(logging.INFO, "hexamer"):
+        resumed = run(problem, tmp_path / "killed")
+    assert f"resuming after {kept} iterations" in caplog.text
+    assert resumed is not None
+    np.testing.assert_array_equal(resumed.z, draws.z)
+    assert resumed.facts == draws.facts
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+sys.path[:0] = {paths!r}
+from test_samplers import TemperedSMC, two_modes
+from hexamer.infer import run_sampler
+step, calls = TemperedSMC.step, []
+def dying(self, state):
+    calls.append(1)
+    if len(calls) == 3:
+        os.kill(os.getpid(), 9)
+    return step(self, state)
+TemperedSMC.step = dying
+problem = two_modes()
+run_sampler(problem, TemperedSMC(problem, 400, 1), seed=1, out=Path({out!r}), progress=False)
+"""
+
+
+@pytest.mark.tier("slow")
+def test_a_killed_process_resumes(problem: Problem, whole, tmp_path: Path) -> None:
+    program = KILLED.format(paths=[str(Path(__file__).parent)], out=str(tmp_path / "run"))
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert len(list((tmp_path / "run").glob("chunk-*.npz"))) == 2
+    resumed = run(problem, tmp_path / "run")
+    assert resumed is not None
+    np.testing.assert_array_equal(resumed.z, whole[1].z)
+
+
+def test_it_stops_when_its_time_is_over(problem: Problem, whole, tmp_path: Path, caplog) -> None:
+    """The first block takes longer; the same call then goes on."""
+    with caplog.at_level(logging.WARNING, "hexamer"):
+        assert run(problem, tmp_path, stop_after=1e-9) is None
+    assert "stopped after 1 iterations" in caplog.text
+    finished = run(problem, tmp_path)
+    assert finished is not None
+    np.testing.assert_array_equal(finished.z, whole[1].z)
+
+
+def test_another_run_is_refused(problem: Problem, whole) -> None:
+    with pytest.raises(StoreError, match="particles was 400, now 300"):
+        run(problem, whole[0], particles=300)
+    with pytest.raises(StoreError, match="seed was 1, now 2"):
+        run(problem, whole[0], seed=2)
