@@ -50,4 +50,14 @@ def known_names(unknown: str | Iterable[str], known: Iterable[str]) -> str:
     return f"known: {', '.join(names)}{did_you_mean(unknown, names)}"
 
 
-__all__ = ["counted", "did_you_mean", "known_names", "listed"]
+def one_of(unknown: object, known: Iterable[str]) -> str:
+    """What was expected of a value: `one of a, b`, and which of them was meant.
+
+    >>> one_of("Blot", ["blot", "qpcr"])
+    "one of blot, qpcr; did you mean 'blot'?"
+    """
+    names = [str(n) for n in known]
+    return f"one of {', '.join(names)}{did_you_mean(str(unknown), names)}"
+
+
+__all__ = ["counted", "did_you_mean", "known_names", "listed", "one_of"]

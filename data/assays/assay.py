@@ -55,6 +55,7 @@ class Assay:
 
     name: str
     make: Callable[..., Observable]  # takes the name, the signals, and by keyword the network and all the rest
+    about: str = ""  # a line; by default the maker's first one
     signals: tuple[str, ...] = ("signal",)  # required formulas: the maker's first arguments after the name
     keys: tuple[Key, ...] = (SD_OF_LOG,)  # optional formulas
     unit: str | None = "au"  # of the values, by default; None: it must be stated
@@ -64,7 +65,7 @@ class Assay:
     conversion: Conversion = UNCHANGED  # how a row's value becomes a measurement
     takes_unit: bool = True  # whether the maker does, and so the key `unit`
     absolute: bool = False  # without a scale that would absorb the unit
-    amount: bool = False  # values are never negative; else only concentrations are not
+    amount: bool = False  # values are never negative
 
     @property
     def all_keys(self) -> tuple[Key, ...]:

@@ -109,4 +109,11 @@ def _take_efficiency(section: Section, key: str) -> float:
 
 
 QPCR = Assay("qpcr", qpcr, scale="each", conversion=Log10())
-QPCR_CT = _QPCRCycles("qpcr_ct", qpcr, unit="Ct", scale="each", takes_unit=False)
+QPCR_CT = _QPCRCycles(
+    "qpcr_ct",
+    qpcr,
+    "Cycles of threshold of a quantitative PCR, read as log10 of expression",
+    unit="Ct",
+    scale="each",
+    takes_unit=False,
+)

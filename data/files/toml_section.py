@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date, time
-from difflib import get_close_matches
 from pathlib import PurePath, PureWindowsPath
 from typing import Any
 
+from ...models.listing import did_you_mean, one_of
 from ..formula import Formula, FormulaError, parse_formula
 from .issues import Problems
 
@@ -88,7 +88,7 @@ class Section:
         value = self.take(key, options[0])
         if value in options:
             return value
-        self.complain(key, f"one of {', '.join(options)}", value)
+        self.complain(key, one_of(value, options), value)
         return options[0]
 
     def flag(self, key: str) -> bool:
@@ -154,6 +154,5 @@ class Section:
         """Complains of every key that was not asked for."""
         for key in self._content:
             if key not in self._asked:
-                close = get_close_matches(key, sorted(set(self._asked)), 1, 0.7)
-                meant = f"; is {close[0]!r} meant?" if close else ""
-                self.complain(key, f"unknown key; known here are {', '.join(sorted(set(self._asked)))}{meant}")
+                known = sorted(set(self._asked))
+                self.complain(key, f"unknown key; known here are {', '.join(known)}{did_you_mean(key, known)}")

@@ -15,7 +15,7 @@ _EACH = (
 
 
 def near(name: str, known: Iterable[str], alike: float = 0.75) -> str:
-    """`; is 'kint' meant?`, or nothing where no name is as close as `alike`, 1 being the same."""
+    """`; did you mean 'kint'?`, or nothing where no name is as close as `alike`, 1 being the same."""
     stem, bracket, rest = name.partition("[")
     names = dict.fromkeys(known)
     if bracket and stem in names:
@@ -24,7 +24,7 @@ def near(name: str, known: Iterable[str], alike: float = 0.75) -> str:
     if not close and bracket:
         stems = dict.fromkeys(n.partition("[")[0] for n in names)
         close = [f"{s}[{rest}" for s in get_close_matches(stem, stems, 1, alike)]
-    return f"; is {close[0]!r} meant?" if close and close[0] != name else ""
+    return f"; did you mean {close[0]!r}?" if close and close[0] != name else ""
 
 
 def check_patterns(

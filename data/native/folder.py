@@ -165,4 +165,5 @@ def _unchecked(description: Description, priors: PriorTable | None) -> list[str]
     if not names:
         return []
     said = f"the model {network.name!r} says no unit of {listed(names, 6)}"
-    return [f"{said}: whether the units in {PRIORS} are of the right kind for them cannot be checked"]
+    unchecked = f"whether the units in {PRIORS} are of the right kind for them cannot be checked"
+    return [f"{said}: {unchecked} until the model declares them, as `kdeg has per_min` does in Antimony"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from ...models.listing import did_you_mean
 from ..files.toml_section import Section
 from ..quantities.model_units import SAME, ModelUnit, ModelUnits, named
 from ..quantities.toml_keys import take_molar_mass, take_quantity
@@ -178,7 +178,7 @@ def _factor(unit: str, wanted: ModelUnit, mass: str | float | None, dose: dict[s
         given = given / dose["volume"] if "volume" in dose else given
         return _through_mass(given, quantity_of(wanted.name), mass) / wanted.number
     except UnitError as error:
-        raise UnitError(f"{expected}: {error}{_way_out(unit, dose, quantity_of(wanted.name))}") from None
+        raise UnitError(f"{expected}: {error}{_way_out(unit, dose, quantity_of(wanted.name), error)}") from None
 
 
 def _through_mass(given: pint.Quantity, wanted: pint.Quantity, mass: str | float | None) -> float:
@@ -194,14 +194,14 @@ def _through_mass(given: pint.Quantity, wanted: pint.Quantity, mass: str | float
     return float((ratio / molar if over else ratio * molar).to_base_units().magnitude)
 
 
-def _way_out(unit: str, dose: dict[str, pint.Quantity], wanted: pint.Quantity) -> str:
+def _way_out(unit: str, dose: dict[str, pint.Quantity], wanted: pint.Quantity, error: UnitError) -> str:
     """What to write for a dose that is no concentration yet."""
     lacking = []
     try:
         given = quantity_of(unit)
     except UnitError:
-        near = get_close_matches(unit, ("nM", "uM", "pM", "mM", "ng/ml", "ug/ml", "pg/ml", "mg/l", "IU/ml"), 1)
-        return f"; is {near[0]!r} meant?" if near else "; write the doses as concentrations, such as 'nM' or 'ng/ml'"
+        meant = did_you_mean(unit, ("nM", "uM", "pM", "mM", "ng/ml", "ug/ml", "pg/ml", "mg/l", "IU/ml"))
+        return meant or "; write the doses as concentrations, such as 'nM' or 'ng/ml'"
     if "[international_unit]" in given.dimensionality and "activity" not in dose:
         lacking.append('activity = "50 IU/ug", the units in a mass of the substance, with its molar_mass')
     if any(part == "enzyme_unit" for part in parts_of(unit)):
@@ -215,7 +215,9 @@ def _way_out(unit: str, dose: dict[str, pint.Quantity], wanted: pint.Quantity) -
         return "; the model counts it in amounts: write the doses as amounts, such as 'nmol' or 'ng'"
     if lacking:
         return "; state " + ", and ".join(lacking) + "; or write the doses as concentrations"
-    return "" if "molar mass" in unit else "; write the doses as concentrations, such as 'nM' or 'ng/ml'"
+    if "needs a molar mass" in str(error):
+        return "; state molar_mass beside the unit, that of the substance, or write the doses as 'nM'"
+    return "; write the doses as concentrations, such as 'nM' or 'ng/ml'"
 
 
 __all__ = ["take_inputs"]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ...models.listing import one_of
 from ...models.networks.network import Network
 from ..assays import SCALE
 from ..assays.assay import Assay, Key, Role
@@ -15,7 +16,6 @@ from ..dataset import Observable
 from ..files.toml_section import Section
 from ..formula import Formula, FormulaError, parse_formula
 from ..noise import KNOWN, Noise, noise_of
-from ..quantities.units import is_concentration
 from ..scale import Scale
 
 Load = Callable[[], Network | None]
@@ -65,9 +65,8 @@ def make_reading(section: Section, name: str, load: Load = lambda: None, *, unit
     """
     stated = section.take("assay")
     if stated not in ASSAYS:
-        known = ", ".join(ASSAYS)
-        missing = f"the key is missing; expected one of {known}"
-        section.complain("assay", f"one of {known}" if stated else missing, stated)
+        missing = f"the key is missing; expected one of {', '.join(ASSAYS)}"
+        section.complain("assay", one_of(stated, ASSAYS) if stated else missing, stated)
         return None
     assay = ASSAYS[stated]
     unit = _unit(section, assay, unit_column)
@@ -93,7 +92,7 @@ def make_reading(section: Section, name: str, load: Load = lambda: None, *, unit
     log_scale = observable.scale is not Scale.LIN
     return Reading(
         observable,
-        replace(values, log_scale=log_scale, amount=values.amount or is_concentration(values.unit)),
+        replace(values, log_scale=log_scale),
         scale_group=groups.get("scale"),
         offset_group=None if assay.background is None else groups.get(assay.background.name),
         offset_key="offset" if assay.background is None else assay.background.name,
@@ -123,7 +122,7 @@ def _noise(section: Section) -> Noise:
     try:
         return noise_of(text)
     except ValueError as error:
-        why = "" if str(error).startswith("unknown") else f" ({error})"
+        why = "" if str(error).startswith("unknown") else f" ({str(error).partition(': ')[2]})"
         section.complain("noise", f"one of {KNOWN}{why}", text)
         return noise_of("normal")
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ...models.listing import one_of
 from ..files.csv_table import Row, Table, check_columns, number_in, parse_number, quote, read_table
 from ..files.issues import Problems
 from ..parameter import Parameter
@@ -112,8 +113,13 @@ def _read_parameter(row: Row, table: Table, problems: Problems) -> Parameter | N
     before = len(problems.found)
     kind = row.cells["distribution"]
     if kind not in DISTRIBUTIONS and kind != "fixed":
-        known = ", ".join([*DISTRIBUTIONS, "fixed"])
-        problems.add(table.file, f"one of {known}", row=row.number, column="distribution", holds=quote(kind))
+        problems.add(
+            table.file,
+            one_of(kind, [*DISTRIBUTIONS, "fixed"]),
+            row=row.number,
+            column="distribution",
+            holds=quote(kind),
+        )
         return None
     family, scale = DISTRIBUTIONS.get(kind, (None, Scale.LIN))
     needs, forbidden = _cells_of(family)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ...models.listing import one_of
 from ...models.protocols.protocol import Protocol, Value
 from ..assays import OFFSET, SCALE
 from ..assays.conversion import Cell
@@ -122,7 +123,7 @@ class _Reader:
         reading = self.description.readings.get(observable)
         if reading is None:
             number_in(row, names["value"], self.table.file, self.problems)
-            self._complain(row, names["observable"], f"one of {', '.join(self.description.readings)}")
+            self._complain(row, names["observable"], one_of(observable, self.description.readings))
             return None
         cell, factor = self._value(row, reading.values, observable)
         read_off = self._read_off(row, reading, cell, experiment)

@@ -10,11 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import gaussian_kde, rankdata
 
+from ...data.prior import Prior
 from ...data.scale import Scale
-from ..posterior.datatree import on_search_scale
+from ..posterior.datatree import on_search_scale, safe
+from ..posterior.fitted import kept
 from ..posterior.summary import summarise
 from .margins import legend_outside
 from .style import BLUE, COLOURS, GREY, INK, VERMILION, grid, pages, shortened, styled
+
+_TAIL = 3.0  # widths of the middle 68 % beyond it that are shown
 
 
 @styled
@@ -39,22 +43,22 @@ def _chosen(tree: xr.DataTree, names: Sequence[str] | None) -> list[str]:
 
 def _densities(tree: xr.DataTree, names: Sequence[str], truth: dict[str, float]) -> Figure:
     figure, axes = grid(len(names), columns=4, height=2.1)
-    handles = {}
+    handles, priors = {}, _priors(tree)
     for ax, name in zip(axes, names, strict=True):
         after = on_search_scale(tree["posterior"].dataset[name]).ravel()
         before = on_search_scale(tree["prior"].dataset[name]).ravel()
         before = before[np.isfinite(before)]  # a heavy tail of a logarithm goes beyond what floats hold
-        low, high = np.nanquantile(before, [0.002, 0.998])
+        low, high = _shown(before)
         low, high = min(low, after.min()), max(high, after.max())
         low = 0.0 if _from_zero(before) else low
         # A posterior far narrower than its prior would fall between the points of one grid.
         x = np.unique(np.concatenate([np.linspace(low, high, 400), np.linspace(after.min(), after.max(), 200)]))
-        for draws, colour, label in ((before, GREY, "prior"), (after, BLUE, "posterior")):
-            y = density(draws, x)
-            y = y / y.max()
-            ax.plot(x, y, color=colour, label=label, lw=1.2)
-            ax.fill_between(x, y, color=colour, alpha=0.25, lw=0)
         scale = tree["posterior"][name].attrs.get("search_scale", "lin")
+        prior = priors.get(name)
+        exact = (x, density(before, x)) if prior is None else _density_of(prior, Scale(scale))
+        for (at, y), colour, label in ((exact, GREY, "prior"), ((x, density(after, x)), BLUE, "posterior")):
+            ax.plot(at, y / y.max(), color=colour, label=label, lw=1.2)
+            ax.fill_between(at, y / y.max(), color=colour, alpha=0.25, lw=0)
         if name in truth:
             ax.axvline(Scale(scale).of(truth[name]), color=VERMILION, lw=1.2, ls="--", label="truth")
         unit = tree["posterior"][name].attrs.get("unit", "")
@@ -69,6 +73,30 @@ def _densities(tree: xr.DataTree, names: Sequence[str], truth: dict[str, float])
     legend_outside(figure, list(handles.values()), list(handles), most=3)
     figure.supylabel("density, each to its own peak", fontsize=8.5)
     return figure
+
+
+def _shown(draws: np.ndarray) -> tuple[float, float]:
+    """The range of nearly all draws; of heavy tails that near the middle."""
+    least, low, high, most = np.quantile(draws, [0.002, 0.16, 0.84, 0.998])
+    return max(least, low - _TAIL * (high - low)), min(most, high + _TAIL * (high - low))
+
+
+def _priors(tree: xr.DataTree) -> dict[str, Prior]:
+    """The priors that the tree's problem holds, by the names of the posterior's variables."""
+    fitted = kept(tree)
+    known = {} if fitted is None else {safe(n): p.prior for n, p in fitted.dataset.parameters.items()}
+    posterior = tree["posterior"].dataset
+    same = {n: p for n, p in known.items() if p is not None and n in posterior}
+    return {n: p for n, p in same.items() if posterior[n].attrs.get("prior") == p.text}  # else it was given apart
+
+
+def _density_of(prior: Prior, search: Scale) -> tuple[np.ndarray, np.ndarray]:
+    """Points on the search scale, and the density there: the slope of the distribution function."""
+    share = np.linspace(0.0005, 0.9995, 2000)
+    x = prior.quantile(share)
+    if prior.scale is not search:
+        x = search.of_values(prior.scale.natural(x))
+    return x, np.gradient(share) / np.gradient(x)
 
 
 def density(draws: np.ndarray, x: np.ndarray) -> np.ndarray:

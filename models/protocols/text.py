@@ -9,6 +9,7 @@ GRAMMAR = (
     "statements separated by ';': equilibrate [NAME=VALUE …] | add NAME VALUE [at TIME] | set NAME VALUE [at TIME] | "
     "wash out NAME [at TIME] | pulse NAME VALUE from TIME to TIME"
 )
+_UNITS = "VALUE and TIME are numbers in the model's units, without a unit, and VALUE may be a parameter's name"
 
 
 def parse_protocol(text: str, *, name: str | None = None) -> Protocol:
@@ -22,7 +23,7 @@ def parse_protocol(text: str, *, name: str | None = None) -> Protocol:
         try:
             protocol = _apply(protocol, statement.split())
         except (IndexError, _UnreadableError):
-            raise ValueError(f"cannot read {statement!r} in a protocol; it takes {GRAMMAR}") from None
+            raise ValueError(f"cannot read {statement!r} in a protocol; it takes {GRAMMAR}; {_UNITS}") from None
     return protocol
 
 

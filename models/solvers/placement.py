@@ -15,6 +15,7 @@ from typing import Any, get_args
 
 import jax
 
+from ..listing import known_names
 from .fused import cuda
 from .fused.codegen.lower import Unsupported
 from .fused.platforms import CPU_ALONE
@@ -35,9 +36,11 @@ _preferred: Device | None = None
 def prefer(device: Device | None) -> None:
     """Chooses where hexamer's own functions solve in this process, before HEXAMER_DEVICE; None: as that says.
 
-    A `Settings.device` that is not `auto` stands before both.
+    A `Settings.device` that is not `auto` stands before both. Raises `ValueError` for an unknown device.
     """
     global _preferred
+    if device is not None and device not in get_args(Device):
+        raise ValueError(f"unknown device {device!r}; {known_names(str(device), get_args(Device))}")
     _preferred = device
 
 

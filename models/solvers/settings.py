@@ -82,7 +82,7 @@ class Settings:
         if self.precision not in get_args(Precision):
             raise ValueError(f"precision must be 'float64' or 'float32', not {self.precision!r}")
         if self.device not in get_args(Device):
-            raise ValueError(f"unknown device {self.device!r}; known: {', '.join(get_args(Device))}")
+            raise ValueError(f"unknown device {self.device!r}; {known_names(str(self.device), get_args(Device))}")
         if self.precision == "float32" and self.engine == "diffrax":
             raise ValueError("diffrax solves in float64 here: precision='float32' is for engine='fused'")
         if not (0 < self.rtol < 1 and (self.atol is None or self.atol > 0)):

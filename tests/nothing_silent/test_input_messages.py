@@ -123,7 +123,7 @@ USES = {
     ),
     "a typo": (
         {"problem": (UNIT, f'{UNIT}\ntarget = "EFG"')},
-        "problem.toml, 'inputs.EGF.target' holds 'EFG'; expected a species or a parameter of egfr; is 'EGF' meant?",
+        "problem.toml, 'inputs.EGF.target' holds 'EFG'; expected a species or a parameter of egfr; did you mean 'EGF'?",
     ),
     "a parameter": (
         {"problem": (UNIT, f'{UNIT}\ntarget = "kon"')},
@@ -131,7 +131,7 @@ USES = {
     ),
     "a column without target": (
         {"problem": ("[inputs.EGF]", '[inputs.EGFR]\ncolumn = "EGF"')},
-        "EGFR' holds 'EGFR'; expected a species or a parameter of egfr, or the key `target` to name it; is 'EGF'",
+        "expected a species or a parameter of egfr, or the key `target` to name it; did you mean 'EGF'?",
     ),
     "a species that is fixed": (
         {"problem": ("[inputs", "[fixed]\nR = 20\n[inputs")},

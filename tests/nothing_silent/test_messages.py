@@ -250,7 +250,7 @@ def test_a_name_that_no_model_has(native: Path) -> None:
     """With the file and the key, and the name that is meant."""
     text = (native / "problem.toml").read_text()
     (native / "problem.toml").write_text(text.replace('signal = "R"', 'signal = "2*sd_r"'))
-    message = r"problem.toml, 'observables.R': observable 'R' uses sd_r: no species.*; is 'sd_R' meant"
+    message = r"problem.toml, 'observables.R': observable 'R' uses sd_r: no species.*; did you mean 'sd_R'"
     with pytest.raises(ValueError, match=message):
         load_problem(native)
 

@@ -77,12 +77,12 @@ def test_placeholders_with_a_gap(folder: Path) -> None:
         (
             ("parameters.tsv", "k2\t", "kk2\t"),
             "parameters.tsv, row 2, 'parameterId' holds 'kk2'; expected a parameter that the model, a formula or a "
-            "measurement uses: correct its name, or delete the row; is 'k2' meant?",
+            "measurement uses: correct its name, or delete the row; did you mean 'k2'?",
         ),
         (
             ("parameters.tsv", "scale_b\t", "scale_c\t"),
             "measurements.tsv, row 1, 'observableParameters' holds 'scale_b'; expected parameters that the parameter "
-            "table has; it has no 'scale_b'; is 'scale_c' meant?",
+            "table has; it has no 'scale_b'; did you mean 'scale_c'?",
         ),
         (("parameters.tsv", "k1\tlog10", "k1\t"), "row 1, 'parameterScale' holds nothing; expected one of lin, log"),
         (
@@ -151,7 +151,7 @@ def test_bounds_and_priors_that_cannot_be(folder: Path, prior: tuple[str, ...], 
             "  measurement_files",
             "  measurment_files",
             "unknown key 'measurment_files' at problems/0/; known there are sbml_files, measurement_files, "
-            "condition_files, observable_files, visualization_files; is 'measurement_files' meant?",
+            "condition_files, observable_files, visualization_files; did you mean 'measurement_files'?",
         ),
         ("parameter_file", "paramter_file", "unknown key 'paramter_file' at the top level; known there are "),
         ("format_version", "format_verson", "unknown key 'format_verson' at the top level; known there are "),

@@ -66,9 +66,9 @@ ROWS = {
     "a typo": (
         "scale_pERK[experiment]",
         "scale_pEKR[experiment]",
-        "is 'scale_pERK[experiment]' meant?",
+        "did you mean 'scale_pERK[experiment]'?",
     ),
-    "a typo of one": ("sd_elisa,1", "sd_elias,1", "no row covers 'sd_elisa'; is 'sd_elias' meant?"),
+    "a typo of one": ("sd_elisa,1", "sd_elias,1", "no row covers 'sd_elisa'; did you mean 'sd_elias'?"),
     "no offsets": (END, f"{END}\noffset_*,au,lognormal,0,1,", "row 15, 'parameter' holds 'offset_*'; expected a scale"),
     "behind another": (
         END,
@@ -117,7 +117,7 @@ def test_a_prior_of_an_input_that_the_table_sets(tmp_path: Path) -> None:
 
 
 IDLE = {
-    "a typo": ("kint,1/min", "kimt,1/min", r"kimt: remove .*\n  kimt \(priors\.csv, row 3\); is 'kint' meant\?"),
+    "a typo": ("kint,1/min", "kimt,1/min", r"kimt: remove .*\n  kimt \(priors\.csv, row 3\); did you mean 'kint'\?"),
     "a species": (
         END,
         f"{END}\nR,nM,lognormal,0,1,",
@@ -143,7 +143,7 @@ def test_priors_that_nothing_uses(case: str, tmp_path: Path) -> None:
 def test_fixed_values_that_nothing_uses(tmp_path: Path) -> None:
     folder = changed(tmp_path, problem=[("[obs", "[fixed]\nkdge = 0.08\n[obs")])
     with pytest.raises(
-        ValueError, match=r"\[fixed\] of problem.toml names what nothing uses: kdge\n.*is 'kdeg' meant\?"
+        ValueError, match=r"\[fixed\] of problem.toml names what nothing uses: kdge\n.*did you mean 'kdeg'\?"
     ):
         load_problem(folder)
 
@@ -184,7 +184,7 @@ def test_the_noise_of_an_elisa_with_standards(tmp_path: Path) -> None:
 NOISE = {
     "blot": ('sd = "sd_blot"\nsd_rel = "sd_rel_blot"\n', "", "pERK: a blot needs `sd`, `sd_rel` or both"),
     "another assay's key": ('sd_rel = "sd_rel_blot"', 'sd_between = "sd_rel_blot"', "pERK.sd_between': unknown key"),
-    "a misspelt key": ('sd_rel = "sd_rel_blot"', 'sd_rell = "sd_rel_blot"', "is 'sd_rel' meant?"),
+    "a misspelt key": ('sd_rel = "sd_rel_blot"', 'sd_rell = "sd_rel_blot"', "did you mean 'sd_rel'?"),
 }
 
 

@@ -69,7 +69,7 @@ DOSES = {
     "au": "unit 'au' .* write the doses as concentrations",
     "min": "unit 'min' .* cannot become 'nM'",
     "nm/l": "cannot become 'nM'",
-    "nMM": "unit 'nMM' is not known.*is 'nM' meant",
+    "nMM": "unit 'nMM' is not known.*did you mean 'nM'",
     "cells/ml": "cannot become 'nM'",
 }
 
