@@ -29,8 +29,6 @@ from .tables import as_table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .response import DoseResponse
-
 SLOPES = (0.1, 10.0)
 DECADES_BEYOND = 2.0  # the doses, where EC50 is looked for
 PLATEAU = 0.9  # share of the span that the highest dose must reach, and the lowest may not exceed by 1 − PLATEAU
@@ -255,15 +253,14 @@ def _ranked(x: np.ndarray, probability: float) -> float:
     return float(kept[round(probability * (len(kept) - 1))]) if len(kept) else np.nan
 
 
-def fit_hill(result: DoseResponse, along: str = "dose") -> HillFits:
-    """Hill curves along the doses of the ligand (`dose`) or of a drug (its name), for all draws at once.
+def fit_hill(response: xr.DataArray, doses: Doses, along: str = "dose") -> HillFits:
+    """Hill curves of `response` along `doses` of the ligand (`dose`) or of a drug (its name), for all draws at once.
 
     Raises `ValueError` for fewer than 5 doses: a curve has 4 parameters.
     """
-    doses = result.doses(along)
     if len(doses.values) < 5:
         raise ValueError(f"a Hill curve has 4 parameters: give at least 5 doses of {doses.name}")
-    response = result.response.transpose(..., along)
+    response = response.transpose(..., along)
     curve, kind = fit_curves(doses.values, response.values)
     determined = kind == Curve.OK
     columns = {n: np.where(determined, v, np.nan) for n, v in curve._asdict().items()}

@@ -1,6 +1,6 @@
 r"""Populations of virtual cells or patients: what varies from one to the other, and what they answer.
 
-Members differ in parameters (numbers of receptors) or in what is added (sIL-6R of a patient's serum), lognormally:
+Members differ in parameters (numbers of receptors) or in what is added (a receptor of a patient's serum), lognormally:
 
     ln x = ln m − s²/2 + s z,   s² = ln(1 + cv²),   z ~ normal(0, R)
 
@@ -13,44 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float
 
 from ...models.compiled.model import Model
 from ...models.protocols.protocol import Protocol
+from ...models.variation import Correlation, Spread, lognormal_factors
 from .amounts import Given, Masses
 from .conditions import Changes, Condition, as_condition
 from .ensemble import Draws, Source, draws_of
 from .response import DoseResponse, respond
-
-
-@dataclass(frozen=True)
-class Spread:
-    """How a quantity varies over members: its coefficient of variation, and its mean, a number or text with a unit.
-
-    Without a mean that is the value of the parameter itself, in each draw.
-    """
-
-    cv: float
-    mean: float | str | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.cv < np.inf:
-            raise ValueError(f"cv must be 0 or more and finite, not {self.cv}")
-
-
-Correlation = float | Mapping[tuple[str, str], float]
-
-SERUM: Mapping[str, Spread] = {
-    "sIL6R": Spread(46 / 161, "161 ng/ml"),  # 161 ± 46 in healthy children (JCI 117206)
-    # The mean of the module serum (JCI 117206, Doré 1997 and reviews). Other assays find 100 to 400 ng/ml (reviews):
-    # that factor of 4, taken as 95% of patients, is the spread, which is assumed.
-    "sgp130": Spread(0.37, "25 ng/ml"),
-}
-"""Soluble receptors in the serum of patients: added to cells, or what serum holds (`sIL6R_0`) in a model of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +78,7 @@ def virtual_population(
     """The response of `size` members to `doses` of `ligand`, for `draws` draws of a posterior, in one batch.
 
     `varies` says by name what differs between members: parameters of the model, and species that are added with the
-    ligand (`SERUM`). A species S that the model holds at a level `S_0` by itself, as `cytokine_release` does soluble
+    ligand. A species S that the model holds at a level `S_0` by itself, as `cytokine_release` does soluble
     receptors, is not added on top of it: `S_0` varies in its place. `correlation`, on the logarithmic scale, is one
     number for all pairs, or numbers by pair. Other arguments are those of `hexamer.infer.dose_response`. A condition
     that gives a varying quantity a value has it in all members alike.
@@ -116,7 +89,7 @@ def virtual_population(
     if size < 2:
         raise ValueError(f"a population has at least 2 members, not {size}")
     if not varies:
-        raise ValueError("say what varies from member to member: varies={'IL6R_0': Spread(cv=0.5)}")
+        raise ValueError("say what varies from member to member: varies={'NAME': Spread(cv=0.5)}")
     base = draws_of(source, options.pop("parameters", None), model=options.pop("model", None), draws=draws)
     factors = lognormal_factors({n: s.cv for n, s in varies.items()}, size, seed, correlation)
     masses = options.get("molar_mass")
@@ -132,28 +105,6 @@ def virtual_population(
     flat = base._replace(values=parameters, size=base.size * size)
     result = respond(flat, ligand, doses, conditions=cases, **options)
     return Population(_folded(result, drawn, base.size, size), result.reading)
-
-
-def lognormal_factors(
-    cv: Mapping[str, float], size: int, seed: int, correlation: Correlation = 0.0
-) -> dict[str, Float[np.ndarray, " members"]]:
-    """What each member's quantities are multiplied with: mean 1, and the given coefficients of variation."""
-    root = np.linalg.cholesky(_matrix(tuple(cv), correlation))
-    z = np.random.default_rng(seed).normal(size=(size, len(cv))) @ root.T
-    s = np.sqrt(np.log1p(np.array(list(cv.values())) ** 2))
-    return dict(zip(cv, np.exp(s * z - 0.5 * s**2).T, strict=True))
-
-
-def _matrix(names: tuple[str, ...], correlation: Correlation) -> Float[np.ndarray, "names names"]:
-    given = correlation if isinstance(correlation, Mapping) else dict.fromkeys(combinations(names, 2), correlation)
-    if unknown := sorted({n for pair in given for n in pair} - set(names)):
-        raise ValueError(f"correlation names {', '.join(unknown)}, which does not vary; what does: {', '.join(names)}")
-    r = np.eye(len(names))
-    for (a, b), value in given.items():
-        r[names.index(a), names.index(b)] = r[names.index(b), names.index(a)] = value
-    if not np.all(np.isfinite(r)) or np.any(np.diag(r) != 1) or np.linalg.eigvalsh(r)[0] < 1e-10:
-        raise ValueError(f"no distribution has these correlations: {dict(given)}")
-    return r
 
 
 def _mean(base: Draws, name: str, spread: Spread, masses: str | float | Masses | None):

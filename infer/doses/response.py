@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 import xarray as xr
@@ -16,8 +16,8 @@ from ...data.files.csv_table import parse_number
 from ...data.quantities.model_units import ModelUnit, ModelUnits
 from ...data.quantities.units import UnitError, conversion_factor, molar_mass_kda
 from ...models.compiled.model import Model
-from ...models.library.builder import drugs as library_drugs
 from ...models.listing import did_you_mean, known_names
+from ...models.load import model_with
 from ...models.protocols.protocol import Protocol
 from ...models.simulation import require_x64
 from ...models.solvers.settings import Settings
@@ -29,11 +29,9 @@ from .cells import MolarMassError
 from .conditions import Changes, Condition, Design, as_condition, design
 from .course_summary import COURSE, SUMMARIES, Summary
 from .ensemble import Draws, Source, draws_of
+from .hill import HillFits, fit_hill
 from .quantiles import quantiles_over_draws
 from .tables import as_table
-
-if TYPE_CHECKING:
-    from .hill import HillFits
 
 log = logging.getLogger(__name__)
 MEMORY = 2**28  # bytes that the trajectories of one chunk may take
@@ -81,9 +79,7 @@ class DoseResponse:
 
         See `hexamer.infer.doses.hill`.
         """
-        from .hill import fit_hill
-
-        return fit_hill(self, along)
+        return fit_hill(self.response, self.doses(along), along)
 
     def quantiles(self, probabilities: Sequence[float] = (0.05, 0.5, 0.95)) -> xr.DataArray:
         """Quantiles of the response over draws, those that failed left out."""
@@ -109,7 +105,7 @@ def dose_response(
     at: float | str | None = None,
     summary: Summary | None = None,
     times: ArrayLike | None = None,
-    observe: str = "pSTAT3_total",
+    observe: str | None = None,
     unit: str | None = None,
     molar_mass: str | float | Masses | None = None,
     conditions: Mapping[str, Changes | Condition | Protocol] | None = None,
@@ -138,14 +134,15 @@ def dose_response(
     - `ligand`: a species, added at time 0, or an input (a parameter), set from then on;
     - `doses`: increasing numbers in `unit`, else in the model's unit (nM); or texts (`["0.1 ng/ml", "1 ng/ml"]`), or a
       range `"0.01:100:64 ng/ml"`. Mass concentrations need `molar_mass` (a value for the ligand, or values by name),
-      or one that the fitted problem states, or a name that `data/literature.csv` knows;
+      or one that the fitted problem states, or that the network knows (`Network.facts`);
     - `drugs`: doses by name in the same forms; several doses of a drug make a dimension. They are given with the
       ligand, or `pretreat` minutes before it;
     - `conditions`: by a name of your own, what differs: values of parameters and doses of further species
       (`{"no IL6R": {"IL6R_0": 0}, "with sIL6R": {"sIL6R": "100 ng/ml"}}`), a `Protocol` that is carried out besides,
       or a `Condition` of both.
 
-    What is read: `observe`, a rule or species of the model or a formula over its names,
+    What is read: `observe`, a rule or species of the model or a formula over its names; by default what the network
+    states as its readout (`Network.facts`), `pSTAT3_total` in the bundled models of IL-6;
     - `at` a time: a number in the model's unit (min where it states none), or text such as "20 min", or
     - as a `summary` over `times`: its `peak`, `area` or `time_of_peak`; by default 0 to 180 min, or
     - as courses at `times`, where neither is given.
@@ -186,7 +183,7 @@ def respond(
     at: float | str | None = None,
     summary: Summary | None = None,
     times: ArrayLike | None = None,
-    observe: str = "pSTAT3_total",
+    observe: str | None = None,
     unit: str | None = None,
     molar_mass: str | float | Masses | None = None,
     conditions: Mapping[str, Changes | Condition | Protocol] | None = None,
@@ -200,6 +197,7 @@ def respond(
     """`dose_response` of draws that are at hand."""
     require_x64()
     began = time.perf_counter()
+    observe = _readout(found.model) if observe is None else observe
     masses: Masses = molar_mass if isinstance(molar_mass, Mapping) else {}
     own = masses.get(ligand) if isinstance(molar_mass, Mapping) else molar_mass
     _check_names(found.model, ligand, drugs or {}, masses)
@@ -241,6 +239,13 @@ def respond(
     data = _dataset(plan, found_values, grid, squeezed, single, str(clock))
     unit_of = f" at {at:g} {clock}" if at is not None else f", {summary.replace('_', ' ')}" if summary else ""
     return DoseResponse(data, observe, f"{observe}{unit_of}", agonist, given, time.perf_counter() - began)
+
+
+def _readout(model: Model) -> str:
+    """What is read if nothing else is said."""
+    if model.network is None or not model.network.facts.readout:
+        raise ValueError(f"say what is read of {model.name}: observe= a rule, a species or a formula over its names")
+    return model.network.facts.readout
 
 
 def _say_what_is_assumed(model: Model) -> None:
@@ -295,7 +300,8 @@ def _check_names(model: Model, ligand: str, drugs: Mapping[str, Given], masses: 
         if drug == ligand:
             raise ValueError(f"{drug!r} is the ligand: it cannot be a drug as well")
         if drug not in model.species and drug not in model.parameters:
-            known = f"; load a model with it, such as 'il6_stat3+{drug}'" if drug in library_drugs() else ""
+            other = model_with(drug)
+            known = f"; load a model with it, such as {other!r}" if other else ""
             raise ValueError(
                 f"unknown drug {drug!r}: {model.name} has no such species{known}; its species: "
                 f"{', '.join(model.species)}{did_you_mean(drug, [*model.species, *model.parameters])}"

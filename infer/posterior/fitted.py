@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import xarray as xr
@@ -13,7 +13,7 @@ from ...data.dataset import Dataset
 from ...models.compiled.from_network import compile_network
 from ...models.compiled.model import Model
 from ...models.load import load_network
-from ...models.networks.network import Network
+from ...models.networks.network import Facts, Network
 from ..problem.problem import Problem
 from ..problem.readout import with_inputs_of_protocols
 from .content import ContentError, from_text, to_text
@@ -105,9 +105,14 @@ def changes(fitted: Fitted) -> list[str]:
     found = [
         words for part, words in _PARTS.items() if to_text(getattr(fitted.dataset, part)) != to_text(getattr(now, part))
     ]
-    if fitted.network is not None and to_text(fitted.network) != to_text(network):
+    if fitted.network is not None and _equations(fitted.network) != _equations(network):
         found.insert(0, "model")
     return found
+
+
+def _equations(network: Network) -> str:
+    """What a fit depends on: all but the facts, which files of older versions do not hold."""
+    return to_text(replace(network, facts=Facts()))
 
 
 __all__ = ["GROUP", "Fitted", "changes", "keep", "kept", "of_problem"]

@@ -43,7 +43,11 @@ MOVED = {
 
 
 # Names that have left the module of today, too.
-ELSEWHERE = {("models.model", "compile_network"): "models.compiled.from_network"}
+ELSEWHERE = {
+    ("infer.population", "SERUM"): "models.library.serum",
+    ("infer.population", "lognormal_factors"): "models.variation",
+    ("models.model", "compile_network"): "models.compiled.from_network",
+}
 
 
 class _Moved(ModuleType):

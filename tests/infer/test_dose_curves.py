@@ -288,8 +288,10 @@ def test_shares_are_shapley_values(arms: Model) -> None:
 
 
 def test_arms_that_the_model_does_not_have(arms: Model) -> None:
-    with pytest.raises(ValueError, match=r"arms has no kon2, kon2m, which would close an arm: say by closed="):
+    with pytest.raises(ValueError, match=r"arms does not say what its arms are: say by closed= .* on_a, on_b, on_c"):
         arm_share(arms, "L", [1.0], at=1)
+    with pytest.raises(ValueError, match=r"arms has no kon2, kon2m, which would close an arm: say by closed="):
+        arm_share(arms, "L", [1.0], at=1, closed={"classic": {"kon2m": 0.0}, "trans": {"kon2": 0.0}})
     with pytest.raises(ValueError, match="at least two arms"):
         arm_share(arms, "L", [1.0], at=1, closed={"a": {"on_a": 0.0}})
 

@@ -15,7 +15,7 @@ import pytest
 from hexamer import Model, Protocol, Settings, simulate
 from hexamer.data import UnitError
 from hexamer.infer import Condition, DoseResponse, dose_response
-from hexamer.infer.doses.amounts import doses_of, known_masses
+from hexamer.infer.doses.amounts import doses_of
 from hexamer.infer.doses.conditions import design
 from hexamer.infer.doses.course_summary import summarise
 from hexamer.infer.doses.ensemble import draws_of
@@ -248,10 +248,20 @@ def test_doses_as_written(case: str, model: Model) -> None:
     np.testing.assert_allclose(doses_of(model, "IL6", given).values, expected)
 
 
-def test_masses_are_known() -> None:
-    masses = known_masses()
+def test_masses_are_known(model: Model) -> None:
+    """Of what the library knows by its name: those that the network has, and no others."""
+    assert model.network is not None
+    masses = model.network.facts.molar_masses
     assert masses["IL6"] == "21 kDa"
     assert float(masses["tocilizumab"].split()[0]) == pytest.approx(147.5)
+    assert "siltuximab" not in masses
+
+
+@pytest.mark.tier("check")
+def test_what_is_read_must_be_said_of_a_model_that_states_no_readout() -> None:
+    model = compile_network(read_antimony("model m\n species y = 0; k = 1;\n J: -> y; k;\nend\n"))
+    with pytest.raises(ValueError, match="say what is read of m: observe= a rule, a species or a formula"):
+        dose_response(model, "y", [1.0], at=1)
 
 
 @pytest.mark.tier("check")

@@ -10,8 +10,9 @@ import pytest
 from hexamer import Model, Protocol
 from hexamer.infer import Spread, plots, virtual_population
 from hexamer.infer.doses.amounts import doses_of
-from hexamer.infer.doses.population import SERUM, lognormal_factors
 from hexamer.models import compile_network, il6, read_antimony
+from hexamer.models.library import SERUM
+from hexamer.models.variation import lognormal_factors
 
 pytestmark = pytest.mark.tier("test")
 
