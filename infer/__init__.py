@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ..models.variation import Spread
 from .calibration import Fit, fit
 from .checks.gradient_check import GradientCheck, check_gradient
 from .checks.solver_choice import choose_solver
@@ -16,8 +17,7 @@ from .sampling.store import StoreError
 from .storage.lock import LockedError
 
 if TYPE_CHECKING:
-    from .doses import Condition, DoseResponse, arm_share, combination, dose_response
-    from .doses.population import Population, Spread, virtual_population
+    from .doses import Condition, DoseResponse, Ensemble, arm_share, combination, dose_response
     from .posterior.datatree import to_datatree
     from .posterior.file import PosteriorFileError, read, save
     from .posterior.summary import Summary, summarise
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 _LATER = {
     "Condition": "doses",
     "DoseResponse": "doses",
-    "Population": "doses.population",
+    "Ensemble": "doses",
     "PosteriorFileError": "posterior.file",
-    "Spread": "doses.population",
     "Summary": "posterior.summary",
     "arm_share": "doses",
     "combination": "doses",
@@ -40,7 +39,6 @@ _LATER = {
     "save": "posterior.file",
     "summarise": "posterior.summary",
     "to_datatree": "posterior.datatree",
-    "virtual_population": "doses.population",
 }
 
 
@@ -59,12 +57,12 @@ __all__ = [
     "Curvature",
     "DoseResponse",
     "Draws",
+    "Ensemble",
     "Evaluation",
     "Fit",
     "Fits",
     "GradientCheck",
     "LockedError",
-    "Population",
     "PosteriorFileError",
     "Problem",
     "Spread",
@@ -87,5 +85,4 @@ __all__ = [
     "save",
     "summarise",
     "to_datatree",
-    "virtual_population",
 ]

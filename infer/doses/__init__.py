@@ -1,17 +1,20 @@
-"""Dose response: doses of ligands and drugs, their curves, combinations and arms, over all draws of a posterior."""
+"""Dose response: doses of ligands and drugs, their curves, combinations and arms, over all members of an ensemble."""
 
 from .amounts import Doses, doses_of
 from .arms import arm_share
 from .combination import combination
 from .conditions import Condition
+from .ensemble import Ensemble
 from .hill import Curve, HillFits
-from .response import DoseResponse, dose_response
+from .response import dose_response
+from .result import DoseResponse
 
 __all__ = [
     "Condition",
     "Curve",
     "DoseResponse",
     "Doses",
+    "Ensemble",
     "HillFits",
     "arm_share",
     "combination",

@@ -25,15 +25,15 @@ from ...models.compiled.model import Model
 from ...models.networks.network import Facts
 from ...models.protocols.protocol import Protocol
 from .amounts import Given
-from .conditions import Changes, Condition, as_condition
-from .ensemble import Draws, Source, draws_of
-from .response import respond
+from .conditions import Changes, Condition, as_conditions
+from .ensemble import Ensemble, Source, ensemble_of
+from .response import dose_response
 
 _LEAST = 0.01  # of the response with no arm open: a smaller increment has no shares
 
 
 def arm_share(
-    source: Source,
+    source: Ensemble | Source,
     ligand: str,
     doses: Given,
     *,
@@ -57,11 +57,11 @@ def arm_share(
     model, a draw or a condition), or Hyper-IL-6.
     """
     of_source = {n: options.pop(n) for n in ("parameters", "model", "draws") if n in options}
-    found = draws_of(source, **of_source)
-    arms = _arms(found.model, closed)
-    cases = {n: as_condition(n, c) for n, c in ({"": {}} if conditions is None else conditions).items()}
+    ensemble = ensemble_of(source, **of_source)
+    arms = _arms(ensemble.model, closed)
+    cases = as_conditions(conditions)
     if closed is None:
-        _check_no_other_arm(found, {ligand, *(options.get("drugs") or ())}, cases)
+        _check_no_other_arm(ensemble, {ligand, *(options.get("drugs") or ())}, cases)
     names = tuple(arms)
     every = [s for k in range(len(names) + 1) for s in combinations(names, k)]
     wanted = {
@@ -69,7 +69,7 @@ def arm_share(
         for label, case in cases.items()
         for opened in every
     }
-    result = respond(found, ligand, doses, conditions=wanted, **options)
+    result = dose_response(ensemble, ligand, doses, conditions=wanted, **options)
     response = result.response
 
     def value(opened: tuple[str, ...]) -> xr.DataArray:
@@ -123,21 +123,24 @@ def _arms(model: Model, closed: Mapping[str, Changes] | None) -> Mapping[str, Ch
     return arms
 
 
-def _check_no_other_arm(found: Draws, given: set[str], cases: Mapping[str, Condition]) -> None:
+def _check_no_other_arm(ensemble: Ensemble, given: set[str], cases: Mapping[str, Condition]) -> None:
     """What closes the arms that a network knows closes nothing else only if nothing else signals."""
-    for name, why in _facts(found.model).besides.items():
-        where = [label for label, case in cases.items() if not all(map(_is_zero, _values(found, name, case)))]
+    for name, why in _facts(ensemble.model).besides.items():
+        where = [label for label, case in cases.items() if not all(map(_is_zero, _values(ensemble, name, case)))]
         if name in given or where:
             of = f" in condition {', '.join(map(repr, where))}" if any(where) and name not in given else ""
             raise ValueError(f"{name} may be above 0{of}: {why}")
 
 
-def _values(found: Draws, name: str, case: Condition) -> Iterator[object]:
+def _values(ensemble: Ensemble, name: str, case: Condition) -> Iterator[object]:
     """All values of a parameter, or amounts of a species, in the draws under a condition."""
     if name in case.changes:
         yield case.changes[name]
-    elif name in found.model.parameters:
-        yield found.values.get(name, found.model.defaults[found.model.parameters.index(name)])
+    elif name in ensemble.model.parameters:
+        model = ensemble.model
+        yield ensemble.values.get(name, model.defaults[model.parameters.index(name)])
+    elif name in ensemble.added:
+        yield ensemble.added[name]
     if case.protocol is None:
         return
     steps = case.protocol.steps

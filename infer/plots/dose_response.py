@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from ...models.listing import known_names
 from ..doses.hill import Curve, HillFits
 from ..doses.quantiles import quantiles_over_draws
-from ..doses.response import DoseResponse
+from ..doses.result import DoseResponse
 from .dose import dose_axis
 from .style import COLOURS, breathe, grid, styled
 
@@ -55,6 +55,8 @@ def drug_response(result: DoseResponse, drug: str, *, conditions: Sequence[str] 
 def _varied(result: DoseResponse) -> list[str]:
     if "time" in result.response.dims:
         raise ValueError("these are courses over time: choose at= or summary= in dose_response")
+    if "member" in result.response.dims:
+        raise ValueError("these are responses of a population: use plots.population")
     return [d.name for d in result.drugs if d.name in result.response.dims]
 
 

@@ -1,8 +1,8 @@
 """Old names, for one release: each warns and passes on to the name of today."""
 
 import sys
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -44,10 +44,15 @@ MOVED = {
 
 # Names that have left the module of today, too.
 ELSEWHERE = {
-    ("infer.population", "SERUM"): "models.library.serum",
-    ("infer.population", "lognormal_factors"): "models.variation",
-    ("models.model", "compile_network"): "models.compiled.from_network",
+    ("infer.population", "Population"): "infer.doses.result.DoseResponse",
+    ("infer.population", "SERUM"): "models.library.serum.SERUM",
+    ("infer.population", "Spread"): "models.variation.Spread",
+    ("infer.population", "lognormal_factors"): "models.variation.lognormal_factors",
+    ("infer.population", "virtual_population"): "moved.virtual_population",
+    ("models.model", "compile_network"): "models.compiled.from_network.compile_network",
 }
+# Old names of `hexamer.infer`.
+OF_INFER = {"Population": "infer.doses.result.DoseResponse", "virtual_population": "moved.virtual_population"}
 
 
 class _Moved(ModuleType):
@@ -57,9 +62,10 @@ class _Moved(ModuleType):
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         old = self.__name__.removeprefix("hexamer.")
-        new = f"hexamer.{ELSEWHERE.get((old, name), MOVED[old])}"
-        found = getattr(import_module(new), name)
-        warn(f"{self.__name__} is now {new}; the old name goes with the next release", DeprecationWarning, stacklevel=2)
+        today = ELSEWHERE.get((old, name), f"{MOVED[old]}.{name}")
+        found = _found(today)
+        if found is not virtual_population:  # which warns when it is called
+            _warn(self.__name__, f"hexamer.{today.rpartition('.')[0]}")
         return found
 
 
@@ -99,6 +105,42 @@ def _passing_on(old: str, new: str) -> Callable[..., Any]:
     return call
 
 
+def virtual_population(
+    source: Any,
+    ligand: str,
+    doses: Any,
+    varies: Any,
+    *,
+    size: int = 1000,
+    seed: int = 0,
+    correlation: Any = 0.0,
+    **options: Any,
+) -> Any:
+    """The old name of `hexamer.infer.dose_response` of an ensemble that `vary` made a population."""
+    _warn("hexamer.infer.virtual_population", "hexamer.infer.dose_response(Ensemble.vary(...), ...)")
+    of_source = {n: options.pop(n) for n in ("parameters", "model") if n in options}
+    masses = options.get("molar_mass")
+    ensemble = _found("infer.doses.ensemble.ensemble_of")(source, **of_source, draws=options.pop("draws", 20))
+    varied = ensemble.vary(
+        varies,
+        size=size,
+        seed=seed,
+        correlation=correlation,
+        molar_mass=masses if isinstance(masses, Mapping) else None,
+    )
+    return _found("infer.dose_response")(varied, ligand, doses, **options)
+
+
+def _of_infer(others: Callable[[str], Any], name: str) -> Any:
+    """Old names of `hexamer.infer`; `others` finds those of today that are imported when they are needed."""
+    if name not in OF_INFER:
+        return others(name)
+    found = _found(OF_INFER[name])
+    if found is not virtual_population:
+        _warn(f"hexamer.infer.{name}", f"hexamer.{OF_INFER[name]}")
+    return found
+
+
 def _bundled_model(name: str) -> Any:
     """Bundled networks were attributes of `hexamer.models`, compiled when looked at."""
     from . import models
@@ -122,5 +164,8 @@ def register() -> None:
     for owner, name, new in PROPERTIES:
         setattr(_found(owner), name, property(_passing_on(f"{owner.rpartition('.')[2]}.{name}", new)))
     import_module("hexamer.models").__dict__["__getattr__"] = _bundled_model
+    import_module("hexamer.infer").__dict__["__getattr__"] = partial(
+        _of_infer, import_module("hexamer.infer").__getattr__
+    )
     for old in MOVED:
         sys.modules.setdefault(f"hexamer.{old}", _Moved(f"hexamer.{old}"))

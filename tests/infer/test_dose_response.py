@@ -14,11 +14,10 @@ import pytest
 
 from hexamer import Model, Protocol, Settings, simulate
 from hexamer.data import UnitError
-from hexamer.infer import Condition, DoseResponse, dose_response
+from hexamer.infer import Condition, DoseResponse, Ensemble, dose_response
 from hexamer.infer.doses.amounts import doses_of
 from hexamer.infer.doses.conditions import design
 from hexamer.infer.doses.course_summary import summarise
-from hexamer.infer.doses.ensemble import draws_of
 from hexamer.infer.doses.text import parse_conditions, parse_drugs
 from hexamer.models import compile_network, il6, read_antimony
 from hexamer.models.compiled.plan import compile_plan
@@ -181,6 +180,10 @@ def test_posterior(conversion, conversion_tree, conversion_course) -> None:
     np.testing.assert_allclose(found.response.values.ravel(), expected, rtol=1e-8)
     own = dose_response(conversion_tree, "L", [1.0], at=20, observe="B", draws=9, settings=TIGHT, progress=False)
     np.testing.assert_array_equal(own.response.values, found.response.values)
+    ensemble = Ensemble.from_posterior(conversion_tree, draws=9)
+    assert repr(ensemble) == "Ensemble('conversion', 9 draws of the posterior of conversion)"
+    again = dose_response(ensemble, "L", [1.0], at=20, observe="B", settings=TIGHT, progress=False)
+    np.testing.assert_array_equal(again.response.values, found.response.values)
     with pytest.raises(ValueError, match="by conditions"):
         dose_response(conversion_tree, "L", [1.0], at=20, observe="B", model=conversion, parameters={"k1": 1.0})
     with pytest.raises(ValueError, match="no parameter of il6_stat3"):
@@ -193,7 +196,7 @@ def test_posterior_of_what_the_model_derives(conversion, conversion_tree) -> Non
     other = compile_network(read_antimony(text))
     assert "total" not in other.parameters
     with pytest.raises(ValueError, match="total, which in conversion follow from other parameters"):
-        draws_of(conversion_tree, model=other)
+        Ensemble.from_posterior(conversion_tree, model=other)
 
 
 @pytest.mark.tier("check")
