@@ -180,9 +180,9 @@ def _kinds(d: np.ndarray, e: Float[np.ndarray, "n doses"], curve: HillCurve) -> 
 class HillFits:
     """Hill curves of every draw (and condition, and doses of what else is varied).
 
-    `data` holds `ec50` (the model's unit), `emax` (the plateau), `bottom` (the foot), `slope`, `misfit` and `kind`, a
-    `Curve`. Where the doses do not determine a curve all but `kind` are NaN. `name` is what tables call `ec50`: EC50,
-    or IC50 along doses of a drug.
+    `data` holds `ec50` (in the unit that doses were given in), `model_ec50` (in the model's), `emax` (the plateau),
+    `bottom` (the foot), `slope`, `misfit` and `kind`, a `Curve`. If the doses do not determine a curve, all but `kind`
+    are NaN. `name` is what tables call `ec50`: EC50, or IC50 along doses of a drug.
     """
 
     data: xr.Dataset
@@ -203,20 +203,23 @@ class HillFits:
         counts = Counter(self.data["kind"].values.ravel().tolist())
         return {Curve(k).label: n for k, n in sorted(counts.items())}
 
-    def interval(
-        self, name: str = "ec50", probabilities: Sequence[float] = (0.05, 0.5, 0.95), *, given: bool = True
-    ) -> xr.DataArray:
-        """Quantiles over draws of `ec50` (in the unit that doses were given in, unless `given` is False), `emax`,
-        `bottom`, `slope` or `misfit`.
+    @property
+    def falls(self) -> bool:
+        """True if curves fall with the dose: their median does, or, if none is determined, they are along a drug's."""
+        spans = (self.data["emax"] - self.data["bottom"]).values
+        known = spans[np.isfinite(spans)]
+        return bool(np.median(known) < 0) if known.size else self.name == "IC50"
+
+    def interval(self, name: str = "ec50", probabilities: Sequence[float] = (0.05, 0.5, 0.95)) -> xr.DataArray:
+        """Quantiles over draws of `ec50`, `model_ec50`, `emax`, `bottom`, `slope` or `misfit`.
 
         For `ec50` a curve without plateau ranks above all others, one without foot below, so that a quantile that
         falls among them is +inf or −inf: beyond what the doses show. Flat and failed curves, and those that are no
         sigmoid, are left out. The other names have quantiles over the curves that are determined.
         """
         values, kind = self.data[name], self.data["kind"]
-        if name != "ec50":
+        if name not in ("ec50", "model_ec50"):
             return quantiles_over_draws(values, probabilities)
-        values = values / self.doses.per_unit if given else values
         values = values.where(kind != Curve.NO_PLATEAU, np.inf).where(kind != Curve.NO_FOOT, -np.inf)
         # Ranks, not interpolation, which has no meaning between a number and infinity.
         found: list[xr.DataArray] = [
@@ -226,17 +229,18 @@ class HillFits:
         return xr.concat(found, xr.DataArray(list(probabilities), dims="quantile", name="quantile"))
 
     def table(self, interval: float = 0.9) -> pd.DataFrame:
-        """By condition: EC50, plateau, foot and slope with intervals, the median misfit, and counts by kind.
+        """By condition: EC50, both ends of the curve and slope with intervals, the median misfit, and counts by kind.
 
         EC50 (`ec50`, and `ic50` along doses of a drug) is in the unit of the column `ec50_unit`, doses of what else is
-        varied are as they were given, in `dose_unit` and the like.
+        varied are as they were given, in `dose_unit` and the like. The ends are `bottom`, at dose 0, and `emax`, at a
+        saturating one; of curves that fall with the dose, as those of an inhibitor, `untreated` and `left`.
         """
         edges = ((1 - interval) / 2, 0.5, (1 + interval) / 2)
         columns: dict[str, xr.DataArray] = {}
         half = self.name.lower()
-        for name in ("ec50", "emax", "bottom", "slope"):
+        ends = {"bottom": "untreated", "emax": "left"} if self.falls else {"emax": "emax", "bottom": "bottom"}
+        for name, label in {"ec50": half, **ends, "slope": "slope"}.items():
             found = self.interval(name, edges)
-            label = half if name == "ec50" else name
             labels = (f"{label}_lower", label, f"{label}_upper")
             columns |= {n: found.isel(quantile=i, drop=True) for i, n in enumerate(labels)}
         columns["misfit"] = self.interval("misfit", [0.5]).isel(quantile=0, drop=True)
@@ -265,9 +269,11 @@ def fit_hill(response: xr.DataArray, doses: Doses, along: str = "dose") -> HillF
     determined = kind == Curve.OK
     columns = {n: np.where(determined, v, np.nan) for n, v in curve._asdict().items()}
     columns["emax"] = columns["bottom"] + columns.pop("span")
+    columns["model_ec50"] = columns["ec50"]
+    columns["ec50"] = columns["ec50"] / doses.per_unit
     over = response.dims[:-1]
     coords = {n: c for n, c in response.coords.items() if along not in c.dims}
     variables = {n: (over, v) for n, v in {**columns, "kind": kind}.items()}
     data = xr.Dataset(variables, coords)
-    data["ec50"].attrs["unit"] = doses.model_unit
+    data["ec50"].attrs["unit"], data["model_ec50"].attrs["unit"] = doses.unit, doses.model_unit
     return HillFits(data, doses, "EC50" if along == "dose" else "IC50")

@@ -172,10 +172,10 @@ def _dataset(ensemble: Ensemble, plan: Design, found: Responses, reading: Readin
 
 
 def _coordinates(dim: str, doses: Doses) -> dict[str, xr.Variable]:
-    """Doses in the model's unit, and as they were given."""
+    """Doses as they were given, and in the model's unit."""
     return {
-        dim: xr.Variable(dim, doses.values, {"unit": doses.model_unit, "substance": doses.name}),
-        f"given_{dim}": xr.Variable(dim, doses.given, {"unit": doses.unit, "substance": doses.name}),
+        dim: xr.Variable(dim, doses.given, {"unit": doses.unit, "substance": doses.name}),
+        f"model_{dim}": xr.Variable(dim, doses.values, {"unit": doses.model_unit, "substance": doses.name}),
     }
 
 

@@ -25,8 +25,9 @@ class DoseResponse:
 
     `data` holds `response` (the observable's unit; NaN if the simulation failed) and `status` (see `hexamer.Status`)
     along `draw`, `member` if the ensemble is a population, `condition`, a dimension named after each drug that was
-    given at several doses, `dose`, and `time` if courses are kept. Doses are in the model's unit, the coordinate
-    `given_…` has them as they were given. Of a population it also holds what varies (`drawn_…`, draw × member).
+    given at several doses, `dose`, and `time` if courses are kept. Doses are in the unit they were given in (their
+    attribute `unit`); the coordinates `model_dose` and `model_…` of each drug have them in the model's. Of a population
+    it also holds what varies (`drawn_…`, draw × member).
     """
 
     data: xr.Dataset
@@ -71,7 +72,7 @@ class DoseResponse:
     def table(self, interval: float = 0.9) -> pd.DataFrame:
         """Quantiles by condition and doses as a pandas table, with the number of draws that failed.
 
-        Doses are as they were given, in the unit of the column beside (`dose_unit`).
+        Doses are as they were given, in the unit of the column beside them (`dose_unit`).
         """
         low, high = (1 - interval) / 2, (1 + interval) / 2
         found = self.quantiles((low, 0.5, high))

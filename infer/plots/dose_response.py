@@ -76,7 +76,8 @@ def _figure(result: DoseResponse, along: str, other: str | None, conditions: Seq
         levels = result.doses(other)
         labels = [f"{levels.name} {g:.3g} {levels.unit}" for g in levels.given]
         panels = [
-            (n, [(s, {"condition": n, other: v}) for s, v in zip(labels, levels.values, strict=True)]) for n in names
+            (n, [(s, {"condition": n, other: v}) for s, v in zip(labels, result.data[other].values, strict=True)])
+            for n in names
         ]
         colours = [mpl.colormaps["viridis"](x) for x in np.linspace(0.9, 0.1, len(labels))]
     columns = min(len(panels), 3 if len(panels) in (3, 5, 6) else 2)

@@ -33,7 +33,7 @@ def population(found: DoseResponse, *, conditions: Sequence[str] | None = None, 
         raise ValueError(f"unknown conditions {', '.join(unknown)}; {known_names(unknown, known)}")
     gated = bool(np.any(response["dose"].values == 0))
     figure, axes = grid(len(names) + gated, columns=3, height=3.2)
-    given = response["given_dose"]
+    given = response["dose"]
     drawn = []
     for ax, name in zip(axes, names, strict=False):
         values = response.sel(condition=name).transpose("member", "dose").values

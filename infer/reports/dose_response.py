@@ -90,7 +90,7 @@ def _lines(result: DoseResponse, along: str, fits: HillFits) -> Iterator[str]:
             data = data.isel({dim: np.flatnonzero(kept)})
     for where in product(*([(d, i) for i in range(data.sizes[d])] for d in ("condition", *others))):
         one = data.isel(dict(where))
-        given = [(result.doses(d), float(one[f"given_{d}"])) for d in others]
+        given = [(result.doses(d), float(one[d])) for d in others]
         amounts = [f"{d.name} {x:.3g} {d.unit}" for d, x in given if x > 0 or d is not result.ligand]
         label = ", ".join(filter(None, [str(one["condition"].values), *amounts])) or fits.doses.name
         found = HillFits(one, fits.doses, fits.name)

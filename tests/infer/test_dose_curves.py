@@ -32,9 +32,9 @@ def responses(values: np.ndarray, ligand: np.ndarray, **drugs: np.ndarray) -> Do
     """A result from an array of draws × doses of each drug × doses of the ligand."""
     given = tuple(doses(n, d) for n, d in drugs.items())
     dims = ("draw", "condition", *drugs, "dose")
-    coords: dict = {"condition": ["c"], "dose": ligand, **drugs}
-    given_as = {"unit": "ng/ml"}
-    coords |= {f"given_{n}": (n, d * 2, given_as) for n, d in {"dose": ligand, **drugs}.items()}
+    coords: dict = {"condition": ["c"]}
+    for n, d in {"dose": ligand, **drugs}.items():
+        coords |= {n: (n, d * 2, {"unit": "ng/ml"}), f"model_{n}": (n, d, {"unit": "nM"})}
     status = np.zeros(values[:, None].shape, int)
     data = xr.Dataset({"response": (dims, values[:, None]), "status": (dims, status)}, coords)
     return DoseResponse(data, "x", "x at 20 min", doses("L", ligand), given, 0.0)
@@ -112,8 +112,13 @@ def test_tables_state_units(tmp_path: Path) -> None:
     row = drug[drug["dose"] == ligand[3] * 2].iloc[0]
     assert (row["dose_unit"], row["ic50_unit"]) == ("ng/ml", "ng/ml")
     assert row["ic50"] == pytest.approx(4.0)
+    assert row["untreated"] == pytest.approx(3 * ligand[3] / (1 + ligand[3]))
+    assert row["left"] == pytest.approx(0.1 * row["untreated"])
+    assert not {"bottom", "emax"} & set(drug)
     curves = pd.read_csv(tmp_path / "curves.csv")
     assert curves["a"].tolist() == pytest.approx(list(2 * A))
+    assert {"bottom", "emax"} <= set(curves)
+    assert not {"untreated", "left"} & set(curves)
     assert set(curves["a_unit"]) == set(curves["ec50_unit"]) == {"ng/ml"}
     given = pd.read_csv(tmp_path / "responses.csv")
     assert list(given.columns)[:5] == ["condition", "dose", "dose_unit", "a", "a_unit"]
@@ -171,7 +176,8 @@ def test_intervals_say_what_lies_beyond_the_doses() -> None:
     low, middle, high = fits.interval("ec50", (0.0, 0.5, 0.95)).sel(condition="c").values
     assert (low, middle) == (pytest.approx(1.0), pytest.approx(1.8))  # in the unit given, half a nM each
     assert high == np.inf
-    assert fits.interval("ec50", (0.0,), given=False).item() == pytest.approx(0.5)
+    assert fits.interval("model_ec50", (0.0,)).item() == pytest.approx(0.5)
+    assert (fits.data["ec50"].attrs["unit"], fits.data["model_ec50"].attrs["unit"]) == ("ng/ml", "nM")
     assert fits.interval("emax", (0.5,)).item() == pytest.approx(2.0)
     row = fits.table().iloc[0]
     assert (row["ok"], row["no_plateau"], row["ec50_upper"]) == (6, 4, np.inf)
@@ -183,6 +189,21 @@ def test_flat_curves_have_no_ec50() -> None:
     assert np.isnan(fits.interval().values).all()
     assert fits.table()["flat"].tolist() == [3]
     assert isinstance(fits, HillFits)
+
+
+def test_ends_are_called_by_which_way_curves_go() -> None:
+    """A ligand that inhibits is untreated and left, too; a drug that stimulates has bottom and emax."""
+    rises = 1 + 4 * occupancy(DOSES, 1.0, 1.0)
+    falls = responses((5 - rises / 2)[None], DOSES).hill()
+    row = falls.table().iloc[0]
+    assert falls.falls
+    assert (row["untreated"], row["left"]) == (pytest.approx(4.5), pytest.approx(2.5))
+    drug = responses(np.broadcast_to(rises[:, None], (1, 13, 2)), np.array([0.0, 1.0]), a=DOSES).hill("a")
+    assert not drug.falls
+    assert drug.table()["emax"].tolist() == pytest.approx([5.0, 5.0])
+    flat = responses(np.full((1, 13, 2), 7.0), np.array([0.0, 1.0]), a=DOSES)
+    assert {"untreated", "left"} <= set(flat.hill("a").table())
+    assert {"bottom", "emax"} <= set(responses(np.full((1, 13), 7.0), DOSES).hill().table())
 
 
 def test_too_few_doses_for_a_curve() -> None:

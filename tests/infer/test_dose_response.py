@@ -78,6 +78,22 @@ def test_readings_are_those_of_simulate(model: Model, parameters, result: DoseRe
     assert result.failed == {}
 
 
+def test_doses_are_in_the_unit_they_were_given_in(result: DoseResponse) -> None:
+    """Coordinates with their unit; those in the model's unit stand beside them."""
+    given = np.append(0.0, np.geomspace(0.1, 100, 6))
+    np.testing.assert_allclose(result.data["dose"], given, rtol=1e-11)
+    np.testing.assert_allclose(result.data["model_dose"], given / 21, rtol=1e-12)
+    np.testing.assert_allclose(result.data["model_tocilizumab"], [0, 1000 / 147.5], rtol=1e-12)
+    assert result.data["tocilizumab"].values.tolist() == [0.0, 1.0]
+    units = {n: result.response[n].attrs["unit"] for n in ("dose", "model_dose", "tocilizumab", "model_tocilizumab")}
+    assert units == {"dose": "ng/ml", "model_dose": "nM", "tocilizumab": "ug/ml", "model_tocilizumab": "nM"}
+    assert result.response.sel(dose=100.0, tocilizumab=1.0, time=20.0).shape == (5, 3)
+    table = result.table()
+    assert not [n for n in table if str(n).startswith("model_")]
+    assert set(table["dose_unit"]) == {"ng/ml"}
+    assert set(table["tocilizumab_unit"]) == {"ug/ml"}
+
+
 @pytest.mark.tier("slow")
 @pytest.mark.parametrize("memory", [1, 2**18, 2**21])
 def test_chunks_change_nothing(model: Model, parameters, result: DoseResponse, memory: int) -> None:
