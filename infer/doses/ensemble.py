@@ -21,7 +21,7 @@ from ...models.variation import Correlation, Spread, lognormal_factors
 from ..problem.problem import Problem
 from .amounts import Masses
 from .cells import Cells, of_dataset, of_model, of_unknown
-from .fitted_model import model_and_data, parameters_of, settings_of, tree_of
+from .fitted_model import UnknownModelError, model_and_data, parameters_of, settings_of, tree_of
 
 Source = xr.DataTree | Model | str | Path
 DRAWS = 1000  # of a posterior, unless another number is asked for
@@ -234,4 +234,4 @@ def _level(model: Model, name: str) -> str:
     return level if name in model.species and level in model.parameters else name
 
 
-__all__ = ["DRAWS", "Ensemble", "Source", "ensemble_of"]
+__all__ = ["DRAWS", "Ensemble", "Source", "UnknownModelError", "ensemble_of"]

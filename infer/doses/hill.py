@@ -37,7 +37,7 @@ MISFIT = 0.05  # of the range of the responses: a curve that misses more is not 
 _ITERATIONS = 40
 
 
-class Curve(enum.IntEnum):
+class CurveStatus(enum.IntEnum):
     """Whether the doses determine a curve; `sentence` says what to do where they do not."""
 
     OK = 0
@@ -57,13 +57,14 @@ class Curve(enum.IntEnum):
 
 
 _SENTENCES = {
-    Curve.OK: "the doses determine the curve",
-    Curve.NO_PLATEAU: "the doses end before the plateau, so EC50 and plateau would be extrapolated: give higher doses",
-    Curve.NO_FOOT: "the lowest dose acts already, so EC50 and foot would be extrapolated: give lower doses",
-    Curve.FLAT: "the response does not depend on the dose, so there is no EC50",
-    Curve.FAILED: "a simulation failed, so the curve has a gap",
-    Curve.NOT_SIGMOID: "the response turns back or rises in steps over the doses, so there is no one EC50: look at the "
-    "responses, or give doses of one flank",
+    CurveStatus.OK: "the doses determine the curve",
+    CurveStatus.NO_PLATEAU: "the doses end before the plateau, so EC50 and plateau would be extrapolated: give higher "
+    "doses",
+    CurveStatus.NO_FOOT: "the lowest dose acts already, so EC50 and foot would be extrapolated: give lower doses",
+    CurveStatus.FLAT: "the response does not depend on the dose, so there is no EC50",
+    CurveStatus.FAILED: "a simulation failed, so the curve has a gap",
+    CurveStatus.NOT_SIGMOID: "the response turns back or rises in steps over the doses, so there is no one EC50: look "
+    "at the responses, or give doses of one flank",
 }
 
 
@@ -95,7 +96,7 @@ def fit_curves(
     foot: float | None = None,
     reference: float = 0.0,
 ) -> tuple[HillCurve, Int[np.ndarray, "*batch"]]:
-    """Hill curves of all responses `e`, and a `Curve` for each: where that is not `OK` a curve is no more than a guess.
+    """Hill curves of all responses `e`, and a `CurveStatus` for each: if that is not `OK`, a curve is but a guess.
 
     `foot` holds the bottom at that value. `reference` is added to the responses to tell which are flat.
     """
@@ -171,8 +172,8 @@ def _kinds(d: np.ndarray, e: Float[np.ndarray, "n doses"], curve: HillCurve) -> 
     flat = change <= FLAT * np.max(np.abs(e), axis=1)
     return np.select(
         [~finite, flat, curve.misfit > MISFIT, at_ends[:, 1] < PLATEAU, ~foot],
-        [Curve.FAILED, Curve.FLAT, Curve.NOT_SIGMOID, Curve.NO_PLATEAU, Curve.NO_FOOT],
-        Curve.OK,
+        [CurveStatus.FAILED, CurveStatus.FLAT, CurveStatus.NOT_SIGMOID, CurveStatus.NO_PLATEAU, CurveStatus.NO_FOOT],
+        CurveStatus.OK,
     )
 
 
@@ -181,8 +182,8 @@ class HillFits:
     """Hill curves of every draw (and condition, and doses of what else is varied).
 
     `data` holds `ec50` (in the unit that doses were given in), `model_ec50` (in the model's), `emax` (the plateau),
-    `bottom` (the foot), `slope`, `misfit` and `kind`, a `Curve`. If the doses do not determine a curve, all but `kind`
-    are NaN. `name` is what tables call `ec50`: EC50, or IC50 along doses of a drug.
+    `bottom` (the foot), `slope`, `misfit` and `kind`, a `CurveStatus`. If the doses do not determine a curve, all but
+    `kind` are NaN. `name` is what tables call `ec50`: EC50, or IC50 along doses of a drug.
     """
 
     data: xr.Dataset
@@ -201,7 +202,7 @@ class HillFits:
     def kinds(self) -> dict[str, int]:
         """How many curves are of each kind."""
         counts = Counter(self.data["kind"].values.ravel().tolist())
-        return {Curve(k).label: n for k, n in sorted(counts.items())}
+        return {CurveStatus(k).label: n for k, n in sorted(counts.items())}
 
     @property
     def falls(self) -> bool:
@@ -220,7 +221,7 @@ class HillFits:
         values, kind = self.data[name], self.data["kind"]
         if name not in ("ec50", "model_ec50"):
             return quantiles_over_draws(values, probabilities)
-        values = values.where(kind != Curve.NO_PLATEAU, np.inf).where(kind != Curve.NO_FOOT, -np.inf)
+        values = values.where(kind != CurveStatus.NO_PLATEAU, np.inf).where(kind != CurveStatus.NO_FOOT, -np.inf)
         # Ranks, not interpolation, which has no meaning between a number and infinity.
         found: list[xr.DataArray] = [
             xr.apply_ufunc(_ranked, values, input_core_dims=[["draw"]], kwargs={"probability": p}, vectorize=True)
@@ -244,7 +245,7 @@ class HillFits:
             labels = (f"{label}_lower", label, f"{label}_upper")
             columns |= {n: found.isel(quantile=i, drop=True) for i, n in enumerate(labels)}
         columns["misfit"] = self.interval("misfit", [0.5]).isel(quantile=0, drop=True)
-        for kind in Curve:
+        for kind in CurveStatus:
             columns[kind.label] = (self.data["kind"] == kind).sum("draw")
         frame = as_table(xr.Dataset(columns), self.data)
         frame.insert(list(frame.columns).index(f"{half}_upper") + 1, f"{half}_unit", self.doses.unit)
@@ -266,7 +267,7 @@ def fit_hill(response: xr.DataArray, doses: Doses, along: str = "dose") -> HillF
         raise ValueError(f"a Hill curve has 4 parameters: give at least 5 doses of {doses.name}")
     response = response.transpose(..., along)
     curve, kind = fit_curves(doses.values, response.values)
-    determined = kind == Curve.OK
+    determined = kind == CurveStatus.OK
     columns = {n: np.where(determined, v, np.nan) for n, v in curve._asdict().items()}
     columns["emax"] = columns["bottom"] + columns.pop("span")
     columns["model_ec50"] = columns["ec50"]

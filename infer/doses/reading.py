@@ -15,7 +15,7 @@ from ...models.compiled.model import Model
 from ...models.listing import known_names
 from ...models.protocols.protocol import Protocol
 from .amounts import time_unit
-from .course_summary import COURSE, SUMMARIES, Summary
+from .course_summary import COURSE, SUMMARIES, CourseSummary
 
 
 class Reading(NamedTuple):
@@ -28,7 +28,7 @@ class Reading(NamedTuple):
     times: np.ndarray
     clock: ModelUnit
     at: float | None = None
-    summary: Summary | None = None
+    summary: CourseSummary | None = None
 
     @property
     def text(self) -> str:
@@ -43,7 +43,7 @@ class Reading(NamedTuple):
 
 
 def reading_of(
-    model: Model, observe: str | None, at: float | str | None, summary: Summary | None, times: ArrayLike | None
+    model: Model, observe: str | None, at: float | str | None, summary: CourseSummary | None, times: ArrayLike | None
 ) -> Reading:
     """The reading that these arguments of `dose_response` ask for. Raises `ValueError` for what is no reading."""
     clock = time_unit(model)

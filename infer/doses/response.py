@@ -21,7 +21,7 @@ from ..problem.problem import Problem
 from .amounts import Doses, Given, Masses
 from .batch import Responses, evaluate
 from .conditions import Changes, Condition, Design, as_conditions, design
-from .course_summary import Summary
+from .course_summary import CourseSummary
 from .ensemble import DRAWS, Ensemble, Source, ensemble_of
 from .reading import Reading, check_start, reading_of
 from .result import DoseResponse
@@ -37,7 +37,7 @@ def dose_response(
     doses: Given,
     *,
     at: float | str | None = None,
-    summary: Summary | None = None,
+    summary: CourseSummary | None = None,
     times: ArrayLike | None = None,
     observe: str | None = None,
     unit: str | None = None,

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...models.listing import known_names
-from ..doses.hill import Curve, HillFits
+from ..doses.hill import CurveStatus, HillFits
 from ..doses.quantiles import quantiles_over_draws
 from ..doses.result import DoseResponse
 from .dose import dose_axis
@@ -128,7 +128,7 @@ def describe(fits: HillFits, name: str) -> str:
     low, middle, high = fits.interval("ec50", (BAND[0], 0.5, BAND[1])).values
     unit, ends, kinds = fits.doses.unit, fits.doses.given, fits.kinds
     total = sum(kinds.values())
-    for kind, words in ((Curve.FLAT, "no effect"), (Curve.NOT_SIGMOID, "no sigmoid")):
+    for kind, words in ((CurveStatus.FLAT, "no effect"), (CurveStatus.NOT_SIGMOID, "no sigmoid")):
         count = kinds.get(kind.label, 0)
         if 2 * count > total:
             return words if count == total else f"{words} in {count} of {total} draws"

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from .. import plots
 from ..doses.combination import combination
-from ..doses.hill import Curve, HillFits
+from ..doses.hill import CurveStatus, HillFits
 from ..doses.result import DoseResponse
 from ..doses.tables import as_table
 from ..plots.dose_response import describe
@@ -95,6 +95,6 @@ def _lines(result: DoseResponse, along: str, fits: HillFits) -> Iterator[str]:
         label = ", ".join(filter(None, [str(one["condition"].values), *amounts])) or fits.doses.name
         found = HillFits(one, fits.doses, fits.name)
         counts = found.kinds
-        undetermined = [f"{n} {k.replace('_', ' ')}" for k, n in counts.items() if k != Curve.OK.label]
+        undetermined = [f"{n} {k.replace('_', ' ')}" for k, n in counts.items() if k != CurveStatus.OK.label]
         mixed = f" [of {sum(counts.values())} draws {', '.join(undetermined)}]" if len(counts) > 1 else ""
         yield f"{label}: {describe(found, 'EC50' if along == 'dose' else f'IC50 of {along}')}{mixed}"

@@ -585,8 +585,8 @@ def dose_response(
     _use_device(device)
     from .infer.calibration import writable
     from .infer.doses.cells import MolarMassError, UnknownStartError
+    from .infer.doses.ensemble import UnknownModelError
     from .infer.doses.failing import NeverAtRestError
-    from .infer.doses.fitted_model import UnknownModelError
     from .infer.doses.response import dose_response as run
     from .infer.doses.text import parse_conditions, parse_drugs
     from .infer.reports.dose_response import report

@@ -12,9 +12,10 @@ import xarray as xr
 
 from hexamer import Model, Protocol
 from hexamer.infer import Condition, DoseResponse, arm_share, combination, dose_response, plots
+from hexamer.infer import doses as hexamer_doses
 from hexamer.infer.doses.amounts import Doses
 from hexamer.infer.doses.combination import Margin, loewe
-from hexamer.infer.doses.hill import Curve, HillFits, fit_curves, occupancy
+from hexamer.infer.doses.hill import CurveStatus, HillFits, fit_curves, occupancy
 from hexamer.infer.plots.dose_response import describe
 from hexamer.infer.reports.dose_response import report
 from hexamer.models import compile_network, il6, read_antimony
@@ -49,7 +50,7 @@ def test_hill_curves_are_found_again(zero: bool) -> None:
     e = bottom[:, None] + span[:, None] * occupancy(d, ec50[:, None], slope[:, None])
     curve, kind = fit_curves(d, e.reshape(20, 10, -1))
     assert kind.shape == (20, 10)
-    ok = kind.ravel() == Curve.OK
+    ok = kind.ravel() == CurveStatus.OK
     assert ok.mean() > 0.8
     for found, true in zip(curve[:4], (ec50, slope, bottom, span), strict=True):
         np.testing.assert_allclose(found.ravel()[ok], true[ok], rtol=1e-8)
@@ -96,7 +97,7 @@ def test_report_says_what_is_no_sigmoid(tmp_path: Path) -> None:
 def test_a_drug_that_is_no_sigmoid_has_no_loewe() -> None:
     effect = 0.9 * (A / (1 + A) / (1 + A / 5))[:, None] + 0.0 * B[None, :]
     found = combination(pair(effect), "a", "b")
-    assert (found["kind"].sel(drug="a") == Curve.NOT_SIGMOID).all()
+    assert (found["kind"].sel(drug="a") == CurveStatus.NOT_SIGMOID).all()
     assert np.isnan(found["loewe"]).all()
     assert np.isfinite(found["bliss"]).all()
 
@@ -146,12 +147,12 @@ def test_figure_and_table_leave_out_the_same_draws() -> None:
 
 
 KINDS = {  # EC50, doses, kind
-    "within": (1.0, DOSES, Curve.OK),
-    "plateau beyond": (50.0, DOSES, Curve.NO_PLATEAU),
-    "plateau far beyond": (1e6, DOSES, Curve.FLAT),
-    "foot below": (0.02, DOSES, Curve.NO_FOOT),
-    "foot shown by dose 0": (0.02, np.append(0.0, DOSES), Curve.OK),
-    "all below the lowest but 0": (0.002, np.append(0.0, DOSES), Curve.NO_FOOT),
+    "within": (1.0, DOSES, CurveStatus.OK),
+    "plateau beyond": (50.0, DOSES, CurveStatus.NO_PLATEAU),
+    "plateau far beyond": (1e6, DOSES, CurveStatus.FLAT),
+    "foot below": (0.02, DOSES, CurveStatus.NO_FOOT),
+    "foot shown by dose 0": (0.02, np.append(0.0, DOSES), CurveStatus.OK),
+    "all below the lowest but 0": (0.002, np.append(0.0, DOSES), CurveStatus.NO_FOOT),
 }
 
 
@@ -159,13 +160,20 @@ KINDS = {  # EC50, doses, kind
 def test_what_the_doses_determine(case: str) -> None:
     ec50, d, kind = KINDS[case]
     assert fit_curves(d, 1 + 5 * occupancy(d, ec50, 1.0))[1] == kind
-    assert Curve(kind).sentence
+    assert CurveStatus(kind).sentence
+
+
+def test_the_old_name_of_a_curve_s_status_warns() -> None:
+    with pytest.warns(DeprecationWarning, match=r"Curve is now hexamer\.infer\.doses\.CurveStatus"):
+        assert hexamer_doses.Curve is CurveStatus
+    with pytest.raises(AttributeError, match="no attribute 'Curves'"):
+        _ = hexamer_doses.Curves
 
 
 def test_curves_with_gaps_fail_alone() -> None:
     e = np.tile(occupancy(DOSES, 1.0, 1.0), (2, 1))
     e[0, 3] = np.nan
-    assert fit_curves(DOSES, e)[1].tolist() == [Curve.FAILED, Curve.OK]
+    assert fit_curves(DOSES, e)[1].tolist() == [CurveStatus.FAILED, CurveStatus.OK]
 
 
 def test_intervals_say_what_lies_beyond_the_doses() -> None:
@@ -389,10 +397,10 @@ def test_tocilizumab_and_sgp130fc(cells: Model) -> None:
     }
     for drug, condition in (("tocilizumab", "classic"), ("tocilizumab", "trans"), ("sgp130Fc", "trans")):
         one = both[drug].data.sel(condition=condition).squeeze()
-        assert one["kind"] == Curve.OK
+        assert one["kind"] == CurveStatus.OK
         assert 0.01 < both[drug].interval().sel(condition=condition, quantile=0.5).item() < 10
         assert one["emax"] < 0.1 * one["bottom"]
-    assert both["sgp130Fc"].data["kind"].sel(condition="classic").item() == Curve.FLAT
+    assert both["sgp130Fc"].data["kind"].sel(condition="classic").item() == CurveStatus.FLAT
 
 
 def test_which_arm_drives(cells: Model) -> None:

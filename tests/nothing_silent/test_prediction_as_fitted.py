@@ -23,8 +23,8 @@ from hexamer.cli import main
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
 from hexamer.infer import Ensemble, dose_response
 from hexamer.infer.doses.cells import MolarMassError, UnknownStartError, of_dataset
+from hexamer.infer.doses.ensemble import UnknownModelError
 from hexamer.infer.doses.failing import AllFailedError, NeverAtRestError
-from hexamer.infer.doses.fitted_model import UnknownModelError
 from hexamer.infer.posterior import read, save, to_datatree
 from hexamer.infer.posterior.content import ContentError, from_text, to_text
 from hexamer.infer.posterior.fitted import changes, kept
