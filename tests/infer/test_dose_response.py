@@ -129,7 +129,8 @@ def test_devices_change_nothing(parameters, result: DoseResponse, tmp_path: Path
     """Five draws over three devices, in a process that has them."""
     np.savez(tmp_path / "values.npz", **parameters)
     (tmp_path / "tests_of_devices.py").write_text(Path(__file__).read_text())
-    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=3", "PYTHONPATH": str(tmp_path)}
+    paths = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=3", "PYTHONPATH": paths}
     arguments = [sys.executable, "-c", _DEVICES, str(tmp_path / "values.npz"), str(tmp_path / "found.npy")]
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
