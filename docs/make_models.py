@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from hexamer.models import read_sbml
-from hexamer.models.library import builder
+from hexamer.models.library import builder, constants
 from hexamer.models.library.compose import interface_of
 from hexamer.models.library.constants import Constants
 from hexamer.models.networks.antimony_read import antimony_to_sbml
@@ -43,9 +43,9 @@ def document() -> str:
         _INTRODUCTION,
         _compositions(),
         _behaviours(),
-        _constants("Cell types", builder.cells(), builder.cell_constants, _OF_CELLS),
+        _constants("Cell types", constants.cells(), constants.cell_constants, _OF_CELLS),
     ]
-    parts += [_constants("Drugs", builder.drugs(), builder.drug_constants)]
+    parts += [_constants("Drugs", constants.drugs(), constants.drug_constants)]
     for title, folder in (("Modules", "modules"), ("Mechanisms of drugs", "drugs"), ("Published models", "cores")):
         parts.append(f"# {title}\n")
         parts += [_chapter(name, text) for name, text in _texts(folder)]
@@ -78,9 +78,9 @@ def _constants(title: str, names: tuple[str, ...], find, words: str = "") -> str
         "|---|---|---|---|---|---|---|",
     ]
     for name in names:
-        constants: Constants = find(name)
-        label = f"`{name}`" + (f" ({constants.kind})" if constants.kind else "")
-        for parameter, c in constants.values.items():
+        known: Constants = find(name)
+        label = f"`{name}`" + (f" ({known.kind})" if known.kind else "")
+        for parameter, c in known.values.items():
             rows.append(f"| {label} | `{parameter}` | {c.value:g} | {c.unit} | {c.grade} | {c.source} | {c.note} |")
             label = ""
     grades = "Grades: A measured, B fitted, C assumed or from secondary literature.\n"

@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ..models.variation import Spread
 from .calibration import fit
 from .checks.gradient_check import GradientCheck, check_gradient
 from .checks.solver_choice import choose_solver
@@ -20,8 +21,7 @@ from .sampling.store import StoreError
 from .storage.lock import LockedError
 
 if TYPE_CHECKING:
-    from .doses import Condition, DoseResponse, arm_share, combination, dose_response
-    from .doses.population import Population, Spread, virtual_population
+    from .doses import Condition, DoseResponse, Ensemble, arm_share, combination, dose_response
     from .posterior.datatree import to_datatree
     from .posterior.file import PosteriorFileError, read, save
     from .posterior.summary import Summary, summarise
@@ -33,9 +33,8 @@ _LATER = {
     "Calibration": "result",
     "Condition": "doses",
     "DoseResponse": "doses",
-    "Population": "doses.population",
+    "Ensemble": "doses",
     "PosteriorFileError": "posterior.file",
-    "Spread": "doses.population",
     "Summary": "posterior.summary",
     "arm_share": "doses",
     "combination": "doses",
@@ -47,7 +46,6 @@ _LATER = {
     "save": "posterior.file",
     "summarise": "posterior.summary",
     "to_datatree": "posterior.datatree",
-    "virtual_population": "doses.population",
 }
 
 
@@ -68,11 +66,11 @@ __all__ = [
     "Curvature",
     "DoseResponse",
     "Draws",
+    "Ensemble",
     "Evaluation",
     "Fits",
     "GradientCheck",
     "LockedError",
-    "Population",
     "PosteriorFileError",
     "Problem",
     "Sampler",
@@ -98,5 +96,4 @@ __all__ = [
     "save",
     "summarise",
     "to_datatree",
-    "virtual_population",
 ]

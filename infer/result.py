@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from ..models.solvers.settings import Settings
 from .checks.exactness import solver_words
 from .checks.solver_noise import drowned_noise
 from .optimisation.fits import Fits
@@ -22,9 +21,8 @@ from .optimisation.laplace import Curvature
 from .optimisation.modes import Modes, nearest, record
 from .posterior.datatree import thinned, to_datatree
 from .posterior.file import PosteriorFileError, read, save
-from .posterior.fitted import Fitted, kept
+from .posterior.fitted import Fitted, fitted_settings, kept
 from .posterior.summary import NOISE, Summary, summarise
-from .problem.identity import LAYOUT
 from .problem.problem import Problem
 from .sampling.draws import Draws
 
@@ -167,16 +165,4 @@ def _made(fitted: Fitted, model: Any, tree: xr.DataTree) -> Problem:
     )
 
 
-def fitted_settings(tree: xr.DataTree) -> Settings:
-    """The solver's settings of the fit; the default ones if its file states others than are known today.
-
-    Where and how that machine solved is not taken over.
-    """
-    known = {f.name for f in fields(Settings)} - {*LAYOUT}
-    try:
-        return Settings(**{k: v for k, v in json.loads(tree.attrs.get("solver_settings", "{}")).items() if k in known})
-    except (ValueError, TypeError):
-        return Settings()
-
-
-__all__ = ["Calibration", "fitted_settings", "read_posterior"]
+__all__ = ["Calibration", "read_posterior"]

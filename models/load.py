@@ -8,6 +8,8 @@ from pathlib import Path
 from .compiled.from_network import compile_network
 from .compiled.model import Model
 from .library.catalogue import bundled, find
+from .library.constants import drugs
+from .library.facts import with_facts
 from .listing import did_you_mean
 from .networks.antimony_read import read_antimony
 from .networks.network import Network
@@ -19,7 +21,8 @@ SUFFIXES = (".ant", ".xml", ".sbml")
 def load_network(source: str | Path) -> Network:
     """A reaction network: a bundled one by name, such as `il6_stat3`, or a file (`.ant`, `.xml`, `.sbml`).
 
-    A name may compose modules, drugs and a cell type: `il6_stat3+tocilizumab+T_cell`.
+    A name may compose modules, drugs and a cell type: `il6_stat3+tocilizumab+T_cell`. What the library knows of names
+    that stand in the network (`Network.facts`), such as molar masses, comes with it, from a file, too.
 
     Raises `ValueError` for an unknown name or part, `FileNotFoundError` for a missing file, `UnsupportedModelError`
     for a file that cannot be read whole.
@@ -37,7 +40,7 @@ def load_network(source: str | Path) -> Network:
         )
     if not path.is_file():
         raise FileNotFoundError(f"there is no network file {path}")
-    return read_antimony(path) if path.suffix == ".ant" else read_sbml(path)
+    return with_facts(read_antimony(path) if path.suffix == ".ant" else read_sbml(path))
 
 
 def load_model(source: str | Path | Network, *, independent: Collection[str] = ()) -> Model:
@@ -51,3 +54,12 @@ def load_model(source: str | Path | Network, *, independent: Collection[str] = (
     """
     network = source if isinstance(source, Network) else load_network(source)
     return compile_network(network, independent=independent)
+
+
+def model_with(drug: str) -> str | None:
+    """The name of a bundled model with a drug; None if the library does not have the drug.
+
+    >>> model_with("siltuximab")
+    'il6_stat3+siltuximab'
+    """
+    return f"il6_stat3+{drug}" if drug in drugs() else None

@@ -3,7 +3,7 @@
 The parts of a species are the first of these:
 
 1. what is given;
-2. for the bundled IL-6 modules' names that do not say it (`triC`), what is known of them, in a network with the parts;
+2. what the network knows of it (`Network.facts`), such as of a trimer called `triC`, if the parts are in the network;
 3. what it is bound from, `A + B -> C`, where all reactions that bind it agree: binding loses nothing;
 4. what its name states, where every piece of it between underscores is a species (`IL6_IL6R`);
 5. itself alone.
@@ -20,32 +20,7 @@ from ...models.networks.network import Network
 from ..errors import AssayError
 
 Parts = Mapping[str, int] | Sequence[str]
-"""Copies by part, such as `{"STAT3": 2}`, or parts one by one, such as `["IL6", "IL6R"]`."""
-
-_TRIMERS = {
-    "C": ("IL6", "IL6R", "gp130"),
-    "T": ("IL6", "sIL6R", "gp130"),
-    "H": ("HyperIL6", "gp130"),
-    "P": ("IL6", "IL6R", "gp130"),  # the receptor is that of a neighbour
-}
-_STATES = {
-    "STAT3": "nSTAT3 pSTAT3",
-    "STAT1": "nSTAT1 pSTAT1",
-    "MEK": "pMEK",
-    "ERK": "pERK",
-    "Akt": "pAkt",
-    "SOS": "pSOS",
-}
-IL6_PARTS: Mapping[str, tuple[str, ...]] = {
-    # Trimers, and hexamers by halves, of which each holds what a trimer does.
-    **{state + kind: parts for state in ("tri", "hex", "act") for kind, parts in _TRIMERS.items()},
-    "gp130_e": ("gp130",),
-    "IL6R_P": ("IL6R",),
-    "RasGTP": ("Ras",),
-    **{state: (protein,) for protein, states in _STATES.items() for state in states.split()},
-    **{f"{state}STAT{i}_2": (f"STAT{i}",) * 2 for i in (1, 3) for state in ("p", "np")},
-}
-"""Parts of the bundled modules' species whose names do not say them."""
+"""Copies by part, such as `{"A": 2}`, or parts one by one, such as `["A", "B"]`."""
 
 
 def composition(network: Network, given: Mapping[str, Parts] | None = None) -> dict[str, Counter[str]]:
@@ -56,7 +31,7 @@ def composition(network: Network, given: Mapping[str, Parts] | None = None) -> d
             f"composition: {', '.join(unknown)} is no species of {network.name}; it has {', '.join(network.species)}"
         )
     elementary = {*network.species, *(part for parts in (given or {}).values() for part in parts)}
-    known: dict[str, Parts] = {n: p for n, p in IL6_PARTS.items() if set(p) <= elementary}
+    known: dict[str, Parts] = {n: p for n, p in network.facts.parts.items() if set(p) <= elementary}
     known |= given or {}
     return {name: _parts(name, network, known, elementary, ()) for name in network.species}
 
@@ -187,4 +162,4 @@ def seen(
     return amount_of(network, part, kept) / sympy.Symbol(where)
 
 
-__all__ = ["IL6_PARTS", "Parts", "amount_of", "complexes", "composition", "seen"]
+__all__ = ["Parts", "amount_of", "complexes", "composition", "seen"]

@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from jaxtyping import Float
@@ -18,11 +17,9 @@ from ...data.quantities.model_units import ModelUnit, ModelUnits
 from ...data.quantities.units import UnitError, conversion_factor
 from ...data.schedules import Input
 from ...models.compiled.model import Model
-from ...models.library.builder import drug_constants, drugs
 
 log = logging.getLogger(__name__)
 
-_MASS = re.compile(r"M\((\w+)\)")
 _PART = re.compile(rf"\s*({NUMBER})(?::({NUMBER}):(\d+))?\s*([^\s\d,:;+.-].*?)?\s*", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"(?!\s*-)[^,]*?(\d+,\d+)[^,]*", re.ASCII)  # less than 0 is refused anyhow
 _THOUSANDS = re.compile(r"(\d+,0\d+)", re.ASCII)
@@ -50,25 +47,6 @@ class Doses:
         return np.array([float(f"{x:.{_DIGITS}g}") for x in self.values / self.per_unit])
 
 
-@cache
-def known_masses() -> dict[str, str]:
-    """Molar masses by the name of the species: those of `data/literature.csv`, and of the drugs of the library."""
-    from importlib.resources import files
-
-    import pandas as pd
-
-    with files("hexamer.data").joinpath("literature.csv").open() as file:
-        table = pd.read_csv(file, dtype=str)
-    found = {}
-    for symbol, median, unit in zip(table["symbol"], table["median"], table["unit"], strict=True):
-        if match := _MASS.fullmatch(str(symbol)):
-            found[match[1]] = f"{median} {unit}"
-    for drug in drugs():
-        if (mass := drug_constants(drug).values.get("molar_mass")) is not None:
-            found[drug] = f"{mass.value!r} {mass.unit}"
-    return found
-
-
 def model_unit(model: Model, name: str) -> ModelUnit:
     """The unit of a species or parameter of `model`: that of its network; its concentrations', if it states none.
 
@@ -85,6 +63,11 @@ def time_unit(model: Model) -> ModelUnit:
     return ModelUnit("min") if model.network is None else ModelUnits(model.network).time
 
 
+def known_mass(model: Model, name: str) -> str | None:
+    """The molar mass of a species or parameter that the model's network knows, such as `21 kDa`."""
+    return None if model.network is None else model.network.facts.molar_masses.get(name)
+
+
 def doses_of(
     model: Model,
     name: str,
@@ -98,7 +81,7 @@ def doses_of(
 
     `given` are numbers, in `unit` or else the model's own; texts with a unit (`50 ug/ml`); or one text of numbers and
     ranges, `0, 0.01:100:64 ng/ml`: dose 0, and 64 doses from 0.01 to 100 at equal ratios. Mass concentrations become
-    molar ones through `molar_mass` (kDa, or text with its unit), or what is known of that name (`known_masses`).
+    molar ones through `molar_mass` (kDa, or text with its unit), or what the network knows (`Network.facts`).
     `known` is what a problem says of the input: its unit, the factor to the model's unit, its molar mass.
 
     Raises `ValueError` for text without a unit where `known` has another than the model, and for doses that are
@@ -113,7 +96,8 @@ def doses_of(
     stated = written or unit
     if stated is None and np.any(numbers) and _is_text(given):
         _say_unit(name, wanted, known)
-    factor = 1.0 if stated in (None, wanted) else _factor(name, stated, own, molar_mass, known)
+    mass = known_mass(model, name) if molar_mass is None else molar_mass
+    factor = 1.0 if stated in (None, wanted) else _factor(name, stated, own, mass, known)
     unit = stated or wanted
     if not numbers.size:
         raise ValueError(f"no doses of {name}: give at least one number")
@@ -140,9 +124,8 @@ def _say_unit(name: str, wanted: str, known: Input | None) -> None:
     log.warning("note: doses of %s have no unit, and are taken in %s", name, wanted)
 
 
-def _factor(name: str, unit: str, wanted: ModelUnit, molar_mass: str | float | None, known: Input | None) -> float:
+def _factor(name: str, unit: str, wanted: ModelUnit, mass: str | float | None, known: Input | None) -> float:
     """From `unit` to the model's; by way of a known input's unit and factor, where that can be."""
-    mass = known_masses().get(name) if molar_mass is None else molar_mass
     if known is not None:
         with suppress(UnitError):
             return conversion_factor(unit, known.unit, mass) * known.factor
@@ -215,4 +198,4 @@ def _part(name: str, text: str) -> tuple[np.ndarray, str | None]:
     return np.geomspace(low, high, number), unit
 
 
-__all__ = ["Doses", "Given", "Masses", "doses_of", "known_masses", "model_unit", "time_unit"]
+__all__ = ["Doses", "Given", "Masses", "doses_of", "known_mass", "model_unit", "time_unit"]

@@ -1,12 +1,12 @@
-r"""Which arm drives the response: classic against trans-signalling, by Shapley values of knocking arms out.
+r"""Which arm drives the response, such as classic or trans-signalling, by Shapley values of knocking arms out.
 
 With v(S) the response of cells in which only the arms S are open, less that of cells with none, the share of arm i is
 
     φ_i / v(all),    φ_i = Σ_S |S|! (n − |S| − 1)!/n! · (v(S ∪ {i}) − v(S))    over sets S of the other arms
 
 the mean of what an arm adds, over all orders in which arms can be opened. For two arms it is the mean of the response
-of the arm alone and of what is lost without it. Unlike either, shares sum to 1 where arms stand in for each other (both
-saturate STAT3) or need each other.
+of the arm alone and of what is lost without it. Unlike either, shares sum to 1 if arms stand in for each other (both
+saturate what follows) or need each other.
 
 Source: Shapley (1953), Contributions to the Theory of Games II, 307.
 """
@@ -22,31 +22,18 @@ import numpy as np
 import xarray as xr
 
 from ...models.compiled.model import Model
+from ...models.networks.network import Facts
 from ...models.protocols.protocol import Protocol
 from .amounts import Given
-from .conditions import Changes, Condition, as_condition
-from .ensemble import Draws, Source, draws_of
-from .response import respond
+from .conditions import Changes, Condition, as_conditions
+from .ensemble import Ensemble, Source, ensemble_of
+from .response import dose_response
 
-# An arm is closed where its complex of IL-6 and receptor no longer binds gp130. kon2 is also that of soluble gp130,
-# which then holds no complex: what is closed is all that the soluble complex does.
-CLOSED: Mapping[str, Changes] = {"classic": {"kon2m": 0.0}, "trans": {"kon2": 0.0}}
-# What else signals through kon2m or kon2 where it is above 0, and would be closed with the arm.
-_PRESENTED = (
-    "a neighbour presents IL-6, through kon2m as classic signalling does, and nothing closes classic signalling alone: "
-    "say by closed= what closes each arm, such as {'classic': {'IL6R_0': 0}, 'trans': {'kon2': 0}, 'cluster': "
-    "{'contact': 0}}, where IL6R_0 also takes away what the cells shed"
-)
-_FUSED = (
-    "it needs neither receptor, and binds gp130 with kon2 as trans signalling does, which would count it as that: give "
-    "IL6 alone, or say by closed= what closes each arm"
-)
-_OTHERS = {"contact": _PRESENTED, "IL6R_P": _PRESENTED, "IL6_IL6R_P": _PRESENTED, "HyperIL6": _FUSED}
 _LEAST = 0.01  # of the response with no arm open: a smaller increment has no shares
 
 
 def arm_share(
-    source: Source,
+    source: Ensemble | Source,
     ligand: str,
     doses: Given,
     *,
@@ -56,24 +43,25 @@ def arm_share(
 ) -> xr.Dataset:
     """How much of the response to `ligand` each arm carries, for every draw, condition and dose.
 
-    `closed` says for each arm which parameters close it, by default those of `classic` (membrane receptor) and `trans`
-    (soluble receptor); `options` and `conditions` are those of `dose_response`. All sets of arms are simulated.
+    `closed` says for each arm which parameters close it; without it the arms are those that the network knows
+    (`Network.facts`): in the bundled models of IL-6, `classic` (membrane receptor) and `trans` (soluble receptor).
+    `options` and `conditions` are those of `dose_response`. All sets of arms are simulated.
 
     Returns, along arm × draw × condition × doses, `share` (sums to 1 over arms; NaN where the increment over cells with
     no arm open is below 1% of their response, which leaves nothing to share), `alone` (the increment with this arm
     only), `lost` (what closing this arm takes away), and, without the dimension `arm`, `increment`: all but the share
     in the observable's unit.
 
-    Raises `ValueError` for a model without the parameters that close an arm, and, unless `closed` is given, where more
-    than the two arms may signal: a neighbour that presents IL-6 (`contact` above 0 in the model, a draw or a
-    condition), or Hyper-IL-6.
+    Raises `ValueError` for a model without the parameters that close an arm or whose arms are not known, and, unless
+    `closed` is given, if something else may signal: in IL-6, a neighbour that presents it (`contact` above 0 in the
+    model, a draw or a condition), or Hyper-IL-6.
     """
     of_source = {n: options.pop(n) for n in ("parameters", "model", "draws") if n in options}
-    found = draws_of(source, **of_source)
-    arms = _arms(found.model, closed)
-    cases = {n: as_condition(n, c) for n, c in ({"": {}} if conditions is None else conditions).items()}
+    ensemble = ensemble_of(source, **of_source)
+    arms = _arms(ensemble.model, closed)
+    cases = as_conditions(conditions)
     if closed is None:
-        _check_no_other_arm(found, {ligand, *(options.get("drugs") or ())}, cases)
+        _check_no_other_arm(ensemble, {ligand, *(options.get("drugs") or ())}, cases)
     names = tuple(arms)
     every = [s for k in range(len(names) + 1) for s in combinations(names, k)]
     wanted = {
@@ -81,7 +69,7 @@ def arm_share(
         for label, case in cases.items()
         for opened in every
     }
-    result = respond(found, ligand, doses, conditions=wanted, **options)
+    result = dose_response(ensemble, ligand, doses, conditions=wanted, **options)
     response = result.response
 
     def value(opened: tuple[str, ...]) -> xr.DataArray:
@@ -109,14 +97,23 @@ def _weight(size: int, arms: int) -> float:
     return factorial(size) * factorial(arms - size - 1) / factorial(arms)
 
 
+def _facts(model: Model) -> Facts:
+    return Facts() if model.network is None else model.network.facts
+
+
 def _ordered(names: tuple[str, ...], some: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(n for n in names if n in some)
 
 
 def _arms(model: Model, closed: Mapping[str, Changes] | None) -> Mapping[str, Changes]:
-    arms = CLOSED if closed is None else closed
+    arms = _facts(model).arms if closed is None else closed
+    if closed is None and not arms:
+        raise ValueError(
+            f"{model.name} does not say what its arms are: say by closed= which parameters close each, such as "
+            "{'a': {'k_a': 0}, 'b': {'k_b': 0}}; its parameters: " + ", ".join(model.parameters)
+        )
     if len(arms) < 2:
-        raise ValueError("shares need at least two arms: closed={'classic': {…}, 'trans': {…}}")
+        raise ValueError("shares need at least two arms: closed={'a': {…}, 'b': {…}}")
     missing = sorted({n for changes in arms.values() for n in changes} - set(model.parameters))
     if missing:
         raise ValueError(
@@ -126,21 +123,24 @@ def _arms(model: Model, closed: Mapping[str, Changes] | None) -> Mapping[str, Ch
     return arms
 
 
-def _check_no_other_arm(found: Draws, given: set[str], cases: Mapping[str, Condition]) -> None:
-    """What closes `classic` and `trans` by default closes nothing else only where there is nothing else."""
-    for name, why in _OTHERS.items():
-        where = [label for label, case in cases.items() if not all(map(_is_zero, _values(found, name, case)))]
+def _check_no_other_arm(ensemble: Ensemble, given: set[str], cases: Mapping[str, Condition]) -> None:
+    """What closes the arms that a network knows closes nothing else only if nothing else signals."""
+    for name, why in _facts(ensemble.model).besides.items():
+        where = [label for label, case in cases.items() if not all(map(_is_zero, _values(ensemble, name, case)))]
         if name in given or where:
             of = f" in condition {', '.join(map(repr, where))}" if any(where) and name not in given else ""
             raise ValueError(f"{name} may be above 0{of}: {why}")
 
 
-def _values(found: Draws, name: str, case: Condition) -> Iterator[object]:
+def _values(ensemble: Ensemble, name: str, case: Condition) -> Iterator[object]:
     """All values of a parameter, or amounts of a species, in the draws under a condition."""
     if name in case.changes:
         yield case.changes[name]
-    elif name in found.model.parameters:
-        yield found.values.get(name, found.model.defaults[found.model.parameters.index(name)])
+    elif name in ensemble.model.parameters:
+        model = ensemble.model
+        yield ensemble.values.get(name, model.defaults[model.parameters.index(name)])
+    elif name in ensemble.added:
+        yield ensemble.added[name]
     if case.protocol is None:
         return
     steps = case.protocol.steps
@@ -164,4 +164,4 @@ def _with_closed(given: Condition, closing: list[Changes]) -> Condition:
     return replace(given, changes=merged)
 
 
-__all__ = ["CLOSED", "arm_share"]
+__all__ = ["arm_share"]

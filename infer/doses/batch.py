@@ -22,7 +22,7 @@ from ...models.solvers.dispatch import falls_back, solve, uses_fused
 from ...models.solvers.placement import devices_for, on
 from ...models.solvers.settings import Settings
 from ...models.solvers.status import Status
-from .course_summary import Summary, summarise
+from .course_summary import CourseSummary, summarise
 from .failing import check_first
 
 _COPIES = 2  # of a chunk's states that are held at once, at most
@@ -47,7 +47,7 @@ def evaluate(
     observe: str,
     *,
     draws: int,
-    summary: Summary | None,
+    summary: CourseSummary | None,
     settings: Settings,
     memory: int,
     progress: bool,
@@ -105,7 +105,7 @@ def _compiled(
     plan: Plan,
     times: np.ndarray,
     observe: str,
-    summary: Summary | None,
+    summary: CourseSummary | None,
     settings: Settings,
     devices: Sequence[Any],
 ) -> Callable[[np.ndarray], tuple[Array, Array]]:

@@ -21,7 +21,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from .hill import Curve, fit_curves
+from .hill import CurveStatus, fit_curves
 from .response import DoseResponse
 
 _BISECTIONS = 60
@@ -139,7 +139,10 @@ def _margin(doses: np.ndarray, effect: Float[np.ndarray, "draws conditions doses
     """
 
     curve, kind = fit_curves(doses, effect, foot=0.0, reference=1.0)
-    none, bad = kind == Curve.FLAT, np.isin(kind, (Curve.FAILED, Curve.NO_FOOT, Curve.NOT_SIGMOID))
+    none, bad = (
+        kind == CurveStatus.FLAT,
+        np.isin(kind, (CurveStatus.FAILED, CurveStatus.NO_FOOT, CurveStatus.NOT_SIGMOID)),
+    )
     most = np.where(none, 0.0, np.where(bad, np.nan, curve.span))
     margin = Margin(most, np.where(none, 1.0, curve.ec50), np.where(none, 1.0, curve.slope))
     return margin, np.where(none, 0.0, curve.misfit), kind

@@ -61,6 +61,17 @@ def as_condition(name: str, given: Changes | Condition | Protocol) -> Condition:
     raise ValueError(f"condition {name!r} must be a mapping of names to values, a Protocol or a Condition: {given!r}")
 
 
+def as_conditions(given: Mapping[str, Changes | Condition | Protocol] | None) -> dict[str, Condition]:
+    """Conditions by name; one without a name, in which nothing differs, if none are given.
+
+    Raises `ValueError` for a mapping without conditions, and for what is none.
+    """
+    found = {n: as_condition(n, c) for n, c in ({"": {}} if given is None else given).items()}
+    if not found:
+        raise ValueError("conditions is empty: leave it out, or name at least one")
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class Design:
     """Protocols of all conditions × doses of drugs × doses of the ligand, in that order, and the values they name."""

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-Summary = Literal["peak", "area", "time_of_peak"]
-SUMMARIES: tuple[str, ...] = get_args(Summary)
+CourseSummary = Literal["peak", "area", "time_of_peak"]
+SUMMARIES: tuple[str, ...] = get_args(CourseSummary)
 COURSE = np.concatenate([np.arange(0.0, 60.0, 2.0), np.arange(60.0, 185.0, 5.0)])  # min
 
 
 def summarise(
-    summary: Summary | None, times: Float[np.ndarray, " times"], x: Float[Array, "*batch times"]
+    summary: CourseSummary | None, times: Float[np.ndarray, " times"], x: Float[Array, "*batch times"]
 ) -> Float[Array, "*batch _"]:
     """The summary of courses `x` at `times`, with a last axis of length 1; None: the courses as they are.
 

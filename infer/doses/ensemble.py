@@ -1,13 +1,10 @@
-"""Where parameters come from: a posterior with what was fitted, or a model with values by name."""
+"""Whom a dose response asks: draws of a posterior, parameter sets of a model, or populations of cells around them."""
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -15,101 +12,183 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from ...data.dataset import Dataset
-from ...models.compiled.identity import model_digest
 from ...models.compiled.model import Model
 from ...models.compiled.volumes import check_given
-from ...models.listing import did_you_mean
+from ...models.listing import counted, did_you_mean, listed
 from ...models.load import load_model
 from ...models.solvers.settings import Settings
-from ..posterior.datatree import safe, thinned
-from ..posterior.file import read
-from ..posterior.fitted import Fitted, changes, kept
-from ..problem.identity import LAYOUT
-from ..problem.load import load_problem
+from ...models.variation import Correlation, Spread, lognormal_factors
+from ..posterior.fitted import fitted_settings
 from ..problem.problem import Problem
+from .amounts import Masses
 from .cells import Cells, of_dataset, of_model, of_unknown
-
-log = logging.getLogger(__name__)
+from .fitted_model import UnknownModelError, model_and_data, parameters_of, tree_of
 
 Source = xr.DataTree | Model | str | Path
+DRAWS = 1000  # of a posterior, unless another number is asked for
 
 
-class UnknownModelError(ValueError):
-    """A posterior that does not hold the model it is of, which therefore has to be given."""
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """A model, and values of its parameters by name, one per member.
 
+    Made by `Ensemble.from_posterior` (members are its draws), `Ensemble.from_model` (one parameter set, or draws of
+    your own), and from either by `vary` (a population of cells per draw).
 
-class Draws(NamedTuple):
-    """A model, and values of its parameters by name, one for each draw (`size` of them).
-
-    Of a posterior also the data set that it was fitted to and the solver's settings, where they are known.
+    - `values`: by name, `size` numbers; a population's stand draw by draw;
+    - `origin`: what they came from, in words; `fitted` is true for a posterior;
+    - `dataset`, `settings`: of a posterior, what it was fitted to and the solver's settings, if they are known;
+    - `varied`: of a population, what differs between members, by name, in the model's units.
     """
 
     model: Model
-    values: dict[str, Float[np.ndarray, " draws"]]
-    size: int
+    values: Mapping[str, Float[np.ndarray, " size"]]
+    draws: int
+    origin: str
     fitted: bool = False
     dataset: Dataset | None = None
-    settings: Settings = Settings()
+    settings: Settings = field(default_factory=Settings)
+    varied: Mapping[str, Float[np.ndarray, "draws members"]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        differ = f" × {self.members:,} members that differ in {listed(self.varied)}" if self.varied else ""
+        return f"Ensemble({self.model.name!r}, {self.origin}{differ})"
+
+    @classmethod
+    def from_posterior(
+        cls,
+        posterior: xr.DataTree | str | Path,
+        model: Model | Problem | str | None = None,
+        draws: int | None = DRAWS,
+        group: str = "posterior",
+    ) -> Ensemble:
+        """About `draws` draws of a posterior, evenly spread over all chains (None: all).
+
+        A posterior is an ArviZ tree, or the file or folder that holds it. It brings the model, how cells start, units
+        and molar masses of its inputs, and the solver's settings. `model` is another model, such as the fitted one with
+        a drug, under the same protocol; or the `Problem` that was fitted, for files of older versions and models
+        written in Python. `group` is the group of the tree, such as `prior`.
+
+        Raises `ValueError` for a posterior without parameters of the model, or that estimates what the model derives;
+        `UnknownModelError` for one whose model cannot be found.
+        """
+        if draws is not None and draws < 1:
+            raise ValueError(f"draws must be at least 1, not {draws}")
+        tree = tree_of(posterior)
+        used, dataset = model_and_data(tree, model)
+        cells = of_unknown() if dataset is None else of_dataset(dataset, used)
+        values, size = parameters_of(tree, used, cells.references, draws=draws, group=group)
+        source = tree.attrs.get("problem") or posterior
+        origin = f"{counted(range(size), 'draw')} of the {group}" + (f" of {source}" if isinstance(source, str) else "")
+        return cls(used, values, size, origin, fitted=True, dataset=dataset, settings=fitted_settings(tree))
+
+    @classmethod
+    def from_model(cls, model: Model | str, parameters: Mapping[str, ArrayLike] | None = None) -> Ensemble:
+        """A model (or its name or file) with `parameters` by name: numbers, or arrays of one common length.
+
+        What they do not name has the model's own value. Raises `ValueError` for names that the model does not have,
+        arrays of several lengths, and numbers that are not finite.
+        """
+        used = load_model(model) if isinstance(model, str) else model
+        values, size = _broadcast(used, parameters or {})
+        return cls(used, values, size, counted(range(size), "parameter set"))
+
+    @property
+    def members(self) -> int:
+        """How many cells, or patients, there are per draw; 1 if nothing varies."""
+        return next((x.shape[1] for x in self.varied.values()), 1)
+
+    @property
+    def size(self) -> int:
+        """How many members there are in all draws."""
+        return self.draws * self.members
+
+    @property
+    def dims(self) -> dict[str, int]:
+        """Dimensions of results, and their sizes: `draw`, and `member` of a population."""
+        return {"draw": self.draws} | ({"member": self.members} if self.varied else {})
+
+    @property
+    def added(self) -> dict[str, Float[np.ndarray, " size"]]:
+        """What varies and is added with the ligand: species, by name, in the model's units."""
+        return {n: x.ravel() for n, x in self.varied.items() if n not in self.model.parameters}
 
     def cells(self, preequilibrate: bool | None = None) -> Cells:
-        """How the cells start: by default as fitted, or, of a model that was not, at rest."""
+        """How the cells start: by default as fitted, or, of a model that was not fitted, in steady state."""
         if self.dataset is not None:
             return of_dataset(self.dataset, self.model, preequilibrate)
         return of_unknown(preequilibrate) if self.fitted else of_model(preequilibrate)
 
+    def vary(
+        self,
+        varies: Mapping[str, Spread],
+        *,
+        size: int = 1000,
+        seed: int = 0,
+        correlation: Correlation = 0.0,
+        molar_mass: Masses | None = None,
+    ) -> Ensemble:
+        """A population of `size` cells, or patients, around each draw; see `hexamer.models.variation`.
 
-def draws_of(
-    source: Source,
+        `varies` says by name what differs between members: parameters of the model, and species that are added with the
+        ligand. A species S that the model holds at a level `S_0` by itself, as `cytokine_release` does soluble
+        receptors, is not added on top of it: `S_0` varies in its place. `correlation`, on the logarithmic scale, is one
+        number for all pairs, or numbers by pair. `molar_mass` converts means that are mass concentrations, by name. All
+        draws have the same members, so that draws differ in nothing else.
+
+        Raises `ValueError` for names that the model does not have, a species without a mean, one that varies twice, and
+        correlations that no distribution has.
+
+        >>> from hexamer.infer import Ensemble, Spread
+        >>> Ensemble.from_model("il6_classic").vary({"IL6R_0": Spread(cv=0.5)}, size=100)
+        Ensemble('il6_classic', 1 parameter set × 100 members that differ in IL6R_0)
+        """
+        if size < 2:
+            raise ValueError(f"a population has at least 2 members, not {size}")
+        if not varies:
+            raise ValueError("say what varies from member to member: varies={'NAME': Spread(cv=0.5)}")
+        if self.varied:
+            raise ValueError(f"{', '.join(self.varied)} vary already: name all that varies in one call")
+        factors = lognormal_factors({n: s.cv for n, s in varies.items()}, size, seed, correlation)
+        means = {n: _mean(self, n, s, molar_mass or {}) for n, s in varies.items()}
+        varied = {_level(self.model, n): means[n][:, None] * factors[n] for n in varies}
+        if len(varied) < len(varies):
+            raise ValueError(
+                f"a species and the level that the model holds it at are one: {', '.join(varies)} vary twice"
+            )
+        values = {n: np.repeat(v, size) for n, v in self.values.items()}
+        values |= {n: x.ravel() for n, x in varied.items() if n in self.model.parameters}
+        return replace(self, values=values, varied=varied)
+
+
+def ensemble_of(
+    source: Ensemble | Source,
     parameters: Mapping[str, ArrayLike] | None = None,
     *,
     model: Model | Problem | str | None = None,
-    draws: int | None = 1000,
-    group: str = "posterior",
-) -> Draws:
-    """The model and parameters that `source` stands for; see `hexamer.infer.dose_response` for the arguments.
+    draws: int | None = DRAWS,
+) -> Ensemble:
+    """The ensemble that `source` is or stands for; see `hexamer.infer.dose_response` for the arguments.
 
-    Raises `ValueError` for names that the model does not have and arrays of several lengths, `UnknownModelError` for a
-    posterior whose model cannot be found.
+    Raises `ValueError` for arguments that the source leaves no place for, and as the ensembles' makers do.
     """
-    if draws is not None and draws < 1:
-        raise ValueError(f"draws must be at least 1, not {draws}")
+    if isinstance(source, Ensemble):
+        if parameters is not None or model is not None or draws not in (None, DRAWS):
+            raise ValueError("parameters=, model= and draws= make an Ensemble; here the source is one")
+        return source
     if isinstance(source, Model):
         if model is not None:
             raise ValueError("model= belongs to a posterior; here the source is a model itself")
-        return _of_model(source, parameters or {})
+        if draws is not None and draws < 1:
+            raise ValueError(f"draws must be at least 1, not {draws}")
+        return Ensemble.from_model(source, parameters)
     if parameters is not None:
         raise ValueError("a posterior brings its own parameters: change them by conditions, not by parameters=")
-    tree = source if isinstance(source, xr.DataTree) else _read(Path(source))
-    found, dataset = _model_and_data(tree, model)
-    known = tree[group].dataset
-    fixed = json.loads(tree.attrs.get("fixed", "{}"))
-    kept_draws = thinned(known.sizes["chain"] * known.sizes["draw"], draws)
-    values = {n: np.full(len(kept_draws), float(v)) for n, v in fixed.items() if n in found.parameters}
-    values |= {n: known[safe(n)].values.reshape(-1)[kept_draws] for n in found.parameters if safe(n) in known}
-    if not values:
-        raise ValueError(f"the posterior holds no parameter of {found.name}: is it of another model?")
-    _check_used(found, {*map(str, known.data_vars), *fixed} - set(values))
-    result = Draws(found, values, len(kept_draws), True, dataset, _settings(tree))
-    for n in result.cells().references - set(values):  # what only protocols use, such as a level that is estimated
-        if safe(n) in known:
-            values[n] = known[safe(n)].values.reshape(-1)[kept_draws]
-        elif n in fixed:
-            values[n] = np.full(len(kept_draws), float(fixed[n]))
-    return result
+    return Ensemble.from_posterior(source, model, draws)
 
 
-def _check_used(model: Model, unused: set[str]) -> None:
-    """What a posterior estimates and the model derives from something else would be lost in silence."""
-    network = model.network
-    derived = sorted(n for n in unused if network is not None and n in {*network.species, *network.parameters})
-    if derived:
-        raise ValueError(
-            f"the posterior estimates {', '.join(derived)}, which in {model.name} follow from other parameters: pass "
-            f"the problem that was fitted, or load_model(…, independent={derived})"
-        )
-
-
-def _of_model(model: Model, parameters: Mapping[str, ArrayLike]) -> Draws:
+def _broadcast(model: Model, parameters: Mapping[str, ArrayLike]) -> tuple[dict[str, np.ndarray], int]:
+    """Values by name, all of one length, and that length."""
     if unknown := sorted(set(parameters) - set(model.parameters)):
         raise ValueError(
             f"{', '.join(unknown)}: no parameters of {model.name}; its parameters: "
@@ -128,82 +207,32 @@ def _of_model(model: Model, parameters: Mapping[str, ArrayLike]) -> Draws:
     size = lengths.pop() if lengths else 1
     if not size:
         raise ValueError(f"parameters hold no draws: {', '.join(n for n, a in arrays.items() if not len(a))} is empty")
-    return Draws(model, {n: np.broadcast_to(a, (size,)) for n, a in arrays.items()}, size)
+    return {n: np.broadcast_to(a, (size,)) for n, a in arrays.items()}, size
 
 
-def _read(path: Path) -> xr.DataTree:
-    return read(path / "posterior.nc" if path.is_dir() else path)
-
-
-def _settings(tree: xr.DataTree) -> Settings:
-    """The solver's settings of the fit; the default ones where its file states others than are known today.
-
-    Where and how that machine solved is not taken over.
-    """
-    known = {f.name for f in fields(Settings)} - {*LAYOUT}
-    try:
-        return Settings(**{k: v for k, v in json.loads(tree.attrs.get("solver_settings", "{}")).items() if k in known})
-    except (ValueError, TypeError):
-        return Settings()
-
-
-def _model_and_data(tree: xr.DataTree, given: Model | Problem | str | None) -> tuple[Model, Dataset | None]:
-    """The model and the data that a posterior is of: those given, those that its file holds, or those it names."""
-    if isinstance(given, Problem):
-        return given.model, given.dataset
-    fitted = kept(tree)
-    dataset = None if fitted is None else fitted.dataset
-    if isinstance(given, str):
-        return load_model(given, independent=_estimated(tree)), dataset
-    if given is not None:
-        return given, dataset
-    if fitted is None:
-        return _by_name(tree)
-    if (model := fitted.model()) is None:
-        raise UnknownModelError(
-            f"the model {tree.attrs.get('model')!r} of this posterior was written in Python, which its file cannot "
-            "hold: pass the model or the problem that was fitted"
+def _mean(base: Ensemble, name: str, spread: Spread, masses: Masses) -> Float[np.ndarray, " draws"]:
+    """The mean over members, for each draw, in the model's unit."""
+    model = base.model
+    if name not in model.parameters and name not in model.species:
+        raise ValueError(
+            f"{name!r} varies, and {model.name} does not have it; its parameters: {', '.join(model.parameters)}; "
+            f"its species: {', '.join(model.species)}"
         )
-    _say_what_changed(fitted)
-    return model, dataset
+    if spread.mean is not None:
+        dose = base.cells().doses(model, name, spread.mean, molar_mass=masses.get(name))
+        return np.repeat(dose.values, base.draws)
+    name = _level(model, name)
+    if name in model.species:
+        raise ValueError(f"{name} is added to the cells: say how much, Spread(cv={spread.cv:g}, mean='100 ng/ml')")
+    if name in base.values:
+        return base.values[name]
+    return np.full(base.draws, model.defaults[model.parameters.index(name)])
 
 
-def _say_what_changed(fitted: Fitted) -> None:
-    if changed := changes(fitted):
-        log.warning(
-            "note: the problem %s has changed since it was fitted (%s); what was fitted is used",
-            fitted.source,
-            ", ".join(changed),
-        )
+def _level(model: Model, name: str) -> str:
+    """The level `S_0` that the model holds a species S at, which varies in its place; any other name itself."""
+    level = f"{name}_0"
+    return level if name in model.species and level in model.parameters else name
 
 
-def _estimated(tree: xr.DataTree) -> set[str]:
-    return {*map(str, tree["posterior"].dataset.data_vars), *json.loads(tree.attrs.get("fixed", "{}"))}
-
-
-def _by_name(tree: xr.DataTree) -> tuple[Model, Dataset | None]:
-    """The bundled problem, or at least the model, that a file of an older version names, if it is still the same."""
-    digest = tree.attrs.get("model_digest")
-
-    def problem() -> tuple[Model, Dataset | None]:
-        found = load_problem(str(tree.attrs["problem"]))
-        return found.model, found.dataset
-
-    def network() -> tuple[Model, Dataset | None]:
-        return load_model(str(tree.attrs["model"]), independent=_estimated(tree)), None
-
-    for load in (problem, network):
-        try:
-            model, dataset = load()
-        except (ValueError, OSError, KeyError):
-            continue
-        if model_digest(model) == digest:
-            return model, dataset
-    raise UnknownModelError(
-        f"the posterior of {tree.attrs.get('problem')!r} does not hold its problem, as files of older versions do not, "
-        f"and its model {tree.attrs.get('model')!r} is not bundled as it was then: pass the problem that was fitted, "
-        "or its model"
-    )
-
-
-__all__ = ["Draws", "Source", "UnknownModelError", "draws_of"]
+__all__ = ["DRAWS", "Ensemble", "Source", "UnknownModelError", "ensemble_of"]

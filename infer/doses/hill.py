@@ -29,8 +29,6 @@ from .tables import as_table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .response import DoseResponse
-
 SLOPES = (0.1, 10.0)
 DECADES_BEYOND = 2.0  # the doses, where EC50 is looked for
 PLATEAU = 0.9  # share of the span that the highest dose must reach, and the lowest may not exceed by 1 − PLATEAU
@@ -39,7 +37,7 @@ MISFIT = 0.05  # of the range of the responses: a curve that misses more is not 
 _ITERATIONS = 40
 
 
-class Curve(enum.IntEnum):
+class CurveStatus(enum.IntEnum):
     """Whether the doses determine a curve; `sentence` says what to do where they do not."""
 
     OK = 0
@@ -59,13 +57,14 @@ class Curve(enum.IntEnum):
 
 
 _SENTENCES = {
-    Curve.OK: "the doses determine the curve",
-    Curve.NO_PLATEAU: "the doses end before the plateau, so EC50 and plateau would be extrapolated: give higher doses",
-    Curve.NO_FOOT: "the lowest dose acts already, so EC50 and foot would be extrapolated: give lower doses",
-    Curve.FLAT: "the response does not depend on the dose, so there is no EC50",
-    Curve.FAILED: "a simulation failed, so the curve has a gap",
-    Curve.NOT_SIGMOID: "the response turns back or rises in steps over the doses, so there is no one EC50: look at the "
-    "responses, or give doses of one flank",
+    CurveStatus.OK: "the doses determine the curve",
+    CurveStatus.NO_PLATEAU: "the doses end before the plateau, so EC50 and plateau would be extrapolated: give higher "
+    "doses",
+    CurveStatus.NO_FOOT: "the lowest dose acts already, so EC50 and foot would be extrapolated: give lower doses",
+    CurveStatus.FLAT: "the response does not depend on the dose, so there is no EC50",
+    CurveStatus.FAILED: "a simulation failed, so the curve has a gap",
+    CurveStatus.NOT_SIGMOID: "the response turns back or rises in steps over the doses, so there is no one EC50: look "
+    "at the responses, or give doses of one flank",
 }
 
 
@@ -97,7 +96,7 @@ def fit_curves(
     foot: float | None = None,
     reference: float = 0.0,
 ) -> tuple[HillCurve, Int[np.ndarray, "*batch"]]:
-    """Hill curves of all responses `e`, and a `Curve` for each: where that is not `OK` a curve is no more than a guess.
+    """Hill curves of all responses `e`, and a `CurveStatus` for each: if that is not `OK`, a curve is but a guess.
 
     `foot` holds the bottom at that value. `reference` is added to the responses to tell which are flat.
     """
@@ -173,8 +172,8 @@ def _kinds(d: np.ndarray, e: Float[np.ndarray, "n doses"], curve: HillCurve) -> 
     flat = change <= FLAT * np.max(np.abs(e), axis=1)
     return np.select(
         [~finite, flat, curve.misfit > MISFIT, at_ends[:, 1] < PLATEAU, ~foot],
-        [Curve.FAILED, Curve.FLAT, Curve.NOT_SIGMOID, Curve.NO_PLATEAU, Curve.NO_FOOT],
-        Curve.OK,
+        [CurveStatus.FAILED, CurveStatus.FLAT, CurveStatus.NOT_SIGMOID, CurveStatus.NO_PLATEAU, CurveStatus.NO_FOOT],
+        CurveStatus.OK,
     )
 
 
@@ -182,9 +181,9 @@ def _kinds(d: np.ndarray, e: Float[np.ndarray, "n doses"], curve: HillCurve) -> 
 class HillFits:
     """Hill curves of every draw (and condition, and doses of what else is varied).
 
-    `data` holds `ec50` (the model's unit), `emax` (the plateau), `bottom` (the foot), `slope`, `misfit` and `kind`, a
-    `Curve`. Where the doses do not determine a curve all but `kind` are NaN. `name` is what tables call `ec50`: EC50,
-    or IC50 along doses of a drug.
+    `data` holds `ec50` (in the unit that doses were given in), `model_ec50` (in the model's), `emax` (the plateau),
+    `bottom` (the foot), `slope`, `misfit` and `kind`, a `CurveStatus`. If the doses do not determine a curve, all but
+    `kind` are NaN. `name` is what tables call `ec50`: EC50, or IC50 along doses of a drug.
     """
 
     data: xr.Dataset
@@ -203,23 +202,26 @@ class HillFits:
     def kinds(self) -> dict[str, int]:
         """How many curves are of each kind."""
         counts = Counter(self.data["kind"].values.ravel().tolist())
-        return {Curve(k).label: n for k, n in sorted(counts.items())}
+        return {CurveStatus(k).label: n for k, n in sorted(counts.items())}
 
-    def interval(
-        self, name: str = "ec50", probabilities: Sequence[float] = (0.05, 0.5, 0.95), *, given: bool = True
-    ) -> xr.DataArray:
-        """Quantiles over draws of `ec50` (in the unit that doses were given in, unless `given` is False), `emax`,
-        `bottom`, `slope` or `misfit`.
+    @property
+    def falls(self) -> bool:
+        """True if curves fall with the dose: their median does, or, if none is determined, they are along a drug's."""
+        spans = (self.data["emax"] - self.data["bottom"]).values
+        known = spans[np.isfinite(spans)]
+        return bool(np.median(known) < 0) if known.size else self.name == "IC50"
+
+    def interval(self, name: str = "ec50", probabilities: Sequence[float] = (0.05, 0.5, 0.95)) -> xr.DataArray:
+        """Quantiles over draws of `ec50`, `model_ec50`, `emax`, `bottom`, `slope` or `misfit`.
 
         For `ec50` a curve without plateau ranks above all others, one without foot below, so that a quantile that
         falls among them is +inf or −inf: beyond what the doses show. Flat and failed curves, and those that are no
         sigmoid, are left out. The other names have quantiles over the curves that are determined.
         """
         values, kind = self.data[name], self.data["kind"]
-        if name != "ec50":
+        if name not in ("ec50", "model_ec50"):
             return quantiles_over_draws(values, probabilities)
-        values = values / self.doses.per_unit if given else values
-        values = values.where(kind != Curve.NO_PLATEAU, np.inf).where(kind != Curve.NO_FOOT, -np.inf)
+        values = values.where(kind != CurveStatus.NO_PLATEAU, np.inf).where(kind != CurveStatus.NO_FOOT, -np.inf)
         # Ranks, not interpolation, which has no meaning between a number and infinity.
         found: list[xr.DataArray] = [
             xr.apply_ufunc(_ranked, values, input_core_dims=[["draw"]], kwargs={"probability": p}, vectorize=True)
@@ -228,21 +230,22 @@ class HillFits:
         return xr.concat(found, xr.DataArray(list(probabilities), dims="quantile", name="quantile"))
 
     def table(self, interval: float = 0.9) -> pd.DataFrame:
-        """By condition: EC50, plateau, foot and slope with intervals, the median misfit, and counts by kind.
+        """By condition: EC50, both ends of the curve and slope with intervals, the median misfit, and counts by kind.
 
         EC50 (`ec50`, and `ic50` along doses of a drug) is in the unit of the column `ec50_unit`, doses of what else is
-        varied are as they were given, in `dose_unit` and the like.
+        varied are as they were given, in `dose_unit` and the like. The ends are `bottom`, at dose 0, and `emax`, at a
+        saturating one; of curves that fall with the dose, as those of an inhibitor, `untreated` and `left`.
         """
         edges = ((1 - interval) / 2, 0.5, (1 + interval) / 2)
         columns: dict[str, xr.DataArray] = {}
         half = self.name.lower()
-        for name in ("ec50", "emax", "bottom", "slope"):
+        ends = {"bottom": "untreated", "emax": "left"} if self.falls else {"emax": "emax", "bottom": "bottom"}
+        for name, label in {"ec50": half, **ends, "slope": "slope"}.items():
             found = self.interval(name, edges)
-            label = half if name == "ec50" else name
             labels = (f"{label}_lower", label, f"{label}_upper")
             columns |= {n: found.isel(quantile=i, drop=True) for i, n in enumerate(labels)}
         columns["misfit"] = self.interval("misfit", [0.5]).isel(quantile=0, drop=True)
-        for kind in Curve:
+        for kind in CurveStatus:
             columns[kind.label] = (self.data["kind"] == kind).sum("draw")
         frame = as_table(xr.Dataset(columns), self.data)
         frame.insert(list(frame.columns).index(f"{half}_upper") + 1, f"{half}_unit", self.doses.unit)
@@ -255,22 +258,23 @@ def _ranked(x: np.ndarray, probability: float) -> float:
     return float(kept[round(probability * (len(kept) - 1))]) if len(kept) else np.nan
 
 
-def fit_hill(result: DoseResponse, along: str = "dose") -> HillFits:
-    """Hill curves along the doses of the ligand (`dose`) or of a drug (its name), for all draws at once.
+def fit_hill(response: xr.DataArray, doses: Doses, along: str = "dose") -> HillFits:
+    """Hill curves of `response` along `doses` of the ligand (`dose`) or of a drug (its name), for all draws at once.
 
     Raises `ValueError` for fewer than 5 doses: a curve has 4 parameters.
     """
-    doses = result.doses(along)
     if len(doses.values) < 5:
         raise ValueError(f"a Hill curve has 4 parameters: give at least 5 doses of {doses.name}")
-    response = result.response.transpose(..., along)
+    response = response.transpose(..., along)
     curve, kind = fit_curves(doses.values, response.values)
-    determined = kind == Curve.OK
+    determined = kind == CurveStatus.OK
     columns = {n: np.where(determined, v, np.nan) for n, v in curve._asdict().items()}
     columns["emax"] = columns["bottom"] + columns.pop("span")
+    columns["model_ec50"] = columns["ec50"]
+    columns["ec50"] = columns["ec50"] / doses.per_unit
     over = response.dims[:-1]
     coords = {n: c for n, c in response.coords.items() if along not in c.dims}
     variables = {n: (over, v) for n, v in {**columns, "kind": kind}.items()}
     data = xr.Dataset(variables, coords)
-    data["ec50"].attrs["unit"] = doses.model_unit
+    data["ec50"].attrs["unit"], data["model_ec50"].attrs["unit"] = doses.unit, doses.model_unit
     return HillFits(data, doses, "EC50" if along == "dose" else "IC50")

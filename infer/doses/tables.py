@@ -1,4 +1,4 @@
-"""Results as tables, in which doses stand as they were given, with their unit beside."""
+"""Results as tables, in which doses have their unit beside them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def as_table(data: xr.Dataset, source: xr.Dataset) -> pd.DataFrame:
     """Rows by condition and doses: `dose` as it was given, and `dose_unit`; so for the doses of each drug.
 
-    `source` is what `data` was computed from, whose coordinates `given_…` still state their unit.
+    `source` is what `data` was computed from, whose coordinates state their unit. Doses in the model's unit
+    (`model_…`) are left out.
     """
     import pandas as pd
 
@@ -21,8 +22,7 @@ def as_table(data: xr.Dataset, source: xr.Dataset) -> pd.DataFrame:
         frame = data.to_dataframe().reset_index()
     else:
         frame = pd.DataFrame({str(n): [v.item()] for n, v in data.reset_coords().items()})
-    for given in [str(n) for n in frame.columns if str(n).startswith("given_")]:
-        name = given.removeprefix("given_")
-        frame[name] = frame.pop(given)
-        frame.insert(list(frame.columns).index(name) + 1, f"{name}_unit", source[given].attrs.get("unit", ""))
+    for name in [str(n) for n in frame.columns if f"model_{n}" in source.coords]:
+        frame = frame.drop(columns=f"model_{name}")
+        frame.insert(list(frame.columns).index(name) + 1, f"{name}_unit", source[name].attrs.get("unit", ""))
     return frame

@@ -10,8 +10,8 @@ from ...models.protocols.text import parse_protocol
 from .conditions import Condition
 
 CONDITION = (
-    "'NAME: PARAMETER=VALUE, SPECIES=DOSE UNIT; STATEMENT; …', such as 'no IL6R: IL6R_0=0, sIL6R=100 ng/ml' or "
-    "'pulse: ; wash out IL6 at 15'"
+    "'NAME: PARAMETER=VALUE, SPECIES=DOSE UNIT; STATEMENT; …', such as 'no receptor: R_0=0, sR=100 ng/ml' or "
+    "'pulse: ; wash out L at 15'"
 )
 
 
@@ -54,7 +54,7 @@ def parse_drugs(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         name, equals, doses = (x.strip() for x in text.partition("="))
         if not equals or not name or not doses:
-            raise ValueError(f"a drug is NAME=DOSES, such as 'tocilizumab=0, 0.01:100:9 ug/ml', not {text!r}")
+            raise ValueError(f"a drug is NAME=DOSES, such as 'antibody=0, 0.01:100:9 ug/ml', not {text!r}")
         if name in found:
             raise ValueError(f"the drug {name} is given twice: list its doses in one, {name}=…, …")
         found[name] = doses

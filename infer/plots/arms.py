@@ -29,7 +29,7 @@ def arm_share(shares: xr.Dataset, *, conditions: Sequence[str] | None = None) ->
     if unknown := sorted(set(names) - set(known)):
         raise ValueError(f"unknown conditions {', '.join(unknown)}; {known_names(unknown, known)}")
     figure, axes = grid(len(names), columns=3, height=3.2)
-    given = share["given_dose"]
+    given = share["dose"]
     for ax, name in zip(axes, names, strict=True):
         for arm, colour in zip(share["arm"].values, COLOURS, strict=False):
             low, middle, high = quantiles_over_draws(share.sel(arm=arm, condition=name), (0.05, 0.5, 0.95)).values

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...models.listing import known_names
-from ..doses.hill import Curve, HillFits
+from ..doses.hill import CurveStatus, HillFits
 from ..doses.quantiles import quantiles_over_draws
-from ..doses.response import DoseResponse
+from ..doses.result import DoseResponse
 from .dose import dose_axis
 from .style import COLOURS, breathe, grid, styled
 
@@ -55,6 +55,8 @@ def drug_response(result: DoseResponse, drug: str, *, conditions: Sequence[str] 
 def _varied(result: DoseResponse) -> list[str]:
     if "time" in result.response.dims:
         raise ValueError("these are courses over time: choose at= or summary= in dose_response")
+    if "member" in result.response.dims:
+        raise ValueError("these are responses of a population: use plots.population")
     return [d.name for d in result.drugs if d.name in result.response.dims]
 
 
@@ -74,7 +76,8 @@ def _figure(result: DoseResponse, along: str, other: str | None, conditions: Seq
         levels = result.doses(other)
         labels = [f"{levels.name} {g:.3g} {levels.unit}" for g in levels.given]
         panels = [
-            (n, [(s, {"condition": n, other: v}) for s, v in zip(labels, levels.values, strict=True)]) for n in names
+            (n, [(s, {"condition": n, other: v}) for s, v in zip(labels, result.data[other].values, strict=True)])
+            for n in names
         ]
         colours = [mpl.colormaps["viridis"](x) for x in np.linspace(0.9, 0.1, len(labels))]
     columns = min(len(panels), 3 if len(panels) in (3, 5, 6) else 2)
@@ -125,7 +128,7 @@ def describe(fits: HillFits, name: str) -> str:
     low, middle, high = fits.interval("ec50", (BAND[0], 0.5, BAND[1])).values
     unit, ends, kinds = fits.doses.unit, fits.doses.given, fits.kinds
     total = sum(kinds.values())
-    for kind, words in ((Curve.FLAT, "no effect"), (Curve.NOT_SIGMOID, "no sigmoid")):
+    for kind, words in ((CurveStatus.FLAT, "no effect"), (CurveStatus.NOT_SIGMOID, "no sigmoid")):
         count = kinds.get(kind.label, 0)
         if 2 * count > total:
             return words if count == total else f"{words} in {count} of {total} draws"

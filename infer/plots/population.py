@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ...models.listing import known_names
-from ..doses.population import Population
+from ..doses.result import DoseResponse
 from .dose import dose_axis
 from .style import BLUE, COLOURS, INK, breathe, grid, styled
 
@@ -16,12 +16,14 @@ _BANDS = ((0.05, 0.95, 0.18), (0.25, 0.75, 0.34))
 
 
 @styled
-def population(found: Population, *, conditions: Sequence[str] | None = None, draw: int = 0) -> Figure:
+def population(found: DoseResponse, *, conditions: Sequence[str] | None = None, draw: int = 0) -> Figure:
     """Responses over doses in one draw, a panel for each condition: median member, bands of 50% and 90% of members, the
     mean, which is what a blot shows, and a last panel with the share of members above the gate, where dose 0 was given.
 
-    Raises `ValueError` for courses over time, several doses of drugs, and unknown conditions.
+    Raises `ValueError` for what is no population, courses over time, several doses of drugs, and unknown conditions.
     """
+    if "member" not in found.response.dims:
+        raise ValueError("these are no responses of a population: use plots.dose_response")
     response = found.response.isel(draw=draw)
     if more := set(response.dims) - {"member", "condition", "dose"}:
         raise ValueError(f"choose one of {', '.join(sorted(map(str, more)))} first")
@@ -31,7 +33,7 @@ def population(found: Population, *, conditions: Sequence[str] | None = None, dr
         raise ValueError(f"unknown conditions {', '.join(unknown)}; {known_names(unknown, known)}")
     gated = bool(np.any(response["dose"].values == 0))
     figure, axes = grid(len(names) + gated, columns=3, height=3.2)
-    given = response["given_dose"]
+    given = response["dose"]
     drawn = []
     for ax, name in zip(axes, names, strict=False):
         values = response.sel(condition=name).transpose("member", "dose").values

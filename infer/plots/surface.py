@@ -40,7 +40,7 @@ def surface(combined: xr.Dataset, *, conditions: Sequence[str] | None = None) ->
 
 
 def _label(data: xr.Dataset, drug: str) -> str:
-    return f"{drug} [{data[f'given_{drug}'].attrs.get('unit', '')}]"
+    return f"{drug} [{data[drug].attrs.get('unit', '')}]"
 
 
 def _panel(figure: Figure, ax: Axes, values: xr.DataArray, least: float, excess: bool) -> None:
@@ -54,7 +54,7 @@ def _panel(figure: Figure, ax: Axes, values: xr.DataArray, least: float, excess:
         rows, columns = np.nonzero(sure)
         ax.plot(columns + 0.5, rows + 0.5, ".", ms=3, color="#222222")
     for axis, dim in ((ax.yaxis, values.dims[-2]), (ax.xaxis, values.dims[-1])):
-        given = values.coords[f"given_{dim}"].values
+        given = values.coords[dim].values
         step = max(1, len(given) // 5)
         axis.set_ticks(np.arange(0, len(given), step) + 0.5, [_short(g) for g in given[::step]])
     ax.tick_params(axis="x", rotation=30)

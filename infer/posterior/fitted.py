@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import xarray as xr
@@ -13,7 +14,9 @@ from ...data.dataset import Dataset
 from ...models.compiled.from_network import compile_network
 from ...models.compiled.model import Model
 from ...models.load import load_network
-from ...models.networks.network import Network
+from ...models.networks.network import Facts, Network
+from ...models.solvers.settings import Settings
+from ..problem.identity import LAYOUT
 from ..problem.problem import Problem
 from ..problem.readout import with_inputs_of_protocols
 from .content import ContentError, from_text, to_text
@@ -105,9 +108,26 @@ def changes(fitted: Fitted) -> list[str]:
     found = [
         words for part, words in _PARTS.items() if to_text(getattr(fitted.dataset, part)) != to_text(getattr(now, part))
     ]
-    if fitted.network is not None and to_text(fitted.network) != to_text(network):
+    if fitted.network is not None and _equations(fitted.network) != _equations(network):
         found.insert(0, "model")
     return found
 
 
+def _equations(network: Network) -> str:
+    """What a fit depends on: all but the facts, which files of older versions do not hold."""
+    return to_text(replace(network, facts=Facts()))
+
+
 __all__ = ["GROUP", "Fitted", "changes", "keep", "kept", "of_problem"]
+
+
+def fitted_settings(tree: xr.DataTree) -> Settings:
+    """The solver's settings of the fit; the default ones if its file states others than are known today.
+
+    Where and how that machine solved is not taken over.
+    """
+    known = {f.name for f in fields(Settings)} - {*LAYOUT}
+    try:
+        return Settings(**{k: v for k, v in json.loads(tree.attrs.get("solver_settings", "{}")).items() if k in known})
+    except (ValueError, TypeError):
+        return Settings()

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from .. import plots
 from ..doses.combination import combination
-from ..doses.hill import Curve, HillFits
-from ..doses.response import DoseResponse
+from ..doses.hill import CurveStatus, HillFits
+from ..doses.result import DoseResponse
 from ..doses.tables import as_table
 from ..plots.dose_response import describe
 from ..storage.files import write
@@ -24,9 +24,12 @@ _FEWEST = 5  # doses that a Hill curve needs
 def report(result: DoseResponse, folder: str | Path) -> list[str]:
     """Writes `responses.csv`, `curves*.csv` with EC50 and IC50, `combination.csv` and figures; lines that sum them up.
 
-    A figure is drawn of what has one: doses of the ligand, of one drug, of two drugs together.
+    A figure is drawn of what has one: doses of the ligand, of one drug, of two drugs together. Of a population it
+    writes `population.csv`, moments over its members, and its figure.
     """
     folder = Path(folder)
+    if "member" in result.response.dims:
+        return _of_population(result, folder)
     write(folder / "responses.csv", result.table().to_csv(index=False))
     dims = result.response.dims
     lines = []
@@ -43,10 +46,21 @@ def report(result: DoseResponse, folder: str | Path) -> list[str]:
     if len(varied) == 2 and "surface" not in figures:
         both = " and ".join(varied)
         lines.append(f"no surface of {both}: it takes dose 0 and 4 more of each, and dose 0 and one of the ligand")
+    return lines + _failed(result)
+
+
+def _of_population(result: DoseResponse, folder: Path) -> list[str]:
+    """Writes `population.csv`, the mean and the coefficient of variation over members, medians over draws."""
+    medians = result.moments().median("draw")
+    write(folder / "population.csv", as_table(medians, result.data).to_csv(index=False))
+    if set(result.response.dims) == {"draw", "member", "condition", "dose"}:
+        save_figures({"population": plots.population(result)}, folder)
+    return _failed(result)
+
+
+def _failed(result: DoseResponse) -> list[str]:
     failed = sum(result.failed.values())
-    if failed:
-        lines.append(f"{failed} of {result.data['status'].size} simulations failed: {result.failed}")
-    return lines
+    return [f"{failed} of {result.data['status'].size} simulations failed: {result.failed}"] if failed else []
 
 
 def _figures(result: DoseResponse, varied: list[str], folder: Path) -> Iterator[tuple[str, Figure]]:
@@ -76,11 +90,11 @@ def _lines(result: DoseResponse, along: str, fits: HillFits) -> Iterator[str]:
             data = data.isel({dim: np.flatnonzero(kept)})
     for where in product(*([(d, i) for i in range(data.sizes[d])] for d in ("condition", *others))):
         one = data.isel(dict(where))
-        given = [(result.doses(d), float(one[f"given_{d}"])) for d in others]
+        given = [(result.doses(d), float(one[d])) for d in others]
         amounts = [f"{d.name} {x:.3g} {d.unit}" for d, x in given if x > 0 or d is not result.ligand]
         label = ", ".join(filter(None, [str(one["condition"].values), *amounts])) or fits.doses.name
         found = HillFits(one, fits.doses, fits.name)
         counts = found.kinds
-        undetermined = [f"{n} {k.replace('_', ' ')}" for k, n in counts.items() if k != Curve.OK.label]
+        undetermined = [f"{n} {k.replace('_', ' ')}" for k, n in counts.items() if k != CurveStatus.OK.label]
         mixed = f" [of {sum(counts.values())} draws {', '.join(undetermined)}]" if len(counts) > 1 else ""
         yield f"{label}: {describe(found, 'EC50' if along == 'dose' else f'IC50 of {along}')}{mixed}"

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from ..compiled.from_network import compile_network
 from ..compiled.model import Model
-from ..listing import did_you_mean, known_names
+from ..listing import did_you_mean
 from ..networks.antimony_read import read_antimony
 from ..networks.network import Network
 from .compose import interface_of, merge, owned_by
-from .constants import Constants, read_constants
+from .constants import Constants, cell_constants, drug_constants
+from .facts import with_facts
 
 Module = str | Path
 """The name of a bundled module, group or composition, or an Antimony file (`.ant`) of one's own."""
@@ -116,43 +117,7 @@ def network(
         constants.append(cell_constants(cell))
     for table in constants:
         made = table.into(made)
-    return made
-
-
-def cells() -> tuple[str, ...]:
-    """Names of the cell types."""
-    return tuple(_cells())
-
-
-def drugs() -> tuple[str, ...]:
-    """Names of the drugs."""
-    return tuple(_drugs())
-
-
-def cell_constants(cell: str) -> Constants:
-    """What `cells.csv` states of a cell type. Raises `ValueError` naming the known ones."""
-    return _one_of(_cells(), cell, "cell")
-
-
-def drug_constants(drug: str) -> Constants:
-    """What `drugs.csv` states of a drug. Raises `ValueError` naming the known ones."""
-    return _one_of(_drugs(), drug, "drug")
-
-
-def _one_of(known: Mapping[str, Constants], name: str, what: str) -> Constants:
-    if name not in known:
-        raise ValueError(f"unknown {what} {name!r}; {known_names(name, known)}")
-    return known[name]
-
-
-@cache
-def _cells() -> dict[str, Constants]:
-    return read_constants(_folder() / "cells.csv", "cell")
-
-
-@cache
-def _drugs() -> dict[str, Constants]:
-    return read_constants(_folder() / "drugs.csv", "drug")
+    return with_facts(made)
 
 
 def _folder() -> Traversable:

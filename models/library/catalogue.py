@@ -7,7 +7,9 @@ from importlib.resources import files
 from ..listing import did_you_mean
 from ..networks.antimony_read import read_antimony
 from ..networks.network import Network
-from .builder import COMPOSITIONS, GROUPS, MODULES, cells, drugs, network
+from .builder import COMPOSITIONS, GROUPS, MODULES, network
+from .constants import cells, drugs
+from .facts import with_facts
 
 CORES = ("hepg2_core", "hepatocyte_core")
 
@@ -26,7 +28,8 @@ def find(name: str) -> Network | None:
     Raises `ValueError` for a composition with an unknown part, and for what `builder.network` raises.
     """
     if name in CORES:
-        return read_antimony(files(__package__).joinpath("cores", f"{name}.ant").read_text(encoding="utf-8"))
+        text = files(__package__).joinpath("cores", f"{name}.ant").read_text(encoding="utf-8")
+        return with_facts(read_antimony(text))
     parts = [part.strip() for part in name.split("+")]
     known = {*COMPOSITIONS, *GROUPS, *MODULES}
     if len(parts) == 1 and name not in known:

@@ -6,8 +6,11 @@ import csv
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+from ..listing import known_names
 from ..networks.network import Network
 
 
@@ -51,3 +54,39 @@ def read_constants(file: Traversable, key: str) -> dict[str, Constants]:
         constant = Constant(float(row["value"]), row["unit"], row["grade"], row["source"], row["note"])
         found[name] = dataclasses.replace(before, values={**before.values, parameter: constant})
     return found
+
+
+def cells() -> tuple[str, ...]:
+    """Names of the cell types."""
+    return tuple(_cells())
+
+
+def drugs() -> tuple[str, ...]:
+    """Names of the drugs."""
+    return tuple(_drugs())
+
+
+def cell_constants(cell: str) -> Constants:
+    """What `cells.csv` states of a cell type. Raises `ValueError` naming the known ones."""
+    return _one_of(_cells(), cell, "cell")
+
+
+def drug_constants(drug: str) -> Constants:
+    """What `drugs.csv` states of a drug. Raises `ValueError` naming the known ones."""
+    return _one_of(_drugs(), drug, "drug")
+
+
+def _one_of(known: Mapping[str, Constants], name: str, what: str) -> Constants:
+    if name not in known:
+        raise ValueError(f"unknown {what} {name!r}; {known_names(name, known)}")
+    return known[name]
+
+
+@cache
+def _cells() -> dict[str, Constants]:
+    return read_constants(files(__package__) / "cells.csv", "cell")
+
+
+@cache
+def _drugs() -> dict[str, Constants]:
+    return read_constants(files(__package__) / "drugs.csv", "drug")

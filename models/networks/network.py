@@ -64,12 +64,31 @@ class Unit:
 
 
 @dataclass(frozen=True)
+class Facts:
+    """What is known of a network's names beside its reactions; no rate depends on it.
+
+    - `parts`: by species, the molecules that it holds, one by one, if neither its name nor its reactions say it;
+    - `molar_masses`: by species or parameter, text with a unit, such as `21 kDa`;
+    - `arms`: by arm of the signal, the parameters that close it, and their values then;
+    - `besides`: by species or parameter, why these are not all arms if it is above 0;
+    - `readout`: the rule or species that is read of the network if nothing else is said; empty: none.
+    """
+
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    molar_masses: Mapping[str, str] = field(default_factory=dict)
+    arms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    besides: Mapping[str, str] = field(default_factory=dict)
+    readout: str = ""
+
+
+@dataclass(frozen=True)
 class Network:
     """A reaction network. Names are unique across species, parameters, compartments and rules.
 
     - `initial`: initial assignments of parameters and compartments (those of species are in `Species.initial`);
     - `rules`: assignment rules, names that follow from the state at every time;
-    - `rates`: rate rules, names that change by an ODE of their own.
+    - `rates`: rate rules, names that change by an ODE of their own;
+    - `facts`: what is known of its names beside that. Files do not hold it: `load_network` adds what the library knows.
     """
 
     name: str
@@ -82,6 +101,7 @@ class Network:
     initial: Mapping[str, sympy.Expr] = field(default_factory=dict)
     units: Mapping[str, tuple[Unit, ...]] = field(default_factory=dict)
     base_units: Mapping[str, str] = field(default_factory=dict)  # substance, extent, volume, time
+    facts: Facts = field(default_factory=Facts)
 
     def __repr__(self) -> str:
         parts = [counted(self.species, "species"), counted(self.reactions, "reaction")]

@@ -50,7 +50,7 @@ def _modules() -> Mapping[str, str]:
 
 
 def _drugs() -> Mapping[str, str]:
-    from .models.library.builder import drug_constants, drugs
+    from .models.library.constants import drug_constants, drugs
 
     kinds = {name: drug_constants(name).kind for name in drugs()}
     lines = {kind: _first_line(_library() / "drugs" / f"{kind}.ant") for kind in set(kinds.values())}
@@ -58,7 +58,7 @@ def _drugs() -> Mapping[str, str]:
 
 
 def _cells() -> Mapping[str, str]:
-    from .models.library.builder import cell_constants, cells
+    from .models.library.constants import cell_constants, cells
 
     def line(cell: str) -> str:
         return ", ".join(f"{n} = {c.value:g} {c.unit}" for n, c in cell_constants(cell).values.items())

@@ -1,8 +1,8 @@
 """Old names, for one release: each warns and passes on to the name of today."""
 
 import sys
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -44,10 +44,21 @@ MOVED = {
 
 # Names that have left the module of today, too.
 ELSEWHERE = {
-    ("infer.fit", "Fit"): "infer.result",
-    ("infer.optimise", "Fits"): "infer.optimisation.fits",
-    ("infer.sample", "Draws"): "infer.sampling.draws",
-    ("models.model", "compile_network"): "models.compiled.from_network",
+    ("infer.fit", "Fit"): "infer.result.Calibration",
+    ("infer.optimise", "Fits"): "infer.optimisation.fits.Fits",
+    ("infer.population", "Population"): "infer.doses.result.DoseResponse",
+    ("infer.population", "SERUM"): "models.library.serum.SERUM",
+    ("infer.population", "Spread"): "models.variation.Spread",
+    ("infer.population", "lognormal_factors"): "models.variation.lognormal_factors",
+    ("infer.population", "virtual_population"): "moved.virtual_population",
+    ("infer.sample", "Draws"): "infer.sampling.draws.Draws",
+    ("models.model", "compile_network"): "models.compiled.from_network.compile_network",
+}
+# Old names of `hexamer.infer`.
+OF_INFER = {
+    "Fit": "infer.Calibration",
+    "Population": "infer.doses.result.DoseResponse",
+    "virtual_population": "moved.virtual_population",
 }
 
 
@@ -58,14 +69,11 @@ class _Moved(ModuleType):
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         old = self.__name__.removeprefix("hexamer.")
-        new = f"hexamer.{ELSEWHERE.get((old, name), MOVED[old])}"
-        found = getattr(import_module(new), name)
-        warn(f"{self.__name__} is now {new}; the old name goes with the next release", DeprecationWarning, stacklevel=2)
+        today = ELSEWHERE.get((old, name), f"{MOVED[old]}.{name}")
+        found = _found(today)
+        if found is not virtual_population:  # which warns when it is called
+            _warn(self.__name__, f"hexamer.{today.rpartition('.')[0]}")
         return found
-
-
-# Old names in `hexamer.infer` and the like, and the names of today.
-NAMES = {("infer", "Fit"): "infer.Calibration"}
 
 
 # Old attributes of classes: the class, the attribute, the function of today.
@@ -114,6 +122,42 @@ def _fact(name: str, fact: str) -> Callable[[Any], Any]:
     return read
 
 
+def virtual_population(
+    source: Any,
+    ligand: str,
+    doses: Any,
+    varies: Any,
+    *,
+    size: int = 1000,
+    seed: int = 0,
+    correlation: Any = 0.0,
+    **options: Any,
+) -> Any:
+    """The old name of `hexamer.infer.dose_response` of an ensemble that `vary` made a population."""
+    _warn("hexamer.infer.virtual_population", "hexamer.infer.dose_response(Ensemble.vary(...), ...)")
+    of_source = {n: options.pop(n) for n in ("parameters", "model") if n in options}
+    masses = options.get("molar_mass")
+    ensemble = _found("infer.doses.ensemble.ensemble_of")(source, **of_source, draws=options.pop("draws", 20))
+    varied = ensemble.vary(
+        varies,
+        size=size,
+        seed=seed,
+        correlation=correlation,
+        molar_mass=masses if isinstance(masses, Mapping) else None,
+    )
+    return _found("infer.dose_response")(varied, ligand, doses, **options)
+
+
+def _of_infer(others: Callable[[str], Any], name: str) -> Any:
+    """Old names of `hexamer.infer`; `others` finds those of today that are imported when they are needed."""
+    if name not in OF_INFER:
+        return others(name)
+    found = _found(OF_INFER[name])
+    if found is not virtual_population:
+        _warn(f"hexamer.infer.{name}", f"hexamer.{OF_INFER[name]}")
+    return found
+
+
 def _bundled_model(name: str) -> Any:
     """Bundled networks were attributes of `hexamer.models`, compiled when looked at."""
     from . import models
@@ -129,20 +173,6 @@ def _compiled(name: str) -> Any:
     return _found("models.load_model")(name)
 
 
-def _know_old_names(owner: str) -> None:
-    """Makes the module's `__getattr__` know its old names, too."""
-    module = import_module(f"hexamer.{owner}")
-    others = module.__dict__["__getattr__"]
-
-    def read(name: str) -> Any:
-        if (owner, name) not in NAMES:
-            return others(name)
-        _warn(f"hexamer.{owner}.{name}", f"hexamer.{NAMES[owner, name]}")
-        return _found(NAMES[owner, name])
-
-    module.__dict__["__getattr__"] = read
-
-
 def register() -> None:
     """Makes the old names importable, and the old attributes of classes and of `hexamer.models` readable."""
     for owner, name, new in METHODS:
@@ -153,7 +183,8 @@ def register() -> None:
     for name, fact in FACTS.items():
         setattr(_found("infer.Draws"), name, property(_fact(name, fact)))
     import_module("hexamer.models").__dict__["__getattr__"] = _bundled_model
-    for module in {module for module, _ in NAMES}:
-        _know_old_names(module)
+    import_module("hexamer.infer").__dict__["__getattr__"] = partial(
+        _of_infer, import_module("hexamer.infer").__getattr__
+    )
     for old in MOVED:
         sys.modules.setdefault(f"hexamer.{old}", _Moved(f"hexamer.{old}"))

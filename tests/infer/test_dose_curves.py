@@ -12,9 +12,10 @@ import xarray as xr
 
 from hexamer import Model, Protocol
 from hexamer.infer import Condition, DoseResponse, arm_share, combination, dose_response, plots
+from hexamer.infer import doses as hexamer_doses
 from hexamer.infer.doses.amounts import Doses
 from hexamer.infer.doses.combination import Margin, loewe
-from hexamer.infer.doses.hill import Curve, HillFits, fit_curves, occupancy
+from hexamer.infer.doses.hill import CurveStatus, HillFits, fit_curves, occupancy
 from hexamer.infer.plots.dose_response import describe
 from hexamer.infer.reports.dose_response import report
 from hexamer.models import compile_network, il6, read_antimony
@@ -32,9 +33,9 @@ def responses(values: np.ndarray, ligand: np.ndarray, **drugs: np.ndarray) -> Do
     """A result from an array of draws × doses of each drug × doses of the ligand."""
     given = tuple(doses(n, d) for n, d in drugs.items())
     dims = ("draw", "condition", *drugs, "dose")
-    coords: dict = {"condition": ["c"], "dose": ligand, **drugs}
-    given_as = {"unit": "ng/ml"}
-    coords |= {f"given_{n}": (n, d * 2, given_as) for n, d in {"dose": ligand, **drugs}.items()}
+    coords: dict = {"condition": ["c"]}
+    for n, d in {"dose": ligand, **drugs}.items():
+        coords |= {n: (n, d * 2, {"unit": "ng/ml"}), f"model_{n}": (n, d, {"unit": "nM"})}
     status = np.zeros(values[:, None].shape, int)
     data = xr.Dataset({"response": (dims, values[:, None]), "status": (dims, status)}, coords)
     return DoseResponse(data, "x", "x at 20 min", doses("L", ligand), given, 0.0)
@@ -49,7 +50,7 @@ def test_hill_curves_are_found_again(zero: bool) -> None:
     e = bottom[:, None] + span[:, None] * occupancy(d, ec50[:, None], slope[:, None])
     curve, kind = fit_curves(d, e.reshape(20, 10, -1))
     assert kind.shape == (20, 10)
-    ok = kind.ravel() == Curve.OK
+    ok = kind.ravel() == CurveStatus.OK
     assert ok.mean() > 0.8
     for found, true in zip(curve[:4], (ec50, slope, bottom, span), strict=True):
         np.testing.assert_allclose(found.ravel()[ok], true[ok], rtol=1e-8)
@@ -96,7 +97,7 @@ def test_report_says_what_is_no_sigmoid(tmp_path: Path) -> None:
 def test_a_drug_that_is_no_sigmoid_has_no_loewe() -> None:
     effect = 0.9 * (A / (1 + A) / (1 + A / 5))[:, None] + 0.0 * B[None, :]
     found = combination(pair(effect), "a", "b")
-    assert (found["kind"].sel(drug="a") == Curve.NOT_SIGMOID).all()
+    assert (found["kind"].sel(drug="a") == CurveStatus.NOT_SIGMOID).all()
     assert np.isnan(found["loewe"]).all()
     assert np.isfinite(found["bliss"]).all()
 
@@ -112,8 +113,13 @@ def test_tables_state_units(tmp_path: Path) -> None:
     row = drug[drug["dose"] == ligand[3] * 2].iloc[0]
     assert (row["dose_unit"], row["ic50_unit"]) == ("ng/ml", "ng/ml")
     assert row["ic50"] == pytest.approx(4.0)
+    assert row["untreated"] == pytest.approx(3 * ligand[3] / (1 + ligand[3]))
+    assert row["left"] == pytest.approx(0.1 * row["untreated"])
+    assert not {"bottom", "emax"} & set(drug)
     curves = pd.read_csv(tmp_path / "curves.csv")
     assert curves["a"].tolist() == pytest.approx(list(2 * A))
+    assert {"bottom", "emax"} <= set(curves)
+    assert not {"untreated", "left"} & set(curves)
     assert set(curves["a_unit"]) == set(curves["ec50_unit"]) == {"ng/ml"}
     given = pd.read_csv(tmp_path / "responses.csv")
     assert list(given.columns)[:5] == ["condition", "dose", "dose_unit", "a", "a_unit"]
@@ -141,12 +147,12 @@ def test_figure_and_table_leave_out_the_same_draws() -> None:
 
 
 KINDS = {  # EC50, doses, kind
-    "within": (1.0, DOSES, Curve.OK),
-    "plateau beyond": (50.0, DOSES, Curve.NO_PLATEAU),
-    "plateau far beyond": (1e6, DOSES, Curve.FLAT),
-    "foot below": (0.02, DOSES, Curve.NO_FOOT),
-    "foot shown by dose 0": (0.02, np.append(0.0, DOSES), Curve.OK),
-    "all below the lowest but 0": (0.002, np.append(0.0, DOSES), Curve.NO_FOOT),
+    "within": (1.0, DOSES, CurveStatus.OK),
+    "plateau beyond": (50.0, DOSES, CurveStatus.NO_PLATEAU),
+    "plateau far beyond": (1e6, DOSES, CurveStatus.FLAT),
+    "foot below": (0.02, DOSES, CurveStatus.NO_FOOT),
+    "foot shown by dose 0": (0.02, np.append(0.0, DOSES), CurveStatus.OK),
+    "all below the lowest but 0": (0.002, np.append(0.0, DOSES), CurveStatus.NO_FOOT),
 }
 
 
@@ -154,13 +160,20 @@ KINDS = {  # EC50, doses, kind
 def test_what_the_doses_determine(case: str) -> None:
     ec50, d, kind = KINDS[case]
     assert fit_curves(d, 1 + 5 * occupancy(d, ec50, 1.0))[1] == kind
-    assert Curve(kind).sentence
+    assert CurveStatus(kind).sentence
+
+
+def test_the_old_name_of_a_curve_s_status_warns() -> None:
+    with pytest.warns(DeprecationWarning, match=r"Curve is now hexamer\.infer\.doses\.CurveStatus"):
+        assert hexamer_doses.Curve is CurveStatus
+    with pytest.raises(AttributeError, match="no attribute 'Curves'"):
+        _ = hexamer_doses.Curves
 
 
 def test_curves_with_gaps_fail_alone() -> None:
     e = np.tile(occupancy(DOSES, 1.0, 1.0), (2, 1))
     e[0, 3] = np.nan
-    assert fit_curves(DOSES, e)[1].tolist() == [Curve.FAILED, Curve.OK]
+    assert fit_curves(DOSES, e)[1].tolist() == [CurveStatus.FAILED, CurveStatus.OK]
 
 
 def test_intervals_say_what_lies_beyond_the_doses() -> None:
@@ -171,7 +184,8 @@ def test_intervals_say_what_lies_beyond_the_doses() -> None:
     low, middle, high = fits.interval("ec50", (0.0, 0.5, 0.95)).sel(condition="c").values
     assert (low, middle) == (pytest.approx(1.0), pytest.approx(1.8))  # in the unit given, half a nM each
     assert high == np.inf
-    assert fits.interval("ec50", (0.0,), given=False).item() == pytest.approx(0.5)
+    assert fits.interval("model_ec50", (0.0,)).item() == pytest.approx(0.5)
+    assert (fits.data["ec50"].attrs["unit"], fits.data["model_ec50"].attrs["unit"]) == ("ng/ml", "nM")
     assert fits.interval("emax", (0.5,)).item() == pytest.approx(2.0)
     row = fits.table().iloc[0]
     assert (row["ok"], row["no_plateau"], row["ec50_upper"]) == (6, 4, np.inf)
@@ -183,6 +197,21 @@ def test_flat_curves_have_no_ec50() -> None:
     assert np.isnan(fits.interval().values).all()
     assert fits.table()["flat"].tolist() == [3]
     assert isinstance(fits, HillFits)
+
+
+def test_ends_are_called_by_which_way_curves_go() -> None:
+    """A ligand that inhibits is untreated and left, too; a drug that stimulates has bottom and emax."""
+    rises = 1 + 4 * occupancy(DOSES, 1.0, 1.0)
+    falls = responses((5 - rises / 2)[None], DOSES).hill()
+    row = falls.table().iloc[0]
+    assert falls.falls
+    assert (row["untreated"], row["left"]) == (pytest.approx(4.5), pytest.approx(2.5))
+    drug = responses(np.broadcast_to(rises[:, None], (1, 13, 2)), np.array([0.0, 1.0]), a=DOSES).hill("a")
+    assert not drug.falls
+    assert drug.table()["emax"].tolist() == pytest.approx([5.0, 5.0])
+    flat = responses(np.full((1, 13, 2), 7.0), np.array([0.0, 1.0]), a=DOSES)
+    assert {"untreated", "left"} <= set(flat.hill("a").table())
+    assert {"bottom", "emax"} <= set(responses(np.full((1, 13), 7.0), DOSES).hill().table())
 
 
 def test_too_few_doses_for_a_curve() -> None:
@@ -288,8 +317,10 @@ def test_shares_are_shapley_values(arms: Model) -> None:
 
 
 def test_arms_that_the_model_does_not_have(arms: Model) -> None:
-    with pytest.raises(ValueError, match=r"arms has no kon2, kon2m, which would close an arm: say by closed="):
+    with pytest.raises(ValueError, match=r"arms does not say what its arms are: say by closed= .* on_a, on_b, on_c"):
         arm_share(arms, "L", [1.0], at=1)
+    with pytest.raises(ValueError, match=r"arms has no kon2, kon2m, which would close an arm: say by closed="):
+        arm_share(arms, "L", [1.0], at=1, closed={"classic": {"kon2m": 0.0}, "trans": {"kon2": 0.0}})
     with pytest.raises(ValueError, match="at least two arms"):
         arm_share(arms, "L", [1.0], at=1, closed={"a": {"on_a": 0.0}})
 
@@ -366,10 +397,10 @@ def test_tocilizumab_and_sgp130fc(cells: Model) -> None:
     }
     for drug, condition in (("tocilizumab", "classic"), ("tocilizumab", "trans"), ("sgp130Fc", "trans")):
         one = both[drug].data.sel(condition=condition).squeeze()
-        assert one["kind"] == Curve.OK
+        assert one["kind"] == CurveStatus.OK
         assert 0.01 < both[drug].interval().sel(condition=condition, quantile=0.5).item() < 10
         assert one["emax"] < 0.1 * one["bottom"]
-    assert both["sgp130Fc"].data["kind"].sel(condition="classic").item() == Curve.FLAT
+    assert both["sgp130Fc"].data["kind"].sel(condition="classic").item() == CurveStatus.FLAT
 
 
 def test_which_arm_drives(cells: Model) -> None:

@@ -14,11 +14,10 @@ import pytest
 
 from hexamer import Model, Protocol, Settings, simulate
 from hexamer.data import UnitError
-from hexamer.infer import Condition, DoseResponse, dose_response
-from hexamer.infer.doses.amounts import doses_of, known_masses
+from hexamer.infer import Condition, DoseResponse, Ensemble, dose_response
+from hexamer.infer.doses.amounts import doses_of
 from hexamer.infer.doses.conditions import design
 from hexamer.infer.doses.course_summary import summarise
-from hexamer.infer.doses.ensemble import draws_of
 from hexamer.infer.doses.text import parse_conditions, parse_drugs
 from hexamer.models import compile_network, il6, read_antimony
 from hexamer.models.compiled.plan import compile_plan
@@ -79,6 +78,22 @@ def test_readings_are_those_of_simulate(model: Model, parameters, result: DoseRe
     assert result.failed == {}
 
 
+def test_doses_are_in_the_unit_they_were_given_in(result: DoseResponse) -> None:
+    """Coordinates with their unit; those in the model's unit stand beside them."""
+    given = np.append(0.0, np.geomspace(0.1, 100, 6))
+    np.testing.assert_allclose(result.data["dose"], given, rtol=1e-11)
+    np.testing.assert_allclose(result.data["model_dose"], given / 21, rtol=1e-12)
+    np.testing.assert_allclose(result.data["model_tocilizumab"], [0, 1000 / 147.5], rtol=1e-12)
+    assert result.data["tocilizumab"].values.tolist() == [0.0, 1.0]
+    units = {n: result.response[n].attrs["unit"] for n in ("dose", "model_dose", "tocilizumab", "model_tocilizumab")}
+    assert units == {"dose": "ng/ml", "model_dose": "nM", "tocilizumab": "ug/ml", "model_tocilizumab": "nM"}
+    assert result.response.sel(dose=100.0, tocilizumab=1.0, time=20.0).shape == (5, 3)
+    table = result.table()
+    assert not [n for n in table if str(n).startswith("model_")]
+    assert set(table["dose_unit"]) == {"ng/ml"}
+    assert set(table["tocilizumab_unit"]) == {"ug/ml"}
+
+
 @pytest.mark.tier("slow")
 @pytest.mark.parametrize("memory", [1, 2**18, 2**21])
 def test_chunks_change_nothing(model: Model, parameters, result: DoseResponse, memory: int) -> None:
@@ -114,7 +129,8 @@ def test_devices_change_nothing(parameters, result: DoseResponse, tmp_path: Path
     """Five draws over three devices, in a process that has them."""
     np.savez(tmp_path / "values.npz", **parameters)
     (tmp_path / "tests_of_devices.py").write_text(Path(__file__).read_text())
-    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=3", "PYTHONPATH": str(tmp_path)}
+    paths = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=3", "PYTHONPATH": paths}
     arguments = [sys.executable, "-c", _DEVICES, str(tmp_path / "values.npz"), str(tmp_path / "found.npy")]
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -181,6 +197,10 @@ def test_posterior(conversion, conversion_tree, conversion_course) -> None:
     np.testing.assert_allclose(found.response.values.ravel(), expected, rtol=1e-8)
     own = dose_response(conversion_tree, "L", [1.0], at=20, observe="B", draws=9, settings=TIGHT, progress=False)
     np.testing.assert_array_equal(own.response.values, found.response.values)
+    ensemble = Ensemble.from_posterior(conversion_tree, draws=9)
+    assert repr(ensemble) == "Ensemble('conversion', 9 draws of the posterior of conversion)"
+    again = dose_response(ensemble, "L", [1.0], at=20, observe="B", settings=TIGHT, progress=False)
+    np.testing.assert_array_equal(again.response.values, found.response.values)
     with pytest.raises(ValueError, match="by conditions"):
         dose_response(conversion_tree, "L", [1.0], at=20, observe="B", model=conversion, parameters={"k1": 1.0})
     with pytest.raises(ValueError, match="no parameter of il6_stat3"):
@@ -193,7 +213,7 @@ def test_posterior_of_what_the_model_derives(conversion, conversion_tree) -> Non
     other = compile_network(read_antimony(text))
     assert "total" not in other.parameters
     with pytest.raises(ValueError, match="total, which in conversion follow from other parameters"):
-        draws_of(conversion_tree, model=other)
+        Ensemble.from_posterior(conversion_tree, model=other)
 
 
 @pytest.mark.tier("check")
@@ -248,10 +268,20 @@ def test_doses_as_written(case: str, model: Model) -> None:
     np.testing.assert_allclose(doses_of(model, "IL6", given).values, expected)
 
 
-def test_masses_are_known() -> None:
-    masses = known_masses()
+def test_masses_are_known(model: Model) -> None:
+    """Of what the library knows by its name: those that the network has, and no others."""
+    assert model.network is not None
+    masses = model.network.facts.molar_masses
     assert masses["IL6"] == "21 kDa"
     assert float(masses["tocilizumab"].split()[0]) == pytest.approx(147.5)
+    assert "siltuximab" not in masses
+
+
+@pytest.mark.tier("check")
+def test_what_is_read_must_be_said_of_a_model_that_states_no_readout() -> None:
+    model = compile_network(read_antimony("model m\n species y = 0; k = 1;\n J: -> y; k;\nend\n"))
+    with pytest.raises(ValueError, match="say what is read of m: observe= a rule, a species or a formula"):
+        dose_response(model, "y", [1.0], at=1)
 
 
 @pytest.mark.tier("check")

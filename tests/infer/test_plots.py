@@ -226,6 +226,7 @@ def test_arm_share(two_arms, tmp_path):
     np.testing.assert_allclose(y_of(a)[2:], expected[1:], rtol=1e-3)
     np.testing.assert_allclose(y_of(a)[2:] + y_of(b)[2:], 1, rtol=1e-6)
     assert [t.get_text() for t in weak.texts] == ["no response"]
+    assert ax.get_xlabel() == "L [nM]"
     rendered(figure, tmp_path)
     with pytest.raises(ValueError, match="unknown conditions strong"):
         plots.arm_share(shares, conditions=["strong"])

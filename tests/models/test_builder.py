@@ -9,7 +9,7 @@ import pytest
 
 from hexamer.models import Model, Network, Protocol, il6, load_model, load_network, simulate
 from hexamer.models.library import COMPOSITIONS, CORES, MODULES, bundled, cells, drugs, network
-from hexamer.models.library.builder import cell_constants, drug_constants
+from hexamer.models.library.constants import cell_constants, drug_constants
 
 pytestmark = pytest.mark.tier("test")
 

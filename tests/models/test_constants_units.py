@@ -10,8 +10,7 @@ from hexamer.data.quantities.dimensions import unit_of_formula
 from hexamer.data.quantities.units import registry
 from hexamer.models import Network
 from hexamer.models.library import cells, drugs, network
-from hexamer.models.library.builder import cell_constants, drug_constants
-from hexamer.models.library.constants import Constant
+from hexamer.models.library.constants import Constant, cell_constants, drug_constants
 
 pytestmark = pytest.mark.tier("test")
 

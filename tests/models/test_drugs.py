@@ -15,7 +15,7 @@ import pytest
 
 from hexamer.models import Model, Protocol, Status, Trajectories, il6, simulate
 from hexamer.models.library import drugs
-from hexamer.models.library.builder import drug_constants
+from hexamer.models.library.constants import drug_constants
 
 pytestmark = pytest.mark.tier("slow")
 

@@ -19,7 +19,7 @@ import xarray as xr
 import hexamer
 from hexamer import Protocol, Settings, simulate
 from hexamer.infer import find_map, sample
-from hexamer.infer.doses import ensemble as source
+from hexamer.infer.posterior import fitted
 from hexamer.models import load_model
 from hexamer.models.solvers import placement
 from hexamer.models.solvers.dispatch import uses_fused
@@ -492,4 +492,4 @@ def test_results_do_not_ask_for_the_gpu_that_they_were_made_on() -> None:
     """A posterior goes to other machines: its solver's numbers go along, where and how it was solved does not."""
     made = asdict(Settings(device="gpu", rtol=1e-7, threads=32, memory=2**35))
     tree = xr.DataTree(xr.Dataset(attrs={"solver_settings": json.dumps(made)}))
-    assert source._settings(tree) == Settings(rtol=1e-7)
+    assert fitted.fitted_settings(tree) == Settings(rtol=1e-7)

@@ -15,7 +15,7 @@ from hexamer.infer import dose_response, plots
 from hexamer.infer.doses.amounts import doses_of
 from hexamer.infer.doses.cells import Cells
 from hexamer.infer.doses.conditions import as_condition, design
-from hexamer.infer.doses.response import DoseResponse
+from hexamer.infer.doses.result import DoseResponse
 from hexamer.models import compile_network, read_antimony
 
 pytestmark = pytest.mark.tier("check")

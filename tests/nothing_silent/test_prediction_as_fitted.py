@@ -21,9 +21,9 @@ from helpers import ENGINES
 from hexamer import Problem, Protocol, Settings, load_problem, simulate
 from hexamer.cli import main
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
-from hexamer.infer import dose_response
+from hexamer.infer import Ensemble, dose_response
 from hexamer.infer.doses.cells import MolarMassError, UnknownStartError, of_dataset
-from hexamer.infer.doses.ensemble import UnknownModelError, draws_of
+from hexamer.infer.doses.ensemble import UnknownModelError
 from hexamer.infer.doses.failing import AllFailedError, NeverAtRestError
 from hexamer.infer.posterior import read, save, to_datatree
 from hexamer.infer.posterior.content import ContentError, from_text, to_text
@@ -201,7 +201,7 @@ def test_predictions_are_the_readings_of_the_problem(rested: Problem, tmp_path: 
     doses = np.array([0, 1.0, 2.0, 5.0])  # ng/ml of 20 kDa in pM: 50 a unit
     np.testing.assert_allclose(found.ligand.values, doses, rtol=1e-12)
     assert found.ligand.model_unit == "pM"
-    cells = draws_of(tree).cells()
+    cells = Ensemble.from_posterior(tree).cells()
     for given in ("1, 2 pM", "0.001, 0.002 nM", "20, 40 pg/ml", [1.0, 2.0]):
         np.testing.assert_allclose(cells.doses(rested.model, "S", given).values, [1, 2], rtol=1e-12)
     level = 3 * (1 + doses / (kd[:, None] + doses))
@@ -279,7 +279,7 @@ def test_what_was_fitted_is_used_where_the_problem_has_changed(egfr, tmp_path: P
     tree = read(egfr[1] / "posterior.nc")
     tree["fitted"].attrs["source"] = str(tmp_path / "problem")
     with caplog.at_level(logging.WARNING):
-        found = draws_of(tree)
+        found = Ensemble.from_posterior(tree)
     (record,) = caplog.records
     assert record.getMessage().endswith("has changed since it was fitted (model); what was fitted is used")
     assert model_digest(found.model) == model_digest(load_problem(egfr[0]).model)
@@ -292,15 +292,18 @@ def test_results_of_older_versions_say_what_to_give(egfr, tmp_path: Path) -> Non
     with pytest.raises(
         UnknownModelError, match=r"does not hold its problem.*pass the problem that was fitted"
     ) as caught:
-        draws_of(old)
+        Ensemble.from_posterior(old)
     assert "--" not in str(caught.value)
-    now, given = draws_of(results).cells(), draws_of(old, model=load_problem(problem)).cells()
+    now, given = (
+        Ensemble.from_posterior(results).cells(),
+        Ensemble.from_posterior(old, model=load_problem(problem)).cells(),
+    )
     assert given.inputs == now.inputs
     assert given.rest is now.rest is None
     model = load_model(problem / "model.ant")
     with pytest.raises(UnknownStartError, match=r"whether cells come to rest.*pass the problem"):
         dose_response(old, "EGF", "1 nM", model=model, **EGF)
-    said = draws_of(old, model=model)
+    said = Ensemble.from_posterior(old, model=model)
     assert said.cells(False).rest is None
     assert said.cells(True).rest == {}
 
@@ -319,8 +322,8 @@ def test_a_model_in_python_has_to_be_given() -> None:
     )
     tree = tree_of(Problem(model, data), draws=1)
     with pytest.raises(UnknownModelError, match="'mine' of this posterior was written in Python"):
-        draws_of(tree)
-    found = draws_of(tree, model=model)
+        Ensemble.from_posterior(tree)
+    found = Ensemble.from_posterior(tree, model=model)
     assert found.cells().rest is None
     np.testing.assert_array_equal(found.values["k"], tree["posterior"].dataset["k"].values.ravel())
 

@@ -1,0 +1,103 @@
+"""`DoseResponse`: responses of every member, condition and dose, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import xarray as xr
+
+from ..problem.failures import count_kinds
+from .amounts import Doses
+from .hill import HillFits, fit_hill
+from .population import moments, share_above
+from .quantiles import quantiles_over_draws
+from .tables import as_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class DoseResponse:
+    """Responses of draws (× members of a population) × conditions × doses of each drug × doses of the ligand.
+
+    `data` holds `response` (the observable's unit; NaN if the simulation failed) and `status` (see `hexamer.Status`)
+    along `draw`, `member` if the ensemble is a population, `condition`, a dimension named after each drug that was
+    given at several doses, `dose`, and `time` if courses are kept. Doses are in the unit they were given in (their
+    attribute `unit`); the coordinates `model_dose` and `model_…` of each drug have them in the model's. Of a population
+    it also holds what varies (`drawn_…`, draw × member).
+    """
+
+    data: xr.Dataset
+    observable: str
+    reading: str  # such as `X at 20 min`
+    ligand: Doses
+    drugs: tuple[Doses, ...]
+    seconds: float
+
+    def __repr__(self) -> str:
+        sizes = " × ".join(f"{n} {dim}" for dim, n in self.response.sizes.items())
+        failed = ", ".join(f"{n} {kind}" for kind, n in self.failed.items()) or "none"
+        return f"{self.reading} over doses of {self.ligand.name}: {sizes}; failed: {failed}; {self.seconds:.1f} s"
+
+    @property
+    def response(self) -> xr.DataArray:
+        return self.data["response"]
+
+    @property
+    def failed(self) -> dict[str, int]:
+        """How many trajectories failed, by kind."""
+        return count_kinds(self.data["status"].values)
+
+    def doses(self, along: str = "dose") -> Doses:
+        """The doses along a dimension. Raises `ValueError` naming the dimensions that are of doses."""
+        found = {"dose": self.ligand, **{d.name: d for d in self.drugs if d.name in self.data.dims}}
+        if along not in found:
+            raise ValueError(f"no doses along {along!r}; known: {', '.join(found)}")
+        return found[along]
+
+    def hill(self, along: str = "dose") -> HillFits:
+        """Hill curves of every draw along doses of the ligand or of a drug: EC50 or IC50, plateau and slope.
+
+        See `hexamer.infer.doses.hill`.
+        """
+        return fit_hill(self.response, self.doses(along), along)
+
+    def quantiles(self, probabilities: Sequence[float] = (0.05, 0.5, 0.95)) -> xr.DataArray:
+        """Quantiles of the response over draws, those that failed left out."""
+        return quantiles_over_draws(self.response, probabilities)
+
+    def table(self, interval: float = 0.9) -> pd.DataFrame:
+        """Quantiles by condition and doses as a pandas table, with the number of draws that failed.
+
+        Doses are as they were given, in the unit of the column beside them (`dose_unit`).
+        """
+        low, high = (1 - interval) / 2, (1 + interval) / 2
+        found = self.quantiles((low, 0.5, high))
+        columns = {n: found.isel(quantile=i, drop=True) for i, n in enumerate(("lower", "median", "upper"))}
+        columns["failed"] = (self.data["status"] != 0).sum("draw")
+        return as_table(xr.Dataset(columns), self.data)
+
+    def moments(self) -> xr.Dataset:
+        """Mean and coefficient of variation over members of a population, for every draw; failed ones are left out.
+
+        Raises `ValueError` if the ensemble was no population.
+        """
+        return moments(self._of_members())
+
+    def positive(self, gate: float = 0.95) -> xr.DataArray:
+        """Share of a population's members above the gate, the quantile of unstimulated members, for every draw.
+
+        Raises `ValueError` if the ensemble was no population, or dose 0 of the ligand is missing.
+        """
+        return share_above(self._of_members(), gate)
+
+    def _of_members(self) -> xr.DataArray:
+        if "member" not in self.response.dims:
+            raise ValueError("these are no responses of a population: make one by Ensemble.vary")
+        return self.response
+
+
+__all__ = ["DoseResponse"]
