@@ -1,8 +1,8 @@
 """What we believe: priors and likelihood, posterior, predictions."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..later import later
 from .calibration import Fit, fit
 from .checks.gradient_check import GradientCheck, check_gradient
 from .checks.solver_choice import choose_solver
@@ -23,36 +23,28 @@ if TYPE_CHECKING:
     from .posterior.summary import Summary, summarise
     from .reports.calibration import report, report_fits
 
-# Trees and figures bring xarray and matplotlib, which half a script never needs: imported at first use.
-_LATER = {
-    "Condition": "doses",
-    "DoseResponse": "doses",
-    "Population": "doses.population",
-    "PosteriorFileError": "posterior.file",
-    "Spread": "doses.population",
-    "Summary": "posterior.summary",
-    "arm_share": "doses",
-    "combination": "doses",
-    "dose_response": "doses",
-    "read": "posterior.file",
-    "report": "reports.calibration",
-    "report_fits": "reports.calibration",
-    "save": "posterior.file",
-    "summarise": "posterior.summary",
-    "to_datatree": "posterior.datatree",
-    "virtual_population": "doses.population",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_LATER[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
-
+# Trees and figures bring xarray and matplotlib, which half a script never needs.
+__getattr__, __dir__ = later(
+    __name__,
+    {
+        "Condition": "doses",
+        "DoseResponse": "doses",
+        "Population": "doses.population",
+        "PosteriorFileError": "posterior.file",
+        "Spread": "doses.population",
+        "Summary": "posterior.summary",
+        "arm_share": "doses",
+        "combination": "doses",
+        "dose_response": "doses",
+        "read": "posterior.file",
+        "report": "reports.calibration",
+        "report_fits": "reports.calibration",
+        "save": "posterior.file",
+        "summarise": "posterior.summary",
+        "to_datatree": "posterior.datatree",
+        "virtual_population": "doses.population",
+    },
+)
 
 __all__ = [
     "Condition",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .compiled.from_network import compile_network
-from .compiled.model import Model
 from .library.catalogue import bundled, find
 from .listing import did_you_mean
 from .networks.antimony_read import read_antimony
 from .networks.network import Network
 from .networks.sbml_read import read_sbml
+
+if TYPE_CHECKING:
+    from .compiled.model import Model
 
 SUFFIXES = (".ant", ".xml", ".sbml")
 
@@ -49,5 +51,7 @@ def load_model(source: str | Path | Network, *, independent: Collection[str] = (
     >>> load_model("il6_stat3").species[:3]
     ('IL6', 'IL6R', 'gp130')
     """
+    from .compiled.from_network import compile_network  # needs JAX, which takes half a second to import
+
     network = source if isinstance(source, Network) else load_network(source)
     return compile_network(network, independent=independent)

@@ -11,10 +11,11 @@ import pytest
 pytestmark = pytest.mark.tier("check")
 
 ROOT = Path(__file__).parents[1]
+PARTS = [(ROOT, folder) for folder in ("models", "data", "infer")] + [(ROOT / "src/hexamer", "cli")]
 MODULES = [
-    ".".join(("hexamer", *path.relative_to(ROOT).with_suffix("").parts))
-    for folder in ("models", "data", "infer")
-    for path in sorted((ROOT / folder).rglob("*.py"))
+    ".".join(("hexamer", *path.relative_to(start).with_suffix("").parts))
+    for start, folder in PARTS
+    for path in sorted((start / folder).rglob("*.py"))
     if ">>> " in path.read_text(encoding="utf-8")
 ]
 

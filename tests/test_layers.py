@@ -19,9 +19,8 @@ NEVER = [
     ("models", "data", "models are built without data"),
     ("models", "infer", "models are built without inference"),
     ("data", "infer", "data are read without inference"),
-    ("models", "cli", "nothing imports the command line"),
-    ("data", "cli", "nothing imports the command line"),
-    ("infer", "cli", "nothing imports the command line"),
+    *((part, "cli", "nothing imports the command line") for part in ("", "interrupt", "later", "moved", *FOLDERS)),
+    *((part, folder, "it is imported by all") for part in ("interrupt", "later") for folder in FOLDERS),
     ("data", "models.solvers.fused", "only hexamer.models knows the engines"),
     ("infer", "models.solvers.fused", "only hexamer.models knows the engines"),
     ("data", "models.solvers.reference", "only hexamer.models knows the engines"),
@@ -50,10 +49,17 @@ CIRCLES_TO_MEND = {
 @cache
 def modules() -> Mapping[str, Path]:
     """File of each module of the package, by its name without `hexamer.`; the package's own is ``."""
-    found = {"": ROOT / "src/hexamer/__init__.py", "cli": ROOT / "src/hexamer/cli.py"}
+    own = ROOT / "src/hexamer"
+    found = {"": own / "__init__.py"}
+    for path in (*own.glob("[!_]*.py"), *(own / "cli").rglob("*.py")):
+        found[_name(path.relative_to(own))] = path
     for path in (p for folder in FOLDERS for p in (ROOT / folder).rglob("*.py")):
-        found[".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")] = path
+        found[_name(path.relative_to(ROOT))] = path
     return found
+
+
+def _name(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
 
 
 def imported(name: str, text: str, *, is_package: bool) -> Iterator[tuple[str, int]]:
@@ -160,5 +166,6 @@ def test_the_check_sees_what_there_is() -> None:
         ("data.literature", 2),
         ("models.solvers.fused.gpu", 4),
     ]
+    assert {"", "cli", "cli.fit", "later", "models.load"} <= modules().keys()
     assert list(imported("models", "from .simulation import simulate", is_package=True)) == [("models.simulation", 1)]
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}) == [["b", "c"]]

@@ -95,14 +95,16 @@ def _passing_on(old: str, new: str) -> Callable[..., Any]:
     return call
 
 
-def _bundled_model(name: str) -> Any:
-    """Bundled networks were attributes of `hexamer.models`, compiled when looked at."""
-    from . import models
+def _bundled_or(others: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Bundled networks were attributes of `hexamer.models`, compiled when looked at; `others` knows all other names."""
 
-    if name not in models.bundled():
-        raise AttributeError(f"module 'hexamer.models' has no attribute {name!r}")
-    _warn(f"hexamer.models.{name}", f"hexamer.load_model({name!r})")
-    return _compiled(name)
+    def get(name: str) -> Any:
+        if name not in _found("models.bundled")():
+            return others(name)
+        _warn(f"hexamer.models.{name}", f"hexamer.load_model({name!r})")
+        return _compiled(name)
+
+    return get
 
 
 @cache
@@ -117,6 +119,7 @@ def register() -> None:
         setattr(_found(owner), name, call if name in ("numpyro_model", "to_sbml") else staticmethod(call))
     for owner, name, new in PROPERTIES:
         setattr(_found(owner), name, property(_passing_on(f"{owner.rpartition('.')[2]}.{name}", new)))
-    import_module("hexamer.models").__dict__["__getattr__"] = _bundled_model
+    models = import_module("hexamer.models")
+    models.__dict__["__getattr__"] = _bundled_or(models.__getattr__)
     for old in MOVED:
         sys.modules.setdefault(f"hexamer.{old}", _Moved(f"hexamer.{old}"))
