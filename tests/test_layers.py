@@ -5,22 +5,23 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from functools import cache
-from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.tier("check")
+from package_modules import FOLDERS, ROOT, modules
 
-ROOT = Path(__file__).parents[1]
-FOLDERS = ("models", "data", "infer")  # each may import those before it
+pytestmark = pytest.mark.tier("check")
 
 # Imports that are forbidden: (importing modules, imported modules, why). A name stands for all modules below it.
 NEVER = [
     ("models", "data", "models are built without data"),
     ("models", "infer", "models are built without inference"),
     ("data", "infer", "data are read without inference"),
-    *((part, "cli", "nothing imports the command line") for part in ("", "interrupt", "later", "moved", *FOLDERS)),
-    *((part, folder, "it is imported by all") for part in ("interrupt", "later") for folder in FOLDERS),
+    *(
+        (part, "cli", "nothing imports the command line")
+        for part in ("", "errors", "interrupt", "later", "moved", *FOLDERS)
+    ),
+    *((part, folder, "it is imported by all") for part in ("errors", "interrupt", "later") for folder in FOLDERS),
     ("data", "models.solvers.fused", "only hexamer.models knows the engines"),
     ("infer", "models.solvers.fused", "only hexamer.models knows the engines"),
     ("data", "models.solvers.reference", "only hexamer.models knows the engines"),
@@ -44,22 +45,6 @@ CIRCLES_TO_MEND = {
     "infer.doses.hill, infer.doses.response",
     "infer.optimisation.many_starts, infer.optimisation.optima_words",
 }
-
-
-@cache
-def modules() -> Mapping[str, Path]:
-    """File of each module of the package, by its name without `hexamer.`; the package's own is ``."""
-    own = ROOT / "src/hexamer"
-    found = {"": own / "__init__.py"}
-    for path in (*own.glob("[!_]*.py"), *(own / "cli").rglob("*.py")):
-        found[_name(path.relative_to(own))] = path
-    for path in (p for folder in FOLDERS for p in (ROOT / folder).rglob("*.py")):
-        found[_name(path.relative_to(ROOT))] = path
-    return found
-
-
-def _name(path: Path) -> str:
-    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
 
 
 def imported(name: str, text: str, *, is_package: bool) -> Iterator[tuple[str, int]]:

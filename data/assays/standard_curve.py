@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from ...errors import HexamerError
 from ..dataset import Censored
 
 CurveNoise = Literal["relative", "constant"]
@@ -35,7 +36,7 @@ _FEW = 3  # wells beside the first of each standard, whose scatter says nothing 
 _WORST_CONDITION = 1e14  # of the scaled normal equations; beyond, a parameter is left open
 
 
-class StandardCurveError(ValueError):
+class StandardCurveError(HexamerError, ValueError):
     """Standards that do not make a curve, or responses that cannot be read from one."""
 
 

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from ...data.dataset import Dataset
+from ...errors import HexamerError
 from ...models.compiled.identity import model_digest
 from ...models.compiled.model import Model
 from ...models.compiled.volumes import check_given
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 Source = xr.DataTree | Model | str | Path
 
 
-class UnknownModelError(ValueError):
+class UnknownModelError(HexamerError, ValueError):
     """A posterior that does not hold the model it is of, which therefore has to be given."""
 
 

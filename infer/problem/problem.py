@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int
 from ...data.dataset import Dataset
 from ...data.deviations import check_noise, deviations
 from ...data.parameter import Parameter
+from ...errors import HexamerError
 from ...models.compiled.model import Model
 from ...models.compiled.starts import unsound_starts
 from ...models.compiled.volumes import check_given
@@ -45,7 +46,7 @@ _NAMED = 12  # parameters without a value that a message lists
 Objective = Literal["posterior", "likelihood", "density"]
 
 
-class MissingValueError(ValueError):
+class MissingValueError(HexamerError, ValueError):
     """Parameters that need a value and have none."""
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import sympy
 
+from ...errors import HexamerError
 from ..listing import counted
 
 
-class UnsupportedModelError(ValueError):
+class UnsupportedModelError(HexamerError, ValueError):
     """The file cannot be read, or it holds constructs that are not supported: each is named."""
 
 

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from .. import interrupt
+from ..errors import HexamerError
 from . import dose_response, evaluate, fit, simulate
 from . import list as list_
 from . import map as map_
@@ -78,7 +79,7 @@ def _run() -> None:
         with contextlib.suppress(OSError):
             typer.echo(f"error: {of_output(error) if error.filename is None else error}", err=True)
         sys.exit(2)
-    except (ValueError, FloatingPointError, RuntimeError) as error:
+    except (HexamerError, ValueError, FloatingPointError, RuntimeError) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
     except Exception as error:
