@@ -228,11 +228,19 @@ class Prior:
     @property
     def text(self) -> str:
         """The prior in words, the same for equal priors; numbers are exact. It enters files and identities of runs."""
+        return self._in_words(_exact)
+
+    @property
+    def short_text(self) -> str:
+        """The prior in words for people, with numbers of four digits."""
+        return self._in_words("{:.4g}".format)
+
+    def _in_words(self, number: Callable[[float], str]) -> str:
         uses = FAMILIES[self.family].uses
-        inside = ", ".join(_exact(getattr(self, n)) for n in uses)
+        inside = ", ".join(number(getattr(self, n)) for n in uses)
         if self.family == "uniform":
-            inside = f"{_exact(self.lower)}, {_exact(self.upper)}"
-        bounds = f" in [{', '.join(map(_exact, self.bounds))}]" if uses and self.truncated else ""
+            inside = f"{number(self.lower)}, {number(self.upper)}"
+        bounds = f" in [{', '.join(map(number, self.bounds))}]" if uses and self.truncated else ""
         return f"{self.scale.prefix}θ ~ {self.family.replace('_', '-')}({inside}){bounds}"
 
     @property

@@ -19,9 +19,13 @@ NEVER = [
     ("data", "infer", "data are read without inference"),
     *(
         (part, "cli", "nothing imports the command line")
-        for part in ("", "errors", "interrupt", "later", "moved", *FOLDERS)
+        for part in ("", "errors", "html", "interrupt", "later", "moved", *FOLDERS)
     ),
-    *((part, folder, "it is imported by all") for part in ("errors", "interrupt", "later") for folder in FOLDERS),
+    *(
+        (part, folder, "it is imported by all")
+        for part in ("errors", "html", "interrupt", "later")
+        for folder in FOLDERS
+    ),
     ("data", "models.solvers.fused", "only hexamer.models knows the engines"),
     ("infer", "models.solvers.fused", "only hexamer.models knows the engines"),
     ("data", "models.solvers.reference", "only hexamer.models knows the engines"),

@@ -25,6 +25,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from ...errors import HexamerError
+from ...models.listing import listed
 from ..dataset import Censored
 
 CurveNoise = Literal["relative", "constant"]
@@ -51,6 +52,9 @@ class ReadBack:
     sd: Float[np.ndarray, " samples"]
     censored: tuple[Censored, ...]
 
+    def __repr__(self) -> str:
+        return f"ReadBack([{listed(self.cells(), 6)}])"
+
     def cells(self) -> list[str]:
         """As in the column `value` of a table: `<2.5` below the limit of detection, `>500` above the top standard."""
         marks: dict[str, str] = {"": "", "left": "<", "right": ">"}
@@ -71,6 +75,9 @@ class StandardCurve:
     noise: CurveNoise
     lower: float
     upper: float
+
+    def __repr__(self) -> str:
+        return f"StandardCurve({self.lower:.4g} to {self.upper:.4g}, spread {self.spread:.3g} {self.noise})"
 
     def response(self, concentration: ArrayLike) -> np.ndarray:
         """y(x), x not negative."""

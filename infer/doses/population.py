@@ -64,6 +64,9 @@ class Population:
     data: xr.Dataset
     reading: str
 
+    def __repr__(self) -> str:
+        return f"Population({self.reading!r}, {' × '.join(f'{n} {dim}' for dim, n in self.response.sizes.items())})"
+
     @property
     def response(self) -> xr.DataArray:
         return self.data["response"]

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from ... import html
 from ...data.files.csv_table import parse_number
 from ...data.quantities.model_units import ModelUnit, ModelUnits
 from ...data.quantities.units import UnitError, conversion_factor, molar_mass_kda
@@ -59,6 +60,11 @@ class DoseResponse:
         sizes = " × ".join(f"{n} {dim}" for dim, n in self.response.sizes.items())
         failed = ", ".join(f"{n} {kind}" for kind, n in self.failed.items()) or "none"
         return f"{self.reading} over doses of {self.ligand.name}: {sizes}; failed: {failed}; {self.seconds:.1f} s"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the first rows of `table`."""
+        rows = self.table().to_dict("split", index=False)
+        return html.form(repr(self), html.table(list(map(str, rows["columns"])), rows["data"], list))
 
     @property
     def response(self) -> xr.DataArray:

@@ -114,6 +114,13 @@ class Problem:
         parts = [repr(self.name), repr(self.model), counted(self.dataset.measurements, "measurement")]
         return f"Problem({', '.join(parts)}, {counted(self.space.names, 'estimated parameter')})"
 
+    def _repr_html_(self) -> str:
+        from .html import problem_form
+
+        return problem_form(
+            repr(self), self.dataset, self.parameters.values(), self.space.names, self.model, self.settings
+        )
+
     @property
     def name(self) -> str:
         """The data set's."""
