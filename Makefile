@@ -41,7 +41,7 @@ types: .venv/ready
 
 # Without the tests and benchmarks.
 types-package: .venv/ready
-	$(BIN)/basedpyright --level error src/hexamer/__init__.py src/hexamer/cli.py src/hexamer/infer src/hexamer/models src/hexamer/data
+	$(BIN)/basedpyright --level error src/hexamer/*.py src/hexamer/cli src/hexamer/infer src/hexamer/models src/hexamer/data
 
 # The engine under AddressSanitizer and UBSan; needs a C++ compiler.
 sanitize: .venv/ready

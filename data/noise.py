@@ -9,17 +9,14 @@ import abc
 import math
 import re
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import betainc, betaln, gammaln, log_ndtr
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # tables are read without JAX, which takes half a second to import
     import numpyro.distributions as dist
+    from jaxtyping import Array
 
 
 class Noise(abc.ABC):
@@ -74,6 +71,8 @@ class Normal(Noise):
         return -0.5 * r**2 - 0.5 * math.log(2 * math.pi)
 
     def log_distribution(self, r):
+        from jax.scipy.special import log_ndtr
+
         return log_ndtr(r)
 
     def normal_score(self, r):
@@ -100,9 +99,13 @@ class Laplace(Noise):
     text: ClassVar[str] = "laplace"  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def log_density(self, r):
+        import jax.numpy as jnp
+
         return -jnp.abs(r) - math.log(2)
 
     def log_distribution(self, r):
+        import jax.numpy as jnp
+
         above = jnp.log1p(-0.5 * jnp.exp(-jnp.where(r < 0, 0.0, r)))
         return jnp.where(r < 0, r - math.log(2.0), above)
 
@@ -143,11 +146,14 @@ class StudentT(Noise):
         return f"student_t({repr(self.dof).removesuffix('.0')})"
 
     def log_density(self, r):
-        constant = gammaln((self.dof + 1) / 2) - gammaln(self.dof / 2) - 0.5 * math.log(self.dof * math.pi)
-        return constant - 0.5 * (self.dof + 1) * jnp.log1p(r**2 / self.dof)
+        from .student_t import log_density
+
+        return log_density(self.dof, r)
 
     def log_distribution(self, r):
-        return _log_distribution_of_t(self, r)
+        from .student_t import log_distribution
+
+        return log_distribution(self.dof, r)
 
     def normal_score(self, r):
         from scipy import special
@@ -166,24 +172,6 @@ class StudentT(Noise):
         from numpyro import distributions
 
         return distributions.StudentT(self.dof, mean, sd)
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _log_distribution_of_t(noise: StudentT, r: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    a, x = noise.dof / 2, noise.dof / (noise.dof + r**2)
-    share = 0.5 * betainc(a, 0.5, x)  # F(−|r|)
-    # If that underflows, the first term of its series: x^a (1−x)^(−½) / (2 a B(a, ½)), with a relative error of x/2a.
-    far = a * jnp.log(x) - 0.5 * jnp.log1p(-jnp.minimum(x, 0.999)) - jnp.log(2 * a) - betaln(a, 0.5)
-    tail = jnp.where(share > 1e-290, jnp.log(jnp.maximum(share, 1e-300)), far)
-    return jnp.where(r < 0, tail, jnp.log1p(-jnp.exp(tail)))
-
-
-@_log_distribution_of_t.defjvp
-def _(noise: StudentT, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    """By the density: the slope of `betainc` is infinite times 0 at r = 0."""
-    ((r,), (dr,)) = primals, tangents
-    log_f = _log_distribution_of_t(noise, r)
-    return log_f, jnp.exp(noise.log_density(r) - log_f) * dr
 
 
 _PLAIN: dict[str, Noise] = {n.text: n for n in (Normal(), Laplace())}

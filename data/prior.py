@@ -10,16 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import jax.numpy as jnp
 import numpy as np
-from jax.scipy import stats as jax_stats
-from jax.scipy.special import gammaln
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from ..models.listing import known_names
 from .scale import Scale
 
 if TYPE_CHECKING:
+    from jaxtyping import Array
     from scipy.stats import rv_continuous
 
 _POSITIVE = (0.0, math.inf)
@@ -56,42 +54,62 @@ class Family:
         return self.support == (-math.inf, math.inf)
 
 
+def _stats() -> Any:
+    """JAX's distributions. Tables of priors are read without JAX, which takes half a second to import."""
+    from jax.scipy import stats
+
+    return stats
+
+
 def _inside(t):
     """t, at least 1e-300 and at most 1e150: beyond, the formulas give ∞ − ∞."""
+    import jax.numpy as jnp
+
     return jnp.clip(t, 1e-300, 1e150)
 
 
 def _gamma(t, location, spread, shape):
-    return jax_stats.gamma.logpdf(_inside(t), shape, 0.0, spread)
+    return _stats().gamma.logpdf(_inside(t), shape, 0.0, spread)
 
 
 def _half_cauchy(t, location, spread, shape):
-    return jax_stats.cauchy.logpdf(t, 0.0, spread) + math.log(2.0)
+    return _stats().cauchy.logpdf(t, 0.0, spread) + math.log(2.0)
 
 
 def _half_normal(t, location, spread, shape):
-    return jax_stats.norm.logpdf(t, 0.0, spread) + math.log(2.0)
+    return _stats().norm.logpdf(t, 0.0, spread) + math.log(2.0)
 
 
 def _inverse_gamma(t, location, spread, shape):
+    import jax.numpy as jnp
+    from jax.scipy.special import gammaln
+
     t = _inside(t)
     return shape * jnp.log(spread) - gammaln(shape) - (shape + 1) * jnp.log(t) - spread / t
 
 
 def _rayleigh(t, location, spread, shape):
+    import jax.numpy as jnp
+
     t = _inside(t)
     return jnp.log(t) - 2 * jnp.log(spread) - 0.5 * (t / spread) ** 2
 
 
+def _uniform(t, location, spread, shape):
+    import jax.numpy as jnp
+
+    return jnp.zeros_like(t)
+
+
 _TABLE = (
-    Family("normal", ("location", "spread"), lambda t, m, s, _: jax_stats.norm.logpdf(t, m, s), "norm"),
-    Family("laplace", ("location", "spread"), lambda t, m, s, _: jax_stats.laplace.logpdf(t, m, s), "laplace"),
-    Family("cauchy", ("location", "spread"), lambda t, m, s, _: jax_stats.cauchy.logpdf(t, m, s), "cauchy"),
-    Family("student_t", ("location", "spread", "shape"), lambda t, m, s, n: jax_stats.t.logpdf(t, n, m, s), "t"),
-    Family("uniform", (), lambda t, m, s, _: jnp.zeros_like(t), "uniform"),
+    Family("normal", ("location", "spread"), lambda t, m, s, _: _stats().norm.logpdf(t, m, s), "norm"),
+    Family("laplace", ("location", "spread"), lambda t, m, s, _: _stats().laplace.logpdf(t, m, s), "laplace"),
+    Family("cauchy", ("location", "spread"), lambda t, m, s, _: _stats().cauchy.logpdf(t, m, s), "cauchy"),
+    Family("student_t", ("location", "spread", "shape"), lambda t, m, s, n: _stats().t.logpdf(t, n, m, s), "t"),
+    Family("uniform", (), _uniform, "uniform"),
     Family("half_normal", ("spread",), _half_normal, "halfnorm", _POSITIVE, folded=True),
     Family("half_cauchy", ("spread",), _half_cauchy, "halfcauchy", _POSITIVE),
-    Family("exponential", ("spread",), lambda t, m, s, _: jax_stats.expon.logpdf(t, 0.0, s), "expon", _POSITIVE),
+    Family("exponential", ("spread",), lambda t, m, s, _: _stats().expon.logpdf(t, 0.0, s), "expon", _POSITIVE),
     Family("gamma", ("spread", "shape"), _gamma, "gamma", _POSITIVE),
     Family("inverse_gamma", ("spread", "shape"), _inverse_gamma, "invgamma", _POSITIVE),
     Family("rayleigh", ("spread",), _rayleigh, "rayleigh", _POSITIVE),
@@ -210,11 +228,19 @@ class Prior:
     @property
     def text(self) -> str:
         """The prior in words, the same for equal priors; numbers are exact. It enters files and identities of runs."""
+        return self._in_words(_exact)
+
+    @property
+    def short_text(self) -> str:
+        """The prior in words for people, with numbers of four digits."""
+        return self._in_words("{:.4g}".format)
+
+    def _in_words(self, number: Callable[[float], str]) -> str:
         uses = FAMILIES[self.family].uses
-        inside = ", ".join(_exact(getattr(self, n)) for n in uses)
+        inside = ", ".join(number(getattr(self, n)) for n in uses)
         if self.family == "uniform":
-            inside = f"{_exact(self.lower)}, {_exact(self.upper)}"
-        bounds = f" in [{', '.join(map(_exact, self.bounds))}]" if uses and self.truncated else ""
+            inside = f"{number(self.lower)}, {number(self.upper)}"
+        bounds = f" in [{', '.join(map(number, self.bounds))}]" if uses and self.truncated else ""
         return f"{self.scale.prefix}θ ~ {self.family.replace('_', '-')}({inside}){bounds}"
 
     @property

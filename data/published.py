@@ -6,10 +6,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import HexamerError
+
 VARIABLE = "HEXAMER_DATA"
 
 
-class DataNotFound(FileNotFoundError):
+class DataNotFound(HexamerError, FileNotFoundError):
     """Published data are not where HEXAMER_DATA says; the message tells what they are and how to put them."""
 
 

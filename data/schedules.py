@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ..errors import HexamerError
 from ..models.protocols.protocol import Protocol, Step, Value
 from .files.csv_table import hint_of, parse_number
 
@@ -34,7 +35,7 @@ class Input:
     molar_mass: str | float | None = None  # which joins a mass concentration and the model's unit
 
 
-class ScheduleError(ValueError):
+class ScheduleError(HexamerError, ValueError):
     """A cell that is neither a dose nor a schedule."""
 
 

@@ -1,8 +1,8 @@
 """What we believe: priors and likelihood, posterior, predictions."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..later import later
 from ..models.variation import Spread
 from .calibration import fit
 from .checks.gradient_check import GradientCheck, check_gradient
@@ -28,36 +28,28 @@ if TYPE_CHECKING:
     from .reports.calibration import report, report_fits
     from .result import Calibration, read_posterior
 
-# Trees and figures bring xarray and matplotlib, which half a script never needs: imported at first use.
-_LATER = {
-    "Calibration": "result",
-    "Condition": "doses",
-    "DoseResponse": "doses",
-    "Ensemble": "doses",
-    "PosteriorFileError": "posterior.file",
-    "Summary": "posterior.summary",
-    "arm_share": "doses",
-    "combination": "doses",
-    "dose_response": "doses",
-    "read": "posterior.file",
-    "read_posterior": "result",
-    "report": "reports.calibration",
-    "report_fits": "reports.calibration",
-    "save": "posterior.file",
-    "summarise": "posterior.summary",
-    "to_datatree": "posterior.datatree",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_LATER[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
-
+# Trees and figures bring xarray and matplotlib, which half a script never needs.
+__getattr__, __dir__ = later(
+    __name__,
+    {
+        "Calibration": "result",
+        "Condition": "doses",
+        "DoseResponse": "doses",
+        "Ensemble": "doses",
+        "PosteriorFileError": "posterior.file",
+        "Summary": "posterior.summary",
+        "arm_share": "doses",
+        "combination": "doses",
+        "dose_response": "doses",
+        "read": "posterior.file",
+        "read_posterior": "result",
+        "report": "reports.calibration",
+        "report_fits": "reports.calibration",
+        "save": "posterior.file",
+        "summarise": "posterior.summary",
+        "to_datatree": "posterior.datatree",
+    },
+)
 
 __all__ = [
     "NUTS",

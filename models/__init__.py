@@ -1,8 +1,8 @@
 """What the biology says: reaction networks, compiled, and simulated under protocols."""
 
-from .compiled.from_function import compile_function
-from .compiled.from_network import compile_network
-from .compiled.model import Model
+from typing import TYPE_CHECKING
+
+from ..later import later
 from .library import bundled, il6
 from .load import load_model, load_network
 from .networks.antimony_read import read_antimony
@@ -11,10 +11,29 @@ from .networks.network import Network, Quantity, Reaction, Species, UnsupportedM
 from .networks.sbml_read import read_sbml
 from .networks.sbml_write import write_sbml
 from .protocols.protocol import Protocol, Step
-from .simulation import Trajectories, simulate
-from .solvers.derivatives import DerivativeError
-from .solvers.settings import Settings
 from .solvers.status import Status
+
+if TYPE_CHECKING:
+    from .compiled.from_function import compile_function
+    from .compiled.from_network import compile_network
+    from .compiled.model import Model
+    from .simulation import Trajectories, simulate
+    from .solvers.derivatives import DerivativeError
+    from .solvers.settings import Settings
+
+# Networks and data are read without JAX and diffrax, which take a second to import.
+__getattr__, __dir__ = later(
+    __name__,
+    {
+        "DerivativeError": "solvers.derivatives",
+        "Model": "compiled.model",
+        "Settings": "solvers.settings",
+        "Trajectories": "simulation",
+        "compile_function": "compiled.from_function",
+        "compile_network": "compiled.from_network",
+        "simulate": "simulation",
+    },
+)
 
 __all__ = [
     "DerivativeError",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .compiled.from_network import compile_network
-from .compiled.model import Model
 from .library.catalogue import bundled, find
 from .library.constants import drugs
 from .library.facts import with_facts
@@ -14,6 +13,9 @@ from .listing import did_you_mean
 from .networks.antimony_read import read_antimony
 from .networks.network import Network
 from .networks.sbml_read import read_sbml
+
+if TYPE_CHECKING:
+    from .compiled.model import Model
 
 SUFFIXES = (".ant", ".xml", ".sbml")
 
@@ -52,6 +54,8 @@ def load_model(source: str | Path | Network, *, independent: Collection[str] = (
     >>> load_model("il6_stat3").species[:3]
     ('IL6', 'IL6R', 'gp130')
     """
+    from .compiled.from_network import compile_network  # needs JAX, which takes half a second to import
+
     network = source if isinstance(source, Network) else load_network(source)
     return compile_network(network, independent=independent)
 

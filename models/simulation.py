@@ -49,6 +49,11 @@ class Trajectories(NamedTuple):
     rejected: Int[Array, "*batch protocols"]
     observed: dict[str, Float[Array, "*batch protocols times"]]
 
+    def __repr__(self) -> str:
+        shape = " × ".join(map(str, np.shape(self.y)))
+        observed = f", observed: {', '.join(self.observed)}" if self.observed else ""
+        return f"Trajectories(y: {shape}{observed})"
+
 
 def require_x64() -> None:
     """Raises `RuntimeError` where 64-bit floats are off."""

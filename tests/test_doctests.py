@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import doctest
 import importlib
-from pathlib import Path
 
 import pytest
 
+from package_modules import modules
+
 pytestmark = pytest.mark.tier("check")
 
-ROOT = Path(__file__).parents[1]
-MODULES = [
-    ".".join(("hexamer", *path.relative_to(ROOT).with_suffix("").parts))
-    for folder in ("models", "data", "infer")
-    for path in sorted((ROOT / folder).rglob("*.py"))
-    if ">>> " in path.read_text(encoding="utf-8")
-]
+MODULES = [f"hexamer.{name}" for name, path in modules().items() if ">>> " in path.read_text(encoding="utf-8")]
 
 
 def test_there_are_examples() -> None:

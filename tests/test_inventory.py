@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 import hexamer
 from hexamer import Protocol, Settings, load_model, load_network, simulate
 from hexamer.cli import app
+from hexamer.cli.inventory import Kind, inventory
 from hexamer.data import Prior, TableError, load, read_priors
 from hexamer.data.assays.registry import ASSAYS
 from hexamer.infer import load_problem
-from hexamer.inventory import Kind, inventory
 from hexamer.models import bundled, il6, read_antimony
 from hexamer.models.library import MODULES, cells, drugs
 

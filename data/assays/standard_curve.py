@@ -24,6 +24,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from ...errors import HexamerError
+from ...models.listing import listed
 from ..dataset import Censored
 
 CurveNoise = Literal["relative", "constant"]
@@ -35,7 +37,7 @@ _FEW = 3  # wells beside the first of each standard, whose scatter says nothing 
 _WORST_CONDITION = 1e14  # of the scaled normal equations; beyond, a parameter is left open
 
 
-class StandardCurveError(ValueError):
+class StandardCurveError(HexamerError, ValueError):
     """Standards that do not make a curve, or responses that cannot be read from one."""
 
 
@@ -49,6 +51,9 @@ class ReadBack:
     value: Float[np.ndarray, " samples"]
     sd: Float[np.ndarray, " samples"]
     censored: tuple[Censored, ...]
+
+    def __repr__(self) -> str:
+        return f"ReadBack([{listed(self.cells(), 6)}])"
 
     def cells(self) -> list[str]:
         """As in the column `value` of a table: `<2.5` below the limit of detection, `>500` above the top standard."""
@@ -70,6 +75,9 @@ class StandardCurve:
     noise: CurveNoise
     lower: float
     upper: float
+
+    def __repr__(self) -> str:
+        return f"StandardCurve({self.lower:.4g} to {self.upper:.4g}, spread {self.spread:.3g} {self.noise})"
 
     def response(self, concentration: ArrayLike) -> np.ndarray:
         """y(x), x not negative."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from ...errors import HexamerError
+
 _SHOWN = 10  # of one kind; the rest is counted
 
 
@@ -29,7 +31,7 @@ class Problem:
         return f"{where} holds {self.holds or 'nothing'}; expected {self.expected}"
 
 
-class TableError(ValueError):
+class TableError(HexamerError, ValueError):
     """A table or its description cannot be used. `problems` has all reasons, the message 10 of a kind."""
 
     def __init__(self, name: str, problems: list[Problem]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...models.listing import one_of
+from ...models.listing import counted, one_of
 from ..files.csv_table import Row, Table, check_columns, number_in, parse_number, quote, read_table
 from ..files.issues import Problems
 from ..parameter import Parameter
@@ -40,6 +40,9 @@ class PriorTable:
 
     named: Mapping[str, Parameter]
     patterns: tuple[tuple[str, Parameter], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"PriorTable({counted(self.named, 'parameter')}, {counted(self.patterns, 'pattern')})"
 
     def matching(self, name: str) -> str | None:
         """The first pattern, in the table's order, that covers `name`."""

@@ -7,6 +7,7 @@ import math
 import re
 from typing import TYPE_CHECKING
 
+from ...errors import HexamerError
 from ..files.csv_table import NUMBER, parse_number
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _TENS = re.compile(rf"\s*(?:({NUMBER})\s*[*x×]\s*)?10\s*(?:\^|\*\*)\s*([+-]?\d{
 _UNCERTAIN = re.compile(r"\d\(\d+\)|±|\+\s*/?\s*-")
 
 
-class UnitError(ValueError):
+class UnitError(HexamerError, ValueError):
     """A unit that is not known, or that cannot become the one expected."""
 
 

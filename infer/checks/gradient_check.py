@@ -43,6 +43,13 @@ class GradientCheck:
     def passes(self) -> bool:
         return bool(np.linalg.norm(self.error) <= self.tolerance)
 
+    def __repr__(self) -> str:
+        verdict = "passes" if self.passes else "fails"
+        error = float(np.linalg.norm(self.error))
+        return (
+            f"GradientCheck({len(self.names)} parameters, {verdict}: error {error:.1e}, tolerance {self.tolerance:.0e})"
+        )
+
     def __str__(self) -> str:
         width = max(len("parameter"), *map(len, self.names)) if self.names else len("parameter")
         lines = [f"{'parameter':<{width}}  {'gradient':>13}  {'difference':>13}  {'step':>7}  {'error':>8}"]

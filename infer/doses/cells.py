@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from ...data.dataset import Dataset
 from ...data.quantities.units import UnitError, molar_mass_kda
 from ...data.schedules import Input
+from ...errors import HexamerError
 from ...models.compiled.model import Model
 from ...models.protocols.protocol import Protocol, Value
 from .amounts import Doses, Given, doses_of
 
 
-class UnknownStartError(ValueError):
+class UnknownStartError(HexamerError, ValueError):
     """How cells start is not known, or not one for all, so that it has to be said."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Int
 
+from ...errors import HexamerError
 from ...models.compiled.model import Model
 from ...models.protocols.protocol import Protocol
 from ...models.solvers.settings import Settings
@@ -18,7 +19,7 @@ from .amounts import model_unit
 _NAMED = 4  # species, of those that change most
 
 
-class AllFailedError(RuntimeError):
+class AllFailedError(HexamerError, RuntimeError):
     """Every trajectory that was tried failed."""
 
 

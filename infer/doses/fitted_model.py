@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from ...data.dataset import Dataset
+from ...errors import HexamerError
 from ...models.compiled.identity import model_digest
 from ...models.compiled.model import Model
 from ...models.load import load_model
@@ -23,7 +24,7 @@ from ..problem.problem import Problem
 log = logging.getLogger(__name__)
 
 
-class UnknownModelError(ValueError):
+class UnknownModelError(HexamerError, ValueError):
     """A posterior that does not hold the model it is of, which therefore has to be given."""
 
 

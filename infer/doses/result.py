@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
+from ... import html
 from ..problem.failures import count_kinds
 from .amounts import Doses
 from .hill import HillFits, fit_hill
@@ -41,6 +42,11 @@ class DoseResponse:
         sizes = " × ".join(f"{n} {dim}" for dim, n in self.response.sizes.items())
         failed = ", ".join(f"{n} {kind}" for kind, n in self.failed.items()) or "none"
         return f"{self.reading} over doses of {self.ligand.name}: {sizes}; failed: {failed}; {self.seconds:.1f} s"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the first rows of `table`."""
+        rows = self.table().to_dict("split", index=False)
+        return html.form(repr(self), html.table(list(map(str, rows["columns"])), rows["data"], list))
 
     @property
     def response(self) -> xr.DataArray:

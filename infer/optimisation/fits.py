@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ...models.listing import counted
 from ..problem.problem import Objective, Problem
 from ..storage.files import FileError, reason, write
 from .optima import Endings, Optimum
@@ -43,6 +44,17 @@ class Fits:
     seconds: float
     optima: tuple[Optimum, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        runs = f"{counted(self.reason, 'start')}, {int(self.converged.sum())} converged"
+        best = f"best −log {self.kind} {self.objective[0]:.4f}, {self.near_best()} within 0.1 of it"
+        return f"Fits({self.problem.name!r}, {runs}, {best})"
+
+    def _repr_html_(self) -> str:
+        from .html import fits_form
+
+        runs = self.objective, self.reason, self.iterations, self.evaluations
+        return fits_form(repr(self), self.problem, self.z[0], self.optima, *runs, self.notes)
 
     @property
     def converged(self) -> np.ndarray:

@@ -29,6 +29,10 @@ class Curvature(NamedTuple):
     scale: Float[np.ndarray, "parameters parameters"]
     eigenvalues: Float[np.ndarray, " parameters"]
 
+    def __repr__(self) -> str:
+        least, most = np.min(self.eigenvalues), np.max(self.eigenvalues)
+        return f"Curvature({len(self.centre)} parameters, eigenvalues {least:.3g} to {most:.3g})"
+
 
 def find_mode(problem: Problem, z: Float[np.ndarray, " parameters"]) -> Float[np.ndarray, " parameters"]:
     """The u of largest density near the best fit z.

@@ -20,6 +20,7 @@ from sympy.functions.elementary.piecewise import ExprCondPair
 from ...data import dataset, parameter
 from ...data import schedules as doses
 from ...data.noise import Noise
+from ...errors import HexamerError
 from ...models.networks import network
 from ...models.protocols import protocol
 
@@ -40,7 +41,7 @@ _AS_WRITTEN = (sympy.Add, sympy.Mul, sympy.Pow, sympy.Piecewise, Relational)
 _DOUBLE = 53  # bits of the precision of a sympy number that is a float
 
 
-class ContentError(ValueError):
+class ContentError(HexamerError, ValueError):
     """What cannot be written as text, or text that does not hold what was written."""
 
 

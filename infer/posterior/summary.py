@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ... import html
 from ...models.solvers.status import Status
 from .datatree import on_search_scale
 from .mode_words import judge_modes, judge_ridges
@@ -53,8 +54,26 @@ class Summary:
         """The same summary with more words."""
         return replace(self, words=(*self.words, *words))
 
+    def __repr__(self) -> str:
+        return f"Summary({self.title!r}, {self.verdict!r})"
+
     def __str__(self) -> str:
         return "\n".join(_lines(self))
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the verdict, what to do, and the table, parameters of single gels and plates last."""
+        columns = [*COLUMNS, "contraction", "unit"]
+        names = sorted(self.table.index, key=lambda name: "[" in str(name))
+        rows = self.table.to_dict("index")
+        parameters = html.table(
+            ["parameter", *columns], names, lambda name: (name, *(rows[name][c] for c in columns)), most=_MANY
+        )
+        against = {} if self.truth is None else self.truth.to_dict("index")
+        truth = html.table(
+            ["parameter", *next(iter(against.values()), {})], against.items(), lambda item: (item[0], *item[1].values())
+        )
+        words = html.paragraph(_VERDICTS[self.verdict]), html.bullets(self.words)
+        return html.form(self.title, *words, parameters, html.section("against the truth", truth))
 
 
 def summarise(tree: xr.DataTree, *, truth: Mapping[str, float] | None = None) -> Summary:

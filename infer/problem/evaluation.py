@@ -28,6 +28,12 @@ class Evaluation:
     notes: tuple[str, ...] = ()  # what failed simulations come from, where it is known
     undefined: tuple[str, ...] = ()  # rows without a density though their simulation succeeded, and why
 
+    def __repr__(self) -> str:
+        limits = f", {self.censored} limits" if self.censored else ""
+        failed = ", ".join(f"{n} {kind}" for kind, n in self.failed.items())
+        rows = f"{self.n - self.censored} measurements{limits}"
+        return f"Evaluation(nllh {self.nllh:.4f}, chi2 {self.chi2:.1f} over {rows}; failed: {failed or 'none'})"
+
     @property
     def nllh(self) -> float:
         return -self.log_likelihood

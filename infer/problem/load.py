@@ -5,25 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ...data import bundled
+from ...data import Dataset, bundled
 from ...data import load as load_dataset
 from ...models.load import load_model
 from .problem import Problem
 from .usage import check_same_units, without_idle
 
 
-def load_problem(source: str | Path, *, model: str | Path | None = None, **options) -> Problem:
+def load_problem(
+    source: str | Path, *, model: str | Path | None = None, dataset: Dataset | None = None, **options
+) -> Problem:
     """A problem by name (`hepg2`, `il6_demo`), folder or PEtab YAML file. Options are those of `Problem`.
 
     `model`: another network than the one that the data name. What has a prior or value, or is set by a protocol,
-    no longer follows from an initial assignment of the model.
+    no longer follows from an initial assignment of the model. `dataset`: what `hexamer.data.load(source)` gave, if
+    the tables have been read already.
 
     Raises `TableError` with all that is wrong with the tables, and what `load_model` and `Problem` raise.
 
     >>> len(load_problem("il6_demo").space)
     25
     """
-    dataset = load_dataset(source)
+    if dataset is None:
+        dataset = load_dataset(source)
     given = {*dataset.parameters, *(options.get("priors") or {})}
     given = given.union(*(q.targets for q in dataset.protocols.values()))
     compiled = load_model(dataset.model if model is None else model, independent=given)

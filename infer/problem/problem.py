@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int
 from ...data.dataset import Dataset
 from ...data.deviations import check_noise, deviations
 from ...data.parameter import Parameter
+from ...errors import HexamerError
 from ...models.compiled.model import Model
 from ...models.compiled.starts import unsound_starts
 from ...models.compiled.volumes import check_given
@@ -45,7 +46,7 @@ _NAMED = 12  # parameters without a value that a message lists
 Objective = Literal["posterior", "likelihood", "density"]
 
 
-class MissingValueError(ValueError):
+class MissingValueError(HexamerError, ValueError):
     """Parameters that need a value and have none."""
 
 
@@ -112,6 +113,13 @@ class Problem:
     def __repr__(self) -> str:
         parts = [repr(self.name), repr(self.model), counted(self.dataset.measurements, "measurement")]
         return f"Problem({', '.join(parts)}, {counted(self.space.names, 'estimated parameter')})"
+
+    def _repr_html_(self) -> str:
+        from .html import problem_form
+
+        return problem_form(
+            repr(self), self.dataset, self.parameters.values(), self.space.names, self.model, self.settings
+        )
 
     @property
     def name(self) -> str:

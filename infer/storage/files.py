@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ...errors import HexamerError
 from .destination import file_behind, is_stream, write_stream
 
 _SEAL = b"\nsha256:"
@@ -17,7 +18,7 @@ _LENGTH = len(_SEAL) + 64 + 1
 _parts: set[Path] = set()  # being written now, by any thread
 
 
-class FileError(ValueError):
+class FileError(HexamerError, ValueError):
     """A file cannot be written or read; the message names the file and what to do."""
 
 

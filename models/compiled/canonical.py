@@ -13,11 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import sympy
 
+from ...errors import HexamerError
+
 LeftOut = Mapping[type, Collection[str]]
 """Fields of dataclasses that a text does not hold, by class; all other fields are in it, new ones too."""
 
 
-class NoIdentityError(ValueError):
+class NoIdentityError(HexamerError, ValueError):
     """Content that has no canonical text, such as a Python function that JAX cannot look into."""
 
 

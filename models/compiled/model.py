@@ -14,8 +14,9 @@ import numpy as np
 import sympy
 from jaxtyping import Array, Float
 
+from ... import html
 from ..listing import counted, did_you_mean
-from ..networks.formulas import TIME
+from ..networks.formulas import TIME, to_infix
 from ..networks.network import Network
 from .jumps import jumps
 from .kinetics import Kinetics
@@ -84,6 +85,27 @@ class Model:
 
     def __repr__(self) -> str:
         return f"Model({self.name!r}, {counted(self.species, 'species')}, {counted(self.parameters, 'parameter')})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: parameters, species and rules, the first of each. Nothing is compiled."""
+        network = self.network
+        stated = {} if network is None else {**network.compartments, **network.parameters, **network.species}
+        units = {name: thing.unit for name, thing in stated.items()}
+        parameters = html.table(
+            ("name", "default", "unit"),
+            list(zip(self.parameters, self.defaults.tolist(), strict=True)),
+            lambda item: (*item, units.get(item[0], "")),
+        )
+        species = [n for i, n in enumerate(self.species) if i != self.time_index]
+        rules = html.table(("name", "formula"), self.rules.items(), lambda rule: (rule[0], to_infix(rule[1])))
+        return html.form(
+            repr(self),
+            html.section(counted(self.parameters, "parameter"), parameters, unfolded=True),
+            html.section(
+                counted(species, "species"), html.table(("name", "unit"), species, lambda n: (n, units.get(n, "")))
+            ),
+            html.section(counted(self.rules, "rule"), rules),
+        )
 
     def index(self, name: str) -> int:
         """Position of species `name` in the state. Raises `KeyError` naming the known ones."""

@@ -9,15 +9,17 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..compiled.from_network import compile_network
-from ..compiled.model import Model
 from ..listing import did_you_mean
 from ..networks.antimony_read import read_antimony
 from ..networks.network import Network
 from .compose import interface_of, merge, owned_by
 from .constants import Constants, cell_constants, drug_constants
 from .facts import with_facts
+
+if TYPE_CHECKING:
+    from ..compiled.model import Model
 
 Module = str | Path
 """The name of a bundled module, group or composition, or an Antimony file (`.ant`) of one's own."""
@@ -76,6 +78,8 @@ def il6(
 @cache
 def _compiled(modules, cell, drugs, own, files_read) -> Model:
     """`files_read`: the text of files of one's own, so that one that was changed is compiled anew."""
+    from ..compiled.from_network import compile_network  # needs JAX, which takes half a second to import
+
     return compile_network(network(modules, cell=cell, drugs=drugs, replace=dict(own)))
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import cycle
 
-import sympy
-
 from .formulas import to_infix
 from .network import Network, Reaction
 
@@ -59,7 +57,7 @@ def graph(network: Network, *, inputs: Collection[str] = ()) -> str:
 def _arrows(reaction: Reaction, drivers: Sequence[str]) -> Iterator[str]:
     name = reaction.name
     before, after = (_sides(reaction, sign) for sign in (-1, 1))
-    arrow = "<-->" if reversible(reaction) else "-->"
+    arrow = "<-->" if reaction.reversible else "-->"
     if len(before) == len(after) == 1 and not drivers:
         yield f"{before[0]} {arrow}|{name}| {after[0]}"
         return
@@ -80,23 +78,8 @@ def _drivers(reaction: Reaction, shown: Collection[str]) -> list[str]:
     return [n for n in names if n in shown and n not in reaction.stoichiometry]
 
 
-def reversible(reaction: Reaction) -> bool:
-    """Whether the rate falls below zero where there is product and nothing to make it from."""
-    used = {s for s, n in reaction.stoichiometry.items() if n < 0}
-    point = {s: sympy.Integer(0 if str(s) in used else 1) for s in reaction.rate.free_symbols}
-    value = reaction.rate.xreplace(point)
-    return bool(used and value.is_number and value.is_negative)
-
-
-def _term(side: Sequence[tuple[str, sympy.Expr]]) -> str:
-    return " + ".join(s if n == 1 else f"{n} {s}" for s, n in side) or "∅"
-
-
 def _reactions(network: Network) -> str:
-    rows = []
-    for r in network.reactions:
-        arrow = "⇌" if reversible(r) else "→"
-        rows.append((r.name, f"{_term(r.reactants)} {arrow} {_term(r.products)}", _code(to_infix(r.rate))))
+    rows = [(r.name, r.equation, _code(to_infix(r.rate))) for r in network.reactions]
     return _table(("", "reaction", "rate (amount per time)"), rows) if rows else ""
 
 

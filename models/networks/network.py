@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import sympy
 
+from ... import html
+from ...errors import HexamerError
 from ..listing import counted
 
 
-class UnsupportedModelError(ValueError):
+class UnsupportedModelError(HexamerError, ValueError):
     """The file cannot be read, or it holds constructs that are not supported: each is named."""
 
 
@@ -43,6 +45,23 @@ class Reaction:
     reactants: tuple[tuple[str, sympy.Expr], ...] = ()
     products: tuple[tuple[str, sympy.Expr], ...] = ()
     modifiers: tuple[str, ...] = ()
+
+    @property
+    def reversible(self) -> bool:
+        """True if the rate falls below zero where there is product and nothing to make it from."""
+        used = {s for s, n in self.stoichiometry.items() if n < 0}
+        point = {s: sympy.Integer(0 if str(s) in used else 1) for s in self.rate.free_symbols}
+        value = self.rate.xreplace(point)
+        return bool(used and value.is_number and value.is_negative)
+
+    @property
+    def equation(self) -> str:
+        """What becomes what: `A + 2 B ⇌ C`; `∅` stands for what lies outside of the network."""
+        return f"{_side(self.reactants)} {'⇌' if self.reversible else '→'} {_side(self.products)}"
+
+
+def _side(terms: Sequence[tuple[str, sympy.Expr]]) -> str:
+    return " + ".join(s if n == 1 else f"{n} {s}" for s, n in terms) or "∅"
 
 
 @dataclass(frozen=True)
@@ -106,6 +125,41 @@ class Network:
     def __repr__(self) -> str:
         parts = [counted(self.species, "species"), counted(self.reactions, "reaction")]
         return f"Network({self.name!r}, {', '.join(parts)}, {counted(self.parameters, 'parameter')})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: reactions, species, parameters and rules, the first of each."""
+        from .formulas import to_infix
+
+        def start(species: Species) -> str:
+            value = species.initial
+            text = f"{float(value):g}" if value.is_number else to_infix(value)
+            return f"{text}, fixed" if species.fixed else text
+
+        def quantity(item: tuple[str, Quantity]) -> tuple[str, object, str]:
+            name, stated = item
+            return name, to_infix(self.initial[name]) if name in self.initial else stated.value, stated.unit
+
+        rules = [*self.rules.items(), *((f"d({n})/dt", rate) for n, rate in self.rates.items())]
+        reactions = html.table(
+            ("name", "reaction", "rate (amount per time)"),
+            self.reactions,
+            lambda r: (r.name, r.equation, to_infix(r.rate)),
+        )
+        species = html.table(
+            ("name", "compartment", "at the start", "unit"),
+            self.species.values(),
+            lambda s: (s.name, s.compartment, start(s), s.unit),
+        )
+        quantities = {n: q for n, q in {**self.compartments, **self.parameters}.items() if n not in self.rules}
+        values = html.table(("name", "value", "unit"), quantities.items(), quantity)
+        formulas = html.table(("name", "formula"), rules, lambda rule: (rule[0], to_infix(rule[1])))
+        return html.form(
+            repr(self),
+            html.section(counted(self.reactions, "reaction"), reactions, unfolded=True),
+            html.section(counted(self.species, "species"), species),
+            html.section("volumes and parameters", values),
+            html.section(counted(rules, "rule"), formulas),
+        )
 
     @property
     def names(self) -> frozenset[str]:

@@ -18,6 +18,8 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import BooleanAtom, BooleanFunction
 
+from ...errors import HexamerError
+
 TIME = sympy.Symbol("<time>")
 """The time of a simulation. No name of a model can equal it: a parameter may well be called `time`."""
 
@@ -28,7 +30,7 @@ _EXACT = 2**53
 _FLOATS_EXACT_INTEGERS = 10**9  # bases beyond are not searched for exact roots
 
 
-class FormulaError(ValueError):
+class FormulaError(HexamerError, ValueError):
     """A formula that cannot be read, or that holds a construct not supported here."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...errors import HexamerError
 from ..networks.infix import read_number
 from .protocol import Protocol
 
@@ -27,7 +28,7 @@ def parse_protocol(text: str, *, name: str | None = None) -> Protocol:
     return protocol
 
 
-class _UnreadableError(Exception):
+class _UnreadableError(HexamerError):
     pass
 
 

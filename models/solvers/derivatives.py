@@ -12,6 +12,8 @@ import jax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from ...errors import HexamerError
+
 FORWARD = (
     "forward mode (jax.jvp, jax.jacfwd, jax.linearize) through a solve made for reverse mode: "
     'simulate with Settings(engine="diffrax", derivative="forward"), or use jax.grad, jax.vjp or jax.jacrev'
@@ -22,7 +24,7 @@ SECOND = (
 )
 
 
-class DerivativeError(TypeError):
+class DerivativeError(HexamerError, TypeError):
     """A derivative that a solve does not have; the message says which settings do."""
 
 

@@ -6,6 +6,7 @@ Importing it turns on JAX's 64-bit floats, which stiff models need.
 import os
 
 from . import interrupt
+from .errors import HexamerError
 
 interrupt.watch_command()
 
@@ -25,6 +26,7 @@ else:
 __version__ = "0.1.0"
 
 __all__ = [
+    "HexamerError",
     "Model",
     "Network",
     "Problem",

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -148,24 +148,30 @@ def virtual_population(
     return _found("infer.dose_response")(varied, ligand, doses, **options)
 
 
-def _of_infer(others: Callable[[str], Any], name: str) -> Any:
-    """Old names of `hexamer.infer`; `others` finds those of today that are imported when they are needed."""
-    if name not in OF_INFER:
-        return others(name)
-    found = _found(OF_INFER[name])
-    if found is not virtual_population:
-        _warn(f"hexamer.infer.{name}", f"hexamer.{OF_INFER[name]}")
-    return found
+def _renamed_or(others: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Names that `hexamer.infer` had; `others` knows those of today that are imported when they are needed."""
+
+    def get(name: str) -> Any:
+        if name not in OF_INFER:
+            return others(name)
+        found = _found(OF_INFER[name])
+        if found is not virtual_population:  # which warns when it is called
+            _warn(f"hexamer.infer.{name}", f"hexamer.{OF_INFER[name]}")
+        return found
+
+    return get
 
 
-def _bundled_model(name: str) -> Any:
-    """Bundled networks were attributes of `hexamer.models`, compiled when looked at."""
-    from . import models
+def _bundled_or(others: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Bundled networks were attributes of `hexamer.models`, compiled when looked at; `others` knows all other names."""
 
-    if name not in models.bundled():
-        raise AttributeError(f"module 'hexamer.models' has no attribute {name!r}")
-    _warn(f"hexamer.models.{name}", f"hexamer.load_model({name!r})")
-    return _compiled(name)
+    def get(name: str) -> Any:
+        if name not in _found("models.bundled")():
+            return others(name)
+        _warn(f"hexamer.models.{name}", f"hexamer.load_model({name!r})")
+        return _compiled(name)
+
+    return get
 
 
 @cache
@@ -182,9 +188,8 @@ def register() -> None:
         setattr(_found(owner), name, property(_passing_on(f"{owner.rpartition('.')[2]}.{name}", new)))
     for name, fact in FACTS.items():
         setattr(_found("infer.Draws"), name, property(_fact(name, fact)))
-    import_module("hexamer.models").__dict__["__getattr__"] = _bundled_model
-    import_module("hexamer.infer").__dict__["__getattr__"] = partial(
-        _of_infer, import_module("hexamer.infer").__getattr__
-    )
+    for module, knowing in (("models", _bundled_or), ("infer", _renamed_or)):
+        names = import_module(f"hexamer.{module}").__dict__
+        names["__getattr__"] = knowing(names["__getattr__"])
     for old in MOVED:
         sys.modules.setdefault(f"hexamer.{old}", _Moved(f"hexamer.{old}"))

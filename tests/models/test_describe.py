@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hexamer.models import Network, parse_infix, read_antimony
-from hexamer.models.networks.markdown import describe, graph, reversible
+from hexamer.models.networks.markdown import describe, graph
 
 pytestmark = pytest.mark.tier("test")
 
@@ -45,7 +45,7 @@ def test_graph_has_every_reaction_and_no_other(small: Network) -> None:
 
 
 def test_reversible(small: Network) -> None:
-    assert [reversible(r) for r in small.reactions] == [True, False, False, False]
+    assert [r.reversible for r in small.reactions] == [True, False, False, False]
 
 
 def test_lists_equations_and_numbers(small: Network) -> None:

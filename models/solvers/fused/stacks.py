@@ -7,6 +7,8 @@ import threading
 from collections.abc import Collection
 from typing import Any
 
+from ....errors import HexamerError
+
 # Bytes of a thread's stack by species² and by species: dense matrices and vectors in float64. Never less than ptxas
 # says of bundled networks; `python -m benchmarks.gpu_compile` measures them.
 STACK = {"rest": (24, 300), "rest_back": (16, 255), "course": (0, 320), "course_back": (0, 620)}
@@ -18,7 +20,7 @@ _lock = threading.Lock()
 _noted: dict[Any, tuple[int, int]] = {}
 
 
-class NoRoomError(RuntimeError):
+class NoRoomError(HexamerError, RuntimeError):
     """A card has no room for the stacks of a kernel's threads."""
 
 

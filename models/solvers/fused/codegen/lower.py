@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import sympy
 
+from .....errors import HexamerError
 from ....compiled.codegen import as_symbol, guard
 from ....compiled.guarded import Ceiling, Excess, Fade, Floor, Frozen, GuardedLog, Largest, LogSize, Power, Size, Slope
 from .graph import Graph, Value
@@ -31,7 +32,7 @@ _UNARY = {
 }
 
 
-class Unsupported(ValueError):
+class Unsupported(HexamerError, ValueError):
     """The fused engine cannot run this model; the message says why."""
 
 

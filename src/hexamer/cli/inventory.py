@@ -30,27 +30,27 @@ def inventory(kind: Kind) -> dict[str, str]:
 
 
 def _models() -> Mapping[str, str]:
-    from .models.library import COMPOSITIONS, CORES
+    from ..models.library import COMPOSITIONS, CORES
 
     cores = {name: _first_line(_library() / "cores" / f"{name}.ant") for name in CORES}
     return {name: f"modules {', '.join(modules)}" for name, modules in COMPOSITIONS.items()} | cores
 
 
 def _problems() -> Mapping[str, str]:
-    from .data import bundled
+    from ..data import bundled
 
     folder = files("hexamer.data") / "bundled_problems"
     return {name: _first_line(folder / name / "problem.toml") for name in bundled()}
 
 
 def _modules() -> Mapping[str, str]:
-    from .models.library import MODULES
+    from ..models.library import MODULES
 
     return {name: _first_line(_library() / "modules" / f"{name}.ant") for name in MODULES}
 
 
 def _drugs() -> Mapping[str, str]:
-    from .models.library.constants import drug_constants, drugs
+    from ..models.library.constants import drug_constants, drugs
 
     kinds = {name: drug_constants(name).kind for name in drugs()}
     lines = {kind: _first_line(_library() / "drugs" / f"{kind}.ant") for kind in set(kinds.values())}
@@ -58,7 +58,7 @@ def _drugs() -> Mapping[str, str]:
 
 
 def _cells() -> Mapping[str, str]:
-    from .models.library.constants import cell_constants, cells
+    from ..models.library.constants import cell_constants, cells
 
     def line(cell: str) -> str:
         return ", ".join(f"{n} = {c.value:g} {c.unit}" for n, c in cell_constants(cell).values.items())
@@ -67,7 +67,7 @@ def _cells() -> Mapping[str, str]:
 
 
 def _assays() -> Mapping[str, str]:
-    from .data.assays.registry import ASSAYS
+    from ..data.assays.registry import ASSAYS
 
     first = {name: assay.about or (assay.make.__doc__ or "").partition("\n")[0] for name, assay in ASSAYS.items()}
     return {name: re.split(r": | with \w+ v |\.$", line)[0].replace("`", "") for name, line in first.items()}

@@ -17,7 +17,7 @@ _MOST_TIMES = 10**7
 
 def _read(text: str) -> float:
     """A finite decimal number. Raises `ValueError` with what was expected."""
-    from .data.files.csv_table import hint_of, parse_number
+    from ..data.files.csv_table import hint_of, parse_number
 
     value = parse_number(text.strip())
     if value is None:

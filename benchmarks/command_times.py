@@ -1,0 +1,123 @@
+"""How long the command line takes for its help, and to say what is wrong with the data.
+
+    python -m benchmarks.command_times [--runs 5] [--json FILE]
+
+Each command runs in a process of its own, in turns with the others. Beside them: Python that does nothing, and bare
+imports, if they are installed, of JAX, on which hexamer rests, of petab, which reads PEtab's tables, and of pyPESTO, a
+peer. What is not said as it should be is printed as a failure, whatever its time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from .measures import ROOT
+
+DEMO = ROOT / "data/bundled_problems/il6_demo"
+PEERS = ("jax", "petab.v1", "pypesto")
+COMMANDS = ("fit", "map", "evaluate", "simulate", "dose-response", "list")
+
+
+class Case(NamedTuple):
+    """A command, what it must print, and the status that it must end with."""
+
+    command: list[str]
+    said: str = ""
+    status: int = 0
+
+
+def _hexamer(*words: object, said: str, status: int = 0) -> Case:
+    return Case([sys.executable, "-m", "hexamer", *map(str, words)], said, status)
+
+
+def _spoiled(folder: Path, file: str, right: str, wrong: str) -> Path:
+    """A copy of the demonstration problem with one mistake in it."""
+    folder.mkdir()
+    for name in ("problem.toml", "measurements.csv", "priors.csv"):
+        shutil.copy(DEMO / name, folder)
+    text = (folder / file).read_text()
+    (folder / file).write_text(text.replace(right, wrong, 1))
+    return folder
+
+
+def cases(folder: Path) -> Mapping[str, Case]:
+    """What is timed, by the name that the table gives it."""
+    key = _spoiled(folder / "key", "problem.toml", 'assay = "blot"', 'asay = "blot"')
+    value = _spoiled(folder / "value", "measurements.csv", ",10,0,5,", ",10,0,soon,")
+    at = folder / "at.csv"
+    at.write_text("parameter,value\nk_imp,much\n")
+    out = ("--out", folder / "out")
+    found = {"python -c pass": Case([sys.executable, "-c", "pass"])}
+    for peer in PEERS:
+        if importlib.util.find_spec(peer.partition(".")[0]) is not None:
+            found[f"import {peer}"] = Case([sys.executable, "-c", f"import {peer}"])
+    found["hexamer --help"] = _hexamer("--help", said="dose-response")
+    found |= {f"hexamer {name} --help": _hexamer(name, "--help", said=f"hexamer {name}") for name in COMMANDS}
+    return found | {
+        "fit, wrong key in problem.toml": _hexamer("fit", key, *out, said="the key is missing", status=2),
+        "fit, wrong value in a table": _hexamer("fit", value, *out, said="row 2, 'time' holds 'soon'", status=2),
+        "fit, unknown data set": _hexamer("fit", "hepg3", *out, said="did you mean 'hepg2'?", status=2),
+        "evaluate, wrong value in --at": _hexamer("evaluate", "il6_demo", "--at", at, said="holds 'much'", status=2),
+        "simulate, unknown network": _hexamer(
+            "simulate", "hepg2_cor", *out, said="did you mean 'hepg2_core'?", status=2
+        ),
+    }
+
+
+def _run(case: Case) -> tuple[float, str]:
+    """Seconds, and what went wrong, if anything."""
+    began = time.perf_counter()
+    done = subprocess.run(
+        case.command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"}
+    )
+    seconds = time.perf_counter() - began
+    said = " ".join((done.stdout + done.stderr).split())
+    right = done.returncode == case.status and case.said in said
+    return seconds, "" if right else f"status {done.returncode}, said: {said[-200:]}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    load = os.getloadavg()
+    with TemporaryDirectory() as folder:
+        timed = cases(Path(folder))
+        runs = {name: [] for name in timed}
+        for _ in range(arguments.runs + 1):  # the first fills the disk's cache and Python's compiled files
+            for name, case in timed.items():
+                runs[name].append(_run(case))
+    rows = {
+        name: {
+            "median_s": statistics.median(s for s, _ in results[1:]),
+            "least_s": min(s for s, _ in results[1:]),
+            "failure": next((failure for _, failure in results if failure), ""),
+        }
+        for name, results in runs.items()
+    }
+    print(f"load of the machine before {load[0]:.1f}; {arguments.runs} runs")
+    print(f"{'':<32}{'median s':>10}{'least s':>10}")
+    for name, row in rows.items():
+        print(f"{name:<32}{row['median_s']:>10.2f}{row['least_s']:>10.2f}  {row['failure'] or 'ok'}")
+    if arguments.json:
+        arguments.json.write_text(
+            json.dumps({"load_average_before": load, "runs": arguments.runs, "rows": rows}, indent=1) + "\n"
+        )
+    sys.exit(any(row["failure"] for row in rows.values()))
+
+
+if __name__ == "__main__":
+    main()

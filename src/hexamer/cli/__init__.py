@@ -1,0 +1,5 @@
+"""The command line: `hexamer fit`, `map`, `evaluate`, `simulate`, `dose-response`, `list`."""
+
+from .app import app, main
+
+__all__ = ["app", "main"]

@@ -1,0 +1,123 @@
+"""`hexamer fit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .. import interrupt
+from . import arguments
+from .device import use_device
+from .options import (
+    AtolOption,
+    DeviceOption,
+    EngineChoice,
+    EngineOption,
+    ModelOption,
+    ProblemArgument,
+    QuietOption,
+    RtolOption,
+    SolverChoice,
+    engine_of,
+)
+from .problem import load_problem, read_data
+
+if TYPE_CHECKING:
+    from ..infer import Problem
+
+
+def command(
+    problem: ProblemArgument,
+    out: Annotated[
+        Path, typer.Option(help="Folder for draws, posterior, summary and figures; resumed if it holds some.")
+    ],
+    chains: Annotated[int, arguments.count_option("Chains, in parallel over cores.")] = 4,
+    warmup: Annotated[int, arguments.count_option("Warmup iterations a chain.")] = 1000,
+    draws: Annotated[int, arguments.count_option("Draws a chain.")] = 1000,
+    seed: Annotated[int, arguments.count_option("Seed of starts and sampler.", 0)] = 0,
+    starts: Annotated[int, arguments.count_option("Starts of the search for the best fit.")] = 16,
+    model: ModelOption = None,
+    engine: EngineOption = EngineChoice.auto,
+    device: DeviceOption = None,
+    solver: Annotated[
+        SolverChoice,
+        typer.Option(help="auto: rodas5p; with diffrax the cheapest that agrees with kvaerno5 around the best fit."),
+    ] = SolverChoice.auto,
+    rtol: RtolOption = 1e-6,
+    atol: AtolOption = None,
+    minutes: Annotated[
+        float | None,
+        arguments.number_option("Stop sampling after so many minutes; the same command goes on from there."),
+    ] = None,
+    target_acceptance: Annotated[
+        float,
+        arguments.number_option("Of proposals; raise it where draws diverge.", 0.5, 0.999),
+    ] = 0.8,
+    quiet: QuietOption = False,
+) -> None:
+    """Posterior of PROBLEM by NUTS, started from its best fit."""
+    dataset = read_data(problem, model)
+    use_device(device, chains)
+    from ..infer.calibration import fit as run
+    from ..infer.calibration import kept_in, writable
+    from ..infer.reports.calibration import report
+
+    writable(out)
+    interrupt.leaves(lambda: kept_in(out))
+    loaded = load_problem(problem, dataset, model=model).with_settings(
+        rtol=rtol, atol=atol, engine=engine_of(engine, solver)
+    )
+    _say_what_is_estimated(loaded)
+    result = run(
+        loaded,
+        out,
+        chains=chains,
+        warmup=warmup,
+        draws=draws,
+        seed=seed,
+        starts=starts,
+        solver=solver.value,
+        target_acceptance=target_acceptance,
+        progress=not quiet,
+        stop_after=None if minutes is None else 60 * minutes,
+        say=typer.echo,
+    )
+    if result is None:
+        typer.echo(f"stopped in the warmup after {minutes:g} minutes; the same command goes on from {out}")
+        raise typer.Exit(3)
+    summary = report(result, out, truth=_truth_of(problem))
+    typer.echo(f"\n{summary}")
+    spent = result.draws.seconds
+    typer.echo(f"\nwarmup {spent['warmup']:.0f} s, draws {spent['draws']:.0f} s; all of it in {out}")
+    if not result.draws.complete:
+        typer.echo(f"stopped after {minutes:g} minutes; the same command goes on from {out}")
+        raise typer.Exit(3)
+
+
+def _say_what_is_estimated(problem: Problem) -> None:
+    typer.echo(
+        f"{problem.name}: {len(problem.dataset)} measurements under {len(problem.assays.protocols)} protocols; "
+        f"{len(problem.space)} parameters sampled, {len(problem.nuisance)} scales integrated out"
+    )
+    if problem.fixed:
+        typer.echo("fixed: " + ", ".join(f"{n} = {v:g}" for n, v in problem.fixed.items()))
+
+
+def _truth_of(problem: str) -> dict[str, float] | None:
+    """Values that a bundled data set was simulated with, where it was."""
+    from importlib.resources import as_file, files
+
+    from ..data import bundled, read_values
+
+    if problem not in bundled():
+        return None
+    resource = files("hexamer.data").joinpath("bundled_problems", problem, "truth.csv")
+    if not resource.is_file():
+        return None
+    with as_file(resource) as path:
+        return read_values(path)
+
+
+__all__ = ["command"]

@@ -1,0 +1,29 @@
+"""`hexamer list`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .inventory import Kind, inventory
+
+
+def command(
+    kind: Annotated[
+        Kind | None, typer.Argument(help="What to list; by default all.", case_sensitive=False, show_default=False)
+    ] = None,
+) -> None:
+    """List the models, problems, modules, drugs, cells and assays that come with hexamer, a line each."""
+    for one in Kind if kind is None else (kind,):
+        lines = inventory(one)
+        width = max(map(len, lines))
+        if kind is None:
+            typer.echo(f"{one}:")
+        for name, line in lines.items():
+            typer.echo(f"  {name:<{width}}  {line}" if kind is None else f"{name:<{width}}  {line}")
+        if kind is None and one is not list(Kind)[-1]:
+            typer.echo("")
+
+
+__all__ = ["command"]

@@ -1,0 +1,106 @@
+"""`hexamer map`."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import arguments
+from .device import use_device
+from .options import (
+    AtolOption,
+    DeviceOption,
+    EngineChoice,
+    EngineOption,
+    ModelOption,
+    ProblemArgument,
+    QuietOption,
+    RtolOption,
+    SolverChoice,
+    SolverOption,
+    engine_of,
+    solver_of,
+)
+from .problem import load_problem, read_data, warn_of_noise
+
+
+class ObjectiveChoice(StrEnum):
+    posterior = "posterior"
+    likelihood = "likelihood"
+
+
+class InitialChoice(StrEnum):
+    prior = "prior"
+    wide = "wide"
+
+
+def command(
+    problem: ProblemArgument,
+    starts: Annotated[int, arguments.count_option("Number of random starts.")] = 50,
+    objective: Annotated[
+        ObjectiveChoice,
+        typer.Option(help="posterior: with priors; likelihood: without, every scale a parameter."),
+    ] = ObjectiveChoice.posterior,
+    initial: Annotated[
+        InitialChoice, typer.Option(help="Starts drawn from the priors, or log-uniform over 1e-5 to 1e3.")
+    ] = InitialChoice.prior,
+    seed: Annotated[int, arguments.count_option("Seed of the starts.", 0)] = 0,
+    iterations: Annotated[int, arguments.count_option("Most iterations a start.")] = 1000,
+    model: ModelOption = None,
+    engine: EngineOption = EngineChoice.auto,
+    device: DeviceOption = None,
+    solver: SolverOption = SolverChoice.auto,
+    rtol: RtolOption = 1e-6,
+    atol: AtolOption = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for map.json, best.csv and figures.")] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Best fits of PROBLEM from many starts, ranked."""
+    dataset = read_data(problem, model)
+    use_device(device, sys.maxsize)
+    from ..infer.calibration import writable
+    from ..infer.checks.exactness import solver_words
+    from ..infer.optimisation.many_starts import find_map
+    from ..infer.reports.calibration import report_fits
+
+    if out is not None:
+        writable(out)
+    loaded = load_problem(problem, dataset, model=model, marginalise=() if objective == "likelihood" else None)
+    loaded = loaded.with_settings(rtol=rtol, atol=atol, engine=engine_of(engine, solver), solver=solver_of(solver))
+    fits = find_map(
+        loaded,
+        starts=starts,
+        seed=seed,
+        objective=objective.value,
+        initial=initial.value,
+        max_iterations=iterations,
+        progress=not quiet,
+    )
+    if out is not None:
+        report_fits(fits, loaded, out)
+    evaluation = loaded.evaluate(fits.best)
+    beside = f", {evaluation.censored} limits beside" if evaluation.censored else ""
+    measured = evaluation.n - evaluation.censored
+    for sentence in solver_words(loaded, loaded.values(fits.z[0])):
+        typer.echo(f"warning: {sentence}", err=True)
+    typer.echo(f"best objective (−log {objective.value}) {fits.objective[0]:.4f}, nllh {evaluation.nllh:.4f}, "
+               f"chi2 {evaluation.chi2:.1f} over {measured} measurements{beside}")  # fmt: skip
+    warn_of_noise(loaded, fits.best)
+    typer.echo(f"{fits.near_best()} of {starts} starts within 0.1 of the best; {int(fits.converged.sum())} converged; "
+               f"{fits.redrawn} redrawn; evaluations failed: {fits.failed or 0}; {fits.seconds:.0f} s")  # fmt: skip
+    for rank in range(min(10, starts)):
+        typer.echo(
+            f"{rank + 1:4d}  {fits.objective[rank]:12.4f}  {fits.reason[rank]:<12}  "
+            f"{fits.iterations[rank]:5d} iterations"
+        )
+    for sentence in fits.words():
+        typer.echo(sentence)
+    if out is not None:
+        typer.echo(f"all of it in {out}")
+
+
+__all__ = ["command"]
