@@ -138,7 +138,7 @@ struct Arrays {
     : plan(c.plan), numbers(c.numbers), environment(repeated(c.environment, c.sets, sets)),
       cotangent(repeated(c.cotangent, c.sets, sets)), y(sets * c.protocols * c.times * c.species),
       rows(sets * c.protocols * capacity * E::ROW),
-      rest(sets * c.equilibrations * E::RESTS * c.species), start(sets * c.protocols * c.species),
+      rest(sets * c.equilibrations * E::STEADY_ROWS * c.species), start(sets * c.protocols * c.species),
       slots(sets * c.protocols * c.slots), rest_slots(sets * c.equilibrations * c.slots), out(sets * c.slots),
       status(sets * c.protocols), steps(sets * c.protocols), rejected(sets * c.protocols),
       accepted(sets * c.protocols * c.segments), rest_status(sets * c.equilibrations), rest_steps(sets * c.equilibrations),
@@ -159,42 +159,42 @@ struct Arrays {
 static int64 item_now;
 #endif
 
-KERNEL find(const int* plan, const double* numbers, const double* environment, int64 sets, int64 items, double* rest,
+KERNEL find(const int* plan, int64 integers, const double* numbers, int64 floats, const double* environment, int64 sets, int64 items, double* rest,
             int* status, int* steps)
 {
   const int64 item = ITEM;
-  if (item < items) E::gpu_rest(E::batch_of(plan, numbers, environment, sets), rest, status, steps, item);
+  if (item < items) E::gpu_rest(E::batch_of(plan, integers, numbers, floats, environment, sets), rest, status, steps, item);
 }
 
-KERNEL course(const int* plan, const double* numbers, const double* environment, int64 sets, const double* rest,
+KERNEL course(const int* plan, int64 integers, const double* numbers, int64 floats, const double* environment, int64 sets, const double* rest,
               const int* rest_status, const int* rest_steps, const int64* where, const int64* room, int64* count, double* y,
               int* status, int* steps, int* rejected, int* accepted, double* rows)
 {
-  E::gpu_course(E::batch_of(plan, numbers, environment, sets), rest, rest_status, rest_steps, where, room, count, y, status,
+  E::gpu_course(E::batch_of(plan, integers, numbers, floats, environment, sets), rest, rest_status, rest_steps, where, room, count, y, status,
                 steps, rejected, accepted, rows);
 }
 
-KERNEL course_back(const int* plan, const double* numbers, const double* environment, int64 sets, const int* status,
+KERNEL course_back(const int* plan, int64 integers, const double* numbers, int64 floats, const double* environment, int64 sets, const int* status,
                    const int* accepted, const int64* where, const double* rows, const double* cotangent, int64* count,
                    double* start, double* slots)
 {
-  E::gpu_course_back(E::batch_of(plan, numbers, environment, sets), status, accepted, where, rows, cotangent, count, start,
+  E::gpu_course_back(E::batch_of(plan, integers, numbers, floats, environment, sets), status, accepted, where, rows, cotangent, count, start,
                      slots);
 }
 
-KERNEL rest_back(const int* plan, const double* numbers, const double* environment, int64 sets, int64 items,
+KERNEL rest_back(const int* plan, int64 integers, const double* numbers, int64 floats, const double* environment, int64 sets, int64 items,
                  const double* rest, const int* rest_status, const double* start, double* rest_slots)
 {
   const int64 item = ITEM;
   if (item < items)
-    E::gpu_rest_back(E::batch_of(plan, numbers, environment, sets), rest, rest_status, start, rest_slots, item);
+    E::gpu_rest_back(E::batch_of(plan, integers, numbers, floats, environment, sets), rest, rest_status, start, rest_slots, item);
 }
 
-KERNEL slot(const int* plan, const double* numbers, const double* environment, int64 sets, int64 items, const double* slots,
+KERNEL slot(const int* plan, int64 integers, const double* numbers, int64 floats, const double* environment, int64 sets, int64 items, const double* slots,
             const double* rest_slots, double* out)
 {
   const int64 item = ITEM;
-  if (item < items) E::gpu_slot(E::batch_of(plan, numbers, environment, sets), slots, rest_slots, out, item);
+  if (item < items) E::gpu_slot(E::batch_of(plan, integers, numbers, floats, environment, sets), slots, rest_slots, out, item);
 }
 #endif
 
@@ -254,11 +254,11 @@ static void solve(const Case& c, Arrays& a, int64 sets, int64 capacity, int repe
   a.room.set(std::vector<int64>(items, capacity));
   if (rests)
     ms.rest = least(repeats, [&] {
-      LAUNCH(find, rests, a.plan.at, a.numbers.at, a.environment.at, sets, rests, a.rest.at, a.rest_status.at, a.rest_steps.at);
+      LAUNCH(find, rests, a.plan.at, c.integers, a.numbers.at, c.floats, a.environment.at, sets, rests, a.rest.at, a.rest_status.at, a.rest_steps.at);
     });
   ms.course = least(repeats, [&] {
     set_queue(a, items);
-    LAUNCH(course, threads_of_queue(items, warps), a.plan.at, a.numbers.at, a.environment.at, sets, a.rest.at,
+    LAUNCH(course, threads_of_queue(items, warps), a.plan.at, c.integers, a.numbers.at, c.floats, a.environment.at, sets, a.rest.at,
            a.rest_status.at, a.rest_steps.at, a.where.at, a.room.at, a.count.at, a.y.at, a.status.at, a.steps.at,
            a.rejected.at, a.accepted.at, a.rows.at);
   });
@@ -272,16 +272,16 @@ static void back(const Case& c, Arrays& a, int64 sets, const std::vector<int64>&
   a.slots.set(std::vector<double>(a.slots.count, 0.0));
   ms.back = least(repeats, [&] {
     set_queue(a, items);
-    LAUNCH(course_back, threads_of_queue(items, warps), a.plan.at, a.numbers.at, a.environment.at, sets, a.status.at,
+    LAUNCH(course_back, threads_of_queue(items, warps), a.plan.at, c.integers, a.numbers.at, c.floats, a.environment.at, sets, a.status.at,
            a.accepted.at, a.where.at, a.rows.at, a.cotangent.at, a.count.at, a.start.at, a.slots.at);
   });
   if (rests)
     ms.rest_back = least(repeats, [&] {
-      LAUNCH(rest_back, rests, a.plan.at, a.numbers.at, a.environment.at, sets, rests, a.rest.at, a.rest_status.at,
+      LAUNCH(rest_back, rests, a.plan.at, c.integers, a.numbers.at, c.floats, a.environment.at, sets, rests, a.rest.at, a.rest_status.at,
              a.start.at, a.rest_slots.at);
     });
   ms.slot = least(repeats, [&] {
-    LAUNCH(slot, sets * c.slots, a.plan.at, a.numbers.at, a.environment.at, sets, sets * c.slots, a.slots.at,
+    LAUNCH(slot, sets * c.slots, a.plan.at, c.integers, a.numbers.at, c.floats, a.environment.at, sets, sets * c.slots, a.slots.at,
            a.rest_slots.at, a.out.at);
   });
 }
@@ -293,14 +293,17 @@ static void solve_again(const Case& c, Arrays& a, int64 sets, const std::vector<
   a.where.set(where);
   a.room.set(room);
   set_queue(a, items);
-  LAUNCH(course, threads_of_queue(items, warps), a.plan.at, a.numbers.at, a.environment.at, sets, a.rest.at, a.rest_status.at,
+  LAUNCH(course, threads_of_queue(items, warps), a.plan.at, c.integers, a.numbers.at, c.floats, a.environment.at, sets, a.rest.at, a.rest_status.at,
          a.rest_status.at, a.where.at, a.room.at, a.count.at, (double*)0, (int*)0, (int*)0, (int*)0, (int*)0, rows.at);
 }
 #else
-static E::Batch batch(Arrays& a, int64 sets, int64 capacity)
+static E::Batch batch(const Case& c, Arrays& a, int64 sets, int64 capacity)
 {
   E::Batch b = {};
-  E::read_plan(a.plan.at, a.numbers.at, b.plan);
+  if (!E::read_plan(a.plan.at, c.integers, a.numbers.at, c.floats, b.plan)) {
+    std::fputs("the plan's arrays do not have the lengths that its layout asks for\n", stderr);
+    std::exit(1);
+  }
   b.sets = sets;
   b.environment = a.environment.at;
   b.y = a.y.at;
@@ -320,7 +323,7 @@ static E::Queue queue_of(int64 items) { return {0, 0, items, 0, 0}; }
 
 static void solve(const Case& c, Arrays& a, int64 sets, int64 capacity, int, int, Times&)
 {
-  const E::Batch b = batch(a, sets, capacity);
+  const E::Batch b = batch(c, a, sets, capacity);
   E::Queue rests = queue_of(sets * c.equilibrations), polish = rests, courses = queue_of(sets * c.protocols);
   E::find_rests(b, rests);
   E::polish_rests(b, polish);
@@ -329,7 +332,7 @@ static void solve(const Case& c, Arrays& a, int64 sets, int64 capacity, int, int
 
 static void back(const Case& c, Arrays& a, int64 sets, const std::vector<int64>& where, int, int, Times&)
 {
-  E::Batch b = batch(a, sets, (int64)(a.rows.count / E::ROW) / (sets * c.protocols));
+  E::Batch b = batch(c, a, sets, (int64)(a.rows.count / E::ROW) / (sets * c.protocols));
   b.y = 0;
   const E::Adjoint adjoint = {a.cotangent.at, a.start.at, a.slots.at, a.rest_slots.at};
   a.start.set(std::vector<double>(a.start.count, 0.0));
@@ -346,10 +349,10 @@ static void back(const Case& c, Arrays& a, int64 sets, const std::vector<int64>&
     }
 }
 
-static void solve_again(const Case&, Arrays& a, int64 sets, const std::vector<int64>& where, const std::vector<int64>& room,
+static void solve_again(const Case& c, Arrays& a, int64 sets, const std::vector<int64>& where, const std::vector<int64>& room,
                         Memory<double>& rows, int)
 {
-  E::Batch b = batch(a, sets, 0);
+  E::Batch b = batch(c, a, sets, 0);
   b.y = 0;
   b.accepted = 0;
   b.again = rows.at;

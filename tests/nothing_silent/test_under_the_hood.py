@@ -11,6 +11,7 @@ import pytest
 
 from hexamer.models import Model, Protocol, Settings, compile_network, read_antimony, simulate
 from hexamer.models.solvers.fused import build as build_module
+from hexamer.models.solvers.fused import source
 
 pytestmark = pytest.mark.tier("test")
 
@@ -35,11 +36,11 @@ def slope(model: Model, **settings) -> jax.Array:
 @pytest.fixture
 def edit(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
     """Puts something else into the C sources."""
-    read = build_module.read
+    read = source.read
 
     def edit(old: str, new: str) -> None:
         assert any(old in read(name) for name in ("cpu_handlers.h", "xla.h", "courses.h"))
-        monkeypatch.setattr(build_module, "read", lambda name: read(name).replace(old, new))
+        monkeypatch.setattr(source, "read", lambda name: read(name).replace(old, new))
 
     return edit
 
@@ -79,7 +80,7 @@ def test_sources_are_those_of_the_start(monkeypatch: pytest.MonkeyPatch) -> None
     def edited(*_):
         raise AssertionError("a source was read again")
 
-    monkeypatch.setattr(build_module, "files", edited)
+    monkeypatch.setattr(source, "files", edited)
     monkeypatch.setattr("pathlib.Path.read_text", edited)
-    assert "struct Batch" in build_module.read("courses.h")
-    assert "STATIC void rates" in build_module.engine_source(build_module.functions_of(decay()), 1)
+    assert "struct Batch" in source.read("courses.h")
+    assert "STATIC void rates" in source.engine_source(build_module.functions_of(decay()), 1)

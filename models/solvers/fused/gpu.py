@@ -22,7 +22,7 @@ from jaxtyping import Array, Float
 
 from ...compiled.model import Model
 from ..status import Status
-from . import cuda
+from . import contract, cuda
 from .build import functions_of, quiet, warp
 from .call import Solved, Task
 from .codegen.lower import Unsupported
@@ -140,10 +140,6 @@ def live_bytes(task: Task, *, back: bool) -> int:
     return numbers * (4 if task.single else 8)
 
 
-def _plan(task: Task) -> tuple[np.ndarray, np.ndarray]:
-    return np.frombuffer(task.integers, np.int32), np.frombuffer(task.floats)
-
-
 def _kernels(task: Task, names: Sequence[str], x: Array) -> tuple[Kernels, Array]:
     """The kernels of a task, and `x`, with which lowering them comes to be loaded."""
     kind = {"single": task.single, "keep_stages": task.keep_stages}
@@ -164,7 +160,7 @@ def forward(task: Task, record: int, environment: Float[Array, "sets slots"]) ->
         return Solved(**{name: jnp.zeros(x.shape, x.dtype) for name, x in results.items()})
     back = ("course_back", "rest_back", "slot") if record else ()  # for which steps are kept
     kernels, environment = _kernels(task, ("rest", "course", *back), environment)
-    plan = _plan(task)
+    plan = task.plan
     shapes = {name: x.shape for name, x in results.items()}
     kept, rest, each = (shapes.pop(name) for name in ("record", "rest", "rest_status"))
     rests = [jnp.zeros(rest), jnp.zeros(each, np.int32), jnp.zeros(each, np.int32)]
@@ -198,7 +194,7 @@ def backward(task: Task, environment, status, accepted, record, rest, rest_statu
     if not sets:
         return jnp.zeros(environment.shape)
     kernels, environment = _kernels(task, ("course", "course_back", "rest_back", "slot"), environment)
-    plan = _plan(task)
+    plan = task.plan
     items = sets * protocols
     needed = accepted.sum(-1, dtype=np.int64)
     waiting = status == Status.OK
@@ -211,7 +207,9 @@ def backward(task: Task, environment, status, accepted, record, rest, rest_statu
         return _call(kernels.course_back, threads, *arrays, count=count, start=start, slots=slots)[1:]
 
     if capacity:
-        kept = waiting & (needed <= capacity) & (record[:, :, 0, 1] > 0)  # zeros stand for what was not recorded
+        kept = (
+            waiting & (needed <= capacity) & (record[:, :, 0, contract.RECORD.index("STEP")] > 0)
+        )  # zeros stand for what was not recorded
         where = jnp.where(kept, _stride(task, sets, capacity), -1)
         start, slots = go_back(where, record.reshape(-1, task.row), start, slots)
         waiting &= ~kept

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .build import engine_source, read, struct, warp
+from .build import warp
 from .codegen.model_source import Functions
+from .source import engine_source
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,15 @@ class Kernels:
 def write_kernels(functions: Functions, *, single: bool = False, keep_stages: bool = False) -> Kernels:
     """The kernels of one model, each a module of its own, so that only those are compiled that are called."""
     wp = warp()
-    engine = engine_source(functions, 1, single=single, keep_stages=keep_stages)
-    source = struct([engine, read("plan.h"), read("gpu_kernels.h")])
+    source = engine_source(functions, 1, "gpu_kernels.h", single=single, keep_stages=keep_stages)
     digest = hashlib.sha256(source.encode()).hexdigest()[:16]
     i1, i2, i3 = (wp.array(dtype=wp.int32, ndim=n) for n in (1, 2, 3))
     f1, f2, f3, f4 = (wp.array(dtype=wp.float64, ndim=n) for n in (1, 2, 3, 4))
     l1, l2 = (wp.array(dtype=wp.int64, ndim=n) for n in (1, 2))
-    batch = "Engine::batch_of(integers.data, floats.data, environment.data, environment.shape[0])"
+    batch = (
+        "Engine::batch_of(integers.data, integers.shape[0], floats.data, floats.shape[0], environment.data,\n"
+        "environment.shape[0])"
+    )
 
     def snippet(call: str) -> Callable:
         return wp.func_native(f"{source}{call}\n")

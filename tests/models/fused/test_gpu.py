@@ -32,11 +32,12 @@ from hexamer.models import (
 )
 from hexamer.models.compiled.plan import compile_plan
 from hexamer.models.solvers.fused import cuda, gpu, platforms
-from hexamer.models.solvers.fused.build import OPTIONS, quiet, read, warp
+from hexamer.models.solvers.fused.build import OPTIONS, quiet, warp
 from hexamer.models.solvers.fused.call import By
 from hexamer.models.solvers.fused.codegen.model_source import write_functions
 from hexamer.models.solvers.fused.engine import solve
 from hexamer.models.solvers.fused.gpu_kernels import Kernels, write_kernels
+from hexamer.models.solvers.fused.source import defined, join
 from hexamer.models.solvers.fused.stacks import STACK, stack
 from hexamer.models.solvers.solution import Solution
 
@@ -361,8 +362,6 @@ def test_kernels_on_two_devices(loop_text: str) -> None:
 
 QUOTIENTS = """
 struct Check {
-#define LANES 1
-#define SINGLE @SINGLE@
 @TYPES@
 // As the hardware's approximation is: right to some 20 bits, of float32 to 13.
 static real coarse(real x) { return x - x == 0 && x != 0 ? 1 / x * (SINGLE ? 1 + real(1e-4) : 1 + real(1e-6)) : 1 / x; }
@@ -390,7 +389,7 @@ def quotients(a: np.ndarray, b: np.ndarray, *, single: bool) -> np.ndarray:
         native(a, b, out)
 
     call.__annotations__ = launch.__annotations__ = annotations
-    source = QUOTIENTS.replace("@TYPES@", read("lanes.h")).replace("@SINGLE@", str(int(single)))
+    source = defined(1, single=single) + QUOTIENTS.replace("@TYPES@", join("lanes.h", {}))
     native = wp.func_native(source)(call)
     kernel = wp.kernel(launch, module="unique", enable_backward=False, module_options=OPTIONS)
     with quiet(wp):

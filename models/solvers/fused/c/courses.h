@@ -11,19 +11,12 @@
 //   W^T u_i = m_i lambda + w_i(theta) c + sum_{j>i} (a_ji v_j + (c_ji / h) u_j),   v_i = J(Y_i)^T u_i
 //   y0: lambda + c + sum v_i + grad_y sum u_i^T J(y0) k_i      p: sum f_p(Y_i)^T u_i + grad_p sum u_i^T J(y0) k_i
 
-enum Status { OK = 0, TOO_MANY_STEPS = 1, STEP_TOO_SMALL = 2, NOT_FINITE = 3, NO_STEADY_STATE = 4, PATH_DEPENDENT = 5 };
-enum { RESTS = 3, STAGES = 8, HEAD = 2, KEPT = KEEP_STAGES ? STAGES * SPECIES : 0, ROW = HEAD + SPECIES + KEPT };  // of the record: t, h, y, k
-
-// ---------------------------------------------------------------------------------------------- the problem's arrays
-
-// Protocols, as `hexamer.models.compiled.plan` lays them out; indices point into the environment, below 0: unchanged.
-struct Plan {
-  int protocols, segments, times, equilibrations, slots, max_steps;
-  bool follows;  // the absolute tolerance follows each species' own scale: scale.h
-  double longest;
-  const int *rest_parameters, *rest_set, *rest_of, *parameters, *assign, *add, *scale, *segment;
-  const double *rest_moment, *start, *stop, *at;
-};
+#pragma once
+#include "contract.h"
+#include "precision.h"
+#include "queue.h"
+#include "refuse.h"
+#include "rodas5p_tables.h"
 
 // A batch: `sets` environments, each under all protocols. Item = protocol * sets + set.
 struct Batch {
@@ -61,44 +54,25 @@ struct Tolerances {
 
 STATIC const double* own_tolerances(const Batch& b, int64 set)
 {
-  return b.environment + (set + 1) * b.plan.slots - 2;
+  return b.environment + (set + 1) * b.plan.slots - TOLERANCES;
 }
 
 // False where a set's own are none: they may come from a traced computation, where nobody could check them.
 STATIC bool load_tolerances(const Batch& b, int64 set, int lane, Tolerances& tolerance)
 {
   const double* own = own_tolerances(b, set);
-  AT(tolerance.rtol, lane) = own[0];
-  for (int n = 0; n < SPECIES; n++) AT(tolerance.atol[n], lane) = own[1], AT(tolerance.scale[n], lane) = 0.0;
-  const bool kept = own[0] >= @LEAST_RTOL@ && own[1] >= @LEAST_ATOL@;
-  return kept && own[0] > 0.0 && own[0] < 1.0 && own[1] > 0.0 && own[1] < INFINITY;
+  AT(tolerance.rtol, lane) = own[SET_RTOL];
+  for (int n = 0; n < SPECIES; n++) AT(tolerance.atol[n], lane) = own[SET_ATOL], AT(tolerance.scale[n], lane) = 0.0;
+  const bool kept = own[SET_RTOL] >= LEAST_RTOL && own[SET_ATOL] >= LEAST_ATOL;
+  return kept && own[SET_RTOL] > 0.0 && own[SET_RTOL] < 1.0 && own[SET_ATOL] > 0.0 && own[SET_ATOL] < INFINITY;
 }
 
 // ---------------------------------------------------------------------------------------------------- the method
 
-INLINE scalar A(int i, int j)
-{
-  static const scalar table[8][8] = {@A@};
-  return table[i][j];
-}
-
-INLINE scalar C(int i, int j)
-{
-  static const scalar table[8][8] = {@C@};
-  return table[i][j];
-}
-
-INLINE scalar M(int i)
-{
-  static const scalar table[8] = {@M@};
-  return table[i];
-}
-
 // Weight of stage i in the dense output.
 INLINE scalar dense(int i, scalar theta)
 {
-  static const scalar table[3][8] = {@H@};
-  return theta * (M(i) + (1 - theta) * (table[0][i] + theta * (table[1][i] + theta * table[2][i])));
+  return theta * (M(i) + (1 - theta) * (H(0, i) + theta * (H(1, i) + theta * H(2, i))));
 }
 
 // From this stage on, the state of the next stage (and after the last stage, the new state) is this stage's state plus this
@@ -125,7 +99,7 @@ STATIC void linearise(const real* y, const real* q, const real inverse, real* w)
 {
   real j[ENTRIES];
   jacobian(y, q, j);
-  factorise(j, inverse * scalar(1.0 / @GAMMA@), w);
+  factorise(j, inverse * scalar(1.0 / GAMMA), w);
 }
 
 // Stages k of a step of size h, and in s the last one's state.
@@ -213,7 +187,7 @@ STATIC void judging(const real* y, const Tolerances& tolerance, real* atol)
     if (n != TIME_STATE) most = select_(most < size, size, most);
   }
   for (int n = 0; n < SPECIES; n++) {
-    const real least = scalar(@CLUTTER@) * most;
+    const real least = scalar(CLUTTER) * most;
     atol[n] = select_(tolerance.atol[n] < least, least, tolerance.atol[n]);
   }
 }
@@ -235,7 +209,7 @@ STATIC real attempt_within(const Pace& pace, const real* y, const real* q, const
   bool any = false;
   real short_ = real_of(0.0);
   for (int l = 0; l < LANES; l++)
-    if (pace.refused_last[l] && AT(h, l) < @TINY@ * AT(span, l)) {
+    if (pace.refused_last[l] && AT(h, l) < TINY * AT(span, l)) {
       AT(short_, l) = 1;
       any = true;
     }
@@ -385,7 +359,7 @@ STATIC void enter_stretch(const Batch& b, Course& c, int lane, Pace& pace, real*
   load_coefficients(b, c.set, index, 0.5 * (c.from + c.to), lane, q);
   AT(t, lane) = c.from;
   AT(stop, lane) = c.to;
-  AT(longest, lane) = b.plan.longest * (c.to - c.from);
+  AT(longest, lane) = b.plan.longest_step * (c.to - c.from);
   c.tried = 0;
   pace.fresh[lane] = true;
 }
@@ -433,7 +407,7 @@ STATIC void load_course(const Batch& b, Queue& queue, Course& c, int lane, Pace&
       end_course(b, c, NOT_FINITE);
       continue;
     }
-    const int rest = plan.rest_of[c.protocol];
+    const int rest = plan.equilibration_of[c.protocol];
     if (rest >= 0) {
       const int64 r = c.set * plan.equilibrations + rest;
       if (b.rest_status[r] != OK) {
@@ -442,7 +416,7 @@ STATIC void load_course(const Batch& b, Queue& queue, Course& c, int lane, Pace&
         continue;
       }
       c.taken = b.y ? b.rest_steps[r] : 0;
-      for (int n = 0; n < SPECIES; n++) AT(y[n], lane) = b.rest[RESTS * r * SPECIES + n];
+      for (int n = 0; n < SPECIES; n++) AT(y[n], lane) = b.rest[(STEADY_ROWS * r + STEADY_STATE) * SPECIES + n];
     } else {
       exact first[SPECIES];
       load_initial(b, c.set, parameters_in(plan, c), lane, first);
@@ -476,8 +450,8 @@ STATIC void note_step(const Batch& b, Course& c, int lane, const real* y, const 
   }
   if (c.rows < (b.again ? b.room[c.item - b.first] : b.capacity)) {
     double* row = rows_of(b, c.item) + (int64)c.rows * ROW;
-    row[0] = t;
-    row[1] = h;
+    row[RECORD_TIME] = t;
+    row[RECORD_STEP] = h;
     for (int n = 0; n < SPECIES; n++) row[HEAD + n] = AT(y[n], lane);
     for (int i = 0; i < KEPT; i++) row[HEAD + SPECIES + i] = AT(k[i], lane);
   }
@@ -503,7 +477,7 @@ STATIC void solve_courses(const Batch& b, Queue& queue)
     bool any = false;
     for (int l = 0; l < LANES; l++) any |= course[l].alive;
     if (!any) return;
-    const exact span = longest * (1.0 / plan.longest);
+    const exact span = longest * (1.0 / plan.longest_step);
     set_out(plan, pace, y, q, tolerance, narrow_(longest), narrow_(span));
     const exact_mask last = t + 1.0000001 * pace.h >= stop;
     const exact step = select_(last, stop - t, pace.h);
@@ -529,7 +503,7 @@ STATIC void solve_courses(const Batch& b, Queue& queue)
           c.segment++;
           enter(b, c, l, pace, y, q, t, stop, longest);
         }
-      } else if (!grew && !(AT(pace.h, l) > @SHORTEST@ * AT(longest, l) / plan.longest)) {  // a first step may be shorter
+      } else if (!grew && !(AT(pace.h, l) > SHORTEST * AT(longest, l) / plan.longest_step)) {  // a first step may be shorter
         end_course(b, c, !(AT(error, l) < INFINITY) ? NOT_FINITE : STEP_TOO_SMALL);
       } else if (c.tried >= plan.max_steps) {
         end_course(b, c, TOO_MANY_STEPS);
@@ -692,7 +666,7 @@ STATIC void enter_back(const Batch& b, const Adjoint& adjoint, Course& c, int la
   c.alive = false;
   double* start = adjoint.start + c.place * SPECIES;
   for (int n = 0; n < SPECIES; n++) start[n] = AT(lambda[n], lane);
-  if (plan.rest_of[c.protocol] < 0) {
+  if (plan.equilibration_of[c.protocol] < 0) {
     exact p[ARGUMENTS], p_bar[ARGUMENTS], room[SPECIES];
     c.segment = 0;
     parameters_of(b, c.set, parameters_in(plan, c), p);
@@ -778,10 +752,10 @@ STATIC void solve_back(const Batch& b, const Adjoint& adjoint, Queue& queue)
       if (!c.alive) continue;
       any = true;
       row[l] = rows_of(b, c.item) + (int64)(c.rows - 1) * ROW;
-      outputs |= take_outputs(b, adjoint, c, l, row[l][0], row[l][1], direct, stage);
+      outputs |= take_outputs(b, adjoint, c, l, row[l][RECORD_TIME], row[l][RECORD_STEP], direct, stage);
     }
     if (!any) return;
-    h = gathered(row, 1);
+    h = gathered(row, RECORD_STEP);
     for (int n = 0; n < SPECIES; n++) y[n] = gathered(row, HEAD + n);
     for (int i = 0; i < KEPT; i++) k[i] = gathered(row, HEAD + SPECIES + i);
     step_back(y, q, h, k, outputs ? stage : (const real*)0, lambda, q_bar);
@@ -794,7 +768,7 @@ STATIC void solve_back(const Batch& b, const Adjoint& adjoint, Queue& queue)
       if (!c.alive) continue;
       c.rows--;
       if (--c.tried) {
-        if (SWITCHES > 0 && rows_of(b, c.item)[(int64)(c.rows - 1) * ROW] < c.from) cross_back(b, adjoint, c, l, y, lambda, q, q_bar);
+        if (SWITCHES > 0 && rows_of(b, c.item)[(int64)(c.rows - 1) * ROW + RECORD_TIME] < c.from) cross_back(b, adjoint, c, l, y, lambda, q, q_bar);
         continue;
       }
       if (SWITCHES > 0) undo_switches(b, adjoint, c, l, y, lambda, q);

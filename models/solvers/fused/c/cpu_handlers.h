@@ -1,4 +1,7 @@
 // The engine's handlers on the CPU.
+#pragma once
+#include "steady.h"
+#include "xla.h"
 
 struct Call {
   Batch batch;
@@ -7,10 +10,12 @@ struct Call {
   int full;     // and there was no memory to repeat them in
 };
 
-STATIC const char* no_memory()
+// What a handler answers if the machine has no memory for it.
+STATIC void* out_of_memory(const CallFrame* frame)
 {
-  return "hexamer: the machine has no memory left for a batch of trajectories: solve fewer at a time, or keep less of "
-         "each (memory and record of Settings)";
+  return error(frame, RESOURCE_EXHAUSTED,
+               "hexamer: the machine has no memory left for a batch of trajectories: solve fewer at a time, or keep less of "
+               "each (memory and record of Settings)");
 }
 
 STATIC void run_rests(void* work, Queue& queue) { find_rests(((Call*)work)->batch, queue); }
@@ -29,7 +34,7 @@ STATIC int64 rows_needed(const Batch& b, int64 item)
 STATIC bool recorded(const Batch& b, int64 item)
 {
   const int64 rows = rows_needed(b, item);
-  return rows == 0 || (rows <= b.capacity && b.record[place(b, item) * b.capacity * ROW + 1] > 0.0);
+  return rows == 0 || (rows <= b.capacity && b.record[place(b, item) * b.capacity * ROW + RECORD_STEP] > 0.0);
 }
 
 // Where memory is short: takes what is left and does nothing with it, since a thread that found some later would work on a
@@ -82,14 +87,17 @@ STATIC void run_back(void* work, Queue& queue)
   } while (claim(queue));
 }
 
-// What stands in the attributes: the plan's numbers and, ahead of the integers, threads and the record's capacity.
-STATIC void read_attributes(const CallFrame* frame, Call& call, int* threads)
+// The attributes, in the order of their names: the plan's floats, its integers, and the limits of the call. False if they do
+// not have the lengths that the contract says.
+STATIC bool read_attributes(const CallFrame* frame, Call& call, int* threads)
 {
-  const double* floats = (const double*)frame->attributes.at[0]->data;
-  const int* integers = (const int*)frame->attributes.at[1]->data;
-  *threads = integers[0];
-  call.batch.capacity = integers[1];
-  read_plan(integers + 2, floats, call.batch.plan);
+  const Array *floats = frame->attributes.at[0], *integers = frame->attributes.at[1], *numbers = frame->attributes.at[2];
+  Limits limits;
+  if (!read_limits((const int*)numbers->data, (int64)numbers->count, limits)) return false;
+  *threads = limits.threads;
+  call.batch.capacity = limits.capacity;
+  return read_plan(
+      (const int*)integers->data, (int64)integers->count, (const double*)floats->data, (int64)floats->count, call.batch.plan);
 }
 
 // (environment) -> y, status, steps, rejected, accepted, record, rest, rest_status
@@ -98,7 +106,7 @@ static void* forward(CallFrame* frame)
   if (asked_for_metadata(frame)) return 0;
   Call call;
   int threads;
-  read_attributes(frame, call, &threads);
+  if (!read_attributes(frame, call, &threads)) return other_layout(frame);
   Batch& b = call.batch;
   Buffer** result = frame->results.at;
   b.environment = (const double*)frame->arguments.at[0]->data;
@@ -114,7 +122,7 @@ static void* forward(CallFrame* frame)
   b.again = 0;
   const int64 rests = b.sets * b.plan.equilibrations, total = b.sets * b.plan.protocols;
   b.rest_steps = (int*)::malloc((rests + 1) * sizeof(int));
-  if (!b.rest_steps) return out_of_memory(frame, no_memory());
+  if (!b.rest_steps) return out_of_memory(frame);
   share(frame, threads, run_rests, &call, rests, chunk_of(rests, threads));
   share(frame, threads, run_polish, &call, rests, LANES);
   share(frame, threads, run_courses, &call, total, chunk_of(total, threads));
@@ -128,7 +136,7 @@ static void* backward(CallFrame* frame)
   if (asked_for_metadata(frame)) return 0;
   Call call;
   int threads;
-  read_attributes(frame, call, &threads);
+  if (!read_attributes(frame, call, &threads)) return other_layout(frame);
   Batch& b = call.batch;
   Adjoint& adjoint = call.adjoint;
   Buffer** argument = frame->arguments.at;
@@ -147,7 +155,7 @@ static void* backward(CallFrame* frame)
   const Plan& plan = b.plan;
   const int64 rests = b.sets * plan.equilibrations, total = b.sets * plan.protocols;
   double* memory = (double*)::malloc((total * (SPECIES + plan.slots) + rests * plan.slots + 1) * sizeof(double));
-  if (!memory) return out_of_memory(frame, no_memory());
+  if (!memory) return out_of_memory(frame);
   adjoint.start = memory;
   adjoint.slots = adjoint.start + total * SPECIES;
   adjoint.rest_slots = adjoint.slots + total * plan.slots;
@@ -158,7 +166,7 @@ static void* backward(CallFrame* frame)
   share(frame, threads, run_back, &call, total, call.repeat && total > 8 * LANES * (int64)threads ? 8 * LANES : chunk_of(total, threads));
   if (__atomic_load_n(&call.full, __ATOMIC_SEQ_CST)) {
     ::free(memory);
-    return out_of_memory(frame, no_memory());
+    return out_of_memory(frame);
   }
   share(frame, threads, run_pull_rests, &call, rests, LANES);
   for (int64 set = 0; set < b.sets; set++)

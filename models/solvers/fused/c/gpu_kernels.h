@@ -3,6 +3,8 @@
 // Courses wait in a queue. Only so many threads run that what their steps work on stays in the cache of their
 // multiprocessor; each takes the next course when it has ended one, so that none waits for a slower neighbour. In the other
 // kernels each thread has one item.
+#pragma once
+#include "steady.h"
 
 STATIC Queue only(int64 item)
 {
@@ -17,10 +19,11 @@ STATIC Queue shared(int64* count, const int64* where)
   return queue;
 }
 
-STATIC Batch batch_of(const int* integers, const double* floats, const double* environment, int64 sets)
+STATIC Batch batch_of(
+    const int* integers, int64 integers_count, const double* floats, int64 floats_count, const double* environment, int64 sets)
 {
   Batch b;
-  read_plan(integers, floats, b.plan);
+  if (!read_plan(integers, integers_count, floats, floats_count, b.plan)) STOP;
   b.sets = sets;
   b.environment = environment;
   b.y = b.record = b.rest = b.again = 0;

@@ -2,25 +2,9 @@
 // `scalar` is what one of the values is: a double, or a float where SINGLE is set. Numbers are whole or scalar(x): a bare
 // 0.5 is a double, and on a GPU what it meets would become one.
 
-#if defined(__CUDACC__)
-#define STATIC static __device__ __noinline__
-#define INLINE static inline __device__
-#else
-#define STATIC static __attribute__((noinline))
-#define INLINE static inline
-#endif
-#if defined(__CUDACC__) || defined(__clang__)
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 8")
-#endif
-#if defined(__CUDACC__)
-#define ROLLED _Pragma("unroll 1")  // where a compiler that unrolls takes minutes and gigabytes, as NVRTC does from sm_100 on
-#else
-#define ROLLED
-#endif
-
-typedef long long int64;  // `long` has 32 bits on Windows
+#pragma once
+#include <math.h>
+#include "target.h"
 
 #if SINGLE
 typedef float scalar;

@@ -1,5 +1,9 @@
 // Beside `real`, in which steps are computed, `exact`, which is always a double: time and the sizes of steps, since t + h
 // must not be t; what is computed once a segment, since parameters may be of any size; and the state at rest.
+#pragma once
+#include "lanes.h"
+#include "model.h"
+#include "steady_norm.h"
 
 #if SINGLE
 typedef Exact::real exact;

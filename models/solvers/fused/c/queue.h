@@ -1,4 +1,6 @@
 // Items of a batch, which threads take in chunks from a count that they share.
+#pragma once
+#include "target.h"
 
 struct Count {
   int64 next, total, chunk;

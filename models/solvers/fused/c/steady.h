@@ -4,21 +4,24 @@
 // Newton on the reduced system, in which conserved moieties' totals stand for dependent species, and a species that
 // nothing changes keeps its start (`hexamer.models.solvers.reference.steady_state`, whose criteria these are):
 //   G(y; y0, p) = [ f_i(y, p) ;  L (w(p) o (y - y0)) ] = 0,    dy = -G_y^-1 (G_y0 dy0 + G_p dp)
+#pragma once
+#include "courses.h"
+#include "scale.h"
 
 STATIC const int* rest_parameters(const Batch& b, int64 item)
 {
-  return b.plan.rest_parameters + (item / b.sets) * PARAMETERS;
+  return b.plan.equilibration_parameters + (item / b.sets) * PARAMETERS;
 }
 
 STATIC void load_start(const Batch& b, int64 item, int lane, exact* y)
 {
-  const int* set = b.plan.rest_set + (item / b.sets) * SPECIES;
+  const int* set = b.plan.equilibration_set + (item / b.sets) * SPECIES;
   load_initial(b, item % b.sets, rest_parameters(b, item), lane, y);
   for (int n = 0; n < SPECIES; n++)
     if (set[n] >= 0) AT(y[n], lane) = b.environment[item % b.sets * b.plan.slots + set[n]];
 }
 
-STATIC double rest_moment(const Batch& b, int64 item) { return b.plan.rest_moment[item / b.sets]; }
+STATIC double rest_moment(const Batch& b, int64 item) { return b.plan.equilibration_moment[item / b.sets]; }
 
 // The switches at rest: gone are those of before the moment at which the course starts. p holds one item's parameters a lane.
 STATIC void switches_at_rest(const Batch& b, const int64* item, int count, exact* p)
@@ -47,10 +50,11 @@ struct Rest {
 STATIC void end_rest(const Batch& b, Rest& r, int lane, const real* y, const Tolerances& tolerance, int status)
 {
   const int64 where = rest_place(b, r.item);
-  double* found = b.rest + RESTS * where * SPECIES;
+  double* rows = b.rest + STEADY_ROWS * where * SPECIES;
+  double *found = rows + STEADY_STATE * SPECIES, *scale = rows + STEADY_SCALE * SPECIES;
   for (int n = 0; n < SPECIES; n++) found[n] = AT(y[n], lane);
-  if (TIME_STATE >= 0) found[TIME_STATE] = found[SPECIES + TIME_STATE];
-  for (int n = 0; n < SPECIES; n++) found[2 * SPECIES + n] = AT(tolerance.scale[n], lane);
+  if (TIME_STATE >= 0) found[TIME_STATE] = rows[STEADY_START * SPECIES + TIME_STATE];
+  for (int n = 0; n < SPECIES; n++) scale[n] = AT(tolerance.scale[n], lane);
   b.rest_status[where] = status;
   b.rest_steps[where] = r.tried;
   r.alive = false;
@@ -70,7 +74,7 @@ STATIC void load_next_rest(const Batch& b, Queue& queue, Rest& r, int lane, Pace
   load_coefficients(b, r.item % b.sets, rest_parameters(b, r.item), rest_moment(b, r.item), lane, q);
   exact first[SPECIES];
   load_start(b, r.item, lane, first);
-  double* start = b.rest + (RESTS * rest_place(b, r.item) + 1) * SPECIES;
+  double* start = b.rest + (STEADY_ROWS * rest_place(b, r.item) + STEADY_START) * SPECIES;
   for (int n = 0; n < SPECIES; n++) {
     start[n] = AT(first[n], lane);
     AT(y[n], lane) = start[n];
@@ -80,14 +84,14 @@ STATIC void load_next_rest(const Batch& b, Queue& queue, Rest& r, int lane, Pace
   pace.fresh[lane] = true;
 }
 
-INLINE real on_the_way(const real rtol) { return select_(rtol > scalar(@ON_THE_WAY_RTOL@), rtol, real_of(@ON_THE_WAY_RTOL@)); }
+INLINE real on_the_way(const real rtol) { return select_(rtol > scalar(ON_THE_WAY_RTOL), rtol, real_of(ON_THE_WAY_RTOL)); }
 
 STATIC void find_rests(const Batch& b, Queue& queue)
 {
   const Plan& plan = b.plan;
   real y[SPECIES], q[COEFFICIENTS], y1[SPECIES], k[STAGES * SPECIES];
   exact t = exact_of(0.0);
-  const exact far = exact_of(@HORIZON@);
+  const exact far = exact_of(HORIZON);
   Pace pace = {exact_of(1.0)};
   Tolerances loose = any_tolerances();
   real strict = real_of(1.0), atol[SPECIES];  // of what is sought; `loose`: on the way
@@ -113,11 +117,11 @@ STATIC void find_rests(const Batch& b, Queue& queue)
       if (!r.alive) continue;
       r.tried++;
       const bool went = AT(good, l) != 0, grew = adapt(pace, l, went, AT(factor, l), AT(step, l), INFINITY);
-      if (went && AT(left, l) <= @THRESHOLD@) {
+      if (went && AT(left, l) <= THRESHOLD) {
         end_rest(b, r, l, y, loose, OK);
       } else if (!grew && !(AT(pace.h, l) > 1e-12)) {
         end_rest(b, r, l, y, loose, !(AT(error, l) < INFINITY) ? NOT_FINITE : STEP_TOO_SMALL);
-      } else if (AT(t, l) >= @HORIZON@) {
+      } else if (AT(t, l) >= HORIZON) {
         end_rest(b, r, l, y, loose, NO_STEADY_STATE);
       } else if (r.tried >= plan.max_steps) {
         end_rest(b, r, l, y, loose, TOO_MANY_STEPS);
@@ -217,7 +221,7 @@ STATIC void complete(double* a, const bool* idle, const exact* y, const double* 
     }
   ROLLED for (; rank < count; rank++) {
     int row = -1, column = -1;
-    double most = @SINGULAR@;
+    double most = SINGULAR;
     ROLLED for (int i = rank; i < count; i++)
       ROLLED for (int c = rank; c < width; c++)
         if (::fabs(r[rows[i] * SPECIES + columns[c]]) > most) {
@@ -269,7 +273,7 @@ STATIC bool path_dependent(const exact* j, const exact* weight, const exact* y, 
   reduced_matrix(j, weight, lane, false, a, idle);
   ROLLED for (int n = 0; n < SPECIES; n++) {
     moved[n] = ::fabs(AT(y[n], lane) - start[n]);
-    allowed[n] = least[n] + @DRIFT@ * ::fabs(AT(y[n], lane));
+    allowed[n] = least[n] + DRIFT * ::fabs(AT(y[n], lane));
     open[n] = idle[n] && n != TIME_STATE;
   }
   ROLLED for (int m = 0; m < MOIETIES; m++) open[dependent(m)] = false;
@@ -307,12 +311,12 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
       if (b.rest_status[where] != OK) continue;
       const double* values = b.environment + set * b.plan.slots;
       for (int i = 0; i < PARAMETERS; i++) AT(p[i], count) = values[rest_parameters(b, item[count])[i]];
-      AT(rtol, count) = own_tolerances(b, set)[0];
-      rest_floors(b, set, where, own_tolerances(b, set)[0], own[count]);
+      AT(rtol, count) = own_tolerances(b, set)[SET_RTOL];
+      rest_floors(b, set, where, own_tolerances(b, set)[SET_RTOL], own[count]);
       for (int n = 0; n < SPECIES; n++) {
         AT(atol[n], count) = own[count][n];
-        AT(y[n], count) = b.rest[RESTS * where * SPECIES + n];
-        start[count][n] = b.rest[(RESTS * where + 1) * SPECIES + n];
+        AT(y[n], count) = b.rest[(STEADY_ROWS * where + STEADY_STATE) * SPECIES + n];
+        start[count][n] = b.rest[(STEADY_ROWS * where + STEADY_START) * SPECIES + n];
       }
       count++;
     }
@@ -323,7 +327,7 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
     for (int n = 0; n < SPECIES; n++) found[n] = y[n];
     bool moving[LANES];
     for (int l = 0; l < count; l++) moving[l] = true;
-    for (int iteration = 0; iteration < (SINGLE ? 2 : 1) * @NEWTON@; iteration++) {
+    for (int iteration = 0; iteration < (SINGLE ? 2 : 1) * NEWTON_ITERATIONS; iteration++) {
       bool any = false;
       for (int l = 0; l < count; l++) any |= moving[l];
       if (!any) break;
@@ -342,7 +346,7 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
         }
         double right[SPECIES];
         for (int n = 0; n < SPECIES; n++) right[n] = g[n];
-        bool converged = solve_dense(a, g, @SINGULAR@);
+        bool converged = solve_dense(a, g, SINGULAR);
         if (!converged) {
           bool open[SPECIES];
           reduced_matrix(j, weight, l, false, a, idle);
@@ -365,24 +369,24 @@ STATIC void polish_rests(const Batch& b, Queue& queue)
     }
     const exact left = unrest(y, q, rtol, atol), before = SINGLE ? unrest(found, q, rtol, atol) : left;
     for (int l = 0; l < count; l++) {
-      bool good = AT(left, l) <= @THRESHOLD@;
+      bool good = AT(left, l) <= THRESHOLD;
       for (int n = 0; n < SPECIES; n++) {
         const double x = AT(y[n], l), x0 = AT(found[n], l);
         good &= ::fabs(x - x0) <= near * ::fabs(x0) + 1e3 * own[l][n];
         good &= x >= (x0 < 0.0 ? x0 : 0.0) - own[l][n];
       }
       const int64 where = rest_place(b, item[l]);
-      if (!good && SINGLE && !(AT(before, l) <= @THRESHOLD@)) b.rest_status[where] = NO_STEADY_STATE;
+      if (!good && SINGLE && !(AT(before, l) <= THRESHOLD)) b.rest_status[where] = NO_STEADY_STATE;
       if (!good)
         for (int n = 0; n < SPECIES; n++) AT(y[n], l) = AT(found[n], l);
-      for (int n = 0; n < SPECIES; n++) b.rest[RESTS * where * SPECIES + n] = AT(y[n], l);
+      for (int n = 0; n < SPECIES; n++) b.rest[(STEADY_ROWS * where + STEADY_STATE) * SPECIES + n] = AT(y[n], l);
     }
     jacobian(y, q, j);
     for (int l = 0; l < count; l++) {
       const int64 set = item[l] % b.sets, where = rest_place(b, item[l]);
-      const double asked = own_tolerances(b, set)[0];
+      const double asked = own_tolerances(b, set)[SET_RTOL];
       double least[SPECIES];
-      rest_floors(b, set, where, asked > @ON_THE_WAY_RTOL@ ? asked : @ON_THE_WAY_RTOL@, least);
+      rest_floors(b, set, where, asked > ON_THE_WAY_RTOL ? asked : ON_THE_WAY_RTOL, least);
       if (b.rest_status[where] == OK && path_dependent(j, weight, y, start[l], own[l], least, l)) b.rest_status[where] = PATH_DEPENDENT;
     }
   }
@@ -419,7 +423,7 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
       if (b.rest_status[where] != OK) continue;
       const double* values = b.environment + item[count] % b.sets * plan.slots;
       for (int i = 0; i < PARAMETERS; i++) AT(p[i], count) = values[rest_parameters(b, item[count])[i]];
-      for (int n = 0; n < SPECIES; n++) AT(y[n], count) = b.rest[RESTS * where * SPECIES + n];
+      for (int n = 0; n < SPECIES; n++) AT(y[n], count) = b.rest[(STEADY_ROWS * where + STEADY_STATE) * SPECIES + n];
       count++;
     }
     if (!count) return;
@@ -430,20 +434,20 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
     for (int l = 0; l < count; l++) {
       const int64 set = item[l] % b.sets;
       const int e = (int)(item[l] / b.sets);
-      const double* start = b.rest + (RESTS * rest_place(b, item[l]) + 1) * SPECIES;
+      const double* start = b.rest + (STEADY_ROWS * rest_place(b, item[l]) + STEADY_START) * SPECIES;
       double a[SPECIES * SPECIES], x[SPECIES];
       bool idle[SPECIES];
       for (int n = 0; n < SPECIES; n++) x[n] = 0.0;
       for (int c = 0; c < plan.protocols; c++)
-        if (plan.rest_of[c] == e)
+        if (plan.equilibration_of[c] == e)
           for (int n = 0; n < SPECIES; n++) x[n] += adjoint.start[(set * plan.protocols + c) * SPECIES + n];
       double right[SPECIES];
       bool open[SPECIES];
       for (int n = 0; n < SPECIES; n++) right[n] = x[n], open[n] = false;
       reduced_matrix(j, weight, l, true, a, idle);
-      if (!solve_dense(a, x, @SINGULAR@)) {
+      if (!solve_dense(a, x, SINGULAR)) {
         double atol[SPECIES];
-        rest_floors(b, set, rest_place(b, item[l]), own_tolerances(b, set)[0], atol);
+        rest_floors(b, set, rest_place(b, item[l]), own_tolerances(b, set)[SET_RTOL], atol);
         for (int n = 0; n < SPECIES; n++) x[n] = right[n];
         reduced_matrix(j, weight, l, false, a, idle);
         complete(a, idle, y, atol, l, open);
@@ -471,7 +475,7 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
       }
       double* slots = adjoint.rest_slots + rest_place(b, item[l]) * plan.slots;
       for (int n = 0; n < SPECIES; n++) {
-        const int set_to = plan.rest_set[(int64)e * SPECIES + n];
+        const int set_to = plan.equilibration_set[(int64)e * SPECIES + n];
         if (set_to < 0) continue;
         slots[set_to] += AT(start_bar[n], l);
         AT(start_bar[n], l) = 0.0;
@@ -484,7 +488,7 @@ STATIC void pull_rests(const Batch& b, const Adjoint& adjoint, Queue& queue)
     for (int l = 0; l < count; l++) {
       const int e = (int)(item[l] / b.sets);
       double* slots = adjoint.rest_slots + rest_place(b, item[l]) * plan.slots;
-      for (int i = 0; i < PARAMETERS; i++) slots[plan.rest_parameters[(int64)e * PARAMETERS + i]] += AT(p_bar[i], l);
+      for (int i = 0; i < PARAMETERS; i++) slots[plan.equilibration_parameters[(int64)e * PARAMETERS + i]] += AT(p_bar[i], l);
     }
   }
 }
