@@ -49,7 +49,7 @@ static void run(const double* x, double* out, int64 back)
   stages(y, q, h, w, k, s);
   for (int64 i = 0; i < @STEPS@; i++) {
     if (back) {
-      step_back(y, q, h, k, (const real*)0, lambda, q_bar);
+      step_adjoint(y, q, h, k, (const real*)0, lambda, q_bar);
     } else {
       stages(y, q, h, w, k, s);
       for (int n = 0; n < SPECIES; n++) y[n] = s[n] + k[(STAGES - 1) * SPECIES + n];

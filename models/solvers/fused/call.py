@@ -25,8 +25,8 @@ class Solved(NamedTuple):
     rejected: Int[Array, "S C"]
     accepted: Int[Array, "S C segments"]
     record: Float[Array, "S C record row"]  # t, h and y of the first accepted steps
-    rest: Float[Array, "S E 3 species"]  # steady states, the starts they came from, and scales
-    rest_status: Int[Array, "S E"]
+    steady: Float[Array, "S E 3 species"]  # steady states, the starts they came from, and scales
+    steady_status: Int[Array, "S E"]
 
 
 class Task(NamedTuple):
@@ -72,7 +72,7 @@ class Task(NamedTuple):
             "rejected": ((protocols,), np.int32),
             "accepted": ((protocols, segments), np.int32),
             "record": ((protocols, record, self.row), float),
-            "rest": ((equilibrations, len(contract.STEADY), species), float),
-            "rest_status": ((equilibrations,), np.int32),
+            "steady": ((equilibrations, len(contract.STEADY), species), float),
+            "steady_status": ((equilibrations,), np.int32),
         }
         return {name: jax.ShapeDtypeStruct((sets, *shape), kind) for name, (shape, kind) in shapes.items()}

@@ -85,9 +85,9 @@ def forward(task: Task, record: int, environment: Float[Array, "sets slots"]) ->
     return Solved(*call(environment, **_attributes(task, record)))
 
 
-def backward(task: Task, environment, status, accepted, record, rest, rest_status, cotangent):
+def backward(task: Task, environment, status, accepted, record, steady, steady_status, cotangent):
     """The environment's cotangent, from what `forward` gave and the cotangent of y."""
     handlers, environment = _handlers(task, environment)
     call = jax.ffi.ffi_call(handlers.backward, jax.eval_shape(lambda e: e, environment))
     attributes = _attributes(task, record.shape[2])
-    return call(environment, status, accepted, record, rest, rest_status, cotangent, **attributes)
+    return call(environment, status, accepted, record, steady, steady_status, cotangent, **attributes)

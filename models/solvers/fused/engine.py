@@ -118,7 +118,7 @@ def _solve(task: Task, environment: Float[Array, "sets slots"]):
 
 def _solve_forward(task: Task, environment):
     s = folded(partial(_placed, _recorded, task))(environment)
-    kept = (environment, s.status, s.accepted, s.record, s.rest, s.rest_status)
+    kept = (environment, s.status, s.accepted, s.record, s.steady, s.steady_status)
     return (s.y, s.status, s.steps, s.rejected), kept
 
 

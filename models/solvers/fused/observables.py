@@ -68,8 +68,7 @@ class Formulas:
         pool: int,
         by_xla: ByXla,
     ):
-        written = {"formulas.h": _formulas(groups), "table.h": contract.table(), **handler_headers()}
-        body = join("observables.h", written)
+        body = join("observables.h", {**observable_headers(groups), **handler_headers()})
         targets = register(f"{defined(LANES)}struct Engine {{\n{body}\n}};\n", TARGETS)
         rows = np.concatenate([g.rows for g in groups])
         index = np.concatenate([np.ravel(g.index) for g in groups])
@@ -129,6 +128,11 @@ def _attributes(table: _Table) -> dict[str, np.ndarray]:
     """The table and the limits, which observables.h reads."""
     limits = contract.LIMITS.pack({"threads": table.threads, "capacity": 0}, {})
     return {"integers": np.frombuffer(table.integers, np.int32), "limits": limits.integers}
+
+
+def observable_headers(groups: Sequence[Group]) -> dict[str, str]:
+    """The headers that observables.h needs."""
+    return {"formulas.h": _formulas(groups), "table.h": contract.table()}
 
 
 def _formulas(groups: Sequence[Group]) -> str:

@@ -23,6 +23,11 @@ def read(name: str) -> str:
     return _SOURCES[name]
 
 
+def names() -> list[str]:
+    """The names of all headers of the folder `c`."""
+    return list(_SOURCES)
+
+
 def join(name: str, written: Mapping[str, str], without: Collection[str] = ()) -> str:
     """A header behind all those that it includes, each once, as a compiler would join them at `#pragma once`.
 

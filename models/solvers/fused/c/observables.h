@@ -1,5 +1,5 @@
-// What the assays read: groups of rows, each with a formula of its own over columns of numbers that lie in one pool.
-// Values are a mean and a standard deviation. A row whose trajectory failed reads NaN, and hands nothing back.
+// Observables: groups of rows, each with its formula over columns of numbers that lie in one pool. Values are a mean and a
+// standard deviation. A row whose trajectory failed reads NaN and contributes nothing to the gradient.
 #pragma once
 #include "formulas.h"
 #include "table.h"
@@ -14,7 +14,7 @@ struct Reading {
   double* pool_bar;
 };
 
-// Goes over a set's rows, LANES at a time; idle lanes repeat the first row.
+// Reads the rows of a set, LANES at a time; lanes without a row repeat the first one.
 STATIC void read_rows(const Reading& r, int64 set)
 {
   const Table& t = r.table;

@@ -1,9 +1,11 @@
-// Steps that no solution takes, whatever their error: as `hexamer.models.solvers.step_control.Controller` has them and says why.
+// Steps that no solution takes, whatever their error. `hexamer.models.solvers.step_control.Controller` refuses the same and says
+// why.
 #pragma once
 #include "constants.h"
+#include "lanes.h"
 #include "model.h"
 
-// Lanes in whose rates a root or real power is taken of a negative number, by more than the solver's error.
+// Lanes in whose rates a root or real power has a negative base, by more than the solver's error.
 STATIC mask undefined(const real* y, const real* q, const real rtol, const real* atol)
 {
   mask bad = real_of(1.0) < 0;
@@ -29,8 +31,8 @@ STATIC void note_free(const real* y, const real rtol, const real* atol, int lane
   }
 }
 
-// Lanes in which a concentration falls below 0 though it is driven upwards there: by more than the solver's error, or over a
-// pole, behind which it is driven further down. One that its rates take below 0 is free to.
+// Lanes in which a concentration falls below 0 although its rate at 0 is positive: by more than the solver's error, or over a
+// pole, behind which its rate is negative. One whose rate at 0 is negative may fall.
 STATIC mask fallen(const real* y, const real* y1, const real* q, const real rtol, const real* atol, const mask good, mask* free)
 {
   const mask none = real_of(1.0) < 0;

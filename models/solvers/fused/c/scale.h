@@ -1,8 +1,8 @@
-// The absolute tolerance of each species, where it follows the species' own scale (`hexamer.models.solvers.scale`, whose rules
-// these are): rtol * FLOOR * scale. A species' scale is the smallest number that it starts from or is set to; of one that
+// The absolute tolerance of each species, if it follows the species' own scale: rtol * FLOOR * scale. The rules are those of
+// `hexamer.models.solvers.scale`. A species' scale is the smallest number that it starts from or is set to; of one that
 // starts at 0, what a few implicit Euler steps over the time ahead come to. So a model in other units takes the same steps.
 #pragma once
-#include "courses.h"
+#include "rodas5p.h"
 
 STATIC Tolerances any_tolerances()
 {
@@ -27,11 +27,11 @@ STATIC void floors(const Plan& plan, const Tolerances& tolerance, const real rto
   }
 }
 
-// The same of a state at rest.
-STATIC void rest_floors(const Batch& b, int64 set, int64 where, double rtol, double* atol)
+// The absolute tolerances of a pre-equilibration.
+STATIC void steady_floors(const Batch& b, int64 set, int64 where, double rtol, double* atol)
 {
-  const double* scale = b.rest + (STEADY_ROWS * where + STEADY_SCALE) * SPECIES;
-  for (int n = 0; n < SPECIES; n++) atol[n] = b.plan.follows ? floor_of(rtol, scale[n]) : own_tolerances(b, set)[SET_ATOL];
+  const double* scale = steady_row(b, where, STEADY_SCALE);
+  for (int n = 0; n < SPECIES; n++) atol[n] = b.plan.follows ? floor_of(rtol, scale[n]) : tolerances_of(b, set)[SET_ATOL];
 }
 
 INLINE void take_smaller(real& scale, int lane, double x)
@@ -40,30 +40,31 @@ INLINE void take_smaller(real& scale, int lane, double x)
   if (x > 0.0 && x < INFINITY && !(AT(scale, lane) > 0.0 && AT(scale, lane) <= x)) AT(scale, lane) = x;
 }
 
-// What a course's start and doses say of a lane's scales. At rest, what lies below its tolerance is 0.
-STATIC void know_scales(const Batch& b, const Course& c, int lane, const real* y, Tolerances& tolerance)
+// The scales of a lane that follow from the start and the doses of its course. What lies below its tolerance in a steady state
+// counts as 0.
+STATIC void know_scales(const Batch& b, int64 set, int protocol, int lane, const real* y, Tolerances& tolerance)
 {
   const Plan& plan = b.plan;
   if (!plan.follows) return;
-  const double* values = b.environment + c.set * plan.slots;
-  const int rest = plan.equilibration_of[c.protocol];
+  const double* values = b.environment + set * plan.slots;
+  const int before = plan.equilibration_of[protocol];
   double least[SPECIES];
   for (int n = 0; n < SPECIES; n++) least[n] = 0.0;
-  if (rest >= 0) rest_floors(b, c.set, c.set * plan.equilibrations + rest, own_tolerances(b, c.set)[SET_RTOL], least);
+  if (before >= 0) steady_floors(b, set, set * plan.equilibrations + before, tolerances_of(b, set)[SET_RTOL], least);
   for (int n = 0; n < SPECIES; n++) {
     real& scale = tolerance.scale[n];
     AT(scale, lane) = 0.0;
     if (n == TIME_STATE) continue;
     if (::fabs(AT(y[n], lane)) > least[n]) take_smaller(scale, lane, AT(y[n], lane));
     for (int s = 0; s < plan.segments; s++) {
-      const int64 where = ((int64)c.protocol * plan.segments + s) * SPECIES + n;
+      const int64 where = ((int64)protocol * plan.segments + s) * SPECIES + n;
       if (plan.assign[where] >= 0) take_smaller(scale, lane, values[plan.assign[where]]);
       take_smaller(scale, lane, values[plan.add[where]]);
     }
   }
 }
 
-// What the rates at x come to over `span`, where that is the largest yet.
+// Raises `ahead` to what the rates at x come to over `span`.
 STATIC void look(const real* x, const real* q, const real span, real* ahead)
 {
   real f[SPECIES];
@@ -74,8 +75,8 @@ STATIC void look(const real* x, const real* q, const real span, real* ahead)
   }
 }
 
-// The first size beside 0, and the largest, that each species comes to on implicit Euler steps over `span`, each SCOUT_RATIO
-// times as long as the one before; and what rates come to over it, after the last step and at moments within it.
+// The first size other than 0, and the largest, that each species reaches in implicit Euler steps over `span`, each SCOUT_RATIO
+// times as long as the one before. `ahead`: what the rates come to over `span`, after the last step and at moments within it.
 STATIC void scout(const real* y, const real* q, const real span, real* first, real* most, real* ahead)
 {
   real x[SPECIES], f[SPECIES], w[FACTORS], h = span;
@@ -104,7 +105,7 @@ STATIC void scout(const real* y, const real* q, const real span, real* first, re
     }
 }
 
-// Tolerances of the lanes that begin a stretch of `span`. Where the scout comes to nothing, as of a complex whose ligand is
+// The tolerances of the lanes that begin a stretch of length `span`. If `scout` finds nothing, as for a complex whose ligand is
 // not there yet, the scale is far below the largest, and negative: it is asked for again at the next stretch.
 STATIC void follow(const real* y, const real* q, const real span, const bool* fresh, Tolerances& tolerance)
 {

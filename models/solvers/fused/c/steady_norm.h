@@ -1,12 +1,12 @@
-// Largest |f_i| per unit of time, in units of the tolerance. A rate of change that is a difference of large rates is off
-// by their rounding, which no state makes smaller: in floats as much as that, a_i = sum_j |J_ij y_j| four times rounded,
-// does not count.
+// How far a state is from a steady one.
 #pragma once
 #include "constants.h"
+#include "lanes.h"
 #include "model.h"
-#include "sizes.h"
 
-STATIC real unrest(const real* y, const real* q, const real rtol, const real* atol)
+// The largest |f_i| per unit of time, in units of the tolerance. A rate of change that is a difference of large rates is off by
+// their rounding, which no state makes smaller: in float32 that much, four half-ulps of a_i = sum_j |J_ij y_j|, does not count.
+STATIC real steady_residual(const real* y, const real* q, const real rtol, const real* atol)
 {
   real f[SPECIES], most = real_of(0.0);
   rates(y, q, f);
