@@ -51,38 +51,35 @@ struct Polished {
   int64 item[LANES];
   int count;
   exact y[SPECIES], found[SPECIES];  // now, and as the search found them
-  exact p[ARGUMENTS], q[COEFFICIENTS], weight[COUNTED + 1];
-  exact rtol, atol[SPECIES];
-  double least[LANES][SPECIES];  // atol again, lane by lane
+  exact q[COEFFICIENTS], weight[COUNTED + 1];
+  double atol[LANES][SPECIES];
   double start[LANES][SPECIES];
 };
 
 // Takes up to LANES steady states from the queue; false if none is left.
 INLINE bool load_polished(const Batch& b, Queue& queue, Polished& s)
 {
+  exact p[ARGUMENTS];
   s.count = 0;
-  s.rtol = exact_of(1.0);
-  for (int n = 0; n < SPECIES; n++) s.y[n] = s.atol[n] = exact_of(1.0);
-  for (int i = 0; i < PARAMETERS; i++) s.p[i] = exact_of(1.0);
+  for (int n = 0; n < SPECIES; n++) s.y[n] = exact_of(1.0);
+  for (int i = 0; i < PARAMETERS; i++) p[i] = exact_of(1.0);
   while (s.count < LANES && take(queue, &s.item[s.count])) {
     const int l = s.count;
     const int64 where = steady_place(b, s.item[l]), set = s.item[l] % b.sets;
     if (b.steady_status[where] != OK) continue;
     const double* values = b.environment + set * b.plan.slots;
-    for (int i = 0; i < PARAMETERS; i++) AT(s.p[i], l) = values[steady_parameters(b, s.item[l])[i]];
-    AT(s.rtol, l) = tolerances_of(b, set)[SET_RTOL];
-    steady_floors(b, set, where, tolerances_of(b, set)[SET_RTOL], s.least[l]);
+    for (int i = 0; i < PARAMETERS; i++) AT(p[i], l) = values[steady_parameters(b, s.item[l])[i]];
+    steady_floors(b, set, where, tolerances_of(b, set)[SET_RTOL], s.atol[l]);
     for (int n = 0; n < SPECIES; n++) {
-      AT(s.atol[n], l) = s.least[l][n];
       AT(s.y[n], l) = steady_row(b, where, STEADY_STATE)[n];
       s.start[l][n] = steady_row(b, where, STEADY_START)[n];
     }
     s.count++;
   }
   if (!s.count) return false;
-  steady_switches(b, s.item, s.count, s.p);
-  weights(s.p, s.weight);
-  coefficients(s.p, s.q);
+  steady_switches(b, s.item, s.count, p);
+  weights(p, s.weight);
+  coefficients(p, s.q);
   for (int n = 0; n < SPECIES; n++) s.found[n] = s.y[n];
   return true;
 }
@@ -103,7 +100,7 @@ INLINE bool newton_step(const Polished& s, const exact* f, const exact* j, int l
   if (solve_dense(a, g, SINGULAR)) return true;
   bool conserved[SPECIES];
   reduced_matrix(j, s.weight, l, false, a, constant);
-  add_conserved_sums(a, constant, s.y, s.least[l], l, conserved);
+  add_conserved_sums(a, constant, s.y, s.atol[l], l, conserved);
   for (int n = 0; n < SPECIES; n++) {
     g[n] = right[n];
     if (!conserved[n]) continue;
@@ -132,7 +129,7 @@ INLINE void iterate(Polished& s)
       if (!converged) { moving[l] = false; continue; }
       for (int n = 0; n < SPECIES; n++) {
         AT(s.y[n], l) -= g[n];
-        converged &= ::fabs(g[n]) <= 1e-13 * ::fabs(AT(s.y[n], l)) + 1e-6 * s.least[l][n];
+        converged &= ::fabs(g[n]) <= 1e-13 * ::fabs(AT(s.y[n], l)) + 1e-6 * s.atol[l][n];
       }
       moving[l] = !converged;
     }
@@ -143,14 +140,20 @@ INLINE void iterate(Polished& s)
 INLINE void store(const Batch& b, Polished& s)
 {
   const double near = SINGLE ? 1e-1 : 1e-2;
-  const exact left = steady_residual(s.y, s.q, s.rtol, s.atol);
-  const exact before = SINGLE ? steady_residual(s.found, s.q, s.rtol, s.atol) : left;
+  exact rtol = exact_of(1.0), atol[SPECIES];
+  for (int n = 0; n < SPECIES; n++) atol[n] = exact_of(1.0);
+  for (int l = 0; l < s.count; l++) {
+    AT(rtol, l) = tolerances_of(b, s.item[l] % b.sets)[SET_RTOL];
+    for (int n = 0; n < SPECIES; n++) AT(atol[n], l) = s.atol[l][n];
+  }
+  const exact left = steady_residual(s.y, s.q, rtol, atol);
+  const exact before = SINGLE ? steady_residual(s.found, s.q, rtol, atol) : left;
   for (int l = 0; l < s.count; l++) {
     bool good = AT(left, l) <= THRESHOLD;
     for (int n = 0; n < SPECIES; n++) {
       const double x = AT(s.y[n], l), x0 = AT(s.found[n], l);
-      good &= ::fabs(x - x0) <= near * ::fabs(x0) + 1e3 * s.least[l][n];
-      good &= x >= (x0 < 0.0 ? x0 : 0.0) - s.least[l][n];
+      good &= ::fabs(x - x0) <= near * ::fabs(x0) + 1e3 * s.atol[l][n];
+      good &= x >= (x0 < 0.0 ? x0 : 0.0) - s.atol[l][n];
     }
     const int64 where = steady_place(b, s.item[l]);
     if (!good && SINGLE && !(AT(before, l) <= THRESHOLD)) b.steady_status[where] = NO_STEADY_STATE;
@@ -175,7 +178,7 @@ STATIC void polish_steady_states(const Batch& b, Queue& queue)
       const double rtol = tolerances_of(b, set)[SET_RTOL];
       double least[SPECIES];
       steady_floors(b, set, where, rtol > ON_THE_WAY_RTOL ? rtol : ON_THE_WAY_RTOL, least);
-      if (b.steady_status[where] == OK && path_dependent(j, s.weight, s.y, s.start[l], s.least[l], least, l))
+      if (b.steady_status[where] == OK && path_dependent(j, s.weight, s.y, s.start[l], s.atol[l], least, l))
         b.steady_status[where] = PATH_DEPENDENT;
     }
   }
