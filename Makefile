@@ -11,7 +11,7 @@ BIN := .venv/bin
 # A file stays on one worker, so that what its fixtures compile is compiled once.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: check test test-slow test-all tests-check tests-test types-package lint types sanitize demo bench bench-gpu first-run peers docs wheel clean
+.PHONY: check test test-slow test-all tests-check tests-test types-package lint types sanitize headers demo bench bench-gpu first-run peers docs wheel clean
 
 # The type checker takes a core for about a minute: it runs beside the tests.
 check: lint
@@ -46,6 +46,10 @@ types-package: .venv/ready
 # The engine under AddressSanitizer and UBSan; needs a C++ compiler.
 sanitize: .venv/ready
 	$(BIN)/python -m benchmarks.gpu_sanitize
+
+# What the fused engine's C headers include, for an editor or clang-tidy.
+headers: .venv/ready
+	$(BIN)/python -m benchmarks.headers
 
 demo: .venv/ready
 	$(BIN)/hexamer fit il6_demo --out results/demo --seed 1 --starts 4 --warmup 300 --draws 300

@@ -64,7 +64,16 @@ ONCE = [
     "adapt",
 ]
 FORWARD = {"rates": 8, "solve": 8} | dict.fromkeys(ONCE, 1)
-ONCE_BACK = ["stages", "jacobian", "factorise", "linearise", "step_back", "pull_jacobian", "solve_back", "take_outputs"]
+ONCE_BACK = [
+    "stages",
+    "jacobian",
+    "factorise",
+    "linearise",
+    "step_adjoint",
+    "pull_jacobian",
+    "solve_adjoint",
+    "take_outputs",
+]
 BACK = dict.fromkeys(("rates", "solve", "solve_transposed", "pull_rates", "add_outer"), 8) | dict.fromkeys(ONCE_BACK, 1)
 
 Row = dict[str, Any]
@@ -140,12 +149,18 @@ def _measured(said: str) -> Row:
 # --------------------------------------------------------------------------------------------------------------- nvcc
 
 # Names of kernels in gpu_driver.cu, and what `Kernels` calls them.
-KERNELS = {"find": "rest", "course": "course", "course_back": "course_back", "rest_back": "rest_back", "slot": "slot"}
+KERNELS = {
+    "steady_state": "steady",
+    "course": "course",
+    "course_adjoint": "course_adjoint",
+    "steady_adjoint": "steady_adjoint",
+    "slot": "slot",
+}
 
 
 def kernel_in(symbol: str) -> str:
     """The kernel that a symbol of the driver's machine code names; empty if it names none."""
-    found = re.search(r"\d+(find|course_back|course|rest_back|slot)P", symbol)
+    found = re.search(r"\d+(steady_state|course_adjoint|course|steady_adjoint|slot)P", symbol)
     return KERNELS[found[1]] if found else ""
 
 
@@ -207,7 +222,7 @@ def local_bytes(name: str, precision: str, arch: int) -> Row:
     found = traffic(text)
     return row | {
         "forward": sum(n * found["course"].get(f, 0) for f, n in FORWARD.items()),
-        "back": sum(n * found["course_back"].get(f, 0) for f, n in BACK.items()),
+        "back": sum(n * found["course_adjoint"].get(f, 0) for f, n in BACK.items()),
     }
 
 

@@ -26,13 +26,6 @@
       std::exit(1);                                                                              \
     }                                                                                            \
   } while (0)
-#elif !defined(__clang__)
-#define __builtin_elementwise_sqrt root_of_each
-template <class V> static inline V root_of_each(V x)
-{
-  for (unsigned l = 0; l < sizeof(V) / sizeof(x[0]); l++) x[l] = std::sqrt(x[l]);
-  return x;
-}
 #endif
 
 #include SOURCE
@@ -119,7 +112,14 @@ template <class T> struct Memory {
 template <class T> struct Memory {
   T* at;
   size_t count;
-  explicit Memory(size_t n) : at((T*)std::malloc(n * sizeof(T))), count(n) { std::memset((void*)at, 0xff, n * sizeof(T)); }
+  explicit Memory(size_t n) : at((T*)std::malloc(n * sizeof(T))), count(n)
+  {
+    if (n && !at) {
+      std::fputs("no memory for an array\n", stderr);
+      std::exit(1);
+    }
+    if (n) std::memset((void*)at, 0xff, n * sizeof(T));
+  }
   explicit Memory(const std::vector<T>& v) : Memory(v.size()) { set(v); }
   Memory(const Memory&) = delete;
   ~Memory() { std::free(at); }
@@ -131,17 +131,17 @@ template <class T> struct Memory {
 // What a run works on.
 struct Arrays {
   Memory<int> plan;
-  Memory<double> numbers, environment, cotangent, y, rows, rest, start, slots, rest_slots, out;
-  Memory<int> status, steps, rejected, accepted, rest_status, rest_steps;
+  Memory<double> numbers, environment, cotangent, y, rows, steady, start, slots, steady_slots, out;
+  Memory<int> status, steps, rejected, accepted, steady_status, steady_steps;
   Memory<int64> where, room, count;
   Arrays(const Case& c, int64 sets, int64 capacity)
     : plan(c.plan), numbers(c.numbers), environment(repeated(c.environment, c.sets, sets)),
       cotangent(repeated(c.cotangent, c.sets, sets)), y(sets * c.protocols * c.times * c.species),
       rows(sets * c.protocols * capacity * E::ROW),
-      rest(sets * c.equilibrations * E::RESTS * c.species), start(sets * c.protocols * c.species),
-      slots(sets * c.protocols * c.slots), rest_slots(sets * c.equilibrations * c.slots), out(sets * c.slots),
+      steady(sets * c.equilibrations * E::STEADY_ROWS * c.species), start(sets * c.protocols * c.species),
+      slots(sets * c.protocols * c.slots), steady_slots(sets * c.equilibrations * c.slots), out(sets * c.slots),
       status(sets * c.protocols), steps(sets * c.protocols), rejected(sets * c.protocols),
-      accepted(sets * c.protocols * c.segments), rest_status(sets * c.equilibrations), rest_steps(sets * c.equilibrations),
+      accepted(sets * c.protocols * c.segments), steady_status(sets * c.equilibrations), steady_steps(sets * c.equilibrations),
       where(sets * c.protocols), room(sets * c.protocols), count(3)
   {}
 };
@@ -159,49 +159,47 @@ struct Arrays {
 static int64 item_now;
 #endif
 
-KERNEL find(const int* plan, const double* numbers, const double* environment, int64 sets, int64 items, double* rest,
-            int* status, int* steps)
+// What `BATCH` needs.
+#define PLAN const int* plan, int64 integers, const double* numbers, int64 floats, const double* environment, int64 sets
+#define BATCH E::batch_of(plan, integers, numbers, floats, environment, sets)
+#define PLAN_OF(c, a) (a).plan.at, (c).integers, (a).numbers.at, (c).floats, (a).environment.at, sets
+
+KERNEL steady_state(PLAN, int64 items, double* steady, int* status, int* steps)
 {
   const int64 item = ITEM;
-  if (item < items) E::gpu_rest(E::batch_of(plan, numbers, environment, sets), rest, status, steps, item);
+  if (item < items) E::gpu_steady(BATCH, steady, status, steps, item);
 }
 
-KERNEL course(const int* plan, const double* numbers, const double* environment, int64 sets, const double* rest,
-              const int* rest_status, const int* rest_steps, const int64* where, const int64* room, int64* count, double* y,
-              int* status, int* steps, int* rejected, int* accepted, double* rows)
+KERNEL course(PLAN, const double* steady, const int* steady_status, const int* steady_steps, const int64* where,
+              const int64* room, int64* count, double* y, int* status, int* steps, int* rejected, int* accepted, double* rows)
 {
-  E::gpu_course(E::batch_of(plan, numbers, environment, sets), rest, rest_status, rest_steps, where, room, count, y, status,
-                steps, rejected, accepted, rows);
+  E::gpu_course(BATCH, steady, steady_status, steady_steps, where, room, count, y, status, steps, rejected, accepted, rows);
 }
 
-KERNEL course_back(const int* plan, const double* numbers, const double* environment, int64 sets, const int* status,
-                   const int* accepted, const int64* where, const double* rows, const double* cotangent, int64* count,
-                   double* start, double* slots)
+KERNEL course_adjoint(PLAN, const int* status, const int* accepted, const int64* where, const double* rows,
+                      const double* cotangent, int64* count, double* start, double* slots)
 {
-  E::gpu_course_back(E::batch_of(plan, numbers, environment, sets), status, accepted, where, rows, cotangent, count, start,
-                     slots);
+  E::gpu_course_adjoint(BATCH, status, accepted, where, rows, cotangent, count, start, slots);
 }
 
-KERNEL rest_back(const int* plan, const double* numbers, const double* environment, int64 sets, int64 items,
-                 const double* rest, const int* rest_status, const double* start, double* rest_slots)
+KERNEL steady_adjoint(PLAN, int64 items, const double* steady, const int* steady_status, const double* start,
+                      double* steady_slots)
 {
   const int64 item = ITEM;
-  if (item < items)
-    E::gpu_rest_back(E::batch_of(plan, numbers, environment, sets), rest, rest_status, start, rest_slots, item);
+  if (item < items) E::gpu_steady_adjoint(BATCH, steady, steady_status, start, steady_slots, item);
 }
 
-KERNEL slot(const int* plan, const double* numbers, const double* environment, int64 sets, int64 items, const double* slots,
-            const double* rest_slots, double* out)
+KERNEL slot(PLAN, int64 items, const double* slots, const double* steady_slots, double* out)
 {
   const int64 item = ITEM;
-  if (item < items) E::gpu_slot(E::batch_of(plan, numbers, environment, sets), slots, rest_slots, out, item);
+  if (item < items) E::gpu_slot(BATCH, slots, steady_slots, out, item);
 }
 #endif
 
 enum { COMPARED = 10000 };  // courses, at most, whose rows are compared
 
 struct Times {
-  double rest = 0, course = 0, back = 0, rest_back = 0, slot = 0;  // ms
+  double steady = 0, course = 0, back = 0, steady_adjoint = 0, slot = 0;  // ms
 };
 
 #ifdef __CUDACC__
@@ -247,42 +245,41 @@ static void set_queue(Arrays& a, int64 items) { a.count.set({0, items, 1}); }
 
 static void solve(const Case& c, Arrays& a, int64 sets, int64 capacity, int repeats, int warps, Times& ms)
 {
-  const int64 items = sets * c.protocols, rests = sets * c.equilibrations;
+  const int64 items = sets * c.protocols, equilibrations = sets * c.equilibrations;
   std::vector<int64> where(items);
   for (int64 i = 0; i < items; i++) where[i] = ((i % sets) * c.protocols + i / sets) * capacity * E::ROW;
   a.where.set(where);
   a.room.set(std::vector<int64>(items, capacity));
-  if (rests)
-    ms.rest = least(repeats, [&] {
-      LAUNCH(find, rests, a.plan.at, a.numbers.at, a.environment.at, sets, rests, a.rest.at, a.rest_status.at, a.rest_steps.at);
+  if (equilibrations)
+    ms.steady = least(repeats, [&] {
+      LAUNCH(steady_state, equilibrations, PLAN_OF(c, a), equilibrations, a.steady.at, a.steady_status.at,
+             a.steady_steps.at);
     });
   ms.course = least(repeats, [&] {
     set_queue(a, items);
-    LAUNCH(course, threads_of_queue(items, warps), a.plan.at, a.numbers.at, a.environment.at, sets, a.rest.at,
-           a.rest_status.at, a.rest_steps.at, a.where.at, a.room.at, a.count.at, a.y.at, a.status.at, a.steps.at,
-           a.rejected.at, a.accepted.at, a.rows.at);
+    LAUNCH(course, threads_of_queue(items, warps), PLAN_OF(c, a), a.steady.at, a.steady_status.at, a.steady_steps.at,
+           a.where.at, a.room.at, a.count.at, a.y.at, a.status.at, a.steps.at, a.rejected.at, a.accepted.at, a.rows.at);
   });
 }
 
 static void back(const Case& c, Arrays& a, int64 sets, const std::vector<int64>& where, int repeats, int warps, Times& ms)
 {
-  const int64 items = sets * c.protocols, rests = sets * c.equilibrations;
+  const int64 items = sets * c.protocols, equilibrations = sets * c.equilibrations;
   a.where.set(where);
   a.start.set(std::vector<double>(a.start.count, 0.0));
   a.slots.set(std::vector<double>(a.slots.count, 0.0));
   ms.back = least(repeats, [&] {
     set_queue(a, items);
-    LAUNCH(course_back, threads_of_queue(items, warps), a.plan.at, a.numbers.at, a.environment.at, sets, a.status.at,
-           a.accepted.at, a.where.at, a.rows.at, a.cotangent.at, a.count.at, a.start.at, a.slots.at);
+    LAUNCH(course_adjoint, threads_of_queue(items, warps), PLAN_OF(c, a), a.status.at, a.accepted.at, a.where.at, a.rows.at,
+           a.cotangent.at, a.count.at, a.start.at, a.slots.at);
   });
-  if (rests)
-    ms.rest_back = least(repeats, [&] {
-      LAUNCH(rest_back, rests, a.plan.at, a.numbers.at, a.environment.at, sets, rests, a.rest.at, a.rest_status.at,
-             a.start.at, a.rest_slots.at);
+  if (equilibrations)
+    ms.steady_adjoint = least(repeats, [&] {
+      LAUNCH(steady_adjoint, equilibrations, PLAN_OF(c, a), equilibrations, a.steady.at, a.steady_status.at,
+             a.start.at, a.steady_slots.at);
     });
   ms.slot = least(repeats, [&] {
-    LAUNCH(slot, sets * c.slots, a.plan.at, a.numbers.at, a.environment.at, sets, sets * c.slots, a.slots.at,
-           a.rest_slots.at, a.out.at);
+    LAUNCH(slot, sets * c.slots, PLAN_OF(c, a), sets * c.slots, a.slots.at, a.steady_slots.at, a.out.at);
   });
 }
 
@@ -293,14 +290,17 @@ static void solve_again(const Case& c, Arrays& a, int64 sets, const std::vector<
   a.where.set(where);
   a.room.set(room);
   set_queue(a, items);
-  LAUNCH(course, threads_of_queue(items, warps), a.plan.at, a.numbers.at, a.environment.at, sets, a.rest.at, a.rest_status.at,
-         a.rest_status.at, a.where.at, a.room.at, a.count.at, (double*)0, (int*)0, (int*)0, (int*)0, (int*)0, rows.at);
+  LAUNCH(course, threads_of_queue(items, warps), PLAN_OF(c, a), a.steady.at, a.steady_status.at,
+         a.steady_status.at, a.where.at, a.room.at, a.count.at, (double*)0, (int*)0, (int*)0, (int*)0, (int*)0, rows.at);
 }
 #else
-static E::Batch batch(Arrays& a, int64 sets, int64 capacity)
+static E::Batch batch(const Case& c, Arrays& a, int64 sets, int64 capacity)
 {
   E::Batch b = {};
-  E::read_plan(a.plan.at, a.numbers.at, b.plan);
+  if (!E::read_plan(a.plan.at, c.integers, a.numbers.at, c.floats, b.plan)) {
+    std::fputs("the plan's arrays do not have the lengths that its layout asks for\n", stderr);
+    std::exit(1);
+  }
   b.sets = sets;
   b.environment = a.environment.at;
   b.y = a.y.at;
@@ -310,9 +310,9 @@ static E::Batch batch(Arrays& a, int64 sets, int64 capacity)
   b.accepted = a.accepted.at;
   b.record = a.rows.at;
   b.capacity = capacity;
-  b.rest = a.rest.at;
-  b.rest_status = a.rest_status.at;
-  b.rest_steps = a.rest_steps.at;
+  b.steady = a.steady.at;
+  b.steady_status = a.steady_status.at;
+  b.steady_steps = a.steady_steps.at;
   return b;
 }
 
@@ -320,36 +320,36 @@ static E::Queue queue_of(int64 items) { return {0, 0, items, 0, 0}; }
 
 static void solve(const Case& c, Arrays& a, int64 sets, int64 capacity, int, int, Times&)
 {
-  const E::Batch b = batch(a, sets, capacity);
-  E::Queue rests = queue_of(sets * c.equilibrations), polish = rests, courses = queue_of(sets * c.protocols);
-  E::find_rests(b, rests);
-  E::polish_rests(b, polish);
+  const E::Batch b = batch(c, a, sets, capacity);
+  E::Queue equilibrations = queue_of(sets * c.equilibrations), polish = equilibrations, courses = queue_of(sets * c.protocols);
+  E::find_steady_states(b, equilibrations);
+  E::polish_steady_states(b, polish);
   E::solve_courses(b, courses);
 }
 
 static void back(const Case& c, Arrays& a, int64 sets, const std::vector<int64>& where, int, int, Times&)
 {
-  E::Batch b = batch(a, sets, (int64)(a.rows.count / E::ROW) / (sets * c.protocols));
+  E::Batch b = batch(c, a, sets, (int64)(a.rows.count / E::ROW) / (sets * c.protocols));
   b.y = 0;
-  const E::Adjoint adjoint = {a.cotangent.at, a.start.at, a.slots.at, a.rest_slots.at};
+  const E::Adjoint adjoint = {a.cotangent.at, a.start.at, a.slots.at, a.steady_slots.at};
   a.start.set(std::vector<double>(a.start.count, 0.0));
   a.slots.set(std::vector<double>(a.slots.count, 0.0));
-  E::Queue courses = {0, 0, sets * c.protocols, 0, where.data()}, rests = queue_of(sets * c.equilibrations);
-  E::solve_back(b, adjoint, courses);
-  E::pull_rests(b, adjoint, rests);
+  E::Queue courses = {0, 0, sets * c.protocols, 0, where.data()}, equilibrations = queue_of(sets * c.equilibrations);
+  E::solve_adjoint(b, adjoint, courses);
+  E::pull_steady_states(b, adjoint, equilibrations);
   for (int64 s = 0; s < sets; s++)
     for (int64 i = 0; i < c.slots; i++) {
       double sum = 0.0;
       for (int64 p = 0; p < c.protocols; p++) sum += a.slots.at[(s * c.protocols + p) * c.slots + i];
-      for (int64 e = 0; e < c.equilibrations; e++) sum += a.rest_slots.at[(s * c.equilibrations + e) * c.slots + i];
+      for (int64 e = 0; e < c.equilibrations; e++) sum += a.steady_slots.at[(s * c.equilibrations + e) * c.slots + i];
       a.out.at[s * c.slots + i] = sum;
     }
 }
 
-static void solve_again(const Case&, Arrays& a, int64 sets, const std::vector<int64>& where, const std::vector<int64>& room,
+static void solve_again(const Case& c, Arrays& a, int64 sets, const std::vector<int64>& where, const std::vector<int64>& room,
                         Memory<double>& rows, int)
 {
-  E::Batch b = batch(a, sets, 0);
+  E::Batch b = batch(c, a, sets, 0);
   b.y = 0;
   b.accepted = 0;
   b.again = rows.at;
@@ -481,10 +481,10 @@ int main(int argc, char** argv)
   print("steps_mean", total / (double)items, ", ");
   print("value_off", value_off(c, y, sets), ", ");
   if (!forward_only && !unrecorded) print("gradient_off", gradient_off(c, out, sets), ", ");
-  print("rest_ms", ms.rest, ", ");
+  print("rest_ms", ms.steady, ", ");
   print("course_ms", ms.course, ", ");
   print("back_ms", ms.back, ", ");
-  print("rest_back_ms", ms.rest_back, ", ");
+  print("rest_back_ms", ms.steady_adjoint, ", ");
   print("slot_ms", ms.slot, "}\n");
   return 0;
 }

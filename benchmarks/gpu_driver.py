@@ -23,7 +23,8 @@ from hexamer import Model, Protocol, Settings
 from hexamer.models.compiled.plan import Plan, compile_plan
 from hexamer.models.solvers.fused import cpu as native
 from hexamer.models.solvers.fused import engine
-from hexamer.models.solvers.fused.build import engine_source, functions_of, read, struct
+from hexamer.models.solvers.fused.build import functions_of
+from hexamer.models.solvers.fused.source import engine_source
 
 from .throughput import NM_PER_NG_ML, TIMES
 
@@ -74,7 +75,7 @@ class DriverCase:
                 off = known.off(own)
             else:
                 known, off = own, self._rounding(own)
-        integers, floats = np.frombuffer(task.integers, np.int32), np.frombuffer(task.floats)
+        integers, floats = task.plan
         head = [len(integers), len(floats), len(environment), task.slots, *task.shape, len(self.model.species)]
         with path.open("wb") as file:
             file.write(np.array(head, np.int64).tobytes())
@@ -136,7 +137,7 @@ def _solved(task: Any, environment: np.ndarray) -> _Solved:
     solved = forward(environment)
     y = jnp.where(jnp.isfinite(solved.y), solved.y, 0.0)
     cotangent = jax.grad(lambda y: jnp.mean(jnp.log1p(y.clip(-0.5)) ** 2))(y) * len(environment)
-    kept = (solved.status, solved.accepted, solved.record, solved.rest, solved.rest_status)
+    kept = (solved.status, solved.accepted, solved.record, solved.steady, solved.steady_status)
     slope = backward(environment, *kept, cotangent)
     return _Solved(*(np.array(x) for x in (solved.y, solved.status, solved.steps, cotangent, slope)))
 
@@ -171,8 +172,8 @@ def mixed_case(model: Model, settings: Settings, protocols: Sequence[Protocol], 
 
 def source_of(model: Model, *, lanes: int = 1, single: bool = False, keep_stages: bool = False) -> str:
     """The engine of a model as one C++ struct: the GPU's kernels where `lanes` is 1, else the CPU's."""
-    own = engine_source(functions_of(model), lanes, single=single, keep_stages=keep_stages)
-    return struct([own, read("plan.h"), *([read("gpu_kernels.h")] if lanes == 1 else [])])
+    header = "gpu_kernels.h" if lanes == 1 else "engine.h"
+    return engine_source(functions_of(model), lanes, header, single=single, keep_stages=keep_stages)
 
 
 def compiler() -> str | None:

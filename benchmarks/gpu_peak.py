@@ -9,7 +9,7 @@ import numpy as np
 from hexamer.models.solvers.fused.build import quiet, warp
 from hexamer.models.solvers.fused.codegen.model_source import Functions
 
-STAGES, EARLY = 8, 5  # of them before `ADDED` of courses.h
+STAGES, EARLY = 8, 5  # of them before `ADDED` of rodas5p.h
 CHAINS, ROUNDS = 16, 4096  # multiply-adds of a thread that do not wait for each other, and rounds of them
 BODY = """
 typedef decltype(a) T;
@@ -50,7 +50,7 @@ def measured_peak(device: Any, precision: str, threads: int = 1 << 20, repeats: 
 
 
 def operations(functions: Functions) -> Mapping[str, int]:
-    """Operations of one step forward and of one step back, counted in the generated code and in courses.h's loops.
+    """Operations of one step forward and of one step back, counted in the generated code and in rodas5p.h's loops.
 
     A division, a power or an exponential counts as one, as an addition does; so the share of a peak is a lower bound.
     """

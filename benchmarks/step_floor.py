@@ -23,9 +23,10 @@ from hexamer import Model, Protocol, Settings
 from hexamer.models import load_model
 from hexamer.models.compiled.plan import compile_plan
 from hexamer.models.solvers.dispatch import solve
-from hexamer.models.solvers.fused.build import OPTIONS, engine_source, quiet, warp
+from hexamer.models.solvers.fused.build import OPTIONS, quiet, warp
 from hexamer.models.solvers.fused.codegen.model_source import write_functions
 from hexamer.models.solvers.fused.cpu import NARROW, WIDE
+from hexamer.models.solvers.fused.source import engine_source
 
 from .measures import machine
 
@@ -34,8 +35,8 @@ TURNS = 60
 IN_A_ROW = 10
 DIRECTIONS = ("forward", "back")
 FLOOR = """
-struct Floor {
 @ENGINE@
+struct Floor : Engine {
 static void run(const double* x, double* out, int64 back)
 {
   real y[SPECIES], q[COEFFICIENTS], p[PARAMETERS], w[FACTORS], k[STAGES * SPECIES], s[SPECIES];
@@ -48,7 +49,7 @@ static void run(const double* x, double* out, int64 back)
   stages(y, q, h, w, k, s);
   for (int64 i = 0; i < @STEPS@; i++) {
     if (back) {
-      step_back(y, q, h, k, (const real*)0, lambda, q_bar);
+      step_adjoint(y, q, h, k, (const real*)0, lambda, q_bar);
     } else {
       stages(y, q, h, w, k, s);
       for (int n = 0; n < SPECIES; n++) y[n] = s[n] + k[(STAGES - 1) * SPECIES + n];

@@ -167,10 +167,10 @@ def test_more_local_bytes_must_be_explained() -> None:
 
 def test_what_did_not_measure_takes_no_measured_rows_place() -> None:
     of = {"compiler": "nvcc", "model": "m", "precision": "float64", "arch": "sm_90"}
-    before = [of | {"kernel": "rest", "registers": 255}, of | {"kernel": "course", "error": "no memory"}]
-    now = [of | {"kernel": "rest", "not_measured": "no ptxas"}, of | {"kernel": "course", "registers": 128}]
+    before = [of | {"kernel": "steady", "registers": 255}, of | {"kernel": "course", "error": "no memory"}]
+    now = [of | {"kernel": "steady", "not_measured": "no ptxas"}, of | {"kernel": "course", "registers": 128}]
     assert merged(before, now) == [before[0], now[1]]
-    assert merged(before, [of | {"kernel": "rest", "registers": 96}])[-1]["registers"] == 96
+    assert merged(before, [of | {"kernel": "steady", "registers": 96}])[-1]["registers"] == 96
 
 
 @pytest.mark.parametrize(

@@ -443,30 +443,30 @@ def test_no_room_for_stacks(machine: Machine) -> None:
     """Before a launch that would fail, with the way out; what CUDA has taken already is not counted twice."""
     machine()
     card = cuda.devices()[0]
-    stacks.reserve("il6_stat3", 32, ["rest", "course"], [card])
-    card.free_memory -= stacks.stack("rest", 32) * 2048 * 132  # a launch
+    stacks.reserve("il6_stat3", 32, ["steady", "course"], [card])
+    card.free_memory -= stacks.stack("steady", 32) * 2048 * 132  # a launch
     card.free_memory, left = 2**20, card.free_memory
-    stacks.reserve("il6_stat3", 32, ["rest", "course"], [card])  # it is there already
+    stacks.reserve("il6_stat3", 32, ["steady", "course"], [card])  # it is there already
     card.free_memory = left
     card.free_memory = 2**30
     with pytest.raises(stacks.NoRoomError) as found:
-        stacks.reserve("il6_full", 67, ["rest", "rest_back", "course_back"], [card])
+        stacks.reserve("il6_full", 67, ["steady", "steady_adjoint", "course_adjoint"], [card])
     said = str(found.value)
     assert said.startswith("no room on NVIDIA H200 for steady states of il6_full: with 67 species its threads' stacks")
     assert "take 32.2 GiB, and 1.0 of 128.0 GiB are free" in said
     assert "XLA_PYTHON_CLIENT_MEM_FRACTION=0.70; it is 0.75 now" in said
     assert "HEXAMER_DEVICE=cpu" in said
     empty = SimpleNamespace(**{**vars(card), "alias": "cuda:1", "free_memory": 2**36})
-    stacks.reserve("il6_full", 67, ["rest"], [card, empty])  # the second has room
+    stacks.reserve("il6_full", 67, ["steady"], [card, empty])  # the second has room
 
 
 def test_what_was_noted_and_not_launched_is_not_there(machine: Machine) -> None:
     machine()
     card = cuda.devices()[0]
-    card.free_memory = stacks.stack("rest", 67) * 2048 * 132
-    stacks.reserve("first", 60, ["rest"], [card])
+    card.free_memory = stacks.stack("steady", 67) * 2048 * 132
+    stacks.reserve("first", 60, ["steady"], [card])
     with pytest.raises(stacks.NoRoomError):
-        stacks.reserve("second", 68, ["rest"], [card])
+        stacks.reserve("second", 68, ["steady"], [card])
 
 
 def test_kernels_ask_for_room_before_they_are_loaded(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -479,10 +479,10 @@ def test_kernels_ask_for_room_before_they_are_loaded(machine: Machine, monkeypat
     with pytest.raises(
         Unsupported, match=r"kernels of model 'hepg2_core' do not compile or load on NVIDIA H200 \(no PTX"
     ):
-        gpu.load(model, ("rest", "course"), **given)
+        gpu.load(model, ("steady", "course"), **given)
     card.free_memory, card.alias = 2**20, "cuda:7"
     with pytest.raises(stacks.NoRoomError, match="steady states of hepg2_core"):
-        gpu.load(model, ("rest", "course"), **given)
+        gpu.load(model, ("steady", "course"), **given)
 
 
 # ------------------------------------------------------------------------------------------------------------ results

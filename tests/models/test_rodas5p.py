@@ -80,7 +80,7 @@ def test_dense_output_joins_its_ends() -> None:
 
 
 def test_late_stages_add_one_k_each() -> None:
-    """courses.h relies on this: from stage ADDED on, each state is the previous state plus its k."""
+    """rodas5p.h relies on this: from stage ADDED on, each state is the previous state plus its k."""
     added = 5
     for weights in (*A[added + 1 :], M):
         np.testing.assert_array_equal(weights[:added], A[added][:added])

@@ -24,7 +24,7 @@ from hexamer.models import (
 )
 from hexamer.models.compiled.codegen import compile_elementwise, guard
 from hexamer.models.compiled.stable import ROOM
-from hexamer.models.solvers.fused.build import read
+from hexamer.models.solvers.fused.source import read
 from hexamer.models.solvers.settings import Engine
 
 pytestmark = pytest.mark.tier("test")

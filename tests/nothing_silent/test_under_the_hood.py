@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 
 import jax
@@ -11,11 +12,12 @@ import pytest
 
 from hexamer.models import Model, Protocol, Settings, compile_network, read_antimony, simulate
 from hexamer.models.solvers.fused import build as build_module
+from hexamer.models.solvers.fused import source
 
 pytestmark = pytest.mark.tier("test")
 
 NO_MEMORY = {  # what is asked for: how it reads, and what stands for a refusal
-    "steps of rest": ("(int*)::malloc((rests + 1) * sizeof(int))", "(int*)0"),
+    "steps of steady states": ("(int*)::malloc((equilibrations + 1) * sizeof(int))", "(int*)0"),
     "cotangents": ("double* memory = (double*)::malloc(", "double* memory = (double*)0; (void)("),
     "records": ("(double*)::calloc(size + 1, sizeof(double))", "(double*)0"),
     "places of records": ("(int64*)::malloc(3 * count * sizeof(int64))", "(int64*)0"),
@@ -35,11 +37,11 @@ def slope(model: Model, **settings) -> jax.Array:
 @pytest.fixture
 def edit(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
     """Puts something else into the C sources."""
-    read = build_module.read
+    read = source.read
 
     def edit(old: str, new: str) -> None:
-        assert any(old in read(name) for name in ("cpu_handlers.h", "xla.h", "courses.h"))
-        monkeypatch.setattr(build_module, "read", lambda name: read(name).replace(old, new))
+        assert any(old in read(name) for name in ("cpu_handlers.h", "xla.h", "step_control.h"))
+        monkeypatch.setattr(source, "read", lambda name: read(name).replace(old, new))
 
     return edit
 
@@ -49,6 +51,14 @@ def test_no_memory_is_an_error(what: str, edit: Callable[[str, str], None]) -> N
     edit(*NO_MEMORY[what])
     with pytest.raises(RuntimeError, match="the machine has no memory left for a batch of trajectories"):
         jax.block_until_ready(slope(decay()))
+
+
+def test_every_allocation_is_refused_somewhere_above() -> None:
+    """Each is in the table, or is the one below, without which a thread works alone."""
+    headers = "".join(source.read(name) for name in source.names())
+    asked = re.findall(r"\b(?:m|c|re)alloc\(|\bnew \w", re.sub("//.*", "", headers))
+    assert len(asked) == len(NO_MEMORY) + 1
+    assert all(old in headers for old, _ in NO_MEMORY.values())
 
 
 def test_no_memory_for_threads_to_share(edit: Callable[[str, str], None]) -> None:
@@ -79,7 +89,7 @@ def test_sources_are_those_of_the_start(monkeypatch: pytest.MonkeyPatch) -> None
     def edited(*_):
         raise AssertionError("a source was read again")
 
-    monkeypatch.setattr(build_module, "files", edited)
+    monkeypatch.setattr(source, "files", edited)
     monkeypatch.setattr("pathlib.Path.read_text", edited)
-    assert "struct Batch" in build_module.read("courses.h")
-    assert "STATIC void rates" in build_module.engine_source(build_module.functions_of(decay()), 1)
+    assert "struct Batch" in source.read("batch.h")
+    assert "STATIC void rates" in source.engine_source(build_module.functions_of(decay()), 1)

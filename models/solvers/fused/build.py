@@ -1,10 +1,9 @@
-"""From a model to two compiled handlers that XLA calls: source text, Warp's compiler, registration."""
+"""From a model to two compiled handlers that XLA calls: Warp's compiler, and registration."""
 
 import contextlib
 import ctypes
 import hashlib
 import os
-import platform
 import re
 import sys
 import tempfile
@@ -12,21 +11,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
-from pathlib import Path
 
 import jax
-import jaxlib
-import numpy as np
 
-from ...compiled.domain import CLUTTER, NOISE, TOLERATED
 from ...compiled.model import Model
-from .. import rodas5p_coefficients as tableau
-from .. import scale, steady_criteria
-from ..settings import LEAST_ATOL, LEAST_RTOL
-from ..step_control import SHORTEST, TINY
 from .codegen.lower import DoesNotCompile, Unsupported
 from .codegen.model_source import Functions, write_functions
+from .source import engine_source
+from .xla import handler_headers, xla_api
 
 TARGETS = ("forward", "backward")
 
@@ -42,91 +34,6 @@ class Handlers:
 
     forward: str
     backward: str
-
-
-def _table(values: np.ndarray) -> str:
-    return ", ".join("{" + ", ".join(map(repr, row)) + "}" for row in values.tolist())
-
-
-_FOLDER = files("hexamer.models.solvers.fused").joinpath("c")
-# Read with this module, all at once: what is edited or installed while a process runs must not mix with what it has.
-_SOURCES = {file.name: file.read_text() for file in _FOLDER.iterdir() if file.name.endswith(".h")}
-
-
-def read(name: str) -> str:
-    """A C source beside this file, as it was when this module was loaded."""
-    return _SOURCES[name]
-
-
-def engine_source(functions: Functions, lanes: int, *, single: bool = False, keep_stages: bool = False) -> str:
-    """The engine of one model as the body of a C++ struct, for the CPU (without its handlers) and for CUDA.
-
-    `single`: steps in float32, beside a struct `Exact` that has the model's functions in float64.
-    """
-    precision = "float32" if single else "float64"
-    constants = {
-        "LEAST_RTOL": repr(LEAST_RTOL[precision]),
-        "LEAST_ATOL": repr(LEAST_ATOL[precision]),
-        "A": _table(tableau.A),
-        "C": _table(tableau.C),
-        "H": _table(tableau.H),
-        "M": ", ".join(map(repr, tableau.M.tolist())),
-        "GAMMA": repr(tableau.GAMMA),
-        "FLOOR": repr(scale.FLOOR[precision]),
-        "LEAST_FLOOR": repr(max(scale.LEAST, LEAST_ATOL[precision])),
-        "FAINT": repr(scale.FAINT),
-        "FAINTEST": repr(scale.FAINTEST),
-        "SHARE": repr(scale.SHARE),
-        "SHORTEST": repr(SHORTEST),
-        "TINY": repr(TINY),
-        "SCOUTS": str(scale.SCOUTS),
-        "MOMENTS": str(scale.MOMENTS),
-        "SCOUT_RATIO": repr(scale.SCOUT_RATIO),
-        "THRESHOLD": repr(steady_criteria.THRESHOLD),
-        "HORIZON": repr(steady_criteria.HORIZON),
-        "ON_THE_WAY_RTOL": repr(steady_criteria.ON_THE_WAY_RTOL),
-        "STRICTEST": repr(steady_criteria.STRICTEST),
-        "NEWTON": repr(steady_criteria.NEWTON_ITERATIONS),
-        "SINGULAR": repr(steady_criteria.SINGULAR),
-        "DRIFT": repr(steady_criteria.DRIFT),
-        "TOLERATED": repr(TOLERATED),
-        "NOISE": repr(NOISE),
-        "CLUTTER": repr(CLUTTER),
-    }
-    sizes = f"enum {{ {', '.join(f'{k} = {v}' for k, v in functions.sizes.items())} }};"
-    if functions.sizes["MARGINS"]:
-        sizes = f"#define SOME_MARGINS\n{sizes}"
-    own = "\n".join([read("lanes.h"), functions.text, read("steady_norm.h")])
-    exact = f"#define SINGLE 0\nstruct Exact {{\n{own}\n}};\n#undef SINGLE\n" if single else ""
-    around = "\n".join(map(read, ("precision.h", "queue.h", "refuse.h", "courses.h", "scale.h", "steady.h")))
-    text = f"{sizes}\n{exact}#define SINGLE {int(single)}\n{own}\n{around}"
-    return f"#define LANES {lanes}\n#define KEEP_STAGES {int(keep_stages)}\n" + _fill(text, constants)
-
-
-def _fill(text: str, constants: dict[str, str]) -> str:
-    return re.sub(r"@([A-Z_]+)@", lambda m: constants[m[1]], text)
-
-
-@cache
-def _xla() -> dict[str, str]:
-    """What the handlers need to know of the installed XLA's interface."""
-    header = (Path(jax.ffi.include_dir()) / "xla/ffi/api/c_api.h").read_text()
-    fields = re.findall(r"_XLA_FFI_API_STRUCT_FIELD\((\w+)\)", header.split("struct XLA_FFI_Api {")[1])
-    major = re.search(r"#define XLA_FFI_API_MAJOR (\d+)", header)
-    minor = re.search(r"#define XLA_FFI_API_MINOR (\d+)", header)
-    if major is None or minor is None or major[1] != "0" or "XLA_FFI_ThreadPool_Schedule" not in fields:
-        raise Unsupported(f"jaxlib {jaxlib.__version__} has an FFI that the fused engine does not know")
-    error, schedule = map(fields.index, ("XLA_FFI_Error_Create", "XLA_FFI_ThreadPool_Schedule"))
-    return {"API_MAJOR": major[1], "API_MINOR": minor[1], "SCHEDULE": str(schedule), "ERROR": str(error)}
-
-
-def struct(parts: Sequence[str]) -> str:
-    """Sources as one struct, whose functions are called `Engine::name`."""
-    return "\n".join(["struct Engine {", *parts, "};\n"])
-
-
-def _x86() -> bool:
-    return platform.machine().lower() in ("x86_64", "amd64")
 
 
 @cache
@@ -184,7 +91,7 @@ def require(model: Model) -> None:
     if id(model) in _broken:
         raise Unsupported(_broken[id(model)][1])
     warp()
-    _xla()
+    xla_api()
     functions_of(model)
 
 
@@ -215,14 +122,14 @@ def _build(model: Model, lanes: int, single: bool, keep_stages: bool) -> Handler
 
 
 def _handler_source(model: Model, lanes: int, single: bool, keep_stages: bool) -> str:
-    engine = engine_source(functions_of(model), lanes, single=single, keep_stages=keep_stages)
-    return struct([engine, read("plan.h"), xla_source(), read("cpu_handlers.h")])
-
-
-def xla_source() -> str:
-    """What handlers need to be called by XLA."""
-    pause = "__builtin_ia32_pause()" if _x86() else "((void)0)"
-    return f"#define PAUSE {pause}\n" + _fill(read("xla.h"), _xla())
+    return engine_source(
+        functions_of(model),
+        lanes,
+        "cpu_handlers.h",
+        single=single,
+        keep_stages=keep_stages,
+        more=handler_headers(),
+    )
 
 
 def names_of(source: str, handlers: Sequence[str]) -> list[str]:

@@ -9,10 +9,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ...compiled.model import Model
-
-HEAD = 2  # numbers of a recorded step ahead of its state: t, h
-STAGES = 8
-RESTS = 3  # rows of a steady state
+from . import contract
+from .contract import row_length
+from .layout import Packed
 
 By = Literal["platform", "gpu"]
 
@@ -26,8 +25,8 @@ class Solved(NamedTuple):
     rejected: Int[Array, "S C"]
     accepted: Int[Array, "S C segments"]
     record: Float[Array, "S C record row"]  # t, h and y of the first accepted steps
-    rest: Float[Array, "S E 3 species"]  # steady states, the starts they came from, and scales
-    rest_status: Int[Array, "S E"]
+    steady: Float[Array, "S E 3 species"]  # steady states, the starts they came from, and scales
+    steady_status: Int[Array, "S E"]
 
 
 class Task(NamedTuple):
@@ -42,14 +41,21 @@ class Task(NamedTuple):
     max_steps: int
     single: bool  # steps in float32
     keep_stages: bool  # in the record, so that the way back need not find them again
-    integers: bytes  # the plan, as plan.h reads it
+    integers: bytes  # the plan, as the contract packs it
     floats: bytes
     by: By
 
     @property
     def row(self) -> int:
         """Numbers of a recorded step."""
-        return HEAD + len(self.model.species) * (1 + STAGES * self.keep_stages)
+        return row_length(len(self.model.species), keep_stages=self.keep_stages)
+
+    @property
+    def plan(self) -> Packed:
+        """The plan's arrays. Raises `ValueError` if the compiled code reads others."""
+        packed = Packed(np.frombuffer(self.integers, np.int32), np.frombuffer(self.floats))
+        contract.PLAN.require(packed, contract.sizes_of(self.model))
+        return packed
 
     def records(self, sets: int, memory: int) -> bool:
         """True if the steps of a batch are kept, that is if they take no more than `memory` bytes."""
@@ -66,7 +72,7 @@ class Task(NamedTuple):
             "rejected": ((protocols,), np.int32),
             "accepted": ((protocols, segments), np.int32),
             "record": ((protocols, record, self.row), float),
-            "rest": ((equilibrations, RESTS, species), float),
-            "rest_status": ((equilibrations,), np.int32),
+            "steady": ((equilibrations, len(contract.STEADY), species), float),
+            "steady_status": ((equilibrations,), np.int32),
         }
         return {name: jax.ShapeDtypeStruct((sets, *shape), kind) for name, (shape, kind) in shapes.items()}

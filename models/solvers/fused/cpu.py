@@ -12,7 +12,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import mlir
 from jaxtyping import Array, Float
 
-from . import cuda
+from . import contract, cuda
 from .batching import varying_as
 from .build import Handlers, build, handlers_of
 from .call import Solved, Task
@@ -65,12 +65,10 @@ mlir.register_lowering(_built, _refuse)
 
 
 def _attributes(task: Task, record: int) -> dict[str, np.ndarray]:
-    """The plan as cpu_handlers.h reads it."""
-    head = np.array([task.threads, record], np.int32)
-    return {
-        "floats": np.frombuffer(task.floats),
-        "integers": np.concatenate([head, np.frombuffer(task.integers, np.int32)]),
-    }
+    """The plan and the limits, which cpu_handlers.h reads."""
+    limits = contract.LIMITS.pack({"threads": task.threads, "capacity": record}, {})
+    plan = task.plan
+    return {"floats": plan.floats, "integers": plan.integers, "limits": limits.integers}
 
 
 def memory(task: Task) -> int:
@@ -87,9 +85,9 @@ def forward(task: Task, record: int, environment: Float[Array, "sets slots"]) ->
     return Solved(*call(environment, **_attributes(task, record)))
 
 
-def backward(task: Task, environment, status, accepted, record, rest, rest_status, cotangent):
+def backward(task: Task, environment, status, accepted, record, steady, steady_status, cotangent):
     """The environment's cotangent, from what `forward` gave and the cotangent of y."""
     handlers, environment = _handlers(task, environment)
     call = jax.ffi.ffi_call(handlers.backward, jax.eval_shape(lambda e: e, environment))
     attributes = _attributes(task, record.shape[2])
-    return call(environment, status, accepted, record, rest, rest_status, cotangent, **attributes)
+    return call(environment, status, accepted, record, steady, steady_status, cotangent, **attributes)

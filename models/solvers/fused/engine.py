@@ -18,8 +18,8 @@ from ..derivatives import differentiated
 from ..machine import usable_cores
 from ..settings import Settings, Tolerances
 from ..solution import Solution
+from . import contract, gpu
 from . import cpu as native
-from . import gpu
 from .batching import folded
 from .call import By, Solved, Task
 from .cpu import FEW
@@ -55,27 +55,29 @@ def _environment(
 ) -> Float[Array, " slots"]:
     """All numbers of one set: its values, the plan's constants, ratios of volumes, and last its tolerances."""
     rtol, atol = tolerances or (settings.rtol, settings.atol)
-    own = [jnp.asarray(x, values.dtype) for x in (rtol, 1.0 if atol is None else atol)]  # 1: nothing reads it
+    tolerances_of_set = {"RTOL": rtol, "ATOL": 1.0 if atol is None else atol}  # 1: nothing reads it
+    last = [jnp.asarray(tolerances_of_set[name], values.dtype) for name in contract.TOLERANCES]
     numbers = jnp.concatenate([values, jnp.asarray(plan.constants, values.dtype)])
-    return jnp.concatenate([with_ratios(model, plan.resizes, numbers), jnp.stack(own)])
+    return jnp.concatenate([with_ratios(model, plan.resizes, numbers), jnp.stack(last)])
+
+
+# Arrays of a plan that the contract declares by the same names.
+_AS_THEY_ARE = (
+    *("equilibration_set", "equilibration_of", "equilibration_moment"),
+    *("assign", "add", "scale", "segment", "start", "stop"),
+)
 
 
 def _described(model: Model, plan: Plan, settings: Settings, few: bool, by: By, *, follows: bool = False) -> Task:
     protocols, segments, _ = plan.parameters.shape
     shape = (protocols, segments, plan.times.shape[1], len(plan.equilibration_parameters))
-    slots = len(plan.names) + len(plan.constants) + len(plan.resizes) + 2  # and the tolerances
-    tables = [
-        _at_least_one(plan.equilibration_parameters),
-        plan.equilibration_set,
-        plan.equilibration_of,
-        _at_least_one(plan.parameters),
-        plan.assign,
-        plan.add,
-        plan.scale,
-        plan.segment,
-    ]
-    head = [*shape, slots, settings.max_steps, int(follows)]
-    floats = [[settings.longest_step], plan.equilibration_moment, plan.start, plan.stop, plan.times]
+    slots = len(plan.names) + len(plan.constants) + len(plan.resizes) + len(contract.TOLERANCES)
+    numbers = dict(zip(("protocols", "segments", "times", "equilibrations"), shape, strict=True))
+    numbers |= {"slots": slots, "max_steps": settings.max_steps, "follows": int(follows)}
+    arrays = {name: getattr(plan, name) for name in _AS_THEY_ARE}
+    arrays |= {name: _at_least_one(getattr(plan, name)) for name in ("parameters", "equilibration_parameters")}
+    values = {**numbers, **arrays, "at": plan.times, "longest_step": settings.longest_step}
+    packed = contract.PLAN.pack(values, contract.sizes_of(model))
     return Task(
         model=model,
         shape=shape,
@@ -86,8 +88,8 @@ def _described(model: Model, plan: Plan, settings: Settings, few: bool, by: By, 
         max_steps=settings.max_steps,
         single=settings.precision == "float32",
         keep_stages=few and protocols <= FEW,
-        integers=np.concatenate([np.ravel(t) for t in [head, *tables]]).astype(np.int32).tobytes(),
-        floats=np.concatenate([np.ravel(t) for t in floats]).tobytes(),
+        integers=packed.integers.tobytes(),
+        floats=packed.floats.tobytes(),
         by=by,
     )
 
@@ -116,7 +118,7 @@ def _solve(task: Task, environment: Float[Array, "sets slots"]):
 
 def _solve_forward(task: Task, environment):
     s = folded(partial(_placed, _recorded, task))(environment)
-    kept = (environment, s.status, s.accepted, s.record, s.rest, s.rest_status)
+    kept = (environment, s.status, s.accepted, s.record, s.steady, s.steady_status)
     return (s.y, s.status, s.steps, s.rejected), kept
 
 

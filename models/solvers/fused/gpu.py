@@ -22,7 +22,7 @@ from jaxtyping import Array, Float
 
 from ...compiled.model import Model
 from ..status import Status
-from . import cuda
+from . import contract, cuda
 from .build import functions_of, quiet, warp
 from .call import Solved, Task
 from .codegen.lower import Unsupported
@@ -140,14 +140,10 @@ def live_bytes(task: Task, *, back: bool) -> int:
     return numbers * (4 if task.single else 8)
 
 
-def _plan(task: Task) -> tuple[np.ndarray, np.ndarray]:
-    return np.frombuffer(task.integers, np.int32), np.frombuffer(task.floats)
-
-
 def _kernels(task: Task, names: Sequence[str], x: Array) -> tuple[Kernels, Array]:
     """The kernels of a task, and `x`, with which lowering them comes to be loaded."""
     kind = {"single": task.single, "keep_stages": task.keep_stages}
-    used = tuple(n for n in names if task.shape[3] or n not in ("rest", "rest_back"))
+    used = tuple(n for n in names if task.shape[3] or n not in ("steady", "steady_adjoint"))
     return kernels_of(task.model, **kind), _loaded.bind(x, model=task.model, names=used, **kind)
 
 
@@ -162,20 +158,20 @@ def forward(task: Task, record: int, environment: Float[Array, "sets slots"]) ->
     results = task.results(sets, record)
     if not sets:
         return Solved(**{name: jnp.zeros(x.shape, x.dtype) for name, x in results.items()})
-    back = ("course_back", "rest_back", "slot") if record else ()  # for which steps are kept
-    kernels, environment = _kernels(task, ("rest", "course", *back), environment)
-    plan = _plan(task)
+    back = ("course_adjoint", "steady_adjoint", "slot") if record else ()  # for which steps are kept
+    kernels, environment = _kernels(task, ("steady", "course", *back), environment)
+    plan = task.plan
     shapes = {name: x.shape for name, x in results.items()}
-    kept, rest, each = (shapes.pop(name) for name in ("record", "rest", "rest_status"))
-    rests = [jnp.zeros(rest), jnp.zeros(each, np.int32), jnp.zeros(each, np.int32)]
+    kept, states, each = (shapes.pop(name) for name in ("record", "steady", "steady_status"))
+    steady = [jnp.zeros(states), jnp.zeros(each, np.int32), jnp.zeros(each, np.int32)]
     if task.shape[3]:
-        rests = _call(kernels.rest, sets * task.shape[3], *plan, environment, rest=rest, status=each, steps=each)
+        steady = _call(kernels.steady, sets * task.shape[3], *plan, environment, steady=states, status=each, steps=each)
     where, room = _stride(task, sets, record).T, jnp.full((protocols, sets), record, np.int64)
     shapes["rows"] = (sets * protocols * record, task.row)
     threads, count = _shared(task, sets * protocols, back=False)
-    solved = _call(kernels.course, threads, *plan, environment, *rests, where, room, count=count, **shapes)
+    solved = _call(kernels.course, threads, *plan, environment, *steady, where, room, count=count, **shapes)
     _, y, status, steps, rejected, accepted, rows = solved
-    return Solved(y, status, steps, rejected, accepted, rows.reshape(kept), rests[0], rests[1])
+    return Solved(y, status, steps, rejected, accepted, rows.reshape(kept), steady[0], steady[1])
 
 
 # Kernels count courses by protocols, then sets; arrays have sets first.
@@ -187,7 +183,7 @@ def _stride(task: Task, sets: int, record: int) -> Array:
     return record * task.row * jnp.arange(sets * protocols).reshape(sets, protocols)
 
 
-def backward(task: Task, environment, status, accepted, record, rest, rest_status, cotangent):
+def backward(task: Task, environment, status, accepted, record, steady, steady_status, cotangent):
     """The environment's cotangent, from what `forward` gave and the cotangent of y.
 
     Trajectories whose steps were kept go back at once. The others are solved again, as many at a time as their steps
@@ -197,8 +193,8 @@ def backward(task: Task, environment, status, accepted, record, rest, rest_statu
     protocols, segments, _, equilibrations = task.shape
     if not sets:
         return jnp.zeros(environment.shape)
-    kernels, environment = _kernels(task, ("course", "course_back", "rest_back", "slot"), environment)
-    plan = _plan(task)
+    kernels, environment = _kernels(task, ("course", "course_adjoint", "steady_adjoint", "slot"), environment)
+    plan = task.plan
     items = sets * protocols
     needed = accepted.sum(-1, dtype=np.int64)
     waiting = status == Status.OK
@@ -208,10 +204,12 @@ def backward(task: Task, environment, status, accepted, record, rest, rest_statu
     def go_back(where, rows, start, slots):
         arrays = (*plan, environment, status, accepted, where.T, rows, cotangent)
         threads, count = _shared(task, items, back=True)
-        return _call(kernels.course_back, threads, *arrays, count=count, start=start, slots=slots)[1:]
+        return _call(kernels.course_adjoint, threads, *arrays, count=count, start=start, slots=slots)[1:]
 
     if capacity:
-        kept = waiting & (needed <= capacity) & (record[:, :, 0, 1] > 0)  # zeros stand for what was not recorded
+        kept = (
+            waiting & (needed <= capacity) & (record[:, :, 0, contract.RECORD.index("STEP")] > 0)
+        )  # zeros stand for what was not recorded
         where = jnp.where(kept, _stride(task, sets, capacity), -1)
         start, slots = go_back(where, record.reshape(-1, task.row), start, slots)
         waiting &= ~kept
@@ -226,19 +224,19 @@ def backward(task: Task, environment, status, accepted, record, rest, rest_statu
         ends = jnp.cumsum(jnp.where(waiting, needed, 0).reshape(-1)).reshape(sets, protocols)
         now = waiting & (ends <= size)
         where = jnp.where(now, (ends - needed) * task.row, -1)
-        arrays = (*plan, environment, rest, rest_status, rest_status, where.T, needed.T)
+        arrays = (*plan, environment, steady, steady_status, steady_status, where.T, needed.T)
         threads, count = _shared(task, items, back=False)
         *_, rows = _call(kernels.course, threads, *arrays, count=count, **nothing, rows=(size, task.row))
         return waiting & ~now, *go_back(where, rows, start, slots)
 
     _, start, slots = jax.lax.while_loop(lambda state: jnp.any(state[0]), some, (waiting, start, slots))
-    rest_slots = jnp.zeros((sets, equilibrations, task.slots))
+    steady_slots = jnp.zeros((sets, equilibrations, task.slots))
     if equilibrations:
-        (rest_slots,) = _call(
-            kernels.rest_back,
+        (steady_slots,) = _call(
+            kernels.steady_adjoint,
             sets * equilibrations,
-            *(*plan, environment, rest, rest_status, start),
-            rest_slots=rest_slots.shape,
+            *(*plan, environment, steady, steady_status, start),
+            steady_slots=steady_slots.shape,
         )
-    (out,) = _call(kernels.slot, environment.size, *plan, environment, slots, rest_slots, out=environment.shape)
+    (out,) = _call(kernels.slot, environment.size, *plan, environment, slots, steady_slots, out=environment.shape)
     return out

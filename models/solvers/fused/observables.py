@@ -16,11 +16,14 @@ import numpy as np
 import sympy
 from jaxtyping import Array, Float, Int
 
+from . import contract
 from .batching import folded, varying_as
-from .build import TARGETS, read, register, struct, xla_source
+from .build import TARGETS, register
 from .codegen.graph import Graph, emit, pull_back
 from .codegen.lower import Lowering
 from .platforms import Platform, on_its_platform
+from .source import defined, join
+from .xla import handler_headers
 
 LANES = 8  # rows side by side
 
@@ -65,24 +68,20 @@ class Formulas:
         pool: int,
         by_xla: ByXla,
     ):
-        source = f"{read('lanes.h')}\n{_source(groups)}"
-        parts = [
-            f"#define LANES {LANES}\n#define SINGLE 0\n{source}",
-            read("queue.h"),
-            xla_source(),
-            read("observables.h"),
-        ]
-        targets = register(struct(parts), TARGETS)
+        body = join("observables.h", {**observable_headers(groups), **handler_headers()})
+        targets = register(f"{defined(LANES)}struct Engine {{\n{body}\n}};\n", TARGETS)
         rows = np.concatenate([g.rows for g in groups])
-        counts = [len(g.rows) for g in groups]
-        index = [np.ravel(g.index) for g in groups]
-        integers = [[pool, len(rows), protocols], counts, protocol[rows], rows, *index]
+        index = np.concatenate([np.ravel(g.index) for g in groups])
+        values = {
+            **{"pool": pool, "rows": len(rows), "protocols": protocols, "indices": len(index)},
+            **{"count": [len(g.rows) for g in groups], "protocol": protocol[rows], "place": rows, "index": index},
+        }
         self._table = _Table(
             forward=targets[0],
             backward=targets[1],
             rows=len(rows),
             threads=1,
-            integers=np.concatenate(integers).astype(np.int32).tobytes(),
+            integers=contract.TABLE.pack(values, {"GROUPS": len(groups)}).integers.tobytes(),
             by_xla=by_xla,
         )
 
@@ -115,21 +114,28 @@ def _forward(platform: Platform, table: _Table, pool, status):
         return jax.vmap(table.by_xla)(pool, status)
     rows = jax.ShapeDtypeStruct((pool.shape[0], table.rows), float)
     call = jax.ffi.ffi_call(table.forward, varying_as(pool, [rows, rows]))
-    return tuple(call(pool, status, integers=_integers(table)))
+    return tuple(call(pool, status, **_attributes(table)))
 
 
 def _backward(platform: Platform, table: _Table, pool, status, mean_bar, sd_bar):
     if platform != "cpu":
         return jax.vjp(lambda p: jax.vmap(table.by_xla)(p, status), pool)[1]((mean_bar, sd_bar))[0]
     call = jax.ffi.ffi_call(table.backward, jax.eval_shape(lambda p: p, pool))
-    return call(pool, status, mean_bar, sd_bar, integers=_integers(table))
+    return call(pool, status, mean_bar, sd_bar, **_attributes(table))
 
 
-def _integers(table: _Table) -> np.ndarray:
-    return np.append(np.int32(table.threads), np.frombuffer(table.integers, np.int32))
+def _attributes(table: _Table) -> dict[str, np.ndarray]:
+    """The table and the limits, which observables.h reads."""
+    limits = contract.LIMITS.pack({"threads": table.threads, "capacity": 0}, {})
+    return {"integers": np.frombuffer(table.integers, np.int32), "limits": limits.integers}
 
 
-def _source(groups: Sequence[Group]) -> str:
+def observable_headers(groups: Sequence[Group]) -> dict[str, str]:
+    """The headers that observables.h needs."""
+    return {"formulas.h": _formulas(groups), "table.h": contract.table()}
+
+
+def _formulas(groups: Sequence[Group]) -> str:
     """The formulas and their pull-backs, equal ones once, and which of them is a group's."""
     known: dict[tuple[str, str], int] = {}
     number = [known.setdefault(_functions(g), len(known)) for g in groups]
@@ -146,6 +152,7 @@ def _source(groups: Sequence[Group]) -> str:
     columns = [len(g.columns) for g in groups]
     return "\n\n".join(
         [
+            '#pragma once\n#include "lanes.h"',
             f"enum {{ GROUPS = {len(groups)}, COLUMNS = {max([*columns, 1])} }};",
             f"INLINE int columns_of(int g)\n{{\nstatic const int table[] = {{{', '.join(map(str, columns))}}};\n"
             "return table[g];\n}",

@@ -11,7 +11,7 @@ from ....errors import HexamerError
 
 # Bytes of a thread's stack by species² and by species: dense matrices and vectors in float64. Never less than ptxas
 # says of bundled networks; `python -m benchmarks.gpu_compile` measures them.
-STACK = {"rest": (24, 300), "rest_back": (16, 255), "course": (0, 320), "course_back": (0, 620)}
+STACK = {"steady": (24, 300), "steady_adjoint": (16, 255), "course": (0, 320), "course_adjoint": (0, 620)}
 RESIDENT = 2048  # threads of a multiprocessor
 FEWER = {75: 1024, 86: 1536, 87: 1536, 89: 1536, 120: 1536, 121: 1536}  # by architecture
 
@@ -53,7 +53,7 @@ def reserve(name: str, species: int, kernels: Collection[str], devices: Collecti
 
 def _message(name: str, species: int, kernel: str, device: Any, needed: int) -> str:
     total, free = device.total_memory, device.free_memory
-    what = "steady states" if kernel.startswith("rest") else "trajectories"
+    what = "steady states" if kernel.startswith("steady") else "trajectories"
     fraction = 0.95 - needed / total
     now = os.environ.get("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.75")
     give = (

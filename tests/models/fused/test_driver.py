@@ -60,7 +60,7 @@ def test_sanitizers_find_what_is_there(tmp_path: Path) -> None:
     case.write(tmp_path / "mixed.bin")
     source = source_of(model)
     broken = {
-        "heap-buffer-overflow": ("row[1] = h;", "row[1] = h; row[ROW] = h;"),
+        "heap-buffer-overflow": ("row[RECORD_STEP] = h;", "row[RECORD_STEP] = h; row[ROW] = h;"),
         "signed integer overflow": ("c.taken++;", "c.taken++; static int many = 2147483000; many += 400;"),
     }
     for said, (found, instead) in broken.items():

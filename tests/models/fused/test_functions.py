@@ -11,9 +11,9 @@ import pytest
 
 from hexamer.models import Model, compile_function, compile_network, read_antimony
 from hexamer.models.compiled.codegen import guarded_log, guarded_power, guarded_slope
-from hexamer.models.solvers.fused.build import read
 from hexamer.models.solvers.fused.codegen.lower import Unsupported
 from hexamer.models.solvers.fused.codegen.model_source import LARGEST, Functions, write_functions
+from hexamer.models.solvers.fused.source import defined, join
 
 pytestmark = pytest.mark.tier("test")
 
@@ -39,7 +39,6 @@ model mixed
 end
 """
 HARNESS = """
-#define LANES @LANES@
 struct Harness {
 @SOURCE@
 static void read(real* v, const double* x, long count)
@@ -96,9 +95,9 @@ static void run(const double* x, double* out, long)
 
 
 def harness(lanes: int, source: str, run: str, *, single: bool = False) -> str:
-    types = read("lanes.h")
-    text = HARNESS.replace("@LANES@", str(lanes)).replace("@RUN@", run)
-    return f"#define SINGLE {int(single)}\n" + text.replace("@SOURCE@", f"{types}\n{source}")
+    types = join("lanes.h", {})
+    text = HARNESS.replace("@RUN@", run).replace("@SOURCE@", f"{types}\n{source}")
+    return defined(lanes, single=single) + text
 
 
 @dataclass(frozen=True)

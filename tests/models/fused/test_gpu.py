@@ -32,11 +32,12 @@ from hexamer.models import (
 )
 from hexamer.models.compiled.plan import compile_plan
 from hexamer.models.solvers.fused import cuda, gpu, platforms
-from hexamer.models.solvers.fused.build import OPTIONS, quiet, read, warp
+from hexamer.models.solvers.fused.build import OPTIONS, quiet, warp
 from hexamer.models.solvers.fused.call import By
 from hexamer.models.solvers.fused.codegen.model_source import write_functions
 from hexamer.models.solvers.fused.engine import solve
 from hexamer.models.solvers.fused.gpu_kernels import Kernels, write_kernels
+from hexamer.models.solvers.fused.source import defined, join
 from hexamer.models.solvers.fused.stacks import STACK, stack
 from hexamer.models.solvers.solution import Solution
 
@@ -253,13 +254,13 @@ def test_each_platform_has_its_own(loop: Model, monkeypatch: pytest.MonkeyPatch)
     on_cpu = targets(loop, "cpu")
     for text in (plain, on_cpu):
         assert re.search(r"@hexamer_\w+_forward\b", text)
-        assert "course_back" not in text
+        assert "course_adjoint" not in text
     assert not loaded  # nothing is compiled for a GPU where the CPU solves
     on_gpu = targets(loop, "cuda")
     assert not re.search(r"@hexamer_\w+_forward\b", on_gpu)
-    for kernel in ("rest", "course", "course_back", "rest_back", "slot"):
+    for kernel in ("steady", "course", "course_adjoint", "steady_adjoint", "slot"):
         assert f"_{kernel}_0" in on_gpu
-    assert set(loaded[0]) == {"rest", "course", "course_back", "rest_back", "slot"}  # all at once
+    assert set(loaded[0]) == {"steady", "course", "course_adjoint", "steady_adjoint", "slot"}  # all at once
 
 
 @pytest.mark.tier("slow")
@@ -361,8 +362,6 @@ def test_kernels_on_two_devices(loop_text: str) -> None:
 
 QUOTIENTS = """
 struct Check {
-#define LANES 1
-#define SINGLE @SINGLE@
 @TYPES@
 // As the hardware's approximation is: right to some 20 bits, of float32 to 13.
 static real coarse(real x) { return x - x == 0 && x != 0 ? 1 / x * (SINGLE ? 1 + real(1e-4) : 1 + real(1e-6)) : 1 / x; }
@@ -390,7 +389,7 @@ def quotients(a: np.ndarray, b: np.ndarray, *, single: bool) -> np.ndarray:
         native(a, b, out)
 
     call.__annotations__ = launch.__annotations__ = annotations
-    source = QUOTIENTS.replace("@TYPES@", read("lanes.h")).replace("@SINGLE@", str(int(single)))
+    source = defined(1, single=single) + QUOTIENTS.replace("@TYPES@", join("lanes.h", {}))
     native = wp.func_native(source)(call)
     kernel = wp.kernel(launch, module="unique", enable_backward=False, module_options=OPTIONS)
     with quiet(wp):
@@ -469,7 +468,7 @@ def test_kernels_compile_for_gpus(
             k: len(re.findall(rf"\b(?:fma|mul|add|sub)[.\w]*\.{k}\b", text)) for k in ("f32", "f64")
         }
     if precision == "float32":  # but for time, the parameters' coefficients and rests
-        for kernel in ("course", "course_back"):
+        for kernel in ("course", "course_adjoint"):
             assert arithmetic[kernel]["f64"] < 0.3 * arithmetic[kernel]["f32"], arithmetic
 
 
@@ -491,7 +490,7 @@ def test_stacks_are_never_less_than_on_record() -> None:
 
 @pytest.mark.tier("slow")
 @pytest.mark.skipif(sys.platform == "darwin", reason="Warp has no CUDA compiler on macOS")
-@pytest.mark.parametrize("kernel", ["rest", "rest_back"])
+@pytest.mark.parametrize("kernel", ["steady", "steady_adjoint"])
 def test_dense_loops_stay_loops(kernel: str, hepg2_core: Model, tmp_path: Path) -> None:
     """NVRTC unrolled them from sm_100 on: `rest` of il6_stat3 took more than 6 minutes and 6 GB to compile."""
     compiled, size = getattr(write_kernels(write_functions(hepg2_core)), kernel), {}
@@ -507,7 +506,7 @@ def test_dense_loops_stay_loops(kernel: str, hepg2_core: Model, tmp_path: Path) 
 @pytest.mark.parametrize("single", [False, True])
 def test_kernels_that_keep_stages_compile_for_gpus(single: bool, hepg2_core: Model, tmp_path: Path) -> None:
     kernels = write_kernels(write_functions(hepg2_core), single=single, keep_stages=True)
-    for kernel in (kernels.course, kernels.course_back):
+    for kernel in (kernels.course, kernels.course_adjoint):
         with quiet(warp()):
             (file,) = warp().compile_aot_module(kernel.module, arch=90, use_ptx=True, module_dir=tmp_path)
         assert ".target sm_90" in file.read_text()

@@ -1,26 +1,9 @@
 // `real`: LANES values side by side, `mask`: as many conditions; and the functions that generated code uses on them.
 // `scalar` is what one of the values is: a double, or a float where SINGLE is set. Numbers are whole or scalar(x): a bare
 // 0.5 is a double, and on a GPU what it meets would become one.
-
-#if defined(__CUDACC__)
-#define STATIC static __device__ __noinline__
-#define INLINE static inline __device__
-#else
-#define STATIC static __attribute__((noinline))
-#define INLINE static inline
-#endif
-#if defined(__CUDACC__) || defined(__clang__)
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 8")
-#endif
-#if defined(__CUDACC__)
-#define ROLLED _Pragma("unroll 1")  // where a compiler that unrolls takes minutes and gigabytes, as NVRTC does from sm_100 on
-#else
-#define ROLLED
-#endif
-
-typedef long long int64;  // `long` has 32 bits on Windows
+#pragma once
+#include <math.h>
+#include "target.h"
 
 #if SINGLE
 typedef float scalar;
@@ -54,8 +37,13 @@ INLINE mask or_(mask a, mask b) { return a | b; }
 INLINE mask not_(mask a) { return ~a; }
 INLINE real real_of(scalar x) { return (real) {} + x; }
 INLINE real select_(mask m, real a, real b) { return m ? a : b; }
-INLINE real sqrt_(real x) { return __builtin_elementwise_sqrt(x); }
 #define EACH(name, f) INLINE real name(real x) { for (int l = 0; l < LANES; l++) x[l] = f(x[l]); return x; }
+
+#if defined(__clang__)
+INLINE real sqrt_(real x) { return __builtin_elementwise_sqrt(x); }
+#else
+EACH(sqrt_, ::sqrt)
+#endif
 
 // exp and log for all lanes at once, as short chains of operations: a stage of a step waits for them. Errors are below
 // 1 ulp, of exp from -708 to 709 (float: -87 to 88), beyond which it is 0 and infinity.
@@ -100,7 +88,8 @@ INLINE real exp_(real x)
   const real r = (held - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10;
   const real r2 = r * r, r4 = r2 * r2, r8 = r4 * r4;
   const real p = ((0.5 + 0.16666666666666669 * r) + (0.04166666666662413 + 0.008333333333330062 * r) * r2)
-      + r4 * ((0.0013888888917213717 + 0.00019841269863053618 * r) + (2.4801521295954376e-05 + 2.7557268459997064e-06 * r) * r2) + r8 * (2.7620088445409746e-07 + 2.510038549551032e-08 * r);
+      + r4 * ((0.0013888888917213717 + 0.00019841269863053618 * r) + (2.4801521295954376e-05 + 2.7557268459997064e-06 * r) * r2)
+      + r8 * (2.7620088445409746e-07 + 2.510038549551032e-08 * r);
   const real y = 1.0 + (r + r2 * p);
   const real scaled = (real) ((mask) y + (((mask) shifted - (mask) magic) << 52));
   const real bounded = select_(x > 709.0, real_of(INFINITY), select_(x < -708.0, real_of(0.0), scaled));
@@ -198,9 +187,9 @@ INLINE bool any_(mask m)
 #endif
 }
 
-// Powers x^n e^(-m), as `hexamer.models.compiled.codegen.guarded_power` has them and says why: of x < 0 for whole n, at 0 with finite
-// derivatives. They are given what they share: l = log |x|, 0 for x = 0; r = x^n e^(-m) for x > 0, the derivatives
-// r = x^(n-1) e^(-m); and e^(-m). What is not above 0 is rare, and apart.
+// Powers x^n e^(-m), as `hexamer.models.compiled.codegen.guarded_power` has them and says why: of x < 0 for whole n, at 0 with
+// finite derivatives. Their arguments are what they share: l = log |x|, 0 for x = 0; r = x^n e^(-m) for x > 0,
+// for derivatives r = x^(n-1) e^(-m); and e^(-m). An x not above 0 is rare, and has functions of its own.
 INLINE real safe_log_(real x) { return log_(select_(x == 0, real_of(1.0), abs_(x))); }
 
 // r for even whole n, -r for odd ones, 0 for others.

@@ -1,13 +1,9 @@
-// What the assays read: groups of rows, each with a formula of its own over columns of numbers that lie in one pool.
-// Values are a mean and a standard deviation. A row whose trajectory failed reads NaN, and hands nothing back.
-
-struct Table {
-  int threads, pool, rows, protocols;
-  const int* count;     // groups: rows of each
-  const int* protocol;  // rows, group by group: the trajectory that a row reads
-  const int* place;     // rows, group by group: where the row stands among all
-  const int* index;     // group by group: columns x rows, into the pool
-};
+// Observables: groups of rows, each with its formula over columns of numbers that lie in one pool. Values are a mean and a
+// standard deviation. A row whose trajectory failed reads NaN and contributes nothing to the gradient.
+#pragma once
+#include "formulas.h"
+#include "table.h"
+#include "xla.h"
 
 struct Reading {
   Table table;
@@ -18,21 +14,7 @@ struct Reading {
   double* pool_bar;
 };
 
-STATIC void read_table(const CallFrame* frame, Table& t)
-{
-  const int* i = (const int*)frame->attributes.at[0]->data;
-  t.threads = i[0];
-  t.pool = i[1];
-  t.rows = i[2];
-  t.protocols = i[3];
-  i += 4;
-  t.count = i; i += GROUPS;
-  t.protocol = i; i += t.rows;
-  t.place = i; i += t.rows;
-  t.index = i;
-}
-
-// Goes over a set's rows, LANES at a time; idle lanes repeat the first row.
+// Reads the rows of a set, LANES at a time; lanes without a row repeat the first one.
 STATIC void read_rows(const Reading& r, int64 set)
 {
   const Table& t = r.table;
@@ -85,14 +67,20 @@ STATIC void run_rows(void* work, Queue& queue)
   }
 }
 
-STATIC void read_all(CallFrame* frame, Reading& r)
+STATIC void* read_all(CallFrame* frame, Reading& r)
 {
-  read_table(frame, r.table);
+  const Array* integers = frame->attributes.at[0];
+  const Array* numbers = frame->attributes.at[1];
+  Limits limits;
+  if (!read_table((const int*)integers->data, (int64)integers->count, r.table) ||
+      !read_limits((const int*)numbers->data, (int64)numbers->count, limits))
+    return other_layout(frame);
   const Buffer* pool = frame->arguments.at[0];
   r.pool = (const double*)pool->data;
   r.status = (const int*)frame->arguments.at[1]->data;
   const int64 sets = (int64)pool->dims[0];
-  share(frame, r.table.threads, run_rows, &r, sets, chunk_of(sets, r.table.threads));
+  share(frame, limits.threads, run_rows, &r, sets, chunk_of(sets, limits.threads));
+  return 0;
 }
 
 // (pool, status) -> mean, standard deviation
@@ -102,8 +90,7 @@ static void* forward(CallFrame* frame)
   Reading r = {};
   r.mean = (double*)frame->results.at[0]->data;
   r.sd = (double*)frame->results.at[1]->data;
-  read_all(frame, r);
-  return 0;
+  return read_all(frame, r);
 }
 
 // (pool, status, cotangents of mean and standard deviation) -> cotangent of the pool
@@ -114,6 +101,5 @@ static void* backward(CallFrame* frame)
   r.mean_bar = (const double*)frame->arguments.at[2]->data;
   r.sd_bar = (const double*)frame->arguments.at[3]->data;
   r.pool_bar = (double*)frame->results.at[0]->data;
-  read_all(frame, r);
-  return 0;
+  return read_all(frame, r);
 }

@@ -1,5 +1,9 @@
-// Beside `real`, in which steps are computed, `exact`, which is always a double: time and the sizes of steps, since t + h
-// must not be t; what is computed once a segment, since parameters may be of any size; and the state at rest.
+// Beside `real`, in which steps are computed, `exact`, which is always a double: for time and the sizes of steps, since t + h
+// must not be t; for what is computed once per segment, since parameters may be of any size; and for steady states.
+#pragma once
+#include "lanes.h"
+#include "model.h"
+#include "steady_norm.h"
 
 #if SINGLE
 typedef Exact::real exact;
@@ -18,7 +22,7 @@ INLINE exact_mask widen_(mask m) { return __builtin_convertvector(m, exact_mask)
 INLINE exact exact_of(double x) { return Exact::real_of(x); }
 INLINE exact select_(exact_mask m, exact a, exact b) { return Exact::select_(m, a, b); }
 
-// A coefficient as a float; one that floats have no room for is none, so that its trajectory fails.
+// A coefficient as a float. One beyond the range of floats is NaN, so that its trajectory fails.
 INLINE float within(double x)
 {
   const double size = ::fabs(x);
@@ -46,9 +50,9 @@ INLINE void pull_rates(const exact* y, const exact* q, const exact* u, exact* y_
 {
   Exact::pull_rates(y, q, u, y_bar, q_bar);
 }
-INLINE exact unrest(const exact* y, const exact* q, const exact rtol, const exact* atol)
+INLINE exact steady_residual(const exact* y, const exact* q, const exact rtol, const exact* atol)
 {
-  return Exact::unrest(y, q, rtol, atol);
+  return Exact::steady_residual(y, q, rtol, atol);
 }
 #else
 typedef real exact;

@@ -1,14 +1,16 @@
 // Items of a batch, which threads take in chunks from a count that they share.
+#pragma once
+#include "target.h"
 
 struct Count {
   int64 next, total, chunk;
 };
 
 struct Queue {
-  Count* count;        // where further items come from; none: what is in hand is all
-  int64 next, end;     // in hand
-  const int64* list;   // numbers of the items that next counts, or none
-  const int64* where;  // items whose number here is below 0 are left out, or none
+  Count* count;        // where further items come from; 0: there are none but next to end
+  int64 next, end;     // the items that this thread has taken
+  const int64* list;   // numbers of the items that next counts, or 0
+  const int64* where;  // items whose number here is below 0 are left out, or 0
 };
 
 // Takes the next chunk of items; false if none is left.

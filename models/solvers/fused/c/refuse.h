@@ -1,21 +1,26 @@
-// Steps that no solution takes, whatever their error: as `hexamer.models.solvers.step_control.Controller` has them and says why.
+// Steps that no solution takes, whatever their error. `hexamer.models.solvers.step_control.Controller` refuses the same and says
+// why.
+#pragma once
+#include "constants.h"
+#include "lanes.h"
+#include "model.h"
 
-// Lanes in whose rates a root or real power is taken of a negative number, by more than the solver's error.
+// Lanes in whose rates a root or real power has a negative base, by more than the solver's error.
 STATIC mask undefined(const real* y, const real* q, const real rtol, const real* atol)
 {
   mask bad = real_of(1.0) < 0;
-#ifdef SOME_MARGINS
-  real margin[MARGINS];
-  margins(y, q, rtol, atol, margin);
-  for (int i = 0; i < MARGINS; i++) bad = or_(bad, margin[i] < 0);
-#endif
+  if (MARGINS_USED > 0) {
+    real margin[MARGINS];
+    margins(y, q, rtol, atol, margin);
+    for (int i = 0; i < MARGINS_USED; i++) bad = or_(bad, margin[i] < 0);
+  }
   return bad;
 }
 
 // A concentration that is below 0 by more than the solver's error.
 INLINE mask below(int n, const real x, const real size, const real rtol, const real* atol)
 {
-  return x < -scalar(@TOLERATED@) * (atol[n] + rtol * size);
+  return x < -scalar(TOLERATED) * (atol[n] + rtol * size);
 }
 
 STATIC void note_free(const real* y, const real rtol, const real* atol, int lane, mask* free)
@@ -26,14 +31,14 @@ STATIC void note_free(const real* y, const real rtol, const real* atol, int lane
   }
 }
 
-// Lanes in which a concentration falls below 0 though it is driven upwards there: by more than the solver's error, or over a
-// pole, behind which it is driven further down. One that its rates take below 0 is free to.
+// Lanes in which a concentration falls below 0 although its rate at 0 is positive: by more than the solver's error, or over a
+// pole, behind which its rate is negative. One whose rate at 0 is negative may fall.
 STATIC mask fallen(const real* y, const real* y1, const real* q, const real rtol, const real* atol, const mask good, mask* free)
 {
   const mask none = real_of(1.0) < 0;
   mask bad = none, any = none, low[SPECIES], over[SPECIES];
   for (int n = 0; n < SPECIES; n++) {
-    over[n] = and_(y1[n] < -scalar(@NOISE@) * atol[n], not_(y[n] < 0));
+    over[n] = and_(y1[n] < -scalar(NOISE) * atol[n], not_(y[n] < 0));
     if (nonnegative(n)) any = or_(any, or_(over[n], below(n, y1[n], real_of(0.0), rtol, atol)));
   }
   if (!any_(any)) return bad;

@@ -1,7 +1,12 @@
-// Largest |f_i| per unit of time, in units of the tolerance. A rate of change that is a difference of large rates is off
-// by their rounding, which no state makes smaller: in floats as much as that, a_i = sum_j |J_ij y_j| four times rounded,
-// does not count.
-STATIC real unrest(const real* y, const real* q, const real rtol, const real* atol)
+// How far a state is from a steady one.
+#pragma once
+#include "constants.h"
+#include "lanes.h"
+#include "model.h"
+
+// The largest |f_i| per unit of time, in units of the tolerance. A rate of change that is a difference of large rates is off by
+// their rounding, which no state makes smaller: in float32 that much, four half-ulps of a_i = sum_j |J_ij y_j|, does not count.
+STATIC real steady_residual(const real* y, const real* q, const real rtol, const real* atol)
 {
   real f[SPECIES], most = real_of(0.0);
   rates(y, q, f);
@@ -15,7 +20,7 @@ STATIC real unrest(const real* y, const real* q, const real rtol, const real* at
     f[n] = select_(left < 0, real_of(0.0), left);
   }
 #endif
-  const real strict = select_(rtol < scalar(@STRICTEST@), rtol, real_of(@STRICTEST@));
+  const real strict = select_(rtol < scalar(STRICTEST), rtol, real_of(STRICTEST));
   for (int n = 0; n < SPECIES; n++) {
     if (n == TIME_STATE) continue;
     const real size = abs_(f[n]) / (atol[n] + strict * abs_(y[n]));

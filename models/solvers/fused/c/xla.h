@@ -1,5 +1,17 @@
-// What handlers that XLA calls on the CPU need: its structs, and its threads. There is no Python lock on the way.
+// What handlers need that XLA calls on the CPU: its structs, and its threads. They never hold Python's lock.
 // The structs are those of XLA's FFI (xla/ffi/api/c_api.h of the installed jaxlib), as far as they are used here.
+#pragma once
+#include <stdlib.h>
+#include "lanes.h"
+#include "limits.h"
+#include "queue.h"
+#include "xla_api.h"
+
+#if defined(__x86_64__) || defined(_M_X64)
+#define PAUSE __builtin_ia32_pause()
+#else
+#define PAUSE ((void)0)
+#endif
 
 struct Extension { size_t size; int type; Extension* next; };
 struct ApiVersion { size_t size; Extension* extension; int major, minor; };
@@ -16,27 +28,34 @@ struct MetadataExtension { Extension base; Metadata* metadata; };
 struct ErrorArguments { size_t size; Extension* extension; const char* message; int code; };
 struct ScheduleArguments { size_t size; Extension* extension; void* context; void (*task)(void*); void* data; };
 
-// Answers what a handler is asked at registration; true where that was the question.
+// Answers the question that a handler is asked at registration; true if that was asked.
 STATIC bool asked_for_metadata(CallFrame* frame)
 {
   Extension* extension = frame->extension;
   if (!extension || extension->type != 1) return frame->stage != 3;
   Metadata* metadata = ((MetadataExtension*)extension)->metadata;
-  metadata->version.major = @API_MAJOR@;
-  metadata->version.minor = @API_MINOR@;
+  metadata->version.major = API_MAJOR;
+  metadata->version.minor = API_MINOR;
   metadata->traits = 0;
   return true;
 }
 
-// What a handler answers where the machine has no memory for it: JAX raises it as an error of Python.
-STATIC void* out_of_memory(const CallFrame* frame, const char* message)
+enum ErrorCode { RESOURCE_EXHAUSTED = 8, INTERNAL = 13 };  // as XLA_FFI_Error_Code has them
+
+// What a handler answers if it fails: JAX raises it as an error of Python.
+STATIC void* error(const CallFrame* frame, ErrorCode code, const char* message)
 {
-  const int exhausted = 8;  // XLA_FFI_Error_Code_RESOURCE_EXHAUSTED
-  ErrorArguments arguments = {sizeof(ErrorArguments), 0, message, exhausted};
-  return frame->api->functions[@ERROR@](&arguments);
+  ErrorArguments arguments = {sizeof(ErrorArguments), 0, message, code};
+  return frame->api->functions[CREATE_ERROR](&arguments);
 }
 
-// Work that threads share, alive until the last of them is done with it.
+STATIC void* other_layout(const CallFrame* frame)
+{
+  return error(frame, INTERNAL,
+               "hexamer: the numbers of a call do not have the lengths that its layout asks for: this is a fault of hexamer");
+}
+
+// Work that threads share. It lives until the last of them has finished.
 struct Job {
   void (*body)(void* work, Queue& queue);
   void* work;
@@ -49,14 +68,14 @@ STATIC void release(Job* job)
   if (__atomic_sub_fetch(&job->references, 1, __ATOMIC_ACQ_REL) == 0) ::free(job);
 }
 
-// `work` is touched only after a claim, since the caller may be gone without one left.
+// `work` is read only after a claim: without items left, the caller may have returned.
 STATIC void work_on(Job* job)
 {
   Queue queue = {&job->count, 0, 0, 0, 0};
   if (claim(queue)) job->body(job->work, queue);
 }
 
-// Works on what is left.
+// What another thread does: it works on the items that are left.
 STATIC void help(void* data)
 {
   Job* job = (Job*)data;
@@ -71,7 +90,7 @@ STATIC void share(CallFrame* frame, int threads, void (*body)(void*, Queue&), vo
 {
   if (total <= 0) return;
   Job* job = (Job*)::malloc(sizeof(Job));
-  if (!job) {  // no room for what threads share: all is done here
+  if (!job) {  // no memory for what threads share: this one does all
     Job own = {body, work, {0, total, chunk}, 0, 1};
     return work_on(&own);
   }
@@ -79,7 +98,7 @@ STATIC void share(CallFrame* frame, int threads, void (*body)(void*, Queue&), vo
   *job = Job {body, work, {0, total, chunk}, 0, (int)helpers + 1};
   for (int64 i = 0; i < helpers; i++) {
     ScheduleArguments arguments = {sizeof(ScheduleArguments), 0, frame->context, help, job};
-    if (frame->api->functions[@SCHEDULE@](&arguments)) release(job);  // no pool: all is done here
+    if (frame->api->functions[SCHEDULE](&arguments)) release(job);  // no pool: this thread does all
   }
   work_on(job);
   while (__atomic_load_n(&job->active, __ATOMIC_SEQ_CST)) PAUSE;

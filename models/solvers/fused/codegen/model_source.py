@@ -160,7 +160,8 @@ def write_functions(model: Model) -> Functions:
         "FACTORS": len(layout.slot),
         "MOIETIES": len(model.dependent),
         "COUNTED": int(np.count_nonzero(model.moieties)),
-        "MARGINS": len(margin),
+        "MARGINS": max(len(margin), 1),
+        "MARGINS_USED": len(margin),
         "TIME_STATE": -1 if model.time_index is None else model.time_index,
         "TIMED": int(model.rhs_depends_on_time),
     }
