@@ -11,7 +11,20 @@ BIN := .venv/bin
 # A file stays on one worker, so that what its fixtures compile is compiled once.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: check test test-slow test-all tests-check tests-test types-package lint types sanitize headers demo bench bench-gpu first-run peers docs wheel clean
+.DEFAULT_GOAL := help
+
+.PHONY: help venv check test test-slow test-all tests-check tests-test types-package lint types sanitize headers demo bench bench-gpu first-run peers docs wheel clean
+
+help:
+	@echo "make venv        the environment .venv, with hexamer in it"
+	@echo "make demo        calibrates the bundled data set il6_demo, into results/demo (about 2 minutes)"
+	@echo "make check       lint, types, tests on toy networks (up to 90 s)"
+	@echo "make test        lint, types, tests (up to 5 minutes)"
+	@echo "make test-slow   slow tests (up to 70 minutes)"
+	@echo "make bench       gradients beside peers; make bench-gpu and make first-run need a CUDA GPU"
+	@echo "make docs        docs/models.md from the networks; make wheel; make clean"
+
+venv: .venv/ready
 
 # The type checker takes a core for about a minute: it runs beside the tests.
 check: lint

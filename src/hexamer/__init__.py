@@ -4,6 +4,7 @@ Importing it turns on JAX's 64-bit floats, which stiff models need.
 """
 
 import os
+from typing import TYPE_CHECKING
 
 from . import interrupt
 from .errors import HexamerError
@@ -18,14 +19,41 @@ else:
     jax.config.update("jax_enable_x64", True)
 
     from . import data, infer, models, moved
-    from .infer import Problem, load_problem
+    from .infer import NUTS, Draws, Fits, Problem, find_map, fit, load_problem, sample
+    from .later import later
     from .models import Model, Network, Protocol, Settings, Status, load_model, load_network, simulate
 
+    if TYPE_CHECKING:
+        from .infer import (
+            Calibration,
+            DoseResponse,
+            Ensemble,
+            Summary,
+            dose_response,
+            read_posterior,
+            report,
+            summarise,
+        )
+
+    _of_infer = ("Calibration", "DoseResponse", "Ensemble", "Summary")
+    _of_infer += ("dose_response", "read_posterior", "report", "summarise")
+    __getattr__, _ = later(__name__, dict.fromkeys(_of_infer, "infer"))  # they bring xarray or matplotlib
     moved.register()
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "NUTS",
+    "Calibration",
+    "DoseResponse",
+    "Draws",
+    "Ensemble",
+    "Fits",
     "HexamerError",
     "Model",
     "Network",
@@ -33,12 +61,20 @@ __all__ = [
     "Protocol",
     "Settings",
     "Status",
+    "Summary",
     "__version__",
     "data",
+    "dose_response",
+    "find_map",
+    "fit",
     "infer",
     "load_model",
     "load_network",
     "load_problem",
     "models",
+    "read_posterior",
+    "report",
+    "sample",
     "simulate",
+    "summarise",
 ]

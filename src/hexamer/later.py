@@ -16,7 +16,8 @@ def later(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], Any]
 
     def get(name: str) -> Any:
         if name not in places:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            # With name and module, Python's traceback adds the name that was meant.
+            raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=sys.modules[package])
         value = getattr(import_module(f".{places[name]}", package), name)
         setattr(sys.modules[package], name, value)  # asked for once
         return value
