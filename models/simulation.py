@@ -98,6 +98,7 @@ def simulate(
     Tolerances that are traced have no numbers yet: senseless ones fail their trajectories, as `Status.NOT_FINITE`.
     """
     require_x64()
+    _check_types(model, parameters, protocols)
     if engine is not None:
         settings = replace(settings, engine=engine)
     batch = [protocols] if isinstance(protocols, Protocol) else list(protocols)
@@ -152,6 +153,21 @@ def _compiled(
     for _ in range(axes):
         one = jax.vmap(one)
     return jax.jit(one)
+
+
+def _check_types(model: object, parameters: Mapping[str, object], protocols: object) -> None:
+    """Raises `TypeError` for a name in place of a model, and for text in place of protocols or numbers."""
+    if not isinstance(model, Model):
+        meant = f"load_model({model!r}) makes one" if isinstance(model, str) else "load_model makes one"
+        raise TypeError(f"simulate takes a Model, not {model!r}: {meant}")
+    texts = [protocols] if isinstance(protocols, str) else protocols if isinstance(protocols, Sequence) else []
+    if text := next((t for t in texts if isinstance(t, str)), None):
+        raise TypeError(
+            f"a protocol is a Protocol, such as Protocol().add('L', 1.0), not {text!r}; "
+            "hexamer.models.protocols.text.parse_protocol reads text"
+        )
+    if text := next(((n, v) for n, v in parameters.items() if isinstance(v, str)), None):
+        raise TypeError(f"the parameter {text[0]} is {text[1]!r}: give a number")
 
 
 def _check_doses(model: Model, protocols: Sequence[Protocol], parameters: Mapping[str, ArrayLike]) -> None:

@@ -257,3 +257,32 @@ def test_time_can_be_observed() -> None:
     out = simulate(model, {}, protocols, [0.0, 2.0, 4.0], observe=["time*X", "piecewise(1, time > 3, 0)"])
     np.testing.assert_allclose(out.observed["time*X"][1], out.y[1, :, 0] * np.array([0, 2, 4]), rtol=1e-12)
     np.testing.assert_array_equal(out.observed["piecewise(1, time > 3, 0)"], [[0, 0, 1]] * 2)
+
+
+WRONG_TYPES = """
+import hexamer
+from hexamer import Protocol, simulate
+text = "model m(); species L = 1; k = 1; J: L -> ; k*L; end"
+model = hexamer.models.compile_network(hexamer.models.read_antimony(text))
+for arguments in (
+    ("egf", {}, Protocol()),
+    (model, {}, "add L 1"),
+    (model, {}, [Protocol(), "add L 1"]),
+    (model, {"k": "fast"}, Protocol()),
+):
+    try:
+        simulate(*arguments, [1.0])
+    except TypeError as error:
+        print(error)
+"""
+
+
+def test_arguments_of_wrong_types() -> None:
+    """In a process of its own, where annotations are not checked, as users have it."""
+    run = subprocess.run([sys.executable, "-c", WRONG_TYPES], capture_output=True, text=True, check=True)
+    said = run.stdout.splitlines()
+    assert said[0] == "simulate takes a Model, not 'egf': load_model('egf') makes one"
+    assert [line.split(";")[0] for line in said[1:3]] == 2 * [
+        "a protocol is a Protocol, such as Protocol().add('L', 1.0), not 'add L 1'"
+    ]
+    assert said[3] == "the parameter k is 'fast': give a number"
