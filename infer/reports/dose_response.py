@@ -41,6 +41,9 @@ def report(result: DoseResponse, folder: str | Path) -> list[str]:
             write(folder / name, fits.table().to_csv(index=False))
             if "time" not in dims:
                 lines += _lines(result, along, fits)
+        elif len(result.doses(along).values) > 2:
+            wanted = "EC50" if along == "dose" else f"IC50 of {along}"
+            lines.append(f"no {wanted}: a Hill curve has 4 parameters, and takes {_FEWEST} doses or more")
     figures = dict(_figures(result, varied, folder))
     save_figures(figures, folder)
     if len(varied) == 2 and "surface" not in figures:

@@ -87,6 +87,13 @@ def test_responses_that_are_no_sigmoid_have_no_ec50(case: str) -> None:
     assert plots.dose_response(alone).axes[0].get_legend_handles_labels()[1] == ["c: no sigmoid"]
 
 
+def test_report_says_that_doses_are_too_few(tmp_path: Path) -> None:
+    few = DOSES[::4]
+    lines = report(responses(few[None] / (1 + few[None]), few), tmp_path)
+    assert lines == ["no EC50: a Hill curve has 4 parameters, and takes 5 doses or more"]
+    assert not (tmp_path / "curves.csv").exists()
+
+
 def test_report_says_what_is_no_sigmoid(tmp_path: Path) -> None:
     good = 1 + occupancy(DOSES, 1.0, 1.0)
     assert report(responses(NOT_SIGMOID["bell"][None], DOSES), tmp_path) == ["c: no sigmoid"]
