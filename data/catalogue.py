@@ -41,4 +41,4 @@ def load(name_or_path: str | Path) -> Dataset:
     if path.exists():
         raise FileNotFoundError(f"{str(path)!r} is neither a folder with {FILE} nor a PEtab YAML file; {known}")
     near = did_you_mean(str(name_or_path), bundled())
-    raise FileNotFoundError(f"there is no data set {str(name_or_path)!r}: {known}; a path must exist{near}")
+    raise FileNotFoundError(f"there is no data set {str(name_or_path)!r}: {known}, and there is no such path{near}")

@@ -16,6 +16,7 @@ import numpy as np
 import sympy
 from jaxtyping import Array, Float, Int
 
+from ..listing import did_you_mean
 from ..networks.formulas import TIME, bind_time, inline, parse_infix
 from ..protocols.protocol import Value
 from .codegen import compile_elementwise
@@ -75,9 +76,11 @@ def _compiled(model: Model, formula: str, known: Sequence[str], states: Sequence
     try:
         return compile_elementwise(known, [bounded(expression, states)])
     except ValueError as error:
+        unknown = sorted({str(s) for s in expression.free_symbols} - set(known))
+        meant = did_you_mean(unknown, [*model.rules, *model.species, *model.parameters])
         raise ValueError(
             f"cannot observe {formula!r} in {model.name}: {error}; rules: {', '.join(model.rules) or 'none'}; "
-            f"species: {', '.join(model.species)}"
+            f"species: {', '.join(model.species)}{meant}"
         ) from None
 
 

@@ -320,7 +320,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unknown summary": (dict(at=None, summary="median"), "known: peak, area, time_of_peak"),
     "one time": (dict(at=None, summary="area", times=[3.0]), "at least 2 times"),
     "times fall": (dict(at=None, times=[3.0, 1.0]), "times must be finite and increase"),
-    "cannot observe": (dict(observe="pSTAT9"), "cannot observe 'pSTAT9' in .* rules: .*pSTAT3_total"),
+    "cannot observe": (
+        dict(observe="pSTAT3_totl"),
+        r"cannot observe 'pSTAT3_totl' in .* rules: .*; did you mean 'pSTAT3_total'\?",
+    ),
     "unknown parameter": (dict(parameters={"Kd99": 1.0}), "Kd99: no parameters of"),
     "lengths": (dict(parameters={"Kd1": [1.0, 2.0], "Kd2": [1.0, 2.0, 3.0]}), "Kd1: 2, Kd2: 3"),
     "empty arrays": (dict(parameters={"Kd1": []}), "no draws: Kd1 is empty"),
