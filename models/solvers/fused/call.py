@@ -40,7 +40,7 @@ class Task(NamedTuple):
     memory: int | None  # None: what the device's engine allows
     max_steps: int
     single: bool  # steps in float32
-    keep_stages: bool  # in the record, so that the way back need not find them again
+    keep_stages: bool  # in the record, so that the adjoint pass need not compute them again
     integers: bytes  # the plan, as the contract packs it
     floats: bytes
     by: By

@@ -1,4 +1,4 @@
-"""Formulas of many measurements as compiled code: columns gathered from one vector, row by row, and the way back.
+"""Formulas of many measurements as compiled code: columns gathered from one vector, row by row, and their adjoint.
 
 XLA makes a launch of each formula and of each of its derivatives; a data set of a dozen observables then costs as much
 as its trajectories. Here it is one call each way on the CPU; on a GPU XLA reads.

@@ -90,22 +90,22 @@ INLINE bool newton_step(const Polished& s, const exact* f, const exact* j, int l
   double a[SPECIES * SPECIES], right[SPECIES];
   bool constant[SPECIES];
   reduced_matrix(j, s.weight, l, false, a, constant);
-  for (int n = 0; n < SPECIES; n++) g[n] = constant[n] ? AT(s.y[n], l) - s.start[l][n] : AT(f[n], l);
-  for (int m = 0; m < MOIETIES; m++) g[dependent(m)] = 0.0;
-  for (int k = 0; k < COUNTED; k++) {
+  ROLLED for (int n = 0; n < SPECIES; n++) g[n] = constant[n] ? AT(s.y[n], l) - s.start[l][n] : AT(f[n], l);
+  ROLLED for (int m = 0; m < MOIETIES; m++) g[dependent(m)] = 0.0;
+  ROLLED for (int k = 0; k < COUNTED; k++) {
     const int n = sum_column(k);
     g[dependent(sum_row(k))] += sum_number(k) * AT(s.weight[k], l) * (AT(s.y[n], l) - s.start[l][n]);
   }
-  for (int n = 0; n < SPECIES; n++) right[n] = g[n];
+  ROLLED for (int n = 0; n < SPECIES; n++) right[n] = g[n];
   if (solve_dense(a, g, SINGULAR)) return true;
   bool conserved[SPECIES];
   reduced_matrix(j, s.weight, l, false, a, constant);
   add_conserved_sums(a, constant, s.y, s.atol[l], l, conserved);
-  for (int n = 0; n < SPECIES; n++) {
+  ROLLED for (int n = 0; n < SPECIES; n++) {
     g[n] = right[n];
     if (!conserved[n]) continue;
     g[n] = 0.0;
-    for (int c = 0; c < SPECIES; c++) g[n] += a[n * SPECIES + c] * (AT(s.y[c], l) - s.start[l][c]);
+    ROLLED for (int c = 0; c < SPECIES; c++) g[n] += a[n * SPECIES + c] * (AT(s.y[c], l) - s.start[l][c]);
   }
   return solve_dense(a, g, 0.0);
 }
@@ -116,7 +116,7 @@ INLINE void iterate(Polished& s)
   bool moving[LANES];
   exact f[SPECIES], j[ENTRIES];
   for (int l = 0; l < s.count; l++) moving[l] = true;
-  for (int iteration = 0; iteration < (SINGLE ? 2 : 1) * NEWTON_ITERATIONS; iteration++) {
+  ROLLED for (int iteration = 0; iteration < (SINGLE ? 2 : 1) * NEWTON_ITERATIONS; iteration++) {
     bool any = false;
     for (int l = 0; l < s.count; l++) any |= moving[l];
     if (!any) return;
