@@ -16,7 +16,7 @@ from .problem.problem import Problem
 from .sampling.draws import Draws
 from .sampling.nuts import NUTS, sample
 from .sampling.runner import run_sampler
-from .sampling.sampler import Sampler
+from .sampling.sampler import Block, Info, Sampler
 from .sampling.store import StoreError
 from .storage.lock import LockedError
 
@@ -53,6 +53,7 @@ __getattr__, __dir__ = later(
 
 __all__ = [
     "NUTS",
+    "Block",
     "Calibration",
     "Condition",
     "Curvature",
@@ -62,6 +63,7 @@ __all__ = [
     "Evaluation",
     "Fits",
     "GradientCheck",
+    "Info",
     "LockedError",
     "PosteriorFileError",
     "Problem",

@@ -1,4 +1,4 @@
-"""`fit`: from a problem to a posterior in a folder, each stage kept so that a killed run goes on where it was."""
+"""`fit`: from a problem to a posterior in a folder, each stage kept so that a killed run resumes."""
 
 from __future__ import annotations
 
@@ -51,8 +51,9 @@ def fit(
     """Best fits, curvature, solver choice, NUTS: a posterior in the folder `out`.
 
     `out/map.json` is a record of the optimisation runs, `out/start.npz` holds what the sampler starts from,
-    `out/chains/` its draws; a second call with the same arguments takes up the latter two where it finds them.
-    `solver="auto"` is the fused engine where the model allows it; else the cheapest of diffrax's solvers that agrees
+    `out/chains/` its draws, and `out/posterior.nc` the posterior. A second call with the same arguments takes up what
+    it finds of the search and the draws.
+    `solver="auto"` is the fused engine if the model allows it; else the cheapest of diffrax's solvers that agrees
     with Kvaerno5 within 1e-5 at the best fit and at draws of the Laplace approximation around it. With `stop_after`
     seconds the sampling stops early: the calibration then has the draws so far, or is None within the warmup.
 
@@ -80,7 +81,11 @@ def fit(
             progress=progress,
             stop_after=stop_after,
         )
-    return None if result is None else Calibration(chosen, folder, result, start, modes)
+    if result is None:
+        return None
+    found = Calibration(chosen, folder, result, start, modes)
+    _ = found.tree  # written, so that the folder holds the posterior of these draws
+    return found
 
 
 def kept_in(folder: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,16 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
+from .. import html
+from ..models.listing import listed
 from .checks.exactness import solver_words
 from .checks.solver_noise import drowned_noise
 from .optimisation.fits import Fits
 from .optimisation.laplace import Curvature
 from .optimisation.modes import Modes, nearest, record
-from .posterior.datatree import thinned, to_datatree
+from .posterior.datatree import safe, thinned, to_datatree
 from .posterior.file import PosteriorFileError, read, save
-from .posterior.fitted import Fitted, fitted_settings, kept
+from .posterior.fitted import fitted_settings, kept
 from .posterior.summary import NOISE, Summary, summarise
 from .problem.problem import Problem
 from .sampling.draws import Draws
@@ -35,7 +37,7 @@ class Calibration:
     """A posterior with the problem it is of, the best fits, and the folder that holds them.
 
     - `problem`: with the solver that sampled
-    - `folder`: holds `posterior.nc` once `tree` or `summary` was asked for
+    - `folder`: holds `posterior.nc`
     - `sampled`, `start`, `modes`: the sampler's draws, what it started from, and the modes at which the chains began,
       in turn (`modes.origins(chains)`); None if the calibration was read from its folder
     """
@@ -55,10 +57,7 @@ class Calibration:
 
     @cached_property
     def tree(self) -> xr.DataTree:
-        """The posterior as an ArviZ `DataTree`, which is also written to `posterior.nc`.
-
-        Of draws in memory it is computed when it is first asked for: each draw is simulated.
-        """
+        """The posterior as an ArviZ `DataTree`; of draws in memory it is computed and written to `posterior.nc`."""
         if self.sampled is None:
             return read(self.folder / POSTERIOR)
         tree = self.datatree()
@@ -99,10 +98,13 @@ class Calibration:
 
     def summarised(self, truth: Mapping[str, float] | None = None) -> Summary:
         """The summary beside the values that the data were simulated with; names that are not sampled are left out."""
-        posterior = self.tree["posterior"].dataset
-        known = None if truth is None else {k: v for k, v in truth.items() if k in posterior}
-        made = summarise(self.tree, truth=known)
+        made = summarise(self.tree, truth=None if truth is None else self.sampled_of(truth))
         return made.with_words(solver_words(self.problem, self._centre()))
+
+    def sampled_of(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Those of `values` that the posterior has, by the names of its variables."""
+        posterior = self.tree["posterior"].dataset
+        return {safe(n): v for n, v in values.items() if safe(n) in posterior}
 
     @property
     def verdict(self) -> str:
@@ -116,13 +118,17 @@ class Calibration:
         draws = [] if shape is None else [f"{shape[0]} chains × {shape[1]} draws"]
         return f"Calibration({', '.join([repr(self.problem.name), *draws, *verdict, repr(str(self.folder))])})"
 
+    def _repr_html_(self) -> str:
+        """For notebooks: the summary."""
+        return html.form(repr(self), html.section("summary", self.summary._repr_html_(), unfolded=True))
+
     def _centre(self) -> jax.Array:
         """Values of all parameters at the start of the sampler, or at the posterior's medians."""
         if self.start is not None:
             return self.problem.values(self.problem.space.fold(jnp.asarray(self.start.centre)))
         posterior = self.tree["posterior"].dataset
         medians = {str(n): float(np.median(v.values)) for n, v in posterior.data_vars.items()}
-        named = {n: medians[n.replace("/", "∕")] for n in self.problem.space.names}
+        named = {n: medians[safe(n)] for n in self.problem.space.names}
         return self.problem.values(jnp.asarray(self.problem.space.unconstrain(named)))
 
     def _drowned(self) -> list[str]:
@@ -135,34 +141,50 @@ class Calibration:
 def read_posterior(folder: str | Path, problem: Problem | None = None) -> Calibration:
     """The calibration whose `posterior.nc` lies in `folder`, with the problem that the file holds.
 
-    `problem` stands in for it; it is needed if the model was written in Python. Raises `FileNotFoundError` if there is
-    no posterior, `PosteriorFileError` if it is damaged or does not hold its problem.
+    `folder` may also be that file. `problem` stands in for the one of the file; it is needed if the model was written
+    in Python. Raises `FileNotFoundError` if there is no posterior, `PosteriorFileError` if it is damaged, does not hold
+    its problem, or is of another problem than `problem`.
     """
-    folder = Path(folder).expanduser()
-    tree = read(folder / POSTERIOR)
-    made = Calibration(_problem(tree, folder) if problem is None else problem, folder)
-    made.__dict__["tree"] = tree
-    return made
+    path = Path(folder).expanduser()
+    path = path / POSTERIOR if path.is_dir() or not path.exists() else path
+    tree = read(path)
+    found = Calibration(_problem(tree, path) if problem is None else problem, path.parent)
+    _check_problem(found.problem, tree, path)
+    found.__dict__["tree"] = tree
+    return found
 
 
-def _problem(tree: xr.DataTree, folder: Path) -> Problem:
+def _problem(tree: xr.DataTree, path: Path) -> Problem:
+    """The problem that a posterior's file holds."""
     fitted = kept(tree)
     model = None if fitted is None else fitted.model()
     if fitted is None or model is None:
         why = "was written before files held their problem" if fitted is None else "is of a model written in Python"
-        raise PosteriorFileError(f"{folder / POSTERIOR} {why}: pass problem=, the problem that was fitted")
-    return _made(fitted, model, tree)
-
-
-def _made(fitted: Fitted, model: Any, tree: xr.DataTree) -> Problem:
+        raise PosteriorFileError(f"{path} {why}: pass problem=, the problem that was fitted")
     return Problem(
         model,
-        fitted.dataset,
+        fitted.dataset if fitted.priors is None else replace(fitted.dataset, parameters=fitted.priors),
         marginalise=json.loads(tree.attrs.get("integrated_out", "[]")),
         settings=fitted_settings(tree),
         source=fitted.source,
         other_model=fitted.other_model,
     )
+
+
+def _check_problem(problem: Problem, tree: xr.DataTree, path: Path) -> None:
+    """Raises `PosteriorFileError` unless a posterior is of `problem`: its parameters, priors and fixed values."""
+    posterior = tree["posterior"].dataset
+    names = {safe(n): p for n, p in problem.parameters.items() if p.estimated}
+    differ = sorted(set(names) ^ set(map(str, posterior.data_vars)))
+    texts = {n: None if p.prior is None else p.prior.text for n, p in names.items()}
+    differ += [n for n in names if n in posterior and posterior[n].attrs.get("prior", texts[n]) != texts[n]]
+    fixed = json.loads(tree.attrs.get("fixed", "{}"))
+    differ += [n for n in sorted({*fixed, *problem.fixed}) if fixed.get(n) != problem.fixed.get(n)]
+    if differ:
+        raise PosteriorFileError(
+            f"{path} is of a problem with other parameters, priors or fixed values than {problem.name!r}: "
+            f"{listed(differ)}; pass problem=, the problem that was fitted"
+        )
 
 
 __all__ = ["Calibration", "read_posterior"]

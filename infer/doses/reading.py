@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from ...data.files.csv_table import parse_number
 from ...data.quantities.model_units import ModelUnit
 from ...data.quantities.units import conversion_factor
+from ...errors import HexamerError
 from ...models.compiled.model import Model
 from ...models.listing import known_names
 from ...models.protocols.protocol import Protocol
@@ -42,6 +43,10 @@ class Reading(NamedTuple):
         return self.at is None and self.summary is None
 
 
+class NoReadoutError(HexamerError, ValueError):
+    """A network that does not state what is read of it, which therefore has to be said."""
+
+
 def reading_of(
     model: Model, observe: str | None, at: float | str | None, summary: CourseSummary | None, times: ArrayLike | None
 ) -> Reading:
@@ -55,7 +60,9 @@ def reading_of(
 def _readout(model: Model) -> str:
     """What is read if nothing else is said."""
     if model.network is None or not model.network.facts.readout:
-        raise ValueError(f"say what is read of {model.name}: observe= a rule, a species or a formula over its names")
+        raise NoReadoutError(
+            f"say what is read of {model.name}: observe= a rule, a species or a formula over its names"
+        )
     return model.network.facts.readout
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import xarray as xr
@@ -44,9 +45,17 @@ class DoseResponse:
         return f"{self.reading} over doses of {self.ligand.name}: {sizes}; failed: {failed}; {self.seconds:.1f} s"
 
     def _repr_html_(self) -> str:
-        """For notebooks: the first rows of `table`."""
-        rows = self.table().to_dict("split", index=False)
-        return html.form(repr(self), html.table(list(map(str, rows["columns"])), rows["data"], list))
+        """For notebooks: the first rows of `table`; of a population, of each draw's first members."""
+        dims = [str(d) for d in self.response.dims if d != "draw"]
+        wanted, first = html.ROWS, {}
+        for dim in reversed(dims):  # the last one changes fastest from row to row
+            first[dim] = slice(0, wanted)
+            wanted = -(-wanted // self.data.sizes[dim])
+        rows = replace(self, data=self.data.isel(first)).table().to_dict("split", index=False)
+        shown = rows["data"][: html.ROWS]
+        more = math.prod(self.data.sizes[d] for d in dims) - len(shown)
+        beside = html.paragraph(f"… and {more:,} more rows" if more > 0 else "")
+        return html.form(repr(self), html.table(list(map(str, rows["columns"])), shown, list), beside)
 
     @property
     def response(self) -> xr.DataArray:

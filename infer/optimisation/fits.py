@@ -126,12 +126,14 @@ class Fits:
             kept = json.loads(Path(path).read_text(encoding="utf-8"))
             if tuple(kept["names"]) != problem.space.names:
                 raise FileError(f"{path} is of a problem with other parameters than {problem.name!r}: {way_out}")
+            objective = np.array([np.inf if v is None else v for v in kept["objective"]])
+            standard = problem.space.standard(np.array(kept["z"]))
             return cls(
                 problem=problem,
                 kind=kept["objective_kind"],
                 z=np.array(kept["z"]),
                 start=np.array(kept["start"]),
-                objective=np.array([np.inf if v is None else v for v in kept["objective"]]),
+                objective=objective,
                 reason=tuple(kept["reason"]),
                 iterations=np.array(kept["iterations"]),
                 evaluations=np.array(kept["evaluations"]),
@@ -139,8 +141,8 @@ class Fits:
                 redrawn=kept["redrawn"],
                 traces=tuple(np.array(t) for t in kept["traces"]),
                 seconds=kept["seconds"],
-                optima=tuple(restored_optimum(o) for o in kept["optima"]),
-                notes=tuple(kept["notes"]),
+                optima=tuple(restored_optimum(o, standard, objective) for o in kept["optima"]),
+                notes=tuple(kept.get("notes", ())),
             )
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             if isinstance(error, FileError):

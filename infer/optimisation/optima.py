@@ -18,7 +18,7 @@ BARRIER = 2.0
 """Nats: two points are of one optimum if the objective rises by less between them. A 95% interval of one parameter
 reaches 1.92 nats; a sampler crosses that without pains."""
 SPREAD = 0.3  # prior standard deviations; starts of equal objective further apart lie in a valley
-_EQUAL = 0.1  # nats
+EQUAL = 0.1  # nats
 _CLOSE = 1e-3  # prior standard deviations; the place is the same
 _GROUPED = 20.0  # nats; what is worse is left out
 _NEIGHBOURS, _BENT = 4, 24  # groups that a place is compared with; bent paths looked for, all together
@@ -115,7 +115,7 @@ def _places(kept: Sequence[int], values: np.ndarray, standard: np.ndarray) -> di
     places: dict[int, list[int]] = {}
     for i in kept:
         for first in places:
-            if np.max(np.abs(standard[i] - standard[first])) < _CLOSE and values[i] - values[first] < _EQUAL:
+            if np.max(np.abs(standard[i] - standard[first])) < _CLOSE and values[i] - values[first] < EQUAL:
                 places[first].append(i)
                 break
         else:
@@ -161,7 +161,7 @@ class _Search:
 
 def _optimum(group: _Group, values: np.ndarray, standard: np.ndarray) -> Optimum:
     best = float(values[group.members[0]])
-    equal = standard[[i for i in group.members if values[i] <= best + _EQUAL]]
+    equal = standard[[i for i in group.members if values[i] <= best + EQUAL]]
     return Optimum(tuple(group.members), best, group.rise, equal.min(0), equal.max(0))
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
-from .optima import BARRIER, COMPARABLE, Endings, Optimum, comparable, differing
+from .optima import BARRIER, COMPARABLE, EQUAL, Endings, Optimum, comparable, differing
 from .ridges import Combination, find_combinations
 
 _SHOWN = 6  # optima, and parameters, at most
@@ -114,11 +115,20 @@ def optima_record(ended: Endings) -> list[dict[str, Any]]:
     ]
 
 
-def restored_optimum(kept: Mapping[str, Any]) -> Optimum:
-    """One of the groups that `optima_record` wrote."""
+def restored_optimum(
+    kept: Mapping[str, Any],
+    standard: Float[np.ndarray, "fits parameters"],
+    objective: Float[np.ndarray, " fits"],
+) -> Optimum:
+    """One of the groups that `optima_record` wrote.
+
+    `standard` are the fits in prior standard deviations, which say the ranges that files of older versions do not.
+    """
     rise = float("nan") if kept["rise"] is None else kept["rise"]
     members = tuple(r - 1 for r in kept["ranks"])
-    return Optimum(members, kept["objective"], rise, np.array(kept["low"]), np.array(kept["high"]))
+    equal = standard[[m for m in members if objective[m] <= kept["objective"] + EQUAL]]
+    low, high = (np.array(kept.get(k, default)) for k, default in (("low", equal.min(0)), ("high", equal.max(0))))
+    return Optimum(members, kept["objective"], rise, low, high)
 
 
 def _values(ended: Endings, rank: int) -> dict[str, float]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import xarray as xr
 from ...data import bundled
 from ...data import load as load_dataset
 from ...data.dataset import Dataset
+from ...data.parameter import Parameter
 from ...models.compiled.from_network import compile_network
 from ...models.compiled.model import Model
 from ...models.load import load_network
@@ -21,6 +24,8 @@ from ..problem.problem import Problem
 from ..problem.readout import with_inputs_of_protocols
 from .content import ContentError, from_text, to_text
 from .file import PosteriorFileError
+
+log = logging.getLogger(__name__)
 
 GROUP = "fitted"
 _PARTS = {  # of a data set, as its files call them
@@ -34,7 +39,10 @@ _PARTS = {  # of a data set, as its files call them
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """The data set and the network of a fit; no network where the model was written in Python.
+    """The data set and the network of a fit; no network if the model was written in Python.
+
+    `priors` are all parameters of the problem with their priors or values, those that were given beside the data set
+    among them; None in files of older versions.
 
     `source` is the name or path that the data were loaded from, `other_model` the network that was given in place of
     their own; both are empty where they do not apply. `parameters` are those of the compiled model.
@@ -45,6 +53,7 @@ class Fitted:
     parameters: tuple[str, ...] = ()
     source: str = ""
     other_model: str = ""
+    priors: Mapping[str, Parameter] | None = None
 
     def model(self) -> Model | None:
         """The model that was fitted, compiled anew; None where it was written in Python."""
@@ -56,13 +65,15 @@ class Fitted:
 def of_problem(problem: Problem) -> Fitted:
     """What `problem` is fitted to."""
     model = problem.model
-    return Fitted(problem.dataset, model.network, model.parameters, problem.source, problem.other_model)
+    return Fitted(
+        problem.dataset, model.network, model.parameters, problem.source, problem.other_model, problem.parameters
+    )
 
 
 def keep(problem: Problem) -> xr.Dataset:
     """The group of a posterior's tree that holds what `problem` is fitted to, as text."""
     fitted = of_problem(problem)
-    texts = {"dataset": to_text(fitted.dataset)}
+    texts = {"dataset": to_text(fitted.dataset), "priors": to_text(dict(problem.parameters))}
     if fitted.network is not None:
         texts["network"] = to_text(fitted.network)
     attrs = {"source": fitted.source, "other_model": fitted.other_model}
@@ -86,6 +97,7 @@ def kept(tree: xr.DataTree) -> Fitted | None:
             tuple(map(str, group["parameters"].values)),
             str(group.attrs.get("source", "")),
             str(group.attrs.get("other_model", "")),
+            from_text(str(group["priors"].item())) if "priors" in group else None,
         )
     except (ContentError, KeyError) as error:
         raise PosteriorFileError(
@@ -118,9 +130,6 @@ def _equations(network: Network) -> str:
     return to_text(replace(network, facts=Facts()))
 
 
-__all__ = ["GROUP", "Fitted", "changes", "keep", "kept", "of_problem"]
-
-
 def fitted_settings(tree: xr.DataTree) -> Settings:
     """The solver's settings of the fit; the default ones if its file states others than are known today.
 
@@ -130,4 +139,8 @@ def fitted_settings(tree: xr.DataTree) -> Settings:
     try:
         return Settings(**{k: v for k, v in json.loads(tree.attrs.get("solver_settings", "{}")).items() if k in known})
     except (ValueError, TypeError):
+        log.warning("note: the posterior was made with settings of the solver that this version does not know")
         return Settings()
+
+
+__all__ = ["GROUP", "Fitted", "changes", "fitted_settings", "keep", "kept", "of_problem"]

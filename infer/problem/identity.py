@@ -21,13 +21,14 @@ from ...models.solvers.settings import Settings
 from .problem import Problem
 
 # The format of a stored run's identity. Format 1 (without a number) left out start values, rate rules and Python
-# functions. Format 3 compares priors by their text.
-FORMAT = 3
+# functions. Format 3 compares priors by their text, format 4 has the sampler's part apart.
+FORMAT = 4
 
 # Fields that change no draw; all others belong to the identity, new ones too.
 _LABELS: LeftOut = {
     Measurement: ("row",),  # its line in the table, for messages
 }
+SAMPLER = "sampler"  # the part of a run's identity that the sampler states
 LAYOUT = ("threads", "record", "memory", "device")  # how the same arithmetic is shared out, kept and placed
 # Draws go on bit for bit only where the same code computes them.
 _PACKAGES = ("hexamer", "jax", "jaxlib", "numpy", "numpyro")
@@ -152,7 +153,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         was, now = old.get(key), new.get(key)
         if was == now:
             continue
-        if isinstance(was, Mapping) and isinstance(now, Mapping):
+        if key == SAMPLER and isinstance(was, Mapping) and isinstance(now, Mapping):
+            found += _of_samplers(was, now)
+        elif isinstance(was, Mapping) and isinstance(now, Mapping):
             changed = [n for n in sorted({*was, *now}) if was.get(n) != now.get(n)]
             if key == "version" and old.get("engine") != new["engine"]:
                 changed = [n for n in changed if n in was and n in now]  # others are those of one engine
@@ -160,8 +163,6 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
                 found.append(_said(key, changed, was, now))
         elif key in ("measurements", "protocols", "observables"):
             found.append(f"the {key} changed")
-        elif key == "start":
-            found.append("the points that the chains start from changed")
         elif isinstance(was, list) and isinstance(now, list):
             found.append(f"the {key} changed ({_listed(was, now)})")
         elif key == "engine":
@@ -169,6 +170,15 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         else:
             found.append(f"{key} was {_short(was)}, now {_short(now)}")
     return found
+
+
+def _of_samplers(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between two samplers, in words."""
+    if was.get("name") != now.get("name"):
+        return [f"the sampler was {_short(was.get('name'))}, now {_short(now.get('name'))}"]
+    changed = [n for n in sorted({*was, *now}) if was.get(n) != now.get(n)]
+    words = {"start": "the points that the chains start from changed"}
+    return [words.get(n, f"{n} was {_short(was.get(n))}, now {_short(now.get(n))}") for n in changed]
 
 
 def _said(key: str, changed: list[str], was: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -45,7 +45,7 @@ def report(
     if folder.resolve() != calibration.folder.resolve():
         save(tree, folder / POSTERIOR)
     summary = calibration.summarised(truth)
-    known = None if truth is None else {n: v for n, v in truth.items() if n in tree["posterior"].dataset}
+    known = None if truth is None else calibration.sampled_of(truth)
     write(folder / "summary.csv", summary.table.to_csv())
     write(folder / "summary.txt", f"{summary}\n")
     if summary.truth is not None:

@@ -80,7 +80,7 @@ def sample(
         max_tree_depth=max_tree_depth,
         chunk=chunk,
     )
-    return run_sampler(problem, sampler, seed=seed, out=out, progress=progress, stop_after=stop_after)
+    return run_sampler(sampler, out=out, progress=progress, stop_after=stop_after)
 
 
 class NUTSState(NamedTuple):
@@ -144,9 +144,13 @@ class NUTS:
         self.first_state, self.kernel = hmc(potential_fn_gen=self._potential, algo="NUTS")
         self.iterate = jax.jit(self._iterate)
 
+    def __repr__(self) -> str:
+        chains = f"{self.chains} chains of {self.warmup} + {self.draws} iterations"
+        return f"NUTS({self.problem.name!r}, {chains}, seed {self.seed})"
+
     @property
     def identity(self) -> dict[str, Any]:
-        own = {"sampler": "NUTS", "chains": self.chains, "warmup": self.warmup, "draws": self.draws}
+        own: dict[str, Any] = {"name": "NUTS", "chains": self.chains, "warmup": self.warmup, "draws": self.draws}
         own |= {"chunk": self.chunk, "target_acceptance": self.target_acceptance}
         own |= {"max_tree_depth": self.max_tree_depth}
         own |= {"origins": list(self.origins)} if len(set(self.origins)) > 1 else {}

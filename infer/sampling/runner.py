@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ...models.solvers.dispatch import falls_back
-from ..problem.identity import run_parts
-from ..problem.problem import Problem
+from ..problem.identity import SAMPLER, run_parts
 from .draws import Draws, collect
 from .sampler import Block, Info, Sampler
 from .store import Store
@@ -26,35 +27,60 @@ _STAT, _STATE = "stat_", "state_"
 
 @falls_back
 def run_sampler(
-    problem: Problem,
     sampler: Sampler[Any],
     *,
-    seed: int,
     out: str | Path | None = None,
     progress: bool = True,
     stop_after: float | None = None,
 ) -> Draws | None:
-    """The draws of `sampler`, which was made for `problem`; None if it was stopped before the first.
+    """The draws of `sampler`; None if it was stopped before the first.
 
     With `out`, every block goes to disk with the sampler's state: the same call resumes a killed run, draw for draw as
     if it had not been killed. With `stop_after` seconds the run stops after the block in hand, and returns the draws
-    so far (`complete` is then false). `seed` is what the sampler was seeded with, for the record.
+    so far (`complete` is then false).
 
     Raises `StoreError` if `out` cannot be written, is damaged, or holds another run, naming what differs;
-    `LockedError` if another process is at work there.
+    `LockedError` if another process is at work there; `ValueError` for an identity that JSON does not hold, and for a
+    block whose arrays are not of the problem's parameters.
     """
-    identity = run_parts(problem, seed=seed, **sampler.identity)
+    problem = sampler.problem
+    identity = run_parts(problem, seed=int(sampler.seed), **{SAMPLER: _plain(sampler)})
     with problem.placed() as devices, nullcontext() if out is None else Store.open(out, identity) as store:
-        stored = [] if store is None else [store.load(i) for i in range(store.count)]
-        blocks = [_block(arrays) for arrays in stored]
-        if stored:
-            saved = {k.removeprefix(_STATE): v for k, v in stored[-1].items() if k.startswith(_STATE)}
+        blocks, saved = _stored(store)
+        if blocks:
             state = sampler.restore(devices, saved, blocks)
             log.info("resuming after %s", _reached(sampler.info(state)))
         else:
             state = sampler.init(devices)
         info = _advance(sampler, state, blocks, store, progress, stop_after)
-        return collect(problem, blocks, seed, info.facts, complete=info.finished)
+        return collect(problem, blocks, int(sampler.seed), info.facts, complete=info.finished)
+
+
+def _plain(sampler: Sampler[Any]) -> dict[str, Any]:
+    """The sampler's identity. Raises `ValueError` naming what JSON does not give back as it was."""
+    identity = dict(sampler.identity)
+    for name, value in identity.items():
+        try:
+            same = json.loads(json.dumps(value)) == value
+        except (TypeError, ValueError):
+            same = False
+        if not same:
+            raise ValueError(
+                f"the identity of {type(sampler).__name__} holds {name} = {value!r}: give text, numbers, lists, or "
+                "mappings with text as keys"
+            )
+    return identity
+
+
+def _stored(store: Store | None) -> tuple[list[Block], dict[str, np.ndarray]]:
+    """The blocks on disk, and the state after the last of them."""
+    blocks: list[Block] = []
+    arrays: dict[str, np.ndarray] = {}
+    for i in range(0 if store is None else store.count):
+        assert store is not None
+        arrays = store.load(i)
+        blocks.append(_block(arrays))
+    return blocks, {k.removeprefix(_STATE): v for k, v in arrays.items() if k.startswith(_STATE)}
 
 
 def _advance(
@@ -73,6 +99,7 @@ def _advance(
             before = time.monotonic()
             state, block = sampler.step(state)
             block = replace(block, seconds=time.monotonic() - before)
+            _check(block, sampler, blocks)
             blocks.append(block)
             if store is not None:
                 store.append({**_arrays(block), **{f"{_STATE}{k}": v for k, v in sampler.save(state).items()}})
@@ -85,14 +112,33 @@ def _advance(
     return info
 
 
+def _check(block: Block, sampler: Sampler[Any], before: Sequence[Block]) -> None:
+    """Raises `ValueError` for a block that could not be collected at the end of the run."""
+    name, count = type(sampler).__name__, len(sampler.problem.space)
+    if block.u.ndim != 3 or block.u.shape[2] != count:
+        raise ValueError(f"{name} gave u of shape {block.u.shape}: expected chains × draws × {count} parameters")
+    if not np.all(np.isfinite(block.u)):
+        raise ValueError(f"{name} gave draws that are not finite")
+    if wrong := [k for k, v in block.stats.items() if np.shape(v)[:2] != block.u.shape[:2]]:
+        raise ValueError(f"{name} gave {', '.join(wrong)} of another shape than chains × draws {block.u.shape[:2]}")
+    drawn = next((b for b in before if not b.warmup and b.u.shape[1]), None)
+    if drawn is not None and not block.warmup and block.u.shape[1]:
+        if set(block.stats) != set(drawn.stats):
+            raise ValueError(f"{name} gave other stats than before: {', '.join(block.stats)}")
+        if len(block.u) != len(drawn.u):
+            raise ValueError(f"{name} gave {len(block.u)} chains, before {len(drawn.u)}")
+
+
 def _reached(info: Info) -> str:
-    return f"{info.done} iterations" if info.total is None else f"{info.done} of {info.total} iterations a chain"
+    if info.total is not None:
+        return f"{info.done} of {info.total} iterations per chain"
+    return f"{info.done} iteration{'' if info.done == 1 else 's'}"
 
 
 def _shown(block: Block) -> dict[str, Any]:
     """What the progress bar says of a block."""
     shown: dict[str, Any] = {}
-    if "n_steps" in block.stats:
+    if "n_steps" in block.stats and np.size(block.stats["n_steps"]):
         shown["leapfrogs"] = f"{np.mean(block.stats['n_steps']):.0f}"
     if "diverging" in block.stats:
         shown["divergent"] = int(np.sum(block.stats["diverging"]))

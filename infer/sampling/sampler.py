@@ -9,13 +9,15 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from jaxtyping import Float, Int
 
+from ..problem.problem import Problem
+
 
 @dataclass(frozen=True, eq=False)
 class Block:
     """What a sampler did since the last block: a few iterations, of the warmup or of the draws.
 
-    - `u`: unfolded, unconstrained coordinates (`problem.space.fold` makes z of them); none if no draws came of it
-    - `stats`: of each draw
+    - `u`: unfolded, unconstrained coordinates (`problem.space.fold` makes z of them); 0 draws if none came of it
+    - `stats`: of each draw, under the same names in all blocks of draws
     - `failed`: failed solves by `Status`
     """
 
@@ -40,15 +42,24 @@ class Info(NamedTuple):
 
 
 class Sampler[State](Protocol):
-    """A way to draw from a posterior: one chain, several, or a population of particles. It does not change.
+    """A way to draw from a problem's posterior: one chain, several, or a population. It does not change.
 
     The runner calls `init` or `restore`, then `step` until `info` says that the run is finished; after each step it
     writes the block and the arrays of `save` to disk. So a killed run resumes from its last block.
     """
 
     @property
+    def problem(self) -> Problem: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
     def identity(self) -> Mapping[str, Any]:
-        """All that changes the draws but the problem, as JSON holds it: a run on disk resumes only with the same."""
+        """What changes the draws beside problem and seed, as JSON holds it: a run on disk resumes only with the same.
+
+        `name` says what sampler it is. If it builds on another library, give that library's version, too.
+        """
         ...
 
     def init(self, devices: Sequence[Any]) -> State:

@@ -46,11 +46,13 @@ MOVED = {
 ELSEWHERE = {
     ("infer.fit", "Fit"): "infer.result.Calibration",
     ("infer.optimise", "Fits"): "infer.optimisation.fits.Fits",
+    ("infer.population", "Correlation"): "models.variation.Correlation",
     ("infer.population", "Population"): "infer.doses.result.DoseResponse",
     ("infer.population", "SERUM"): "models.library.serum.SERUM",
     ("infer.population", "Spread"): "models.variation.Spread",
     ("infer.population", "lognormal_factors"): "models.variation.lognormal_factors",
     ("infer.population", "virtual_population"): "moved.virtual_population",
+    ("infer.reporting", "posterior_tree"): "moved.posterior_tree",
     ("infer.sample", "Draws"): "infer.sampling.draws.Draws",
     ("models.model", "compile_network"): "models.compiled.from_network.compile_network",
 }
@@ -120,6 +122,11 @@ def _fact(name: str, fact: str) -> Callable[[Any], Any]:
         return draws.facts[fact]
 
     return read
+
+
+def posterior_tree(fit: Any, *, predictive: bool = True) -> Any:
+    """The old name of `Calibration.datatree`."""
+    return fit.datatree(predictive=predictive)
 
 
 def virtual_population(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ import xarray as xr
 import hexamer.infer
 from hexamer import Problem, Protocol
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
-from hexamer.infer import Calibration, PosteriorFileError, fit, read_posterior, report
+from hexamer.infer import Calibration, Draws, Fits, PosteriorFileError, fit, read_posterior, report
 from hexamer.infer.storage.files import FileError
 from hexamer.models import compile_function, compile_network, read_antimony
 
@@ -85,6 +86,79 @@ def test_a_report_goes_to_its_folder_or_another(found: Calibration, tmp_path: Pa
     report(found, tmp_path / "other")
     assert {"posterior.nc", "summary.txt", "figures"} <= {p.name for p in (tmp_path / "other").iterdir()}
     assert read_posterior(tmp_path / "other").fits is None
+
+
+APART = {
+    "replaced": {"k": Parameter("k", Prior("normal", "log10", 0.1, 0.01))},
+    "fixed": {"k": Parameter("k", Prior("normal", "log10", 0.0, 1.0)), "j": Parameter("j", value=3.0)},
+    "added": {"j": Parameter("j", Prior("half_normal", spread=0.1))},
+}
+
+
+@pytest.mark.parametrize("priors", APART)
+def test_priors_that_were_given_apart(priors: str, tmp_path: Path) -> None:
+    """The file holds them: they are not the data set's own."""
+    model = compile_network(read_antimony(TEXT.replace("k = 1", "k = 1; j = 0").replace("k*y;", "(k + j)*y;")))
+    plain = decay(model)
+    problem = Problem(model, plain.dataset, APART[priors])
+    u = np.zeros((1, 3, len(problem.space)))
+    Calibration(problem, tmp_path, Draws(problem, u, {}, {}, {}, 0)).tree  # noqa: B018
+    again = read_posterior(tmp_path).problem
+    assert again.space.names == problem.space.names
+    assert again.fixed == problem.fixed
+    z = jnp.asarray(u[0, 0])
+    assert float(again.log_density(z)) == float(problem.log_density(z))
+    with pytest.raises(PosteriorFileError, match="is of a problem with other parameters, priors or fixed values"):
+        read_posterior(tmp_path, plain)
+
+
+def test_a_stopped_run_says_so_and_leaves_its_posterior(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = OPTIONS | {"draws": 120}
+    stopped = fit(decay(), tmp_path, **options, stop_after=0.0)
+    while stopped is None:  # in the warmup
+        stopped = fit(decay(), tmp_path, **options, stop_after=0.0)
+    assert not stopped.draws.complete
+    assert any("was stopped before it had all its draws" in w for w in stopped.summary.words)
+    before = stopped.draws.z.shape[1]
+    assert read_posterior(tmp_path / "posterior.nc").tree["posterior"].sizes["draw"] == before < 120
+    whole = fit(decay(), tmp_path, **options)
+    assert whole is not None
+    assert not any("was stopped" in w for w in whole.summary.words)
+    assert read_posterior(tmp_path).tree["posterior"].sizes["draw"] == 120
+
+
+def test_fits_of_a_file_of_an_older_version(found: Calibration, tmp_path: Path) -> None:
+    kept = json.loads((found.folder / "map.json").read_text())
+    del kept["notes"]
+    for optimum in kept["optima"]:
+        del optimum["low"], optimum["high"]
+    (tmp_path / "map.json").write_text(json.dumps(kept))
+    assert found.fits is not None
+    older = Fits.load(tmp_path / "map.json", found.problem)
+    assert older.notes == ()
+    np.testing.assert_allclose(older.optima[0].high, found.fits.optima[0].high, rtol=1e-12)
+    np.testing.assert_allclose(older.optima[0].low, found.fits.optima[0].low, rtol=1e-12)
+
+
+def test_names_with_a_slash(tmp_path: Path) -> None:
+    model = compile_network(read_antimony(TEXT))
+    dataset = Dataset(
+        "gels",
+        {"y": direct("y", "y", sd=0.1)},
+        {"rest": Protocol("rest")},
+        (Measurement("y", "rest", 1.0, 0.8),),
+        {"k": Parameter("k", Prior("normal", "log10", 0.0, 1.0))},
+    )
+    problem = Problem(model, dataset)
+    made = Calibration(problem, tmp_path, Draws(problem, np.zeros((1, 3, 1)), {}, {}, {}, 0))
+    assert made.sampled_of({"k": 1.0, "s[gel/0]": 1.0}) == {"k": 1.0}
+    made.__dict__["tree"] = xr.DataTree.from_dict({"posterior": xr.Dataset({"s[gel∕0]": ("draw", [1.0])})})
+    assert made.sampled_of({"k": 1.0, "s[gel/0]": 1.0}) == {"s[gel∕0]": 1.0}
+
+
+def test_its_form_for_notebooks(found: Calibration) -> None:
+    assert "Calibration(&#x27;decay&#x27;" in found._repr_html_()
+    assert "r_hat" in found._repr_html_()
 
 
 def test_files_that_are_of_no_use(found: Calibration, tmp_path: Path) -> None:

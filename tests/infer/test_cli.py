@@ -126,6 +126,15 @@ def test_dose_response_of_a_model(run: Run, tmp_path: Path) -> None:
     }
 
 
+def test_dose_response_of_a_model_that_states_no_readout(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "own.ant").write_text("model own(); species L, A; k = 1; J: L -> A; k*L; end")
+    options = ["dose-response", tmp_path / "own.ant", "--ligand", "L", "--doses", "1:10:5", "--out", tmp_path / "o"]
+    status, _, err = run(*options, "--no-preequilibrate", "--quiet")
+    assert status == 2
+    assert "say what is read of own" in err
+    assert "(option --observe)" in err
+
+
 @pytest.mark.tier("slow")
 def test_dose_response_of_a_posterior(run: Run, conversion_tree, conversion_folder: Path, tmp_path: Path) -> None:
     """The half-saturating dose of A ⇌ B at 200 min is about k2/k1, over the draws."""

@@ -14,14 +14,13 @@ import xarray as xr
 from hexamer import Network, Problem, load_model, load_network
 from hexamer.data import Parameter, Prior
 from hexamer.html import ROWS, bullets, form, paragraph, section, table
-from hexamer.infer import Curvature, Evaluation, Fits, GradientCheck, Summary, dose_response, summarise
+from hexamer.infer import Curvature, DoseResponse, Evaluation, Fits, GradientCheck, Summary, dose_response, summarise
 from hexamer.infer.optimisation.optima import Optimum
 from hexamer.models import Quantity, Reaction, Species, compile_network, read_antimony
 
 pytestmark = pytest.mark.tier("check")
 
 MODEL = "model decay; species A = 2; k = 0.5; twice := 2*A; J: A -> ; k*A; end"
-PLAIN = {"b", "details", "div", "li", "p", "style", "summary", "ul"} | {"table", "tbody", "td", "th", "thead", "tr"}
 
 
 class Page(HTMLParser):
@@ -180,6 +179,31 @@ def test_a_dose_response() -> None:
     assert len(page.rows) == 1 + len(table)
     assert {row[0] for row in page.rows[1:]} == set(routes)
     assert "<plain>" not in found._repr_html_()
+
+
+def test_a_large_dose_response_shows_its_first_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quantiles are taken of what is shown alone: those of all take as long as the experiment."""
+    model = compile_network(read_antimony(MODEL))
+    routes = {str(i): {"k": 0.1 * i} for i in range(1, 5)}
+    found = dose_response(
+        model,
+        "A",
+        np.arange(8.0),
+        times=np.arange(40.0),
+        observe="A",
+        conditions=routes,
+        preequilibrate=False,
+        progress=False,
+    )
+    seen = []
+    whole = found.table()
+    table_of = DoseResponse.table
+    monkeypatch.setattr(DoseResponse, "table", lambda self: seen.append(self.response.size) or table_of(self))
+    page = Page(found._repr_html_())
+    assert seen == [ROWS]
+    first = table([str(n) for n in whole.columns], whole.to_numpy(object).tolist(), list)
+    assert page.rows == Page(first).rows[: 1 + ROWS]
+    assert f"… and {4 * 8 * 40 - ROWS:,} more rows" in page.words
 
 
 EVIL = "<script>alert('a')</script>&\"<b>"

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,8 +24,7 @@ from blackjax.smc.tempered import TemperedSMCState
 
 from hexamer import Problem, Protocol
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
-from hexamer.infer import Draws, Sampler, StoreError, run_sampler, to_datatree
-from hexamer.infer.sampling.sampler import Block, Info
+from hexamer.infer import NUTS, Block, Curvature, Draws, Info, Sampler, StoreError, run_sampler, to_datatree
 from hexamer.models import compile_network, read_antimony
 
 pytestmark = pytest.mark.tier("test")
@@ -45,7 +45,7 @@ class TemperedSMC:
 
     @property
     def identity(self) -> dict[str, Any]:
-        return {"sampler": "tempered SMC", "particles": self.particles}
+        return {"name": "tempered SMC", "particles": self.particles, "blackjax": version("blackjax")}
 
     @cached_property
     def algorithm(self) -> Any:
@@ -105,7 +105,7 @@ def sampler_of(problem: Problem, particles: int, seed: int) -> Sampler[State]:
 
 def run(problem: Problem, out: Path | None = None, *, seed: int = 1, particles: int = 400, **options) -> Draws | None:
     sampler = sampler_of(problem, particles, seed)
-    return run_sampler(problem, sampler, seed=seed, out=out, progress=False, **options)
+    return run_sampler(sampler, out=out, progress=False, **options)
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def test_it_resumes_particle_for_particle(problem: Problem, whole, tmp_path: Pat
         path.unlink()
     with caplog.at_level(logging.INFO, "hexamer"):
         resumed = run(problem, tmp_path / "killed")
-    assert f"resuming after {kept} iterations" in caplog.text
+    assert f"resuming after {kept} iteration" in caplog.text
     assert resumed is not None
     np.testing.assert_array_equal(resumed.z, draws.z)
     assert resumed.facts == draws.facts
@@ -177,7 +177,7 @@ def dying(self, state):
     return step(self, state)
 TemperedSMC.step = dying
 problem = two_modes()
-run_sampler(problem, TemperedSMC(problem, 400, 1), seed=1, out=Path({out!r}), progress=False)
+run_sampler(TemperedSMC(problem, 400, 1), out=Path({out!r}), progress=False)
 """
 
 
@@ -196,7 +196,7 @@ def test_it_stops_when_its_time_is_over(problem: Problem, whole, tmp_path: Path,
     """The first block takes longer; the same call then goes on."""
     with caplog.at_level(logging.WARNING, "hexamer"):
         assert run(problem, tmp_path, stop_after=1e-9) is None
-    assert "stopped after 1 iterations" in caplog.text
+    assert "stopped after 1 iteration" in caplog.text
     finished = run(problem, tmp_path)
     assert finished is not None
     np.testing.assert_array_equal(finished.z, whole[1].z)
@@ -207,3 +207,57 @@ def test_another_run_is_refused(problem: Problem, whole) -> None:
         run(problem, whole[0], particles=300)
     with pytest.raises(StoreError, match="seed was 1, now 2"):
         run(problem, whole[0], seed=2)
+
+
+class OtherIdentity(TemperedSMC):
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {"name": "another", "particles": self.particles, "settings": {"ess": 0.5}, "seed": "no"}
+
+
+class NoIdentity(TemperedSMC):
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {"name": "no identity", "step": np.float32(0.5)}
+
+
+class BadBlocks(TemperedSMC):
+    block = Block(False, np.zeros((1, 4, 2)))
+
+    def step(self, state: State) -> tuple[State, Block]:
+        return state, self.block
+
+
+def test_the_identity_is_the_samplers_own(problem: Problem, whole) -> None:
+    """It cannot hide a part of the problem's, and what JSON does not hold is refused."""
+    with pytest.raises(StoreError, match="the sampler was 'tempered SMC', now 'another'"):
+        run_sampler(OtherIdentity(problem, 400, 1), out=whole[0], progress=False)
+    faster = problem.with_settings(rtol=1e-5)
+    with pytest.raises(StoreError, match="rtol was 1e-06, now 1e-05"):
+        run_sampler(TemperedSMC(faster, 400, 1), out=whole[0], progress=False)
+    with pytest.raises(ValueError, match=r"the identity of NoIdentity holds step = .*0\.5.*: give text, numbers"):
+        run_sampler(NoIdentity(problem, 400, 1), progress=False)
+
+
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        (Block(False, np.zeros((1, 4, 2))), r"gave u of shape \(1, 4, 2\): expected chains × draws × 1 parameters"),
+        (Block(False, np.full((1, 4, 1), np.nan)), "gave draws that are not finite"),
+        (Block(False, np.zeros((1, 4, 1)), {"lp": np.zeros(4)}), "gave lp of another shape than chains × draws"),
+    ],
+)
+def test_bad_blocks_are_refused_at_once(problem: Problem, block: Block, said: str) -> None:
+    sampler = BadBlocks(problem, 400, 1)
+    object.__setattr__(sampler, "block", block)
+    with pytest.raises(ValueError, match=f"BadBlocks {said}"):
+        run_sampler(sampler, progress=False)
+
+
+def test_nuts_with_another_seed_is_another_run(problem: Problem, tmp_path: Path) -> None:
+    """With starts that are given, the seed alone tells two runs apart."""
+    start = Curvature(np.zeros(1), np.eye(1), np.eye(1), np.ones(1))
+    options = {"chains": 1, "warmup": 10, "draws": 5, "initial": np.ones((1, 1))}
+    assert run_sampler(NUTS(problem, start, seed=5, **options), out=tmp_path, progress=False) is not None
+    with pytest.raises(StoreError, match="seed was 5, now 6"):
+        run_sampler(NUTS(problem, start, seed=6, **options), out=tmp_path, progress=False)

@@ -450,5 +450,5 @@ def test_case_of_a_python_function_whose_body_is_edited(tmp_path: Path) -> None:
 @pytest.mark.tier("slow")
 def test_a_run_of_the_earlier_format_is_said_to_be_one(whole, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"problem": "small", "digest": "0123456789abcdef", "seed": 3}')
-    with pytest.raises(StoreError, match=r"format 1, of another version of hexamer; this one's is 3.*choose another"):
+    with pytest.raises(StoreError, match=r"format 1, of another version of hexamer; this one's is 4.*choose another"):
         run(problem(), tmp_path)

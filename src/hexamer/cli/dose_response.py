@@ -59,7 +59,10 @@ def command(
     times: Annotated[
         str | None, typer.Option(help="Times of the course for --summary: START:STOP:STEP, or separated by commas.")
     ] = None,
-    observe: Annotated[str, typer.Option(help="Rule, species, or formula over the model's names.")] = "pSTAT3_total",
+    observe: Annotated[
+        str | None,
+        typer.Option(help="Rule, species, or formula over the model's names; that of IL-6 networks is pSTAT3_total."),
+    ] = None,
     condition: Annotated[
         list[str],
         typer.Option(
@@ -120,6 +123,7 @@ def command(
     from ..infer.doses.cells import MolarMassError, UnknownStartError
     from ..infer.doses.ensemble import UnknownModelError
     from ..infer.doses.failing import NeverAtRestError
+    from ..infer.doses.reading import NoReadoutError
     from ..infer.doses.response import dose_response as run
     from ..infer.doses.text import parse_conditions, parse_drugs
     from ..infer.reports.dose_response import report
@@ -135,6 +139,7 @@ def command(
     masses = arguments.texts_by_name("--molar-mass", molar_mass)
     way_out = {
         MolarMassError: "--molar-mass",
+        NoReadoutError: "--observe",
         UnknownModelError: "--problem or --model",
         UnknownStartError: "--problem, --preequilibrate, --no-preequilibrate, or a --condition with 'equilibrate'",
         NeverAtRestError: "--no-preequilibrate",
