@@ -12,6 +12,7 @@ import xarray as xr
 
 from ...data.dataset import Dataset
 from ...errors import HexamerError
+from ...models import bundled
 from ...models.compiled.identity import model_digest
 from ...models.compiled.model import Model
 from ...models.load import load_model
@@ -32,7 +33,11 @@ def tree_of(posterior: xr.DataTree | str | Path) -> xr.DataTree:
     """A posterior's tree: itself, or that of a file, or of the file `posterior.nc` in a folder."""
     if isinstance(posterior, xr.DataTree):
         return posterior
+    if not isinstance(posterior, (str, Path)):
+        raise TypeError(f"a posterior is a tree, a file or a folder; for {posterior!r} use Ensemble.from_model")
     path = Path(posterior)
+    if not path.exists() and str(posterior) in bundled():
+        raise FileNotFoundError(f"{str(posterior)!r} is a model, not a posterior: Ensemble.from_model takes it")
     return read(path / "posterior.nc" if path.is_dir() else path)
 
 

@@ -55,7 +55,7 @@ def solve(
     `tolerances` stand in for those of `settings`, and have no derivative. Where they make no sense (rtol not within 0
     and 1, atol not positive and finite) the trajectory fails, as `Status.NOT_FINITE`.
 
-    `few` says that few trajectories are solved at a time; each may then take more memory, to be faster on the way back.
+    `few` says that few trajectories are solved at a time; each may then take more memory, for a faster adjoint pass.
     Raises `ValueError` where `settings.engine` is `fused` and the model or the settings do not allow it.
     """
     if settings.derivative == "reverse":

@@ -46,8 +46,8 @@ class Settings:
       sensitivities move would otherwise take steps that ruin its gradient. A smooth pulse in time that is shorter may
       be stepped over, one written with `piecewise` not;
     - `threads`: of the fused engine, for one batch; 0: as many as there are cores;
-    - `record`: steps a trajectory that the fused engine keeps for the way back; it solves longer ones twice;
-    - `memory`: bytes that this may take for one batch; of a larger batch nothing is kept, and on the way back it is
+    - `record`: steps a trajectory that the fused engine keeps for the adjoint pass; it solves longer ones twice;
+    - `memory`: bytes that this may take for one batch; of a larger batch nothing is kept, and in the adjoint pass it is
       solved again piece by piece. None: 4 GiB on the CPU, on a GPU a quarter of what JAX has of the card;
     - `precision`: in which the fused engine takes its steps. `float32` needs an rtol of 1e-5 or more, said by name
       (`Settings(precision="float32", rtol=1e-4)`). What goes in and comes out is float64 all the same, and

@@ -377,3 +377,8 @@ def test_conditions_as_text() -> None:
 def test_progress(model: Model, capfd: pytest.CaptureFixture[str]) -> None:
     dose_response(model, "IL6", [0.1, 1.0], at=5)
     assert "2.00/2.00" in capfd.readouterr().err
+
+
+def test_a_model_is_no_posterior() -> None:
+    with pytest.raises(FileNotFoundError, match=r"'il6_classic' is a model, not a posterior: Ensemble\.from_model"):
+        Ensemble.from_posterior("il6_classic")
