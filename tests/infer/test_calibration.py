@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +20,7 @@ from hexamer.models import compile_function, compile_network, read_antimony
 
 pytestmark = pytest.mark.tier("test")
 
-OPTIONS = {"chains": 2, "warmup": 60, "draws": 40, "starts": 4, "seed": 2, "progress": False}
+OPTIONS: dict[str, Any] = {"chains": 2, "warmup": 60, "draws": 40, "starts": 4, "seed": 2, "progress": False}
 TEXT = "model decay; k = 1; species y = 2; J: y -> ; k*y; end"
 
 
@@ -113,7 +114,7 @@ def test_priors_that_were_given_apart(priors: str, tmp_path: Path) -> None:
 
 
 def test_a_stopped_run_says_so_and_leaves_its_posterior(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = OPTIONS | {"draws": 120}
+    options: dict[str, Any] = OPTIONS | {"draws": 120}
     stopped = fit(decay(), tmp_path, **options, stop_after=0.0)
     while stopped is None:  # in the warmup
         stopped = fit(decay(), tmp_path, **options, stop_after=0.0)
