@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,16 +16,19 @@ from ..models.listing import known_names
 from ..models.solvers.dispatch import uses_fused
 from ..models.solvers.settings import SOLVERS, Settings, Solver
 from .checks.solver_choice import EXPLICIT_MAX_STEPS, choose_solver
+from .optimisation.fits import SEARCH
 from .optimisation.laplace import Curvature
 from .optimisation.many_starts import find_map
 from .optimisation.modes import Modes, chain_starts, find_modes, restored, stored
 from .problem.identity import Identity, run_parts, with_layout_of
 from .problem.problem import Problem
-from .result import SEARCH, Calibration
 from .sampling.nuts import sample
 from .sampling.store import StoreError, chunk_numbers, load_arrays, refuse_another, save_arrays, writable
 from .storage.files import remove_stale_parts
 from .storage.lock import locked
+
+if TYPE_CHECKING:
+    from .result import Calibration
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +86,8 @@ def fit(
         )
     if result is None:
         return None
+    from .result import Calibration  # brings xarray
+
     found = Calibration(chosen, folder, result, start, modes)
     _ = found.tree  # written, so that the folder holds the posterior of these draws
     return found

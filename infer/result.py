@@ -18,7 +18,7 @@ from .. import html
 from ..models.listing import listed
 from .checks.exactness import solver_words
 from .checks.solver_noise import drowned_noise
-from .optimisation.fits import Fits
+from .optimisation.fits import SEARCH, Fits
 from .optimisation.laplace import Curvature
 from .optimisation.modes import Modes, nearest, record
 from .posterior.datatree import safe, thinned, to_datatree
@@ -28,7 +28,7 @@ from .posterior.summary import NOISE, Summary, summarise
 from .problem.problem import Problem
 from .sampling.draws import Draws
 
-POSTERIOR, SEARCH = "posterior.nc", "map.json"  # in the folder of a fit
+POSTERIOR = "posterior.nc"  # in the folder of a fit
 _JUDGED = 8  # draws at which noise is compared with the solver's error
 
 

@@ -16,6 +16,8 @@ from ..storage.files import FileError, reason, write
 from .optima import Endings, Optimum
 from .optima_words import describe_optima, optima_record, restored_optimum
 
+SEARCH = "map.json"  # the file of a search, in the folder of a fit
+
 
 @dataclass(frozen=True, eq=False)
 class Fits:

@@ -18,7 +18,7 @@ import xarray as xr
 
 import hexamer
 from hexamer import Protocol, Settings, simulate
-from hexamer.infer import find_map, sample
+from hexamer.infer import NUTS, find_map, sample
 from hexamer.infer.posterior import fitted
 from hexamer.models import load_model
 from hexamer.models.solvers import placement
@@ -273,14 +273,13 @@ def test_four_chains_go_to_the_cpu(machine: Machine, monkeypatch: pytest.MonkeyP
     expected = problem.potential(jnp.zeros(len(problem.space)))
     machine()
     devices: list[Any] = []
-    sampler = importlib.import_module("hexamer.infer.sampling.nuts")._Sampler
-    advance = sampler.advance
+    step = NUTS.step
 
-    def noted(self: Any, state: Any, length: int) -> Any:
-        devices.extend(self.devices)
-        return advance(self, state, length)
+    def noted(self: NUTS, state: Any) -> Any:
+        devices.extend(state.devices)
+        return step(self, state)
 
-    monkeypatch.setattr(sampler, "advance", noted)
+    monkeypatch.setattr(NUTS, "step", noted)
     value, slope = problem.potential(jnp.zeros(len(problem.space)))
     np.testing.assert_array_equal(value, expected[0])
     np.testing.assert_array_equal(slope, expected[1])
