@@ -54,7 +54,7 @@ def _spoiled(folder: Path, file: str, right: str, wrong: str) -> Path:
 
 
 def cases(folder: Path) -> Mapping[str, Case]:
-    """What is timed, by the name that the table gives it."""
+    """Commands that are timed, by their names in the table."""
     key = _spoiled(folder / "key", "problem.toml", 'assay = "blot"', 'asay = "blot"')
     value = _spoiled(folder / "value", "measurements.csv", ",10,0,5,", ",10,0,soon,")
     at = folder / "at.csv"

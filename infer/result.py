@@ -1,4 +1,4 @@
-"""`Calibration`: what a fit gives, in memory and in its folder."""
+"""`Calibration`: the result of a fit, in memory and in its folder."""
 
 from __future__ import annotations
 
@@ -22,13 +22,12 @@ from .optimisation.fits import SEARCH, Fits
 from .optimisation.laplace import Curvature
 from .optimisation.modes import Modes, nearest, record
 from .posterior.datatree import safe, thinned, to_datatree
-from .posterior.file import PosteriorFileError, read, save
+from .posterior.file import POSTERIOR, PosteriorFileError, file_of, read, save
 from .posterior.fitted import fitted_settings, kept
 from .posterior.summary import NOISE, Summary, summarise
 from .problem.problem import Problem
 from .sampling.draws import Draws
 
-POSTERIOR = "posterior.nc"  # in the folder of a fit
 _JUDGED = 8  # draws at which noise is compared with the solver's error
 
 
@@ -94,12 +93,7 @@ class Calibration:
     @cached_property
     def summary(self) -> Summary:
         """Table, verdict and what to do."""
-        return self.summarised()
-
-    def summarised(self, truth: Mapping[str, float] | None = None) -> Summary:
-        """The summary beside the values that the data were simulated with; names that are not sampled are left out."""
-        made = summarise(self.tree, truth=None if truth is None else self.sampled_of(truth))
-        return made.with_words(solver_words(self.problem, self._centre()))
+        return summarise(self.tree).with_words(solver_words(self.problem, self._centre()))
 
     def sampled_of(self, values: Mapping[str, float]) -> dict[str, float]:
         """Those of `values` that the posterior has, by the names of its variables."""
@@ -132,7 +126,7 @@ class Calibration:
         return self.problem.values(jnp.asarray(self.problem.space.unconstrain(named)))
 
     def _drowned(self) -> list[str]:
-        """What noise lies below the solver's error, judged at a few draws."""
+        """Sentences about noise that lies below the solver's error, judged at a few draws."""
         z = self.draws.z.reshape(-1, self.draws.z.shape[-1])
         some = jnp.asarray(z[thinned(len(z), _JUDGED)])
         return drowned_noise(self.problem, np.asarray(jax.vmap(self.problem.values)(some)))
@@ -145,8 +139,7 @@ def read_posterior(folder: str | Path, problem: Problem | None = None) -> Calibr
     in Python. Raises `FileNotFoundError` if there is no posterior, `PosteriorFileError` if it is damaged, does not hold
     its problem, or is of another problem than `problem`.
     """
-    path = Path(folder).expanduser()
-    path = path / POSTERIOR if path.is_dir() or not path.exists() else path
+    path = file_of(folder)
     tree = read(path)
     found = Calibration(_problem(tree, path) if problem is None else problem, path.parent)
     _check_problem(found.problem, tree, path)

@@ -51,7 +51,7 @@ def known_names(unknown: str | Iterable[str], known: Iterable[str]) -> str:
 
 
 def one_of(unknown: object, known: Iterable[str]) -> str:
-    """What was expected of a value: `one of a, b`, and which of them was meant.
+    """The words `one of a, b` for a message, and which of them was meant.
 
     >>> one_of("Blot", ["blot", "qpcr"])
     "one of blot, qpcr; did you mean 'blot'?"

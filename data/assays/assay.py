@@ -1,8 +1,8 @@
-"""What an assay declares: its maker, its keys in `problem.toml`, and what they mean."""
+"""The declaration of an assay: its maker, its keys in `problem.toml`, and their meaning."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -75,7 +75,7 @@ class Assay:
 
     @property
     def can_fold(self) -> bool:
-        """Whether values may be relative to untreated cells of the same experiment."""
+        """True if values may be relative to untreated cells of the same experiment."""
         return self.scale == "each" and self.background is None
 
     def check_unit(self, section: Section, unit: str) -> None:
@@ -95,7 +95,7 @@ class Assay:
         return None if None in known else known  # pyright: ignore[reportReturnType]
 
     def take_values(self, section: Section, unit: str) -> RowValues:
-        """What the rows' values are."""
+        """The unit, the range and the conversion of the rows' values."""
         del section
         return RowValues(unit, self.conversion, self.amount)
 
@@ -104,13 +104,13 @@ class Assay:
         del section, values
         return {}
 
-    def needs_row_sd(self, section: Section, values: RowValues, *, sd_stated: bool, between_stated: bool) -> bool:
-        """Whether each row brings its standard deviation."""
-        del section, values, between_stated
-        return self.row_sd and not sd_stated
+    def needs_row_sd(self, section: Section, values: RowValues, stated: Collection[str]) -> bool:
+        """True if each row brings its standard deviation; `stated` are the keys of formulas that the section has."""
+        del section, values
+        return self.row_sd and "sd" not in stated
 
     def signal(self, observable: Observable, signals: Sequence[Formula]) -> Formula:
-        """What the scale multiplies."""
+        """The formula that the scale multiplies."""
         del observable
         return signals[0]
 

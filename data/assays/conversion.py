@@ -28,7 +28,7 @@ class Conversion:
         return value * factor
 
     def outside(self, value: float, name: str) -> str | None:
-        """What is expected of a value of the observable `name` in place of this one.
+        """The words for what a message expects in place of this value of the observable `name`.
 
         Empty if the value is possible; None if that follows from the observable: whether it is an amount, or on a
         logarithmic scale.

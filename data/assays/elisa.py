@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -103,17 +103,17 @@ class _Elisa(Assay):
         del section
         return {} if values.molar_mass is None else {"molar_mass": values.molar_mass}
 
-    def needs_row_sd(self, section: Section, values: RowValues, *, sd_stated: bool, between_stated: bool) -> bool:
+    def needs_row_sd(self, section: Section, values: RowValues, stated: Collection[str]) -> bool:
         """Beside standards, the noise among cultures is `sd_between`: the curve gives the error of reading alone."""
         if values.standards is None:
-            return not sd_stated
+            return super().needs_row_sd(section, values, stated)
         meaning = (
             "`sd_between`, the noise of ln v from culture to culture, such as sd_between = 'sd_elisa' with a prior for "
             "sd_elisa; the curve of the `standards` gives the error of reading alone, which is smaller"
         )
-        if sd_stated:
+        if "sd" in stated:
             section.complain("sd", f"no such key beside `standards`; the key is {meaning}", section.take("sd"))
-        elif not between_stated:
+        elif "sd_between" not in stated:
             only = "0 if nothing but reading makes wells differ, which would make the fit too certain otherwise"
             section.complain("sd_between", f"the key is missing; expected {meaning}; or {only}")
         return False

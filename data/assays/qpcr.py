@@ -112,7 +112,7 @@ QPCR = Assay("qpcr", qpcr, scale="each", conversion=Log10())
 QPCR_CT = _QPCRCycles(
     "qpcr_ct",
     qpcr,
-    "Cycles of threshold of a quantitative PCR, read as log10 of expression",
+    about="Cycles of threshold of a quantitative PCR, read as log10 of expression",
     unit="Ct",
     scale="each",
     takes_unit=False,

@@ -1,4 +1,4 @@
-"""What the values of an observable's rows are: their unit, their range, and how they become measurements."""
+"""Values of an observable's rows: their unit, their range, and how they become measurements."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RowValues:
     standards: Standards | None = None  # values are responses, to be read off a curve
 
     def outside(self, value: float, name: str) -> str:
-        """What was expected instead of a value that `name` cannot have; empty if it can."""
+        """The words for what a message expects in place of a value that `name` cannot have; empty if it can."""
         expected = self.conversion.outside(value, name)
         if expected is not None:
             return expected

@@ -75,9 +75,7 @@ def make_reading(section: Section, name: str, load: Load = lambda: None, *, unit
     formulas, groups = _formulas(section, assay, name, network)
     signals = assay.take_signals(section, network)
     values = assay.take_values(section, unit)
-    stated_sd = {"sd_stated": "sd" in formulas, "between_stated": "sd_between" in formulas}
-    needs_row_sd = assay.needs_row_sd(section, values, **stated_sd)
-    sd_column = section.text("sd_column", "sd") if needs_row_sd else None
+    sd_column = section.text("sd_column", "sd") if assay.needs_row_sd(section, values, formulas) else None
     fold = section.flag("fold") if assay.can_fold else False
     options = assay.take_options(section, values)
     section.done()
@@ -90,12 +88,13 @@ def make_reading(section: Section, name: str, load: Load = lambda: None, *, unit
         section.complain("", str(error))
         return None
     log_scale = observable.scale is not Scale.LIN
+    offset_key = Reading.offset_key if assay.background is None else assay.background.name
     return Reading(
         observable,
         replace(values, log_scale=log_scale),
         scale_group=groups.get("scale"),
-        offset_group=None if assay.background is None else groups.get(assay.background.name),
-        offset_key="offset" if assay.background is None else assay.background.name,
+        offset_group=groups.get(offset_key),
+        offset_key=offset_key,
         sd_column=sd_column,
         fold=fold,
         parameters=_parameters(assay, formulas, network),

@@ -124,7 +124,7 @@ def _arms(model: Model, closed: Mapping[str, Changes] | None) -> Mapping[str, Ch
 
 
 def _check_no_other_arm(ensemble: Ensemble, given: set[str], cases: Mapping[str, Condition]) -> None:
-    """What closes the arms that a network knows closes nothing else only if nothing else signals."""
+    """Raises `ValueError` if cells may signal by something that closing the known arms leaves open."""
     for name, why in _facts(ensemble.model).besides.items():
         where = [label for label, case in cases.items() if not all(map(_is_zero, _values(ensemble, name, case)))]
         if name in given or where:

@@ -1,4 +1,4 @@
-"""Whom a dose response asks: draws of a posterior, parameter sets of a model, or populations of cells around them."""
+"""`Ensemble`: draws of a posterior, parameter sets of a model, or populations of cells around them."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Ensemble:
 
     @property
     def added(self) -> dict[str, Float[np.ndarray, " size"]]:
-        """What varies and is added with the ligand: species, by name, in the model's units."""
+        """Species that vary and are added with the ligand, by name, in the model's units."""
         return {n: x.ravel() for n, x in self.varied.items() if n not in self.model.parameters}
 
     def cells(self, preequilibrate: bool | None = None) -> Cells:

@@ -17,7 +17,7 @@ from ...models.compiled.identity import model_digest
 from ...models.compiled.model import Model
 from ...models.load import load_model
 from ..posterior.datatree import safe, thinned
-from ..posterior.file import read
+from ..posterior.file import file_of, read
 from ..posterior.fitted import Fitted, changes, kept
 from ..problem.load import load_problem
 from ..problem.problem import Problem
@@ -35,10 +35,9 @@ def tree_of(posterior: xr.DataTree | str | Path) -> xr.DataTree:
         return posterior
     if not isinstance(posterior, (str, Path)):
         raise TypeError(f"a posterior is a tree, a file or a folder; for {posterior!r} use Ensemble.from_model")
-    path = Path(posterior)
-    if not path.exists() and str(posterior) in bundled():
+    if not Path(posterior).exists() and str(posterior) in bundled():
         raise FileNotFoundError(f"{str(posterior)!r} is a model, not a posterior: Ensemble.from_model takes it")
-    return read(path / "posterior.nc" if path.is_dir() else path)
+    return read(file_of(posterior))
 
 
 def parameters_of(
@@ -65,7 +64,7 @@ def parameters_of(
 
 
 def _check_used(model: Model, unused: set[str]) -> None:
-    """What a posterior estimates and the model derives from something else would be lost in silence."""
+    """Raises `ValueError` for names that the posterior estimates and the model derives: they would have no effect."""
     network = model.network
     derived = sorted(n for n in unused if network is not None and n in {*network.species, *network.parameters})
     if derived:

@@ -1,4 +1,4 @@
-"""What a population of cells or patients answers: moments over its members, and how many are above a gate."""
+"""Responses of a population of cells or patients: moments over its members, and the share above a gate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read of each trajectory: an observable, at a time, as a summary of its course, or at several times."""
+"""`Reading`: an observable of each trajectory at a time, as a summary of its course, or at several times."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Reading(NamedTuple):
 
 
 class NoReadoutError(HexamerError, ValueError):
-    """A network that does not state what is read of it, which therefore has to be said."""
+    """`observe=` is missing, and the network states no readout."""
 
 
 def reading_of(
@@ -58,7 +58,7 @@ def reading_of(
 
 
 def _readout(model: Model) -> str:
-    """What is read if nothing else is said."""
+    """The readout that the network states."""
     if model.network is None or not model.network.facts.readout:
         raise NoReadoutError(
             f"say what is read of {model.name}: observe= a rule, a species or a formula over its names"

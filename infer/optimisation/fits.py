@@ -1,4 +1,4 @@
-"""`Fits`: what came of many starts of an optimiser, in memory and as a file."""
+"""`Fits`: the results of many starts of an optimiser, in memory and as a file."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Fits:
         return Endings(self.problem.space, self.z, self.optima)
 
     def record(self) -> dict:
-        """What a file keeps of the runs, as plain types."""
+        """The runs as plain types, for a file."""
         return {
             "problem": self.problem.name,
             "objective_kind": self.kind,
@@ -146,7 +146,7 @@ class Fits:
                 optima=tuple(restored_optimum(o, standard, objective) for o in kept["optima"]),
                 notes=tuple(kept.get("notes", ())),
             )
+        except FileError:
+            raise
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-            if isinstance(error, FileError):
-                raise
             raise FileError(f"{path} cannot be read ({reason(error)}): {way_out}") from None

@@ -9,6 +9,7 @@ import xarray as xr
 
 from ..storage.files import FileError, broken, reason, replacing, seal, sealed
 
+POSTERIOR = "posterior.nc"  # the posterior's file in the folder of a fit
 MARK = "hexamer_version"  # the root attribute that tells our files from others
 _SEALED = "checksum"  # the root attribute of a file that ends with one
 _ENGINE = "h5netcdf"
@@ -38,6 +39,12 @@ def save(tree: xr.DataTree, path: str | Path) -> Path:
     return path
 
 
+def file_of(place: str | Path) -> Path:
+    """The posterior's file: `place` itself, or the file in it if it is a folder."""
+    path = Path(place).expanduser()
+    return path / POSTERIOR if path.is_dir() else path
+
+
 def read(path: str | Path) -> xr.DataTree:
     """The posterior in `path`, loaded into memory.
 
@@ -48,7 +55,7 @@ def read(path: str | Path) -> xr.DataTree:
     if not path.exists():
         raise FileNotFoundError(f"there is no posterior {str(path)!r}: sample first, or correct the path")
     if path.is_dir():
-        raise PosteriorFileError(f"{str(path)!r} is a folder: name the posterior's file in it, such as posterior.nc")
+        raise PosteriorFileError(f"{str(path)!r} is a folder: name the posterior's file in it, such as {POSTERIOR}")
     try:
         if sealed(path) and (wrong := broken(path)):
             raise ValueError(wrong)

@@ -126,7 +126,7 @@ def changes(fitted: Fitted) -> list[str]:
 
 
 def _equations(network: Network) -> str:
-    """What a fit depends on: all but the facts, which files of older versions do not hold."""
+    """The network as text without its facts, which files of older versions do not hold and no fit depends on."""
     return to_text(replace(network, facts=Facts()))
 
 

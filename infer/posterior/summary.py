@@ -50,6 +50,10 @@ class Summary:
     def converged(self) -> bool:
         return self.verdict != "not converged"
 
+    def with_truth(self, tree: xr.DataTree, truth: Mapping[str, float]) -> Summary:
+        """The same summary of `tree` with the table `truth`."""
+        return replace(self, truth=_truth_table(tree["posterior"].dataset, truth))
+
     def with_words(self, words: Sequence[str]) -> Summary:
         """The same summary with more words."""
         return replace(self, words=(*self.words, *words))

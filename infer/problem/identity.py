@@ -173,7 +173,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _of_samplers(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two samplers, in words."""
+    """Differences between two samplers, in words."""
     if was.get("name") != now.get("name"):
         return [f"the sampler was {_short(was.get('name'))}, now {_short(now.get('name'))}"]
     changed = [n for n in sorted({*was, *now}) if was.get(n) != now.get(n)]

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from .. import plots
 from ..optimisation.fits import Fits
 from ..optimisation.optima import comparable
-from ..posterior.file import save
+from ..posterior.file import POSTERIOR, save
 from ..posterior.summary import Summary
 from ..problem.problem import Problem
-from ..result import POSTERIOR, Calibration
+from ..result import Calibration
 from ..storage.files import replacing, write
 
 
@@ -44,8 +44,8 @@ def report(
     problem, tree = calibration.problem, calibration.tree
     if folder.resolve() != calibration.folder.resolve():
         save(tree, folder / POSTERIOR)
-    summary = calibration.summarised(truth)
-    known = None if truth is None else calibration.sampled_of(truth)
+    known = calibration.sampled_of(truth or {})
+    summary = calibration.summary.with_truth(tree, known) if known else calibration.summary
     write(folder / "summary.csv", summary.table.to_csv())
     write(folder / "summary.txt", f"{summary}\n")
     if summary.truth is not None:

@@ -1,4 +1,4 @@
-"""`Draws`: what came of a sampler's run."""
+"""`Draws`: the result of a sampler's run."""
 
 from __future__ import annotations
 

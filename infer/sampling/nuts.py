@@ -16,7 +16,6 @@ from jax.experimental import io_callback
 from jaxtyping import Float
 
 from ...models.compiled.jumps import check_smooth
-from ...models.solvers.dispatch import falls_back
 from ...models.solvers.machine import usable_cores
 from ...models.solvers.placement import on
 from ...models.solvers.status import Status
@@ -36,27 +35,18 @@ log = logging.getLogger(__name__)
 _STATS = ("lp", "energy", "n_steps", "acceptance_rate", "diverging", "failed", "step_size")
 
 
-@falls_back
 def sample(
     problem: Problem,
     start: Curvature,
     *,
-    chains: int = 4,
-    warmup: int = 1000,
-    draws: int = 1000,
-    seed: int = 0,
     out: str | Path | None = None,
-    initial: np.ndarray | None = None,
-    origins: Sequence[int] | None = None,
-    target_acceptance: float = 0.8,
-    max_tree_depth: int = 10,
-    chunk: int = 50,
     progress: bool = True,
     stop_after: float | None = None,
+    **options: Any,
 ) -> Draws | None:
-    """Draws from the posterior by NUTS; see `NUTS` for the method and `run_sampler` for the rest.
+    """Draws from the posterior by NUTS. `options` are those of `NUTS`: `chains`, `warmup`, `draws`, `seed`, and others.
 
-    `chains` of `warmup` and `draws` iterations each, in parallel over JAX's devices
+    Chains run in parallel over JAX's devices
     (`XLA_FLAGS=--xla_force_host_platform_device_count=4` before JAX starts; the command line sets it), the CPU's unless
     one set of parameters has many trajectories (`models.solvers.placement`). Chains on one device run one after the
     other, which is logged.
@@ -65,22 +55,9 @@ def sample(
     killed run, draw for draw as if it had not been killed. With `stop_after` seconds the run stops after the chunk in
     hand, and returns the draws so far (`complete` is then false), or None if it is still in the warmup.
 
-    Raises `ValueError` for a model whose rates jump at a condition on the state: its gradient leaves something out.
+    Raises what `NUTS` and `run_sampler` raise.
     """
-    sampler = NUTS(
-        problem,
-        start,
-        chains=chains,
-        warmup=warmup,
-        draws=draws,
-        seed=seed,
-        initial=initial,
-        origins=origins,
-        target_acceptance=target_acceptance,
-        max_tree_depth=max_tree_depth,
-        chunk=chunk,
-    )
-    return run_sampler(sampler, out=out, progress=progress, stop_after=stop_after)
+    return run_sampler(NUTS(problem, start, **options), out=out, progress=progress, stop_after=stop_after)
 
 
 class NUTSState(NamedTuple):
@@ -104,6 +81,9 @@ class NUTS:
     Chains start from draws of the first normal, or from `initial` (chains × parameters, z). `origins` says of each
     chain which mode it starts in: the distance between modes is left out of the whitening, and step sizes are shared
     by the chains of one mode.
+
+    `chains` of `warmup` and `draws` iterations each; a block has `chunk` of them at most. `max_tree_depth` limits a
+    trajectory to 2^depth leapfrogs.
 
     A failed solve is a point of density zero: its proposal is rejected, its kind counted.
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from ...models.listing import counted
 from ...models.solvers.dispatch import falls_back
 from ..problem.identity import SAMPLER, run_parts
 from .draws import Draws, collect
@@ -43,17 +44,17 @@ def run_sampler(
     `LockedError` if another process is at work there; `ValueError` for an identity that JSON does not hold, and for a
     block whose arrays are not of the problem's parameters.
     """
-    problem = sampler.problem
-    identity = run_parts(problem, seed=int(sampler.seed), **{SAMPLER: _plain(sampler)})
+    problem, seed = sampler.problem, int(sampler.seed)
+    identity = run_parts(problem, seed=seed, **{SAMPLER: _plain(sampler)})
     with problem.placed() as devices, nullcontext() if out is None else Store.open(out, identity) as store:
-        blocks, saved = _stored(store)
+        blocks, saved = ([], {}) if store is None else _stored(store)
         if blocks:
             state = sampler.restore(devices, saved, blocks)
             log.info("resuming after %s", _reached(sampler.info(state)))
         else:
             state = sampler.init(devices)
         info = _advance(sampler, state, blocks, store, progress, stop_after)
-        return collect(problem, blocks, int(sampler.seed), info.facts, complete=info.finished)
+        return collect(problem, blocks, seed, info.facts, complete=info.finished)
 
 
 def _plain(sampler: Sampler[Any]) -> dict[str, Any]:
@@ -72,12 +73,11 @@ def _plain(sampler: Sampler[Any]) -> dict[str, Any]:
     return identity
 
 
-def _stored(store: Store | None) -> tuple[list[Block], dict[str, np.ndarray]]:
+def _stored(store: Store) -> tuple[list[Block], dict[str, np.ndarray]]:
     """The blocks on disk, and the state after the last of them."""
     blocks: list[Block] = []
     arrays: dict[str, np.ndarray] = {}
-    for i in range(0 if store is None else store.count):
-        assert store is not None
+    for i in range(store.count):
         arrays = store.load(i)
         blocks.append(_block(arrays))
     return blocks, {k.removeprefix(_STATE): v for k, v in arrays.items() if k.startswith(_STATE)}
@@ -96,16 +96,16 @@ def _advance(
     with tqdm(total=info.total, initial=info.done, desc=info.phase, disable=not progress) as bar:
         while not info.finished:
             bar.set_description(info.phase)
-            before = time.monotonic()
+            started = time.monotonic()
             state, block = sampler.step(state)
-            block = replace(block, seconds=time.monotonic() - before)
+            block = replace(block, seconds=time.monotonic() - started)
             _check(block, sampler, blocks)
             blocks.append(block)
             if store is not None:
                 store.append({**_arrays(block), **{f"{_STATE}{k}": v for k, v in sampler.save(state).items()}})
-            bar.update(sampler.info(state).done - info.done)
+            before, info = info.done, sampler.info(state)
+            bar.update(info.done - before)
             bar.set_postfix(_shown(block))
-            info = sampler.info(state)
             if stop_after is not None and time.monotonic() - began > stop_after and not info.finished:
                 log.warning("stopped after %s", _reached(info))
                 break
@@ -132,11 +132,11 @@ def _check(block: Block, sampler: Sampler[Any], before: Sequence[Block]) -> None
 def _reached(info: Info) -> str:
     if info.total is not None:
         return f"{info.done} of {info.total} iterations per chain"
-    return f"{info.done} iteration{'' if info.done == 1 else 's'}"
+    return counted(range(info.done), "iteration")
 
 
 def _shown(block: Block) -> dict[str, Any]:
-    """What the progress bar says of a block."""
+    """Counts of a block for the progress bar."""
     shown: dict[str, Any] = {}
     if "n_steps" in block.stats and np.size(block.stats["n_steps"]):
         shown["leapfrogs"] = f"{np.mean(block.stats['n_steps']):.0f}"

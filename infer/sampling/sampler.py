@@ -1,4 +1,4 @@
-"""What the runner asks of a sampler: a state, blocks of draws, and the state as arrays."""
+"""The interface between the runner and a sampler: a state, blocks of draws, and the state as arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..problem.problem import Problem
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """What a sampler did since the last block: a few iterations, of the warmup or of the draws.
+    """A few iterations of a sampler, of the warmup or of the draws.
 
     - `u`: unfolded, unconstrained coordinates (`problem.space.fold` makes z of them); 0 draws if none came of it
     - `stats`: of each draw, under the same names in all blocks of draws
@@ -56,7 +56,7 @@ class Sampler[State](Protocol):
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """What changes the draws beside problem and seed, as JSON holds it: a run on disk resumes only with the same.
+        """Options that change the draws, as JSON holds them: a run on disk resumes only with the same.
 
         `name` says what sampler it is. If it builds on another library, give that library's version, too.
         """

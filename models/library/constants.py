@@ -67,12 +67,12 @@ def drugs() -> tuple[str, ...]:
 
 
 def cell_constants(cell: str) -> Constants:
-    """What `cells.csv` states of a cell type. Raises `ValueError` naming the known ones."""
+    """The constants of a cell type in `cells.csv`. Raises `ValueError` naming the known ones."""
     return _one_of(_cells(), cell, "cell")
 
 
 def drug_constants(drug: str) -> Constants:
-    """What `drugs.csv` states of a drug. Raises `ValueError` naming the known ones."""
+    """The constants of a drug in `drugs.csv`. Raises `ValueError` naming the known ones."""
     return _one_of(_drugs(), drug, "drug")
 
 

@@ -1,4 +1,4 @@
-"""What the library knows of species and parameters beside the reactions, by their names."""
+"""Facts of the library about species and parameters, by their names."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a network's names beside its reactions; no rate depends on it.
+    """Facts about a network's names, such as molar masses; no rate depends on them.
 
     - `parts`: by species, the molecules that it holds, one by one, if neither its name nor its reactions say it;
     - `molar_masses`: by species or parameter, text with a unit, such as `21 kDa`;

@@ -35,9 +35,20 @@ else:
             summarise,
         )
 
-    _of_infer = ("Calibration", "DoseResponse", "Ensemble", "Summary")
-    _of_infer += ("dose_response", "read_posterior", "report", "summarise")
-    __getattr__, _ = later(__name__, dict.fromkeys(_of_infer, "infer"))  # they bring xarray or matplotlib
+    # They bring xarray or matplotlib.
+    __getattr__, _ = later(
+        __name__,
+        {
+            "Calibration": "infer",
+            "DoseResponse": "infer",
+            "Ensemble": "infer",
+            "Summary": "infer",
+            "dose_response": "infer",
+            "read_posterior": "infer",
+            "report": "infer",
+            "summarise": "infer",
+        },
+    )
     moved.register()
 
 

@@ -2,7 +2,7 @@
 
 
 class HexamerError(Exception):
-    """What hexamer cannot do, in words for whoever called it.
+    """The base of all errors that hexamer raises.
 
     Its subclasses are also what Python calls such an error: a `TableError` is a `ValueError`, `DataNotFound` a
     `FileNotFoundError`. Wrong arguments raise plain `ValueError`s and `TypeError`s, too.

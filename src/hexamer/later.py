@@ -11,7 +11,7 @@ from typing import Any
 def later(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """A `__getattr__` and a `__dir__` for `package`, whose names `places` leads to modules within it.
 
-    What is imported so costs nothing to those who do not use it, and is found by `dir` and by completion all the same.
+    Such a name costs nothing until it is used, and `dir` and completion show it.
     """
 
     def get(name: str) -> Any:

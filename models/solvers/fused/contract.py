@@ -1,4 +1,4 @@
-"""What Python and C both know of a call: the layout of its arrays, the statuses, and the constants.
+"""The contract between Python and C: the layout of a call's arrays, the statuses, and the constants.
 
 Each stands here once. Python packs arrays by these declarations, and `headers` writes them as C, so nothing else knows
 which number stands where.
@@ -156,7 +156,7 @@ def engine() -> str:
 
 
 def limits() -> str:
-    """What a call on the CPU needs beside its plan or table, as C."""
+    """Numbers of threads and of recorded steps for a call on the CPU, as C."""
     return f'#pragma once\n#include "target.h"\n\n{LIMITS.c()}\n'
 
 

@@ -52,7 +52,7 @@ def join(name: str, written: Mapping[str, str], without: Collection[str] = ()) -
 
 
 def defined(lanes: int, *, single: bool = False, keep_stages: bool = False) -> str:
-    """What differs between builds of the same headers."""
+    """The macros that differ between builds of the same headers."""
     return f"#define LANES {lanes}\n#define SINGLE {int(single)}\n#define KEEP_STAGES {int(keep_stages)}\n"
 
 

@@ -1,4 +1,4 @@
-"""What the handlers need to know of the interface of the installed XLA."""
+"""The part of the installed XLA's interface that the handlers use."""
 
 from __future__ import annotations
 

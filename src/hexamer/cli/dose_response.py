@@ -193,11 +193,10 @@ def _network_of(result: str, model: str | None, problem: str | None) -> Network 
 
 def _posterior(result: str) -> xr.DataTree:
     """The posterior in a folder or file; warns if it has not converged."""
-    from ..infer.posterior.file import read
+    from ..infer.posterior.file import file_of, read
     from ..infer.posterior.summary import summarise
 
-    path = Path(result)
-    tree = read(path / "posterior.nc" if path.is_dir() else path)
+    tree = read(file_of(result))
     if not summarise(tree).converged:
         typer.echo("warning: this posterior has NOT CONVERGED, so its intervals mean little", err=True)
     return tree

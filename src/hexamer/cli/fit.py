@@ -87,7 +87,7 @@ def command(
     if result is None:
         typer.echo(f"stopped in the warmup after {minutes:g} minutes; the same command goes on from {out}")
         raise typer.Exit(3)
-    summary = report(result, out, truth=_truth_of(problem))
+    summary = report(result, truth=_truth_of(problem))
     typer.echo(f"\n{summary}")
     spent = result.draws.seconds
     typer.echo(f"\nwarmup {spent['warmup']:.0f} s, draws {spent['draws']:.0f} s; all of it in {out}")

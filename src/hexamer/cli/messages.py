@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 @contextlib.contextmanager
 def pointing_to(options: Mapping[type[Exception], str]) -> Iterator[None]:
-    """What the library refuses, with the option that is the way out."""
+    """Adds the option that is the way out to errors of the library."""
     try:
         yield
     except tuple(options) as error:
