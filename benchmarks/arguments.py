@@ -43,6 +43,16 @@ def network_name(name: str) -> str:
     return name
 
 
+def made_folder(text: str) -> Path:
+    """A folder, which is made."""
+    folder = Path(text)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"cannot make the folder {text}: {error.strerror}") from None
+    return folder
+
+
 def report_file(text: str) -> Path:
     """A file that can be written; its folder is made."""
     file = Path(text)

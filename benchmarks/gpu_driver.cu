@@ -136,7 +136,7 @@ struct Arrays {
   Memory<int64> where, room, count;
   Arrays(const Case& c, int64 sets, int64 capacity)
     : plan(c.plan), numbers(c.numbers), environment(repeated(c.environment, c.sets, sets)),
-      cotangent(repeated(c.cotangent, c.sets, sets)), y(sets * c.protocols * c.times * c.species),
+      cotangent(repeated(c.cotangent, c.sets, capacity ? sets : 0)), y(sets * c.protocols * c.times * c.species),
       rows(sets * c.protocols * capacity * E::ROW),
       steady(sets * c.equilibrations * E::STEADY_ROWS * c.species), start(sets * c.protocols * c.species),
       slots(sets * c.protocols * c.slots), steady_slots(sets * c.equilibrations * c.slots), out(sets * c.slots),

@@ -16,11 +16,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -38,7 +41,7 @@ from hexamer.models.solvers.fused.call import By
 from hexamer.models.solvers.machine import usable_cores
 from hexamer.models.solvers.placement import break_even
 
-from .arguments import choose_devices, network_name, positive_count, positive_number, report_file
+from .arguments import choose_devices, made_folder, network_name, positive_count, positive_number, report_file
 from .gpu import Case, Checked, attempt, check, save, timed
 from .gpu_driver import DOSES, DriverCase, DriverFailed, build, dose_case, nvcc, run, source_of
 from .gpu_first_run_table import DRY, LEGEND, table, tally
@@ -56,37 +59,44 @@ CROSSING = (8, 32, 128, 256, 512, 1024, 2048, 4096)
 
 Row = dict[str, Any]
 Lines = Iterator[tuple[str, Callable[[], Row]]]
+Compiled = Future[tuple[Path, float]]  # and the seconds that it took
 
 
 # ---------------------------------------------------------------------------------------------------- the kernels alone
 
 
 def alone(options: argparse.Namespace, folder: Path) -> Lines:
-    """Checks, then times, of the driver."""
+    """Checks, then times, of the driver, whose programs are compiled side by side."""
     sets = 2 if options.dry_run else 96
-    for name in options.models:
-        model = load_model(name)
-        for single in (False, True):
-            tag, programs = f"{name}, {'float32' if single else 'float64'}", {}
-            yield f"{tag}: compile", partial(_compile, programs, model, single, options, folder)
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        programs = {
+            (name, single): pool.submit(_compile, load_model(name), single, options, folder)
+            for name in options.models
+            for single in (False, True)
+        }
+        for (name, single), program in programs.items():
+            precision = "float32" if single else "float64"
+            yield f"{name}, {precision}: compile", lambda p=program: {"compile_s": p.result()[1]}
             for label, settings in NAMED.items():
                 if (settings.precision == "float32") is single:
-                    yield from _driven(f"{name}, {label}", model, settings, sets, programs, options, folder)
+                    tag = f"{name}, {label}"
+                    yield from _driven(tag, load_model(name), settings, sets, program, options, folder)
 
 
-def _program(programs: dict[str, Path]) -> Path:
-    if "driver" not in programs:
-        raise DriverFailed("it did not compile")
-    return programs["driver"]
-
-
-def _compile(programs: dict[str, Path], model: Model, single: bool, options: argparse.Namespace, folder: Path) -> Row:
+def _compile(model: Model, single: bool, options: argparse.Namespace, folder: Path) -> tuple[Path, float]:
+    """The program, and the seconds that it took."""
     began = time.perf_counter()
-    name = f"{model.name}_{'f32' if single else 'f64'}"
     flags = ("-O1",) if options.dry_run else ("-arch=native",)
     source = source_of(model, single=single)
-    programs["driver"] = build(folder, name, source, cuda=not options.dry_run, flags=flags)
-    return {"seconds": time.perf_counter() - began}
+    file = f"{model.name}_{'f32' if single else 'f64'}"
+    program = build(folder, file, source, cuda=not options.dry_run, flags=flags)
+    return program, time.perf_counter() - began
+
+
+def _program(compiled: Compiled) -> Path:
+    if compiled.exception() is not None:
+        raise DriverFailed("it did not compile")
+    return compiled.result()[0]
 
 
 def _driven(
@@ -94,7 +104,7 @@ def _driven(
     model: Model,
     settings: Settings,
     sets: int,
-    programs: dict[str, Path],
+    program: Compiled,
     options: argparse.Namespace,
     folder: Path,
 ) -> Lines:
@@ -103,39 +113,39 @@ def _driven(
     for rest in (False, True):
         where = "rest" if rest else "course"
         case = partial(dose_case, model, settings, rest=rest, sets=sets)
-        yield f"{tag}: {where}, right?", partial(_checked, files, rest, case, programs, single, sets, folder)
+        yield f"{tag}: {where}, right?", partial(_checked, files, rest, case, program, single, sets, folder)
     for warps in WARPS[:1] if options.dry_run else WARPS:
         for what, room in (("gradient", ROOM), ("forward", 0)):
             count = options.counts[0] if what == "gradient" else options.counts[-1]
             given = {"sets": -(-count // DOSES), "capacity": room, "repeats": options.repeats, "warps": warps}
-            yield f"{tag}: {what} of {count}, {warps} warps", partial(_timed, files, programs, given)
+            yield f"{tag}: {what} of {count}, {warps} warps", partial(_timed, files, program, given)
 
 
 def _checked(
     files: dict[bool, Path],
     rest: bool,
     make: Callable[[], DriverCase],
-    programs: dict[str, Path],
+    program: Compiled,
     single: bool,
     sets: int,
     folder: Path,
 ) -> Row:
-    program, case = _program(programs), make()
+    driver, case = _program(program), make()
     file = folder / f"{case.model.name}_{case.settings.precision}_{case.settings.rtol:g}_{rest}.bin"
     own = case.write(file, tight=single)
     files[rest] = file
-    row = run(program, file, sets=sets, capacity=256)
+    row = run(driver, file, sets=sets, capacity=256)
     value, gradient = (1e-3 + own.value, 1e-3 + own.gradient) if single else (1e-6, 1e-6)
     known = None not in (row["value_off"], row.get("gradient_off"))
     right = known and not row["other_status"] and not row["other_rows"]
     return row | {"good": right and row["value_off"] < value and row["gradient_off"] < gradient}
 
 
-def _timed(files: dict[bool, Path], programs: dict[str, Path], given: dict[str, int]) -> Row:
-    program = _program(programs)
+def _timed(files: dict[bool, Path], program: Compiled, given: dict[str, int]) -> Row:
+    driver = _program(program)
     if False not in files:
         raise DriverFailed("there is no case")
-    row = run(program, files[False], **given)
+    row = run(driver, files[False], **given)
     return {"seconds": (row["course_ms"] + (row["back_ms"] if given["capacity"] else 0)) / 1e3} | row
 
 
@@ -237,7 +247,7 @@ def _crossing(case: Case, options: argparse.Namespace, cpu: Any) -> Row:
     return {
         "break_even": min((n for n in found if n > max(slower, default=0)), default=None),
         "timed_up_to": max(found),
-        "taken_for_it": break_even(),
+        "taken_for_it": None if (taken := break_even()) == math.inf else taken,
         "cores": usable_cores(),
         "seconds_gpu_cpu": {str(n): pair for n, pair in found.items()},
     }
@@ -326,6 +336,7 @@ def main() -> None:
         default=4.5,
         help="of each part, after which no new line begins (default 4.5)",
     )
+    parser.add_argument("--keep", type=made_folder, help="keep part 1's programs and cases here, for a profiler")
     parser.add_argument("--dry-run", action="store_true", help="on the CPU, to see that all of it runs")
     options = parser.parse_args()
     options.counts = options.counts or ([16] if options.dry_run else [10**5, 10**6])
@@ -341,7 +352,7 @@ def main() -> None:
         print(DRY)
     print(json.dumps(report["about"]), flush=True)
     stopped = False
-    with tempfile.TemporaryDirectory() as folder:
+    with nullcontext(options.keep) if options.keep else tempfile.TemporaryDirectory() as folder:
         parts = {"1": partial(alone, options, Path(folder)), "2": partial(through_jax, options, by)}
         try:
             for part in parts if options.part == "both" else [options.part]:

@@ -33,17 +33,18 @@ def _said(line: Row, *, dry: bool) -> str:
             return "not told by a dry run"
         least, most = line["break_even"], line["timed_up_to"]
         faster = f"from {least} trajectories on" if least else f"at none up to {most} trajectories"
+        taken = line["taken_for_it"]
         return (
-            f"the GPU is faster {faster} than {line['cores']} cores; hexamer takes it to be from "
-            f"{line['taken_for_it']} on (PER_CORE and LEAST in models/solvers/placement.py)"
+            f"the GPU is faster {faster} than {line['cores']} cores; hexamer takes it to be "
+            f"{f'from {taken} on' if taken else 'so at none'} (models/solvers/placement.py)"
         )
     right = "" if "good" not in line else "right   " if line["good"] else "WRONG   "
     offs = [k for k in ("value_off", "gradient_off", "value_off_cpu", "gradient_off_cpu") if k in line]
     errors = "  ".join(f"{k} {'none' if line[k] is None else f'{line[k]:.1e}'}" for k in offs)
-    if "seconds" not in line:
+    if "compile_s" in line and "seconds" not in line:
+        seconds = f"compiled in {line['compile_s']:.0f} s  "
+    elif "seconds" not in line:
         seconds = ""
-    elif "compile" in line["line"]:
-        seconds = f"compiled in {line['seconds']:.0f} s  "
     else:
         seconds = "" if dry else f"{1e3 * line['seconds']:10.2f} ms  "
     return f"{right}{seconds}{errors}" or "ran"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+import threading
 from pathlib import Path
 
 import antimony
@@ -24,8 +25,9 @@ _MALFORMED = re.compile(
     r"(?<![A-Za-z0-9_.])(?:0[xX][0-9A-Fa-f]+|[0-9][0-9.]*(?:_[0-9]+)+|[0-9][0-9.]*[eE](?![+-]?[0-9]))\b"
 )
 
-
 log = logging.getLogger(__name__)
+
+_alone = threading.Lock()  # libantimony keeps the text it reads in variables that all threads share
 
 
 def read_antimony(source: str | Path) -> Network:
@@ -50,18 +52,21 @@ def antimony_to_sbml(source: str | Path) -> str:
         if not path.is_file():
             raise FileNotFoundError(f"there is no Antimony file {path}")
         text = _decoded(path.read_bytes(), where)
-        antimony.clearDirectories()
-        antimony.addDirectory(str(path.parent))
     computed = computed_part(text)
     if not computed.strip():
         raise UnsupportedModelError(f"{where} holds no model: it is empty, or all of it is a comment")
     _check(text, computed, where)
-    antimony.clearPreviousLoads()
-    if antimony.loadAntimonyString(text) < 0:
-        raise UnsupportedModelError(f"{where} cannot be read as Antimony: {_reason(text)}")
-    main = antimony.getMainModuleName() or ""
+    with _alone:
+        if _is_file(source):
+            antimony.clearDirectories()
+            antimony.addDirectory(str(Path(source).parent))
+        antimony.clearPreviousLoads()
+        if antimony.loadAntimonyString(text) < 0:
+            raise UnsupportedModelError(f"{where} cannot be read as Antimony: {_reason(text)}")
+        main = antimony.getMainModuleName() or ""
+        sbml = antimony.getSBMLString(main) or ""
     _tell_others(computed, main, where)
-    return antimony.getSBMLString(main) or ""
+    return sbml
 
 
 def _tell_others(computed: str, main: str, where: str) -> None:

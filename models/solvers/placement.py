@@ -1,12 +1,14 @@
 """Which of JAX's devices solve: the CPU's where a call has few trajectories, a GPU where it has many.
 
-A GPU takes about as long for one trajectory as for hundreds, and longer than a CPU's cores take for those.
+A GPU takes about as long for one trajectory as for hundreds, and longer than a CPU's cores take for those. For many it
+is as fast as some number of cores, and a machine that has more keeps to them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
@@ -24,9 +26,12 @@ from .settings import Device, Settings
 
 log = logging.getLogger(__name__)
 
-# A GPU takes some 11 ms for a gradient, whatever the number of trajectories; in that time one core of a CPU finds the
-# gradients of 47 trajectories of il6_stat3. Both are counted in instructions; `benchmarks.gpu_first_run` measures them.
-PER_CORE, LEAST = 47, 500
+# An H200 took 49 ms for the gradients of 768 trajectories of il6_stat3, which keep only a part of it busy; in that time
+# one core of a CPU finds 220. For many, it was as fast as 5 cores (forward; 11 for gradients), in float32 as 8 (21):
+# `benchmarks/results/gpu_first_run.json`. Threads that had gone different ways stayed apart in those kernels, and do so
+# no longer. What that gains is not measured yet.
+PER_CORE, LEAST = 220, 500
+CORES_OF_A_GPU = {"float64": 5, "float32": 8}
 SLOW_IN_FLOAT64 = (75, 86, 87, 89, 120, 121)  # architectures: 1/32 or 1/64 of float32, no faster than a CPU's cores
 VARIABLE = "HEXAMER_DEVICE"
 
@@ -45,9 +50,11 @@ def prefer(device: Device | None) -> None:
 
 
 @cache
-def break_even() -> int:
-    """Trajectories of one call from which on a GPU is faster than this machine's cores, about; at least 500."""
-    return max(LEAST, PER_CORE * usable_cores())
+def break_even(precision: str = "float64") -> float:
+    """Trajectories of one call from which on a GPU is faster than this machine's cores, about; infinite if never."""
+    cores = usable_cores()
+    left = 1 - cores / CORES_OF_A_GPU[precision]
+    return max(LEAST, round(PER_CORE * cores / left)) if left > 0 else math.inf
 
 
 def default_platform() -> str:
@@ -77,42 +84,46 @@ def devices_for(trajectories: int, settings: Settings) -> list[Any]:
     if given is not None and not CPU_ALONE.get():
         return jax.local_devices(backend=given) if isinstance(given, str) else _kin(given)
     if jax.default_backend() != "gpu":
-        if trajectories >= break_even() and (why := cuda.why_none()):
+        if trajectories >= LEAST and (why := cuda.why_none()):
             _say_once(logging.WARNING, f"{why}. The CPU solves")
         return jax.local_devices()
     fused = _needs_warp(settings) and cuda.has_warp()
     if fused and (why := cuda.why_none()):
         _say_once(logging.WARNING, f"the GPU is left out: {why}. The CPU solves")
         return require_cpu("this machine's GPU is of no use")
-    if trajectories >= break_even() and not (fused and _is_slow(settings)):
+    enough = break_even(settings.precision) if fused else LEAST  # of diffrax it was not measured
+    if trajectories >= enough and not (fused and _is_slow(settings)):
         if fused:
             _say_once(
                 logging.WARNING,
-                f"calls of {break_even()} trajectories or more are solved on the GPU. hexamer's code for it is tested "
-                "on CPUs alone: no GPU has run it yet. HEXAMER_DEVICE=cpu keeps to the CPU",
+                f"calls of {enough} trajectories or more are solved on the GPU. hexamer's code for it is tested on "
+                "CPUs, and was run on one GPU, an H200. HEXAMER_DEVICE=cpu keeps to the CPU",
             )
         return jax.local_devices()
-    return _cpus_beside_a_gpu(trajectories)
+    return _cpus_beside_a_gpu(trajectories, enough)
 
 
-def _cpus_beside_a_gpu(trajectories: int) -> list[Any]:
+def _cpus_beside_a_gpu(trajectories: int, enough: float) -> list[Any]:
     """The CPU's devices, which the log tells once; the GPU's where JAX was told to leave the CPU out."""
     try:
         cpus = jax.local_devices(backend="cpu")
     except RuntimeError:
         _say_once(
             logging.WARNING,
-            f"calls of fewer than {break_even()} trajectories are slow on a GPU, and JAX was told to leave the CPU out "
+            f"{_few(enough)} are slow on a GPU, and JAX was told to leave the CPU out "
             f"(JAX_PLATFORMS={cuda.jax_platforms()}): unset it, or name the CPU too (JAX_PLATFORMS=cuda,cpu)",
         )
         return jax.local_devices()
-    calls = "calls" if trajectories >= break_even() else f"calls of fewer than {break_even()} trajectories"
     _say_once(
         logging.INFO,
-        f"{calls} are solved on the CPU, which should be faster at them than this GPU "
-        "(override: device='gpu' of Settings, or HEXAMER_DEVICE=gpu)",
+        f"{_few(enough) if trajectories < enough else 'calls'} are solved on the CPU, which should be faster at them "
+        "than this GPU (override: device='gpu' of Settings, or HEXAMER_DEVICE=gpu)",
     )
     return cpus
+
+
+def _few(enough: float) -> str:
+    return "calls" if enough == math.inf else f"calls of fewer than {enough} trajectories"
 
 
 def _is_slow(settings: Settings) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,14 @@ def test_one_text_leaves_nothing_for_the_next() -> None:
     antimony_to_sbml("model first\n species A = 2; J0: A -> ; A;\nend\n")
     second = read_antimony("model second\n species B = 2; J0: B -> ; B;\nend\n")
     assert (second.name, set(second.species)) == ("second", {"B"})
+
+
+def test_threads_read_side_by_side() -> None:
+    """libantimony is one for all; without turns it crashed."""
+    texts = [f"model m{i}\n A = 1; k{i} = {i + 1}; J0: A -> ; k{i}*A;\nend\n" for i in range(60)]
+    with ThreadPoolExecutor(8) as pool:
+        networks = list(pool.map(read_antimony, texts))
+    assert [(n.name, list(n.parameters)) for n in networks] == [(f"m{i}", [f"k{i}"]) for i in range(60)]
 
 
 CALLS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from types import SimpleNamespace
@@ -69,7 +70,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     """A function that makes JAX and Warp say what they would on another machine."""
     real = jax.local_devices
 
-    def pretend(*, gpus: int = 1, client: Any = CUDA, warp: Any = None) -> None:
+    def pretend(*, gpus: int = 1, client: Any = CUDA, warp: Any = None, cores: int = 2) -> None:
         cards = [gpu_of(client) for _ in range(gpus)]
 
         def local_devices(*, backend: str | None = None, **_: Any) -> list[Any]:
@@ -84,6 +85,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
                 raise warp
             return warp_with() if warp is None else warp
 
+        monkeypatch.setattr(placement, "usable_cores", lambda: cores)
         monkeypatch.setattr(jax, "local_devices", local_devices)
         monkeypatch.setattr(jax, "default_backend", lambda: "gpu" if cards else "cpu")
         monkeypatch.setattr(cuda, "warp", found)
@@ -95,7 +97,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
 
 
 def forget() -> None:
-    for known in (cuda.devices, cuda.has_warp, cuda.why_none, placement._say_once):
+    for known in (cuda.devices, cuda.has_warp, cuda.why_none, placement._say_once, placement.break_even):
         known.cache_clear()
     placement.prefer(None)
     stacks._noted.clear()
@@ -168,12 +170,24 @@ def test_a_machine_without_a_gpu(
 
 
 def test_the_break_even_goes_by_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of a large machine do more trajectories in the time that a GPU takes for one."""
-    found = []
-    for cores in (2, 16, 64):
+    """Those of a large machine do more trajectories in the time that a GPU takes for a few, and in any."""
+    found = {"float64": [], "float32": []}
+    for cores in (1, 2, 4, 5, 16):
         monkeypatch.setattr(placement, "usable_cores", lambda cores=cores: cores)
-        found.append(break_even.__wrapped__())
-    assert found == [500, 752, 3008]
+        for precision, all_found in found.items():
+            all_found.append(break_even.__wrapped__(precision))
+    assert found["float64"] == [500, 733, 4400, math.inf, math.inf]
+    assert found["float32"] == [500, 587, 1760, 2933, math.inf]
+
+
+def test_a_gpu_beside_many_cores(machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
+    """It was measured to be as fast as 5 cores in float64, and 8 in float32."""
+    machine(cores=6)
+    with caplog.at_level(logging.INFO, logger="hexamer"):
+        assert platforms(10**6) == {"cpu"}
+    assert caplog.records[0].getMessage().startswith("calls are solved on the CPU, which should be faster")
+    assert platforms(10**6, Settings(precision="float32", rtol=1e-4)) == {"gpu"}
+    assert platforms(10**6, Settings(device="gpu")) == {"gpu"}
 
 
 def test_cores_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,7 +208,7 @@ STATIC void solve_adjoint(const Batch& b, const Adjoint& adjoint, Queue& queue)
       row[l] = rows_of(b, c.item) + (int64)(c.rows - 1) * ROW;
       outputs |= take_outputs(b, adjoint, c, l, row[l][RECORD_TIME], row[l][RECORD_STEP], direct, stage);
     }
-    if (!any) return;
+    if (!any_thread(any)) return;
     h = gathered(row, RECORD_STEP);
     for (int n = 0; n < SPECIES; n++) y[n] = gathered(row, HEAD + n);
     for (int i = 0; i < KEPT; i++) k[i] = gathered(row, HEAD + SPECIES + i);

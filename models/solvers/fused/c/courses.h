@@ -195,17 +195,19 @@ STATIC void solve_courses(const Batch& b, Queue& queue)
   for (;;) {
     bool any = false;
     for (int l = 0; l < LANES; l++) any |= course[l].alive;
-    if (!any) return;
+    if (!any_thread(any)) return;
     const exact span = longest * (1.0 / plan.longest_step);
     set_out(plan, pace, y, q, tolerance, narrow_(longest), narrow_(span));
     const exact_mask last = t + 1.0000001 * pace.h >= stop;
     const exact step = select_(last, stop - t, pace.h);
     const real error = judged(pace, y, y1, q, tolerance, attempt_within(pace, y, q, step, span, tolerance, k, y1));
+    together();
     const mask good = error <= 1;
     const real factor = growth(error);
     const exact end = select_(last, stop, t + step);
     for (int l = 0; l < LANES; l++)
       if (course[l].alive && AT(good, l)) note_step(b, course[l], l, y, k, AT(t, l), AT(step, l), AT(end, l));
+    together();
     for (int n = 0; n < SPECIES; n++) y[n] = select_(good, y1[n], y[n]);
     t = select_(widen_(good), end, t);
     for (int l = 0; l < LANES; l++) {

@@ -94,8 +94,9 @@ STATIC void find_steady_states(const Batch& b, Queue& queue)
   for (;;) {
     bool any = false;
     for (int l = 0; l < LANES; l++) any |= search[l].alive;
-    if (!any) return;
+    if (!any_thread(any)) return;
     set_out(plan, pace, y, q, loose, narrow_(far), narrow_(far));
+    together();
     const exact step = select_(t + pace.h >= far, far - t, pace.h);
     const real error = judged(pace, y, y1, q, loose, attempt(y, q, narrow_(step), loose, k, y1));
     const mask good = error <= 1;

@@ -91,6 +91,7 @@ STATIC real attempt_within(const Pace& pace, const real* y, const real* q, const
     loose = tolerance;
     for (int n = 0; n < SPECIES; n++) loose.atol[n] = select_(short_ > 0, atol[n], tolerance.atol[n]);
   }
+  together();
   // One call, so that a lane's numbers do not depend on how the compiler rounds in another copy of it.
   return attempt(y, q, narrow_(h), any ? loose : tolerance, k, y1);
 }

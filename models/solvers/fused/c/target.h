@@ -22,4 +22,14 @@
 #define ROLLED
 #endif
 
+// 32 threads of a GPU share their instructions as long as they go the same way. Those that part, at a branch, need not meet again
+// by themselves: `together` is where they do, and `any_thread`, which tells all 32 whether the condition holds for one.
+#if defined(__CUDA_ARCH__)
+INLINE void together() { __syncwarp(); }
+INLINE bool any_thread(bool x) { return __any_sync(0xffffffffu, x); }
+#else
+INLINE void together() {}
+INLINE bool any_thread(bool x) { return x; }
+#endif
+
 typedef long long int64;  // `long` has 32 bits on Windows
