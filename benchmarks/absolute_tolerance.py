@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import hexamer
+from hexamer import Fused
 from hexamer.data import bundled as bundled_problems
 from hexamer.data import read_values
 from hexamer.data.published import VARIABLE
@@ -46,7 +47,7 @@ def network(name: str, rest: bool) -> Course:
     given = {n: 1.0 for n, v in zip(model.parameters, model.defaults, strict=True) if np.isnan(v)}
 
     def course(**changes: Any) -> tuple[np.ndarray, int]:
-        out = simulate(model, given, protocol, TIMES, settings=Settings(engine="fused", **changes))
+        out = simulate(model, given, protocol, TIMES, settings=Settings(Fused(), **changes))
         return np.asarray(out.y[0]).T, int(out.steps[0])
 
     return course

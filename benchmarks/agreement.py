@@ -12,16 +12,18 @@ import json
 import time
 from pathlib import Path
 
+import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hexamer import Problem, load_problem
+from hexamer import Diffrax, Problem, load_problem
 from hexamer.infer import find_map
 from hexamer.infer.problem.failures import count_kinds
 from hexamer.models import Status
+from hexamer.models.solvers.solver import solver_by_words
 
-SOLVERS = (("fused", "rodas5p"), ("diffrax", "rodas5p"), ("diffrax", "tsit5"))
+SOLVERS = (("fused", "Rodas5P"), ("diffrax", "Rodas5P"), ("diffrax", "Tsit5"))
 
 
 def read(problem: Problem, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
@@ -50,11 +52,11 @@ def main() -> None:
     ]
     points = np.concatenate([best, draws])
     tight = {"rtol": arguments.rtol / 10, "atol": arguments.rtol / 1e3, "max_steps": 100_000}
-    expected, sd, status, seconds = read(problem.with_settings(engine="diffrax", solver="kvaerno5", **tight), points)
+    expected, sd, status, seconds = read(problem.with_settings(solver=Diffrax(diffrax.Kvaerno5()), **tight), points)
     usable = np.all(status == Status.OK, axis=1)
     rows = [{"engine": "diffrax", "solver": "kvaerno5", **tight, "seconds": seconds, "failed": count_kinds(status)}]
     for engine, solver in SOLVERS:
-        candidate = problem.with_settings(engine=engine, solver=solver, max_steps=20_000)
+        candidate = problem.with_settings(solver=solver_by_words(engine=engine, solver=solver), max_steps=20_000)
         mean, _, status, seconds = read(candidate, points)
         right = usable & np.all(status == Status.OK, axis=1)
         off = np.max(np.abs(mean - expected) / np.maximum(np.abs(expected), sd), axis=1)

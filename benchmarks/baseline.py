@@ -26,6 +26,7 @@ from hexamer.data import bundled as bundled_problems
 from hexamer.data import read_values
 from hexamer.infer import fit
 from hexamer.models import Protocol, Settings, bundled, load_model, simulate
+from hexamer.models.solvers.solver import solver_by_words
 
 TIMES = [0.0, 1.0, 5.0, 15.0, 30.0, 60.0, 180.0]
 DOSE = 0.476  # nM of IL-6, 10 ng/ml
@@ -69,7 +70,7 @@ def network_record(name: str, engine: str) -> dict[str, Any]:
     model = load_model(name)
     protocol = Protocol().add("IL6", DOSE) if "IL6" in model.species else Protocol()
     given = {n: 1.0 for n, v in zip(model.parameters, model.defaults, strict=True) if np.isnan(v)}
-    settings = Settings(engine=engine)  # pyright: ignore[reportArgumentType]
+    settings = Settings(solver_by_words(engine=engine))
     out = simulate(model, given, protocol, TIMES, settings=settings)
     return {
         "status": int(out.status[0]),

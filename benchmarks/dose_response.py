@@ -17,6 +17,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hexamer import Diffrax, Fused
+
 from .measures import answer_of, machine, module, peak_memory_mb
 
 DOSES = "0.01:100:64 ng/ml"
@@ -67,7 +69,7 @@ def worker(case: str, draws: int) -> dict[str, Any]:
             **options,
         )
 
-    settings = Settings(engine="fused", threads=threads)
+    settings = Settings(Fused(threads=threads))
     began = time.perf_counter()
     run(1, settings, progress=False)  # compiles the model's code, which a cache on disk keeps
     first_s = time.perf_counter() - began
@@ -124,7 +126,7 @@ def diffrax_worker(draws: int) -> dict[str, Any]:
     formula = grid(model, plan, ["pSTAT3_total"])
     read = jax.vmap(lambda v, y: formula(v, y, 1e-6, 1e-9)[0])
     before = os.getloadavg()[0]
-    solution, seconds, compile_s = run(model, plan, Settings(engine="diffrax"), values)
+    solution, seconds, compile_s = run(model, plan, Settings(Diffrax()), values)
     held = peak_memory_mb()
     tight = run(model, plan, Settings(rtol=1e-10, atol=1e-12, max_steps=100_000), values)[0]
     response, exact = (np.asarray(read(values, s.y)) for s in (solution, tight))

@@ -37,7 +37,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hexamer import Model, Settings
+from hexamer import Fused, Model, Settings
 from hexamer.models import Status, load_model
 from hexamer.models.solvers.fused import cuda, engine
 from hexamer.models.solvers.fused.build import functions_of
@@ -55,11 +55,11 @@ from .throughput import TIMES
 COUNTS = (10**5, 10**6, 10**4, 10**3, 10**2)  # the most telling first
 DRY = (16,)
 CHECKED = 64  # sets of parameters whose results are compared
-TIGHT = Settings(engine="fused", rtol=1e-10, atol=1e-12, max_steps=100_000)
+TIGHT = Settings(Fused(), rtol=1e-10, atol=1e-12, max_steps=100_000)
 FUSED = (
-    Settings(engine="fused"),
-    Settings(engine="fused", rtol=1e-4, atol=1e-6),
-    Settings(engine="fused", precision="float32", rtol=1e-4, atol=1e-6),
+    Settings(Fused()),
+    Settings(Fused(), rtol=1e-4, atol=1e-6),
+    Settings(Fused(precision="float32"), rtol=1e-4, atol=1e-6),
 )
 NO_GPU = "no CUDA GPU that JAX and Warp can both use{}. Nothing was timed (--dry-run needs none)"
 

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hexamer import Model, Protocol, Settings
+from hexamer import Fused, Model, Protocol, Settings
 from hexamer.models.compiled.plan import Plan, compile_plan
 from hexamer.models.solvers.fused import cpu as native
 from hexamer.models.solvers.fused import engine
@@ -70,7 +70,7 @@ class DriverCase:
             task, environment = self._task(self.settings, self.values)
             own = _solved(task, environment)
             if tight:
-                exact = Settings(engine="fused", rtol=1e-10, atol=1e-12, max_steps=100_000)
+                exact = Settings(Fused(), rtol=1e-10, atol=1e-12, max_steps=100_000)
                 known = own.where_alike(_solved(*self._task(exact, self.values)))
                 off = known.off(own)
             else:

@@ -33,7 +33,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hexamer import Model, Protocol, Settings, simulate
+from hexamer import Fused, Model, Protocol, Settings, simulate
 from hexamer.models import load_model
 from hexamer.models.solvers.fused import cuda
 from hexamer.models.solvers.fused.build import warp
@@ -47,9 +47,9 @@ from .gpu_driver import DOSES, DriverCase, DriverFailed, build, dose_case, nvcc,
 from .gpu_first_run_table import DRY, LEGEND, table, tally
 from .measures import machine
 
-F64 = Settings(engine="fused")
-LOOSE = Settings(engine="fused", rtol=1e-4, atol=1e-6)
-F32 = Settings(engine="fused", precision="float32", rtol=1e-4, atol=1e-6)
+F64 = Settings(Fused())
+LOOSE = Settings(Fused(), rtol=1e-4, atol=1e-6)
+F32 = Settings(Fused(precision="float32"), rtol=1e-4, atol=1e-6)
 NAMED = {"float64, 1e-6": F64, "float64, 1e-4": LOOSE, "float32, 1e-4": F32}
 WARPS = (4, 2, 8)  # the likeliest first
 ROOM = 192  # steps a course that are kept
@@ -155,7 +155,7 @@ def _timed(files: dict[bool, Path], program: Compiled, given: dict[str, int]) ->
 def through_jax(options: argparse.Namespace, by: By) -> Lines:
     """Checks, then times, of what a user calls."""
     sets, cpu = (2 if options.dry_run else 64), jax.devices("cpu")[0]
-    exact = Settings(engine="fused", rtol=1e-10, atol=1e-12, max_steps=100_000)
+    exact = Settings(Fused(), rtol=1e-10, atol=1e-12, max_steps=100_000)
     for name in options.models:
         model = load_model(name)
         for rest in (False, True):

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
-from hexamer import Model, Protocol, Settings
+from hexamer import Fused, Model, Protocol, Settings
 from hexamer.models import compile_network, load_model, read_antimony
 
 from .gpu_driver import SANITIZED, DriverCase, DriverFailed, Off, Row, build, dose_case, mixed_case, run, source_of
@@ -63,8 +63,8 @@ def model_of(name: str) -> Model:
 
 def settings_of(precision: str, **more) -> Settings:
     if precision == "float64":
-        return Settings(engine="fused", **more)
-    return Settings(engine="fused", precision="float32", rtol=1e-4, atol=1e-6, **more)
+        return Settings(Fused(), **more)
+    return Settings(Fused(precision="float32"), rtol=1e-4, atol=1e-6, **more)
 
 
 def cases_of(name: str, model: Model, precision: str) -> dict[str, DriverCase]:

@@ -25,6 +25,7 @@ import numpy as np
 from hexamer import Settings
 from hexamer.infer.problem.failures import count_kinds
 from hexamer.models.solvers.machine import usable_cores
+from hexamer.models.solvers.solver import solver_by_words
 
 from .gradient_case import ChiSquare, load
 from .measures import ATOL_RATIO, LADDER, MAX_ERROR, NONE_EXACT, STANDARD, gradient_error, peak_memory_mb
@@ -49,11 +50,9 @@ def settings_of(method: str, rtol: float) -> Settings:
     """What a method's name tells: `fused`, or `diffrax-SOLVER`, for forward mode `diffrax-SOLVER-forward`."""
     engine, solver, *mode = method.split("-") if method != "fused" else ("fused", "rodas5p")
     return Settings(
-        engine=engine,  # pyright: ignore[reportArgumentType]
-        solver=solver,  # pyright: ignore[reportArgumentType]
+        solver_by_words(engine=engine, solver=solver, derivative="forward" if mode == ["forward"] else "reverse"),
         rtol=rtol,
         atol=rtol * ATOL_RATIO,
-        derivative="forward" if mode == ["forward"] else "reverse",
         # hexamer's own limit, but where solvers of low order need more
         max_steps=Settings.max_steps if rtol > 1e-8 else 2**16,
     )
@@ -77,7 +76,7 @@ class Method:
 
     def _at(self, settings: Settings) -> ChiSquare:
         o = self.objective
-        return ChiSquare(o.problem.with_settings(**vars(settings)), o.vector, o.position, o.sd)
+        return ChiSquare(o.problem.with_settings(settings), o.vector, o.position, o.sd)
 
     def probe(self, rtol: float) -> Probe:
         """The gradient at a tolerance, compiled once."""

@@ -18,6 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import diffrax
+
+from hexamer import Diffrax, Fused
+
 from .measures import Row, answer_of, module, peak_memory_mb
 
 SIZES = (20, 40, 70, 100)
@@ -75,7 +79,7 @@ def work(species: int, repeats: int, *, check: bool) -> Row:
 
         return jax.vmap(lambda z: read(z)[1]), jax.vmap(jax.grad(lambda z: read(z)[0]))
 
-    forward, gradient = outputs(Settings(engine="fused", threads=1))
+    forward, gradient = outputs(Settings(Fused(threads=1)))
     (forward, forward_s), (gradient, gradient_s) = compiled(forward, z), compiled(gradient, z)
     out = forward(z)
     steps = int(out.steps.sum())
@@ -97,8 +101,8 @@ def work(species: int, repeats: int, *, check: bool) -> Row:
     if check:
         tight = {"rtol": 1e-9, "atol": 1e-11, "max_steps": 100_000}
         few = z[:CHECKED]
-        y = jax.jit(outputs(Settings(engine="diffrax", solver="kvaerno5", **tight))[0])(few).y
-        g = jax.jit(outputs(Settings(engine="diffrax", **tight))[1])(few)
+        y = jax.jit(outputs(Settings(Diffrax(diffrax.Kvaerno5()), **tight))[0])(few).y
+        g = jax.jit(outputs(Settings(Diffrax(), **tight))[1])(few)
         largest = jnp.max(jnp.abs(y), axis=(1, 2), keepdims=True)
         row["value_error"] = float(jnp.max(jnp.abs(out.y[:CHECKED] - y) / (largest + 1e-9)))
         off = jnp.linalg.norm(gradient(z)[:CHECKED] - g, axis=1) / jnp.linalg.norm(g, axis=1)

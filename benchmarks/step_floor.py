@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hexamer import Model, Protocol, Settings
+from hexamer import Fused, Model, Protocol, Settings
 from hexamer.models import load_model
 from hexamer.models.compiled.plan import compile_plan
 from hexamer.models.solvers.dispatch import solve
@@ -104,7 +104,7 @@ def engine(model: Model, lanes: int) -> tuple[Callable[[], object], Callable[[],
     plan = compile_plan(model, [Protocol()], [times], model.parameters)
     sets = lanes if lanes == NARROW else 8 * lanes
     values = jnp.asarray(model.defaults * np.exp(1e-3 * np.random.default_rng(0).normal(size=(sets, 1))))
-    run = jax.vmap(partial(solve, model, plan, Settings(engine="fused", threads=1), few=lanes == NARROW))
+    run = jax.vmap(partial(solve, model, plan, Settings(Fused(threads=1)), few=lanes == NARROW))
     forward = jax.jit(run)
     steps = float(jnp.sum(forward(values).steps)) / lanes
     gradient = jax.jit(jax.grad(lambda v: jnp.sum(run(v).y)))

@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hexamer import Model, Protocol, Settings
+from hexamer import Diffrax, Fused, Model, Protocol, Settings
 from hexamer.models import Status, load_model
 from hexamer.models.compiled.plan import compile_plan
 from hexamer.models.solvers.dispatch import solve
@@ -77,14 +77,14 @@ def main() -> None:
     rows = []
     cores = usable_cores()
     fused = [
-        Settings(engine="fused", threads=threads, precision=precision, rtol=rtol, atol=rtol / 100)
+        Settings(Fused(precision=precision, threads=threads), rtol=rtol, atol=rtol / 100)
         for precision in arguments.precisions
         for rtol in ((1e-6, COARSE) if precision == "float64" else (COARSE,))
         for threads in (1, 0)
     ]
     for name, settings, batch in [
         *(("fused", settings, values) for settings in fused),
-        ("diffrax-rodas5p", Settings(engine="diffrax"), values[:DIFFRAX]),
+        ("diffrax-rodas5p", Settings(Diffrax()), values[:DIFFRAX]),
     ]:
         solution, seconds, compile_s = run(model, plan, settings, batch, arguments.repeats if name == "fused" else 1)
         ok = np.asarray(solution.status) == Status.OK
@@ -94,7 +94,7 @@ def main() -> None:
             "method": name,
             "precision": settings.precision,
             "rtol": settings.rtol,
-            "threads": (settings.threads or cores) if name == "fused" else cores,
+            "threads": (settings.fused.threads or cores) if name == "fused" else cores,
             "trajectories": count,
             "seconds": seconds,
             "seconds_per_100000": seconds * 1e5 / count,

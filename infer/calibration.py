@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
 
-from ..models.listing import known_names
 from ..models.solvers.dispatch import uses_fused
-from ..models.solvers.settings import SOLVERS, Settings, Solver
-from .checks.solver_choice import EXPLICIT_MAX_STEPS, choose_solver
+from ..models.solvers.settings import Settings
+from ..models.solvers.solver import Solver
+from .checks.solver_choice import choose_solver, with_steps
 from .optimisation.fits import SEARCH
 from .optimisation.laplace import Curvature
 from .optimisation.many_starts import find_map
@@ -45,7 +44,7 @@ def fit(
     draws: int = 1000,
     seed: int = 0,
     starts: int = 16,
-    solver: Solver | Literal["auto"] = "auto",
+    solver: Solver | None = None,
     target_acceptance: float = 0.8,
     progress: bool = True,
     stop_after: float | None = None,
@@ -56,8 +55,9 @@ def fit(
     `out/map.json` is a record of the optimisation runs, `out/start.npz` holds what the sampler starts from,
     `out/chains/` its draws, and `out/posterior.nc` the posterior. A second call with the same arguments takes up what
     it finds of the search and the draws.
-    `solver="auto"` is the fused engine if the model allows it; else the cheapest of diffrax's solvers that agrees
-    with Kvaerno5 within 1e-5 at the best fit and at draws of the Laplace approximation around it. With `stop_after`
+    `solver=None` is that of the problem's settings. Where these name no method of diffrax's and the fused engine cannot
+    solve the model, the cheapest of diffrax's solvers is taken that agrees with Kvaerno5 within 1e-5 at the best fit
+    and at draws of the Laplace approximation around it. With `stop_after`
     seconds the sampling stops early: the calibration then has the draws so far, or is None within the warmup.
 
     Raises `StoreError` where `out` cannot be written, is damaged, or holds another run, naming what differs;
@@ -65,11 +65,13 @@ def fit(
     """
     folder = Path(out)
     writable(folder)
-    if solver != "auto" and solver not in SOLVERS:
-        raise ValueError(f"unknown solver {solver!r}; {known_names(str(solver), ('auto', *SOLVERS))}")
+    if solver == "auto":  # the old word
+        solver = None
+    if solver is not None:
+        problem = problem.with_settings(solver=solver)
     with locked(folder):
         remove_stale_parts(folder)
-        start, chosen, modes = _start(problem, folder, starts, seed, solver, progress, say)
+        start, chosen, modes = _start(problem, folder, starts, seed, solver is None, progress, say)
         result = sample(
             chosen,
             start,
@@ -103,24 +105,24 @@ def kept_in(folder: Path) -> str:
 
 
 def _start(
-    problem: Problem, folder: Path, starts: int, seed: int, solver: str, progress: bool, say: Callable[[str], None]
+    problem: Problem, folder: Path, starts: int, seed: int, choose: bool, progress: bool, say: Callable[[str], None]
 ) -> tuple[Curvature, Problem, Modes]:
     """What sampling starts from, the problem with the solver chosen, and the optima: kept in the folder, or found."""
-    identity = run_parts(problem, seed=seed, starts=starts, solver=solver)
+    identity = run_parts(problem, seed=seed, starts=starts, solver="chosen" if choose else "given")
     kept = _load(folder / START, identity)
     if kept is None:
-        kept = _prepare(problem, folder, starts, seed, solver, progress, say)
-        texts = {"identity": json.dumps(identity), "settings": json.dumps(asdict(kept[1]))}
+        kept = _prepare(problem, folder, starts, seed, choose, progress, say)
+        texts = {"identity": json.dumps(identity), "settings": json.dumps(kept[1].stored())}
         parts = {**{n: np.array(t) for n, t in texts.items()}, **kept[0]._asdict(), **stored(kept[2])}
         save_arrays(folder / START, parts)
     chosen = with_layout_of(kept[1], problem.settings)
     # The problem itself where it can be: what is compiled for it stays.
-    solved = problem if chosen == asdict(problem.settings) else problem.with_settings(**chosen)
+    solved = problem if chosen == problem.settings else problem.with_settings(chosen)
     return kept[0], solved, kept[2]
 
 
 def _prepare(
-    problem: Problem, folder: Path, starts: int, seed: int, solver: str, progress: bool, say: Callable[[str], None]
+    problem: Problem, folder: Path, starts: int, seed: int, choose: bool, progress: bool, say: Callable[[str], None]
 ) -> tuple[Curvature, Settings, Modes]:
     """The highest mode with the curvature there, the solver to sample with, and all modes worth a chain."""
     say(f"looking for the best fit from {starts} starts")
@@ -133,19 +135,17 @@ def _prepare(
     for sentence in fits.words():
         say(sentence)
     start, modes = find_modes(problem, fits)
-    if solver in ("auto", "rodas5p") and uses_fused(problem.model, problem.settings):
+    if uses_fused(problem.model, problem.settings):
         say(f"solving with the fused engine at rtol {problem.settings.rtol:g}")
         return start, problem.settings, modes
-    if solver == "auto":
+    if choose and problem.settings.diffrax.method is None:
         rng = np.random.default_rng([seed, 2])
         around = start.centre + rng.normal(size=(20, len(start.centre))) @ start.scale.T
         points = problem.space.fold(jnp.asarray(np.concatenate([start.centre[None], around])))
         choice = choose_solver(problem, np.asarray(points))
         say(str(choice))
         return start, choice.problem.settings, modes
-    steps = EXPLICIT_MAX_STEPS if solver == "tsit5" else problem.settings.max_steps
-    settings = problem.with_settings(solver=solver, max_steps=max(steps, problem.settings.max_steps)).settings
-    return start, settings, modes
+    return start, with_steps(problem, problem.settings.diffrax).settings, modes
 
 
 def _load(path: Path, identity: Identity) -> tuple[Curvature, Settings, Modes] | None:
@@ -156,7 +156,7 @@ def _load(path: Path, identity: Identity) -> tuple[Curvature, Settings, Modes] |
         refuse_another(path.parent, json.loads(str(arrays["identity"])), identity)
         start = Curvature(**{k: arrays[k] for k in Curvature._fields})
         modes = restored(arrays, list(arrays), start)
-        return start, Settings(**json.loads(str(arrays["settings"]))), modes
+        return start, Settings.restored(json.loads(str(arrays["settings"]))), modes
     except (KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{path} is damaged ({error}): {_SEARCH_AGAIN}") from None
 

@@ -11,6 +11,7 @@ from .networks.network import Network, Quantity, Reaction, Species, UnsupportedM
 from .networks.sbml_read import read_sbml
 from .networks.sbml_write import write_sbml
 from .protocols.protocol import Protocol, Step
+from .solvers.solver import Auto, Diffrax, Fused
 from .solvers.status import Status
 
 if TYPE_CHECKING:
@@ -36,8 +37,11 @@ __getattr__, __dir__ = later(
 )
 
 __all__ = [
+    "Auto",
     "DerivativeError",
+    "Diffrax",
     "FormulaError",
+    "Fused",
     "Model",
     "Network",
     "Protocol",

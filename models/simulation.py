@@ -26,8 +26,9 @@ from .protocols.protocol import Protocol
 from .solvers.below_zero import lowest, named, reading_atol, sentence
 from .solvers.dispatch import falls_back, solve
 from .solvers.placement import default_platform, note_ignored, placed
-from .solvers.settings import Engine, Settings, Tolerances
+from .solvers.settings import Settings, Tolerances
 from .solvers.solution import Solution
+from .solvers.solver import Solver
 from .solvers.tolerances import checked
 
 log = logging.getLogger(__name__)
@@ -74,8 +75,9 @@ def simulate(
     observe: Sequence[str] = (),
     rtol: ArrayLike | None = None,
     atol: ArrayLike | None = None,
-    engine: Engine | None = None,
+    solver: Solver | None = None,
     settings: Settings = Settings(),  # noqa: B008
+    engine: str | None = None,
 ) -> Trajectories:
     """Simulates `model` under each of `protocols` at `times`.
 
@@ -87,9 +89,10 @@ def simulate(
     set may have its own. They are data, not code: other numbers compile nothing anew under `jax.jit`, and nothing is
     differentiated by them.
 
-    `engine` (else that of `settings`) is `fused`, `diffrax`, or `auto`: the first where it can.
+    `solver` (else that of `settings`) is `Fused(...)`, `Diffrax(...)` with any solver of diffrax, or `Auto()`: the
+    first where it can. `engine` is an old word for it, for one release.
 
-    Works under `jax.jit`, `jax.vmap` and `jax.grad` (with `Settings(derivative="forward")`, `jax.jvp` instead).
+    Works under `jax.jit`, `jax.vmap` and `jax.grad` (with `solver=Diffrax(derivative="forward")`, `jax.jvp` instead).
     Forward mode and second derivatives of a solve made for reverse mode raise `DerivativeError`, saying what does them.
     A failed trajectory is NaN with zero gradient; `status` says why. A logged warning names species that the model
     takes below 0.
@@ -100,7 +103,9 @@ def simulate(
     require_x64()
     _check_types(model, parameters, protocols)
     if engine is not None:
-        settings = replace(settings, engine=engine)
+        settings = replace(settings, engine=engine)  # which warns
+    if solver is not None:
+        settings = replace(settings, solver=solver)
     batch = [protocols] if isinstance(protocols, Protocol) else list(protocols)
     at = np.atleast_1d(np.asarray(times, dtype=float))
     if at.ndim != 1 or not at.size:

@@ -9,9 +9,11 @@ from types import FrameType
 
 import pytest
 
-from hexamer.models.solvers.settings import Engine
+from hexamer import Diffrax, Fused
+from hexamer.models.solvers.solver import Solver
 
-BOTH_ENGINES: tuple[Engine, ...] = ("fused", "diffrax")
+SOLVERS: dict[str, Solver] = {"fused": Fused(), "diffrax": Diffrax()}
+BOTH_ENGINES = tuple(SOLVERS)
 
 # For `parametrize("engine", ENGINES)`. diffrax compiles for some ten seconds per test.
 ENGINES = ("fused", pytest.param("diffrax", marks=pytest.mark.tier("slow")))

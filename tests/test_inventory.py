@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import hexamer
-from hexamer import Protocol, Settings, load_model, load_network, simulate
+from hexamer import Protocol, load_model, load_network, simulate
 from hexamer.cli import app
 from hexamer.cli.inventory import Kind, inventory
 from hexamer.data import Prior, TableError, load, read_priors
@@ -17,6 +17,7 @@ from hexamer.data.assays.registry import ASSAYS
 from hexamer.infer import load_problem
 from hexamer.models import bundled, il6, read_antimony
 from hexamer.models.library import MODULES, cells, drugs
+from hexamer.models.solvers.solver import diffrax_by_name, solver_by_words
 
 pytestmark = pytest.mark.tier("check")
 
@@ -80,7 +81,8 @@ MISSPELT = {
     "species": (lambda _: load_model(read_antimony(DECAY)).index("a"), "did you mean 'A'?"),
     "prior": (lambda _: Prior("gama", spread=1.0, shape=2.0), "did you mean 'gamma'?"),
     "scale": (lambda _: Prior("normal", "log_10"), "did you mean 'log10'?"),
-    "engine": (lambda _: Settings(engine="fusd"), "did you mean 'fused'?"),  # pyright: ignore[reportArgumentType]
+    "engine": (lambda _: solver_by_words(engine="fusd"), "did you mean 'fused'?"),
+    "solver": (lambda _: diffrax_by_name("Kvaerno6"), "did you mean 'Kvaerno5'?"),
     "column": (_table, "did you mean 'note'?"),
 }
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...models.solvers.dispatch import falls_back
-from ...models.solvers.settings import Solver
+from ...models.solvers.solver import Diffrax, diffrax_by_name
 from ...models.solvers.status import Status
 from ..problem.problem import Problem
 
@@ -28,7 +28,7 @@ class Trial:
     explicit solver at the limit of its stability has right values and gradients wrong by orders of magnitude.
     """
 
-    solver: Solver
+    solver: Diffrax
     deviation: float
     slope_deviation: float
     failed: int
@@ -49,32 +49,31 @@ class Choice:
 
     def __str__(self) -> str:
         said = ", ".join(
-            f"{t.solver} {'agrees' if t.agrees else 'does not agree'} within {AGREEMENT:g} "
+            f"{t.solver.name} {'agrees' if t.agrees else 'does not agree'} within {AGREEMENT:g} "
             f"(largest deviation {t.deviation:.1e}, of slopes {t.slope_deviation:.1e}, {t.failed} failed, "
             f"{1e3 * t.seconds:.1f} ms a gradient)"
             for t in self.trials
         )
-        return f"solver {self.problem.settings.solver}: against kvaerno5 at {self.points} points, {said}"
+        return f"solver {self.problem.settings.diffrax.name}: against Kvaerno5 at {self.points} points, {said}"
 
 
 @falls_back
-def choose_solver(
-    problem: Problem, points: np.ndarray, *, candidates: tuple[Solver, ...] = ("tsit5", "rodas5p")
-) -> Choice:
+def choose_solver(problem: Problem, points: np.ndarray, *, candidates: tuple[Diffrax, ...] | None = None) -> Choice:
     """The cheapest of `candidates` whose readings agree at all `points` with Kvaerno5 at a hundredth of the tolerance,
     and whose gradients agree with differences of its own density.
 
-    `points` are z (points × parameters); those at which Kvaerno5 itself fails are left out. A deviation is relative to
-    the larger of a row's prediction and its standard deviation. Where no candidate agrees, Kvaerno5 is chosen.
+    Candidates are Tsit5 and Rodas5P if none are given. `points` are z (points × parameters); those at which Kvaerno5
+    itself fails are left out. A deviation is relative to the larger of a row's prediction and its standard deviation.
+    Where no candidate agrees, Kvaerno5 is chosen.
     """
     with problem.placed():
-        return _choose(problem, points, candidates)
+        return _choose(problem, points, candidates or (diffrax_by_name("Tsit5"), Diffrax()))
 
 
-def _choose(problem: Problem, points: np.ndarray, candidates: tuple[Solver, ...]) -> Choice:
-    settings = problem.settings
+def _choose(problem: Problem, points: np.ndarray, candidates: tuple[Diffrax, ...]) -> Choice:
+    settings, kvaerno5 = problem.settings, diffrax_by_name("Kvaerno5")
     reference = problem.with_settings(
-        solver="kvaerno5", rtol=settings.rtol / 100, atol=settings.atol and settings.atol / 100, max_steps=20_000
+        solver=kvaerno5, rtol=settings.rtol / 100, atol=settings.atol and settings.atol / 100, max_steps=20_000
     )
     expected, sd, status = _read(reference, points)
     usable = np.all(status == Status.OK, axis=1) & np.all(np.isfinite(expected), axis=1)
@@ -82,8 +81,7 @@ def _choose(problem: Problem, points: np.ndarray, candidates: tuple[Solver, ...]
         raise FloatingPointError("the reference solver fails at every point: no solver can be chosen")
     trials, chosen, best = [], None, np.inf
     for solver in candidates:
-        steps = EXPLICIT_MAX_STEPS if solver == "tsit5" else settings.max_steps
-        candidate = problem.with_settings(solver=solver, max_steps=max(steps, settings.max_steps))
+        candidate = with_steps(problem, solver)
         mean, _, status = _read(candidate, points)
         bad = ~np.all(status == Status.OK, axis=1) & usable
         right = usable & ~bad
@@ -95,10 +93,16 @@ def _choose(problem: Problem, points: np.ndarray, candidates: tuple[Solver, ...]
         if trial.agrees and trial.seconds < best:
             chosen, best = candidate, trial.seconds
     return Choice(
-        chosen or problem.with_settings(solver="kvaerno5", max_steps=EXPLICIT_MAX_STEPS),
+        chosen or problem.with_settings(solver=kvaerno5, max_steps=EXPLICIT_MAX_STEPS),
         tuple(trials),
         int(usable.sum()),
     )
+
+
+def with_steps(problem: Problem, solver: Diffrax) -> Problem:
+    """The problem with this solver, which may take more steps if it is explicit."""
+    least = EXPLICIT_MAX_STEPS if solver.explicit else 1
+    return problem.with_settings(solver=solver, max_steps=max(least, problem.settings.max_steps))
 
 
 def _read(problem: Problem, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -6,8 +6,6 @@ relative tolerance times the reading.
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
@@ -31,8 +29,7 @@ def drowned_noise(problem: Problem, values: Float[ArrayLike, "draws names"]) -> 
     mean, sd = _readings(problem, table)
     error = _promised(problem, mean)
     if uses_fused(problem.model, problem.settings) or np.any(sd < _NEAR * error):
-        finer = stricter(problem.settings)
-        finer = problem.with_settings(**{f.name: getattr(finer, f.name) for f in fields(finer)})
+        finer = problem.with_settings(stricter(problem.settings))
         moved = np.abs(mean - _readings(finer, table)[0])
         error = np.fmax(error, moved)
     below = sd < error

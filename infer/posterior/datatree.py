@@ -302,7 +302,7 @@ def _provenance(problem: Problem, seed: int) -> dict[str, Any]:
         "priors": json.dumps({n: p.prior.text for n, p in known.items() if p.prior is not None}, ensure_ascii=False),
         "integrated_out": json.dumps(list(problem.nuisance.names)),
         "fixed": json.dumps(problem.fixed),
-        "solver_settings": json.dumps({k: getattr(settings, k) for k in settings.__dataclass_fields__}),
+        "solver_settings": json.dumps(settings.stored()),
         "notes": json.dumps(list(problem.dataset.notes), ensure_ascii=False),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import xarray as xr
@@ -19,7 +19,7 @@ from ...models.compiled.model import Model
 from ...models.load import load_network
 from ...models.networks.network import Facts, Network
 from ...models.solvers.settings import Settings
-from ..problem.identity import LAYOUT
+from ..problem.identity import with_layout_of
 from ..problem.problem import Problem
 from ..problem.readout import with_inputs_of_protocols
 from .content import ContentError, from_text, to_text
@@ -135,12 +135,12 @@ def fitted_settings(tree: xr.DataTree) -> Settings:
 
     Where and how that machine solved is not taken over.
     """
-    known = {f.name for f in fields(Settings)} - {*LAYOUT}
     try:
-        return Settings(**{k: v for k, v in json.loads(tree.attrs.get("solver_settings", "{}")).items() if k in known})
-    except (ValueError, TypeError):
-        log.warning("note: the posterior was made with settings of the solver that this version does not know")
+        found = Settings.restored(json.loads(tree.attrs.get("solver_settings", "{}")))
+    except (ValueError, TypeError) as error:
+        log.warning("note: the posterior was made with settings of the solver that cannot be taken over: %s", error)
         return Settings()
+    return with_layout_of(found, Settings())
 
 
 __all__ = ["GROUP", "Fitted", "changes", "fitted_settings", "keep", "kept", "of_problem"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
@@ -18,6 +18,7 @@ from ...models.compiled.canonical import LeftOut, content_hash
 from ...models.compiled.identity import model_parts
 from ...models.solvers.dispatch import uses_fused
 from ...models.solvers.settings import Settings
+from ...models.solvers.solver import shared_out_as
 from .problem import Problem
 
 # The format of a stored run's identity. Format 1 (without a number) left out start values, rate rules and Python
@@ -29,7 +30,6 @@ _LABELS: LeftOut = {
     Measurement: ("row",),  # its line in the table, for messages
 }
 SAMPLER = "sampler"  # the part of a run's identity that the sampler states
-LAYOUT = ("threads", "record", "memory", "device")  # how the same arithmetic is shared out, kept and placed
 # Draws go on bit for bit only where the same code computes them.
 _PACKAGES = ("hexamer", "jax", "jaxlib", "numpy", "numpyro")
 _OF_ENGINE = {"fused": ("warp-lang",), "diffrax": ("diffrax", "equinox", "lineax", "optimistix")}
@@ -129,14 +129,15 @@ def _code() -> str:
 
 
 def _plain(settings: Settings) -> Identity:
-    """The engine is left out: what counts is the one that solves."""
-    kept = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name not in (*LAYOUT, "engine")}
-    return {n: v if isinstance(v, (str, int, float, type(None))) else content_hash(v) for n, v in kept.items()}
+    """What decides the numbers. Which engine is asked for does not: what counts is the one that solves."""
+    kept = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name not in ("solver", "device")}
+    found = settings.diffrax
+    return kept | {"solver": found.name, "derivative": found.derivative, "precision": settings.precision}
 
 
-def with_layout_of(settings: Settings, other: Settings) -> dict[str, Any]:
-    """The fields of `settings`, with those that change no draw from `other`."""
-    return {f.name: getattr(other if f.name in LAYOUT else settings, f.name) for f in fields(settings)}
+def with_layout_of(settings: Settings, other: Settings) -> Settings:
+    """`settings`, with what changes no draw from `other`: how the same arithmetic is shared out, kept and placed."""
+    return replace(settings, solver=shared_out_as(settings.solver, other.solver), device=other.device)
 
 
 def run_id(identity: Mapping[str, Any]) -> str:

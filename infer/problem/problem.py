@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property, partial
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -149,11 +149,11 @@ class Problem:
         positions = np.setdiff1d(np.arange(len(self.names)), self.position)
         return self.base[positions], np.argsort(np.concatenate([self.position, positions]))
 
-    def with_settings(self, **changes) -> Problem:
-        """The same problem under other solver settings."""
+    def with_settings(self, settings: Settings | None = None, /, **changes: Any) -> Problem:
+        """The same problem under these settings of the solver, or under its own with `changes`, as `rtol=1e-8`."""
         other = object.__new__(type(self))
         given = {n: self.__dict__[n] for n in Problem.__annotations__}  # not what is compiled for its settings
-        other.__dict__.update(given, settings=replace(self.settings, **changes))
+        other.__dict__.update(given, settings=replace(settings or self.settings, **changes))
         return other
 
     def placed(self, sets: int = 1) -> AbstractContextManager[list]:

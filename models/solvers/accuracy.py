@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from ..compiled.model import Model
 from .settings import Settings
+from .solver import in_doubles
 
 FAINT = 1e-8  # of the largest value: what is smaller may be rounding
 STRICTER = 100.0  # times
@@ -25,7 +26,7 @@ def stricter(settings: Settings) -> Settings:
     """Settings to compare with: a hundredth of rtol, absolute tolerances that follow the model's own scale, doubles."""
     rtol = max(settings.rtol / STRICTER, min(settings.rtol, FINEST))
     steps = min(20 * settings.max_steps, 2**31 - 1)
-    return replace(settings, rtol=rtol, atol=None, max_steps=steps, precision="float64")
+    return replace(settings, solver=in_doubles(settings.solver), rtol=rtol, atol=None, max_steps=steps)
 
 
 def inexact(

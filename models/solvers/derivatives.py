@@ -16,11 +16,11 @@ from ...errors import HexamerError
 
 FORWARD = (
     "forward mode (jax.jvp, jax.jacfwd, jax.linearize) through a solve made for reverse mode: "
-    'simulate with Settings(engine="diffrax", derivative="forward"), or use jax.grad, jax.vjp or jax.jacrev'
+    'simulate with Diffrax(derivative="forward") as solver, or use jax.grad, jax.vjp or jax.jacrev'
 )
 SECOND = (
     "a second derivative (jax.hessian, jax.grad of jax.grad) of a solve that has one, in reverse mode: take "
-    'jax.jacfwd(jax.jacfwd(f)) with Settings(engine="diffrax", derivative="forward"), or differences of jax.grad(f)'
+    'jax.jacfwd(jax.jacfwd(f)) with Diffrax(derivative="forward") as solver, or differences of jax.grad(f)'
 )
 
 

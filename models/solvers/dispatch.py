@@ -19,6 +19,7 @@ from .fused.codegen.lower import DoesNotCompile, Unsupported
 from .placement import default_platform
 from .settings import Settings, Tolerances
 from .solution import Solution
+from .solver import Diffrax, Fused
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def solve(
     and 1, atol not positive and finite) the trajectory fails, as `Status.NOT_FINITE`.
 
     `few` says that few trajectories are solved at a time; each may then take more memory, for a faster adjoint pass.
-    Raises `ValueError` where `settings.engine` is `fused` and the model or the settings do not allow it.
+    Raises `ValueError` where `settings.solver` is `Fused` and cannot solve this model here.
     """
     if settings.derivative == "reverse":
         values = reverse_only(values)
@@ -70,24 +71,20 @@ def solve(
 
 def uses_fused(model: Model, settings: Settings) -> bool:
     """Whether the fused engine solves `model` under `settings`; see `solve` for what is raised."""
-    if settings.engine == "diffrax":
+    if isinstance(settings.solver, Diffrax):
         return False
     try:
-        _allow(settings)
+        _allow()
         require(model)
     except Unsupported as reason:
-        if settings.engine == "fused":
+        if isinstance(settings.solver, Fused):
             raise
         _say_once(str(reason) + ("; in float64" if settings.precision == "float32" else ""))
         return False
     return True
 
 
-def _allow(settings: Settings) -> None:
-    if settings.derivative == "forward":
-        raise Unsupported("the fused engine has no forward mode: use engine='diffrax' for derivative='forward'")
-    if settings.solver != "rodas5p":
-        raise Unsupported(f"the fused engine's solver is rodas5p: use engine='diffrax' for {settings.solver}")
+def _allow() -> None:
     if (platform := default_platform()) == "cpu" or (platform == "gpu" and cuda.devices()):
         return
     why = cuda.why_none() if platform == "gpu" else f"JAX's default device here is a {platform}"

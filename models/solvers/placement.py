@@ -23,6 +23,7 @@ from .fused.codegen.lower import Unsupported
 from .fused.platforms import CPU_ALONE
 from .machine import usable_cores
 from .settings import Device, Settings
+from .solver import Diffrax
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +144,7 @@ def require_asked() -> None:
         ) from None
     device, asker = asked(Settings())
     if device == "gpu":
-        _require_gpu(Settings(engine="diffrax"), asker)  # whether Warp is needed, the settings of a solve say
+        _require_gpu(Settings(Diffrax()), asker)  # whether Warp is needed, the settings of a solve say
     elif device == "cpu":
         require_cpu(f"{asker} asks for it")
 
@@ -219,7 +220,7 @@ def _kin(device: Any) -> list[Any]:
 
 
 def _needs_warp(settings: Settings) -> bool:
-    return settings.engine != "diffrax" and settings.solver == "rodas5p" and settings.derivative == "reverse"
+    return not isinstance(settings.solver, Diffrax)
 
 
 def _require_gpu(settings: Settings, asker: str) -> None:

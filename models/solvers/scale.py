@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from ..compiled.model import Model
-from .settings import Precision
+from .solver import Precision
 
 # Relative to rtol. In floats an error is no smaller than the rounding of what a species is made from.
 FLOOR: Mapping[Precision, float] = {"float64": 1e-3, "float32": 1e-2}

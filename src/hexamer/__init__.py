@@ -21,7 +21,19 @@ else:
     from . import data, infer, models, moved
     from .infer import NUTS, Draws, Fits, Problem, find_map, fit, load_problem, sample
     from .later import later
-    from .models import Model, Network, Protocol, Settings, Status, load_model, load_network, simulate
+    from .models import (
+        Auto,
+        Diffrax,
+        Fused,
+        Model,
+        Network,
+        Protocol,
+        Settings,
+        Status,
+        load_model,
+        load_network,
+        simulate,
+    )
 
     if TYPE_CHECKING:
         from .infer import (
@@ -60,11 +72,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "NUTS",
+    "Auto",
     "Calibration",
+    "Diffrax",
     "DoseResponse",
     "Draws",
     "Ensemble",
     "Fits",
+    "Fused",
     "HexamerError",
     "Model",
     "Network",

@@ -11,14 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hexamer import load_problem
+from hexamer import Fused, load_problem
 from hexamer.data import DataNotFound, Prior, load, read_values
 from hexamer.infer import Problem
 from hexamer.models import Settings, Status, load_model, simulate
 
 pytestmark = pytest.mark.tier("test")
 
-FINE = Settings(engine="fused", rtol=1e-8, atol=1e-12, max_steps=20_000)
+FINE = Settings(Fused(), rtol=1e-8, atol=1e-12, max_steps=20_000)
 SIGNALS = {
     "pJAK1_blot": "pR + ppR",
     "pgp130_blot": "ppR",

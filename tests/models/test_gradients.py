@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hexamer import Diffrax
 from hexamer.models import (
     Model,
     Protocol,
@@ -18,11 +19,12 @@ from hexamer.models import (
     read_antimony,
     simulate,
 )
+from hexamer.models.solvers.solver import diffrax_by_name
 
 pytestmark = pytest.mark.tier("test")
 
 TIGHT = Settings(rtol=1e-9, atol=1e-11)
-FORWARD = Settings(rtol=1e-9, atol=1e-11, derivative="forward")
+FORWARD = Settings(rtol=1e-9, atol=1e-11, solver=Diffrax(derivative="forward"))
 
 LOOP = """
 model loop
@@ -98,9 +100,9 @@ def test_forward(loop: Model, differences: np.ndarray) -> None:
 
 
 @pytest.mark.tier("slow")
-@pytest.mark.parametrize("solver", [pytest.param("kvaerno5", marks=pytest.mark.tier("slow")), "tsit5"])
+@pytest.mark.parametrize("solver", ["Kvaerno5", "Tsit5"])
 def test_other_solvers(loop: Model, differences: np.ndarray, solver: str) -> None:
-    settings = Settings(solver=solver, rtol=1e-9, atol=1e-11)  # pyright: ignore[reportArgumentType]
+    settings = Settings(diffrax_by_name(solver), rtol=1e-9, atol=1e-11)
     found = np.asarray(jax.jit(jax.vmap(jax.grad(loss_of(loop, settings))))(Z[:1]))
     assert relative(found, differences[:1]) < 1e-5
 
@@ -134,7 +136,7 @@ def test_networks(name: str, request: pytest.FixtureRequest) -> None:
 
 
 @pytest.mark.tier("slow")
-@pytest.mark.parametrize("settings", [Settings(), Settings(derivative="forward")])
+@pytest.mark.parametrize("settings", [Settings(), Settings(Diffrax(derivative="forward"))])
 def test_trajectory_at_rest(settings: Settings) -> None:
     """y' = −a (y − b) from y0 = b: the state never moves, and ∂y/∂b = 1 − e^(−at), ∂y/∂y0 = e^(−at), ∂y/∂a = 0."""
     model = compile_function(

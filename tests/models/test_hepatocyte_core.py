@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import roadrunner
 
+from hexamer import Fused
 from hexamer.models import Model, Network, Protocol, Settings, Status, load_model, load_network, simulate, write_sbml
 
 pytestmark = pytest.mark.tier("test")
 
 VC, VN = 12.67, 0.5  # pl
-FINE = Settings(engine="fused", rtol=1e-9, atol=1e-12)
+FINE = Settings(Fused(), rtol=1e-9, atol=1e-12)
 REST = Protocol.equilibrated
 DOSES = np.geomspace(0.1, 1e4, 41)  # ng/ml
 TIMES = np.arange(0.0, 121.0, 0.5)
@@ -215,7 +216,7 @@ def test_the_gradient_through_powers_at_zero(model: Model) -> None:
     names = ("socs3rna_hill", "stat3_imp", "jak1_act_il6", "total_STAT3", "socs3_assoc", "jak1_inh_ruxolitinib")
     start = np.array([model.defaults[model.parameters.index(n)] for n in names])
     protocols = [PROTOCOLS["IL6"], PROTOCOLS["Rux"], Protocol("from zero").set(IL6=20.0)]
-    settings = Settings(engine="fused", rtol=1e-10, atol=1e-14, max_steps=20_000)
+    settings = Settings(Fused(), rtol=1e-10, atol=1e-14, max_steps=20_000)
 
     @jax.jit
     def f(factors):

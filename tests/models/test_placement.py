@@ -7,7 +7,6 @@ import json
 import logging
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +17,7 @@ import pytest
 import xarray as xr
 
 import hexamer
-from hexamer import Protocol, Settings, simulate
+from hexamer import Auto, Diffrax, Fused, Protocol, Settings, simulate
 from hexamer.infer import NUTS, find_map, sample
 from hexamer.infer.posterior import fitted
 from hexamer.models import load_model
@@ -103,8 +102,8 @@ def forget() -> None:
     stacks._noted.clear()
 
 
-def platforms(trajectories: int, settings: Settings | None = None) -> set[str]:
-    return {d.platform for d in devices_for(trajectories, settings or Settings())}
+def platforms(trajectories: float, settings: Settings | None = None) -> set[str]:
+    return {d.platform for d in devices_for(int(trajectories), settings or Settings())}
 
 
 # ------------------------------------------------------------------------------------------------------------ choice
@@ -186,7 +185,7 @@ def test_a_gpu_beside_many_cores(machine: Machine, caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.INFO, logger="hexamer"):
         assert platforms(10**6) == {"cpu"}
     assert caplog.records[0].getMessage().startswith("calls are solved on the CPU, which should be faster")
-    assert platforms(10**6, Settings(precision="float32", rtol=1e-4)) == {"gpu"}
+    assert platforms(10**6, Settings(Auto(Fused(precision="float32")), rtol=1e-4)) == {"gpu"}
     assert platforms(10**6, Settings(device="gpu")) == {"gpu"}
 
 
@@ -202,7 +201,7 @@ def test_a_gpu_that_is_slow_in_float64(machine: Machine) -> None:
     """As those for games are; in float32, or where it is asked for, it solves."""
     machine(warp=warp_with(arch=89))
     assert platforms(10**6) == {"cpu"}
-    assert platforms(10**6, Settings(precision="float32", rtol=1e-4)) == {"gpu"}
+    assert platforms(10**6, Settings(Auto(Fused(precision="float32")), rtol=1e-4)) == {"gpu"}
     assert platforms(10**6, Settings(device="gpu")) == {"gpu"}
 
 
@@ -213,7 +212,7 @@ def test_what_is_asked_for_is_checked_as_far_as_settings_do_not_matter(
     machine(client=ROCM)
     monkeypatch.setenv(placement.VARIABLE, "gpu")
     placement.require_asked()
-    assert platforms(1, Settings(engine="diffrax")) == {"gpu"}
+    assert platforms(1, Settings(Diffrax())) == {"gpu"}
     with pytest.raises(Unsupported, match="the fused engine cannot use the GPU here, and HEXAMER_DEVICE=gpu asks"):
         platforms(1)
 
@@ -383,7 +382,7 @@ def test_what_warp_lacks_is_said_and_the_cpu_solves(
     with caplog.at_level(logging.WARNING, logger="hexamer"):
         assert platforms(1) == platforms(10**6) == {"cpu"}
     assert [r.getMessage() for r in caplog.records] == [f"the GPU is left out: {cuda.why_none()}. The CPU solves"]
-    assert platforms(10**6, Settings(engine="diffrax")) == {"gpu"}
+    assert platforms(10**6, Settings(Diffrax())) == {"gpu"}
     with pytest.raises(Unsupported, match="the fused engine cannot use the GPU here, and device='gpu' asks for it"):
         platforms(1, Settings(device="gpu"))
 
@@ -402,11 +401,11 @@ def test_the_engine_goes_by_where_jax_computes(machine: Machine) -> None:
     machine(warp=warp_with(driver=(12, 4), devices=0))
     assert not uses_fused(model, Settings())
     with pytest.raises(Unsupported, match=r"CUDA GPUs: the NVIDIA driver is too old.*jax\.default_device"):
-        uses_fused(model, Settings(engine="fused"))
+        uses_fused(model, Settings(Fused()))
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        assert uses_fused(model, Settings(engine="fused"))
+        assert uses_fused(model, Settings(Fused()))
     with placement.placed(1, Settings()):
-        assert uses_fused(model, Settings(engine="fused"))
+        assert uses_fused(model, Settings(Fused()))
 
 
 VERSIONS: dict[str, tuple[dict[str, str], str]] = {
@@ -503,6 +502,6 @@ def test_kernels_ask_for_room_before_they_are_loaded(machine: Machine, monkeypat
 
 def test_results_do_not_ask_for_the_gpu_that_they_were_made_on() -> None:
     """A posterior goes to other machines: its solver's numbers go along, where and how it was solved does not."""
-    made = asdict(Settings(device="gpu", rtol=1e-7, threads=32, memory=2**35))
+    made = Settings(device="gpu", rtol=1e-7, solver=Auto(Fused(threads=32, memory=2**35))).stored()
     tree = xr.DataTree(xr.Dataset(attrs={"solver_settings": json.dumps(made)}))
     assert fitted.fitted_settings(tree) == Settings(rtol=1e-7)

@@ -13,6 +13,7 @@ from scipy.integrate import solve_ivp
 
 from helpers import slowly
 from hexamer.models import Model, Protocol, Settings, Status, load_model, simulate, write_sbml
+from hexamer.models.solvers.solver import diffrax_by_name
 
 pytestmark = pytest.mark.tier("test")
 
@@ -155,9 +156,9 @@ def test_scipy(ours, name: str) -> None:
 
 
 @pytest.mark.tier("slow")
-@pytest.mark.parametrize("solver", ["kvaerno5", "tsit5"])
+@pytest.mark.parametrize("solver", ["Kvaerno5", "Tsit5", "Dopri8", "Kvaerno4"])
 def test_solvers_agree(ours, hepg2_core: Model, solver: str) -> None:
-    settings = Settings(solver=solver, rtol=1e-9, atol=1e-11, max_steps=100_000)  # pyright: ignore[reportArgumentType]
+    settings = Settings(diffrax_by_name(solver), rtol=1e-9, atol=1e-11, max_steps=100_000)
     protocols = PROTOCOLS["hepg2_core"]
     out = simulate(hepg2_core, {}, protocols, TIMES, settings=settings)
     for protocol, y in zip(protocols, np.asarray(out.y), strict=True):

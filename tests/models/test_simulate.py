@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from helpers import slowly
+from hexamer import Diffrax
 from hexamer.models import (
     Model,
     Protocol,
@@ -27,9 +29,9 @@ pytestmark = pytest.mark.tier("test")
 TIGHT = Settings(rtol=1e-9, atol=1e-11)
 SOLVERS = {
     "rodas5p": TIGHT,
-    "kvaerno5": Settings(solver="kvaerno5", rtol=1e-9, atol=1e-11),
-    "tsit5": Settings(solver="tsit5", rtol=1e-9, atol=1e-11),
-    "rodas5p, forward": Settings(rtol=1e-9, atol=1e-11, derivative="forward"),
+    "kvaerno5": Settings(Diffrax(diffrax.Kvaerno5()), rtol=1e-9, atol=1e-11),
+    "tsit5": Settings(Diffrax(diffrax.Tsit5()), rtol=1e-9, atol=1e-11),
+    "rodas5p, forward": Settings(rtol=1e-9, atol=1e-11, solver=Diffrax(derivative="forward")),
 }
 
 

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from helpers import ENGINES
+from helpers import ENGINES, SOLVERS
+from hexamer import Diffrax
 from hexamer.models import Model, Protocol, Settings, Status, compile_network, read_antimony, simulate
 from hexamer.models.solvers.reference.steady_state import steady_state
-from hexamer.models.solvers.settings import Engine
 
 pytestmark = pytest.mark.tier("test")
 
@@ -82,7 +82,7 @@ def test_implicit_gradient(rest) -> None:
     """Against central differences, against the adjoint through a simulation of 1,000 min, and forward mode."""
     state, slope = rest(True, TIGHT)
     _, through = rest(False, TIGHT)
-    _, forward = rest(True, Settings(rtol=1e-9, atol=1e-11, derivative="forward"))
+    _, forward = rest(True, Settings(rtol=1e-9, atol=1e-11, solver=Diffrax(derivative="forward")))
     found = slope(Z)
     h = 1e-4
     central = jnp.stack([(state(Z.at[i].add(h)) - state(Z.at[i].add(-h))) / (2 * h) for i in range(4)], -1)
@@ -133,7 +133,7 @@ def absent() -> Model:
     return compile_network(read_antimony(ABSENT))
 
 
-def slope_of(absent: Model, protocol: Protocol, engine: Engine) -> np.ndarray:
+def slope_of(absent: Model, protocol: Protocol, engine: str) -> np.ndarray:
     """Jacobian of what follows a dose of L, by log values, S and D at the start among them."""
     names = ("S0", "D0", "s", "d", "k", "u", "kon")
     z = jnp.log(jnp.array([2.0, 3.0, 0.8, 0.25, 0.4, 0.6, 0.7]))
@@ -141,7 +141,7 @@ def slope_of(absent: Model, protocol: Protocol, engine: Engine) -> np.ndarray:
     def state(z: jax.Array) -> jax.Array:
         values: dict[str, jax.Array] = dict(zip(names, jnp.exp(z), strict=True))
         dosed = protocol.add("L", 0.5, at=0.0)
-        return simulate(absent, values, dosed, [0.0, 1.0, 5.0], engine=engine, settings=TIGHT).y[0]
+        return simulate(absent, values, dosed, [0.0, 1.0, 5.0], solver=SOLVERS[engine], settings=TIGHT).y[0]
 
     return np.asarray(jax.jacrev(state)(z))
 
@@ -153,7 +153,7 @@ def through(absent: Model) -> np.ndarray:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_what_is_lost_with_an_absent_partner_stays(absent: Model, through: np.ndarray, engine: Engine) -> None:
+def test_what_is_lost_with_an_absent_partner_stays(absent: Model, through: np.ndarray, engine: str) -> None:
     """Regression: the gradient was NaN."""
     assert not len(absent.dependent)
     found = slope_of(absent, Protocol("rest", {"S": "S0", "D": "D0"}), engine)
@@ -161,7 +161,7 @@ def test_what_is_lost_with_an_absent_partner_stays(absent: Model, through: np.nd
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_what_was_lost_on_the_way_is_told(absent: Model, engine: Engine) -> None:
+def test_what_was_lost_on_the_way_is_told(absent: Model, engine: str) -> None:
     """With ligand at the start, what is left of S at rest depends on the way there, which is not solved exactly."""
-    found = simulate(absent, {"L0": 0.5}, Protocol("rest", {"L": "L0"}), [0.0], engine=engine, settings=TIGHT)
+    found = simulate(absent, {"L0": 0.5}, Protocol("rest", {"L": "L0"}), [0.0], solver=SOLVERS[engine], settings=TIGHT)
     assert found.status[0] == Status.PATH_DEPENDENT

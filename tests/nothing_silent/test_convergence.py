@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +18,7 @@ import sympy
 import xarray as xr
 from scipy.special import expit
 
-from hexamer import Problem, Protocol, Settings
+from hexamer import Diffrax, Problem, Protocol, Settings
 from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior
 from hexamer.infer import find_map, fit
 from hexamer.infer.optimisation.lbfgs import Minimiser
@@ -145,7 +146,7 @@ class Density(Problem):
 
     weight = 0.85
 
-    def with_settings(self, **changes) -> Problem:
+    def with_settings(self, settings: Settings | None = None, /, **changes) -> Problem:
         """Itself: there is no solver."""
         return self
 
@@ -171,7 +172,7 @@ def unequal(weight: float = 0.85) -> Problem:
         (Measurement("r", "rest", 1.0, 0.0),),
         {n: Parameter(n, prior) for n in ("x", "y")},
     )
-    problem = Density(model, dataset, settings=Settings(solver="tsit5"))
+    problem = Density(model, dataset, settings=Settings(Diffrax(diffrax.Tsit5())))
     problem.__dict__["weight"] = weight
     return problem
 
@@ -219,7 +220,9 @@ def test_a_worse_optimum_is_no_mode() -> None:
 
 @pytest.mark.tier("slow")
 def test_nuts_says_that_it_cannot_weigh(tmp_path: Path) -> None:
-    found = fit(unequal(), tmp_path, chains=2, warmup=60, draws=60, starts=12, solver="tsit5", progress=False)
+    found = fit(
+        unequal(), tmp_path, chains=2, warmup=60, draws=60, starts=12, solver=Diffrax(diffrax.Tsit5()), progress=False
+    )
     assert found is not None
     tree = found.datatree(predictive=False)
     x = np.asarray(tree["posterior"].dataset["x"].values)
@@ -230,7 +233,9 @@ def test_nuts_says_that_it_cannot_weigh(tmp_path: Path) -> None:
     assert summary.verdict == "not converged"
     assert "Chain 1 stays in optimum 1; chain 2 stays in optimum 2." in said_of(summary)
     assert "NUTS alone cannot weigh" in said_of(summary)
-    again = fit(unequal(), tmp_path, chains=2, warmup=60, draws=60, starts=12, solver="tsit5", progress=False)
+    again = fit(
+        unequal(), tmp_path, chains=2, warmup=60, draws=60, starts=12, solver=Diffrax(diffrax.Tsit5()), progress=False
+    )
     assert again is not None
     np.testing.assert_array_equal(again.draws.z, found.draws.z)
 

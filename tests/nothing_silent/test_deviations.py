@@ -9,7 +9,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import pytest
 
-from helpers import ENGINES
+from helpers import ENGINES, SOLVERS
 from hexamer import load_problem
 from hexamer.data import TableError, load
 
@@ -107,7 +107,7 @@ def test_fixed_values(tmp_path: Path) -> None:
 )
 def test_formulas_that_become_negative(keys: str, engine, tmp_path: Path) -> None:
     """No row, a limit neither, has the absolute value for its noise."""
-    problem = load_problem(folder(tmp_path, keys, "s,nM,lognormal,-1,0.5,,,0.3")).with_settings(engine=engine)
+    problem = load_problem(folder(tmp_path, keys, "s,nM,lognormal,-1,0.5,,,0.3")).with_settings(solver=SOLVERS[engine])
     values = problem.vector({"k": 0.5, "s": 0.3})
     rows = problem.row_densities(problem.read(jnp.asarray(values)))
     assert not any(math.isfinite(x) for x in rows)

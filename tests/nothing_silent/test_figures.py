@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 from scipy import stats
 
-from hexamer import Problem, Protocol
+from hexamer import Auto, Fused, Problem, Protocol
 from hexamer.cli import main
 from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior, direct, elisa
 from hexamer.data.noise import Laplace, Normal, StudentT
@@ -230,7 +230,7 @@ def test_noise_below_the_solver_s_error_is_told() -> None:
     error = float(sentence.split("the error about ")[1].split(" nM")[0])
     assert 1e-6 < error < 1e-3
     assert "--" not in sentence
-    single = drowned.with_settings(rtol=1e-4, atol=None, precision="float32")
+    single = drowned.with_settings(rtol=1e-4, atol=None, solver=Auto(Fused(precision="float32")))
     assert len(drowned_noise(single, single.vector())) == 1
     tight = drowned.with_settings(rtol=1e-12, atol=1e-14, max_steps=20_000)
     assert drowned_noise(tight, drowned.vector()) == []

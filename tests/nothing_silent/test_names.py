@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import sympy
 
-from helpers import BOTH_ENGINES, ENGINES
-from hexamer import load_problem
+from helpers import BOTH_ENGINES, ENGINES, SOLVERS
+from hexamer import Fused, load_problem
 from hexamer.data import parse_formula
 from hexamer.models import (
     Network,
@@ -30,7 +30,7 @@ from hexamer.models import (
 )
 from hexamer.models.networks.formulas import TIME
 from hexamer.models.protocols.text import parse_protocol
-from hexamer.models.solvers.settings import Engine, Settings
+from hexamer.models.solvers.settings import Settings
 
 pytestmark = pytest.mark.tier("test")
 
@@ -162,11 +162,11 @@ def solution(names: list[str], t: float) -> dict[str, float]:
     return found | {names[29]: 1.0 + rates[names[SPECIES + 1]] * t + t * t / 2}
 
 
-def check(number: int, engine: Engine, turn: int = 0) -> None:
+def check(number: int, engine: str, turn: int = 0) -> None:
     names = names_of(number, turn)
     model = compile_network(read_sbml(build(names)))
     composite = f"{names[0]}*{names[13]} + exp(-{names[3]}) + {names[25]}^2 + {names[27]}"
-    settings = Settings(engine=engine, rtol=1e-9, atol=1e-12)
+    settings = Settings(SOLVERS[engine], rtol=1e-9, atol=1e-12)
     times = [0.5, 2.0]
     result = simulate(model, {}, Protocol("p"), times, observe=[*names, composite], settings=settings)
     assert np.all(np.asarray(result.status) == 0)
@@ -207,11 +207,11 @@ def test_what_is_written_reads_back(number: int) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("folder", ["parameter-called-time", "parameter-called-time-sbml"])
-def test_parameter_called_time(folder: str, engine: Engine) -> None:
+def test_parameter_called_time(folder: str, engine: str) -> None:
     expected = json.loads((CASES / folder / "expected.json").read_text())
     expected = expected.get("called_time", expected)
     model = load_model(next(f for f in (CASES / folder).glob("*.xml") if f.name != "names.xml"))
-    settings = Settings(engine=engine, rtol=1e-9)
+    settings = Settings(SOLVERS[engine], rtol=1e-9)
     result = simulate(model, {}, Protocol("p"), expected["times"], observe=["X", "time"], settings=settings)
     assert result.observed["X"][0].tolist() == pytest.approx(expected["X"], rel=1e-8)
     assert set(result.observed["time"][0].tolist()) == {7.0}
@@ -222,9 +222,7 @@ def test_parameter_called_time(folder: str, engine: Engine) -> None:
 def test_names_of_the_case() -> None:
     expected = json.loads((CASES / "parameter-called-time" / "expected.json").read_text())["at_time_2"]
     model = load_model(CASES / "parameter-called-time" / "names.xml")
-    result = simulate(
-        model, {}, Protocol("p"), [2.0], observe=list(expected), settings=Settings(engine="fused", rtol=1e-9)
-    )
+    result = simulate(model, {}, Protocol("p"), [2.0], observe=list(expected), settings=Settings(Fused(), rtol=1e-9))
     for name, value in expected.items():
         assert float(result.observed[name][0, 0]) == pytest.approx(value, rel=1e-7), name
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from helpers import ENGINES
+from helpers import ENGINES, SOLVERS
 from hexamer import Settings, load_problem
 from hexamer.data.petab.v1 import read_petab
 
@@ -48,7 +48,7 @@ def changed(folder: Path, table: str, old: str, new: str) -> Path:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_limit_is_scored_as_a_limit(engine) -> None:
-    problem = load_problem(CASES / "limits-in-a-petab-table" / "problem.yaml", settings=Settings(engine=engine))
+    problem = load_problem(CASES / "limits-in-a-petab-table" / "problem.yaml", settings=Settings(SOLVERS[engine]))
     assert problem.evaluate().nllh == pytest.approx(9.091692, abs=1e-6)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import hexamer
-from helpers import ENGINES
+from helpers import ENGINES, SOLVERS
 from hexamer import Problem, Protocol, Settings, load_problem, simulate
 from hexamer.cli import main
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
@@ -68,7 +68,7 @@ def alone(egfr: tuple[Path, Path], tmp_path_factory) -> Path:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_results_alone_predict_as_fitted(alone: Path, engine) -> None:
     """No rest, 6 kDa, nM: each draw is the course from the model's initial values, written by hand."""
-    settings = Settings(engine=engine)
+    settings = Settings(SOLVERS[engine])
     found = dose_response(alone, "EGF", DOSES, settings=settings, **EGF)
     assert found.failed == {}
     given = np.append(0.0, np.geomspace(0.1, 100, 4))
@@ -108,7 +108,7 @@ def test_what_goes_on_changing_is_named(engine) -> None:
     with pytest.raises(
         NeverAtRestError, match=r"for P would go on changing without end \(P by 2 nM per unit of time\)"
     ):
-        dose_response(model, "S", [1.0], at=1, observe="X", settings=Settings(engine=engine), progress=False)
+        dose_response(model, "S", [1.0], at=1, observe="X", settings=Settings(SOLVERS[engine]), progress=False)
 
 
 @pytest.mark.tier("slow")

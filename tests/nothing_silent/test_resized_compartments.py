@@ -13,22 +13,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from helpers import ENGINES
+from helpers import ENGINES, SOLVERS
 from hexamer import Model, Protocol, Settings, load_problem, simulate
 from hexamer.data.petab.v1 import read_petab
 from hexamer.models import compile_network, read_antimony
 from hexamer.models.compiled.plan import compile_plan
 from hexamer.models.protocols.protocol import Step
 from hexamer.models.solvers.fused import engine as fused
-from hexamer.models.solvers.settings import Engine
 
 pytestmark = pytest.mark.tier("test")
 
 CASE = Path(__file__).parents[1] / "cases" / "resized-compartment"
 
 
-def tight(engine: Engine = "auto") -> Settings:
-    return Settings(engine=engine, rtol=1e-9, atol=1e-11)
+def tight(engine: str = "auto") -> Settings:
+    return Settings(SOLVERS[engine], rtol=1e-9, atol=1e-11)
 
 
 @cache
@@ -51,7 +50,7 @@ class Start(NamedTuple):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_the_case(engine: Engine) -> None:
+def test_the_case(engine: str) -> None:
     expected = json.loads((CASE / "expected.json").read_text())
     problem = load_problem(CASE / "problem.yaml", settings=tight(engine))
     result = problem.evaluate()
@@ -80,7 +79,7 @@ RESIZED = Protocol(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_values_and_gradients_of_estimated_volumes(engine: Engine) -> None:
+def test_values_and_gradients_of_estimated_volumes(engine: str) -> None:
     model = model_of(MADE_AND_LOST)
 
     def solved(v: Start):
@@ -95,7 +94,7 @@ def test_values_and_gradients_of_estimated_volumes(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_batch_in_which_each_member_has_volumes_of_its_own(engine: Engine) -> None:
+def test_a_batch_in_which_each_member_has_volumes_of_its_own(engine: str) -> None:
     model = model_of(MADE_AND_LOST)
     many = {"V1": jnp.array([0.8, 1.0, 3.0]), "V2": jnp.array([2.0, 2.0, 0.1]), "V3": 0.5, "k2": 0.2}
     t = simulate(model, many, RESIZED, [0, 2, 3, 4, 6], settings=tight(engine))
@@ -122,7 +121,7 @@ def test_the_gpu_kernels_scale_too() -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_what_a_resize_leaves_alone(engine: Engine) -> None:
+def test_what_a_resize_leaves_alone(engine: str) -> None:
     """Amounts, other compartments, and what the same step sets, which is meant in the new volume."""
     model = model_of(MADE_AND_LOST)
     resize = Protocol("resize").set(at=1.0, V=4.0)
@@ -139,7 +138,7 @@ def test_what_a_resize_leaves_alone(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_volume_that_follows_from_a_parameter(engine: Engine) -> None:
+def test_a_volume_that_follows_from_a_parameter(engine: str) -> None:
     """V := 2 s: a step that changes s resizes V; so does the end of a pre-equilibration, to the model's own size."""
     model = model_of("compartment V; species A in V; V := 2*s; s = 1; A = 3; k = 0; A -> ; V*k*A;")
     protocols = [Protocol("step").set(at=1.0, s=3.0), Protocol("ends", preequilibration={"s": 5.0})]

@@ -11,13 +11,14 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import sympy
 
-from hexamer import Model, Problem, Protocol, Settings, load_problem
+from hexamer import Diffrax, Fused, Model, Problem, Protocol, Settings, load_problem
 from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior
 from hexamer.infer import Curvature, Draws, StoreError, sample
 from hexamer.infer.problem.identity import problem_digest, run_parts
@@ -376,7 +377,7 @@ def test_a_new_field_belongs_to_the_identity() -> None:
     made = problem()
     parts = [run_parts(made.with_settings())]
     for switch in (0.0, 1.0):
-        made.__dict__["settings"] = More(engine="fused", switch=switch)
+        made.__dict__["settings"] = More(Fused(), switch=switch)
         parts.append(run_parts(made))
     assert parts[1]["settings"]["switch"] == 0.0
     assert parts[0] != parts[1] != parts[2]
@@ -386,7 +387,7 @@ def test_a_new_field_belongs_to_the_identity() -> None:
 def test_case_edited_model_resumed(edited: str, tmp_path: Path) -> None:
     """x' = −k x from 2, read at 0.5 to 4, edited to −3 k x or to start at 20."""
     case = CASES / "edited-model-resumed"
-    quick = Settings(engine="diffrax", solver="tsit5")
+    quick = Settings(Diffrax(diffrax.Tsit5()))
     before, after = (load_problem(case / f / "problem.yaml", settings=quick) for f in ("before", edited))
     assert problem_digest(before) == problem_digest(load_problem(case / "before" / "problem.yaml"))
     part = "rates" if edited == "rate_rule_edited" else "start values"
@@ -438,7 +439,7 @@ def test_case_of_a_python_function_whose_body_is_edited(tmp_path: Path) -> None:
             measurements=rows,
             parameters={"k": Parameter("k", prior=Prior("normal", "log", location=0.0, spread=1.0))},
         )
-        return Problem(model, content, settings=Settings(engine="diffrax", solver="tsit5"))
+        return Problem(model, content, settings=Settings(Diffrax(diffrax.Tsit5())))
 
     run(decay(1.0, 2.0), tmp_path)
     run(decay(1.0, 2.0), tmp_path)  # the same function written anew

@@ -16,10 +16,9 @@ import sympy
 from typer.testing import CliRunner
 
 import hexamer
-from helpers import ENGINES, slowly
+from helpers import ENGINES, SOLVERS, slowly
 from hexamer.cli import app
 from hexamer.models import Protocol, Settings, Status, compile_network, read_antimony, simulate
-from hexamer.models.solvers.settings import Engine
 
 pytestmark = pytest.mark.tier("test")
 
@@ -29,8 +28,8 @@ EXPECTED = json.loads((CASES / "expected.json").read_text())
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("case", ["hidden_moiety", "starts_at_rest"])
-def test_value_and_gradient(case: str, engine: Engine) -> None:
-    problem = hexamer.load_problem(CASES / case / "problem.yaml").with_settings(engine=engine, rtol=1e-8)
+def test_value_and_gradient(case: str, engine: str) -> None:
+    problem = hexamer.load_problem(CASES / case / "problem.yaml").with_settings(solver=SOLVERS[engine], rtol=1e-8)
     values = jnp.array([float(p.value or np.nan) for p in problem.parameters.values()])
 
     def nllh(v: jax.Array) -> jax.Array:
@@ -81,7 +80,7 @@ UNSETTLED = {
 @pytest.mark.tier("slow")
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", UNSETTLED)
-def test_what_grows_or_oscillates_is_named(name: str, engine: Engine, tmp_path: Path) -> None:
+def test_what_grows_or_oscillates_is_named(name: str, engine: str, tmp_path: Path) -> None:
     """However the search ends: without steps, or with numbers beyond floats."""
     body, said = UNSETTLED[name]
     (tmp_path / "model.ant").write_text(f"model m\n{body}\nend")
@@ -129,7 +128,7 @@ WITH_PARAMETERS = {
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", ["a sum of volumes", *slowly(*sorted(WITH_PARAMETERS.keys() - {"a sum of volumes"}))])
-def test_conserved_sums_may_hold_parameters(name: str, engine: Engine) -> None:
+def test_conserved_sums_may_hold_parameters(name: str, engine: str) -> None:
     """Value at rest and derivative by each parameter, against the solution of the sum and the balances."""
     body, conserved, balances = WITH_PARAMETERS[name]
     model = compile_network(read_antimony(f"model m\nA = 3; B = 1; k = 0.7; V = 2; W = 5;\n{body}\nend"))
@@ -150,7 +149,7 @@ def test_conserved_sums_may_hold_parameters(name: str, engine: Engine) -> None:
         found = simulate(model, dict(zip(names, v, strict=True)), Protocol.equilibrated(), [0.0], settings=settings)
         return found.y[0, 0, model.index("B")]
 
-    settings = Settings(engine=engine, rtol=1e-8)
+    settings = Settings(SOLVERS[engine], rtol=1e-8)
     value, gradient = jax.value_and_grad(rest)(jnp.asarray(model.defaults))
     np.testing.assert_allclose(value, float(at_rest.subs(point)), rtol=1e-8)
     np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-9)
@@ -170,13 +169,13 @@ def test_products_of_sums_are_not_written_out() -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_what_is_used_up_has_its_gradient_at_rest(engine: Engine) -> None:
+def test_what_is_used_up_has_its_gradient_at_rest(engine: str) -> None:
     """A + B -> P with too little of A: P is what A was."""
     model = compile_network(read_antimony("model m\nspecies A = 2, B = 3, P = 0; k = 1;\nJ: A + B -> P; k*A*B;\nend"))
 
     def product(start: jax.Array) -> jax.Array:
         protocol = Protocol("rest", {"A": "A0"})
-        settings = Settings(engine=engine, rtol=1e-8)
+        settings = Settings(SOLVERS[engine], rtol=1e-8)
         return simulate(model, {"A0": start}, protocol, [0.0], settings=settings).y[0, 0, model.index("P")]
 
     value, gradient = jax.value_and_grad(product)(jnp.array(2.0))
@@ -192,13 +191,13 @@ LOST = {
 @pytest.mark.tier("slow")
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", LOST)
-def test_what_depends_on_the_way_to_rest_is_named(name: str, engine: Engine, tmp_path: Path) -> None:
+def test_what_depends_on_the_way_to_rest_is_named(name: str, engine: str, tmp_path: Path) -> None:
     """No state says what it came to: neither value nor derivative would be exact."""
     text = f"model m\n{LOST[name]}\nend"
     model = compile_network(read_antimony(text))
 
     def left(k: jax.Array) -> tuple[jax.Array, jax.Array]:
-        settings = Settings(engine=engine, rtol=1e-8)
+        settings = Settings(SOLVERS[engine], rtol=1e-8)
         found = simulate(model, {"k": k}, Protocol.equilibrated(), [0.0], settings=settings)
         return found.y[0, 0, model.index("B")], found.status[0]
 
@@ -213,13 +212,13 @@ def test_what_depends_on_the_way_to_rest_is_named(name: str, engine: Engine, tmp
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_the_way_out_of_it_is_right(engine: Engine) -> None:
+def test_the_way_out_of_it_is_right(engine: str) -> None:
     """A course that starts earlier has B = k A0^2 / 2 and its derivatives."""
     model = compile_network(read_antimony(f"model m\n{LOST['a product']}\nend"))
 
     def left(k: jax.Array) -> jax.Array:
         protocol = Protocol(start=-1000.0)
-        settings = Settings(engine=engine, rtol=1e-8)
+        settings = Settings(SOLVERS[engine], rtol=1e-8)
         return simulate(model, {"k": k}, protocol, [0.0], settings=settings).y[0, 0, model.index("B")]
 
     np.testing.assert_allclose(jax.value_and_grad(left)(jnp.array(2.0)), [9, 4.5], rtol=1e-6)

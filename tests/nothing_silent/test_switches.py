@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from helpers import BOTH_ENGINES, ENGINES
-from hexamer import load_problem
+from helpers import BOTH_ENGINES, ENGINES, SOLVERS
+from hexamer import Auto, Diffrax, Fused, load_problem
 from hexamer.models import (
     FormulaError,
     Model,
@@ -26,7 +26,7 @@ from hexamer.models import (
 )
 from hexamer.models.compiled.plan import compile_plan
 from hexamer.models.networks.formulas import TIME
-from hexamer.models.solvers.settings import Engine
+from hexamer.models.solvers.solver import Solver
 
 pytestmark = pytest.mark.tier("test")
 
@@ -41,8 +41,8 @@ def expected(case: str) -> dict:
     return json.loads((CASES / case / "expected.json").read_text())
 
 
-def tight(engine: Engine, **others) -> Settings:
-    return Settings(engine=engine, rtol=1e-9, atol=1e-12, **others)
+def tight(solver: Solver) -> Settings:
+    return Settings(solver, rtol=1e-9, atol=1e-12)
 
 
 # -------------------------------------------------------------------------------------------------------- the cases
@@ -50,21 +50,21 @@ def tight(engine: Engine, **others) -> Settings:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("model", ["boolean_rule", "inline", "late"])
-def test_short_pulses_are_not_stepped_over(model: str, engine: Engine):
+def test_short_pulses_are_not_stepped_over(model: str, engine: str):
     right = expected("pulse-in-the-model")["late" if model == "late" else "boolean_rule_and_inline"]
     pulsed = load_model(CASES / "pulse-in-the-model" / f"{model}.xml")
-    out = simulate(pulsed, {}, Protocol(), right["times"], engine=engine)
+    out = simulate(pulsed, {}, Protocol(), right["times"], solver=SOLVERS[engine])
     np.testing.assert_allclose(out.y[0, :, 0], right["X"], rtol=1e-6, atol=1e-7)
     # and what is asked for does not change it
-    alone = simulate(pulsed, {}, Protocol(), right["times"][-1:], engine=engine)
+    alone = simulate(pulsed, {}, Protocol(), right["times"][-1:], solver=SOLVERS[engine])
     np.testing.assert_allclose(alone.y[0, -1, 0], out.y[0, -1, 0], rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("written", ["greater", "shifted"])
-def test_an_estimated_moment_has_its_gradient(written: str, engine: Engine):
+def test_an_estimated_moment_has_its_gradient(written: str, engine: str):
     right = expected("switching-time-estimated")
-    settings = Settings(engine=engine)
+    settings = Settings(SOLVERS[engine])
     problem = load_problem(CASES / "switching-time-estimated" / written / "problem.yaml", settings=settings)
 
     def nllh(k: jax.Array, t_on: jax.Array) -> jax.Array:
@@ -88,12 +88,12 @@ def test_the_search_finds_the_moment():
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_gradient_by_moment_and_height(engine: Engine):
+def test_gradient_by_moment_and_height(engine: str):
     right = expected("switching-time-gradient")
     model = load_model(CASES / "switching-time-gradient" / "model.xml")
 
     def x(k: jax.Array, t_on: jax.Array) -> jax.Array:
-        out = simulate(model, {"k": k, "t_on": t_on}, Protocol(), right["times"], engine=engine)
+        out = simulate(model, {"k": k, "t_on": t_on}, Protocol(), right["times"], solver=SOLVERS[engine])
         return out.y[0, :, 0]
 
     np.testing.assert_allclose(x(jnp.array(2.0), jnp.array(4.0)), right["X"], atol=1e-7)
@@ -103,15 +103,15 @@ def test_gradient_by_moment_and_height(engine: Engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_rest_before_an_idle_timed_input(engine: Engine):
+def test_rest_before_an_idle_timed_input(engine: str):
     right = expected("rest-before-timed-input")
     model = load_model(CASES / "rest-before-timed-input" / "model.xml")
     protocol = Protocol.equilibrated(on=0).set(on=1)
-    out = simulate(model, {}, protocol, right["times"], engine=engine)
+    out = simulate(model, {}, protocol, right["times"], solver=SOLVERS[engine])
     np.testing.assert_allclose(out.y[0, :, 0], right["x"], rtol=1e-6)
 
     def end(moment: jax.Array) -> jax.Array:
-        return simulate(model, {"t_on": moment}, protocol, [10.0], engine=engine).y[0, 0, 0]
+        return simulate(model, {"t_on": moment}, protocol, [10.0], solver=SOLVERS[engine]).y[0, 0, 0]
 
     assert jax.grad(end)(2.0) == pytest.approx(-3 * np.exp(-0.5 * 8), rel=1e-5)
 
@@ -154,12 +154,12 @@ def draws(count: int) -> jax.Array:
 
 @pytest.mark.tier("slow")
 @pytest.mark.parametrize("engine", ENGINES)
-def test_several_switches_in_any_order_in_one_batch(engine: Engine):
+def test_several_switches_in_any_order_in_one_batch(engine: str):
     model, batch = network(PULSES), draws(40 if engine == "fused" else 8)
 
     def course(v: jax.Array) -> jax.Array:
         values: dict[str, jax.Array] = dict(zip(NAMES, v, strict=True))
-        return simulate(model, values, Protocol(), TIMES, settings=tight(engine)).y[0, :, 0]
+        return simulate(model, values, Protocol(), TIMES, settings=tight(SOLVERS[engine])).y[0, :, 0]
 
     right = jax.vmap(lambda v: closed_form(v, TIMES))(batch)
     np.testing.assert_allclose(jax.jit(jax.vmap(course))(batch), right, rtol=1e-6, atol=1e-8)
@@ -177,7 +177,7 @@ def test_courses_that_are_solved_again_on_the_way_back(record: int, memory: int)
     model, batch = network(PULSES), draws(12)
 
     def loss(v: jax.Array) -> jax.Array:
-        settings = tight("fused", record=record, memory=memory)
+        settings = tight(Fused(record=record, memory=memory))
         return jnp.sum(simulate(model, dict(zip(NAMES, v, strict=True)), Protocol(), TIMES, settings=settings).y)
 
     wanted = jax.vmap(jax.grad(lambda v: jnp.sum(closed_form(v, TIMES))))(batch)
@@ -187,7 +187,7 @@ def test_courses_that_are_solved_again_on_the_way_back(record: int, memory: int)
 @pytest.mark.tier("slow")
 def test_forward_mode():
     model, v = network(PULSES), draws(1)[0]
-    settings = tight("diffrax", derivative="forward")
+    settings = tight(Diffrax(derivative="forward"))
 
     def course(v: jax.Array) -> jax.Array:
         return simulate(model, dict(zip(NAMES, v, strict=True)), Protocol(), TIMES, settings=settings).y[0, :, 0]
@@ -205,7 +205,7 @@ def test_kernels_of_the_gpu_solve_switches_too():
     v = draws(3)[2]
 
     def total(v: jax.Array) -> jax.Array:
-        return jnp.sum(solve(model, plan, tight("fused"), v, by="gpu").y)
+        return jnp.sum(solve(model, plan, tight(Fused()), v, by="gpu").y)
 
     value, slope = jax.value_and_grad(total)(v)
     wanted, slope_wanted = jax.value_and_grad(lambda v: jnp.sum(closed_form(v, TIMES)))(v)
@@ -216,7 +216,7 @@ def test_kernels_of_the_gpu_solve_switches_too():
 @pytest.mark.tier("slow")
 def test_float32_stops_at_switches():
     model, batch = network(PULSES), draws(8)
-    settings = Settings(precision="float32", rtol=1e-5, atol=1e-7)
+    settings = Settings(Auto(Fused(precision="float32")), rtol=1e-5, atol=1e-7)
 
     def course(v: jax.Array) -> jax.Array:
         return simulate(model, dict(zip(NAMES, v, strict=True)), Protocol(), TIMES, settings=settings).y[0, :, 0]
@@ -232,7 +232,7 @@ def test_float32_stops_at_switches():
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_inputs_that_change_at_the_same_moment_each_have_their_part(engine: Engine):
+def test_inputs_that_change_at_the_same_moment_each_have_their_part(engine: str):
     """In whatever order the conditions are written."""
     orders = list(itertools.permutations(range(3)))
     start = "\n a0 = 1; a1 = 3; a2 = -7; t0 = 2; t1 = 2; t2 = 2\n"
@@ -241,7 +241,7 @@ def test_inputs_that_change_at_the_same_moment_each_have_their_part(engine: Engi
     model = network(f"model same{start}{rules}end")
 
     def end(t0: jax.Array, t1: jax.Array, t2: jax.Array) -> jax.Array:
-        return simulate(model, {"t0": t0, "t1": t1, "t2": t2}, Protocol(), [5.0], engine=engine).y[0, 0]
+        return simulate(model, {"t0": t0, "t1": t1, "t2": t2}, Protocol(), [5.0], solver=SOLVERS[engine]).y[0, 0]
 
     at = [jnp.asarray(2.0)] * 3
     np.testing.assert_allclose(end(*at), [-9.0] * len(orders), rtol=1e-7)
@@ -250,7 +250,7 @@ def test_inputs_that_change_at_the_same_moment_each_have_their_part(engine: Engi
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_moments_between_steps_of_a_protocol(engine: Engine):
+def test_moments_between_steps_of_a_protocol(engine: str):
     """The protocol moves the moment itself, adds to the state, and ends at a moment."""
     model = network(
         "model m\n X = 0; k = 2; t_on = 1; t_off = 8\n X' = piecewise(k, time >= t_on && time < t_off, 0)\nend"
@@ -259,7 +259,7 @@ def test_moments_between_steps_of_a_protocol(engine: Engine):
 
     def course(t_on: jax.Array, later: jax.Array, t_off: jax.Array) -> jax.Array:
         values = {"t_on": t_on, "later": later, "t_off": t_off}
-        return simulate(model, values, protocol, [1.0, 3.0, 6.0, 8.0, 9.0], engine=engine).y[0, :, 0]
+        return simulate(model, values, protocol, [1.0, 3.0, 6.0, 8.0, 9.0], solver=SOLVERS[engine]).y[0, :, 0]
 
     at = [jnp.asarray(x) for x in (1.0, 5.0, 8.0)]
     np.testing.assert_allclose(course(*at), [0, 4, 16, 20, 20], atol=1e-6)
@@ -268,13 +268,13 @@ def test_moments_between_steps_of_a_protocol(engine: Engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_moment_at_a_step_of_the_protocol_has_its_gradient(engine: Engine):
+def test_a_moment_at_a_step_of_the_protocol_has_its_gradient(engine: str):
     """At the start and at a dose; the gradient is that of going later."""
     model = network("model m\n X = 0; k = 2; t_on = 0\n X' = piecewise(k, time >= t_on, 0)*(1 + X)^0\nend")
     protocol = Protocol().add("X", 10.0, at=5)
 
     def course(t_on: jax.Array) -> jax.Array:
-        return simulate(model, {"t_on": t_on}, protocol, [0.0, 5.0, 9.0], settings=tight(engine)).y[0, :, 0]
+        return simulate(model, {"t_on": t_on}, protocol, [0.0, 5.0, 9.0], settings=tight(SOLVERS[engine])).y[0, :, 0]
 
     for moment, values, slopes in [(0.0, [0, 20, 28], [0, -2, -2]), (5.0, [0, 10, 18], [0, 0, -2])]:
         np.testing.assert_allclose(course(jnp.asarray(moment)), values, atol=1e-6)
@@ -306,10 +306,10 @@ CONDITIONS = [
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_every_way_to_write_a_condition(engine: Engine):
+def test_every_way_to_write_a_condition(engine: str):
     rules = "".join(f" X{n} = 0; X{n}' = piecewise(h, {c}, 0)\n" for n, (c, _, _) in enumerate(CONDITIONS))
     model = network(f"model w\n a = 2; s = 0.5; h = 1e6\n{rules}end")
-    out = simulate(model, {}, Protocol(), [1.0, 9.0], engine=engine)
+    out = simulate(model, {}, Protocol(), [1.0, 9.0], solver=SOLVERS[engine])
     for n, (condition, on, off) in enumerate(CONDITIONS):
         held = [1.0, 7.0] if on is None else [max(0.0, min(t, off) - on) for t in (1.0, 9.0)]
         right = 1e6 * np.array(held)
@@ -317,14 +317,14 @@ def test_every_way_to_write_a_condition(engine: Engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_slope_of_time_that_may_have_either_sign(engine: Engine):
+def test_a_slope_of_time_that_may_have_either_sign(engine: str):
     model = network("model w\n X = 0; a = 1; s = 0.5\n X' = piecewise(1, s*time > a, 0)\nend")
     values = {"s": jnp.array([0.5, -0.5, 0.0, 0.0]), "a": jnp.array([1.0, -1.0, 1.0, -1.0])}
-    out = simulate(model, values, Protocol(), [5.0], engine=engine)
+    out = simulate(model, values, Protocol(), [5.0], solver=SOLVERS[engine])
     np.testing.assert_allclose(out.y[:, 0, 0, 0], [3.0, 2.0, 0.0, 5.0], atol=1e-6)
 
     def end(s: jax.Array, a: jax.Array) -> jax.Array:
-        return simulate(model, {"s": s, "a": a}, Protocol(), [5.0], engine=engine).y[0, 0, 0]
+        return simulate(model, {"s": s, "a": a}, Protocol(), [5.0], solver=SOLVERS[engine]).y[0, 0, 0]
 
     by_s, by_a = jax.vmap(jax.grad(end, argnums=(0, 1)))(values["s"], values["a"])
     np.testing.assert_allclose(by_s, [4.0, 4.0, 0.0, 0.0], atol=1e-5)
@@ -332,23 +332,23 @@ def test_a_slope_of_time_that_may_have_either_sign(engine: Engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_kinks_in_time_are_boundaries_too(engine: Engine):
+def test_kinks_in_time_are_boundaries_too(engine: str):
     rates = {"max(0, time - a)": 4.5, "min(time, a)": 8.0, "abs(time - a)": 6.5, "max(0, 1 - abs(time - a))": 1.0}
     rules = "".join(f" X{n} = 0; X{n}' = {rate}\n" for n, rate in enumerate(rates))
     model = network(f"model kink\n a = 2\n{rules}end")
-    out = simulate(model, {}, Protocol(), [5.0], engine=engine)
+    out = simulate(model, {}, Protocol(), [5.0], solver=SOLVERS[engine])
     found = [float(out.y[0, 0, model.index(f"X{n}")]) for n in range(len(rates))]
     np.testing.assert_allclose(found, list(rates.values()), rtol=1e-7)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_before_the_start_a_timed_input_is_as_it_was(engine: Engine):
+def test_before_the_start_a_timed_input_is_as_it_was(engine: str):
     """Rest is taken just before the start: what begins at it is off, what began earlier is on."""
     model = network("model b\n X = 1; k = 0.5; t_on = 0\n X' = 1 + piecewise(3, time >= t_on, 0) - k*X\nend")
 
     def course(t_on: float, start: float) -> np.ndarray:
         protocol = Protocol("p", preequilibration={}, start=start)
-        out = simulate(model, {"t_on": t_on}, protocol, [start, start + 1], engine=engine)
+        out = simulate(model, {"t_on": t_on}, protocol, [start, start + 1], solver=SOLVERS[engine])
         return np.asarray(out.y[0, :, 0])
 
     rising = 8 - 6 * np.exp(-0.5)
@@ -359,9 +359,9 @@ def test_before_the_start_a_timed_input_is_as_it_was(engine: Engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_time_runs_from_the_start_of_the_protocol(engine: Engine):
+def test_time_runs_from_the_start_of_the_protocol(engine: str):
     model = network("model c\n X = 0; t0 = -2\n X' = time + piecewise(100, time > t0, 0)\nend")
-    out = simulate(model, {}, Protocol(start=-10.0), [-10.0, 0.0, 10.0], engine=engine)
+    out = simulate(model, {}, Protocol(start=-10.0), [-10.0, 0.0, 10.0], solver=SOLVERS[engine])
     np.testing.assert_allclose(out.y[0, :, 0], [0, -50 + 200, 1200], rtol=1e-6, atol=1e-9)
 
 
@@ -393,7 +393,7 @@ def test_rest_under_a_rate_that_moves_with_time_is_refused():
     with pytest.raises(ValueError, match=r"depends on time explicitly then: .*sin"):
         simulate(model, {}, Protocol.equilibrated(), [1.0])
     for engine in BOTH_ENGINES:
-        out = simulate(model, {}, Protocol.equilibrated(a=0).set(a=1), [0.0, 10.0], engine=engine)
+        out = simulate(model, {}, Protocol.equilibrated(a=0).set(a=1), [0.0, 10.0], solver=SOLVERS[engine])
         w = 0.1
         right = 1 + (np.sin(w * 10) - w * np.cos(w * 10) + w * np.exp(-10)) / (1 + w**2)
         np.testing.assert_allclose(out.y[0, :, 0], [1, right], rtol=1e-6)

@@ -19,7 +19,8 @@ import pytest
 import sympy
 from typer.testing import CliRunner
 
-from helpers import BOTH_ENGINES, ENGINES
+from helpers import BOTH_ENGINES, ENGINES, SOLVERS
+from hexamer import Fused
 from hexamer.cli import app
 from hexamer.models import (
     Network,
@@ -35,7 +36,6 @@ from hexamer.models import (
     simulate,
 )
 from hexamer.models.solvers.accuracy import inexact, stricter, words
-from hexamer.models.solvers.settings import Engine
 
 pytestmark = pytest.mark.tier("test")
 
@@ -73,7 +73,7 @@ class Found(NamedTuple):
 
 
 @cache
-def compiled(name: str, engine: Engine):
+def compiled(name: str, engine: str):
     """A function of a factor and a relative tolerance: the network where the unit of amount is 1/factor as large."""
     network = with_starts_as_parameters(load_network(name))
     model = compile_network(network)
@@ -91,14 +91,14 @@ def compiled(name: str, engine: Engine):
         times = {-1.0: 1 / factor, 0.0: 1.0, 1.0: factor}
         given = {n: v * times[units.get(n, 0.0)] for n, v in defaults.items()}
         given |= {n: given[n] * jnp.exp(t) for n, t in zip(moved, theta, strict=True)}
-        settings = Settings(engine=engine, max_steps=10_000)
+        settings = Settings(SOLVERS[engine], max_steps=10_000)
         out = simulate(model, given, protocol, TIMES, rtol=rtol, settings=settings)
         return jnp.sum(out.y / factor), (out.y / factor, out.steps, out.status)
 
     return jax.jit(lambda factor, rtol: jax.grad(course, has_aux=True)(jnp.zeros(len(moved)), factor, rtol))
 
 
-def solved(name: str, engine: Engine, factor: float, *, rtol: float = 1e-6) -> Found:
+def solved(name: str, engine: str, factor: float, *, rtol: float = 1e-6) -> Found:
     gradient, (y, steps, status) = compiled(name, engine)(factor, rtol)
     np.testing.assert_array_equal(status, Status.OK)
     return Found(np.asarray(y), np.asarray(steps), np.asarray(gradient))
@@ -120,7 +120,7 @@ def test_every_parameter_of_the_bundled_networks_has_a_unit() -> None:
 
 
 @pytest.mark.parametrize(("name", "engine"), NETWORKS)
-def test_a_power_of_two_changes_nothing(name: str, engine: Engine) -> None:
+def test_a_power_of_two_changes_nothing(name: str, engine: str) -> None:
     plain, small = solved(name, engine, 1.0), solved(name, engine, 2.0**-30)
     np.testing.assert_array_equal(small.steps, plain.steps)
     assert distance(small.y, plain.y, (0, 1)) < 1e-12
@@ -129,7 +129,7 @@ def test_a_power_of_two_changes_nothing(name: str, engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(("name", "engine"), NETWORKS)
-def test_nano_changes_less_than_the_tolerance(name: str, engine: Engine) -> None:
+def test_nano_changes_less_than_the_tolerance(name: str, engine: str) -> None:
     plain, small = solved(name, engine, 1.0, rtol=1e-9), solved(name, engine, 1e-9, rtol=1e-9)
     assert distance(small.y, plain.y, (0, 1)) < 1e-6
     assert distance(small.gradient, plain.gradient, (0,)) < 1e-6
@@ -139,27 +139,27 @@ def test_nano_changes_less_than_the_tolerance(name: str, engine: Engine) -> None
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_moles_per_litre(engine: Engine) -> None:
+def test_moles_per_litre(engine: str) -> None:
     folder = CASES / "moles-per-litre"
     expected = json.loads((folder / "expected.json").read_text())
     for unit, factor in (("M", 1e-9), ("nM", 1.0)):
         binding = expected[f"binding_{unit}"]
         model = load_model(folder / f"binding_{unit}.ant")
-        out = simulate(model, {}, Protocol(), binding["times"], engine=engine)
+        out = simulate(model, {}, Protocol(), binding["times"], solver=SOLVERS[engine])
         for name in ("C", "P"):
             np.testing.assert_allclose(out.y[0, :, model.index(name)], binding[name], rtol=1e-5, atol=1e-12 * factor)
         rest = expected[f"turnover_at_rest_{unit}"]
         model = load_model(folder / f"turnover_{unit}.ant")
-        out = simulate(model, {}, Protocol.equilibrated(), [0.0, 1e4], engine=engine)
+        out = simulate(model, {}, Protocol.equilibrated(), [0.0, 1e4], solver=SOLVERS[engine])
         for name, value in rest.items():
             np.testing.assert_allclose(out.y[0, :, model.index(name)], value, rtol=1e-9)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_growth_from_far_below(engine: Engine) -> None:
+def test_growth_from_far_below(engine: str) -> None:
     folder = CASES / "tiny-concentrations"
     expected = json.loads((folder / "expected.json").read_text())
-    out = simulate(load_model(folder / "model.ant"), {}, Protocol(), expected["times"], engine=engine)
+    out = simulate(load_model(folder / "model.ant"), {}, Protocol(), expected["times"], solver=SOLVERS[engine])
     np.testing.assert_allclose(out.y[0, :, 0], expected["I"], rtol=1e-4)
 
 
@@ -167,12 +167,12 @@ def test_a_number_of_the_users_own_means_what_it_says() -> None:
     """In the model's units, for all species, as before: the course of P is then not solved, and the check says so."""
     folder = CASES / "moles-per-litre"
     model = load_model(folder / "binding_M.ant")
-    settings = Settings(engine="fused", atol=1e-8)
+    settings = Settings(Fused(), atol=1e-8)
     times = json.loads((folder / "expected.json").read_text())["binding_M"]["times"]
     y, strict = (
         np.asarray(simulate(model, {}, Protocol(), times, settings=s).y) for s in (settings, stricter(settings))
     )
-    given = simulate(model, {}, Protocol(), times, atol=1e-8, engine="fused")
+    given = simulate(model, {}, Protocol(), times, atol=1e-8, solver=Fused())
     np.testing.assert_array_equal(given.y, y)
     found = inexact(model, y, strict)
     assert found["P"] > 2e-3
@@ -191,7 +191,7 @@ def test_a_fall_far_below_the_start_is_followed() -> None:
     """By four decades, and up again: 1e-2 does not see it, and the scale of the start does."""
     model = compile_network(read_antimony(REBOUND))
     protocol = Protocol().set(drug=1.0).set(at=5.0, drug=0.0)
-    settings = (Settings(engine="fused", atol=1e-2), Settings(engine="fused"))
+    settings = (Settings(Fused(), atol=1e-2), Settings(Fused()))
     coarse, default = (np.asarray(simulate(model, {}, protocol, [30.0], settings=s).y) for s in settings)
     np.testing.assert_allclose(default[0, 0, 0], np.exp(30.0 - 3 * 5.0), rtol=1e-4)
     assert "V" in inexact(model, coarse, default)
@@ -224,10 +224,10 @@ def test_draws_far_from_the_nominal_values() -> None:
     draws = np.exp(centre + 0.6 * np.random.default_rng(3).normal(size=(64, len(centre))))
     values = dict(zip(free, draws.T, strict=True))
     protocols = [Protocol.equilibrated().set(IL6=10.0), Protocol().set(IL6=10.0)]
-    strict = Settings(engine="fused", rtol=1e-9, atol=1e-11, max_steps=100_000)
+    strict = Settings(Fused(), rtol=1e-9, atol=1e-11, max_steps=100_000)
     found, right = (
         simulate(model, values, protocols, [5.0, 20.0, 90.0], settings=settings)
-        for settings in (Settings(engine="fused"), strict)
+        for settings in (Settings(Fused()), strict)
     )
     solved = np.asarray(right.status) == Status.OK
     assert np.mean(solved) > 0.9
@@ -259,12 +259,12 @@ LATE = {
 @pytest.mark.tier("slow")
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", LATE)
-def test_what_comes_late_is_solved_at_the_defaults(name: str, engine: Engine) -> None:
+def test_what_comes_late_is_solved_at_the_defaults(name: str, engine: str) -> None:
     """Its rate is nothing at the start, so that nothing says how large it becomes; no step is spent on that."""
     body, time, species, right = LATE[name]
     model = compile_network(read_antimony(f"model m\n{body}\nend"))
     for rtol in (1e-6, 1e-8):
-        out = simulate(model, {}, Protocol(), [float(time)], settings=Settings(engine=engine, rtol=rtol))
+        out = simulate(model, {}, Protocol(), [float(time)], settings=Settings(SOLVERS[engine], rtol=rtol))
         assert out.status[0] == Status.OK
         assert int(out.steps[0]) < 500
         np.testing.assert_allclose(out.y[0, 0, model.index(species)], right, rtol=10 * rtol)

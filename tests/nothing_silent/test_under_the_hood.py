@@ -10,9 +10,11 @@ import jax
 import numpy as np
 import pytest
 
-from hexamer.models import Model, Protocol, Settings, compile_network, read_antimony, simulate
+from hexamer import Auto, Fused
+from hexamer.models import Model, Protocol, compile_network, read_antimony, simulate
 from hexamer.models.solvers.fused import build as build_module
 from hexamer.models.solvers.fused import source
+from hexamer.models.solvers.solver import Solver
 
 pytestmark = pytest.mark.tier("test")
 
@@ -28,10 +30,12 @@ def decay(rate: str = "k*A") -> Model:
     return compile_network(read_antimony(f"model decay; species A = 1; k = 0.5; J: A -> ; {rate}; end"))
 
 
-def slope(model: Model, **settings) -> jax.Array:
-    """d A(1)/dk at k = 2; with one step recorded, so that the rest is solved again."""
-    chosen = Settings(**{"engine": "fused", "record": 1, **settings})
-    return jax.grad(lambda k: simulate(model, {"k": k}, Protocol(), [1.0], settings=chosen).y.sum())(2.0)
+FEW_STEPS = Fused(record=1)  # so that the rest is solved again
+
+
+def slope(model: Model, solver: Solver = FEW_STEPS) -> jax.Array:
+    """d A(1)/dk at k = 2."""
+    return jax.grad(lambda k: simulate(model, {"k": k}, Protocol(), [1.0], solver=solver).y.sum())(2.0)
 
 
 @pytest.fixture
@@ -75,12 +79,12 @@ def test_code_that_does_not_compile(edit: Callable[[str, str], None], caplog: py
         for k in (2.0, 1.0):
             out = simulate(model, {"k": k}, Protocol(), [1.0])
             np.testing.assert_allclose(out.y[0, 0, 0], np.exp(-k), rtol=1e-5)
-    assert float(slope(model, engine="auto")) == pytest.approx(-np.exp(-2.0), rel=1e-4)
+    assert float(slope(model, Auto(FEW_STEPS))) == pytest.approx(-np.exp(-2.0), rel=1e-4)
     said = [r.getMessage() for r in caplog.records]
     assert len(said) == 1
     assert said[0].startswith("solving with diffrax: the fused engine's code for model 'decay' does not compile here (")
     with pytest.raises(ValueError, match=r"model 'decay' does not compile here .* diffrax needs none"):
-        simulate(decay("k*A/(1 + 0*A)"), {}, Protocol(), [1.0], engine="fused")
+        simulate(decay("k*A/(1 + 0*A)"), {}, Protocol(), [1.0], solver=Fused())
 
 
 def test_sources_are_those_of_the_start(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers import ENGINES
+from helpers import ENGINES, SOLVERS
 from hexamer import load_problem
 from hexamer.cli import main
 from hexamer.data import Parameter, Prior, TableError, load, read_values
@@ -425,7 +425,7 @@ IN_PICOMOLAR = [
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_model_in_hours(engine: str, nllh: float, tmp_path: Path) -> None:
     folder = changed(tmp_path, model=IN_HOURS, problem=('name = "egfr"', 'name = "egfr"\ntime_unit = "min"'))
-    problem = load_problem(folder).with_settings(engine=engine, **EXACT)
+    problem = load_problem(folder).with_settings(solver=SOLVERS[engine], **EXACT)
     assert problem.dataset.time_unit == "h"
     assert max(m.time for m in problem.dataset.measurements) == pytest.approx(6)
     assert problem.evaluate(by_hour(TRUTH)).nllh == pytest.approx(nllh, rel=1e-9)

@@ -14,7 +14,8 @@ from ...compiled.domain import CLUTTER, NOISE, TOLERATED
 from ...compiled.model import Model
 from .. import rodas5p_coefficients as tableau
 from .. import scale, steady_criteria
-from ..settings import LEAST_ATOL, LEAST_RTOL, Precision
+from ..settings import LEAST_ATOL, LEAST_RTOL
+from ..solver import Precision
 from ..status import Status
 from ..step_control import SHORTEST, TINY
 from .layout import Field, Layout

@@ -83,8 +83,8 @@ def _described(model: Model, plan: Plan, settings: Settings, few: bool, by: By, 
         shape=shape,
         slots=slots,
         threads=threads(settings),
-        record=settings.record,
-        memory=settings.memory,
+        record=settings.fused.record,
+        memory=settings.fused.memory,
         max_steps=settings.max_steps,
         single=settings.precision == "float32",
         keep_stages=few and protocols <= FEW,
@@ -101,8 +101,8 @@ def _at_least_one(index: np.ndarray) -> np.ndarray:
 
 def threads(settings: Settings) -> int:
     """How many threads a batch may take: all cores, shared between JAX's devices."""
-    if settings.threads:
-        return settings.threads
+    if settings.fused.threads:
+        return settings.fused.threads
     try:
         devices = jax.local_device_count(backend="cpu")
     except RuntimeError:  # JAX was told to leave the CPU out

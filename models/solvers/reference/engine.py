@@ -197,12 +197,7 @@ def _stretches(model: Model, p: Float[Array, " parameters"], start, stop) -> _St
 def _segment(model: Model, settings: Settings, tolerances: Tolerances, y, p, begin, end, times, *, last: bool):
     length = end - begin
     reverse = settings.derivative == "reverse"
-    solver = {
-        "rodas5p": lambda: Rodas5P(model.rhs, model.jacobian, reverse),
-        "kvaerno5": diffrax.Kvaerno5,
-        "kvaerno3": diffrax.Kvaerno3,
-        "tsit5": diffrax.Tsit5,
-    }[settings.solver]()
+    solver = settings.diffrax.method or Rodas5P(model.rhs, model.jacobian, reverse)
     limits = {"shortest": SHORTEST * length, "longest": settings.longest_step * length, "tiny": TINY * length}
     steps = controller(settings.rtol, 1.0, **limits, model=model)
     steps = eqx.tree_at(lambda c: (c.rtol, c.atol), steps, tuple(tolerances))

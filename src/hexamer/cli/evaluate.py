@@ -18,9 +18,7 @@ from .options import (
     ModelOption,
     ProblemArgument,
     RtolOption,
-    SolverChoice,
     SolverOption,
-    engine_of,
     solver_of,
 )
 from .problem import load_problem, read_data, warn_of_noise
@@ -40,7 +38,7 @@ def command(
     model: ModelOption = None,
     engine: EngineOption = EngineChoice.auto,
     device: DeviceOption = None,
-    solver: SolverOption = SolverChoice.auto,
+    solver: SolverOption = "auto",
     rtol: RtolOption = 1e-8,
     atol: AtolOption = None,
 ) -> None:
@@ -48,13 +46,14 @@ def command(
 
     chi2 is the sum over the rows that were measured; `censored` of the n rows are limits, which have none.
     """
+    chosen = solver_of(engine, solver)
     dataset = read_data(problem, model)
     values = None if at is None else _values(at, dataset, model)
     use_device(device)
     from ..infer.problem.problem import MissingValueError
 
     loaded = load_problem(problem, dataset, model=model).with_settings(
-        engine=engine_of(engine, solver), solver=solver_of(solver), rtol=rtol, atol=atol, max_steps=20_000
+        solver=chosen, rtol=rtol, atol=atol, max_steps=20_000
     )
     if values is not None:
         idle = sorted(loaded.unknown(values))

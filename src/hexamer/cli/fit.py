@@ -19,8 +19,7 @@ from .options import (
     ProblemArgument,
     QuietOption,
     RtolOption,
-    SolverChoice,
-    engine_of,
+    solver_of,
 )
 from .problem import load_problem, read_data
 
@@ -42,9 +41,13 @@ def command(
     engine: EngineOption = EngineChoice.auto,
     device: DeviceOption = None,
     solver: Annotated[
-        SolverChoice,
-        typer.Option(help="auto: rodas5p; with diffrax the cheapest that agrees with kvaerno5 around the best fit."),
-    ] = SolverChoice.auto,
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Rodas5P, or one of diffrax's solvers by name: Tsit5, Kvaerno5, Dopri8, … auto: Rodas5P; with diffrax "
+            "the cheapest that agrees with Kvaerno5 around the best fit.",
+        ),
+    ] = "auto",
     rtol: RtolOption = 1e-6,
     atol: AtolOption = None,
     minutes: Annotated[
@@ -58,6 +61,7 @@ def command(
     quiet: QuietOption = False,
 ) -> None:
     """Posterior of PROBLEM by NUTS, started from its best fit."""
+    chosen = solver_of(engine, solver)
     dataset = read_data(problem, model)
     use_device(device, chains)
     from ..infer.calibration import fit as run
@@ -66,9 +70,7 @@ def command(
 
     writable(out)
     interrupt.leaves(lambda: kept_in(out))
-    loaded = load_problem(problem, dataset, model=model).with_settings(
-        rtol=rtol, atol=atol, engine=engine_of(engine, solver)
-    )
+    loaded = load_problem(problem, dataset, model=model).with_settings(rtol=rtol, atol=atol, solver=chosen)
     _say_what_is_estimated(loaded)
     result = run(
         loaded,
@@ -78,7 +80,7 @@ def command(
         draws=draws,
         seed=seed,
         starts=starts,
-        solver=solver.value,
+        solver=None if solver.casefold() == "auto" else chosen,
         target_acceptance=target_acceptance,
         progress=not quiet,
         stop_after=None if minutes is None else 60 * minutes,

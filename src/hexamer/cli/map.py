@@ -20,9 +20,7 @@ from .options import (
     ProblemArgument,
     QuietOption,
     RtolOption,
-    SolverChoice,
     SolverOption,
-    engine_of,
     solver_of,
 )
 from .problem import load_problem, read_data, warn_of_noise
@@ -53,13 +51,14 @@ def command(
     model: ModelOption = None,
     engine: EngineOption = EngineChoice.auto,
     device: DeviceOption = None,
-    solver: SolverOption = SolverChoice.auto,
+    solver: SolverOption = "auto",
     rtol: RtolOption = 1e-6,
     atol: AtolOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder for map.json, best.csv and figures.")] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Best fits of PROBLEM from many starts, ranked."""
+    chosen = solver_of(engine, solver)
     dataset = read_data(problem, model)
     use_device(device, sys.maxsize)
     from ..infer.calibration import writable
@@ -70,7 +69,7 @@ def command(
     if out is not None:
         writable(out)
     loaded = load_problem(problem, dataset, model=model, marginalise=() if objective == "likelihood" else None)
-    loaded = loaded.with_settings(rtol=rtol, atol=atol, engine=engine_of(engine, solver), solver=solver_of(solver))
+    loaded = loaded.with_settings(rtol=rtol, atol=atol, solver=chosen)
     fits = find_map(
         loaded,
         starts=starts,

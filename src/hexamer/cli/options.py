@@ -11,15 +11,7 @@ from . import arguments
 
 if TYPE_CHECKING:
     from ..models import Settings
-    from ..models.solvers.settings import Engine, Solver
-
-
-class SolverChoice(StrEnum):
-    auto = "auto"
-    rodas5p = "rodas5p"
-    tsit5 = "tsit5"
-    kvaerno5 = "kvaerno5"
-    kvaerno3 = "kvaerno3"
+    from ..models.solvers.solver import Solver
 
 
 class EngineChoice(StrEnum):
@@ -50,7 +42,12 @@ DeviceOption = Annotated[
         "Default: the environment variable HEXAMER_DEVICE, else auto.",
     ),
 ]
-SolverOption = Annotated[SolverChoice, typer.Option(help="auto: rodas5p.")]
+SolverOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="Rodas5P (auto), or one of diffrax's solvers by name: Tsit5, Kvaerno5, Dopri8, …"
+    ),
+]
 RtolOption = Annotated[
     float,
     arguments.number_option("Relative error a step of the solver, of each species' size.", 1e-12, 1e-2),
@@ -65,17 +62,14 @@ AtolOption = Annotated[
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
 
 
-def engine_of(engine: EngineChoice, solver: SolverChoice) -> Engine:
-    """The engine; a solver of diffrax's asks for diffrax."""
-    if solver in (SolverChoice.auto, SolverChoice.rodas5p):
-        return engine.value
-    if engine == EngineChoice.fused:
-        raise ValueError(f"--engine fused solves by rodas5p: leave out --solver {solver.value}, or --engine")
-    return "diffrax"
+def solver_of(engine: EngineChoice, solver: str) -> Solver:
+    """What solves; a solver of diffrax's asks for diffrax."""
+    from ..models.solvers.solver import RODAS5P, solver_by_words
 
-
-def solver_of(solver: SolverChoice) -> Solver:
-    return "rodas5p" if solver == SolverChoice.auto else solver.value
+    name = RODAS5P if solver.casefold() == "auto" else solver
+    if engine == EngineChoice.fused and name.casefold() != RODAS5P.casefold():
+        raise ValueError(f"--engine fused solves by Rodas5P: leave out --solver {solver}, or --engine")
+    return solver_by_words(engine=engine.value, solver=name)
 
 
 def settings_of(engine: EngineChoice, rtol: float | None, atol: float | None) -> Settings | None:
@@ -84,7 +78,7 @@ def settings_of(engine: EngineChoice, rtol: float | None, atol: float | None) ->
 
     if engine == EngineChoice.auto and rtol is None and atol is None:
         return None
-    return Settings(engine=engine.value, rtol=1e-6 if rtol is None else rtol, atol=atol)
+    return Settings(solver_of(engine, "auto"), rtol=1e-6 if rtol is None else rtol, atol=atol)
 
 
 def times_of(text: str) -> list[float]:
@@ -104,9 +98,7 @@ __all__ = [
     "ProblemArgument",
     "QuietOption",
     "RtolOption",
-    "SolverChoice",
     "SolverOption",
-    "engine_of",
     "settings_of",
     "solver_of",
     "times_of",

@@ -16,9 +16,7 @@ from .options import (
     EngineChoice,
     EngineOption,
     RtolOption,
-    SolverChoice,
     SolverOption,
-    engine_of,
     solver_of,
     times_of,
 )
@@ -46,13 +44,14 @@ def command(
     parameter: Annotated[list[str], typer.Option("--set", help="NAME=VALUE of a parameter; may be repeated.")] = [],  # noqa: B006
     engine: EngineOption = EngineChoice.auto,
     device: DeviceOption = None,
-    solver: SolverOption = SolverChoice.auto,
+    solver: SolverOption = "auto",
     rtol: RtolOption = 1e-6,
     atol: AtolOption = None,
 ) -> None:
     """Trajectories of MODEL under each --protocol, with all species and rules."""
     from ..models import load_network
 
+    chosen = solver_of(engine, solver)
     network = load_network(model)  # what is wrong with it is said before JAX is imported, which takes seconds
     use_device(device)
     from ..data import read_values
@@ -79,7 +78,7 @@ def command(
     values |= arguments.numbers_by_name("--set", parameter)
     grid = times_of(times)
     arguments.check_memory("--times", len(grid) * len(protocols), len(loaded.species) + len(loaded.rules))
-    settings = Settings(engine=engine_of(engine, solver), solver=solver_of(solver), rtol=rtol, atol=atol)
+    settings = Settings(chosen, rtol=rtol, atol=atol)
     result = run(loaded, values, protocols, grid, observe=list(loaded.rules), settings=settings)
     _warn_of_errors(loaded, values, protocols, grid, settings, result)
     _say_what_failed(loaded, values, protocols, settings, result)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hexamer import Fused
 from hexamer.models import Model, Protocol, Settings, compile_network, read_antimony, simulate
 from hexamer.models.solvers.dispatch import uses_fused
 from hexamer.models.solvers.fused import build as build_module
@@ -31,7 +32,7 @@ def test_a_parameter_more_is_another_model() -> None:
     wider = replace(model, parameters=(*model.parameters, "dye"), defaults=np.append(model.defaults, 0.0))
     assert wider.kinetics is model.kinetics
     for used in (model, wider, model):
-        out = simulate(used, {"k": 2.0}, Protocol(), [1.0], engine="fused")
+        out = simulate(used, {"k": 2.0}, Protocol(), [1.0], solver=Fused())
         assert float(out.y[0, 0, 0]) == pytest.approx(np.exp(-2.0), rel=1e-6)
     assert build(model, NARROW) != build(wider, NARROW)
 
@@ -63,7 +64,7 @@ def test_what_does_not_compile_is_solved_with_diffrax(monkeypatch: pytest.Monkey
     monkeypatch.setattr(build_module, "_compile", broken)
     text = DECAY.replace("k*A", "k*A/(1 + A)")
     with pytest.raises(ValueError, match=r"model 'decay' does not compile here \(the compiler fails\)"):
-        simulate(compile_network(read_antimony(text)), {}, Protocol(), [1.0], engine="fused")
+        simulate(compile_network(read_antimony(text)), {}, Protocol(), [1.0], solver=Fused())
     out = simulate(compile_network(read_antimony(text)), {}, Protocol(), [1.0])
     a = float(out.y[0, 0, 0])
     assert a + np.log(a) == pytest.approx(1 - 0.5, rel=1e-6)  # of A' = −k A/(1 + A) from 1

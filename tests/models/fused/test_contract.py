@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import sympy
 
+from hexamer import Fused
 from hexamer.models import Model, Protocol, Settings, Status, compile_network, read_antimony
 from hexamer.models.compiled.plan import compile_plan
 from hexamer.models.solvers.fused import contract, source
@@ -43,7 +44,7 @@ def slopes(text: str, by: By) -> tuple[Solution, jax.Array]:
     plan = compile_plan(model, PROTOCOLS, [TIMES] * len(PROTOCOLS), model.parameters)
 
     def loss(values: jax.Array) -> tuple[jax.Array, Solution]:
-        solution = solve(model, plan, Settings(engine="fused", record=20), values, by=by)
+        solution = solve(model, plan, Settings(Fused(record=20)), values, by=by)
         return jnp.sum(jnp.log1p(solution.y) ** 2), solution
 
     spread = 0.3 * jax.random.normal(jax.random.key(5), (6, len(model.parameters)))

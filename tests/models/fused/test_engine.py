@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from helpers import slowly
+from helpers import SOLVERS, slowly
+from hexamer import Auto, Diffrax, Fused
 from hexamer.models import (
     Model,
     Protocol,
@@ -32,9 +33,9 @@ from hexamer.models.solvers.dispatch import solve
 
 pytestmark = pytest.mark.tier("test")
 
-FUSED = Settings(engine="fused")
-TIGHT = Settings(engine="fused", rtol=1e-10, atol=1e-12, max_steps=100_000)
-DIFFRAX = Settings(engine="diffrax", rtol=1e-9, atol=1e-11)
+FUSED = Settings(Fused())
+TIGHT = Settings(Fused(), rtol=1e-10, atol=1e-12, max_steps=100_000)
+DIFFRAX = Settings(Diffrax(), rtol=1e-9, atol=1e-11)
 TOLERANCE = 1e-5
 
 
@@ -264,7 +265,7 @@ def test_threads_and_record_do_not_matter(hepg2_core: Model, threads: int, recor
     protocols = [*PROTOCOLS["hepg2_core"].values()]
     z = draws(hepg2_core, 35, sd=0.6)
     expected = points(hepg2_core, protocols, FUSED, z)
-    found = points(hepg2_core, protocols, replace(FUSED, threads=threads, record=record), z)
+    found = points(hepg2_core, protocols, replace(FUSED, solver=Fused(threads=threads, record=record)), z)
     np.testing.assert_allclose(found.value, expected.value, rtol=1e-14)
     assert relative(found.slope, expected.slope) < 1e-12
     np.testing.assert_allclose(found.slope, expected.slope, rtol=1e-11, atol=1e-14)
@@ -277,7 +278,7 @@ def test_stages_kept_or_found_again(loop: Model, record: int) -> None:
     z = jnp.log(jnp.asarray(loop.defaults))
 
     def y(z: jax.Array, record: int, few: bool) -> jax.Array:
-        return solve(loop, plan, replace(FUSED, record=record), jnp.exp(z), few=few).y
+        return solve(loop, plan, replace(FUSED, solver=Fused(record=record)), jnp.exp(z), few=few).y
 
     expected = jax.jit(jax.jacrev(partial(y, record=256, few=False)))(z)
     found = jax.jit(jax.jacrev(partial(y, record=record, few=True)))(z)  # 24 sets: as many lanes as there are
@@ -292,7 +293,7 @@ def test_a_batch_too_large_for_memory(loop: Model) -> None:
     z = draws(loop, 6)
     expected = points(loop, LOOP_PROTOCOLS, FUSED, z)
     row = 8 * (len(loop.species) + 2)
-    small = replace(FUSED, memory=3 * 3 * FUSED.record * row)  # three of the six
+    small = replace(FUSED, solver=Fused(memory=3 * 3 * FUSED.fused.record * row))  # three of the six
     loss = loss_of(loop, LOOP_PROTOCOLS, small)
     found = points(loop, LOOP_PROTOCOLS, small, z)
     np.testing.assert_allclose(found.slope, expected.slope, rtol=1e-12, atol=1e-14)
@@ -313,7 +314,7 @@ def test_some_records_fit_and_some_do_not(loop: Model) -> None:
     middle = int(np.median(accepted[:, 0]))
     assert accepted[:, 0].min() < middle < accepted[:, 0].max()
     expected = points(loop, LOOP_PROTOCOLS, FUSED, z)
-    found = points(loop, LOOP_PROTOCOLS, replace(FUSED, record=middle), z)
+    found = points(loop, LOOP_PROTOCOLS, replace(FUSED, solver=Fused(record=middle)), z)
     np.testing.assert_allclose(found.slope, expected.slope, rtol=1e-12, atol=1e-14)
 
 
@@ -321,14 +322,14 @@ SHARDED = """
 import sys
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import Mesh, PartitionSpec as P
-from hexamer.models import Protocol, Settings, compile_network, read_antimony, simulate
+from hexamer.models import Fused, Protocol, compile_network, read_antimony, simulate
 
 model = compile_network(read_antimony(sys.argv[1]))
 protocols = [Protocol("dose").add("R", 0.6, at=5.0), Protocol.equilibrated("b").pulse("R", 0.6, start=0.0, stop=20.0)]
 
 def loss(z):
     values = dict(zip(model.parameters, jnp.exp(z), strict=True))
-    y = simulate(model, values, protocols, [0.0, 5.0, 20.0, 90.0], settings=Settings(engine="fused")).y
+    y = simulate(model, values, protocols, [0.0, 5.0, 20.0, 90.0], solver=Fused()).y
     return jnp.mean(jnp.log1p(y) ** 2)
 
 centre = jnp.log(jnp.asarray(model.defaults))
@@ -426,7 +427,7 @@ def rests(cycle: Model) -> dict[str, Callable[[jax.Array], tuple[jax.Array, jax.
         slope = jax.jit(jax.jacrev(y, has_aux=True))
         return lambda z: slope(z)[::-1]
 
-    return {"diffrax": both(DIFFRAX), "fused": both(replace(DIFFRAX, engine="fused"))}
+    return {"diffrax": both(DIFFRAX), "fused": both(replace(DIFFRAX, solver=Fused()))}
 
 
 @pytest.mark.tier("slow")
@@ -472,20 +473,9 @@ def decay(name: str) -> Model:
     return compile_function(lambda t, y, p: -p["k"] * y, species=["y"], parameters={"k": 1.0}, initial=[1.0], name=name)
 
 
-def test_forward_mode_is_diffrax_alone(loop: Model) -> None:
-    settings = Settings(engine="fused", derivative="forward")
-    with pytest.raises(ValueError, match=r"no forward mode: use engine='diffrax'"):
-        simulate(loop, {}, Protocol(), [1.0], settings=settings)
-
-
-def test_other_solvers_are_diffrax_alone(loop: Model) -> None:
-    with pytest.raises(ValueError, match=r"use engine='diffrax' for tsit5"):
-        simulate(loop, {}, Protocol(), [1.0], engine="fused", settings=Settings(solver="tsit5"))
-
-
 def test_a_python_function_is_refused() -> None:
     with pytest.raises(ValueError, match=r"'refused' is a Python function, not a network"):
-        simulate(decay("refused"), {}, Protocol(), [1.0], engine="fused")
+        simulate(decay("refused"), {}, Protocol(), [1.0], solver=Fused())
 
 
 @pytest.mark.tier("slow")
@@ -505,7 +495,7 @@ def test_auto_falls_back_and_says_so_once(caplog: pytest.LogCaptureFixture) -> N
 def test_auto_is_fused_where_it_can(loop: Model, caplog: pytest.LogCaptureFixture) -> None:
     """The engines' step controllers differ, so the steps tell which of them solved."""
     with caplog.at_level(logging.WARNING):
-        runs = {e: simulate(loop, {}, LOOP_PROTOCOLS, [90.0], engine=e) for e in ("auto", "fused", "diffrax")}
+        runs = {e: simulate(loop, {}, LOOP_PROTOCOLS, [90.0], solver=s) for e, s in {"auto": Auto(), **SOLVERS}.items()}
     assert not caplog.records
     np.testing.assert_array_equal(runs["auto"].y, runs["fused"].y)
     np.testing.assert_array_equal(runs["auto"].steps, runs["fused"].steps)
@@ -519,18 +509,11 @@ def test_auto_follows_the_derivative_asked_for(loop: Model) -> None:
     def y(k: jax.Array, settings: Settings) -> jax.Array:
         return simulate(loop, {"k": k}, Protocol(), [3.0], settings=settings).y[0, 0]
 
-    forward = jax.jacfwd(y)(0.8, Settings(derivative="forward"))
+    forward = jax.jacfwd(y)(0.8, Settings(Diffrax(derivative="forward")))
     np.testing.assert_allclose(jax.jacrev(y)(0.8, Settings()), forward, rtol=1e-4, atol=1e-7)
-
-
-def test_an_unknown_engine() -> None:
-    with pytest.raises(ValueError, match=r"unknown engine 'cuda'; known: auto, fused, diffrax"):
-        Settings(engine="cuda")  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.tier("slow")
 def test_the_argument_overrides_the_settings(loop: Model) -> None:
-    with pytest.raises(ValueError, match="unknown engine 'other'"):
-        simulate(loop, {}, Protocol(), [1.0], engine="other")  # pyright: ignore[reportArgumentType]
-    by_argument = simulate(loop, {}, Protocol(), [9.0], engine="diffrax", settings=FUSED)
+    by_argument = simulate(loop, {}, Protocol(), [9.0], solver=Diffrax(), settings=FUSED)
     assert np.any(by_argument.y != simulate(loop, {}, Protocol(), [9.0], settings=FUSED).y)

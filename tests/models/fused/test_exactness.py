@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
+from hexamer import Fused
 from hexamer.models import (
     Model,
     Protocol,
@@ -155,7 +156,7 @@ def replay(model: Model, plan: Plan, environment, accepted, rows, rest, rest_sta
 def test_the_adjoint_is_the_derivative_of_the_steps(case, few: bool) -> None:
     """All outputs by all of the environment: parameters, initial values, doses, constants of protocols."""
     model, plan, values = case()
-    settings = Settings(engine="fused", rtol=1e-4, atol=1e-6)
+    settings = Settings(Fused(), rtol=1e-4, atol=1e-6)
     task = _described(model, plan, settings, few, "platform")
     environment = jnp.concatenate([jnp.asarray(values), plan.constants])
     y, status, _, _, accepted, rows, rest, rest_status = (
@@ -203,7 +204,7 @@ def test_errors_fall_with_the_tolerance() -> None:
     point = jnp.array([1.0, 0.8])
 
     def run(rtol: float) -> tuple[np.ndarray, np.ndarray]:
-        settings = Settings(engine="fused", rtol=rtol, atol=rtol, longest_step=1.0, max_steps=100_000)
+        settings = Settings(Fused(), rtol=rtol, atol=rtol, longest_step=1.0, max_steps=100_000)
 
         def y(z: jax.Array) -> jax.Array:
             parameters = dict(zip("ab", z, strict=True))
@@ -273,7 +274,7 @@ PROBLEMS = {
 
 def by_the_engine(model: Model, problem: Problem, rtol: float) -> tuple[np.ndarray, np.ndarray]:
     """y (times × species) and ∂y/∂log p (× parameters)."""
-    settings = Settings(engine="fused", rtol=rtol, atol=rtol * problem.atol, max_steps=100_000)
+    settings = Settings(Fused(), rtol=rtol, atol=rtol * problem.atol, max_steps=100_000)
 
     def y(z: jax.Array) -> jax.Array:
         parameters = dict(zip(model.parameters, jnp.exp(z), strict=True))
@@ -354,7 +355,7 @@ def test_at_rest(record: int) -> None:
     """y' = −a (y − b) from y0 = b never moves: ∂y/∂a = 0, ∂y/∂b = 1 − e^(−at), ∂y/∂y0 = e^(−at); and ∂/∂dose at 0."""
     model = network(AT_REST)
     times = np.array([0.0, 0.3, 1.0, 4.0, 10.0])
-    settings = Settings(engine="fused", record=record)
+    settings = Settings(Fused(record=record))
 
     def y(z: jax.Array) -> jax.Array:
         values = dict(zip(["a", "b", "y0", "dose"], z, strict=True))
@@ -375,7 +376,7 @@ def test_at_rest_after_equilibration() -> None:
     def y(z: jax.Array) -> jax.Array:
         values = dict(zip(["a", "b", "y0", "dose"], z, strict=True))
         protocol = Protocol.equilibrated().add("D", "dose", at=1.0)
-        return simulate(model, values, protocol, times, engine="fused").y[0, :, 0]
+        return simulate(model, values, protocol, times, solver=Fused()).y[0, :, 0]
 
     found = jax.jit(jax.jacrev(y))(jnp.array([0.7, 2.0, 5.0, 0.0]))
     later = times.clip(1.0) - 1.0
@@ -390,7 +391,7 @@ def test_dose_at_zero() -> None:
     values = {"n": 1.0, "input": 0.0}
 
     def y(dose: jax.Array, rtol: float) -> jax.Array:
-        settings = Settings(engine="fused", rtol=rtol, atol=1e-2 * rtol)
+        settings = Settings(Fused(), rtol=rtol, atol=1e-2 * rtol)
         return simulate(model, {**values, "dose": dose}, protocol, [2.0, 10.0], settings=settings).y[0]
 
     found = jax.jacrev(y)(0.0, 1e-6)

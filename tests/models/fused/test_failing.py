@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hexamer import Fused
 from hexamer.models import (
     Model,
     Protocol,
@@ -55,7 +56,7 @@ def within(values: list[float], bad: float, copies: int) -> tuple[jax.Array, np.
 @pytest.mark.parametrize("copies", [1, 20])
 def test_blow_up(copies: int) -> None:
     """y' = k y² from 1 is 1/(1 − k t), infinite at t = 1/k."""
-    model, settings = network(BLOW_UP), Settings(engine="fused", rtol=1e-8, atol=1e-10)
+    model, settings = network(BLOW_UP), Settings(Fused(), rtol=1e-8, atol=1e-10)
     k, bad = within([0.5, 0.1, 0.3], 1.5, copies)
     slope, out = slopes(lambda k: simulate(model, {"k": k}, Protocol(), TIMES, settings=settings), k)
     assert out.status[bad].tolist() == [[Status.STEP_TOO_SMALL]] * copies
@@ -70,7 +71,7 @@ def test_blow_up(copies: int) -> None:
 
 @pytest.mark.parametrize("copies", [1, 20])
 def test_too_many_steps(copies: int) -> None:
-    model, settings = network(OSCILLATOR), Settings(engine="fused", max_steps=100)
+    model, settings = network(OSCILLATOR), Settings(Fused(), max_steps=100)
     w, bad = within([1.0, 3.0], 1e4, copies)
     slope, out = slopes(lambda w: simulate(model, {"w": w}, Protocol(), TIMES, settings=settings), w)
     np.testing.assert_array_equal(out.status[bad], Status.TOO_MANY_STEPS)
@@ -88,7 +89,7 @@ def test_max_steps_is_of_each_segment() -> None:
     protocol = Protocol().set(at=0, w=60.0).set(at=1.0, w=60.1).set(at=2.0, w=60.2)
 
     def run(max_steps: int) -> Trajectories:
-        return simulate(model, {}, protocol, [3.0], settings=Settings(engine="fused", max_steps=max_steps))
+        return simulate(model, {}, protocol, [3.0], settings=Settings(Fused(), max_steps=max_steps))
 
     each = int(run(4096).steps[0]) // 3
     assert run(each + 20).status[0] == Status.OK
@@ -100,7 +101,7 @@ def test_a_short_first_step_is_no_failure() -> None:
     model = network("model m\n species Y = 0, Z = 500; s = 1e10; d = 0.05; J0: Z -> Z + Y; s*Z; J1: Y -> ; d*Y;\nend\n")
     end = 1e3
     slope, out = slopes(
-        lambda s: simulate(model, {"s": s}, [Protocol(), Protocol.equilibrated()], [end], engine="fused"),
+        lambda s: simulate(model, {"s": s}, [Protocol(), Protocol.equilibrated()], [end], solver=Fused()),
         jnp.array([1e-3, 1e10, 1e14]),
     )
     np.testing.assert_array_equal(out.status, Status.OK)
@@ -120,7 +121,7 @@ def test_no_steady_state(copies: int) -> None:
     g = jnp.full(k.shape, 0.1)
 
     def run(x: jax.Array) -> Trajectories:
-        return simulate(model, {"k": x[0], "g": x[1]}, protocols, TIMES, engine="fused")
+        return simulate(model, {"k": x[0], "g": x[1]}, protocols, TIMES, solver=Fused())
 
     slope, out = slopes(run, jnp.stack([k, g]))
     np.testing.assert_array_equal(out.status[bad], [[Status.NO_STEADY_STATE, Status.OK]] * copies)
@@ -135,7 +136,7 @@ def test_no_steady_state(copies: int) -> None:
 def test_no_steady_state_has_a_gradient_of_0() -> None:
     model = network(GROWTH)
     k = jnp.array([0.0, 0.2])
-    slope, out = slopes(lambda k: simulate(model, {"k": k}, Protocol.equilibrated(), TIMES, engine="fused"), k)
+    slope, out = slopes(lambda k: simulate(model, {"k": k}, Protocol.equilibrated(), TIMES, solver=Fused()), k)
     assert out.status[:, 0].tolist() == [Status.NO_STEADY_STATE, Status.OK]
     assert out.steps[0, 0] > 0
     np.testing.assert_allclose(slope, [0.0, -3 * 0.1 / 0.2**2], rtol=1e-6)
@@ -147,9 +148,9 @@ def test_no_steady_state_has_a_gradient_of_0() -> None:
 def test_parameters_that_are_not_finite(bad: float, protocol: Protocol) -> None:
     model = network(GROWTH)
     k = jnp.array([0.2, bad, 0.4])
-    slope, out = slopes(lambda k: simulate(model, {"k": k}, protocol, TIMES, engine="fused"), k)
+    slope, out = slopes(lambda k: simulate(model, {"k": k}, protocol, TIMES, solver=Fused()), k)
     good = jnp.array([0.2, 0.4])
-    expected, alone = slopes(lambda k: simulate(model, {"k": k}, protocol, TIMES, engine="fused"), good)
+    expected, alone = slopes(lambda k: simulate(model, {"k": k}, protocol, TIMES, solver=Fused()), good)
     assert out.status[1, 0] == Status.NOT_FINITE
     assert out.steps[1, 0] < 100
     assert np.all(np.isnan(out.y[1]))
@@ -162,7 +163,7 @@ def test_rates_into_the_undefined() -> None:
     """√(y − 0.2) falls to 0 at t = 2√0.8/k, where the rates end; no NaN becomes a step's size."""
     model = network(ROOT)
     slope, out = slopes(
-        lambda k: simulate(model, {"k": k}, Protocol(), TIMES, engine="fused"), jnp.array([1.0, 5.0, 0.5])
+        lambda k: simulate(model, {"k": k}, Protocol(), TIMES, solver=Fused()), jnp.array([1.0, 5.0, 0.5])
     )
     assert np.all(np.isfinite(slope))
     assert np.all(out.steps < 1000)
@@ -176,7 +177,7 @@ def test_a_failure_late_in_a_course() -> None:
     model = network(BLOW_UP)
     protocol = Protocol().set(at=0, k=0.1).set(at=0.5, k="late")
     late = jnp.array([0.2, 9.0, 0.4])
-    slope, out = slopes(lambda x: simulate(model, {"late": x}, protocol, TIMES, engine="fused"), late)
+    slope, out = slopes(lambda x: simulate(model, {"late": x}, protocol, TIMES, solver=Fused()), late)
     assert out.status[:, 0].tolist() == [Status.OK, Status.STEP_TOO_SMALL, Status.OK]
     assert np.all(np.isnan(out.y[1]))
     at = 1 / (1 / (1 / 0.95) - 0.5 * np.array([0.2, 0.4]))
@@ -193,7 +194,7 @@ def test_wide_priors(il6_stat3: Model) -> None:
 
     def loss(z: jax.Array):
         out = simulate(
-            il6_stat3, dict(zip(free, jnp.exp(z), strict=True)), protocols, [5.0, 30.0, 90.0], engine="fused"
+            il6_stat3, dict(zip(free, jnp.exp(z), strict=True)), protocols, [5.0, 30.0, 90.0], solver=Fused()
         )
         return jnp.sum(jnp.log1p(jnp.where(jnp.isfinite(out.y), out.y, 0.0).clip(0.0))), (out.status[0], out.y[0])
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hexamer import Auto, Fused
 from hexamer.models import (
     Model,
     Protocol,
@@ -26,8 +27,8 @@ from hexamer.models import (
 
 pytestmark = pytest.mark.tier("test")
 
-SINGLE = Settings(engine="fused", precision="float32", rtol=1e-4, atol=1e-6)
-TIGHT = Settings(engine="fused", rtol=1e-10, atol=1e-12, max_steps=100_000)
+SINGLE = Settings(Fused(precision="float32"), rtol=1e-4, atol=1e-6)
+TIGHT = Settings(Fused(), rtol=1e-10, atol=1e-12, max_steps=100_000)
 TIMES = [0.0, 5.0, 20.0, 90.0]
 PROTOCOLS = {
     "il6_stat3": [
@@ -144,7 +145,7 @@ def test_a_rest_behind_rounding() -> None:
     f, s = jnp.array([1e3, 1e4, 1.0, 1e3]), jnp.array([1e-4, 1e-4, 1e-3, 3e-3])
     single, double = (
         simulate(model, {"f": f, "s": s}, Protocol.equilibrated(), [0.0], settings=settings)
-        for settings in (SINGLE, Settings(engine="fused"))
+        for settings in (SINGLE, Settings(Fused()))
     )
     np.testing.assert_array_equal(single.status, Status.OK)
     np.testing.assert_array_equal(double.status, Status.OK)
@@ -219,7 +220,7 @@ def test_failures_are_those_of_float64() -> None:
     def both(settings: Settings):
         return jax.jit(jax.vmap(lambda k, e: jax.grad(lambda k: loss(k, e, settings), has_aux=True)(k)))(k, e)
 
-    (slope, out), (expected_slope, expected) = both(SINGLE), both(replace(SINGLE, precision="float64"))
+    (slope, out), (expected_slope, expected) = both(SINGLE), both(replace(SINGLE, solver=Fused()))
     failed = np.asarray(expected.status) != Status.OK
     np.testing.assert_array_equal(failed, [[0, 0], [1, 0], [1, 1], [1, 1], [0, 0], [1, 1]])
     np.testing.assert_array_equal(np.asarray(out.status) != Status.OK, failed)
@@ -261,25 +262,26 @@ def test_nestings(loop: Model) -> None:
     np.testing.assert_allclose(alone, expected[:2], rtol=1e-12)
     np.testing.assert_allclose(jax.vmap(jax.vmap(gradient))(k[:18].reshape(3, 6)).ravel(), expected[:18], rtol=1e-12)
     np.testing.assert_allclose(jax.lax.map(gradient, k), expected, rtol=1e-12)
-    again = jax.jit(jax.vmap(jax.grad(lambda k: loss(k, replace(SINGLE, record=7, threads=1)))))(k)
+    again = jax.jit(
+        jax.vmap(jax.grad(lambda k: loss(k, replace(SINGLE, solver=Fused("float32", record=7, threads=1)))))
+    )(k)
     np.testing.assert_allclose(again, expected, rtol=1e-12)
 
 
 # ---------------------------------------------------------------------------------------------------- choice
 
 
-REFUSED = {
-    "rtol=1e-06 is finer than float32 can keep (1e-05)": {},
-    "atol=1e-40 is finer than float32 can keep (1e-30)": {"rtol": 1e-4, "atol": 1e-40},
-    "precision must be 'float64' or 'float32', not 'double'": {"precision": "double"},
-    "diffrax solves in float64 here: precision='float32' is for engine='fused'": {"engine": "diffrax", "rtol": 1e-4},
+REFUSED: dict[str, Callable[[], object]] = {
+    "rtol=1e-06 is finer than float32 can keep (1e-05)": lambda: Settings(Fused("float32")),
+    "atol=1e-40 is finer than float32 can keep (1e-30)": lambda: Settings(Fused("float32"), rtol=1e-4, atol=1e-40),
+    "precision must be 'float64' or 'float32', not 'double'": lambda: Fused("double"),  # pyright: ignore[reportArgumentType]
 }
 
 
 @pytest.mark.parametrize("message", REFUSED)
 def test_settings_that_make_no_sense(message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
-        Settings(**({"precision": "float32"} | REFUSED[message]))
+        REFUSED[message]()
 
 
 def test_tolerances_of_a_set_have_the_same_floor(loop: Model) -> None:
@@ -294,7 +296,7 @@ def test_tolerances_of_a_set_have_the_same_floor(loop: Model) -> None:
 
 @pytest.mark.tier("slow")
 def test_auto_is_fused_where_it_can_and_says_float64_where_not(loop: Model, caplog: pytest.LogCaptureFixture) -> None:
-    auto = replace(SINGLE, engine="auto")
+    auto = replace(SINGLE, solver=Auto(SINGLE.fused))
     with caplog.at_level(logging.WARNING, logger="hexamer"):
         found = simulate(loop, {}, Protocol(), [3.0], settings=auto).y
         assert not caplog.records

@@ -20,6 +20,7 @@ import pytest
 from benchmarks import gpu_compile
 
 from helpers import slowly
+from hexamer import Fused
 from hexamer.models import (
     Model,
     Protocol,
@@ -43,8 +44,8 @@ from hexamer.models.solvers.solution import Solution
 
 pytestmark = pytest.mark.tier("test")
 
-FUSED = Settings(engine="fused")
-SINGLE = Settings(engine="fused", precision="float32", rtol=1e-4, atol=1e-6)
+FUSED = Settings(Fused())
+SINGLE = Settings(Fused(precision="float32"), rtol=1e-4, atol=1e-6)
 TIMES = [0.0, 5.0, 20.0, 90.0]
 GROWTH = "model m\n species A = 1; g = 0.1; k = 0; J0: -> A; g; J1: A -> ; k*A;\nend\n"
 PROTOCOLS: Mapping[str, list[Protocol]] = {
@@ -163,7 +164,7 @@ FEW_STEPS = replace(FUSED, max_steps=120)
 def test_record_and_memory_do_not_matter(loop: Model, whole, by: By, record: int, memory: int) -> None:
     """Whether none, some or all of the steps are kept, and what is not fits into memory at once or in many pieces."""
     values, expected = whole
-    case = Case(loop, PROTOCOLS["loop"], replace(FEW_STEPS, record=record, memory=memory))
+    case = Case(loop, PROTOCOLS["loop"], replace(FEW_STEPS, solver=Fused(record=record, memory=memory)))
     solution, slope = case.gradients(by, values)
     if by == "platform":
         assert_same((solution, slope), expected)
@@ -215,7 +216,7 @@ NESTINGS: Mapping[str, Callable] = {
 @pytest.mark.parametrize("record", [256, 9])
 @pytest.mark.parametrize("nesting", NESTINGS)
 def test_nestings(loop: Model, nesting: str, record: int) -> None:
-    case = Case(loop, PROTOCOLS["loop"], replace(FUSED, record=record))
+    case = Case(loop, PROTOCOLS["loop"], replace(FUSED, solver=Fused(record=record)))
     values = case.draws(6)
     expected = case.gradients("platform", values)[1]
     found = NESTINGS[nesting](lambda v: jax.grad(case.loss("gpu"), has_aux=True)(v)[0])(values)
@@ -309,7 +310,7 @@ def test_outside_of_jit_arrays_decide(loop: Model, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("record", [256, 9])
 def test_stages_may_be_kept(loop: Model, record: int) -> None:
     """Of few trajectories the record has the stages too, and the way back comes to the same."""
-    case = Case(loop, PROTOCOLS["loop"], replace(FUSED, record=record))
+    case = Case(loop, PROTOCOLS["loop"], replace(FUSED, solver=Fused(record=record)))
     values = case.draws(4)
     plan = compile_plan(loop, case.protocols, [TIMES] * len(case.protocols), loop.parameters)
 
@@ -326,14 +327,14 @@ SHARDED = """
 import sys
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import Mesh, PartitionSpec as P
-from hexamer.models import Protocol, Settings, compile_network, read_antimony
+from hexamer.models import Fused, Protocol, Settings, compile_network, read_antimony
 from hexamer.models.solvers.fused.engine import solve
 from hexamer.models.compiled.plan import compile_plan
 
 model = compile_network(read_antimony(sys.argv[1]))
 protocols = [Protocol("dose").add("R", 0.6, at=5.0), Protocol.equilibrated("b").pulse("R", 0.6, start=0.0, stop=20.0)]
 plan = compile_plan(model, protocols, [[0.0, 5.0, 90.0]] * 2, model.parameters)
-settings = Settings(engine="fused", record=40)  # fewer steps than some courses have
+settings = Settings(Fused(record=40))  # fewer steps than some courses have
 each = jax.vmap(jax.value_and_grad(lambda v: jnp.mean(jnp.log1p(solve(model, plan, settings, v, by="gpu").y) ** 2)))
 spread = 0.3 * jax.random.normal(jax.random.key(1), (8, len(model.parameters)))
 values = jnp.asarray(model.defaults) * jnp.exp(spread)

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from helpers import SOLVERS
+from hexamer import Fused
 from hexamer.models import Model, Protocol, Settings, Status, simulate
 from hexamer.models.compiled.plan import compile_plan
 from hexamer.models.simulation import Trajectories
@@ -33,7 +35,7 @@ def run(loop: Model, request: pytest.FixtureRequest) -> Run:
 
     @jax.jit
     def run(k: jax.Array, rtol: jax.Array, atol: jax.Array) -> Trajectories:
-        return simulate(loop, {"k": k}, PROTOCOLS, TIMES, rtol=rtol, atol=atol, engine=request.param)
+        return simulate(loop, {"k": k}, PROTOCOLS, TIMES, rtol=rtol, atol=atol, solver=SOLVERS[request.param])
 
     def padded(k: jax.Array, rtol: jax.Array, atol: jax.Array) -> Trajectories:
         out = run(*(jnp.resize(x, (7,)) for x in (k, rtol, atol)))
@@ -86,7 +88,7 @@ def test_other_numbers_compile_nothing_and_nothing_is_differentiated_by_them(loo
         traced.append(rtol)
 
         def loss(k, rtol, atol):
-            y = simulate(loop, {"k": k}, PROTOCOLS, TIMES, rtol=rtol, atol=atol, engine="fused").y
+            y = simulate(loop, {"k": k}, PROTOCOLS, TIMES, rtol=rtol, atol=atol, solver=Fused()).y
             return jnp.sum(jnp.log1p(y))
 
         return jax.grad(loss, argnums=(0, 1, 2))(k, rtol, atol)
@@ -119,7 +121,7 @@ def test_nestings(loop: Model, nesting: str, by: engine.By) -> None:
     def one(by: engine.By, k: jax.Array, rtol: jax.Array) -> jax.Array:
         def loss(k: jax.Array):
             own = Tolerances(rtol, rtol / 100)
-            solution = engine.solve(loop, plan, Settings(engine="fused"), k[None], tolerances=own, by=by)
+            solution = engine.solve(loop, plan, Settings(Fused()), k[None], tolerances=own, by=by)
             return jnp.sum(jnp.log1p(solution.y)), solution.steps
 
         slope, steps = jax.grad(loss, has_aux=True)(k)

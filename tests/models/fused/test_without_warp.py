@@ -32,7 +32,7 @@ for k in (0.5, 2.0):  # two models and three solves, one line
     np.testing.assert_allclose(out.y[0, :, 0], [1.0, np.exp(-k)], rtol=1e-5)
 hexamer.simulate(model, {"k": np.ones(3)}, hexamer.Protocol(), [1.0])
 try:
-    hexamer.simulate(model, {}, hexamer.Protocol(), [1.0], engine="fused")
+    hexamer.simulate(model, {}, hexamer.Protocol(), [1.0], solver=hexamer.Fused())
 except ValueError as error:
     print("refused:", error)
 """
