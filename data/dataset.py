@@ -78,7 +78,7 @@ class Observable:
 class Measurement:
     """One row of a table: a value with its observable, protocol and time.
 
-    A row that is `censored` states a limit, and its likelihood is the probability to lie beyond or between.
+    A row that is `censored` states limits, and its likelihood is the probability that the quantity lies within them.
 
     Parameters
     ----------

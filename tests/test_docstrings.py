@@ -94,7 +94,7 @@ def _problems_of_class(name: str, cls: type) -> Iterator[str]:
         made_of = {n: annotations[n] for n in getattr(cls, "_fields", ())}
     others = {n: annotations.get(n, "") for n in entries if n not in made_of and (n in annotations or hasattr(cls, n))}
     yield from _problems_of_parameters(name, made_of | others, entries)
-    shared = _entries(doc, "Other Parameters")
+    shared, taken = _entries(doc, "Other Parameters"), set()
     for key, member in vars(cls).items():
         function = _function_of(member)
         if key.startswith("_") or key in entries or function is None or function.__module__ == "hexamer.moved":
@@ -103,7 +103,10 @@ def _problems_of_class(name: str, cls: type) -> Iterator[str]:
             yield from _problems_of_property(f"{name}.{key}", function)
         else:
             skip = 0 if isinstance(member, staticmethod) else 1
+            taken |= _arguments(function, skip=skip).keys()
             yield from _problems_of_method(f"{name}.{key}", function, shared, skip)
+    for unused in (n for n in shared if n not in taken):
+        yield f"{name}: the section Other Parameters describes {unused!r}, which no public method takes"
 
 
 def _function_of(member: object) -> Callable | None:

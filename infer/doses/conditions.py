@@ -42,7 +42,7 @@ class Condition:
         What else is done, and how the cells start. By default nothing is done, and they start as in the problem that
         was fitted, or, in a model that was not fitted, at steady state.
     own_start : bool
-        False: the cells start so under a `protocol`, too.
+        Whether `protocol`, if there is one, says how the cells start; false: they start as they would without it.
     """
 
     changes: Changes = field(default_factory=dict)

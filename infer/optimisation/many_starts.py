@@ -83,9 +83,9 @@ def find_map(
     max_iterations : int
         Most iterations per run.
     gradient_tolerance : float
-        A run ends when max |∂/∂z| is at most this, in nats (z is dimensionless) ...
+        A run ends when max |∂/∂z| is at most this, in nats (z is dimensionless).
     value_tolerance : float
-        ... or when ten iterations gain less than this, in nats.
+        A run also ends when ten iterations gain less than this, in nats.
     lanes : int
         Runs that share one batched evaluation on each device, which bounds memory; a finished lane takes the next
         start.

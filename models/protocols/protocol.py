@@ -69,11 +69,6 @@ class Protocol:
     start : float
         The time at which the experiment starts, in the model's unit (min).
 
-    Other Parameters
-    ----------------
-    at : float
-        Time in the model's unit (min).
-
     Examples
     --------
     >>> p = Protocol.equilibrated("pulse").pulse("IL6", 0.48, start=0, stop=15)
