@@ -13,16 +13,35 @@ _HERE = Path(__file__).parent / "bundled_problems"
 
 
 def bundled() -> tuple[str, ...]:
-    """Names that `load` knows; the data of some are published and the user's to provide (`DataNotFound`)."""
+    """Names of the bundled data sets.
+
+    Returns
+    -------
+    tuple of str
+        What `load` knows by name; the data of some are published and the user's to provide (`DataNotFound`).
+    """
     return tuple(sorted(path.parent.name for path in _HERE.glob(f"*/{FILE}")))
 
 
 def load(name_or_path: str | Path) -> Dataset:
     """A data set: a bundled one by name, a folder with `problem.toml`, or a PEtab problem's YAML file.
 
-    A bundled name comes first; write `./name` for a folder of the same name. Raises `FileNotFoundError` for
-    what is none of them (`DataNotFound` where published data are missing), `TableError` with all problems of
-    a table.
+    Parameters
+    ----------
+    name_or_path : str or path
+        A bundled name comes first; write `./name` for a folder of the same name.
+
+    Returns
+    -------
+    Dataset
+        The data set.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is none of them; `DataNotFound` if published data are missing.
+    TableError
+        With all problems of a table.
     """
     if isinstance(name_or_path, str) and name_or_path in bundled():
         return read_folder(_HERE / name_or_path)

@@ -21,14 +21,27 @@ Censored = Literal["", "left", "right", "interval"]
 
 @dataclass(frozen=True, init=False)
 class Observable:
-    """What an assay reads, as formulas over species, rules, parameters and placeholders.
+    """The formula of an assay's reading, over species, rules, parameters and placeholders, with its noise.
 
     A measurement v is distributed as scale(v) ~ noise(scale(formula), noise_formula); on a logarithmic scale the
-    density is that of v, with the Jacobian of the transformation, as in PEtab. `scale` and `noise` may be given by
-    name: `"log10"`, `"laplace"`, `"student_t(4)"`.
+    density is that of v, with the Jacobian of the transformation, as in PEtab.
 
-    Placeholders are the symbols in `placeholders` (for `formula` and `noise_formula` alike); each row gives their
-    values in the same order, as numbers or names of parameters.
+    Parameters
+    ----------
+    name : str
+        Of the observable.
+    formula : expression
+        The reading, in `unit`.
+    noise_formula : expression
+        Standard deviation, or scale parameter, of scale(v).
+    placeholders : tuple of str
+        Symbols in both formulas whose values each row gives in the same order, as numbers or names of parameters.
+    scale : Scale or str
+        `"lin"`, `"log"` or `"log10"`.
+    noise : Noise or str
+        Such as `"normal"`, `"laplace"`, `"student_t(4)"`.
+    unit : str
+        Of the measurements.
     """
 
     name: str
@@ -63,31 +76,73 @@ class Observable:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One row: a value, of which observable, under which protocol, when.
+    """One row of a table: a value with its observable, protocol and time.
 
-    A row that is `censored` states a limit: the quantity is at most `value` ("left", as below a limit of
-    detection), at least (`"right"`, as above the top standard), or between `value` and `upper` ("interval").
-    Its likelihood is that probability.
+    A row that is `censored` states limits, and its likelihood is the probability that the quantity lies within them.
+
+    Parameters
+    ----------
+    observable, protocol : str
+        Names in the data set.
+    time : float
+        In the model's unit.
+    value : float
+        In the observable's unit, never transformed.
+    arguments : tuple of float or str
+        For the observable's placeholders: numbers in the units of its formula, or names of parameters.
+    experiment : str
+        Gel, plate or lysate.
+    row : int
+        Line in the table it came from; 1 is the first after the header.
+    censored : str
+        `"left"`: the quantity is at most `value`, as below a limit of detection; `"right"`: at least, as above the top
+        standard; `"interval"`: between `value` and `upper`; empty: not censored.
+    upper : float, optional
+        Upper limit of an interval, in the observable's unit.
     """
 
     observable: str
     protocol: str
-    time: float  # in the model's unit
-    value: float  # in the observable's unit, never transformed
-    arguments: tuple[Value, ...] = ()  # for the observable's placeholders
-    experiment: str = ""  # gel, plate or lysate
-    row: int = 0  # line in the table it came from, 1 = first after the header
+    time: float
+    value: float
+    arguments: tuple[Value, ...] = ()
+    experiment: str = ""
+    row: int = 0
     censored: Censored = ""
-    upper: float | None = None  # of an interval, whose lower limit is `value`
+    upper: float | None = None
 
 
 @dataclass(frozen=True)
 class Dataset:
     """Measurements, the observables and protocols they refer to, and the parameters that come with them.
 
-    `parameters` are those that the measurements bring along with a prior or a value: scales of gels, noise, and,
-    where the source states them (PEtab, a folder with priors), the model's own. `model` is the network that they
-    were made for: the name of a bundled one, or the path of an Antimony or SBML file.
+    Raises `ValueError` with all rows that name an unknown observable or protocol, or hold impossible numbers.
+
+    Parameters
+    ----------
+    name : str
+        Of the data set.
+    observables, protocols : dict
+        By name.
+    measurements : tuple of Measurement
+        One or more.
+    parameters : dict of Parameter
+        Those that come with a prior or a value: scales of gels, noise, and, if the source states them (PEtab, a folder
+        with priors), the model's own.
+    model : str
+        The network that they were made for: the name of a bundled one, or the path of an Antimony or SBML file.
+    source : str
+        Where the data come from.
+    time_unit : str
+        Of the model, and of all times; empty: not stated.
+    notes : tuple of str
+        Assumptions that the reader made, for the user to see.
+    described_in : str
+        The file of the observables, for messages.
+    tables : tuple
+        Files of the measurements, each with the number of rows before it.
+    inputs : tuple of Input
+        What the cells were given, with its units; none if the source has no such list.
     """
 
     name: str
@@ -97,11 +152,11 @@ class Dataset:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     model: str = ""
     source: str = ""
-    time_unit: str = "min"  # of the model, and of all times; empty: nobody says
-    notes: tuple[str, ...] = ()  # assumptions the reader made, for the user to see
-    described_in: str = ""  # the file of the observables, for messages
-    tables: tuple[tuple[str, int], ...] = ()  # files of the measurements, each with the number of rows before it
-    inputs: tuple[Input, ...] = ()  # what the cells were given, with its units; none where the source has no such list
+    time_unit: str = "min"
+    notes: tuple[str, ...] = ()
+    described_in: str = ""
+    tables: tuple[tuple[str, int], ...] = ()
+    inputs: tuple[Input, ...] = ()
 
     def __post_init__(self) -> None:
         problems: list[str] = []
@@ -132,7 +187,13 @@ class Dataset:
         return len(self.measurements)
 
     def place(self, m: Measurement) -> str:
-        """The file and row of a measurement, such as `measurements.csv, row 3`; empty if they are unknown."""
+        """The file and row of a measurement, such as `measurements.csv, row 3`; empty if they are unknown.
+
+        Parameters
+        ----------
+        m : Measurement
+            One of the data set.
+        """
         before = [(file, rows) for file, rows in self.tables if rows < m.row]
         if not before:
             return f"row {m.row}" if m.row else ""

@@ -14,11 +14,24 @@ Formula = str | float | sympy.Expr
 
 
 def parse_formula(formula: Formula, names: Collection[str] = ()) -> sympy.Expr:
-    """`formula` as a sympy expression; text in SBML's infix notation, never evaluated.
+    """A formula as a sympy expression.
 
-    What `names` holds, those of a model, is a name even if it is a constant elsewhere, such as `pi`.
+    Parameters
+    ----------
+    formula : str, float or sympy.Expr
+        Text in SBML's infix notation (which is never evaluated), a number or an expression, in any unit.
+    names : collection of str
+        Those of a model; they are names even if they are constants elsewhere, such as `pi`.
 
-    Raises `FormulaError` (a `ValueError`) for text that cannot be read to its end, and for what is not a finite number.
+    Returns
+    -------
+    sympy.Expr
+        The expression.
+
+    Raises
+    ------
+    FormulaError
+        For text that cannot be read to its end, and for what is not a finite number; a `ValueError`.
     """
     if isinstance(formula, sympy.Expr):
         check_result(formula)

@@ -17,8 +17,22 @@ _DOCUMENTATION = {"low", "high", "grade", "source", "note"}
 def literature(path: str | Path | None = None) -> dict[str, Parameter]:
     """Lognormal priors by the model's parameter: ln θ ~ normal(ln median, log_sd), with unit and source.
 
-    Rows without a `model_parameter` document a quantity and give no prior. `path`: another table of the same
-    columns. Raises `TableError` with all problems of the table.
+    Rows without a `model_parameter` document a quantity and give no prior.
+
+    Parameters
+    ----------
+    path : path, optional
+        Another table of the same columns.
+
+    Returns
+    -------
+    dict of Parameter
+        By name.
+
+    Raises
+    ------
+    TableError
+        With all problems of the table.
     """
     path = Path(__file__).parent / "literature.csv" if path is None else Path(path)
     problems = Problems(str(path))

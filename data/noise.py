@@ -23,6 +23,19 @@ class Noise(abc.ABC):
     """A symmetric distribution of residuals r.
 
     Its `text` stands for it in tables, and it equals that text: `noise_of("laplace") == "laplace"`.
+
+    Other Parameters
+    ----------------
+    r : array
+        Residuals in standard deviations (normal) or scale parameters, dimensionless.
+    u : array
+        Probabilities, dimensionless.
+    rng : numpy.random.Generator
+        The source of random numbers.
+    shape : tuple of int
+        Of the result.
+    mean, sd : array, rows
+        Of the readings, in units of the observable's scale.
     """
 
     def __eq__(self, other: object) -> bool:
@@ -179,10 +192,25 @@ KNOWN = f"{', '.join(_PLAIN)}, student_t(N) with N degrees of freedom above 0"
 
 
 def noise_of(text: str) -> Noise:
-    """The noise that a table calls `normal`, `laplace` or, with 4 degrees of freedom, `student_t(4)`.
+    """The noise that a table calls by a text.
 
-    Raises `ValueError` for anything else.
+    Parameters
+    ----------
+    text : str
+        `normal`, `laplace` or, with 4 degrees of freedom, `student_t(4)`.
 
+    Returns
+    -------
+    Noise
+        The distribution.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+
+    Examples
+    --------
     >>> noise_of("student_t(4)")
     StudentT(dof=4.0)
     """

@@ -18,9 +18,25 @@ FIXED = "fixed by problem.toml"  # the source of a parameter that the descriptio
 class Parameter:
     """A parameter of a problem: estimated under its `prior`, or fixed at `value`.
 
-    For an estimated parameter `value` is a nominal value (optional), never a fixed one. `scale` is the one
-    that an optimiser moves it on; None means that of its prior. The two differ if, say, the prior is normal
-    on the linear scale and the search logarithmic.
+    Raises `ValueError` if it has neither a prior nor a finite value, and for an unknown scale.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter.
+    prior : Prior, optional
+        None: it is fixed.
+    value : float, optional
+        In `unit`. For an estimated parameter a nominal value, never a fixed one.
+    unit : str
+        Empty: not stated.
+    source : str
+        Where the number comes from.
+    scale : Scale or str, optional
+        The one that an optimiser moves it on; None: that of its prior. The two differ if, say, the prior is normal on
+        the linear scale and the search logarithmic.
+    row : int, optional
+        Of the table of priors that it came from.
     """
 
     name: str
@@ -29,7 +45,7 @@ class Parameter:
     unit: str
     source: str
     scale: Scale | None
-    row: int | None = field(compare=False)  # of the table of priors that it came from
+    row: int | None = field(compare=False)
 
     def __init__(
         self,
@@ -53,6 +69,7 @@ class Parameter:
 
     @property
     def estimated(self) -> bool:
+        """True if it has a prior."""
         return self.prior is not None
 
     @property

@@ -121,17 +121,28 @@ FAMILIES: Mapping[str, Family] = {family.name: family for family in _TABLE}
 class Prior:
     """A distribution of one parameter θ on a scale: t = scale(θ) has the distribution `family`.
 
-    Numbers are in units of the scale (for `log10`, decades):
-
-    - `location`: centre of normal, laplace, cauchy and student_t;
-    - `spread`: their standard deviation (normal) or scale parameter, and the scale parameter of half_normal,
-      half_cauchy, exponential (its mean), gamma, inverse_gamma and rayleigh;
-    - `shape`: of gamma and inverse_gamma; the degrees of freedom of student_t. A chi-squared distribution with ν
-      degrees of freedom is a gamma with shape ν/2 and spread 2;
-    - `lower`, `upper`: truncate; uniform has nothing else.
-
     Families of positive numbers are on the linear scale. Raises `ValueError` for numbers that make no distribution.
 
+    Parameters
+    ----------
+    family : str
+        `normal`, `laplace`, `cauchy`, `student_t`, `half_normal`, `half_cauchy`, `exponential`, `gamma`,
+        `inverse_gamma`, `rayleigh` or `uniform`.
+    scale : Scale or str
+        `"lin"`, `"log"` or `"log10"`. The numbers below are in units of it (for `log10`, decades).
+    location : float
+        Centre of normal, laplace, cauchy and student_t, in units of the scale.
+    spread : float
+        Their standard deviation (normal) or scale parameter, and the scale parameter of half_normal, half_cauchy,
+        exponential (its mean), gamma, inverse_gamma and rayleigh, in units of the scale.
+    lower, upper : float
+        Truncate, in units of the scale; uniform has nothing else.
+    shape : float, optional
+        Of gamma and inverse_gamma; the degrees of freedom of student_t; dimensionless. A chi-squared distribution with
+        ν degrees of freedom is a gamma with shape ν/2 and spread 2.
+
+    Examples
+    --------
     >>> Prior("normal", "log10", location=-2.0, spread=1.0).text     # median 0.01, a decade wide
     'log10 θ ~ normal(-2, 1)'
     >>> Prior("gamma", shape=2.0, spread=0.5, upper=10.0).text
@@ -194,7 +205,7 @@ class Prior:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The interval that holds all of the prior, on its scale."""
+        """The interval that holds all of the prior, in units of its scale."""
         low, high = FAMILIES[self.family].support
         return max(low, self.lower), min(high, self.upper)
 
@@ -205,7 +216,7 @@ class Prior:
 
     @property
     def typical(self) -> tuple[float, float]:
-        """A centre and a width, on its scale; for a family of positive numbers, both are its median."""
+        """A centre and a width, in units of its scale; for a family of positive numbers, both are its median."""
         family = FAMILIES[self.family]
         if family.on_real_line or family.folded:
             return self.location, self.spread
@@ -220,7 +231,7 @@ class Prior:
 
     @property
     def log_normal(self) -> tuple[float, float] | None:
-        """Mean and standard deviation of ln θ if that is normal without bounds, else None."""
+        """Mean and standard deviation (dimensionless) of ln θ if that is normal without bounds, else None."""
         if self.family != "normal" or self.scale == "lin" or self.truncated:
             return None
         return self.location * self.scale.log_base, self.spread * self.scale.log_base
@@ -249,7 +260,7 @@ class Prior:
 
     @property
     def log_mass(self) -> float:
-        """log of the integral of the family's `log_density` over the bounds.
+        """log of the integral of the family's `log_density` over the bounds, in nats.
 
         Raises `ValueError` if the bounds leave nothing. What is integrated is never a tail whose distribution
         function rounds to one.
@@ -269,7 +280,13 @@ class Prior:
         return more + math.log1p(-math.exp(less - more))
 
     def quantile(self, u: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-        """t = scale(θ) that the prior is below with probability `u`."""
+        """Quantiles of t = scale(θ).
+
+        Parameters
+        ----------
+        u : array
+            Probabilities to be below the quantile, dimensionless.
+        """
         low, high = self.bounds
         if self.family == "uniform":
             return np.asarray(low + u * (high - low))
@@ -281,7 +298,13 @@ class Prior:
         return np.asarray(frozen.ppf(least + u * (most - least)))
 
     def scaled(self, factor: float) -> Prior:
-        """The prior of the same quantity in another unit, its numbers `factor` times as large."""
+        """The prior of the same quantity in another unit.
+
+        Parameters
+        ----------
+        factor : float
+            How many times as large its numbers are there, dimensionless.
+        """
         if self.scale == "lin":
             moved = {n: getattr(self, n) * factor for n in ("location", "spread", "lower", "upper")}
             return replace(self, **moved)

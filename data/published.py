@@ -17,7 +17,17 @@ class DataNotFound(HexamerError, FileNotFoundError):
 
 @dataclass(frozen=True)
 class Published:
-    """Who published the tables of a data set, and the folder in HEXAMER_DATA that holds them, `files` at least."""
+    """Published tables that the user has to provide.
+
+    Parameters
+    ----------
+    folder : str
+        The folder in HEXAMER_DATA that holds them.
+    reference : str
+        Who published them.
+    files : tuple of str
+        Files that the folder has to hold.
+    """
 
     folder: str
     reference: str

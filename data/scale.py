@@ -25,7 +25,7 @@ class Scale(StrEnum):
 
     @property
     def log_base(self) -> float:
-        """ln of the base of a logarithmic scale, 0 for the linear one."""
+        """ln of the base of a logarithmic scale, 0 for the linear one; dimensionless."""
         return {"lin": 0.0, "log": 1.0, "log10": math.log(10.0)}[self]
 
     @property
@@ -34,7 +34,13 @@ class Scale(StrEnum):
         return {"lin": "", "log": "ln ", "log10": "log10 "}[self]
 
     def of(self, value: float) -> float:
-        """`value` on this scale; −inf for 0 and NaN for negative numbers on a logarithmic one."""
+        """A number on this scale; −inf for 0 and NaN for negative numbers on a logarithmic one.
+
+        Parameters
+        ----------
+        value : float
+            On the linear scale, in any unit.
+        """
         if self == "lin":
             return value
         if value <= 0:
@@ -42,21 +48,47 @@ class Scale(StrEnum):
         return math.log(value) if self == "log" else math.log10(value)
 
     def of_values(self, values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-        """Positive `values` on this scale, as an array."""
+        """Numbers on this scale, as an array.
+
+        Parameters
+        ----------
+        values : array
+            Positive, on the linear scale, in any unit.
+        """
         return values if self == "lin" else np.asarray(np.log(values) if self == "log" else np.log10(values))
 
     def natural(self, x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-        """Values from this scale to the linear one."""
+        """Values from this scale to the linear one.
+
+        Parameters
+        ----------
+        x : array
+            In units of this scale.
+        """
         return x if self == "lin" else np.asarray(np.exp(x * self.log_base))
 
     def formula(self, expression: sympy.Expr) -> sympy.Expr:
-        """A formula on this scale: itself, its natural or its decadic logarithm."""
+        """A formula on this scale: itself, its natural or its decadic logarithm.
+
+        Parameters
+        ----------
+        expression : sympy.Expr
+            The formula on the linear scale.
+        """
         if self == "lin":
             return expression
         return sympy.log(expression) if self == "log" else sympy.log(expression) / sympy.log(10)  # pyright: ignore[reportReturnType]
 
     def convert(self, x: float, target: Scale) -> float:
-        """`x`, a number on this scale, on `target`; −inf if it is 0 or less there and `target` is logarithmic."""
+        """A number on another scale; −inf if it is 0 or less there and `target` is logarithmic.
+
+        Parameters
+        ----------
+        x : float
+            In units of this scale.
+        target : Scale
+            The other scale.
+        """
         if self == target:
             return x
         if self == "lin":
@@ -68,8 +100,22 @@ class Scale(StrEnum):
 
 
 def to_scale(value: float, scale: Scale | str) -> float:
-    """`value` on `scale`; −inf for 0 and NaN for negative numbers on a logarithmic one.
+    """A number on a scale.
 
+    Parameters
+    ----------
+    value : float
+        On the linear scale, in any unit.
+    scale : Scale or str
+        `"lin"`, `"log"` or `"log10"`.
+
+    Returns
+    -------
+    float
+        In units of the scale; −inf for 0 and NaN for negative numbers on a logarithmic one.
+
+    Examples
+    --------
     >>> to_scale(0.01, "log10")
     -2.0
     """

@@ -53,15 +53,47 @@ def fit(
     """Best fits, curvature, solver choice, NUTS: a posterior in the folder `out`.
 
     `out/map.json` is a record of the optimisation runs, `out/start.npz` holds what the sampler starts from,
-    `out/chains/` its draws, and `out/posterior.nc` the posterior. A second call with the same arguments takes up what
-    it finds of the search and the draws.
-    `solver=None` is that of the problem's settings. Where these name no method of diffrax's and the fused engine cannot
-    solve the model, the cheapest of diffrax's solvers is taken that agrees with Kvaerno5 within 1e-5 at the best fit
-    and at draws of the Laplace approximation around it. With `stop_after`
-    seconds the sampling stops early: the calibration then has the draws so far, or is None within the warmup.
+    `out/chains/` its draws, and `out/posterior.nc` the posterior. A second call with the same arguments reuses the
+    search and the draws that it finds there.
 
-    Raises `StoreError` where `out` cannot be written, is damaged, or holds another run, naming what differs;
-    `LockedError` where another process is at work there.
+    Parameters
+    ----------
+    problem : Problem
+        What to calibrate.
+    out : path
+        The folder; made if it is missing.
+    chains, warmup, draws : int
+        Number of chains, and the iterations of each in the warmup and after it.
+    seed : int
+        Of all random numbers.
+    starts : int
+        Number of starts of the search for the best fits.
+    solver : Fused, Diffrax or Auto, optional
+        By default that of the problem's settings. If these name no method of diffrax's and the fused engine cannot
+        solve the model, it is the cheapest of diffrax's solvers that agrees with Kvaerno5 within 1e-5 at the best fit
+        and at draws of the Laplace approximation around it.
+    target_acceptance : float
+        Mean acceptance probability that NUTS adapts its step size to, dimensionless.
+    progress : bool
+        Whether to show progress bars.
+    stop_after : float, optional
+        Time in seconds after which the sampling stops.
+    say : callable
+        Takes a sentence on each step of the work; by default it is logged.
+
+    Returns
+    -------
+    Calibration or None
+        With the draws so far if the sampling was stopped; None if it was stopped within the warmup.
+
+    Raises
+    ------
+    ValueError
+        For an unknown solver.
+    StoreError
+        If `out` cannot be written, is damaged, or holds another run, naming what differs.
+    LockedError
+        If another process is at work there.
     """
     folder = Path(out)
     writable(folder)

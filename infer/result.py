@@ -33,12 +33,20 @@ _JUDGED = 8  # draws at which noise is compared with the solver's error
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """A posterior with the problem it is of, the best fits, and the folder that holds them.
+    """A posterior with its problem, the best fits, and the folder that holds them.
 
-    - `problem`: with the solver that sampled
-    - `folder`: holds `posterior.nc`
-    - `sampled`, `start`, `modes`: the sampler's draws, what it started from, and the modes at which the chains began,
-      in turn (`modes.origins(chains)`); None if the calibration was read from its folder
+    Attributes
+    ----------
+    problem : Problem
+        With the solver that sampled.
+    folder : Path
+        Holds `posterior.nc`.
+    sampled : Draws, optional
+        The sampler's draws; None if the calibration was read from its folder, as `start` and `modes` are.
+    start : Curvature, optional
+        What the sampler started from.
+    modes : Modes, optional
+        The modes at which the chains began, in turn (`modes.origins(chains)`).
     """
 
     problem: Problem
@@ -64,9 +72,12 @@ class Calibration:
         return tree
 
     def datatree(self, *, predictive: bool = True) -> xr.DataTree:
-        """The draws as a tree, with where the chains began and which optimum each draw is nearest to.
+        """The draws as a tree, with the mode each chain began in and the optimum that each draw is nearest to.
 
-        `predictive=False` leaves out what takes a simulation of each draw.
+        Parameters
+        ----------
+        predictive : bool
+            False leaves out what takes a simulation of each draw.
         """
         draws, problem = self.draws, self.problem
         stats, optima = dict(draws.stats), {}
@@ -96,7 +107,13 @@ class Calibration:
         return summarise(self.tree).with_words(solver_words(self.problem, self._centre()))
 
     def sampled_of(self, values: Mapping[str, float]) -> dict[str, float]:
-        """Those of `values` that the posterior has, by the names of its variables."""
+        """The entries of `values` that the posterior has, by the names of its variables.
+
+        Parameters
+        ----------
+        values : dict of float
+            Parameter values by name, in each parameter's unit.
+        """
         posterior = self.tree["posterior"].dataset
         return {safe(n): v for n, v in values.items() if safe(n) in posterior}
 
@@ -133,11 +150,26 @@ class Calibration:
 
 
 def read_posterior(folder: str | Path, problem: Problem | None = None) -> Calibration:
-    """The calibration whose `posterior.nc` lies in `folder`, with the problem that the file holds.
+    """The calibration whose `posterior.nc` lies in a folder, with the problem that the file holds.
 
-    `folder` may also be that file. `problem` stands in for the one of the file; it is needed if the model was written
-    in Python. Raises `FileNotFoundError` if there is no posterior, `PosteriorFileError` if it is damaged, does not hold
-    its problem, or is of another problem than `problem`.
+    Parameters
+    ----------
+    folder : path
+        The folder, or the file itself.
+    problem : Problem, optional
+        Takes the place of the file's problem; needed if the model was written in Python.
+
+    Returns
+    -------
+    Calibration
+        With the posterior as an ArviZ `DataTree` in `.tree`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no posterior.
+    PosteriorFileError
+        If it is damaged, does not hold its problem, or is of another problem than `problem`.
     """
     path = file_of(folder)
     tree = read(path)

@@ -21,14 +21,33 @@ SUFFIXES = (".ant", ".xml", ".sbml")
 
 
 def load_network(source: str | Path) -> Network:
-    """A reaction network: a bundled one by name, such as `il6_stat3`, or a file (`.ant`, `.xml`, `.sbml`).
+    """A reaction network: a bundled one by name, or a file.
 
-    A name may compose modules, drugs and a cell type: `il6_stat3+tocilizumab+T_cell`. What the library knows of names
-    that stand in the network (`Network.facts`), such as molar masses, comes with it, from a file, too.
+    What the library knows of names that stand in the network (`Network.facts`), such as molar masses, comes with it,
+    from a file, too.
 
-    Raises `ValueError` for an unknown name or part, `FileNotFoundError` for a missing file, `UnsupportedModelError`
-    for a file that cannot be read whole.
+    Parameters
+    ----------
+    source : str or path
+        A name, such as `il6_stat3`, or a file (`.ant`, `.xml`, `.sbml`). A name may compose modules, drugs and a cell
+        type: `il6_stat3+tocilizumab+T_cell`.
 
+    Returns
+    -------
+    Network
+        The network.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or part.
+    FileNotFoundError
+        For a missing file.
+    UnsupportedModelError
+        For a file that cannot be read whole.
+
+    Examples
+    --------
     >>> len(load_network("hepg2_core").species)
     12
     """
@@ -46,11 +65,27 @@ def load_network(source: str | Path) -> Network:
 
 
 def load_model(source: str | Path | Network, *, independent: Collection[str] = ()) -> Model:
-    """A network compiled for simulation: one by name or by file, as for `load_network`, or a `Network`.
+    """A network compiled for simulation.
 
-    `independent` names parameters that an initial assignment would compute, and that are to be parameters of their
-    own; see `compile_network`.
+    Parameters
+    ----------
+    source : str, path or Network
+        A name or a file, as for `load_network`, or a `Network`.
+    independent : collection of str
+        Parameters that an initial assignment would compute, and that are to be independent; see `compile_network`.
 
+    Returns
+    -------
+    Model
+        The compiled model.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError, UnsupportedModelError
+        As `load_network` and `compile_network` do.
+
+    Examples
+    --------
     >>> load_model("il6_stat3").species[:3]
     ('IL6', 'IL6R', 'gp130')
     """

@@ -35,12 +35,20 @@ log = logging.getLogger(__name__)
 
 
 class Trajectories(NamedTuple):
-    """Simulated trajectories; leading axes are those of the parameters given.
+    """Simulated trajectories; leading axes (…) are those of the parameters.
 
-    - `times`: times, in the model's unit (min)
-    - `y`: … × protocols × times × species, in model units (nM); NaN where the solve failed
-    - `status`: … × protocols, a `Status`; `steps` and `rejected` likewise
-    - `observed`: for each observable asked for, … × protocols × times
+    Attributes
+    ----------
+    times : array, times
+        In the model's unit (min).
+    y : array, … × protocols × times × species
+        In model units (nM); NaN if the solve failed.
+    status : array of int, … × protocols
+        A `Status` each, dimensionless.
+    steps, rejected : array of int, … × protocols
+        The solver's steps, and those of them that it rejected; counts, dimensionless.
+    observed : dict of arrays, … × protocols × times
+        By observable, in the units of its formula.
     """
 
     times: Float[Array, " times"]
@@ -79,26 +87,53 @@ def simulate(
     settings: Settings = Settings(),  # noqa: B008
     engine: str | None = None,
 ) -> Trajectories:
-    """Simulates `model` under each of `protocols` at `times`.
+    """Simulates a model under each of several protocols.
 
-    `parameters` gives values by name, scalars or arrays of one common shape (chains, draws, …), which becomes the
-    leading axes of the result; the model's defaults fill in what is not named. Names that are no parameters of the
-    model may be used by the protocols, as doses. `observe` asks for rules of the model or formulas over its names.
+    Works under `jax.jit`, `jax.vmap` and `jax.grad` (with `Diffrax(derivative="forward")`, `jax.jvp` instead). A
+    failed trajectory is NaN with zero gradient; `status` says why. A logged warning names species that the model takes
+    below 0.
 
-    `rtol` and `atol` (else those of `settings`) are the error a step, scalars or arrays of the parameters' shape: each
-    set may have its own. They are data, not code: other numbers compile nothing anew under `jax.jit`, and nothing is
-    differentiated by them.
+    Parameters
+    ----------
+    model : Model
+        What is simulated.
+    parameters : dict of arrays
+        Values by name in the model's units, scalars or arrays of one common shape (chains, draws, …), which becomes the
+        leading axes of the result; the model's defaults fill in what is not named. Names that are not parameters of the
+        model may be used by the protocols, as doses.
+    protocols : Protocol or sequence of Protocol
+        What is done to the cells.
+    times : array, times
+        In the model's unit (min).
+    observe : sequence of str
+        Rules of the model, or formulas over its names.
+    rtol, atol : array, optional
+        Error per step: relative (dimensionless), and absolute in the model's units; by default those of `settings`.
+        Scalars or arrays of the parameters' shape, so that each set may have its own. They are data, not code: other
+        numbers need no new compilation under `jax.jit`, and nothing is differentiated with respect to them.
+    solver : Fused, Diffrax or Auto, optional
+        By default that of `settings`.
+    settings : Settings
+        Solver and tolerances.
+    engine : str, optional
+        The old word for `solver`, for one release: `"fused"`, `"diffrax"` or `"auto"`.
 
-    `solver` (else that of `settings`) is `Fused(...)`, `Diffrax(...)` with any solver of diffrax, or `Auto()`: the
-    first where it can. `engine` is an old word for it, for one release.
+    Returns
+    -------
+    Trajectories
+        States, statuses and observables.
 
-    Works under `jax.jit`, `jax.vmap` and `jax.grad` (with `solver=Diffrax(derivative="forward")`, `jax.jvp` instead).
-    Forward mode and second derivatives of a solve made for reverse mode raise `DerivativeError`, saying what does them.
-    A failed trajectory is NaN with zero gradient; `status` says why. A logged warning names species that the model
-    takes below 0.
-
-    Raises `ValueError` naming what is wrong with protocols, times, names or tolerances, `RuntimeError` with x64 off.
-    Tolerances that are traced have no numbers yet: senseless ones fail their trajectories, as `Status.NOT_FINITE`.
+    Raises
+    ------
+    ValueError
+        Naming what is wrong with protocols, times, names or tolerances. Traced tolerances have no numbers yet: invalid
+        ones fail their trajectories, as `Status.NOT_FINITE`.
+    RuntimeError
+        If 64-bit floats are off.
+    TypeError
+        For a name in place of a model, and for text in place of protocols or numbers.
+    DerivativeError
+        For forward mode and second derivatives of a solve made for reverse mode, saying which settings have them.
     """
     require_x64()
     _check_types(model, parameters, protocols)

@@ -21,10 +21,14 @@ Correlation = float | Mapping[tuple[str, str], float]
 
 @dataclass(frozen=True)
 class Spread:
-    """How a quantity varies over members: its coefficient of variation, and its mean, a number or text with a unit.
+    """How a quantity varies over members, lognormally.
 
-    Without a mean it is the value of the parameter itself, in each draw. Raises `ValueError` for a negative or infinite
-    coefficient of variation.
+    Parameters
+    ----------
+    cv : float
+        Coefficient of variation, dimensionless; 0 or more and finite, else `ValueError`.
+    mean : float or str, optional
+        A number in the model's units, or text with a unit. Without it, the value of the parameter itself, in each draw.
     """
 
     cv: float

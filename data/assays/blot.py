@@ -31,18 +31,52 @@ def blot(
 
     The standard deviation is $s\sqrt{sd^2 + (sd_{rel}\,w)^2}$.
 
-    `signal` u: the model's quantity that the band shows, such as a concentration in nM.
-    `scale` s, in `unit` per unit of the signal: a formula, or None: each row names its gel's parameter.
-    `offset` o, in `unit`: what an empty lane reads; None: each row names its gel's parameter.
-    `saturation` K: the signal whose band is half of the highest, s K. None: no limit, g = u. In units of the signal
-    it is one for all gels, as where membrane or antibody run out; where the film or the camera does, at M in
-    `unit`, it is `M/scale`, another for each exposure. Bands follow such a hyperbola in the protein loaded, on
-    film, chemiluminescence and infrared fluorescence: Butler et al. (2019), BioMed Res. Int. 5214821.
-    `sd`: background noise in the unit of w; `sd_rel`: relative, no unit; at least one of them.
-    `noise_of` w: what the noise is relative to; g where it is None.
+    Parameters
+    ----------
+    name : str
+        Of the observable.
+    signal : formula
+        u: the model's quantity that the band shows, such as a concentration in nM.
+    scale : formula, optional
+        s, in `unit` per unit of the signal; None: each row names its gel's parameter.
+    offset : formula, optional
+        o, in `unit`: what an empty lane reads; None: each row names its gel's parameter.
+    saturation : formula, optional
+        K: the signal whose band is half of the highest, s K; may use `scale`. None: no limit, g = u. In units of the
+        signal it is one for all gels, as if membrane or antibody run out; if the film or the camera does, at M in
+        `unit`, it is `M/scale`, another for each exposure.
+    sd : formula
+        Background noise, in the unit of w.
+    sd_rel : formula
+        Relative noise, dimensionless; at least one of the two is needed.
+    noise_of : formula, optional
+        w: what the noise is relative to, in the unit of g; may use `scale`. None: g.
+    unit : str
+        Of the values.
+    noise : Noise or str
+        Its distribution.
+    network : Network, optional
+        Declares units, which are then checked.
 
-    `saturation` and `noise_of` may use `scale`. Raises `AssayError` where `network` declares units by which u is
-    neither an amount nor a concentration.
+    Returns
+    -------
+    Observable
+        On the linear scale.
+
+    Raises
+    ------
+    AssayError
+        If `network` declares units by which u is neither an amount nor a concentration.
+    ValueError
+        Without `sd` and `sd_rel`.
+
+    Notes
+    -----
+    Bands follow such a hyperbola in the protein loaded, on film, chemiluminescence and infrared fluorescence [1]_.
+
+    References
+    ----------
+    .. [1] Butler et al. (2019), BioMed Res. Int. 5214821.
     """
     sees_molecules(name, "a blot", signal, network)
     u = plain(signal, name)
@@ -77,19 +111,45 @@ def blot_ratio(
 ) -> Observable:
     r"""Two bands of one lane, the second after stripping and re-probing: $v = s\,(u + b)/(t + r\,u)$.
 
-    Loading and transfer of the lane cancel, and so does the share of protein that stripping takes, which s
-    absorbs. What remains is each band's own relative noise, so that ln v is normal (or as `noise` says): the noise of a
-    ratio is neither normal nor that of the first band. As the noise does not depend on s, a gel's scale can be
-    integrated out.
+    Parameters
+    ----------
+    name : str
+        Of the observable.
+    signal : formula
+        u: phosphorylated protein, in the network's units.
+    total : formula
+        t: all of the protein, in the same unit.
+    scale : formula, optional
+        s, in `unit`; None: each row names its gel's parameter.
+    background : formula
+        b: what the first antibody shows without phosphorylation, in the unit of u; above 0 if u may be 0.
+    left_over : formula
+        r, dimensionless: share of the first antibody that stripping leaves, to be seen again with the second, relative
+        to the second's own signal of the same protein; 0: stripped to the end.
+    sd : formula, optional
+        Standard deviation of ln v, dimensionless; None: each row gives it.
+    unit : str
+        Of the values, which must be positive; their density is that of v.
+    noise : Noise or str
+        Its distribution.
+    network : Network, optional
+        Declares units, which are then checked.
 
-    `signal` u: phosphorylated protein; `total` t: all of it, in the same unit.
-    `scale` s, in `unit`: a formula, or None: each row names its gel's parameter.
-    `background` b: what the first antibody shows without phosphorylation, in the unit of u; above 0 where u may be 0.
-    `left_over` r: share of the first antibody that stripping leaves, to be seen again with the second, relative to
-    the second's own signal of the same protein; 0: stripped to the end.
-    `sd` of ln v; None: each row gives it. Values must be positive; their density is that of v.
+    Returns
+    -------
+    Observable
+        On the natural logarithm's scale.
 
-    Raises `AssayError` where `network` declares units by which u and t differ.
+    Raises
+    ------
+    AssayError
+        If `network` declares units by which u and t differ.
+
+    Notes
+    -----
+    Loading and transfer of the lane cancel, and so does the share of protein that stripping takes, which s absorbs.
+    What remains is each band's own relative noise, so that ln v is normal (or as `noise` says): the noise of a ratio is
+    neither normal nor that of the first band. As the noise does not depend on s, a gel's scale can be integrated out.
     """
     u, t = plain(signal, name), plain(total, name)
     with sees(name, "two amounts or concentrations of one protein", signal):

@@ -38,14 +38,41 @@ def coip(
 ) -> Observable:
     """Blot of `prey` after pulling down `bait`: prey in all complexes that hold both, as an amount a cell.
 
-    A complex counts with its copies of the prey and the volume of its compartment. What species hold follows from
-    their names and `composition`, see `hexamer.data.composition`; the lysate is made of the compartments `where`,
-    all by default. The other options are those of `blot`.
+    A complex counts with its copies of the prey and the volume of its compartment.
 
-    Where the network counts a complex by halves (IL-6's hexamers), a half's partner is not known: prey in the other
-    half of a mixed hexamer is not counted.
+    Parameters
+    ----------
+    name : str
+        Of the observable.
+    bait, prey : str
+        Parts of species.
+    network : Network
+        Whose species are meant.
+    composition : dict, optional
+        Parts by species, beside what follows from their names; see `hexamer.data.composition`.
+    where : collection of str, optional
+        The compartments that the lysate is made of; None: all.
+    scale, offset, saturation, sd, sd_rel : formula, optional
+        As for `blot`, in the same units.
+    unit : str
+        Of the values.
+    noise : Noise or str
+        Its distribution.
 
-    Raises `AssayError` where no complex holds both, or a species made of them is of unknown composition.
+    Returns
+    -------
+    Observable
+        On the linear scale.
+
+    Raises
+    ------
+    AssayError
+        If no complex holds both, or a species made of them is of unknown composition.
+
+    Notes
+    -----
+    If the network counts a complex by halves (IL-6's hexamers), a half's partner is not known: prey in the other half
+    of a mixed hexamer is not counted.
     """
     if bait == prey:
         raise AssayError(f"{name}: bait and prey are both {bait!r}; a bait pulls itself down without any complex")

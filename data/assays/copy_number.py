@@ -24,10 +24,31 @@ def copy_number(
 ) -> Observable:
     """An absolute amount a cell; tables may state it in zmol or molecules.
 
-    `signal`: an amount, converted from the network's unit into `unit`; a concentration (nM) times a volume (pl) is
-    zmol, and 1 zmol = 602 molecules.
-    `sd` in `unit`; None: each row gives it. Raises `AssayError` where `network` declares units by which the signal
-    is anything else.
+    Parameters
+    ----------
+    name : str
+        Of the observable.
+    signal : formula
+        An amount, converted from the network's unit into `unit`; a concentration (nM) times a volume (pl) is zmol, and
+        1 zmol = 602 molecules.
+    sd : formula, optional
+        Standard deviation, in `unit`; None: each row gives it.
+    unit : str
+        Of the values.
+    noise : Noise or str
+        Its distribution.
+    network : Network, optional
+        Declares units, which are then checked and converted.
+
+    Returns
+    -------
+    Observable
+        On the linear scale.
+
+    Raises
+    ------
+    AssayError
+        If `network` declares units by which the signal is anything else.
     """
     what = "an amount (a concentration times the volume of its compartment)"
     signal = in_unit(name, what, signal, unit.removesuffix("/cell"), network)

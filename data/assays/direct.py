@@ -27,9 +27,33 @@ def direct(
 ) -> Observable:
     """A quantity read as it is: `signal`, converted from the network's unit into `unit`.
 
-    `sd` in `unit`, or of the logarithm where `scale` is "log" or "log10"; None: each row gives it.
-    On a logarithmic scale the density is that of the value, with the Jacobian. Raises `AssayError` where
-    `network` declares units by which the signal cannot be in `unit`.
+    Parameters
+    ----------
+    name : str
+        Of the observable.
+    signal : formula
+        The quantity, in the network's unit.
+    sd : formula, optional
+        Standard deviation, in `unit`, or of the logarithm (dimensionless) if `scale` is "log" or "log10"; None: each
+        row gives it.
+    unit : str
+        Of the values.
+    scale : Scale or str
+        On a logarithmic scale the density is that of the value, with the Jacobian.
+    noise : Noise or str
+        Its distribution.
+    network : Network, optional
+        Declares units, which are then checked and converted.
+
+    Returns
+    -------
+    Observable
+        On the given scale.
+
+    Raises
+    ------
+    AssayError
+        If `network` declares units by which the signal cannot be in `unit`.
     """
     spread, placeholders = filled(sd, SD, name)
     noise_needed(name, spread)

@@ -37,21 +37,50 @@ def elisa(
     noise: Noise | str = "normal",
     network: Network | None = None,
 ) -> Observable:
-    r"""A concentration by ELISA or by beads with standards (Luminex): ln v normal (or as `noise` says) about
-    ln(s (c + b)).
+    """A concentration by ELISA or by beads with standards (Luminex): ln v is normal about ln(s (c + b)).
 
-    `signal` c: what the antibodies see: `hexamer.data.seen` sums up all species that hold the analyte, as complexes
-    with drugs or soluble receptors often count, too. It is converted from the network's unit into `unit`, nM into
-    ng/ml through `molar_mass`.
-    `scale` s: an error that all wells of a plate share, as by its standards, with a prior about 1; None: each row
-    names its plate's parameter, and it is integrated out where no row of the plate is censored. 1: none.
-    `background` b, in `unit`: what a blank reads. It keeps ln v finite where the model has none of the analyte, as
-    before stimulation; by default far below all that an ELISA sees, in nM as in ng/ml.
-    `sd` of ln v: the error of reading, as `StandardCurve.read_back` gives it; None: each row gives it.
-    `sd_between`: noise of ln v from culture to culture, which adds to that: σ² = sd² + sd_between².
+    Parameters
+    ----------
+    name : str
+        Of the observable.
+    signal : formula
+        c: what the antibodies see, converted from the network's unit into `unit`, nM into ng/ml through `molar_mass`.
+        `hexamer.data.seen` sums up all species that hold the analyte, as complexes with drugs or soluble receptors
+        often count, too.
+    scale : formula, optional
+        s, dimensionless: an error that all wells of a plate share, as by its standards, with a prior about 1. None:
+        each row names its plate's parameter, and it is integrated out if no row of the plate is censored. 1: none.
+    background : formula
+        b, in `unit`: what a blank reads. It keeps ln v finite if the model has none of the analyte, as before
+        stimulation; by default far below all that an ELISA sees, in nM as in ng/ml.
+    sd : formula, optional
+        Standard deviation of ln v, dimensionless: the error of reading, as `StandardCurve.read_back` gives it; None:
+        each row gives it.
+    sd_between : formula
+        Noise of ln v from culture to culture (dimensionless), which adds to that: σ² = sd² + sd_between².
+    unit : str
+        Of the values.
+    molar_mass : str or float, optional
+        Of the analyte, in kDa or text with its unit.
+    noise : Noise or str
+        Its distribution, in place of the normal one.
+    network : Network, optional
+        Declares units, which are then checked and converted.
 
+    Returns
+    -------
+    Observable
+        On the natural logarithm's scale.
+
+    Raises
+    ------
+    AssayError
+        If `network` declares units by which the signal cannot be in `unit`.
+
+    Notes
+    -----
     Values below the limit of detection or above the top standard are rows with `censored` "left" or "right", whose
-    value is the limit. Raises `AssayError` where `network` declares units by which the signal cannot be in `unit`.
+    value is the limit.
     """
     signal = in_unit(name, f"a concentration in {unit!r}", signal, unit, network, molar_mass)
     s, placeholders = filled(scale, SCALE, name)

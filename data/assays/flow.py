@@ -23,14 +23,37 @@ def flow_cytometry(
 ) -> Observable:
     r"""Mean (or median) fluorescence of the cells in a well: $v = s\,(n + b)$ with ln v normal (or as `noise` says).
 
-    `molecules` n: of the stained epitope, an amount a cell (nM·pl = zmol), or a concentration, whose volume s
-    absorbs. `scale` s, the gain, in `unit` per unit of n: a formula, or None: each row names its experiment's.
-    `background` b, as so much more of n: autofluorescence and what the isotype control binds. It is light that the
-    detector amplifies alike, so that it is one for all gains; None: each row names its experiment's. It must be above
-    0 where n may be 0, as of a receptor that the cell lacks.
-    `sd` of ln v from well to well; None: each row gives it. It is no spread among the cells of a well.
+    Parameters
+    ----------
+    name : str
+        Of the observable.
+    molecules : formula
+        n: of the stained epitope, an amount a cell (nM·pl = zmol), or a concentration, whose volume s absorbs.
+    scale : formula, optional
+        s, the gain, in `unit` per unit of n; None: each row names its experiment's.
+    background : formula, optional
+        b, in the unit of n: autofluorescence and what the isotype control binds. It is light that the detector
+        amplifies alike, so that it is one for all gains; None: each row names its experiment's. It must be above 0 if n
+        may be 0, as of a receptor that the cell lacks.
+    sd : formula, optional
+        Standard deviation of ln v from well to well, dimensionless; None: each row gives it. It is not the spread among
+        the cells of a well.
+    unit : str
+        Of the values.
+    noise : Noise or str
+        Its distribution.
+    network : Network, optional
+        Declares units, which are then checked.
 
-    Raises `AssayError` where `network` declares units by which n is neither an amount nor a concentration.
+    Returns
+    -------
+    Observable
+        On the natural logarithm's scale.
+
+    Raises
+    ------
+    AssayError
+        If `network` declares units by which n is neither an amount nor a concentration.
     """
     sees_molecules(name, "fluorescence", molecules, network)
     held = (SCALE, SD, OFFSET)
@@ -55,8 +78,32 @@ def luminex(
 ) -> Observable:
     """Median fluorescence of beads that captured the analyte of a lysate or a supernatant, without standards.
 
-    The same as `flow_cytometry`, with the blank beads as `background`. Phosphoproteins come so, as nobody sells
-    standards for them. Where there is a standard curve, read concentrations off it and use `elisa`.
+    The same as `flow_cytometry`. Phosphoproteins are measured so, as nobody sells standards for them. If there is a
+    standard curve, read concentrations off it and use `elisa`.
+
+    Parameters
+    ----------
+    name : str
+        Of the observable.
+    signal : formula
+        The analyte, in the network's units.
+    scale : formula, optional
+        The gain, in `unit` per unit of the signal; None: each row names its plate's.
+    background : formula, optional
+        The blank beads, in the unit of the signal; None: each row names its plate's.
+    sd : formula, optional
+        Standard deviation of ln v from well to well, dimensionless; None: each row gives it.
+    unit : str
+        Of the values.
+    noise : Noise or str
+        Its distribution.
+    network : Network, optional
+        Declares units, which are then checked.
+
+    Returns
+    -------
+    Observable
+        On the natural logarithm's scale.
     """
     options = {"scale": scale, "background": background, "sd": sd, "unit": unit, "noise": noise}
     return flow_cytometry(name, signal, network=network, **options)

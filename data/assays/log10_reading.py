@@ -34,14 +34,40 @@ def log10_reading(
 ) -> Observable:
     r"""An intensity or a concentration read in log10: $\log_{10} v = \log_{10}(s\,u + o) + \varepsilon$.
 
-    The measurement is the logarithm itself, on a linear scale, and its density has no Jacobian: measurements
-    of this observable must be given as log10 of v (a folder's reader does that). Blots, beads and PCR alike.
-    `signal` u: the model's quantity. `scale` s, in `unit` per unit of the signal, and `offset` o, the background
-    in `unit`: formulas, or None: each row names the parameter of its gel or plate. `sd` of ε, in log10; None: each
-    row gives it.
+    Of blots, beads and PCR alike. The measurement is the logarithm itself, on a linear scale, and its density has no
+    Jacobian: measurements of this observable must be given as log10 of v (a folder's reader does that).
 
-    Raises `FormulaError` for a formula that takes a placeholder's name, and `AssayError` where `network` declares
-    units by which u is neither an amount nor a concentration, nor a share where `unit` is one of shares ("percent").
+    Parameters
+    ----------
+    name : str
+        Of the observable.
+    signal : formula
+        u: the model's quantity, in the network's units.
+    scale : formula, optional
+        s, in `unit` per unit of the signal; None: each row names the parameter of its gel or plate.
+    offset : formula, optional
+        o, the background, in `unit`; None: each row names the parameter of its gel or plate.
+    sd : formula, optional
+        Standard deviation of ε, in log10 (dimensionless); None: each row gives it.
+    unit : str
+        Of v.
+    noise : Noise or str
+        Distribution of ε.
+    network : Network, optional
+        Declares units, which are then checked.
+
+    Returns
+    -------
+    Observable
+        On the linear scale, of log10 v.
+
+    Raises
+    ------
+    FormulaError
+        For a formula that takes a placeholder's name.
+    AssayError
+        If `network` declares units by which u is neither an amount nor a concentration, nor a share if `unit` is one of
+        shares ("percent").
     """
     sees_molecules(name, "a reading in log10", signal, network, ("percent",) if is_share(unit) else ())
     s, of_scale = filled(scale, SCALE, name, held=_HELD)

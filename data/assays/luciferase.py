@@ -24,20 +24,46 @@ def luciferase(
 ) -> Observable:
     r"""Firefly over Renilla luciferase: $v = s\,(F + b)/R$ with ln v normal (or as `noise` says) about its model.
 
-    `firefly` F: the reporter's protein, whose own kinetics the model has (module `reporter`: message and enzyme lag
-    behind the transcription factor, and the enzyme stays for hours).
-    `renilla` R: the constitutive control of transfection and cell number; 1 where the model holds it constant, so
-    that s absorbs it. `background` b: light without enzyme, in the unit of F; above 0 where F may be 0.
-    `scale` s, in `unit`: a formula, or None: each row names its plate's parameter.
-    `sd` of ln v; None: each row gives it.
+    Parameters
+    ----------
+    name : str
+        Of the observable.
+    firefly : formula
+        F: the reporter's protein, in the network's units, whose own kinetics the model has (module `reporter`: message
+        and enzyme lag behind the transcription factor, and the enzyme stays for hours).
+    renilla : formula
+        R: the constitutive control of transfection and cell number, in the network's units; 1 if the model holds it
+        constant, so that s absorbs it.
+    scale : formula, optional
+        s, in `unit`; None: each row names its plate's parameter.
+    background : formula
+        b: light without enzyme, in the unit of F; above 0 if F may be 0.
+    sd : formula, optional
+        Standard deviation of ln v, dimensionless; None: each row gives it.
+    unit : str
+        Of the values.
+    noise : Noise or str
+        Its distribution.
+    network : Network, optional
+        Declares units, which are then checked.
 
-    Fold induction over unstimulated cells is read the same way: whoever divides by the untreated wells of the plate
-    multiplies s, no more. Give the untreated wells as rows (they read about 1). Then the likelihood of the plate,
-    s integrated out, is exactly that of the logarithms of the ratios, whose errors are correlated through their
-    common divisor. To divide the model by its own untreated value instead, with s = 1, would take the divisor for
-    free of error, and count it as many times as the plate has rows.
+    Returns
+    -------
+    Observable
+        On the natural logarithm's scale.
 
-    Raises `AssayError` where `network` declares units by which F or R is neither an amount nor a concentration.
+    Raises
+    ------
+    AssayError
+        If `network` declares units by which F or R is neither an amount nor a concentration.
+
+    Notes
+    -----
+    Fold induction over unstimulated cells is read the same way: to divide by the untreated wells of the plate only
+    multiplies s. Give the untreated wells as rows (they read about 1). Then the likelihood of the plate, s integrated
+    out, is exactly that of the logarithms of the ratios, whose errors are correlated through their common divisor. To
+    divide the model by its own untreated value instead, with s = 1, would take the divisor for free of error, and count
+    it as many times as the plate has rows.
     """
     for enzyme in (firefly, renilla):
         sees_molecules(name, "luciferase", enzyme, network)

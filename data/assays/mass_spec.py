@@ -31,21 +31,47 @@ def phosphorylation_degree(
 ) -> Observable:
     r"""A share that is phosphorylated, read in logits: $\mathrm{logit}\,v = \ln(s\,p/(t - p)) + \varepsilon$.
 
-    The instrument sees two peptides, with and without phosphate, each with its relative error, and v follows from
-    their ratio: v/(1 − v) is that ratio, and its logarithm is normal (or as `noise` says). So v keeps within 0 and 1,
-    and its error shrinks towards both ends, as counts of peptides do; a normal v would leave the interval, and a beta
-    would say nothing of the two intensities. (Absolute degrees from the two ion currents: Steen et al. 2005, PNAS
-    102, 3948-3953.)
-
     The measurement is the logit itself, on a linear scale, without a Jacobian: give measurements as `logit(v)`, as a
     folder's reader does. A share of 0 or 1 has no logit: state the limit of detection, as `<0.01`.
-    `phospho` p and `total` t: in one unit, p above 0 and below t at every state that is measured.
-    `scale` s: how much better the phosphorylated peptide flies than its twin; 1 with spiked-in standards of both;
-    None: each row names its experiment's parameter. `sd` of ε, in logits; None: each row gives it.
 
-    Raises `AssayError` where p exceeds t by construction, such as a dimer counted twice in p and once in t, or where
-    `network` declares units by which they differ. Its rules are looked through; without it a name may stand for
-    anything, and only what cannot lie within 0 and 1 is refused.
+    Parameters
+    ----------
+    name : str
+        Of the observable.
+    phospho, total : formula
+        p and t, in one unit; p above 0 and below t at every state that is measured.
+    scale : formula, optional
+        s, dimensionless: how much better the phosphorylated peptide flies than its twin; 1 with spiked-in standards of
+        both; None: each row names its experiment's parameter.
+    sd : formula, optional
+        Standard deviation of ε, in logits (dimensionless); None: each row gives it.
+    noise : Noise or str
+        Distribution of ε.
+    network : Network, optional
+        Its rules are looked through, and the units that it declares are checked. Without it a name may stand for
+        anything, and only what cannot lie within 0 and 1 is refused.
+
+    Returns
+    -------
+    Observable
+        On the linear scale, of logit v.
+
+    Raises
+    ------
+    AssayError
+        If p exceeds t by construction, such as a dimer counted twice in p and once in t, or if `network` declares units
+        by which they differ.
+
+    Notes
+    -----
+    The instrument sees two peptides, with and without phosphate, each with its relative error, and v follows from their
+    ratio: v/(1 − v) is that ratio, and its logarithm is normal (or as `noise` says). So v keeps within 0 and 1, and its
+    error shrinks towards both ends, as counts of peptides do; a normal v would leave the interval, and a beta would say
+    nothing of the two intensities. Absolute degrees from the two ion currents are due to [1]_.
+
+    References
+    ----------
+    .. [1] Steen et al. (2005), PNAS 102, 3948-3953.
     """
     p, t = plain(phospho, name), plain(total, name)
     with sees(name, "two amounts or concentrations of one protein", phospho):
@@ -83,8 +109,25 @@ def _unphosphorylated(name: str, p: sympy.Expr, t: sympy.Expr, network: Network 
 
 
 def logit(share: ArrayLike) -> np.ndarray:
-    """ln(v/(1 − v)). Raises `ValueError` for shares that are not between 0 and 1.
+    """The logit ln(v/(1 − v)) of shares.
 
+    Parameters
+    ----------
+    share : array
+        v, between 0 and 1, dimensionless.
+
+    Returns
+    -------
+    array
+        Logits, dimensionless.
+
+    Raises
+    ------
+    ValueError
+        For shares that are not between 0 and 1.
+
+    Examples
+    --------
     >>> float(logit(0.5))
     0.0
     """

@@ -36,8 +36,33 @@ def qpcr(
 
     The measurement is the logarithm itself, on a linear scale, and its density has no Jacobian: measurements
     of this observable must be given as log10 of the expression (a folder's reader does that).
-    `signal` m: the model's mRNA. `scale` s: as for `blot`. `sd` of ε, in log10; None: each row gives it.
-    Raises `AssayError` where `network` declares units by which m is neither an amount nor a concentration.
+
+    Parameters
+    ----------
+    name : str
+        Of the observable.
+    signal : formula
+        m: the model's mRNA, in the network's units.
+    scale : formula, optional
+        s, in `unit` per unit of the signal; None: each row names its plate's parameter.
+    sd : formula, optional
+        Standard deviation of ε, in log10 (dimensionless); None: each row gives it.
+    unit : str
+        Of v.
+    noise : Noise or str
+        Distribution of ε.
+    network : Network, optional
+        Declares units, which are then checked.
+
+    Returns
+    -------
+    Observable
+        On the linear scale, of log10 v.
+
+    Raises
+    ------
+    AssayError
+        If `network` declares units by which m is neither an amount nor a concentration.
     """
     sees_molecules(name, "qPCR", signal, network)
     s, placeholders = filled(scale, SCALE, name)
@@ -51,15 +76,41 @@ def log10_expression(
 ) -> np.ndarray:
     r"""Cycles of threshold as log10 of expression: $\log_{10} v = C_{ref} \log_{10} E_{ref} - C_t \log_{10} E$.
 
-    The reference gene's cycles correct for the RNA in the well; they broadcast against the target's. An efficiency
-    is the factor a cycle, in (1, 2]; at 2 for both this is −ΔCt·log10 2. The calibrator that ΔΔCt subtracts is left
-    to the plate's scale s of `qpcr`: it would put the calibrator's own error into every row of the plate as if the
-    rows erred independently, while s is estimated from all of them. Give the calibrator as rows of its own.
+    At efficiency 2 for both this is −ΔCt·log10 2.
 
-    Noise of σ cycles is σ·log10 E here. Raises `ValueError` for an efficiency outside (1, 2] or cycles that are not
-    positive; a reference of 0 means none. Sources: Livak and Schmittgen (2001), Methods 25, 402-408; Pfaffl (2001),
-    Nucleic Acids Res. 29, e45.
+    Parameters
+    ----------
+    ct : array
+        C_t of the target, in cycles.
+    reference_ct : array
+        C_ref of the reference gene, in cycles, which corrects for the RNA in the well; it broadcasts against the
+        target's. 0: none.
+    efficiency, reference_efficiency : float
+        E and E_ref, the factor per cycle, in (1, 2]; dimensionless.
 
+    Returns
+    -------
+    array
+        log10 v, dimensionless.
+
+    Raises
+    ------
+    ValueError
+        For an efficiency outside (1, 2] or cycles that are not positive.
+
+    Notes
+    -----
+    The calibrator that ΔΔCt subtracts is left to the plate's scale s of `qpcr`: it would put the calibrator's own error
+    into every row of the plate as if the rows erred independently, while s is estimated from all of them. Give the
+    calibrator as rows of its own. Noise of σ cycles is σ·log10 E here. Sources: [1]_, [2]_.
+
+    References
+    ----------
+    .. [1] Livak and Schmittgen (2001), Methods 25, 402-408.
+    .. [2] Pfaffl (2001), Nucleic Acids Res. 29, e45.
+
+    Examples
+    --------
     >>> round(float(log10_expression(25.0, 20.0)), 4)
     -1.5051
     """

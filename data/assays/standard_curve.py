@@ -43,9 +43,16 @@ class StandardCurveError(HexamerError, ValueError):
 
 @dataclass(frozen=True, eq=False)
 class ReadBack:
-    """Concentrations of samples, by row: `value` in the standards' unit, `sd` of ln value.
+    """Concentrations of samples, by row.
 
-    Where `censored` is "left" or "right", the value is the limit, and `sd` the error that a reading there would have.
+    Attributes
+    ----------
+    value : array, samples
+        In the standards' unit; of a censored sample, the limit.
+    sd : array, samples
+        Standard deviation of ln value, dimensionless; of a censored sample, that of a reading at the limit.
+    censored : tuple of str
+        `"left"`, `"right"` or empty, by sample.
     """
 
     value: Float[np.ndarray, " samples"]
@@ -63,10 +70,28 @@ class ReadBack:
 
 @dataclass(frozen=True, eq=False)
 class StandardCurve:
-    """A fitted curve; `parameters` are η = (a, d, ln c, ln b, ln g), `covariance` is theirs, 0 for a fixed g.
+    """A fitted standard curve.
 
-    `spread` is the standard deviation of one well: of ln y where `noise` is "relative", of y where it is "constant".
-    Concentrations from `lower` to `upper`, in the unit of the standards, can be read.
+    Attributes
+    ----------
+    parameters : array
+        η = (a, d, ln c, ln b, ln g): a and d in the unit of responses, c in the unit of the standards.
+    covariance : array, parameters × parameters
+        Of η, in its units; 0 for a fixed g.
+    spread : float
+        Standard deviation of one well: of ln y (dimensionless) if `noise` is "relative", of y (in its unit) if
+        "constant".
+    noise : str
+        `"relative"` or `"constant"`.
+    lower, upper : float
+        Concentrations between them can be read, in the unit of the standards.
+
+    Other Parameters
+    ----------------
+    concentration : array
+        x, not negative, in the unit of the standards.
+    response : array
+        y, in the unit of responses.
     """
 
     parameters: Float[np.ndarray, " parameters"]
@@ -84,15 +109,29 @@ class StandardCurve:
         return _response(self.parameters, np.asarray(concentration, dtype=float))
 
     def concentration(self, response: ArrayLike) -> np.ndarray:
-        """x(y); 0 or ∞ where y lies beyond the plateau on that side."""
+        """x(y); 0 or ∞ if y lies beyond the plateau on that side."""
         return _inverse(self.parameters, np.asarray(response, dtype=float))
 
     def read_back(self, response: ArrayLike, *, wells: int = 1, dilution: float = 1.0) -> ReadBack:
-        """Concentrations of undiluted samples from responses, each the mean of so many `wells`.
+        """Concentrations of undiluted samples from responses.
 
         The error of the curve is common to all samples of the plate; a plate's `scale` in `elisa` stands for it.
-        `dilution`: how many times the sample was diluted before; 1: not at all. Raises `StandardCurveError` for
-        responses that are not finite, and `ValueError` for other bad input.
+
+        Parameters
+        ----------
+        response : array, samples
+            In the unit of the standards' responses.
+        wells : int
+            Each response is the mean of so many wells.
+        dilution : float
+            How many times the sample was diluted before, dimensionless; 1: not at all.
+
+        Raises
+        ------
+        StandardCurveError
+            For responses that are not finite.
+        ValueError
+            For other bad input.
         """
         y = np.atleast_1d(np.asarray(response, dtype=float))
         if not np.all(np.isfinite(y)):
@@ -129,16 +168,36 @@ def fit_standard_curve(
     lower: float | None = None,
     upper: float | None = None,
 ) -> StandardCurve:
-    """The curve through standards, a row a well; blanks have concentration 0.
+    """The curve through standards, one row per well.
 
-    `noise` "relative": ln y has a constant standard deviation, as optical densities and fluorescence do over most of
-    their range; "constant": y has.
-    `lower`: limit of detection; None: the concentration whose response is three standard deviations of a well away
-    from the blank's, and no less than the lowest standard where there is no blank. `upper`: None: the top standard.
+    Parameters
+    ----------
+    concentration : array, wells
+        Of the standards, in any unit; blanks have 0.
+    response : array, wells
+        Optical density or fluorescence, in any unit.
+    parameters : int
+        4 or 5.
+    noise : str
+        `"relative"`: ln y has a constant standard deviation, as optical densities and fluorescence do over most of
+        their range; `"constant"`: y has.
+    lower : float, optional
+        Limit of detection, in the unit of the standards. None: the concentration whose response is three standard
+        deviations of a well away from the blank's, and no less than the lowest standard if there is no blank.
+    upper : float, optional
+        Highest concentration to be read, in the unit of the standards; None: the top standard.
 
-    Raises `StandardCurveError` where the standards cannot determine the curve, and says which parameter they leave
-    open; and where a well lies off the curve by more than a tenth of the range of responses, as by a hook at the top
-    or a bad well, unless the replicates of the other standards scatter so much, too (F test, 1%).
+    Returns
+    -------
+    StandardCurve
+        The curve, with the covariance of its parameters.
+
+    Raises
+    ------
+    StandardCurveError
+        If the standards cannot determine the curve, saying which parameter they leave open; and if a well lies off the
+        curve by more than a tenth of the range of responses, as by a hook at the top or a bad well, unless the
+        replicates of the other standards scatter so much, too (F test, 1%).
     """
     x, y = np.asarray(concentration, dtype=float), np.asarray(response, dtype=float)
     _check_standards(x, y, parameters, noise)

@@ -12,7 +12,21 @@ _SHOWN = 10  # of one kind; the rest is counted
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: in which file, row (1 = first after the header) and column; what is there."""
+    """One thing that is wrong with a table or a description.
+
+    Attributes
+    ----------
+    file : str
+        Where it is.
+    expected : str
+        What was expected.
+    row : int, optional
+        1 is the first after the header.
+    column : str, optional
+        Name of the column.
+    holds : str, optional
+        What is there.
+    """
 
     file: str
     expected: str
@@ -32,7 +46,15 @@ class Problem:
 
 
 class TableError(HexamerError, ValueError):
-    """A table or its description cannot be used. `problems` has all reasons, the message 10 of a kind."""
+    """A table or its description cannot be used.
+
+    Parameters
+    ----------
+    name : str
+        Of the table.
+    problems : list of Problem
+        All reasons; the message has 10 of a kind.
+    """
 
     def __init__(self, name: str, problems: list[Problem]) -> None:
         self.problems = tuple(problems)

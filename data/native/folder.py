@@ -22,10 +22,24 @@ _UNITS = "; write such as '1/min', '1/(nM min)' or 'au', or nothing where the nu
 
 
 def read_folder(folder: str | Path) -> Dataset:
-    """The data set described by `problem.toml` in `folder`; priors beside it win over those of published tables.
+    """The data set described by `problem.toml` in a folder; priors beside it win over those of published tables.
 
-    Raises `TableError` with every problem of the description, or else of the tables, and `DataNotFound` where
-    the tables are published ones that the user has to provide.
+    Parameters
+    ----------
+    folder : path
+        The folder.
+
+    Returns
+    -------
+    Dataset
+        The data set.
+
+    Raises
+    ------
+    TableError
+        With every problem of the description, or else of the tables.
+    DataNotFound
+        If the tables are published ones that the user has to provide.
     """
     folder = Path(folder)
     description = read_description(folder)

@@ -36,7 +36,20 @@ EACH_EXPERIMENT = "[experiment]"
 
 @dataclass(frozen=True)
 class PriorTable:
-    """Parameters by name, or by pattern where a data set names them later, such as the scales of gels."""
+    """Parameters by name, or by pattern if a data set names them later, such as the scales of gels.
+
+    Attributes
+    ----------
+    named : dict of Parameter
+        By name.
+    patterns : tuple
+        Pattern and parameter, in the table's order.
+
+    Other Parameters
+    ----------------
+    name : str
+        Of a parameter.
+    """
 
     named: Mapping[str, Parameter]
     patterns: tuple[tuple[str, Parameter], ...] = ()
@@ -75,14 +88,27 @@ def covers(pattern: str, name: str) -> bool:
 
 
 def read_priors(path: str | Path) -> PriorTable:
-    """The priors table at `path`: columns `parameter,unit,distribution,location,scale`, and optionally
-    `note,value,lower,upper,shape,source`.
+    """The priors in a table.
 
+    Its columns are `parameter,unit,distribution,location,scale`, and optionally `note,value,lower,upper,shape,source`.
     `location` and `scale` are those of the distribution, on its own scale (for `log10_normal`, in log10); `shape` is
-    that of a gamma, or the degrees of freedom of a `student_t` (see `hexamer.data.Prior`);
-    `lower` and `upper` truncate it, in the parameter's unit; `value` is nominal, or what a `fixed` one is
-    fixed at.
-    Raises `TableError` with all problems.
+    that of a gamma, or the degrees of freedom of a `student_t` (see `hexamer.data.Prior`); `lower` and `upper` truncate
+    it, in the parameter's unit; `value` is nominal, or the value of a `fixed` one.
+
+    Parameters
+    ----------
+    path : path
+        The table.
+
+    Returns
+    -------
+    PriorTable
+        Parameters by name or pattern.
+
+    Raises
+    ------
+    TableError
+        With all problems of the table.
     """
     problems = Problems(str(path))
     table = parse_priors(Path(path), problems)

@@ -16,14 +16,30 @@ from .prior_units import in_model_units
 def read_values(
     path: str | Path, units: Mapping[str, str] | None = None, model: ModelUnits | None = None
 ) -> dict[str, float]:
-    """Values by parameter, in the file's order and the parameters' own units.
+    """Values by parameter, in the table's order.
 
-    `units`: those, by name, into which a value is converted from the unit in its row, if it has one. A name of the
-    `model` that has none of them is converted into the model's own units. Without both, units are not read.
+    The table has the columns `parameter` and `value`, and may have `unit`, `note` and `source`.
 
-    Other columns than `parameter`, `value`, `unit`, `note` and `source` are refused. Raises `TableError` with
-    all problems: a missing column, a unit that cannot become the parameter's, a unit of a name that has none, a
-    parameter without name or named twice, a value that is not finite.
+    Parameters
+    ----------
+    path : path
+        The table.
+    units : dict of str, optional
+        Units by name, into which a value is converted from the unit in its row, if it has one.
+    model : ModelUnits, optional
+        A name of the model that `units` lacks is converted into the model's own units. Without both, units are not
+        read.
+
+    Returns
+    -------
+    dict of float
+        Values in the parameters' own units.
+
+    Raises
+    ------
+    TableError
+        With all problems: a missing or another column, a unit that cannot become the parameter's, a unit of a name that
+        has none, a parameter without name or named twice, a value that is not finite.
     """
     path = Path(path)
     problems = Problems(str(path))

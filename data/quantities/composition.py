@@ -24,7 +24,25 @@ Parts = Mapping[str, int] | Sequence[str]
 
 
 def composition(network: Network, given: Mapping[str, Parts] | None = None) -> dict[str, Counter[str]]:
-    """Copies of each part by species. Raises `AssayError` for names in `given` that are no species."""
+    """Copies of each part by species.
+
+    Parameters
+    ----------
+    network : Network
+        Whose species are meant.
+    given : dict, optional
+        By species, its parts: copies by part, or parts one by one. Others follow from the network.
+
+    Returns
+    -------
+    dict of Counter
+        By species.
+
+    Raises
+    ------
+    AssayError
+        For names in `given` that are not species.
+    """
     unknown = sorted(set(given or {}) - set(network.species))
     if unknown:
         raise AssayError(
@@ -72,10 +90,31 @@ def complexes(
     where: Collection[str] | None = None,
     name: str = "composition",
 ) -> dict[str, Counter[str]]:
-    """Species that hold all of `parts`, in the compartments `where` (None: all), with what they hold.
+    """Species that hold all of some parts, with all that they hold.
 
-    Raises `AssayError`, which starts with `name`, for parts that no species holds, for none that holds them all, for
-    unknown compartments, and for a species of unknown parts that a reaction makes of such as hold them.
+    Parameters
+    ----------
+    network : Network
+        Whose species are meant.
+    parts : collection of str
+        What they have to hold.
+    given : dict, optional
+        As for `composition`.
+    where : collection of str, optional
+        Compartments; None: all.
+    name : str
+        What messages start with.
+
+    Returns
+    -------
+    dict of Counter
+        Copies of each part by species.
+
+    Raises
+    ------
+    AssayError
+        For parts that no species holds, if no species holds them all, for unknown compartments, and for a species of
+        unknown parts that a reaction makes of such as hold them.
     """
     if stray := sorted(set(where or ()) - set(network.compartments)):
         known = ", ".join(network.compartments)
@@ -142,10 +181,30 @@ def seen(
     composition: Mapping[str, Parts] | None = None,
     hidden_by: Collection[str] = (),
 ) -> sympy.Expr:
-    """Concentration of `part` in the compartment `where`, free and in complexes: what an ELISA of it sees.
+    """Concentration of a part in a compartment, free and in complexes: what an ELISA of it sees.
 
-    Complexes that hold one of `hidden_by`, such as a drug that covers the epitope, are not seen. Raises `AssayError`
-    as `complexes` does, and for a name in `hidden_by` that no species holds.
+    Parameters
+    ----------
+    network : Network
+        Whose species are meant.
+    part : str
+        The analyte.
+    where : str
+        The compartment.
+    composition : dict, optional
+        Parts by species, as `given` of `hexamer.data.composition`.
+    hidden_by : collection of str
+        Complexes that hold one of these, such as a drug that covers the epitope, are not seen.
+
+    Returns
+    -------
+    sympy.Expr
+        A formula over the network's names, in its units.
+
+    Raises
+    ------
+    AssayError
+        As `complexes` does, and for a name in `hidden_by` that no species holds.
     """
     known = _all_parts(network, composition)
     if unknown := sorted(set(hidden_by) - known):

@@ -204,10 +204,29 @@ def conversion_factor(unit: str, target_unit: str, molar_mass: str | float | Non
 
 
 def to_model(value: float, unit: str, target_unit: str, molar_mass: str | float | None = None) -> float:
-    """`value` in `unit` as a number in `target_unit`.
+    """A number in another unit.
 
-    Raises `UnitError` where that is impossible, or where a molar mass is missing.
+    Parameters
+    ----------
+    value : float
+        In the unit `unit`.
+    unit, target_unit : str
+        As pint writes them, such as `ng/ml`.
+    molar_mass : str or float, optional
+        In kDa, or text with its unit; joins mass and amount.
 
+    Returns
+    -------
+    float
+        The number in the unit `target_unit`.
+
+    Raises
+    ------
+    UnitError
+        If that is impossible, or if a molar mass is missing.
+
+    Examples
+    --------
     >>> round(to_model(10, "ng/ml", "nM", "21 kDa"), 4)
     0.4762
     >>> to_model(2, "h", "min")

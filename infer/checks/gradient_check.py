@@ -25,11 +25,22 @@ STEPS = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
 
 @dataclass(frozen=True, eq=False)
 class GradientCheck:
-    """Both gradients of a log density at one z, by parameter.
+    """Both gradients of a log density at one z, by parameter. All numbers are dimensionless.
 
-    `difference` is the central difference at the step in `step`, that at which it agrees best; `error` is
-    the distance of the two, relative to the norm of the gradient or to 1, whichever is larger. It passes if
-    the norm of `error` is at most `tolerance`.
+    Attributes
+    ----------
+    names : tuple of str
+        The parameters.
+    gradient : array, parameters
+        The gradient over z (dimensionless), as the sampler uses it.
+    difference : array, parameters
+        The central difference (dimensionless) at the step in `step`.
+    step : array, parameters
+        The step in z (dimensionless) at which the two agree best.
+    error : array, parameters
+        Distance of the two, relative to the norm of the gradient or to 1, whichever is larger; dimensionless.
+    tolerance : float
+        The check passes if the norm of `error` is at most this; dimensionless.
     """
 
     names: tuple[str, ...]
@@ -41,6 +52,7 @@ class GradientCheck:
 
     @property
     def passes(self) -> bool:
+        """True if the norm of `error` is at most `tolerance`."""
         return bool(np.linalg.norm(self.error) <= self.tolerance)
 
     def __repr__(self) -> str:
@@ -81,13 +93,34 @@ def check_gradient(
     tolerance: float = 1e-4,
     batch: int = 16,
 ) -> GradientCheck:
-    """Compares the gradient of `problem.log_density` at `z` with central differences.
+    """Compares the gradient of `problem.log_density` with central differences.
 
-    `z` is by default that of the nominal values, and a draw from the prior (seeded) where there are none.
-    Each parameter is compared at all `steps`, since rounding and the solver's error ruin small ones and
-    curvature large ones, and the best is taken. `batch` points are simulated at once.
+    Each parameter is compared at all `steps`, since rounding and the solver's error ruin small ones and curvature large
+    ones, and the best is taken.
 
-    Raises `ValueError` where the log density at `z` is not finite.
+    Parameters
+    ----------
+    problem : Problem
+        Whose log density is meant.
+    z : array, parameters, optional
+        The point (dimensionless); by default that of the nominal values, or a draw from the prior (seeded) if there are
+        none.
+    steps : sequence of float
+        Of the central differences, in z (dimensionless).
+    tolerance : float
+        Largest relative error, dimensionless.
+    batch : int
+        Points that are simulated at once.
+
+    Returns
+    -------
+    GradientCheck
+        Both gradients, and whether they agree.
+
+    Raises
+    ------
+    ValueError
+        If the log density at `z` is not finite, or `z` has the wrong shape.
     """
     z = nominal_point(problem) if z is None else np.asarray(z, dtype=float)
     if z.shape != (len(problem.space),):

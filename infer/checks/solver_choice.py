@@ -59,12 +59,30 @@ class Choice:
 
 @falls_back
 def choose_solver(problem: Problem, points: np.ndarray, *, candidates: tuple[Diffrax, ...] | None = None) -> Choice:
-    """The cheapest of `candidates` whose readings agree at all `points` with Kvaerno5 at a hundredth of the tolerance,
-    and whose gradients agree with differences of its own density.
+    """The cheapest solver whose readings and gradients are right at all points.
 
-    Candidates are Tsit5 and Rodas5P if none are given. `points` are z (points × parameters); those at which Kvaerno5
-    itself fails are left out. A deviation is relative to the larger of a row's prediction and its standard deviation.
-    Where no candidate agrees, Kvaerno5 is chosen.
+    Readings are compared with Kvaerno5 at a hundredth of the tolerance, relative to the larger of a row's prediction
+    and its standard deviation; gradients with differences of the solver's own density. If no candidate agrees, Kvaerno5
+    is chosen.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is to be solved.
+    points : array, points × parameters
+        Values of z (dimensionless); those at which Kvaerno5 itself fails are left out.
+    candidates : tuple of Diffrax
+        Tsit5 and Rodas5P if none are given.
+
+    Returns
+    -------
+    Choice
+        The problem under the chosen solver, and how each candidate did.
+
+    Raises
+    ------
+    FloatingPointError
+        If Kvaerno5 fails at every point.
     """
     with problem.placed():
         return _choose(problem, points, candidates or (diffrax_by_name("Tsit5"), Diffrax()))

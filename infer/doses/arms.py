@@ -41,20 +41,41 @@ def arm_share(
     conditions: Mapping[str, Changes | Condition | Protocol] | None = None,
     **options,
 ) -> xr.Dataset:
-    """How much of the response to `ligand` each arm carries, for every draw, condition and dose.
+    """How much of the response to a ligand each arm carries, for every draw, condition and dose.
 
-    `closed` says for each arm which parameters close it; without it the arms are those that the network knows
-    (`Network.facts`): in the bundled models of IL-6, `classic` (membrane receptor) and `trans` (soluble receptor).
-    `options` and `conditions` are those of `dose_response`. All sets of arms are simulated.
+    All sets of arms are simulated.
 
-    Returns, along arm × draw × condition × doses, `share` (sums to 1 over arms; NaN where the increment over cells with
-    no arm open is below 1% of their response, which leaves nothing to share), `alone` (the increment with this arm
-    only), `lost` (what closing this arm takes away), and, without the dimension `arm`, `increment`: all but the share
-    in the observable's unit.
+    Parameters
+    ----------
+    source : Ensemble, DataTree, path or Model
+        As for `dose_response`.
+    ligand : str
+        As for `dose_response`.
+    doses : sequence of float or str, or str
+        In the units that `dose_response` takes.
+    closed : dict, optional
+        For each arm, the parameters that close it, with values in the model's units. Without it the arms are those that
+        the network knows (`Network.facts`): in the bundled models of IL-6, `classic` (membrane receptor) and `trans`
+        (soluble receptor).
+    conditions : dict, optional
+        As for `dose_response`; numbers are in the model's units.
+    **options
+        Others of `dose_response`.
 
-    Raises `ValueError` for a model without the parameters that close an arm or whose arms are not known, and, unless
-    `closed` is given, if something else may signal: in IL-6, a neighbour that presents it (`contact` above 0 in the
-    model, a draw or a condition), or Hyper-IL-6.
+    Returns
+    -------
+    xarray.Dataset
+        Along arm × draw × condition × doses, `share` (dimensionless; sums to 1 over arms; NaN if the increment over
+        cells with no arm open is below 1% of their response, which leaves nothing to share), `alone` (the increment
+        with this arm only), `lost` (what closing this arm takes away), and, without the dimension `arm`, `increment`:
+        all but the share in the observable's unit.
+
+    Raises
+    ------
+    ValueError
+        For a model without the parameters that close an arm or whose arms are not known, and, unless `closed` is given,
+        if something else may signal: in IL-6, a neighbour that presents it (`contact` above 0 in the model, a draw or a
+        condition), or Hyper-IL-6.
     """
     of_source = {n: options.pop(n) for n in ("parameters", "model", "draws") if n in options}
     ensemble = ensemble_of(source, **of_source)

@@ -59,16 +59,28 @@ def _per_dose(f: np.ndarray, m: Margin) -> np.ndarray:
 def combination(result: DoseResponse, first: str, second: str, *, dose: float | None = None) -> xr.Dataset:
     """Effects of two drugs given together, for every draw and condition.
 
-    `result` has doses of both drugs, 0 among them, and of the ligand, 0 among them too; `dose` (the unit doses were
-    given in) says at which dose of the ligand, where there are several.
+    Parameters
+    ----------
+    result : DoseResponse
+        With doses of both drugs, 0 among them, and of the ligand, 0 among them too.
+    first, second : str
+        Names of the drugs.
+    dose : float, optional
+        At which dose of the ligand, if there are several, in the unit that doses were given in.
 
-    Returns `effect`, `bliss`, `loewe`, `bliss_excess` and `loewe_excess` along draw × condition × doses of `first` ×
-    doses of `second`, and the `misfit` (a share of its effect) and `kind` of the Hill curve of each drug alone, which
-    Loewe rests on: an excess of that size means nothing. NaN where the ligand does nothing; Loewe also where a drug
-    alone has no foot or is no sigmoid.
+    Returns
+    -------
+    xarray.Dataset
+        `effect`, `bliss`, `loewe`, `bliss_excess` and `loewe_excess` along draw × condition × doses of `first` × doses
+        of `second`, all dimensionless, and the `misfit` (a fraction of its effect) and `kind` of the Hill curve of each
+        drug alone, which Loewe rests on: an excess of that size means nothing. NaN if the ligand does nothing; Loewe
+        also if a drug alone has no foot or is no sigmoid.
 
-    Raises `ValueError` for drugs that were not varied, a drug with itself, and where dose 0 of the ligand or a drug is
-    missing.
+    Raises
+    ------
+    ValueError
+        For drugs that were not varied, a drug with itself, time courses, several doses of the ligand without `dose`,
+        fewer than 5 doses of a drug, and if dose 0 of the ligand or of a drug is missing.
     """
     response = result.response
     if "time" in response.dims:

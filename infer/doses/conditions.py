@@ -32,12 +32,17 @@ Changes = Mapping[str, ArrayLike | str]
 class Condition:
     """What differs from the cells as the parameters describe them.
 
-    - `changes`: by name, the value of a parameter (a number, or one for each draw; in force before the ligand and
-      after, the steady state included), or the dose of a species that is added with the ligand (`"100 ng/ml"`, or in
-      the model's unit a number, or one for each draw);
-    - `protocol`: what else is done, and how the cells start; by default nothing is done, and they start as in the
-      problem that was fitted, or, in a model that was not, at steady state. They do so under a `protocol`, too, where
-      `own_start` is false.
+    Parameters
+    ----------
+    changes : dict
+        By name, the value of a parameter in the model's units (a number, or one for each draw; in force before the
+        ligand and after, the steady state included), or the dose of a species that is added with the ligand (`"100
+        ng/ml"`, or in the model's units a number, or one for each draw).
+    protocol : Protocol, optional
+        What else is done, and how the cells start. By default nothing is done, and they start as in the problem that
+        was fitted, or, in a model that was not fitted, at steady state.
+    own_start : bool
+        Whether `protocol`, if there is one, says how the cells start; false: they start as they would without it.
     """
 
     changes: Changes = field(default_factory=dict)
@@ -46,7 +51,7 @@ class Condition:
 
     @property
     def names(self) -> frozenset[str]:
-        """What it gives a value, or an amount of."""
+        """Names of all that it gives a value or a dose."""
         return frozenset(self.changes) | (frozenset() if self.protocol is None else self.protocol.targets)
 
 

@@ -35,10 +35,24 @@ class Ensemble:
     Made by `Ensemble.from_posterior` (members are its draws), `Ensemble.from_model` (one parameter set, or draws of
     your own), and from either by `vary` (a population of cells per draw).
 
-    - `values`: by name, `size` numbers; a population's stand draw by draw;
-    - `origin`: what they came from, in words; `fitted` is true for a posterior;
-    - `dataset`, `settings`: of a posterior, what it was fitted to and the solver's settings, if they are known;
-    - `varied`: of a population, what differs between members, by name, in the model's units.
+    Attributes
+    ----------
+    model : Model
+        What is simulated.
+    values : dict of arrays, size
+        By parameter, in the model's units; a population's are ordered draw by draw.
+    draws : int
+        Number of draws.
+    origin : str
+        Where the values come from, in words.
+    fitted : bool
+        True for a posterior.
+    dataset : Dataset, optional
+        Of a posterior, the data it was fitted to, if they are known.
+    settings : Settings
+        Of a posterior, those of the solver it was fitted with, if they are known.
+    varied : dict of arrays, draws × members
+        Of a population, what differs between members, by name, in the model's units.
     """
 
     model: Model
@@ -62,15 +76,28 @@ class Ensemble:
         draws: int | None = DRAWS,
         group: str = "posterior",
     ) -> Ensemble:
-        """About `draws` draws of a posterior, evenly spread over all chains (None: all).
+        """About `draws` draws of a posterior, evenly spread over all chains.
 
-        A posterior is an ArviZ tree, or the file or folder that holds it. It brings the model, how cells start, units
-        and molar masses of its inputs, and the solver's settings. `model` is another model, such as the fitted one with
-        a drug, under the same protocol; or the `Problem` that was fitted, for files of older versions and models
-        written in Python. `group` is the group of the tree, such as `prior`.
+        A posterior brings the model, how cells start, units and molar masses of its inputs, and the solver's settings.
 
-        Raises `ValueError` for a posterior without parameters of the model, or that estimates what the model derives;
-        `UnknownModelError` for one whose model cannot be found.
+        Parameters
+        ----------
+        posterior : DataTree or path
+            An ArviZ tree, or the file or folder that holds it.
+        model : Model, Problem or str, optional
+            Another model, such as the fitted one with a drug, under the same protocol; or the `Problem` that was
+            fitted, for files of older versions and models written in Python.
+        draws : int, optional
+            How many; None: all.
+        group : str
+            The group of the tree, such as `prior`.
+
+        Raises
+        ------
+        ValueError
+            For a posterior without parameters of the model, or that estimates what the model derives.
+        UnknownModelError
+            For one whose model cannot be found.
         """
         if draws is not None and draws < 1:
             raise ValueError(f"draws must be at least 1, not {draws}")
@@ -84,10 +111,19 @@ class Ensemble:
 
     @classmethod
     def from_model(cls, model: Model | str, parameters: Mapping[str, ArrayLike] | None = None) -> Ensemble:
-        """A model (or its name or file) with `parameters` by name: numbers, or arrays of one common length.
+        """One or more parameter sets of a model.
 
-        What they do not name has the model's own value. Raises `ValueError` for names that the model does not have,
-        arrays of several lengths, and numbers that are not finite.
+        Parameters
+        ----------
+        model : Model or str
+            The model, its name, or its file.
+        parameters : dict, optional
+            By name, numbers or arrays of one common length, in the model's units; others have the model's own values.
+
+        Raises
+        ------
+        ValueError
+            For names that the model does not have, arrays of several lengths, and numbers that are not finite.
         """
         used = load_model(model) if isinstance(model, str) else model
         values, size = _broadcast(used, parameters or {})
@@ -114,7 +150,13 @@ class Ensemble:
         return {n: x.ravel() for n, x in self.varied.items() if n not in self.model.parameters}
 
     def cells(self, preequilibrate: bool | None = None) -> Cells:
-        """How the cells start: by default as fitted, or, of a model that was not fitted, in steady state."""
+        """How the cells start.
+
+        Parameters
+        ----------
+        preequilibrate : bool, optional
+            Whether they start in steady state; None: as fitted, or, if the model was not fitted, in steady state.
+        """
         if self.dataset is not None:
             return of_dataset(self.dataset, self.model, preequilibrate)
         return of_unknown(preequilibrate) if self.fitted else of_model(preequilibrate)
@@ -130,15 +172,31 @@ class Ensemble:
     ) -> Ensemble:
         """A population of `size` cells, or patients, around each draw; see `hexamer.models.variation`.
 
-        `varies` says by name what differs between members: parameters of the model, and species that are added with the
-        ligand. A species S that the model holds at a level `S_0` by itself, as `cytokine_release` does soluble
-        receptors, is not added on top of it: `S_0` varies in its place. `correlation`, on the logarithmic scale, is one
-        number for all pairs, or numbers by pair. `molar_mass` converts means that are mass concentrations, by name. All
-        draws have the same members, so that draws differ in nothing else.
+        All draws have the same members, so that draws differ in nothing else.
 
-        Raises `ValueError` for names that the model does not have, a species without a mean, one that varies twice, and
-        correlations that no distribution has.
+        Parameters
+        ----------
+        varies : dict of Spread
+            What differs between members, by name: parameters of the model, and species that are added with the ligand.
+            A species S that the model holds at a level `S_0` by itself, as `cytokine_release` does soluble receptors,
+            is not added on top of it: `S_0` varies in its place.
+        size : int
+            Members per draw, 2 or more.
+        seed : int
+            Of the members.
+        correlation : float or dict
+            On the logarithmic scale (dimensionless): one number for all pairs, or numbers by pair.
+        molar_mass : dict, optional
+            By name, for means that are mass concentrations: kDa, or text with a unit.
 
+        Raises
+        ------
+        ValueError
+            For names that the model does not have, a species without a mean, one that varies twice, and correlations
+            that no distribution has.
+
+        Examples
+        --------
         >>> from hexamer.infer import Ensemble, Spread
         >>> Ensemble.from_model("il6_classic").vary({"IL6R_0": Spread(cv=0.5)}, size=100)
         Ensemble('il6_classic', 1 parameter set × 100 members that differ in IL6R_0)

@@ -53,40 +53,76 @@ def dose_response(
     memory: int = MEMORY,
     progress: bool = True,
 ) -> DoseResponse:
-    """The response to `doses` of `ligand`, for all draws × conditions × doses in one batch.
+    """The response to doses of a ligand, for all draws × conditions × doses in one batch.
 
-    What responds:
-    - `source`: an `Ensemble`: draws of a posterior, parameter sets of a model, or a population of cells
-      (`Ensemble.vary`), all of which are used. Or what an ensemble is made of: a posterior (an ArviZ tree, or the file
-      or folder that holds it) with `draws` and `model`, see `Ensemble.from_posterior`; or a `Model` with `parameters`,
-      see `Ensemble.from_model`. A posterior brings its problem: the model, how cells start, units and molar masses of
-      its inputs, the solver's settings;
-    - `preequilibrate`: whether cells come to rest first; by default as in the problem that was fitted, and yes for a
-      model. A condition with a protocol of its own says so itself.
+    Draws are simulated in chunks, on all devices of JAX's default backend; no number depends on either. Failed
+    trajectories are NaN, and counted in `DoseResponse.failed`.
 
-    What is given:
-    - `ligand`: a species, added at time 0, or an input (a parameter), set from then on;
-    - `doses`: increasing numbers in `unit`, else in the model's unit (nM); or texts (`["0.1 ng/ml", "1 ng/ml"]`), or a
-      range `"0.01:100:64 ng/ml"`. Mass concentrations need `molar_mass` (a value for the ligand, or values by name),
-      or one that the fitted problem states, or that the network knows (`Network.facts`);
-    - `drugs`: doses by name in the same forms; several doses of a drug make a dimension. They are given with the
-      ligand, or `pretreat` minutes before it;
-    - `conditions`: by a name of your own, what differs: values of parameters and doses of further species
-      (`{"no IL6R": {"IL6R_0": 0}, "with sIL6R": {"sIL6R": "100 ng/ml"}}`), a `Protocol` that is carried out besides,
-      or a `Condition` of both. What varies in a population and has a value in a condition has it in all members there.
+    Parameters
+    ----------
+    source : Ensemble, DataTree, path or Model
+        An `Ensemble`: draws of a posterior, parameter sets of a model, or a population of cells (`Ensemble.vary`), all
+        of which are used. Or what an ensemble is made of: a posterior (an ArviZ tree, or the file or folder that holds
+        it) with `draws` and `model`, see `Ensemble.from_posterior`; or a `Model` with `parameters`, see
+        `Ensemble.from_model`. A posterior brings its problem: the model, how cells start, units and molar masses of its
+        inputs, the solver's settings.
+    ligand : str
+        A species, added at time 0, or an input (a parameter), set from then on.
+    doses : sequence of float or str, or str
+        Increasing numbers in `unit`, else in the model's unit (nM); or texts (`["0.1 ng/ml", "1 ng/ml"]`), or a range
+        `"0.01:100:64 ng/ml"`.
+    at : float or str, optional
+        The time of the reading: a number in the model's unit (min if it states none), or text such as `"20 min"`.
+    summary : str, optional
+        In place of `at`, what to read of the course over `times`: its `peak`, `area` or `time_of_peak`.
+    times : array, optional
+        In the model's unit; by default 0 to 180 min. Without `at` and `summary`, the result has the courses.
+    observe : str, optional
+        A rule or species of the model, or a formula over its names; by default what the network states as its readout
+        (`Network.facts`), `pSTAT3_total` in the bundled models of IL-6.
+    unit : str, optional
+        Of doses that are numbers.
+    molar_mass : str, float or dict, optional
+        For doses that are mass concentrations, in kDa or as text with a unit: of the ligand, or by name. By default
+        what the fitted problem states, or what the network knows (`Network.facts`).
+    conditions : dict, optional
+        By a name of your own, what differs: values of parameters and doses of further species, in the model's units or
+        as text with a unit (`{"no IL6R": {"IL6R_0": 0}, "with sIL6R": {"sIL6R": "100 ng/ml"}}`), a `Protocol` that is
+        carried out besides, or a `Condition` of both. What varies in a population and has a value in a condition has it
+        in all members there.
+    drugs : dict, optional
+        Doses by name in the same forms and units as `doses`; several doses of a drug make a dimension.
+    pretreat : float
+        How many minutes before the ligand the drugs are given.
+    preequilibrate : bool, optional
+        Whether cells come to steady state first; by default as in the problem that was fitted, and yes for a model. A
+        condition with its own protocol says so itself.
+    parameters : dict, optional
+        Values of a model's parameters by name, in the model's units.
+    model : Model, Problem or str, optional
+        In place of the posterior's own.
+    draws : int, optional
+        How many of a posterior; None: all.
+    settings : Settings, optional
+        Of the solver.
+    memory : int
+        Most bytes that the trajectories of one chunk take.
+    progress : bool
+        Whether to show a progress bar.
 
-    What is read: `observe`, a rule or species of the model or a formula over its names; by default what the network
-    states as its readout (`Network.facts`), `pSTAT3_total` in the bundled models of IL-6;
-    - `at` a time: a number in the model's unit (min where it states none), or text such as "20 min", or
-    - as a `summary` over `times`: its `peak`, `area` or `time_of_peak`; by default 0 to 180 min, or
-    - as courses at `times`, where neither is given.
+    Returns
+    -------
+    DoseResponse
+        Responses with their doses, conditions and statuses.
 
-    How: chunks of draws whose trajectories take at most `memory` bytes, on all devices of JAX's default backend; no
-    number depends on either. Failed trajectories are NaN, and counted in `DoseResponse.failed`.
-
-    Raises `ValueError` (`UnitError` for units) naming what the model does not have, and doses that cannot be;
-    `NeverAtRestError` and `AllFailedError` where the first trajectories show that cells never come to rest, or that
-    none succeeds.
+    Raises
+    ------
+    ValueError, UnitError
+        Naming what the model does not have, and doses that are not possible.
+    NeverAtRestError
+        If the first trajectories show that cells never come to steady state.
+    AllFailedError
+        If none of the first trajectories succeeds.
     """
     require_x64()
     began = time.perf_counter()

@@ -25,16 +25,29 @@ if TYPE_CHECKING:
 class DoseResponse:
     """Responses of draws (× members of a population) × conditions × doses of each drug × doses of the ligand.
 
-    `data` holds `response` (the observable's unit; NaN if the simulation failed) and `status` (see `hexamer.Status`)
-    along `draw`, `member` if the ensemble is a population, `condition`, a dimension named after each drug that was
-    given at several doses, `dose`, and `time` if courses are kept. Doses are in the unit they were given in (their
-    attribute `unit`); the coordinates `model_dose` and `model_…` of each drug have them in the model's. Of a population
-    it also holds what varies (`drawn_…`, draw × member).
+    Attributes
+    ----------
+    data : xarray.Dataset
+        `response` (the observable's unit; NaN if the simulation failed) and `status` (see `hexamer.Status`) along
+        `draw`, `member` if the ensemble is a population, `condition`, a dimension named after each drug that was given
+        at several doses, `dose`, and `time` for time courses. Doses are in the unit they were given in (their attribute
+        `unit`); the coordinates `model_dose` and `model_…` of each drug have them in the model's units. Of a population
+        it also holds what varies (`drawn_…`, draw × member).
+    observable : str
+        The formula that was read.
+    reading : str
+        What was read of it, such as `X at 20 min`.
+    ligand : Doses
+        Doses of the ligand.
+    drugs : tuple of Doses
+        Doses of each drug.
+    seconds : float
+        Wall time of the simulations, in seconds.
     """
 
     data: xr.Dataset
     observable: str
-    reading: str  # such as `X at 20 min`
+    reading: str
     ligand: Doses
     drugs: tuple[Doses, ...]
     seconds: float
@@ -59,6 +72,7 @@ class DoseResponse:
 
     @property
     def response(self) -> xr.DataArray:
+        """The responses, in the observable's unit."""
         return self.data["response"]
 
     @property
@@ -67,7 +81,13 @@ class DoseResponse:
         return count_kinds(self.data["status"].values)
 
     def doses(self, along: str = "dose") -> Doses:
-        """The doses along a dimension. Raises `ValueError` naming the dimensions that are of doses."""
+        """The doses along a dimension.
+
+        Parameters
+        ----------
+        along : str
+            `"dose"`, or a drug that was given at several doses; `ValueError` for another.
+        """
         found = {"dose": self.ligand, **{d.name: d for d in self.drugs if d.name in self.data.dims}}
         if along not in found:
             raise ValueError(f"no doses along {along!r}; known: {', '.join(found)}")
@@ -77,17 +97,33 @@ class DoseResponse:
         """Hill curves of every draw along doses of the ligand or of a drug: EC50 or IC50, plateau and slope.
 
         See `hexamer.infer.doses.hill`.
+
+        Parameters
+        ----------
+        along : str
+            `"dose"`, or a drug that was given at several doses.
         """
         return fit_hill(self.response, self.doses(along), along)
 
     def quantiles(self, probabilities: Sequence[float] = (0.05, 0.5, 0.95)) -> xr.DataArray:
-        """Quantiles of the response over draws, those that failed left out."""
+        """Quantiles of the response over draws, without those that failed.
+
+        Parameters
+        ----------
+        probabilities : sequence of float
+            Between 0 and 1, dimensionless.
+        """
         return quantiles_over_draws(self.response, probabilities)
 
     def table(self, interval: float = 0.9) -> pd.DataFrame:
         """Quantiles by condition and doses as a pandas table, with the number of draws that failed.
 
         Doses are as they were given, in the unit of the column beside them (`dose_unit`).
+
+        Parameters
+        ----------
+        interval : float
+            Probability of the equal-tailed interval, dimensionless.
         """
         low, high = (1 - interval) / 2, (1 + interval) / 2
         found = self.quantiles((low, 0.5, high))
@@ -103,9 +139,17 @@ class DoseResponse:
         return moments(self._of_members())
 
     def positive(self, gate: float = 0.95) -> xr.DataArray:
-        """Share of a population's members above the gate, the quantile of unstimulated members, for every draw.
+        """Share of a population's members above a gate, for every draw.
 
-        Raises `ValueError` if the ensemble was no population, or dose 0 of the ligand is missing.
+        Parameters
+        ----------
+        gate : float
+            The gate is this quantile (dimensionless) of the unstimulated members.
+
+        Raises
+        ------
+        ValueError
+            If the ensemble was no population, or dose 0 of the ligand is missing.
         """
         return share_above(self._of_members(), gate)
 

@@ -23,13 +23,32 @@ SEARCH = "map.json"  # the file of a search, in the folder of a fit
 class Fits:
     """Optimisation runs, best first.
 
-    - `z`: fits × parameters, unconstrained; `start`: where each began
-    - `objective`: the minimised value; `log_likelihood` its part
-    - `reason`: why each ended: `gradient` or `progress` (converged), `iterations`, `no descent`, `failed at its start`
-    - `failed`: failed evaluations by kind, of all runs; `redrawn`: starts that failed and were drawn anew
-    - `traces`: the objective after each iteration
-    - `optima`: the fits within 20 nats of the best, grouped by where they ended
-    - `notes`: why evaluations failed, where it is known
+    Attributes
+    ----------
+    problem : Problem
+        What was fitted.
+    kind : str
+        Which objective was minimised; see `Problem.objective`.
+    z, start : array, fits × parameters
+        Unconstrained coordinates (dimensionless) where each run ended, and where it began.
+    objective : array, fits
+        The minimised value, in nats.
+    reason : tuple of str
+        Why each ended: `gradient` or `progress` (converged), `iterations`, `no descent`, `failed at its start`.
+    iterations, evaluations : array of int, fits
+        Counts, dimensionless.
+    failed : dict
+        Failed evaluations by kind, of all runs.
+    redrawn : int
+        Starts that failed and were drawn anew.
+    traces : tuple of arrays
+        The objective after each iteration, in nats.
+    seconds : float
+        Wall time of the search, in seconds.
+    optima : tuple of Optimum
+        The fits within 20 nats of the best, grouped by where they ended.
+    notes : tuple of str
+        Why evaluations failed, if it is known.
     """
 
     problem: Problem
@@ -60,15 +79,22 @@ class Fits:
 
     @property
     def converged(self) -> np.ndarray:
+        """Whether each run converged (bool, dimensionless)."""
         return np.array([r in ("gradient", "progress") for r in self.reason])
 
     @property
     def best(self) -> dict[str, float]:
-        """Parameter values of the best fit, fixed ones included."""
+        """Parameter values of the best fit, fixed ones included, in each parameter's unit."""
         return self.values(0)
 
     def values(self, rank: int) -> dict[str, float]:
-        """Parameter values of one fit; a scale that is integrated out has its conditional median."""
+        """Parameter values of one fit; a scale that is integrated out has its conditional median.
+
+        Parameters
+        ----------
+        rank : int
+            Position among the fits; 0 is the best.
+        """
         vector = np.array(self.problem.values(jnp.asarray(self.z[rank])))
         nuisance = self.problem.nuisance
         if len(nuisance):
@@ -80,7 +106,13 @@ class Fits:
         return dict(zip(self.problem.names, map(float, vector), strict=True))
 
     def near_best(self, distance: float = 0.1) -> int:
-        """How many fits end within `distance` of the best objective."""
+        """How many fits end near the best objective.
+
+        Parameters
+        ----------
+        distance : float
+            Largest difference, in nats.
+        """
         return int(np.sum(self.objective <= self.objective[0] + distance))
 
     def words(self) -> list[str]:
@@ -114,14 +146,30 @@ class Fits:
         }
 
     def save(self, path: str | Path) -> None:
-        """Writes `record` as JSON."""
+        """Writes `record` as JSON.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        """
         write(path, json.dumps(self.record()))
 
     @classmethod
     def load(cls, path: str | Path, problem: Problem) -> Fits:
-        """The runs that `save` wrote, of `problem`.
+        """Reads the runs that `save` wrote.
 
-        Raises `FileError` if the file cannot be read, or is of a problem with other parameters.
+        Parameters
+        ----------
+        path : path
+            The file.
+        problem : Problem
+            Whose runs they are.
+
+        Raises
+        ------
+        FileError
+            If the file cannot be read, or is of a problem with other parameters.
         """
         way_out = "remove it, or search again"
         try:

@@ -21,7 +21,16 @@ GRADIENT_TOLERANCE, VALUE_TOLERANCE, MAX_ITERATIONS = 1e-3, 1e-5, 1000
 class Curvature(NamedTuple):
     """−log density near `centre` as ½ (u − centre)ᵀ H (u − centre).
 
-    `scale` is a matrix with scale·scaleᵀ = H⁻¹, so that u = centre + scale·w makes w a unit normal there.
+    Attributes
+    ----------
+    centre : array, parameters
+        A point u, dimensionless.
+    hessian : array, parameters × parameters
+        H, dimensionless.
+    scale : array, parameters × parameters
+        A matrix with scale·scaleᵀ = H⁻¹, so that u = centre + scale·w makes w a unit normal there; dimensionless.
+    eigenvalues : array, parameters
+        Of H, before they were raised to the floor; dimensionless.
     """
 
     centre: Float[np.ndarray, " parameters"]
@@ -38,6 +47,18 @@ def find_mode(problem: Problem, z: Float[np.ndarray, " parameters"]) -> Float[np
     """The u of largest density near the best fit z.
 
     They differ: the best fit is that of the density over natural parameters, where a scale of noise may be zero.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was fitted.
+    z : array, parameters
+        The best fit in unconstrained coordinates, dimensionless.
+
+    Returns
+    -------
+    array, parameters
+        Unfolded coordinates u, dimensionless.
     """
     run = Minimiser(problem.space.unfold(z), GRADIENT_TOLERANCE, VALUE_TOLERANCE, MAX_ITERATIONS)
     while not run.reason:
@@ -49,8 +70,25 @@ def find_mode(problem: Problem, z: Float[np.ndarray, " parameters"]) -> Float[np
 def curvature(problem: Problem, u: Float[np.ndarray, " parameters"], *, floor: float = 0.1) -> Curvature:
     """Hessian of −log density at u by central differences of the gradient.
 
-    Eigenvalues are raised to `floor`: over u a prior contributes about 1, so a smaller one says that u is no
-    maximum, or noise. Raises `FloatingPointError` where a neighbouring simulation fails.
+    Parameters
+    ----------
+    problem : Problem
+        Whose posterior density is meant.
+    u : array, parameters
+        The point, in unfolded coordinates (dimensionless).
+    floor : float
+        Eigenvalues are raised to this, dimensionless: over u a prior contributes about 1, so that a smaller one shows
+        that u is not a maximum, or is noise.
+
+    Returns
+    -------
+    Curvature
+        Centre, Hessian and scale at u.
+
+    Raises
+    ------
+    FloatingPointError
+        If a neighbouring simulation fails.
     """
     step = STEP * np.eye(len(u))
     points = np.concatenate([u + step, u - step])

@@ -62,16 +62,48 @@ def find_map(
     lanes: int = 8,
     progress: bool = True,
 ) -> Fits:
-    """Minimises the objective from many starts by L-BFGS and ranks what they reach.
+    """Minimises the objective from many starts by L-BFGS and ranks the results.
 
-    `starts` is a number, or an array (starts × parameters) of z to begin at. Starts run side by side: `lanes` of them
-    share one batched evaluation on each device, which bounds memory, and a finished lane takes up the next start. A
-    start whose simulation fails is drawn anew, a failing step is shortened, and a non-finite value never counts as
-    converged.
+    Starts run side by side. A start whose simulation fails is drawn anew, a failing step is shortened, and a non-finite
+    value never counts as converged.
 
-    A run ends when max |∂/∂z| ≤ `gradient_tolerance`, or ten iterations gain less than `value_tolerance`.
+    Parameters
+    ----------
+    problem : Problem
+        What to fit.
+    starts : int or array, starts × parameters
+        How many, or the points z to begin at (dimensionless).
+    seed : int
+        Of the random starts.
+    objective : str
+        `"posterior"`, `"likelihood"` or `"density"`; see `Problem.objective`.
+    initial : str
+        Draws starts from the priors (`"prior"`), or log-uniformly over 1e-5 to 1e3 within the priors' bounds
+        (`"wide"`).
+    max_iterations : int
+        Most iterations per run.
+    gradient_tolerance : float
+        A run ends when max |∂/∂z| is at most this, in nats (z is dimensionless).
+    value_tolerance : float
+        A run also ends when ten iterations gain less than this, in nats.
+    lanes : int
+        Runs that share one batched evaluation on each device, which bounds memory; a finished lane takes the next
+        start.
+    progress : bool
+        Whether to show a progress bar.
 
-    Raises `ValueError` for a model whose rates jump at a condition on the state: its gradient leaves something out.
+    Returns
+    -------
+    Fits
+        All runs, best first.
+
+    Raises
+    ------
+    ValueError
+        For a model whose rates jump at a condition on the state, as its gradient leaves something out; for `starts` of
+        the wrong shape; if `initial="wide"` leaves nothing within a parameter's bounds.
+    FloatingPointError
+        If all starts fail.
     """
     began = time.perf_counter()
     check_smooth(problem.model.name, problem.model.jumps)

@@ -65,14 +65,36 @@ def to_datatree(
     provenance: Mapping[str, Any] | None = None,
     predictive: bool = True,
 ) -> xr.DataTree:
-    """Draws of z, chains × draws × parameters, with all that follows from them.
+    """Draws of z with all that follows from them, as an ArviZ tree.
 
-    `stats` are the sampler's, chains × draws each; `failures` counts failed solves by kind in "warmup" and
-    "draws". Scales that are integrated out are drawn from their conditional given each draw.
-    `predictive=False` leaves out the groups `log_likelihood` and `posterior_predictive`. `provenance` is
-    added to the root's attributes.
+    Scales that are integrated out are drawn from their conditional distribution given each draw.
 
-    Raises `ValueError` for arrays of the wrong shape.
+    Parameters
+    ----------
+    problem : Problem
+        What was sampled.
+    z : array, chains × draws × parameters
+        Unconstrained coordinates, dimensionless.
+    stats : dict of arrays, chains × draws each
+        The sampler's statistics, dimensionless.
+    seed : int
+        Of replicates and draws of the prior.
+    failures : dict
+        Failed solves by kind in "warmup" and "draws".
+    provenance : dict, optional
+        Added to the root's attributes.
+    predictive : bool
+        False leaves out the groups `log_likelihood` and `posterior_predictive`.
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups of ArviZ, with units as attributes.
+
+    Raises
+    ------
+    ValueError
+        For arrays of the wrong shape.
     """
     z = np.asarray(z, dtype=float)
     if z.ndim != 3 or z.shape[2] != len(problem.space):

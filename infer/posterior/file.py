@@ -20,9 +20,24 @@ class PosteriorFileError(FileError):
 
 
 def save(tree: xr.DataTree, path: str | Path) -> Path:
-    """Writes `tree` as NetCDF; a reader sees the old file or the new one, never a part.
+    """Writes a posterior as NetCDF; a reader sees the old file or the new one, never a part.
 
-    Raises `PosteriorFileError` where the file cannot be written.
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        The posterior.
+    path : path
+        The file.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    PosteriorFileError
+        If the file cannot be written.
     """
     path = Path(path).expanduser()
     marked = tree.copy()
@@ -46,10 +61,24 @@ def file_of(place: str | Path) -> Path:
 
 
 def read(path: str | Path) -> xr.DataTree:
-    """The posterior in `path`, loaded into memory.
+    """The posterior in a file, loaded into memory.
 
-    Raises `FileNotFoundError` where there is none, `PosteriorFileError` for a file that is damaged or another
-    program's.
+    Parameters
+    ----------
+    path : path
+        The file, such as `posterior.nc`.
+
+    Returns
+    -------
+    xarray.DataTree
+        The posterior.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    PosteriorFileError
+        For a folder, and for a file that is damaged or another program's.
     """
     path = Path(path).expanduser()
     if not path.exists():

@@ -36,26 +36,52 @@ _MANY = 40  # parameters; beyond, those of single gels are summed up in one line
 class Summary:
     """A table of parameters in their own units, a verdict, and what to do; `str` is for a terminal.
 
-    `table` has a row for each parameter (90% equal-tailed interval; `contraction` is posterior sd over prior
-    sd on the search scale), `truth`, where it was given, whether it lies in the 90% and 99.9% intervals.
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        A row per parameter, with its 90% equal-tailed interval; `contraction` is posterior sd over prior sd on the
+        search scale.
+    verdict : str
+        `good`, `acceptable` or `not converged`.
+    words : tuple of str
+        What to do, in sentences.
+    title : str
+        Its first line.
+    truth : pandas.DataFrame, optional
+        Whether the true values, if they are known, lie in the 90% and 99.9% intervals.
     """
 
     table: pd.DataFrame
-    verdict: str  # good, acceptable or not converged
+    verdict: str
     words: tuple[str, ...]
     title: str
     truth: pd.DataFrame | None = None
 
     @property
     def converged(self) -> bool:
+        """True unless the verdict is `not converged`."""
         return self.verdict != "not converged"
 
     def with_truth(self, tree: xr.DataTree, truth: Mapping[str, float]) -> Summary:
-        """The same summary of `tree` with the table `truth`."""
+        """The same summary with a table of true values.
+
+        Parameters
+        ----------
+        tree : xarray.DataTree
+            The posterior that was summarised.
+        truth : dict of float
+            True values by name, in each parameter's unit.
+        """
         return replace(self, truth=_truth_table(tree["posterior"].dataset, truth))
 
     def with_words(self, words: Sequence[str]) -> Summary:
-        """The same summary with more words."""
+        """The same summary with more sentences.
+
+        Parameters
+        ----------
+        words : sequence of str
+            The sentences.
+        """
         return replace(self, words=(*self.words, *words))
 
     def __repr__(self) -> str:
@@ -83,7 +109,22 @@ class Summary:
 def summarise(tree: xr.DataTree, *, truth: Mapping[str, float] | None = None) -> Summary:
     """Summary of a posterior made by `sample` or read from a file.
 
-    Raises `ValueError` for values in `truth` of parameters that the posterior does not have.
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        The posterior.
+    truth : dict of float, optional
+        Values that the data were simulated with, by name, in each parameter's unit.
+
+    Returns
+    -------
+    Summary
+        Table, verdict and what to do.
+
+    Raises
+    ------
+    ValueError
+        For values in `truth` of parameters that the posterior does not have.
     """
     posterior = tree["posterior"].dataset
     unknown = sorted(set(truth or {}) - set(map(str, posterior.data_vars)))

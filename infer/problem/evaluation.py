@@ -9,13 +9,28 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A problem at given parameter values, every row in the order of the measurements.
+    """A problem at given parameter values; rows are in the order of the measurements.
 
-    `predictions` are in the units of the measurements, `standard_deviations` on each observable's scale (in
-    log10 for one on that scale); NaN where a simulation failed. `nllh` is the negative log likelihood with
-    all constants, infinite then; `chi2` the sum of squared standardised residuals, without rows that are
-    censored, which have none; `n` counts all rows, `censored` those that are limits; `failed` counts failed simulations
-    by kind, or is one `not_finite` where all succeeded and a row has no density: `undefined` then names such rows.
+    Attributes
+    ----------
+    log_likelihood : float
+        With all constants, in nats; −∞ if a row has no density.
+    chi2 : float
+        Sum of squared standardised residuals, dimensionless, without rows that are censored, which have none.
+    n : int
+        Number of all rows.
+    failed : dict
+        Failed simulations by kind, or one `not_finite` if all succeeded and a row has no density: see `undefined`.
+    predictions : array, rows
+        In the units of the measurements; NaN if a simulation failed.
+    standard_deviations : array, rows
+        In the units of each observable's scale (in log10 for one on that scale); NaN if a simulation failed.
+    censored : int
+        Number of rows that are limits.
+    notes : tuple of str
+        Why simulations failed, if it is known.
+    undefined : tuple of str
+        Rows without a density though their simulation succeeded, and why.
     """
 
     log_likelihood: float
@@ -25,8 +40,8 @@ class Evaluation:
     predictions: np.ndarray
     standard_deviations: np.ndarray
     censored: int = 0
-    notes: tuple[str, ...] = ()  # what failed simulations come from, where it is known
-    undefined: tuple[str, ...] = ()  # rows without a density though their simulation succeeded, and why
+    notes: tuple[str, ...] = ()
+    undefined: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         limits = f", {self.censored} limits" if self.censored else ""
@@ -36,6 +51,7 @@ class Evaluation:
 
     @property
     def nllh(self) -> float:
+        """The negative log likelihood, in nats."""
         return -self.log_likelihood
 
 

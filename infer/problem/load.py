@@ -15,14 +15,34 @@ from .usage import check_same_units, without_idle
 def load_problem(
     source: str | Path, *, model: str | Path | None = None, dataset: Dataset | None = None, **options
 ) -> Problem:
-    """A problem by name (`hepg2`, `il6_demo`), folder or PEtab YAML file. Options are those of `Problem`.
+    """A problem by name, folder or PEtab YAML file.
 
-    `model`: another network than the one that the data name. What has a prior or value, or is set by a protocol,
-    no longer follows from an initial assignment of the model. `dataset`: what `hexamer.data.load(source)` gave, if
-    the tables have been read already.
+    Parameters
+    ----------
+    source : str or path
+        A name (`hepg2`, `il6_demo`), a folder with `problem.toml`, or a PEtab YAML file.
+    model : str or path, optional
+        Another network than the one that the data name. What has a prior or value, or is set by a protocol, no longer
+        follows from an initial assignment of the model.
+    dataset : Dataset, optional
+        What `hexamer.data.load(source)` returned, if the tables have been read already.
+    **options
+        Those of `Problem`.
 
-    Raises `TableError` with all that is wrong with the tables, and what `load_model` and `Problem` raise.
+    Returns
+    -------
+    Problem
+        The model, the data and the priors, joined.
 
+    Raises
+    ------
+    TableError
+        With all that is wrong with the tables.
+    ValueError, FileNotFoundError, UnsupportedModelError
+        As `load_model` and `Problem` do.
+
+    Examples
+    --------
     >>> len(load_problem("il6_demo").space)
     25
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property, partial
@@ -38,7 +38,7 @@ from .marginal_scales import Nuisance, find_nuisance
 from .parameter_space import ParameterSpace, Z
 from .readout import Assays, Readout
 from .undefined import undefined_rows
-from .usage import check_inputs, check_used, check_volumes, converted
+from .usage import check_axes, check_inputs, check_used, check_volumes, converted
 
 _NAMED = 12  # parameters without a value that a message lists
 
@@ -53,13 +53,48 @@ class MissingValueError(HexamerError, ValueError):
 class Problem:
     """A model, a data set and priors, with one `log_density(z)` over unconstrained z. It does not change.
 
-    `priors` add to or replace the data set's own parameters, by name; those of the model's constants are converted from
-    their units into the model's. Scales of gels and plates are integrated out in closed form if they can be
-    (`marginalise=None`: all such; a collection of names: those; empty: none, so that they are sampled). What is
-    estimated is listed in `space.names`, what is fixed in `fixed`. `source` is the name or path that the data were
-    loaded from, `other_model` the network that was given in place of the data's own.
+    What is estimated is listed in `space.names`, what is fixed in `fixed`.
 
-    Raises `ValueError` for names that the model does not have, and parameters without a prior or a value.
+    Parameters
+    ----------
+    model, dataset : Model, Dataset
+        What is simulated, and what was measured.
+    priors : dict of Parameter, optional
+        Add to or replace the data set's own parameters, by name; those of the model's constants are converted from
+        their units into the model's.
+    marginalise : collection of str, optional
+        Scales of gels and plates to integrate out in closed form. None: all that can be; empty: none, so that they are
+        sampled.
+    settings : Settings
+        Of the solver.
+    source, other_model : str
+        The name or path that the data were loaded from, and of the network that takes the place of the data's own.
+
+    Other Parameters
+    ----------------
+    z, u : array, parameters
+        Unconstrained coordinates of what is estimated, and unfolded ones with z = `space.fold(u)`; dimensionless.
+    values : dict of float
+        Parameter values by name, in each parameter's unit; by default nominal ones. `read` takes an array like
+        `vector`.
+    vector : array, names
+        Values of all parameters in the order of `names`, in each parameter's unit.
+    readout : Readout
+        What `read` returns.
+    kind : str
+        `"posterior"`: −log likelihood − log prior with respect to the search scale; `"likelihood"`: the first alone;
+        `"density"`: −`log_density`.
+    failed : collection of str
+        Kinds of failure, as labels of `hexamer.Status`.
+    sets : int
+        Number of parameter sets.
+    **changes
+        Fields of `Settings`.
+
+    Raises
+    ------
+    ValueError
+        For names that the model does not have, and parameters without a prior or a value.
     """
 
     model: Model
@@ -90,7 +125,7 @@ class Problem:
         estimated = [p for p in parameters.values() if p.estimated]
         nuisance = find_nuisance(dataset, estimated, marginalise, elsewhere=computed)
         sampled = [p for p in estimated if p.name not in nuisance.names]
-        _check_axes(dataset, sampled)
+        check_axes(dataset, sampled)
         space = ParameterSpace(sampled)
         check_inputs(model, dataset)
         check_used(model, dataset, parameters)
@@ -133,12 +168,12 @@ class Problem:
 
     @cached_property
     def position(self) -> Int[np.ndarray, " parameters"]:
-        """The position of each estimated parameter in `names`."""
+        """The position of each estimated parameter in `names`, an index (dimensionless)."""
         return _fixed(np.array([self.names.index(n) for n in self.space.names], dtype=int))
 
     @cached_property
     def base(self) -> Float[np.ndarray, " names"]:
-        """Values of the fixed parameters, in the order of `names`; 1 for what is estimated, or is integrated out."""
+        """Values of the fixed parameters in their units, in the order of `names`; 1 for the others."""
         base = np.array([p.value if p.value is not None else 1.0 for p in self.parameters.values()], dtype=float)
         base[[self.names.index(n) for n in self.nuisance.names]] = 1.0
         return _fixed(base)
@@ -150,7 +185,20 @@ class Problem:
         return self.base[positions], np.argsort(np.concatenate([self.position, positions]))
 
     def with_settings(self, settings: Settings | None = None, /, **changes: Any) -> Problem:
-        """The same problem under these settings of the solver, or under its own with `changes`, as `rtol=1e-8`."""
+        """The same problem under other settings of the solver.
+
+        Parameters
+        ----------
+        settings : Settings, optional
+            By default the problem's own.
+        **changes
+            Fields of them that are otherwise, as `rtol=1e-8`.
+
+        Returns
+        -------
+        Problem
+            A new problem.
+        """
         other = object.__new__(type(self))
         given = {n: self.__dict__[n] for n in Problem.__annotations__}  # not what is compiled for its settings
         other.__dict__.update(given, settings=replace(settings or self.settings, **changes))
@@ -162,7 +210,7 @@ class Problem:
 
     @property
     def fixed(self) -> dict[str, float]:
-        """Parameters held at a value, by name."""
+        """Parameters held at a value, by name, in their units."""
         return {n: p.value for n, p in self.parameters.items() if not p.estimated and p.value is not None}
 
     def values(self, z: Z | Float[np.ndarray, " parameters"]) -> Float[Array, " names"]:
@@ -224,7 +272,7 @@ class Problem:
 
     @cached_property
     def potential(self) -> Callable[[ArrayLike], tuple[Float[Array, ""], Z]]:
-        """−`log_density_unfolded` and its gradient, compiled, of one u."""
+        """−`log_density_unfolded` and its gradient, compiled, of one u (dimensionless)."""
         compiled = jax.jit(jax.value_and_grad(lambda u: -self.log_density_unfolded(u)))
 
         @falls_back
@@ -235,10 +283,9 @@ class Problem:
         return potential
 
     def objective(self, z: Z, kind: Objective = "posterior") -> tuple[Float[Array, ""], Int[Array, ""]]:
-        """A negative log density that an optimiser minimises, and the status of its simulations.
+        """A negative log density in nats that an optimiser minimises, and the status of its simulations.
 
-        `posterior`: −log likelihood − log prior with respect to the search scale; `likelihood`: the first
-        alone; `density`: −`log_density`. Infinite with zero gradient where a simulation failed.
+        Infinite with zero gradient if a simulation failed.
         """
         prior = {"posterior": "mode", "likelihood": None, "density": "density"}[kind]
         value, status = safe(partial(self._objective, prior=prior), z)
@@ -358,18 +405,6 @@ def _fixed(array: np.ndarray) -> np.ndarray:
     """The array, which nobody can change."""
     array.setflags(write=False)
     return array
-
-
-def _check_axes(dataset: Dataset, estimated: Sequence[Parameter]) -> None:
-    """Raises `ValueError` for names that draws could not be stored under: those of a posterior's axes."""
-    taken = sorted({p.name for p in estimated} & {"chain", "draw", "failed_simulation"})
-    if taken:
-        raise ValueError(
-            f"the estimated parameter {taken[0]!r} has the name of an axis or a part of the posterior: rename it"
-        )
-    taken = sorted(dataset.observables.keys() & {"chain", "draw", "scale"})
-    if taken:
-        raise ValueError(f"the observable {taken[0]!r} has the name of an axis or a part of the posterior: rename it")
 
 
 __all__ = ["MissingValueError", "Objective", "Problem"]

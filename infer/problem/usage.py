@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from ...data.dataset import Dataset
 from ...data.deviations import place_of
@@ -29,6 +29,18 @@ def _used(model: Model, dataset: Dataset) -> set[str]:
     for o in dataset.observables.values():
         used |= o.symbols - computed
     return used | {a for m in dataset.measurements for a in m.arguments if isinstance(a, str)}
+
+
+def check_axes(dataset: Dataset, estimated: Sequence[Parameter]) -> None:
+    """Raises `ValueError` for names that draws could not be stored under: those of a posterior's axes."""
+    taken = sorted({p.name for p in estimated} & {"chain", "draw", "failed_simulation"})
+    if taken:
+        raise ValueError(
+            f"the estimated parameter {taken[0]!r} has the name of an axis or a part of the posterior: rename it"
+        )
+    taken = sorted(dataset.observables.keys() & {"chain", "draw", "scale"})
+    if taken:
+        raise ValueError(f"the observable {taken[0]!r} has the name of an axis or a part of the posterior: rename it")
 
 
 def check_used(model: Model, dataset: Dataset, parameters: Mapping[str, Parameter]) -> None:
@@ -161,4 +173,4 @@ def check_same_units(dataset: Dataset, model: Model) -> None:
             )
 
 
-__all__ = ["check_inputs", "check_same_units", "check_used", "check_volumes", "converted", "without_idle"]
+__all__ = ["check_axes", "check_inputs", "check_same_units", "check_used", "check_volumes", "converted", "without_idle"]

@@ -35,10 +35,22 @@ def save_figures(figures: Mapping[str, Figure | Iterable[Figure]], folder: Path)
 def report(
     calibration: Calibration, folder: str | Path | None = None, *, truth: Mapping[str, float] | None = None
 ) -> Summary:
-    """Writes `posterior.nc`, `summary.csv` and `figures/` of a calibration; returns the summary.
+    """Writes `posterior.nc`, `summary.csv` and `figures/` of a calibration.
 
-    They go to the calibration's own folder, or to `folder`. `truth` (values the data were simulated with) is listed
-    beside the intervals, and marked in the figures.
+    Parameters
+    ----------
+    calibration : Calibration
+        What to report.
+    folder : path, optional
+        Where to write; by default the calibration's own folder.
+    truth : dict of float, optional
+        Values that the data were simulated with, in each parameter's unit; listed beside the intervals, and marked in
+        the figures.
+
+    Returns
+    -------
+    Summary
+        Table, verdict and what to do.
     """
     folder = calibration.folder if folder is None else Path(folder)
     problem, tree = calibration.problem, calibration.tree
@@ -64,7 +76,17 @@ def report(
 
 
 def report_fits(fits: Fits, problem: Problem, folder: str | Path) -> None:
-    """Writes `map.json`, `best.csv` and the figures of optimisation runs; `optima.csv` where there are several."""
+    """Writes `map.json`, `best.csv` and the figures of optimisation runs; `optima.csv` if there are several optima.
+
+    Parameters
+    ----------
+    fits : Fits
+        The runs.
+    problem : Problem
+        What was fitted.
+    folder : path
+        Where to write.
+    """
     folder = Path(folder)
     fits.save(folder / "map.json")
     best = io.StringIO()

@@ -17,14 +17,27 @@ from .sampler import Block
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """Posterior draws and how they came about.
+    """Posterior draws and how they were obtained.
 
-    - `z`: unconstrained
-    - `stats`: chains × draws each. NUTS has `diverging` (true divergences), `failed` (a failed solve ended the
-      trajectory), `acceptance_rate`, `n_steps` (leapfrogs), `lp` (log density over u), `energy`, `step_size`
-    - `failed`: failed solves by kind, for `warmup` and `draws` apart
-    - `seconds`: wall time of `warmup` and `draws`, all sittings of a resumed run together
-    - `facts`: what the sampler says of the run. NUTS has `max_tree_depth` and `warmup_leapfrogs` (of all chains)
+    Attributes
+    ----------
+    problem : Problem
+        What was sampled.
+    z : array, chains × draws × parameters
+        Unconstrained coordinates, dimensionless.
+    stats : dict of arrays, chains × draws each
+        NUTS has `diverging` (true divergences), `failed` (a failed solve ended the trajectory), `acceptance_rate`,
+        `n_steps` (leapfrogs), `lp` (log density over u), `energy` and `step_size`, all dimensionless.
+    failed : dict
+        Failed solves by kind, for `warmup` and `draws` separately.
+    seconds : dict
+        Wall time of `warmup` and `draws` in seconds, over all sessions of a resumed run.
+    seed : int
+        Of all random numbers.
+    facts : dict
+        What the sampler reports of the run. NUTS has `max_tree_depth` and `warmup_leapfrogs` (of all chains).
+    complete : bool
+        False if the run was stopped before it had all its draws.
     """
 
     problem: Problem
@@ -34,7 +47,7 @@ class Draws:
     seconds: Mapping[str, float]
     seed: int
     facts: Mapping[str, Any] = field(default_factory=dict)
-    complete: bool = True  # false if the run was stopped before it had all its draws
+    complete: bool = True
 
     def __repr__(self) -> str:
         chains, draws, parameters = self.z.shape

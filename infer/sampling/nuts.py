@@ -44,18 +44,37 @@ def sample(
     stop_after: float | None = None,
     **options: Any,
 ) -> Draws | None:
-    """Draws from the posterior by NUTS. `options` are those of `NUTS`: `chains`, `warmup`, `draws`, `seed`, and others.
+    """Draws from the posterior by NUTS.
 
-    Chains run in parallel over JAX's devices
-    (`XLA_FLAGS=--xla_force_host_platform_device_count=4` before JAX starts; the command line sets it), the CPU's unless
-    one set of parameters has many trajectories (`models.solvers.placement`). Chains on one device run one after the
-    other, which is logged.
+    Chains run in parallel over JAX's devices (`XLA_FLAGS=--xla_force_host_platform_device_count=4` before JAX starts;
+    the command line sets it), the CPU's unless one set of parameters has many trajectories
+    (`models.solvers.placement`). Chains on one device run one after the other, which is logged.
 
-    With `out`, every `chunk` iterations of all chains go to disk with the sampler's state: the same call resumes a
-    killed run, draw for draw as if it had not been killed. With `stop_after` seconds the run stops after the chunk in
-    hand, and returns the draws so far (`complete` is then false), or None if it is still in the warmup.
+    Parameters
+    ----------
+    problem : Problem
+        Whose posterior to sample.
+    start : Curvature
+        The normal distribution that the chains start from, and by which the coordinates are first whitened.
+    out : path, optional
+        A folder for every `chunk` iterations of all chains, with the sampler's state. The same call resumes an
+        interrupted run, draw for draw as if it had not been interrupted.
+    progress : bool
+        Whether to show a progress bar.
+    stop_after : float, optional
+        Time in seconds after which the run stops, at the end of its current chunk.
+    **options
+        Those of `NUTS`: `chains`, `warmup`, `draws`, `seed`, and others.
 
-    Raises what `NUTS` and `run_sampler` raise.
+    Returns
+    -------
+    Draws or None
+        The draws so far if the run was stopped (`complete` is then false), or None if it is still in the warmup.
+
+    Raises
+    ------
+    ValueError, FloatingPointError, StoreError, LockedError
+        As `NUTS` and `run_sampler` do.
     """
     return run_sampler(NUTS(problem, start, **options), out=out, progress=progress, stop_after=stop_after)
 
@@ -76,18 +95,48 @@ class NUTS:
 
     The scale is first `start.scale`, which makes the posterior nearly a unit normal if it is nearly Gaussian. After
     each window of the warmup it is that of the window's draws, of all chains together; at the warmup's end all take
-    the geometric mean of their step sizes. From then on the chains know nothing of each other.
-
-    Chains start from draws of the first normal, or from `initial` (chains × parameters, z). `origins` says of each
-    chain which mode it starts in: the distance between modes is left out of the whitening, and step sizes are shared
-    by the chains of one mode.
-
-    `chains` of `warmup` and `draws` iterations each; a block has `chunk` of them at most. `max_tree_depth` limits a
-    trajectory to 2^depth leapfrogs.
+    the geometric mean of their step sizes. From then on the chains are independent.
 
     A failed solve is a point of density zero: its proposal is rejected, its kind counted.
 
-    Raises `ValueError` for a model whose rates jump at a condition on the state: its gradient leaves something out.
+    Parameters
+    ----------
+    problem : Problem
+        Whose posterior to sample.
+    start : Curvature
+        The normal distribution that the chains start from.
+    chains, warmup, draws : int
+        Number of chains, and the iterations of each in the warmup and after it.
+    seed : int
+        Of all random numbers.
+    initial : array, chains × parameters, optional
+        Starting points z (dimensionless); by default draws of the normal `start`.
+    origins : sequence of int, optional
+        The mode in which each chain starts. The distance between modes is left out of the whitening, and the chains of
+        one mode share a step size.
+    target_acceptance : float
+        Mean acceptance probability that the step size is adapted to, dimensionless.
+    max_tree_depth : int
+        A trajectory has at most 2^depth leapfrogs.
+    chunk : int
+        Most iterations in a block.
+
+    Other Parameters
+    ----------------
+    devices : sequence of JAX's devices
+        The chains are spread over them.
+    state : NUTSState
+        The states of all chains.
+    saved : dict of arrays
+        What `save` returned, in the sampler's own units.
+    blocks : sequence of Block
+        All blocks of the run before that.
+
+    Raises
+    ------
+    ValueError
+        For a model whose rates jump at a condition on the state, as its gradient leaves something out; for a count
+        below 1, and for `initial` or `origins` that do not fit the chains.
     """
 
     def __init__(
@@ -130,6 +179,7 @@ class NUTS:
 
     @property
     def identity(self) -> dict[str, Any]:
+        """The options that change the draws, and a hash of where the chains start."""
         own: dict[str, Any] = {"name": "NUTS", "chains": self.chains, "warmup": self.warmup, "draws": self.draws}
         own |= {"chunk": self.chunk, "target_acceptance": self.target_acceptance}
         own |= {"max_tree_depth": self.max_tree_depth}
@@ -137,7 +187,10 @@ class NUTS:
         return {**own, "start": _digest(self.start.centre, self.start.scale, self.points)}
 
     def init(self, devices: Sequence[Any]) -> NUTSState:
-        """The chains at their starts. A start that fails is drawn in towards the centre."""
+        """The chains at their starting points; one that fails is moved towards the centre.
+
+        Raises `FloatingPointError` if it still fails after 20 moves.
+        """
         from numpyro.infer.util import ParamInfo
 
         scale, options = self.start.scale, self._options()
@@ -180,13 +233,14 @@ class NUTS:
         return state, Block(warmup, u, {name: told[name] for name in _STATS}, failed)
 
     def info(self, state: NUTSState) -> Info:
+        """How many iterations are done, and of which phase."""
         total = self.warmup + self.draws
         facts = {"max_tree_depth": self.max_tree_depth, "warmup_leapfrogs": state.warmup_leapfrogs}
         phase = "warmup" if state.done < self.warmup else "draws"
         return Info(state.done, total, state.done >= total, phase, facts)
 
     def save(self, state: NUTSState) -> dict[str, np.ndarray]:
-        """The scale, what is counted, and the leaves of NumPyro's states, each stacked over chains."""
+        """The scale, the counts, and the leaves of NumPyro's states, each stacked over chains."""
         leaves = [[np.asarray(x) for x in jax.tree.leaves(s)] for s in state.chains]
         counted = {"done": np.array(state.done), "warmup_leapfrogs": np.array(state.warmup_leapfrogs)}
         stacked = {f"leaf_{i}": np.stack(x) for i, x in enumerate(zip(*leaves, strict=True))}

@@ -34,15 +34,33 @@ def run_sampler(
     progress: bool = True,
     stop_after: float | None = None,
 ) -> Draws | None:
-    """The draws of `sampler`; None if it was stopped before the first.
+    """Runs a sampler: devices, progress, files, resumption and time limit.
 
-    With `out`, every block goes to disk with the sampler's state: the same call resumes a killed run, draw for draw as
-    if it had not been killed. With `stop_after` seconds the run stops after the block in hand, and returns the draws
-    so far (`complete` is then false).
+    Parameters
+    ----------
+    sampler : Sampler
+        What draws.
+    out : path, optional
+        A folder for every block, with the sampler's state. The same call resumes an interrupted run, draw for draw as
+        if it had not been interrupted.
+    progress : bool
+        Whether to show a progress bar.
+    stop_after : float, optional
+        Time in seconds after which the run stops, at the end of its current block.
 
-    Raises `StoreError` if `out` cannot be written, is damaged, or holds another run, naming what differs;
-    `LockedError` if another process is at work there; `ValueError` for an identity that JSON does not hold, and for a
-    block whose arrays are not of the problem's parameters.
+    Returns
+    -------
+    Draws or None
+        The draws so far if the run was stopped (`complete` is then false); None if it was stopped before the first.
+
+    Raises
+    ------
+    StoreError
+        If `out` cannot be written, is damaged, or holds another run, naming what differs.
+    LockedError
+        If another process is at work there.
+    ValueError
+        For an identity that JSON does not hold, and for a block whose arrays are not of the problem's parameters.
     """
     problem, seed = sampler.problem, int(sampler.seed)
     identity = run_parts(problem, seed=seed, **{SAMPLER: _plain(sampler)})

@@ -23,11 +23,36 @@ def compile_function(
     name: str = "model",
     depends_on_time: bool = False,
 ) -> Model:
-    """A model from a plain JAX function `f(t, y, p)`, `p` a dict of parameters by name.
+    """A model from a plain JAX function.
 
-    `initial` is the start state, or a function of `p`. If `f` uses `t`, say `depends_on_time=True`; raises
-    `ValueError` if it does and that is not said.
+    Parameters
+    ----------
+    f : callable
+        `f(t, y, p)`: the derivatives of the species, in their units per unit of time; `p` is a dict of parameters by
+        name.
+    species : sequence of str
+        Names of y.
+    parameters : dict of float
+        Default values by name, in units of your choice.
+    initial : sequence of float or callable
+        The start state, or a function of `p` that returns it, in the units of the species.
+    name : str
+        Of the model.
+    depends_on_time : bool
+        Whether `f` uses `t`.
 
+    Returns
+    -------
+    Model
+        Without a network.
+
+    Raises
+    ------
+    ValueError
+        If two names are the same, or if `f` uses `t` without `depends_on_time=True`.
+
+    Examples
+    --------
     >>> model = compile_function(
     ...     lambda t, y, p: -p["k"] * y, species=["A"], parameters={"k": 0.1}, initial=[1.0]
     ... )

@@ -33,10 +33,23 @@ Terms = list[tuple[sympy.Expr, sympy.Expr]]  # (coefficient, rate)
 def compile_network(network: Network, *, independent: Collection[str] = ()) -> Model:
     """Compiles a network: rates, Jacobian, initial values and moieties as JAX functions.
 
-    Parameters with an initial assignment follow from the others and do not appear in the parameter vector, unless
-    named in `independent`: then the assignment is dropped and the name becomes a parameter without default.
+    Parameters
+    ----------
+    network : Network
+        The network. Parameters with an initial assignment follow from the others and do not appear in the parameter
+        vector.
+    independent : collection of str
+        Parameters whose initial assignment is dropped; they become parameters without default.
 
-    Raises `ValueError` for names that two things have or that nothing defines, and for volumes that are not above 0.
+    Returns
+    -------
+    Model
+        The model; a warning is logged if its rates jump at a condition on the state.
+
+    Raises
+    ------
+    ValueError
+        For names that two things have or that nothing defines, and for volumes that are not above 0.
     """
     _check_names(network)
     check_network(network)

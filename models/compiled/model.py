@@ -45,21 +45,54 @@ class SparseJacobian:
 class Model:
     """An autonomous ODE y' = f(y, p) with names.
 
-    `species` names the state y (symbols in model units; a last state `time`, with derivative 1, where f or a rule
-    depends on time explicitly; it is called `<time>` in a model that has something else of that name), `parameters`
-    the vector p with default values `defaults` (NaN: none). The functions
-    take a state and a parameter vector, without batch axes.
+    The functions take a state and a parameter vector, without batch axes.
 
-    - `rhs(y, p)`: species; per unit of time
-    - `jacobian(y, p)`: species × species, ∂f/∂y
-    - `switch_times(p)`: moments at which conditions in time change, if the rates hold any; `rhs(y, p, s)` and
-      `jacobian(y, p, s)` then also take the switches s, 0 before its moment and 1 from then on, for each of them
-    - `initial(p)`: the state at the start
-    - `volumes(p)`: what turns a symbol into an amount (the compartment's volume, or 1)
-    - `moieties`: moieties × species, numbers, and `weights(p)`: what each of them but 0 is multiplied with, row by row,
-      a volume or with a factor of parameters (see `hexamer.models.compiled.balances`); `conserved(p) @ y` is constant
-    - `nonnegative`: states that are amounts or concentrations
-    - `margins`: expressions below 0 where f holds a power that is no number; `defined(y, p, rtol, atol)`: their values
+    Attributes
+    ----------
+    name : str
+        Of the model.
+    species : tuple of str
+        Names of the state y: symbols in model units, and, if f or a rule depends on time explicitly, a last state
+        `time` with derivative 1 (called `<time>` in a model that has something else of that name).
+    parameters : tuple of str
+        Names of the vector p.
+    defaults : array, parameters
+        Default values of p in the model's units; NaN: none.
+    rhs : callable
+        `rhs(y, p)`: f, species, in model units per unit of time.
+    jacobian : callable
+        `jacobian(y, p)`: ∂f/∂y, species × species, per unit of time.
+    initial : callable
+        `initial(p)`: the state at the start, in model units.
+    volumes : callable
+        `volumes(p)`: what turns each symbol into an amount: the compartment's volume in model units, or 1.
+    weights : callable
+        `weights(p)`: what each non-zero entry of `moieties` is multiplied with, row by row: a volume in model units, or
+        with a factor of parameters (see `hexamer.models.compiled.balances`).
+    moieties : array, moieties × species
+        Numbers (dimensionless) of the conserved sums; `conserved(p) @ y` is constant.
+    dependent : tuple of int
+        For each moiety, the position of a species that follows from it.
+    rules : dict
+        Formulas by name, over species, parameters and time.
+    time_index : int, optional
+        Position of the state that is time.
+    network : Network, optional
+        What the model was compiled from.
+    kinetics : Kinetics, optional
+        Rates and stoichiometries as formulas.
+    rhs_depends_on_time : bool
+        Whether f depends on time other than by switches.
+    switch_times : callable, optional
+        `switch_times(p)`: moments, in the model's unit of time, at which conditions in time change, if the rates hold
+        any; `rhs(y, p, s)` and `jacobian(y, p, s)` then also take the switches s, 0 before its moment and 1 from then
+        on.
+    nonnegative : tuple of str
+        States that are amounts or concentrations.
+    margins : tuple of expressions
+        Below 0 where f holds a power that is not a real number.
+    defined : callable, optional
+        `defined(y, p, rtol, atol)`: the values of `margins`, in model units.
     """
 
     name: str
@@ -72,8 +105,8 @@ class Model:
     volumes: Callable[[Parameters], State]
     weights: Callable[[Parameters], State]
     moieties: np.ndarray
-    dependent: tuple[int, ...]  # for each moiety, a species that follows from it
-    rules: Mapping[str, sympy.Expr] = field(default_factory=dict)  # over species, parameters and time
+    dependent: tuple[int, ...]
+    rules: Mapping[str, sympy.Expr] = field(default_factory=dict)
     time_index: int | None = None
     network: Network | None = None
     kinetics: Kinetics | None = None
@@ -108,7 +141,13 @@ class Model:
         )
 
     def index(self, name: str) -> int:
-        """Position of species `name` in the state. Raises `KeyError` naming the known ones."""
+        """Position of a species in the state.
+
+        Parameters
+        ----------
+        name : str
+            The species; `KeyError` for an unknown one, naming the known ones.
+        """
         if name not in self.species:
             near = did_you_mean(name, self.species)
             raise KeyError(f"{name!r} is no species of {self.name}; its species: {', '.join(self.species)}{near}")
@@ -142,7 +181,13 @@ class Model:
         )
 
     def conserved(self, p: Parameters) -> Float[Array, "moieties species"]:
-        """The sums of symbols that nothing changes under `p`."""
+        """The sums of symbols that nothing changes under `p`.
+
+        Parameters
+        ----------
+        p : array, parameters
+            Parameters in the model's units.
+        """
         rows, columns = np.nonzero(self.moieties)
         return jnp.zeros(self.moieties.shape).at[rows, columns].set(self.moieties[rows, columns] * self.weights(p))
 

@@ -64,8 +64,38 @@ def il6(
     drugs: str | Sequence[str] = (),
     replace: Mapping[str, Path | str] | None = None,
 ) -> Model:
-    """A compiled model of IL-6 signalling. See `network` for the arguments and for what is raised.
+    """A compiled model of IL-6 signalling.
 
+    What a module borrows and no other owns stays a constant parameter, 0 in all bundled ones.
+
+    Parameters
+    ----------
+    modules : str, path, or sequence of them
+        Names of bundled modules, groups (`receptor`) or compositions (`il6_full`), and paths of your own Antimony
+        files.
+    cell : str, optional
+        A cell type, whose abundances become the parameters' values; None: as the modules state them (HepG2-like). All
+        cells have HepG2's volumes; only receptors and STAT3 differ.
+    drugs : str or sequence of str
+        Each adds its species, under its own name, and its reactions.
+    replace : dict, optional
+        By the name of a bundled module, the Antimony file that takes its place.
+
+    Returns
+    -------
+    Model
+        The compiled model.
+
+    Raises
+    ------
+    ValueError
+        For unknown modules, cells and drugs (the known ones are listed), for a drug without its target in the model,
+        and for modules that contradict each other.
+    FileNotFoundError
+        For a missing file.
+
+    Examples
+    --------
     >>> model = il6(["classic", "stat3"], cell="IL6R_negative")
     >>> float(model.defaults[model.parameters.index("IL6R_0")])
     0.0

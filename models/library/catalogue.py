@@ -15,7 +15,13 @@ CORES = ("hepg2_core", "hepatocyte_core")
 
 
 def bundled() -> tuple[str, ...]:
-    """Names of the bundled networks."""
+    """Names of the bundled networks.
+
+    Returns
+    -------
+    tuple of str
+        What `load_network` knows by name.
+    """
     return (*COMPOSITIONS, *CORES)
 
 

@@ -33,8 +33,22 @@ _alone = threading.Lock()  # libantimony keeps the text it reads in variables th
 def read_antimony(source: str | Path) -> Network:
     """A `Network` from an Antimony file or Antimony text: the last model in it.
 
-    A text that ends in `.ant` and has no line break is a path. Raises `UnsupportedModelError` with file and line for
-    text that cannot be read, and for what `read_sbml` does not support; `FileNotFoundError` for a missing file.
+    Parameters
+    ----------
+    source : str or path
+        A text that ends in `.ant` and has no line break is a path.
+
+    Returns
+    -------
+    Network
+        The network, without the library's facts.
+
+    Raises
+    ------
+    UnsupportedModelError
+        With file and line for text that cannot be read, and for what `read_sbml` does not support.
+    FileNotFoundError
+        For a missing file.
     """
     return read_sbml(antimony_to_sbml(source), antimony_name(source))
 

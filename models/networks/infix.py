@@ -168,11 +168,27 @@ PETAB = Dialect(
 def parse_infix(text: str, names: Collection[str] = (), *, dialect: Dialect = SBML) -> sympy.Expr:
     """The sympy expression of a formula; its names are symbols without assumptions.
 
-    `log10`, `ln`, `exp`, `sqrt`, `abs`, `min`, `max`, `piecewise(value, condition, …, otherwise)` are known, and
-    `pi`, `true` and `false`, unless they are among `names`, those of a model, which stand first. `time` is a name
-    like others: what it means, only a model can say; see `bind_time`.
+    `log10`, `ln`, `exp`, `sqrt`, `abs`, `min`, `max`, `piecewise(value, condition, …, otherwise)` are known, and `pi`,
+    `true` and `false`. `time` is a name like others: only a model can say what it means; see `bind_time`.
 
-    Raises `FormulaError` with the formula, the column and what was expected, for all that is not read to its end.
+    Parameters
+    ----------
+    text : str
+        The formula.
+    names : collection of str
+        Names of a model, which take precedence over `pi`, `true` and `false`.
+    dialect : Dialect
+        The functions and constants that are known; SBML's by default.
+
+    Returns
+    -------
+    sympy.Expr
+        The expression.
+
+    Raises
+    ------
+    FormulaError
+        With the formula, the column and what was expected, if it cannot be read to its end.
     """
     text = str(text)
     return cast(sympy.Expr, _Parser(text, frozenset(names), dialect).formula())  # a condition is an expression too

@@ -18,10 +18,22 @@ class UnsupportedModelError(HexamerError, ValueError):
 
 @dataclass(frozen=True)
 class Species:
-    """A chemical species. Its symbol is a concentration in `compartment`, or an amount where `amount` is true.
+    """A chemical species. Its symbol is a concentration in `compartment`, or an amount if `amount` is true.
 
-    `initial` is in the symbol's own unit. A species that is `fixed` is changed by no reaction (SBML: boundary
-    condition or constant).
+    Attributes
+    ----------
+    name : str
+        Of the species, and its symbol in formulas.
+    compartment : str
+        Where it is.
+    initial : expression
+        In the symbol's own unit.
+    amount : bool
+        Whether the symbol is an amount.
+    fixed : bool
+        Whether no reaction changes it (SBML: boundary condition or constant).
+    unit : str
+        Of its substance; empty: the network's.
     """
 
     name: str
@@ -34,9 +46,18 @@ class Species:
 
 @dataclass(frozen=True)
 class Reaction:
-    """`rate` in amount per time; `stoichiometry` is net: negative for what is consumed.
+    """A reaction with its rate.
 
-    `reactants`, `products` and `modifiers` keep the written form for export.
+    Attributes
+    ----------
+    name : str
+        Of the reaction.
+    rate : expression
+        Amount per time, in the network's units.
+    stoichiometry : dict
+        Net change of each species: negative for what is consumed.
+    reactants, products, modifiers : tuple
+        The written form, for export.
     """
 
     name: str
@@ -66,7 +87,15 @@ def _side(terms: Sequence[tuple[str, sympy.Expr]]) -> str:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A parameter or the volume of a compartment, with its unit."""
+    """A parameter or the volume of a compartment, with its unit.
+
+    Attributes
+    ----------
+    value : float
+        In `unit`; NaN: none.
+    unit : str
+        Empty: not stated.
+    """
 
     value: float
     unit: str = ""
@@ -104,10 +133,30 @@ class Facts:
 class Network:
     """A reaction network. Names are unique across species, parameters, compartments and rules.
 
-    - `initial`: initial assignments of parameters and compartments (those of species are in `Species.initial`);
-    - `rules`: assignment rules, names that follow from the state at every time;
-    - `rates`: rate rules, names that change by an ODE of their own;
-    - `facts`: what is known of its names beside that. Files do not hold it: `load_network` adds what the library knows.
+    Attributes
+    ----------
+    name : str
+        Of the network.
+    compartments : dict of Quantity
+        Volumes by name.
+    species : dict of Species
+        By name.
+    parameters : dict of Quantity
+        By name.
+    reactions : tuple of Reaction
+        In the order of the file.
+    rules : dict
+        Assignment rules: formulas of names that follow from the state at every time.
+    rates : dict
+        Rate rules: derivatives of names that change by their own ODE.
+    initial : dict
+        Initial assignments of parameters and compartments (those of species are in `Species.initial`).
+    units : dict
+        Factors of each unit that is defined, by name.
+    base_units : dict of str
+        Units of `substance`, `extent`, `volume` and `time`.
+    facts : Facts
+        What else is known of the network's names. Files do not hold it: `load_network` adds what the library knows.
     """
 
     name: str
@@ -119,7 +168,7 @@ class Network:
     rates: Mapping[str, sympy.Expr] = field(default_factory=dict)
     initial: Mapping[str, sympy.Expr] = field(default_factory=dict)
     units: Mapping[str, tuple[Unit, ...]] = field(default_factory=dict)
-    base_units: Mapping[str, str] = field(default_factory=dict)  # substance, extent, volume, time
+    base_units: Mapping[str, str] = field(default_factory=dict)
     facts: Facts = field(default_factory=Facts)
 
     def __repr__(self) -> str:

@@ -64,10 +64,27 @@ def _refusals(document: libsbml.SBMLDocument, model: libsbml.Model) -> list[str]
 
 
 def read_sbml(source: str | Path, where: str = "") -> Network:
-    """A `Network` from an SBML file or SBML text (levels 2 and 3), which messages call `where`.
+    """A `Network` from an SBML file or SBML text (levels 2 and 3).
 
-    Raises `UnsupportedModelError` naming every construct that is not supported: algebraic rules, events, constraints,
-    delays, fast reactions, conversion factors, volumes that change, stoichiometry that changes.
+    Parameters
+    ----------
+    source : str or path
+        The file or the text.
+    where : str
+        What messages call it.
+
+    Returns
+    -------
+    Network
+        The network, without the library's facts.
+
+    Raises
+    ------
+    UnsupportedModelError
+        Naming every construct that is not supported: algebraic rules, events, constraints, delays, fast reactions,
+        conversion factors, volumes that change, stoichiometry that changes.
+    FileNotFoundError
+        For a missing file.
     """
     document, where = _document(source, where)
     model = document.getModel()

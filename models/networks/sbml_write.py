@@ -56,7 +56,18 @@ class _Writer:
 
 
 def write_sbml(network: Network) -> str:
-    """SBML text of `network`; `read_sbml` reads it back, and other simulators run it."""
+    """SBML text of a network; `read_sbml` reads it back, and other simulators run it.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+
+    Returns
+    -------
+    str
+        SBML level 3 version 1.
+    """
     ast = _Writer(network)
     document = libsbml.SBMLDocument(3, 1)
     model = document.createModel()

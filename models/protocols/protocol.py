@@ -21,9 +21,15 @@ def _negative(name: str, amount: float, time: float) -> str:
 class Step:
     """What changes at one time; it holds from then on, and a measurement at that very time sees it.
 
-    `assign` sets parameters (inputs) and species to a value; `add` adds to a species.
-    Species are concentrations in their own compartment (model units, here nM), time in the model's
-    unit (here min).
+    Parameters
+    ----------
+    time : float
+        In the model's unit (here min).
+    assign : dict
+        Values that parameters (inputs) and species are set to, in the model's units: species are concentrations in
+        their own compartment (here nM).
+    add : dict
+        What is added to species, in the model's units (here nM).
     """
 
     time: float
@@ -48,13 +54,23 @@ class Step:
 class Protocol:
     """A piecewise constant experiment: an optional pre-equilibration, then steps in time.
 
-    `preequilibration` holds the values that apply while the cells come to steady state before
-    time `start`; `None` means that they start from the model's initial values. Values given there
-    end with it. Without pre-equilibration, parameters set at `start` also enter the model's
-    initial assignments.
+    A protocol is built up by its methods, each of which returns a new one.
 
-    A protocol is built up by its methods, each of which returns a new one:
+    Parameters
+    ----------
+    name : str
+        Of the protocol.
+    preequilibration : dict, optional
+        Values (in the model's units, or names of parameters) that apply while the cells come to steady state before
+        time `start`; they end with it. None: the cells start from the model's initial values, and parameters set at
+        `start` also enter the model's initial assignments.
+    steps : tuple of Step
+        In order of time.
+    start : float
+        The time at which the experiment starts, in the model's unit (min).
 
+    Examples
+    --------
     >>> p = Protocol.equilibrated("pulse").pulse("IL6", 0.48, start=0, stop=15)
     >>> [step.time for step in p.steps]
     [0, 15]
@@ -74,7 +90,15 @@ class Protocol:
 
     @staticmethod
     def equilibrated(name: str = "protocol", **inputs: Value) -> Protocol:
-        """A protocol whose cells are at steady state under `inputs` before anything is done."""
+        """A protocol whose cells are at steady state before anything is done.
+
+        Parameters
+        ----------
+        name : str
+            Of the protocol.
+        **inputs : float or str
+            Values during pre-equilibration, in the model's units, or names of parameters.
+        """
         return Protocol(name, preequilibration=dict(inputs))
 
     def _change(self, time: float, *, assign: Mapping[str, Value] = {}, add: Mapping[str, Value] = {}) -> Protocol:
@@ -87,23 +111,67 @@ class Protocol:
         return replace(self, steps=tuple(steps[t] for t in sorted(steps)))
 
     def add(self, species: str, amount: Value, *, at: float = 0.0) -> Protocol:
-        """Adds `amount` (a concentration, nM) to `species` at time `at`."""
+        """Adds to a species.
+
+        Parameters
+        ----------
+        species : str
+            Its name.
+        amount : float or str
+            A concentration in the model's units (nM), or the name of a parameter.
+        at : float
+            Time in the model's unit (min).
+        """
         return self._change(at, add={species: amount})
 
     def set(self, *, at: float = 0.0, **values: Value) -> Protocol:
-        """Sets parameters (inputs, inhibitors) or species from time `at` on."""
+        """Sets parameters (inputs, inhibitors) or species from a time on.
+
+        Parameters
+        ----------
+        at : float
+            Time in the model's unit (min).
+        **values : float or str
+            By name, in the model's units, or names of parameters.
+        """
         return self._change(at, assign=values)
 
     def change(self, values: Mapping[str, Value], *, at: float = 0.0) -> Protocol:
-        """As `set`, for names that are no keywords or that are `at` or `self`."""
+        """As `set`, for names that are not keywords, or that are `at` or `self`.
+
+        Parameters
+        ----------
+        values : dict
+            By name, in the model's units, or names of parameters.
+        at : float
+            Time in the model's unit (min).
+        """
         return self._change(at, assign=values)
 
     def wash_out(self, *species: str, at: float) -> Protocol:
-        """Removes all of each `species` at time `at`."""
+        """Removes all of some species.
+
+        Parameters
+        ----------
+        *species : str
+            Their names.
+        at : float
+            Time in the model's unit (min).
+        """
         return self._change(at, assign=dict.fromkeys(species, 0.0))
 
     def pulse(self, species: str, amount: Value, *, start: float, stop: float) -> Protocol:
-        """Adds `amount` of `species` at `start` and washes it out at `stop`."""
+        """Adds to a species and washes it out later.
+
+        Parameters
+        ----------
+        species : str
+            Its name.
+        amount : float or str
+            A concentration in the model's units (nM), or the name of a parameter.
+        start, stop : float
+            Times in the model's unit (min); `ValueError` unless `stop` comes after `start`.
+        """
         if not start < stop:
             raise ValueError(f"a pulse's stop, {stop:g}, must come after its start, {start:g}")
         return self.add(species, amount, at=start).wash_out(species, at=stop)
@@ -117,9 +185,14 @@ class Protocol:
         return frozenset(v for v in used if isinstance(v, str))
 
     def check_doses(self, species: Collection[str], values: Mapping[str, float]) -> None:
-        """Raises `ValueError` for a negative amount of one of `species`; `values` are those of the names it uses.
+        """Raises `ValueError` for a negative amount of a species.
 
-        Names without a value there are not checked.
+        Parameters
+        ----------
+        species : collection of str
+            The species to check.
+        values : dict of float
+            Values of the names that the protocol uses, in the model's units. Names that are missing are not checked.
         """
         given = [(self.start, (self.preequilibration or {}).items())]
         given += [(step.time, {**step.assign, **step.add}.items()) for step in self.steps]

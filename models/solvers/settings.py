@@ -33,16 +33,34 @@ _WORDS = ("engine", "solver", "derivative", "precision", "threads", "record", "m
 class Settings:
     """Solver and tolerances of a simulation.
 
-    - `solver`: `Fused(...)`, `Diffrax(...)` with any solver of diffrax, or `Auto()`: the first where it can;
-    - `rtol`: error a step, relative to each species' size;
-    - `atol`: the same in model units, for all species alike; None: each species has its own, which follows from rtol
-      and from what it starts at, is set to, or soon comes to, so that no unit of concentration is a wrong one;
-    - `max_steps`: of each segment of a protocol, rejected ones included;
-    - `longest_step`: as a fraction of a segment. The controller sees the state alone: a trajectory at rest whose
-      sensitivities move would otherwise take steps that ruin its gradient. A smooth pulse in time that is shorter may
-      be stepped over, one written with `piecewise` not;
-    - `device`: where hexamer's own functions solve: `cpu`, `gpu`, or `auto`: calls of few trajectories on the CPU,
-      others on JAX's default device. In functions of your own that JAX transforms or compiles, JAX decides, as ever.
+    Parameters
+    ----------
+    solver : Fused, Diffrax or Auto
+        What solves: by default the fused engine if it can, else diffrax.
+    rtol : float
+        Error per step, relative to each species' size (dimensionless).
+    atol : float, optional
+        Error per step in the model's units, for all species alike. By default each species has its own, which follows
+        from `rtol` and from what the species starts at, is set to, or soon comes to, so that it fits any unit.
+    max_steps : int
+        Most steps in each segment of a protocol, rejected ones included.
+    longest_step : float
+        As a fraction of a segment. The controller sees the state alone: without this limit, a trajectory at rest whose
+        sensitivities move would take steps that ruin its gradient. A smooth pulse in time that is shorter may be
+        stepped over; one written with `piecewise` is not.
+    device : str
+        Where hexamer's own functions solve: `"cpu"`, `"gpu"`, or `"auto"`: few trajectories on the CPU, others on JAX's
+        default device if it is faster. In functions of your own that JAX transforms or compiles, JAX decides.
+    **words
+        Old words for parts of `solver`, for one release: `engine`, `derivative`, `precision`, `threads`, `record`,
+        `memory`.
+
+    Raises
+    ------
+    ValueError
+        For numbers that are not positive, and for tolerances that the precision cannot keep.
+    TypeError
+        For a word that is unknown.
     """
 
     solver: Solver = Auto()  # noqa: RUF009 (it does not change)
@@ -100,7 +118,7 @@ class Settings:
 
     @property
     def precision(self) -> Precision:
-        """Of the steps."""
+        """In which the fused engine takes its steps."""
         return self.fused.precision
 
     @property
@@ -109,12 +127,34 @@ class Settings:
         return self.diffrax.derivative
 
     def stored(self) -> dict[str, Any]:
-        """The settings as plain values, for a file; `Settings.restored` reads them."""
+        """The settings as plain values for a file, which `Settings.restored` reads.
+
+        Returns
+        -------
+        dict
+            Strings, numbers and None by name.
+        """
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "solver"} | stored(self.solver)
 
     @staticmethod
     def restored(values: Mapping[str, Any]) -> Settings:
-        """The settings that `stored` wrote. Raises `ValueError` or `TypeError` for others than this version knows."""
+        """The settings that `stored` wrote, also in an earlier version.
+
+        Parameters
+        ----------
+        values : dict
+            What `stored` returned.
+
+        Returns
+        -------
+        Settings
+            The settings.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For others than this version knows, and for a method with options of its own.
+        """
         words = {n: v for n, v in values.items() if n in _WORDS}
         return Settings(restored(words), **{n: v for n, v in values.items() if n not in _WORDS})
 

@@ -27,17 +27,29 @@ class _Shown:
 
 @dataclass(frozen=True, repr=False)
 class Fused(_Shown):
-    """The fused engine: code compiled for the model at hand. It takes steps of Rodas5P and has its exact adjoint.
+    """The fused engine, which compiles code for the model at hand.
 
-    - `precision`: in which it takes its steps. `float32` needs an rtol of 1e-5 or more, said by name
-      (`Settings(Fused(precision="float32"), rtol=1e-4)`). What goes in and comes out is float64 all the same, and
-      so are time, what of rates depends on parameters alone, and the state at rest with its derivative;
-    - `threads`: for one batch; 0: as many as there are cores;
-    - `record`: steps a trajectory that it keeps for the adjoint pass; it solves longer ones twice;
-    - `memory`: bytes that this may take for one batch; of a larger batch nothing is kept, and in the adjoint pass it is
-      solved again piece by piece. None: 4 GiB on the CPU, on a GPU a quarter of what JAX has of the card.
+    It takes steps of Rodas5P and has their exact adjoint: derivatives in reverse mode alone. A model that it cannot
+    solve is an error that says why.
 
-    Derivatives are in reverse mode alone. A model that it cannot solve is an error that says why.
+    Parameters
+    ----------
+    precision : str
+        In which it takes its steps. `"float32"` needs an rtol of 1e-5 or more, which must be given:
+        `Settings(Fused(precision="float32"), rtol=1e-4)`. Inputs and results are float64 all the same, and so are time,
+        the parts of rates that depend on parameters alone, and the state at rest with its derivative.
+    threads : int
+        Threads for one batch; 0 for as many as there are cores.
+    record : int
+        Steps of a trajectory that it keeps for the adjoint pass; it solves longer ones twice.
+    memory : int, optional
+        Bytes that the kept steps of one batch may take. Of a larger batch it keeps nothing, and solves it again piece
+        by piece in the adjoint pass. By default 4 GiB on the CPU, and on a GPU a quarter of what JAX has of the card.
+
+    Raises
+    ------
+    ValueError
+        For another precision, and for negative numbers.
     """
 
     precision: Precision = "float64"
@@ -58,9 +70,19 @@ class Fused(_Shown):
 class Diffrax(_Shown):
     """A solver of diffrax, in float64, wherever JAX runs.
 
-    - `method`: any of diffrax's adaptive solvers of one term, as `diffrax.Kvaerno5()`; None: Rodas5P (implicit; real
-      posteriors reach stiff corners). An explicit one, as `diffrax.Tsit5()`, is cheap where the model is not stiff;
-    - `derivative`: which one is wanted, `reverse` (`jax.grad`, `jax.vjp`) or `forward` (`jax.jvp`, `jax.jacfwd`).
+    Parameters
+    ----------
+    method : diffrax.AbstractAdaptiveSolver, optional
+        Any of diffrax's adaptive solvers of one term, such as `diffrax.Kvaerno5()`. By default Rodas5P, which is
+        implicit: real posteriors reach stiff corners. An explicit one, such as `diffrax.Tsit5()`, is cheap where the
+        model is not stiff.
+    derivative : str
+        `"reverse"` for `jax.grad` and `jax.vjp`, `"forward"` for `jax.jvp` and `jax.jacfwd`.
+
+    Raises
+    ------
+    ValueError
+        For a method that is no such solver, with what to give.
     """
 
     method: AbstractAdaptiveSolver | None = None
@@ -89,7 +111,20 @@ class Diffrax(_Shown):
 
 @dataclass(frozen=True, repr=False)
 class Auto(_Shown):
-    """The fused engine where it can solve the model, else diffrax, with the reason logged once."""
+    """The fused engine if it can solve the model, else diffrax; the reason is logged once.
+
+    Parameters
+    ----------
+    fused : Fused
+        Options of the fused engine.
+    diffrax : Diffrax
+        What solves if the fused engine cannot.
+
+    Raises
+    ------
+    ValueError
+        For forward derivatives, which the fused engine does not have.
+    """
 
     fused: Fused = Fused()
     diffrax: Diffrax = Diffrax()

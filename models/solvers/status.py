@@ -18,15 +18,23 @@ class Status(enum.IntEnum):
 
     @property
     def label(self) -> str:
+        """The name in lower case, as in files."""
         return self.name.lower()
 
     @property
     def sentence(self) -> str:
+        """What happened, and what to do."""
         return _SENTENCES[self]
 
     @classmethod
     def sentences(cls, labels: Iterable[str]) -> list[str]:
-        """The sentences of kinds that are counted by their labels."""
+        """The sentences of several outcomes.
+
+        Parameters
+        ----------
+        labels : iterable of str
+            Their labels.
+        """
         return [cls[label.upper()].sentence for label in labels]
 
 
