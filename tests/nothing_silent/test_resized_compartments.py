@@ -26,7 +26,7 @@ pytestmark = pytest.mark.tier("test")
 CASE = Path(__file__).parents[1] / "cases" / "resized-compartment"
 
 
-def tight(engine: str = "auto") -> Settings:
+def tight(engine: str = "fused") -> Settings:
     return Settings(SOLVERS[engine], rtol=1e-9, atol=1e-11)
 
 

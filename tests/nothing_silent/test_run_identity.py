@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import sympy
 
-from hexamer import Diffrax, Fused, Model, Problem, Protocol, Settings, load_problem
+from hexamer import Auto, Diffrax, Fused, Model, Problem, Protocol, Settings, load_problem
 from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior
 from hexamer.infer import Curvature, Draws, StoreError, sample
 from hexamer.infer.problem.identity import problem_digest, run_parts
@@ -76,7 +76,7 @@ def problem(*edits: tuple[str, str], settings: dict | None = None, **changes) ->
     for old, new in edits:
         assert old in text
         text = text.replace(old, new)
-    options = {"engine": "fused", **(settings or {})}
+    options = {"solver": Fused(), **(settings or {})}
     return Problem(compile_network(read_antimony(text)), data(**changes), settings=Settings(**options))
 
 
@@ -173,13 +173,13 @@ TELLING: dict[str, tuple[Callable[[], Problem], str]] = {
         r"atol was not stated \(each species has its own, from rtol\), now 1e-09",
     ),
     "solver": (
-        lambda: problem(settings={"engine": "diffrax", "solver": "tsit5"}),
-        r"\(engine was 'fused', now 'diffrax'; [^;]*; solver was 'rodas5p', now 'tsit5'[^;]*\):",
+        lambda: problem(settings={"solver": Diffrax(diffrax.Tsit5())}),
+        r"\(engine was 'fused', now 'diffrax'; [^;]*; solver was 'Rodas5P', now 'Tsit5'[^;]*\):",
     ),
     "max_steps": (lambda: problem(settings={"max_steps": 100}), "max_steps was 4096, now 100"),
     "longest_step": (lambda: problem(settings={"longest_step": 0.1}), "longest_step was 0.0625, now 0.1"),
     "precision": (
-        lambda: problem(settings={"precision": "float32", "rtol": 1e-4, "atol": 1e-6}),
+        lambda: problem(settings={"solver": Fused("float32"), "rtol": 1e-4, "atol": 1e-6}),
         "precision was 'float64', now 'float32'",
     ),
 }
@@ -237,10 +237,10 @@ def test_other_code_of_the_same_version_is_refused(whole, monkeypatch) -> None:
 
 IDLE = Observable("idle", A, sympy.Float(1.0))
 NEUTRAL: dict[str, Callable[[], Problem]] = {
-    "engine that is chosen anyhow": lambda: problem(settings={"engine": "auto"}),
-    "threads": lambda: problem(settings={"threads": 1}),
-    "memory": lambda: problem(settings={"memory": 2**20}),
-    "record": lambda: problem(settings={"record": 16}),
+    "engine that is chosen anyhow": lambda: problem(settings={"solver": Auto()}),
+    "threads": lambda: problem(settings={"solver": Fused(threads=1)}),
+    "memory": lambda: problem(settings={"solver": Fused(memory=2**20)}),
+    "record": lambda: problem(settings={"solver": Fused(record=16)}),
     "comment": lambda: problem(("// a comment", "// another one")),
     "spaces": lambda: problem(("k*x/(1 + x)", "(k * x) / (1+x)")),
     "name of the model": lambda: problem(("model small", "model other")),
@@ -285,7 +285,7 @@ def test_changes_of_no_draw_together_resume_bit_for_bit(whole, tmp_path: Path) -
         ("model small", "model other"),
         ("J: A", "flow: A"),
         ("drain", "leave"),
-        settings={"threads": 1, "memory": 2**20, "record": 16},
+        settings={"solver": Fused(threads=1, memory=2**20, record=16)},
         name="elsewhere",
         notes=("an assumption",),
         observables={"idle": IDLE, **backwards(data().observables)},
