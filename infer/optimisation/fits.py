@@ -15,6 +15,7 @@ from ..problem.problem import Objective, Problem
 from ..storage.files import FileError, reason, write
 from .optima import Endings, Optimum
 from .optima_words import describe_optima, optima_record, restored_optimum
+from .stopping import CONVERGED
 
 SEARCH = "map.json"  # the file of a search, in the folder of a fit
 
@@ -25,9 +26,10 @@ class Fits:
 
     - `z`: fits × parameters, unconstrained; `start`: where each began
     - `objective`: the minimised value; `log_likelihood` its part
-    - `reason`: why each ended: `gradient` or `progress` (converged), `iterations`, `no descent`, `failed at its start`
+    - `reason`: why each ended: `gradient`, `progress` or, by a minimiser's own tolerances, `optimiser` (converged);
+      `iterations`, `no descent`, `failed at its start`
     - `failed`: failed evaluations by kind, of all runs; `redrawn`: starts that failed and were drawn anew
-    - `traces`: the objective after each iteration
+    - `traces`: the objective at the start and after each iteration
     - `optima`: the fits within 20 nats of the best, grouped by where they ended
     - `notes`: why evaluations failed, where it is known
     """
@@ -60,7 +62,7 @@ class Fits:
 
     @property
     def converged(self) -> np.ndarray:
-        return np.array([r in ("gradient", "progress") for r in self.reason])
+        return np.array([r in CONVERGED for r in self.reason])
 
     @property
     def best(self) -> dict[str, float]:
