@@ -15,6 +15,7 @@ from ..problem.problem import Objective, Problem
 from ..storage.files import FileError, reason, write
 from .optima import Endings, Optimum
 from .optima_words import describe_optima, optima_record, restored_optimum
+from .stopping import CONVERGED
 
 SEARCH = "map.json"  # the file of a search, in the folder of a fit
 
@@ -34,7 +35,8 @@ class Fits:
     objective : array, fits
         The minimised value, in nats.
     reason : tuple of str
-        Why each ended: `gradient` or `progress` (converged), `iterations`, `no descent`, `failed at its start`.
+        Why each ended: `gradient`, `progress` or, by a minimiser's own tolerances, `optimiser` (converged);
+        `iterations`, `no descent`, `failed at its start`.
     iterations, evaluations : array of int, fits
         Counts, dimensionless.
     failed : dict
@@ -42,7 +44,7 @@ class Fits:
     redrawn : int
         Starts that failed and were drawn anew.
     traces : tuple of arrays
-        The objective after each iteration, in nats.
+        The objective at the start and after each iteration, in nats.
     seconds : float
         Wall time of the search, in seconds.
     optima : tuple of Optimum
@@ -80,7 +82,7 @@ class Fits:
     @property
     def converged(self) -> np.ndarray:
         """Whether each run converged (bool, dimensionless)."""
-        return np.array([r in ("gradient", "progress") for r in self.reason])
+        return np.array([r in CONVERGED for r in self.reason])
 
     @property
     def best(self) -> dict[str, float]:

@@ -2,7 +2,9 @@
 
 A start asks for the objective at one point at a time, so that many starts, each in its own phase, share one batched
 evaluation; a library's line search would make all wait for the slowest. Failed or non-finite trials are rejected
-like a step that climbs, and never count as converged.
+like a step that climbs, and never count as converged. It stays beside the libraries' optimisers that `find_map` takes:
+from 50 starts on hepg2, `optax.lbfgs()` reaches the same optima as often in 2.3 times its time (1.5 on Boehm), and
+optimistix's minimisers take 3 to 6 times as long, with up to a fifth of their evaluations failed (docs/sampling.md).
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from .stopping import CONVERGED, FAILED_START, NO_DESCENT, Limits
 
 MEMORY = 20
 ARMIJO = 1e-4
@@ -50,7 +54,7 @@ class Minimiser:
 
     @property
     def converged(self) -> bool:
-        return self.reason in ("gradient", "progress")
+        return self.reason in CONVERGED
 
     def tell(self, value: float, gradient: np.ndarray) -> None:
         """Takes the objective at `trial` and sets the next `trial`, or a `reason` to stop."""
@@ -58,7 +62,7 @@ class Minimiser:
         usable = np.isfinite(value) and bool(np.all(np.isfinite(gradient)))
         if not self.started:
             if not usable:
-                self.reason = "failed at its start"
+                self.reason = FAILED_START
                 return
             self._accept(value, gradient)
         elif usable and value <= self.value + ARMIJO * self._step * float(self.gradient @ self._direction):
@@ -81,14 +85,9 @@ class Minimiser:
         self.z, self.value, self.gradient = self.trial, float(value), gradient
         self.trace.append(self.value)
         self.iterations += 0 if first else 1
-        recent = self.trace[-11:]
-        if np.max(np.abs(gradient)) <= self.gradient_tolerance:
-            self.reason = "gradient"
-        elif len(recent) == 11 and recent[0] - recent[-1] <= self.value_tolerance:
-            self.reason = "progress"
-        elif self.iterations >= self.max_iterations:
-            self.reason = "iterations"
-        else:
+        limits = Limits(self.gradient_tolerance, self.value_tolerance, self.max_iterations)
+        self.reason = limits.ending(self.trace, gradient, self.iterations)
+        if not self.reason:
             self._aim()
 
     def _aim(self) -> None:
@@ -114,7 +113,7 @@ class Minimiser:
                 self._pairs = []
                 self._aim()
             else:
-                self.reason = "no descent"
+                self.reason = NO_DESCENT
 
     def _quasi_newton(self, gradient: np.ndarray) -> np.ndarray:
         """H·g by the two-loop recursion (Nocedal & Wright, Numerical Optimization, algorithm 7.4)."""

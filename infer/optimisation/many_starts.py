@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -18,34 +16,18 @@ from tqdm import tqdm
 from ...models.compiled.jumps import check_smooth
 from ...models.solvers.dispatch import falls_back
 from ...models.solvers.machine import usable_cores
-from ...models.solvers.placement import on
-from ...models.solvers.status import Status
-from ..problem.parameter_space import ParameterSpace
 from ..problem.problem import Objective, Problem
+from .batched_runs import run_batched
 from .fits import Fits
-from .lbfgs import Minimiser
 from .optima import Optimum, find_optima
+from .starts import REDRAWS, Initial, Starts
+from .stopping import Limits
 
-REDRAWS = 20  # of a start that fails, before it is given up
-WIDE = (1e-5, 1e3)
+if TYPE_CHECKING:
+    import optax
+    import optimistix
 
-
-def draw_start(problem: Problem, rng: np.random.Generator, initial: Literal["prior", "wide"]) -> np.ndarray:
-    """A random start: from the priors, or log-uniform over 1e-5 to 1e3 (within the priors' bounds)."""
-    if initial == "prior":
-        return np.asarray(problem.space.sample(jax.random.key(int(rng.integers(2**31)))))
-    values: dict[str, float] = {}
-    for parameter in problem.space.parameters:
-        alone = ParameterSpace([parameter])
-        for _ in range(1000):
-            value = {parameter.name: float(10 ** rng.uniform(*np.log10(WIDE)))}
-            with contextlib.suppress(ValueError):
-                alone.unconstrain(value)
-                values |= value
-                break
-        else:
-            raise ValueError(f"nothing of 1e-5 to 1e3 lies within the bounds of {parameter.name}: use initial='prior'")
-    return problem.space.unconstrain(values)
+    from .optimisers import Optimiser
 
 
 @falls_back
@@ -55,17 +37,18 @@ def find_map(
     starts: int | np.ndarray = 50,
     seed: int = 0,
     objective: Objective = "posterior",
-    initial: Literal["prior", "wide"] = "prior",
+    initial: Initial = "prior",
+    optimiser: optax.GradientTransformation | optimistix.AbstractMinimiser | None = None,
     max_iterations: int = 1000,
     gradient_tolerance: float = 1e-3,
     value_tolerance: float = 1e-5,
     lanes: int = 8,
     progress: bool = True,
 ) -> Fits:
-    """Minimises the objective from many starts by L-BFGS and ranks the results.
+    """Minimises the objective from many starts and ranks the results.
 
     Starts run side by side. A start whose simulation fails is drawn anew, a failing step is shortened, and a non-finite
-    value never counts as converged.
+    value never counts as converged. The result of a run is the lowest point that it found.
 
     Parameters
     ----------
@@ -80,15 +63,19 @@ def find_map(
     initial : str
         Draws starts from the priors (`"prior"`), or log-uniformly over 1e-5 to 1e3 within the priors' bounds
         (`"wide"`).
+    optimiser : optax.GradientTransformation or optimistix.AbstractMinimiser, optional
+        By default hexamer's L-BFGS, whose runs share batched evaluations. Others, such as `optax.lbfgs()` or
+        `optimistix.BFGS(rtol=1e-8, atol=1e-8)`, run in threads, a start in each. A minimiser of optimistix also ends by
+        its own tolerances.
     max_iterations : int
         Most iterations per run.
     gradient_tolerance : float
         A run ends when max |∂/∂z| is at most this, in nats (z is dimensionless).
     value_tolerance : float
-        A run also ends when ten iterations gain less than this, in nats.
+        A run also ends when ten iterations gain no more than this, in nats.
     lanes : int
-        Runs that share one batched evaluation on each device, which bounds memory; a finished lane takes the next
-        start.
+        Runs that share one batched evaluation, or threads, on each device, which bounds memory; a finished lane takes
+        the next start.
     progress : bool
         Whether to show a progress bar.
 
@@ -102,6 +89,8 @@ def find_map(
     ValueError
         For a model whose rates jump at a condition on the state, as its gradient leaves something out; for `starts` of
         the wrong shape; if `initial="wide"` leaves nothing within a parameter's bounds.
+    TypeError
+        For an optimiser that is neither.
     FloatingPointError
         If all starts fail.
     """
@@ -113,28 +102,60 @@ def find_map(
         raise ValueError(f"starts must be at least 1, not {count}")
     if points is not None and points.shape != (count, len(problem.space)):
         raise ValueError(f"starts must be starts × {len(problem.space)} parameters, not of shape {points.shape}")
-    state = _Queue(problem, count, seed, initial, points, max_iterations, gradient_tolerance, value_tolerance)
-    with problem.placed(min(lanes, count)) as devices:
-        return _search(state, objective, devices, lanes, progress, began)
+    adapted = _adapted(optimiser)
+    limits = Limits(gradient_tolerance, value_tolerance, max_iterations)
+    evaluate = jax.jit(jax.vmap(jax.value_and_grad(partial(problem.objective, kind=objective), has_aux=True)))
+    with problem.placed(min(lanes, count)) as devices, tqdm(total=count, desc="starts", disable=not progress) as bar:
+        devices = devices[: max(1, min(usable_cores(), count) if devices[0].platform == "cpu" else count)]
+        lanes = max(1, min(lanes, -(-count // len(devices))))
+        state = Starts(problem, count, seed, initial, points, partial(_show, bar))
+        if adapted is None:
+            work = [partial(run_batched, state, evaluate, limits, lanes, device) for device in devices]
+        else:
+            work = _stepped(adapted, state, objective, limits, lanes, devices)
+        _run_all(state, work)
+        return _ranked(state, objective, evaluate, lanes, began)
 
 
-def _search(state: _Queue, objective: Objective, devices: Sequence, lanes: int, progress: bool, began: float) -> Fits:
-    """Runs all starts over JAX's devices, and ranks what they come to."""
-    problem, count = state.problem, len(state.random)
-    evaluate = jax.jit(jax.vmap(jax.value_and_grad(lambda z: problem.objective(z, objective), has_aux=True)))
-    devices = devices[: max(1, min(usable_cores(), count) if devices[0].platform == "cpu" else count)]
-    lanes = max(1, min(lanes, -(-count // len(devices))))
-    with (
-        tqdm(total=count, desc="starts", disable=not progress) as bar,
-        ThreadPoolExecutor(len(devices)) as pool,
-    ):
-        futures = [pool.submit(_work, state, evaluate, lanes, device, bar) for device in devices]
+def _adapted(optimiser: object) -> Optimiser | None:
+    """An optimiser of another library behind hexamer's protocol; None for hexamer's own."""
+    if optimiser is None:
+        return None
+    from .optimisers import adapted  # imports optax and optimistix
+
+    return adapted(optimiser)
+
+
+def _stepped(
+    optimiser: Optimiser, state: Starts, objective: Objective, limits: Limits, lanes: int, devices: Sequence[Any]
+) -> list[Callable[[], None]]:
+    """The work of each thread for an optimiser of another library."""
+    from .stepped_runs import Steps, run_stepped
+
+    steps = Steps(optimiser, state.problem, objective)
+    return [partial(run_stepped, state, steps, limits, device) for device in devices for _ in range(lanes)]
+
+
+def _show(bar: tqdm, best: float) -> None:
+    bar.update()
+    bar.set_postfix(best=f"{best:.2f}")
+
+
+def _run_all(state: Starts, work: Sequence[Callable[[], None]]) -> None:
+    """Runs all starts, a thread for each piece of work."""
+    with ThreadPoolExecutor(len(work)) as pool:
+        futures = [pool.submit(piece) for piece in work]
         try:
             for future in futures:
                 future.result()
         except BaseException:
-            state.stopped = True  # the other devices end with the evaluation in hand
+            state.stopped = True  # the other threads end with the evaluation in hand
             raise
+
+
+def _ranked(state: Starts, objective: Objective, evaluate: Callable[..., Any], lanes: int, began: float) -> Fits:
+    """What all starts came to, best first."""
+    problem, count = state.problem, len(state.random)
     done = state.done
     order = sorted(range(count), key=lambda i: done[i][0].value if done[i][0].started else np.inf)
     runs = [done[i][0] for i in order]
@@ -183,78 +204,3 @@ def _grouped(problem: Problem, compiled, lanes: int, z: np.ndarray, values: np.n
 
     points = problem.space.one_sided(z)
     return find_optima(evaluate, points, values, problem.space.standard(points))
-
-
-class _Queue:
-    """The starts still to be run and those done; shared by the devices' threads."""
-
-    def __init__(self, problem, count, seed, initial, points, max_iterations, gradient_tolerance, value_tolerance):
-        self.problem, self.initial, self.points = problem, initial, points
-        self.limits = (gradient_tolerance, value_tolerance, max_iterations)
-        self.random = [np.random.default_rng([seed, i]) for i in range(count)]
-        self.waiting = list(reversed(range(count)))
-        self.attempts: Counter[int] = Counter()
-        self.done: dict[int, tuple[Minimiser, np.ndarray]] = {}
-        self.failed: Counter[str] = Counter()
-        self.failing: dict[str, np.ndarray] = {}  # the first z that failed in each way
-        self.redrawn = 0
-        self.stopped = False
-        self.lock = threading.Lock()
-
-    def next(self) -> tuple[int, Minimiser, np.ndarray] | None:
-        with self.lock:
-            if not self.waiting:
-                return None
-            index = self.waiting.pop()
-        if self.points is not None and self.attempts[index] == 0:
-            z = np.asarray(self.points[index])
-        else:
-            z = draw_start(self.problem, self.random[index], self.initial)
-        return index, Minimiser(z, *self.limits), z
-
-    def finish(self, index: int, run: Minimiser, start: np.ndarray) -> bool:
-        """Takes a finished run; False where its start failed and another is to be drawn."""
-        with self.lock:
-            self.attempts[index] += 1
-            if not run.started and self.attempts[index] <= REDRAWS:
-                self.redrawn += 1
-                self.waiting.append(index)
-                return False
-            self.done[index] = (run, start)
-            return True
-
-    def count(self, statuses: Sequence[int], points: Sequence[np.ndarray]) -> None:
-        with self.lock:
-            for status, z in zip(statuses, points, strict=True):
-                if status != Status.OK:
-                    self.failed[Status(status).label] += 1
-                    self.failing.setdefault(Status(status).label, z)
-
-
-def _work(queue: _Queue, evaluate, lanes: int, device, bar: tqdm) -> None:
-    """Keeps `lanes` runs going on one device until no start is left."""
-    running: list[tuple[int, Minimiser, np.ndarray] | None] = [None] * lanes
-    while not queue.stopped:
-        for lane in range(lanes):
-            if running[lane] is None:
-                running[lane] = queue.next()
-        active = [r for r in running if r is not None]
-        if not active:
-            return
-        # Empty lanes repeat a live one: the shape, and with it the compiled function, stays.
-        points = np.array([(r or active[0])[1].trial for r in running])
-        with on(device):
-            (values, statuses), gradients = evaluate(jax.device_put(points, device))
-        values, statuses, gradients = np.asarray(values), np.asarray(statuses), np.asarray(gradients)
-        busy = [lane for lane, entry in enumerate(running) if entry is not None]
-        queue.count([int(statuses[lane]) for lane in busy], [points[lane] for lane in busy])
-        for lane, entry in enumerate(running):
-            if entry is None:
-                continue
-            index, run, start = entry
-            run.tell(float(values[lane]), gradients[lane])
-            if run.reason:
-                running[lane] = None
-                if queue.finish(index, run, start):
-                    bar.update()
-                    bar.set_postfix(best=f"{min(r.value for r, _ in list(queue.done.values())):.2f}")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy.optimize import least_squares
 
 from hexamer import Model, Protocol
 from hexamer.infer import Condition, DoseResponse, arm_share, combination, dose_response, plots
@@ -55,6 +56,25 @@ def test_hill_curves_are_found_again(zero: bool) -> None:
     for found, true in zip(curve[:4], (ec50, slope, bottom, span), strict=True):
         np.testing.assert_allclose(found.ravel()[ok], true[ok], rtol=1e-8)
     assert curve.misfit.max() < 1e-8
+
+
+def test_noisy_curves_fit_as_well_as_by_another_code() -> None:
+    """No higher than scipy's bounded least squares from the true parameters."""
+    rng = np.random.default_rng(5)
+    truth = np.stack([rng.normal(size=20), 0.3 * rng.normal(size=20), rng.normal(size=20), 3 * rng.normal(size=20)], 1)
+    log_ec50, log_slope, bottom, span = (c[:, None] for c in truth.T)
+    e = bottom + span * occupancy(DOSES, np.exp(log_ec50), np.exp(log_slope))
+    e = e + 0.03 * np.abs(span) * rng.normal(size=e.shape)
+    curve, _ = fit_curves(DOSES, e)
+    upper = np.array([np.log(1e4), np.log(10), np.inf, np.inf])
+    for start, responses, misfit in zip(truth, e, curve.misfit, strict=True):
+
+        def residual(x, responses=responses):
+            return x[2] + x[3] * occupancy(DOSES, np.exp(x[0]), np.exp(x[1])) - responses
+
+        found = least_squares(residual, start, bounds=(-upper, upper), xtol=1e-12, ftol=1e-12, gtol=1e-12)
+        expected = np.sqrt(np.mean(found.fun**2)) / np.ptp(responses)
+        assert misfit <= expected * (1 + 1e-6)
 
 
 def test_curves_that_are_not_hill_s_are_said_to_miss() -> None:
