@@ -15,8 +15,8 @@ from typing import cast
 import pandas as pd
 import sympy
 
+from ...models.networks.conditions import as_number
 from ...models.networks.dialects import PETAB
-from ...models.networks.formulas import as_number
 from ...models.networks.infix import parse_infix
 from ...models.protocols.protocol import Protocol, Step, Value
 from ..dataset import Dataset, Measurement, Observable

@@ -13,20 +13,9 @@ import libsbml
 import sympy
 from sympy.printing.str import StrPrinter
 
+from .conditions import as_condition, as_number, without_ite
 from .infix import parse_infix as parse_infix
-from .operations import (
-    TIME,
-    FormulaError,
-    Operand,
-    as_condition,
-    as_number,
-    check_result,
-    exact,
-    operate,
-    real,
-    symbol,
-    without_ite,
-)
+from .operations import TIME, FormulaError, Operand, check_result, exact, operate, real, symbol
 
 LARGEST = 100_000
 """How many numbers, names and operations a formula may have, once functions and rules are written out."""
