@@ -16,13 +16,18 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import diffrax
 
 from hexamer import Diffrax, Fused
 
 from .measures import Row, answer_of, module, peak_memory_mb
+
+if TYPE_CHECKING:
+    import jax
+
+    from hexamer import Model
 
 SIZES = (20, 40, 70, 100)
 SETS = 64  # of parameters, one trajectory each, on one thread
@@ -36,37 +41,14 @@ def work(species: int, repeats: int, *, check: bool) -> Row:
     import jax
     import jax.numpy as jnp
 
-    from hexamer import Model, Protocol, Settings, simulate
+    from hexamer import Protocol, Settings, simulate
     from hexamer.models import Status, compile_network, read_antimony
-    from hexamer.models.solvers.fused.build import build, warp
-    from hexamer.models.solvers.fused.codegen.model_source import write_functions
-    from hexamer.models.solvers.fused.cpu import NARROW, WIDE
 
     from .gradient_worker import compiled, timed
     from .networks import signalling
 
-    def seconds(name: str, function: Callable, *arguments: Any) -> Row:
-        """Wall and processor time: on a busy machine only the second says what a thing costs."""
-        began, cpu = time.perf_counter(), time.process_time()
-        function(*arguments)
-        return {f"{name}_s": time.perf_counter() - began, f"{name}_cpu_s": time.process_time() - cpu}
-
-    model: Model = compile_network(read_antimony(signalling(species)))
-    assert model.network is not None
-    functions = write_functions(model)
-    warp()
-    row: Row = {
-        "species": len(model.species),
-        "reactions": len(model.network.reactions),
-        "parameters": len(model.parameters),
-        "jacobian_entries": functions.sizes["ENTRIES_USED"],
-        "factors": functions.sizes["FACTORS"],
-        "operations": dict(functions.operations),
-        "operations_in_all": sum(functions.operations.values()),
-        **seconds("write", write_functions, model),
-        **seconds("build_narrow", build, model, NARROW),
-        **seconds("build_wide", build, model, WIDE),
-    }
+    model = compile_network(read_antimony(signalling(species)))
+    row = building(model)
     protocol = Protocol.equilibrated().add("L_0", DOSE)
     names = [n for n, v in zip(model.parameters, model.defaults, strict=True) if v > 0]
     centre = jnp.log(jnp.array([v for v in model.defaults if v > 0]))
@@ -99,15 +81,58 @@ def work(species: int, repeats: int, *, check: bool) -> Row:
         "load_average": load,
     }
     if check:
-        tight = {"rtol": 1e-9, "atol": 1e-11, "max_steps": 100_000}
-        few = z[:CHECKED]
-        y = jax.jit(outputs(Settings(Diffrax(diffrax.Kvaerno5()), **tight))[0])(few).y
-        g = jax.jit(outputs(Settings(Diffrax(), **tight))[1])(few)
-        largest = jnp.max(jnp.abs(y), axis=(1, 2), keepdims=True)
-        row["value_error"] = float(jnp.max(jnp.abs(out.y[:CHECKED] - y) / (largest + 1e-9)))
-        off = jnp.linalg.norm(gradient(z)[:CHECKED] - g, axis=1) / jnp.linalg.norm(g, axis=1)
-        row["gradient_error"] = float(jnp.max(off))
+        row |= errors(outputs, z, out.y, gradient)
     return row | {"peak_memory_mb": peak_memory_mb()}
+
+
+def building(model: Model) -> Row:
+    """The size of a network and of its code, and the seconds that writing and compiling it take."""
+    from hexamer.models.solvers.fused.build import build, warp
+    from hexamer.models.solvers.fused.codegen.model_source import write_functions
+    from hexamer.models.solvers.fused.cpu import NARROW, WIDE
+
+    assert model.network is not None
+    functions = write_functions(model)
+    warp()
+    return {
+        "species": len(model.species),
+        "reactions": len(model.network.reactions),
+        "parameters": len(model.parameters),
+        "jacobian_entries": functions.sizes["ENTRIES_USED"],
+        "factors": functions.sizes["FACTORS"],
+        "operations": dict(functions.operations),
+        "operations_in_all": sum(functions.operations.values()),
+        **seconds("write", write_functions, model),
+        **seconds("build_narrow", build, model, NARROW),
+        **seconds("build_wide", build, model, WIDE),
+    }
+
+
+def seconds(name: str, function: Callable, *arguments: Any) -> Row:
+    """Wall and processor time: on a busy machine only the second says what a thing costs."""
+    began, cpu = time.perf_counter(), time.process_time()
+    function(*arguments)
+    return {f"{name}_s": time.perf_counter() - began, f"{name}_cpu_s": time.process_time() - cpu}
+
+
+def errors(outputs: Callable, z: jax.Array, values: jax.Array, gradient: Callable) -> Row:
+    """Largest relative errors of the fused engine's values and gradients, against diffrax at tight tolerances.
+
+    `outputs` makes the functions of values and of gradients under given settings.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    from hexamer import Settings
+
+    tight = {"rtol": 1e-9, "atol": 1e-11, "max_steps": 100_000}
+    few = z[:CHECKED]
+    y = jax.jit(outputs(Settings(Diffrax(diffrax.Kvaerno5()), **tight))[0])(few).y
+    g = jax.jit(outputs(Settings(Diffrax(), **tight))[1])(few)
+    largest = jnp.max(jnp.abs(y), axis=(1, 2), keepdims=True)
+    value_error = float(jnp.max(jnp.abs(values[:CHECKED] - y) / (largest + 1e-9)))
+    off = jnp.linalg.norm(gradient(z)[:CHECKED] - g, axis=1) / jnp.linalg.norm(g, axis=1)
+    return {"value_error": value_error, "gradient_error": float(jnp.max(off))}
 
 
 def measured(species: int, repeats: int, *, check: bool) -> Row:

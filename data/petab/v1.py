@@ -15,8 +15,9 @@ from typing import cast
 import pandas as pd
 import sympy
 
-from ...models.networks.formulas import as_number
-from ...models.networks.infix import PETAB, parse_infix
+from ...models.networks.conditions import as_number
+from ...models.networks.dialects import PETAB
+from ...models.networks.infix import parse_infix
 from ...models.protocols.protocol import Protocol, Step, Value
 from ..dataset import Dataset, Measurement, Observable
 from ..formula import parse_formula

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import pandas as pd
 import sympy
 
-from ...models.networks.infix import PETAB, parse_infix
+from ...models.networks.dialects import PETAB
+from ...models.networks.infix import parse_infix
 from ...models.networks.operations import FormulaError
 from ..files.csv_table import hint_of, parse_number
 from ..files.issues import lines

@@ -17,11 +17,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from ...data.dataset import Dataset
-from ...data.deviations import check_noise, deviations
+from ...data.deviations import deviations
 from ...data.parameter import Parameter
 from ...errors import HexamerError
 from ...models.compiled.model import Model
-from ...models.compiled.starts import unsound_starts
 from ...models.compiled.volumes import check_given
 from ...models.listing import counted, listed
 from ...models.simulation import require_x64
@@ -29,7 +28,6 @@ from ...models.solvers.dispatch import falls_back
 from ...models.solvers.placement import placed
 from ...models.solvers.settings import Settings
 from ...models.solvers.status import Status
-from ...models.solvers.unsettled import unsettled
 from .censoring import with_censored
 from .evaluation import Evaluation
 from .failures import count_kinds, worst
@@ -37,8 +35,9 @@ from .likelihood import Terms, safe
 from .marginal_scales import Nuisance, find_nuisance
 from .parameter_space import ParameterSpace, Z
 from .readout import Assays, Readout
+from .reasons import why_not_solved, without_derivative
 from .undefined import undefined_rows
-from .usage import check_axes, check_inputs, check_used, check_volumes, converted
+from .usage import check_parts, converted
 
 _NAMED = 12  # parameters without a value that a message lists
 
@@ -125,12 +124,8 @@ class Problem:
         estimated = [p for p in parameters.values() if p.estimated]
         nuisance = find_nuisance(dataset, estimated, marginalise, elsewhere=computed)
         sampled = [p for p in estimated if p.name not in nuisance.names]
-        check_axes(dataset, sampled)
+        check_parts(model, dataset, parameters, sampled)
         space = ParameterSpace(sampled)
-        check_inputs(model, dataset)
-        check_used(model, dataset, parameters)
-        check_volumes(model, dataset, parameters)
-        check_noise(dataset, parameters, elsewhere=computed)
         assays = Assays(model, dataset, tuple(parameters))
         self._set(dataset=dataset, parameters=MappingProxyType(parameters), nuisance=nuisance, space=space)
         self._set(assays=assays, model=assays.model, settings=settings, source=source, other_model=other_model)
@@ -329,7 +324,7 @@ class Problem:
             predictions=self.assays.natural(np.asarray(readout.mean)),
             standard_deviations=np.asarray(readout.sd),
             censored=int(np.sum(self.assays.tail != 0)),
-            notes=self._why_not_solved(failed, vector),
+            notes=why_not_solved(self.assays, self.settings, failed, vector),
             undefined=tuple(undefined),
         )
 
@@ -366,7 +361,7 @@ class Problem:
             return self._why_failed(failed, vector)
 
     def _why_failed(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
-        said = self._why_not_solved(failed, vector)
+        said = why_not_solved(self.assays, self.settings, failed, vector)
         if Status.NOT_FINITE.label not in failed:
             return said
         readout, rows = self._evaluate(jnp.asarray(vector))
@@ -374,23 +369,7 @@ class Problem:
         if said or not np.all(np.isfinite(np.asarray(rows))):
             return said
         slopes = jax.jit(jax.grad(lambda v: jnp.sum(self.row_densities(self.read(v)))))(jnp.asarray(vector))
-        names = [n for n, slope in zip(self.names, np.asarray(slopes), strict=True) if not np.isfinite(slope)]
-        if not names:
-            return ()
-        return (
-            f"the likelihood is finite, but not its derivative by {listed(names)}: look for a root or power at 0 in "
-            "the formulas",
-        )
-
-    def _why_not_solved(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
-        if not failed:
-            return ()
-        starts = unsound_starts(self.model, self.assays.plan, vector) if Status.NOT_FINITE.label in failed else ()
-        if starts:
-            return tuple(starts)
-        if not len(self.assays.plan.equilibration_parameters):
-            return ()
-        return tuple(unsettled(self.model, self.assays.plan, self.settings, vector).sentences())
+        return without_derivative(self.names, np.asarray(slopes))
 
     @cached_property
     def _evaluate(self):

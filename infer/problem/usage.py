@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 
 from ...data.dataset import Dataset
-from ...data.deviations import place_of
+from ...data.deviations import check_noise, place_of
 from ...data.native.coverage import near
 from ...data.native.prior_units import in_model_units
 from ...data.parameter import FIXED, Parameter
@@ -31,7 +31,21 @@ def _used(model: Model, dataset: Dataset) -> set[str]:
     return used | {a for m in dataset.measurements for a in m.arguments if isinstance(a, str)}
 
 
-def check_axes(dataset: Dataset, estimated: Sequence[Parameter]) -> None:
+def check_parts(
+    model: Model, dataset: Dataset, parameters: Mapping[str, Parameter], sampled: Sequence[Parameter]
+) -> None:
+    """Raises `ValueError` if the parts of a problem do not fit together.
+
+    `sampled` are those of `parameters` that are estimated and not integrated out.
+    """
+    _check_axes(dataset, sampled)
+    _check_inputs(model, dataset)
+    _check_used(model, dataset, parameters)
+    _check_volumes(model, dataset, parameters)
+    check_noise(dataset, parameters, elsewhere={*model.parameters, *model.species, *model.rules})
+
+
+def _check_axes(dataset: Dataset, estimated: Sequence[Parameter]) -> None:
     """Raises `ValueError` for names that draws could not be stored under: those of a posterior's axes."""
     taken = sorted({p.name for p in estimated} & {"chain", "draw", "failed_simulation"})
     if taken:
@@ -43,7 +57,7 @@ def check_axes(dataset: Dataset, estimated: Sequence[Parameter]) -> None:
         raise ValueError(f"the observable {taken[0]!r} has the name of an axis or a part of the posterior: rename it")
 
 
-def check_used(model: Model, dataset: Dataset, parameters: Mapping[str, Parameter]) -> None:
+def _check_used(model: Model, dataset: Dataset, parameters: Mapping[str, Parameter]) -> None:
     """Raises `ValueError` for parameters with a prior, or values of `[fixed]`, that change nothing."""
     used = _used(model, dataset)
     idle = [p for n, p in parameters.items() if p.estimated and n not in used]
@@ -64,7 +78,7 @@ def check_used(model: Model, dataset: Dataset, parameters: Mapping[str, Paramete
     raise ValueError(text)
 
 
-def check_inputs(model: Model, dataset: Dataset) -> None:
+def _check_inputs(model: Model, dataset: Dataset) -> None:
     """Raises `ValueError` for an input whose target the model does not have, or that doses cannot be added to."""
     rates = () if model.network is None else model.network.rates
     known = {*model.species, *model.parameters, *rates}
@@ -84,7 +98,7 @@ def check_inputs(model: Model, dataset: Dataset) -> None:
         raise ValueError(f"{key} holds {item.target!r}; expected {expected}")
 
 
-def check_volumes(model: Model, dataset: Dataset, parameters: Mapping[str, Parameter]) -> None:
+def _check_volumes(model: Model, dataset: Dataset, parameters: Mapping[str, Parameter]) -> None:
     """Raises `ValueError` for volumes that are fixed or set at 0 or less, or whose prior holds such values."""
     names = volumes_of(model)
     problems = []
@@ -173,4 +187,4 @@ def check_same_units(dataset: Dataset, model: Model) -> None:
             )
 
 
-__all__ = ["check_axes", "check_inputs", "check_same_units", "check_used", "check_volumes", "converted", "without_idle"]
+__all__ = ["check_parts", "check_same_units", "converted", "without_idle"]

@@ -78,6 +78,34 @@ class _Environment:
             self.constants.append(value)
         return self.known[value]
 
+    def defaults(self, model: Model) -> list[int]:
+        """The model's parameters: the caller's values where there are such, else the model's own."""
+        return [
+            self.names[n] if n in self.names else self.slot(float(v), n)
+            for n, v in zip(model.parameters, model.defaults, strict=True)
+        ]
+
+
+class _Equilibrations:
+    """The distinct pre-equilibrations of a batch, and which of them each protocol has."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple, int] = {}
+        self.parameters: list[list[int]] = []
+        self.assign: list[list[int]] = []
+        self.moment: list[float] = []
+        self.of: list[int] = []  # of each protocol; −1: none
+
+    def add(self, parameters: list[int], assign: list[int], moment: float, *, timed: bool) -> None:
+        """The next protocol's; `timed`: the model switches in time, so that equal ones at other moments differ."""
+        key = (tuple(parameters), tuple(assign), moment if timed else 0.0)
+        if key not in self.known:
+            self.known[key] = len(self.known)
+            self.parameters.append(parameters)
+            self.assign.append(assign)
+            self.moment.append(moment)
+        self.of.append(self.known[key])
+
 
 def compile_plan(
     model: Model,
@@ -93,10 +121,7 @@ def compile_plan(
     _check(model, protocols, times, names)
     environment = _Environment(names)
     zero = environment.slot(0.0, "")
-    defaults = [
-        environment.names[n] if n in environment.names else environment.slot(float(v), n)
-        for n, v in zip(model.parameters, model.defaults, strict=True)
-    ]
+    defaults = environment.defaults(model)
     species = {n: i for i, n in enumerate(model.species)}
     parameter = {n: i for i, n in enumerate(model.parameters)}
 
@@ -106,25 +131,17 @@ def compile_plan(
             target[index] = environment.slot(value, where)
 
     table = ResizeTable(model)
-    distinct: dict[tuple, int] = {}
-    eq_parameters, eq_set, eq_of, eq_moment = [], [], [], []
+    equilibrations = _Equilibrations()
     rows = []
     segments = max(1 + sum(s.time > q.start for s in q.steps) for q in protocols)
     for protocol, at in zip(protocols, times, strict=True):
-        where = f"protocol {protocol.name!r}"
         before = None
         if protocol.preequilibration is None:
-            eq_of.append(-1)
+            equilibrations.of.append(-1)
         else:
             p, y = list(defaults), [UNCHANGED] * len(species)
-            apply(protocol.preequilibration, p, y, where)
-            key = (tuple(p), tuple(y), protocol.start if model.switches else 0.0)
-            if key not in distinct:
-                distinct[key] = len(distinct)
-                eq_parameters.append(p)
-                eq_set.append(y)
-                eq_moment.append(protocol.start)
-            eq_of.append(distinct[key])
+            apply(protocol.preequilibration, p, y, f"protocol {protocol.name!r}")
+            equilibrations.add(p, y, protocol.start, timed=bool(model.switches))
             before = p
         row = _segments(protocol, at, defaults, species, segments, zero, apply, environment)
         if model.time_index is not None and protocol.start:
@@ -134,17 +151,16 @@ def compile_plan(
     parameters, assign, add = (c.astype(int) for c in columns[:3])
     start, stop, scale = columns[3:6]
     scale = np.where(scale == UNCHANGED, UNCHANGED, scale + len(names) + len(environment.constants)).astype(int)
-    longest = max(len(t) for t in times)
-    padded = np.array([[*t, *([t[-1]] * (longest - len(t)))] for t in times], dtype=float)
-    segment = np.array([[int(np.sum(s[1:] <= t)) for t in row] for s, row in zip(start, padded, strict=True)])
+    padded, segment = _outputs(times, start)
+    count = len(equilibrations.known)
     return Plan(
         names=tuple(names),
         constants=np.array(environment.constants, dtype=float),
         protocols=tuple(q.name for q in protocols),
-        equilibration_parameters=np.array(eq_parameters, dtype=int).reshape(len(distinct), len(parameter)),
-        equilibration_set=np.array(eq_set, dtype=int).reshape(len(distinct), len(species)),
-        equilibration_of=np.array(eq_of),
-        equilibration_moment=np.array(eq_moment, dtype=float),
+        equilibration_parameters=np.array(equilibrations.parameters, dtype=int).reshape(count, len(parameter)),
+        equilibration_set=np.array(equilibrations.assign, dtype=int).reshape(count, len(species)),
+        equilibration_of=np.array(equilibrations.of),
+        equilibration_moment=np.array(equilibrations.moment, dtype=float),
         parameters=parameters,
         assign=assign,
         add=add,
@@ -155,6 +171,14 @@ def compile_plan(
         times=padded,
         segment=segment,
     )
+
+
+def _outputs(times: Sequence[Sequence[float]], start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Output times, padded with the last, and the segment that each lies in; both C × T."""
+    longest = max(len(t) for t in times)
+    padded = np.array([[*t, *([t[-1]] * (longest - len(t)))] for t in times], dtype=float)
+    segment = np.array([[int(np.sum(s[1:] <= t)) for t in row] for s, row in zip(start, padded, strict=True)])
+    return padded, segment
 
 
 def _segments(protocol, at, defaults, species, segments, zero, apply, environment):

@@ -16,8 +16,8 @@ from typing import Any
 import sympy
 from sympy.core.relational import Relational
 
+from ..networks.conditions import without_ite
 from ..networks.formulas import TIME, FormulaError, to_infix
-from ..networks.operations import without_ite
 
 _HALF = sympy.Rational(1, 2)
 _UNTIL_EVENTS = "write the model with conditions that compare time with numbers or parameters, such as time >= t_on"

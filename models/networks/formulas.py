@@ -13,20 +13,9 @@ import libsbml
 import sympy
 from sympy.printing.str import StrPrinter
 
+from .conditions import as_condition, as_number, without_ite
 from .infix import parse_infix as parse_infix
-from .operations import (
-    TIME,
-    FormulaError,
-    Operand,
-    as_condition,
-    as_number,
-    check_result,
-    exact,
-    operate,
-    real,
-    symbol,
-    without_ite,
-)
+from .operations import TIME, FormulaError, Operand, check_result, exact, operate, real, symbol
 
 LARGEST = 100_000
 """How many numbers, names and operations a formula may have, once functions and rules are written out."""
@@ -162,20 +151,8 @@ def _extent(node: libsbml.ASTNode, functions: Functions) -> tuple[int, int]:
         if kind == libsbml.AST_NAME and node.getName() in arguments:
             return 0, 0, {node.getName(): (1, 0)}
         if kind == libsbml.AST_FUNCTION and node.getName() in functions and node.getName() != "":
-            size, depth, uses = of_function(node.getName(), path)
-            definition = functions[node.getName()]
-            names = [definition.getArgument(i).getName() for i in range(definition.getNumArguments())]
-            total: dict[str, tuple[int, int]] = {}
-            for name, (inner_size, inner_depth, inner_uses) in zip(names, parts, strict=False):
-                times, below = uses.get(name, (0, 0))
-                if not times:
-                    continue
-                size, depth = size + times * inner_size, max(depth, below + inner_depth)
-                for argument, (count, level) in inner_uses.items():
-                    before = total.get(argument, (0, 0))
-                    total[argument] = before[0] + times * count, max(before[1], below + level)
-            return size, depth, total
-        total = {}
+            return _extent_of_call(functions[node.getName()], of_function(node.getName(), path), parts)
+        total: dict[str, tuple[int, int]] = {}
         for _, _, uses in parts:
             for argument, (count, level) in uses.items():
                 before = total.get(argument, (0, 0))
@@ -184,6 +161,24 @@ def _extent(node: libsbml.ASTNode, functions: Functions) -> tuple[int, int]:
 
     size, depth, _ = walk(node, set(), ())
     return size, depth
+
+
+def _extent_of_call(
+    definition: libsbml.FunctionDefinition, of_function: tuple[int, int, Mapping], parts: Sequence
+) -> tuple[int, int, dict[str, tuple[int, int]]]:
+    """Nodes, depth and uses of arguments of a call, from those of the function and of what is given to it."""
+    size, depth, uses = of_function
+    names = [definition.getArgument(i).getName() for i in range(definition.getNumArguments())]
+    total: dict[str, tuple[int, int]] = {}
+    for name, (inner_size, inner_depth, inner_uses) in zip(names, parts, strict=False):
+        times, below = uses.get(name, (0, 0))
+        if not times:
+            continue
+        size, depth = size + times * inner_size, max(depth, below + inner_depth)
+        for argument, (count, level) in inner_uses.items():
+            before = total.get(argument, (0, 0))
+            total[argument] = before[0] + times * count, max(before[1], below + level)
+    return size, depth, total
 
 
 def _from_ast(node: libsbml.ASTNode, functions: Functions, arguments: Mapping[str, Operand]) -> Operand:

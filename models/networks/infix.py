@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, cast
 
 import sympy
 
+from .dialects import INSTEAD, MATHEMATICS, PETAB, RELATIONS, SBML, Dialect
 from .operations import FormulaError, Operand, check_result, number, operate, symbol
 
 DEEPEST = 60
@@ -48,121 +48,14 @@ _MEANT = {
     "{": "(",
     "}": ")",
 }
-_RELATIONS = {"<": "lt", "<=": "leq", ">": "gt", ">=": "geq", "==": "eq", "!=": "neq"}
-_CONSTANTS: Mapping[str, sympy.Basic] = {
-    "pi": sympy.pi,
-    "exponentiale": sympy.E,
-    "true": sympy.true,
-    "false": sympy.false,
-}
 _VALUES = {"pi": math.pi, "exponentiale": math.e}
 _NOT_FINITE = ("inf", "infinity", "nan", "notanumber")
-
-Function = Callable[[Sequence[Operand]], Operand]
 
 
 class Token(NamedTuple):
     kind: str
     text: str
     at: int
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """The functions and constants that a formula may use."""
-
-    functions: Mapping[str, Function]
-    constants: Mapping[str, sympy.Basic]
-    hints: Mapping[str, str]  # what to say of functions that are refused
-
-
-def _plain(name: str) -> Function:
-    return lambda operands: operate(name, operands)
-
-
-def _counted(name: str, operands: Sequence[Operand], least: int, most: int) -> None:
-    if not least <= len(operands) <= most:
-        expected = str(least) if least == most else f"{least} or {most}"
-        raise FormulaError(f"{name} takes {expected} argument{'' if expected == '1' else 's'}, not {len(operands)}")
-
-
-def _with_number(shown: str, name: str, value: int, *, last: bool = False) -> Function:
-    """The operation `name` with one operand set to `value`, such as a logarithm's base."""
-
-    def build(operands: Sequence[Operand]) -> Operand:
-        _counted(shown, operands, 1, 1)
-        extra = number(float(value), str(value))
-        return operate(name, [*operands, extra] if last else [extra, *operands])
-
-    return build
-
-
-def _root(operands: Sequence[Operand]) -> Operand:
-    _counted("root", operands, 1, 2)
-    return operate("root", operands if len(operands) == 2 else [number(2.0, "2"), *operands])
-
-
-def _petab_log(operands: Sequence[Operand]) -> Operand:
-    _counted("log", operands, 1, 2)
-    return operate("ln", operands) if len(operands) == 1 else operate("log", operands[::-1])
-
-
-_SHARED: dict[str, Function] = {
-    **{name: _plain(name) for name in ("exp", "ln", "abs", "min", "max", "sin", "cos", "tan", "tanh", "piecewise")},
-    "pow": _plain("power"),
-    "sqrt": _with_number("sqrt", "root", 2),
-    "log10": _with_number("log10", "log", 10),
-}
-SBML = Dialect(
-    functions={
-        **_SHARED,
-        **{name: _plain(name) for name in ("floor", "ceiling", "power", "plus", "minus", "times", "divide", "log")},
-        **{name: _plain(name) for name in (*_RELATIONS.values(), "and", "or", "xor", "not", "implies")},
-        "ceil": _plain("ceiling"),
-        "root": _root,
-        "sqr": _with_number("sqr", "power", 2, last=True),
-    },
-    constants=_CONSTANTS,
-    hints={"log": "write ln(x) for the natural logarithm, log10(x) for the decadic one, or log(base, x)"},
-)
-_INSTEAD = {
-    "rem": "write x - y*floor(x/y) for x, y > 0",
-    "quotient": "write floor(x/y) for x, y > 0",
-    "mod": "write x - y*floor(x/y)",
-    "log2": "write ln(x)/ln(2)",
-    "sinh": "write (exp(x) - exp(-x))/2",
-    "cosh": "write (exp(x) + exp(-x))/2",
-    "sign": "write piecewise(1, x > 0, -1, x < 0, 0)",
-    "heaviside": "write piecewise(1, x >= 0, 0)",
-}
-_PETAB_ONLY = (
-    *("sinh", "cosh", "sec", "csc", "cot", "sech", "csch", "coth", "arccos", "arcsin", "arctan", "arcsec", "arccsc"),
-    *("arccot", "arccosh", "arcsinh", "arctanh", "arcsech", "arccsch", "arccoth", "sign"),
-)
-_MATHEMATICS = {
-    *_PETAB_ONLY,
-    *_INSTEAD,
-    "acos",
-    "asin",
-    "atan",
-    "acosh",
-    "asinh",
-    "atanh",
-    "factorial",
-    "delay",
-    "rateOf",
-}
-PETAB = Dialect(
-    functions={
-        **_SHARED,
-        **{name: _plain(name) for name in _PETAB_ONLY},
-        "log": _petab_log,
-        "log2": _with_number("log2", "log", 2),
-    },
-    constants={n: e for n, e in _CONSTANTS.items() if n in ("true", "false")},
-    hints={},
-)
-"""PEtab's mathematics. Source: https://petab.readthedocs.io/en/latest/v2/documentation_data_format.html#math-expressions-syntax."""
 
 
 def parse_infix(text: str, names: Collection[str] = (), *, dialect: Dialect = SBML) -> sympy.Expr:
@@ -340,11 +233,11 @@ class _Parser:
     def comparison(self) -> Operand:
         left = self.sum()
         pairs = []
-        while token := self.take(*_RELATIONS):
+        while token := self.take(*RELATIONS):
             if pairs and self.dialect is PETAB:
                 raise self.refuse(token.at, "a second comparison follows the first; join two with &&")
             right = self.sum()
-            pairs.append((token, self.operate(_RELATIONS[token.text], [left, right], token.at)))
+            pairs.append((token, self.operate(RELATIONS[token.text], [left, right], token.at)))
             left = right
         if not pairs:
             return left
@@ -423,9 +316,9 @@ class _Parser:
                     raise self.expected("an operator, a comma or a bracket")
         function = self.dialect.functions.get(token.text)
         if function is None:
-            product = "a product is written with *" if len(operands) == 1 and token.text not in _MATHEMATICS else ""
+            product = "a product is written with *" if len(operands) == 1 and token.text not in MATHEMATICS else ""
             said = f"the function {token.text!r} is not supported"
-            raise self.refuse(token.at, "; ".join(filter(None, [said, _INSTEAD.get(token.text, product)])))
+            raise self.refuse(token.at, "; ".join(filter(None, [said, INSTEAD.get(token.text, product)])))
         if token.text in self.dialect.hints and len(operands) == 1:
             raise self.refuse(token.at, f"{token.text} is ambiguous; {self.dialect.hints[token.text]}")
         return self.made(token.at, lambda: function(operands))

@@ -12,7 +12,8 @@ from pathlib import Path
 import libsbml
 import sympy
 
-from .formulas import TIME, FormulaError, as_number, from_ast, names_in, to_infix
+from .conditions import as_number
+from .formulas import TIME, FormulaError, from_ast, names_in, to_infix
 from .network import Network, Quantity, Reaction, Species, Unit, UnsupportedModelError
 from .sbml_text import check_sbml_text
 from .volumes import unsound_volumes

@@ -26,8 +26,9 @@ from hexamer.models import (
     read_sbml,
     simulate,
 )
+from hexamer.models.networks.dialects import PETAB
 from hexamer.models.networks.formulas import inline, names_in, to_infix
-from hexamer.models.networks.infix import LONGEST, PETAB, read_number
+from hexamer.models.networks.infix import LONGEST, read_number
 from hexamer.models.protocols.protocol import Protocol
 from hexamer.models.protocols.text import parse_protocol
 from hexamer.models.solvers.settings import Settings

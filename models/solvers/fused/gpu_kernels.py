@@ -26,91 +26,144 @@ class Kernels:
     slot: Any
 
 
+_BATCH = (
+    "Engine::batch_of(integers.data, integers.shape[0], floats.data, floats.shape[0], environment.data,\n"
+    "environment.shape[0])"
+)
+
+
+class _Writer:
+    """Makes Warp's functions and kernels around the source of one model, and holds the types of their arrays."""
+
+    def __init__(self, source: str):
+        self.source = source
+        self.digest = hashlib.sha256(source.encode()).hexdigest()[:16]
+        wp = self.wp = warp()
+        self.i1, self.i2, self.i3 = (wp.array(dtype=wp.int32, ndim=n) for n in (1, 2, 3))
+        self.f1, self.f2, self.f3, self.f4 = (wp.array(dtype=wp.float64, ndim=n) for n in (1, 2, 3, 4))
+        self.l1, self.l2 = (wp.array(dtype=wp.int64, ndim=n) for n in (1, 2))
+
+    def snippet(self, call: str) -> Callable:
+        return self.wp.func_native(f"{self.source}{call}\n")
+
+    def kernel(self, function: Callable) -> Any:
+        function.__qualname__ = f"hexamer_{self.digest}_{function.__name__}"
+        return self.wp.kernel(function, module="unique", enable_backward=False)
+
+
 def write_kernels(functions: Functions, *, single: bool = False, keep_stages: bool = False) -> Kernels:
     """The kernels of one model, each a module of its own, so that only those are compiled that are called."""
-    wp = warp()
-    source = engine_source(functions, 1, "gpu_kernels.h", single=single, keep_stages=keep_stages)
-    digest = hashlib.sha256(source.encode()).hexdigest()[:16]
-    i1, i2, i3 = (wp.array(dtype=wp.int32, ndim=n) for n in (1, 2, 3))
-    f1, f2, f3, f4 = (wp.array(dtype=wp.float64, ndim=n) for n in (1, 2, 3, 4))
-    l1, l2 = (wp.array(dtype=wp.int64, ndim=n) for n in (1, 2))
-    batch = (
-        "Engine::batch_of(integers.data, integers.shape[0], floats.data, floats.shape[0], environment.data,\n"
-        "environment.shape[0])"
-    )
+    w = _Writer(engine_source(functions, 1, "gpu_kernels.h", single=single, keep_stages=keep_stages))
+    return Kernels(_steady(w), _course(w), _course_adjoint(w), _steady_adjoint(w), _slot(w))
 
-    def snippet(call: str) -> Callable:
-        return wp.func_native(f"{source}{call}\n")
 
-    def kernel(function: Callable) -> Any:
-        function.__qualname__ = f"hexamer_{digest}_{function.__name__}"
-        return wp.kernel(function, module="unique", enable_backward=False)
+def _steady(w: _Writer) -> Any:
+    wp = w.wp
 
-    @snippet(f"Engine::gpu_steady({batch}, steady.data, status.data, steps.data, item);")
-    def solve_steady(integers: i1, floats: f1, environment: f2, steady: f4, status: i2, steps: i2, item: int): ...
+    @w.snippet(f"Engine::gpu_steady({_BATCH}, steady.data, status.data, steps.data, item);")
+    def solve_steady(
+        integers: w.i1, floats: w.f1, environment: w.f2, steady: w.f4, status: w.i2, steps: w.i2, item: int
+    ): ...
 
-    @kernel
-    def steady(integers: i1, floats: f1, environment: f2, steady: f4, status: i2, steps: i2):
+    @w.kernel
+    def steady(integers: w.i1, floats: w.f1, environment: w.f2, steady: w.f4, status: w.i2, steps: w.i2):
         solve_steady(integers, floats, environment, steady, status, steps, wp.tid())
 
-    @snippet(
-        f"Engine::gpu_course({batch}, steady.data, steady_status.data, steady_steps.data,\n"
+    return steady
+
+
+def _course(w: _Writer) -> Any:
+    @w.snippet(
+        f"Engine::gpu_course({_BATCH}, steady.data, steady_status.data, steady_steps.data,\n"
         "(const Engine::int64*)where.data, (const Engine::int64*)room.data,\n"
         "(Engine::int64*)count.data, y.shape[0] ? y.data : 0, status.data,\n"
         "steps.data, rejected.data, accepted.data, rows.data);"
     )
     def solve_courses(
-        integers: i1, floats: f1, environment: f2, steady: f4, steady_status: i2, steady_steps: i2, where: l2, room: l2,
-        count: l1, y: f4, status: i2, steps: i2, rejected: i2, accepted: i3, rows: f2,
+        integers: w.i1, floats: w.f1, environment: w.f2, steady: w.f4, steady_status: w.i2, steady_steps: w.i2,
+        where: w.l2, room: w.l2, count: w.l1, y: w.f4, status: w.i2, steps: w.i2, rejected: w.i2, accepted: w.i3,
+        rows: w.f2,
     ): ...  # fmt: skip
 
-    @kernel
+    @w.kernel
     def course(
-        integers: i1, floats: f1, environment: f2, steady: f4, steady_status: i2, steady_steps: i2, where: l2, room: l2,
-        count: l1, y: f4, status: i2, steps: i2, rejected: i2, accepted: i3, rows: f2,
+        integers: w.i1, floats: w.f1, environment: w.f2, steady: w.f4, steady_status: w.i2, steady_steps: w.i2,
+        where: w.l2, room: w.l2, count: w.l1, y: w.f4, status: w.i2, steps: w.i2, rejected: w.i2, accepted: w.i3,
+        rows: w.f2,
     ):  # fmt: skip
         solve_courses(
             integers, floats, environment, steady, steady_status, steady_steps, where, room,
             count, y, status, steps, rejected, accepted, rows,
         )  # fmt: skip
 
-    @snippet(
-        f"Engine::gpu_course_adjoint({batch}, status.data, accepted.data,\n"
+    return course
+
+
+def _course_adjoint(w: _Writer) -> Any:
+    @w.snippet(
+        f"Engine::gpu_course_adjoint({_BATCH}, status.data, accepted.data,\n"
         "(const Engine::int64*)where.data, rows.data, cotangent.data,\n"
         "(Engine::int64*)count.data, start.data, slots.data);"
     )
     def pull_courses(
-        integers: i1, floats: f1, environment: f2, status: i2, accepted: i3, where: l2, rows: f2, cotangent: f4,
-        count: l1, start: f3, slots: f3,
+        integers: w.i1, floats: w.f1, environment: w.f2, status: w.i2, accepted: w.i3, where: w.l2, rows: w.f2,
+        cotangent: w.f4, count: w.l1, start: w.f3, slots: w.f3,
     ): ...  # fmt: skip
 
-    @kernel
+    @w.kernel
     def course_adjoint(
-        integers: i1, floats: f1, environment: f2, status: i2, accepted: i3, where: l2, rows: f2, cotangent: f4,
-        count: l1, start: f3, slots: f3,
+        integers: w.i1, floats: w.f1, environment: w.f2, status: w.i2, accepted: w.i3, where: w.l2, rows: w.f2,
+        cotangent: w.f4, count: w.l1, start: w.f3, slots: w.f3,
     ):  # fmt: skip
         pull_courses(
             integers, floats, environment, status, accepted, where, rows, cotangent, count, start, slots
         )  # fmt: skip
 
-    @snippet(
-        f"Engine::gpu_steady_adjoint({batch}, steady.data, steady_status.data, start.data, steady_slots.data, item);"
+    return course_adjoint
+
+
+def _steady_adjoint(w: _Writer) -> Any:
+    wp = w.wp
+
+    @w.snippet(
+        f"Engine::gpu_steady_adjoint({_BATCH}, steady.data, steady_status.data, start.data, steady_slots.data, item);"
     )
     def pull_steady(
-        integers: i1, floats: f1, environment: f2, steady: f4, steady_status: i2, start: f3, steady_slots: f3, item: int
+        integers: w.i1,
+        floats: w.f1,
+        environment: w.f2,
+        steady: w.f4,
+        steady_status: w.i2,
+        start: w.f3,
+        steady_slots: w.f3,
+        item: int,
     ): ...
 
-    @kernel
+    @w.kernel
     def steady_adjoint(
-        integers: i1, floats: f1, environment: f2, steady: f4, steady_status: i2, start: f3, steady_slots: f3
+        integers: w.i1,
+        floats: w.f1,
+        environment: w.f2,
+        steady: w.f4,
+        steady_status: w.i2,
+        start: w.f3,
+        steady_slots: w.f3,
     ):
         pull_steady(integers, floats, environment, steady, steady_status, start, steady_slots, wp.tid())
 
-    @snippet(f"Engine::gpu_slot({batch}, slots.data, steady_slots.data, out.data, item);")
-    def sum_slot(integers: i1, floats: f1, environment: f2, slots: f3, steady_slots: f3, out: f2, item: int): ...
+    return steady_adjoint
 
-    @kernel
-    def slot(integers: i1, floats: f1, environment: f2, slots: f3, steady_slots: f3, out: f2):
+
+def _slot(w: _Writer) -> Any:
+    wp = w.wp
+
+    @w.snippet(f"Engine::gpu_slot({_BATCH}, slots.data, steady_slots.data, out.data, item);")
+    def sum_slot(
+        integers: w.i1, floats: w.f1, environment: w.f2, slots: w.f3, steady_slots: w.f3, out: w.f2, item: int
+    ): ...
+
+    @w.kernel
+    def slot(integers: w.i1, floats: w.f1, environment: w.f2, slots: w.f3, steady_slots: w.f3, out: w.f2):
         sum_slot(integers, floats, environment, slots, steady_slots, out, wp.tid())
 
-    return Kernels(steady, course, course_adjoint, steady_adjoint, slot)
+    return slot

@@ -2,110 +2,69 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from . import arguments
 from .device import use_device
-from .messages import pointing_to
-from .options import (
-    AtolOption,
-    DeviceOption,
-    EngineChoice,
-    EngineOption,
-    QuietOption,
-    settings_of,
-    times_of,
+from .dose_options import (
+    AtOption,
+    ConditionOption,
+    DosesOption,
+    DrawsOption,
+    DrugOption,
+    FittedRtolOption,
+    LigandOption,
+    MemoryOption,
+    MolarMassOption,
+    ObserveOption,
+    OtherModelOption,
+    OutOption,
+    ParameterOption,
+    PreequilibrateOption,
+    PretreatOption,
+    ProblemOption,
+    ResultArgument,
+    SummaryChoice,
+    SummaryOption,
+    TimesOption,
 )
+from .messages import pointing_to
+from .options import AtolOption, DeviceOption, EngineChoice, EngineOption, QuietOption, settings_of, times_of
 from .problem import load_problem
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from ..infer.doses.result import DoseResponse
     from ..models import Network
 
 
-class SummaryChoice(StrEnum):
-    peak = "peak"
-    area = "area"
-    time_of_peak = "time_of_peak"
-
-
 def command(
-    result: Annotated[
-        str,
-        typer.Argument(
-            metavar="RESULT",
-            help="Folder of `hexamer fit` (its posterior), or a model: a bundled one, with drugs joined by + "
-            "(il6_stat3+tocilizumab), or an .ant or .xml file.",
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for responses.csv, curves.csv and figures.")],
-    ligand: Annotated[str, typer.Option(help="What is given: a species, or an input of the model.")] = "IL6",
-    doses: Annotated[
-        str,
-        typer.Option(help="Numbers, or START:STOP:COUNT at equal ratios, with a unit: '0, 0.01:500:32 ng/ml'."),
-    ] = "0.01:500:32 ng/ml",
-    at: Annotated[
-        float | None,
-        arguments.number_option(
-            "Time of the reading in the model's unit, such as min; 20 min where no --summary is given."
-        ),
-    ] = None,
-    summary: Annotated[SummaryChoice | None, typer.Option(help="What of the course is read, in place of --at.")] = None,
-    times: Annotated[
-        str | None, typer.Option(help="Times of the course for --summary: START:STOP:STEP, or separated by commas.")
-    ] = None,
-    observe: Annotated[
-        str | None,
-        typer.Option(help="Rule, species, or formula over the model's names; that of IL-6 networks is pSTAT3_total."),
-    ] = None,
-    condition: Annotated[
-        list[str],
-        typer.Option(
-            help="'NAME: PARAMETER=VALUE, SPECIES=DOSE UNIT; STATEMENT', may be repeated; e.g. "
-            "'no IL6R: IL6R_0=0, sIL6R=100 ng/ml' or 'pulse: ; wash out IL6 at 15'."
-        ),
-    ] = [],  # noqa: B006
-    drug: Annotated[
-        list[str],
-        typer.Option(help="NAME=DOSES given with the ligand, may be repeated: 'tocilizumab=0, 0.01:50:9 ug/ml'."),
-    ] = [],  # noqa: B006
-    pretreat: Annotated[
-        float,
-        arguments.number_option("How long drugs come before the ligand, in the model's unit of time, such as min.", 0),
-    ] = 0.0,
-    preequilibrate: Annotated[
-        bool | None,
-        typer.Option(help="Whether cells come to rest first. Default: as in the fitted problem; yes for a model."),
-    ] = None,
-    draws: Annotated[int, arguments.count_option("Draws of the posterior, evenly spread.")] = 1000,
-    model: Annotated[
-        str | None, typer.Option(help="Another model for a posterior, e.g. its own with drugs; else its own.")
-    ] = None,
-    problem: Annotated[
-        str | None, typer.Option(help="Problem that was fitted, for results of older versions, which do not hold it.")
-    ] = None,
-    molar_mass: Annotated[
-        list[str],
-        typer.Option(help="NAME=MASS, e.g. 'IL6=21 kDa', where the fitted problem states none; may be repeated."),
-    ] = [],  # noqa: B006
-    parameter: Annotated[
-        list[str], typer.Option("--set", help="NAME=VALUE of a parameter of a model; may be repeated.")
-    ] = [],  # noqa: B006
-    memory: Annotated[
-        int,
-        arguments.count_option("Most memory that a batch of trajectories takes, MiB."),
-    ] = 256,
+    result: ResultArgument,
+    out: OutOption,
+    ligand: LigandOption = "IL6",
+    doses: DosesOption = "0.01:500:32 ng/ml",
+    at: AtOption = None,
+    summary: SummaryOption = None,
+    times: TimesOption = None,
+    observe: ObserveOption = None,
+    condition: ConditionOption = [],  # noqa: B006
+    drug: DrugOption = [],  # noqa: B006
+    pretreat: PretreatOption = 0.0,
+    preequilibrate: PreequilibrateOption = None,
+    draws: DrawsOption = 1000,
+    model: OtherModelOption = None,
+    problem: ProblemOption = None,
+    molar_mass: MolarMassOption = [],  # noqa: B006
+    parameter: ParameterOption = [],  # noqa: B006
+    memory: MemoryOption = 256,
     engine: EngineOption = EngineChoice.auto,
     device: DeviceOption = None,
-    rtol: Annotated[
-        float | None,
-        arguments.number_option("Relative tolerance of the solver. Default: as fitted, else 1e-6.", 1e-12, 1e-2),
-    ] = None,
+    rtol: FittedRtolOption = None,
     atol: AtolOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -120,38 +79,22 @@ def command(
     network = _network_of(result, model, problem)
     use_device(device)
     from ..infer.calibration import writable
-    from ..infer.doses.cells import MolarMassError, UnknownStartError
-    from ..infer.doses.ensemble import UnknownModelError
-    from ..infer.doses.failing import NeverAtRestError
-    from ..infer.doses.reading import NoReadoutError
     from ..infer.doses.response import dose_response as run
     from ..infer.doses.text import parse_conditions, parse_drugs
     from ..infer.reports.dose_response import report
-    from ..models import Model, load_model
+    from ..models import load_model
 
     writable(out)
     source = _posterior(result) if network is None else load_model(network)
     given = model if problem is None else load_problem(problem)
-    if parameter and not isinstance(source, Model):
-        raise ValueError("--set belongs to a model; change a posterior's parameters in a --condition")
-    if at is not None and (summary is not None or times is not None):
-        raise ValueError("--at is a single time: leave out --summary and --times, or --at")
+    _check_options(network, parameter, at, summary, times)
     masses = arguments.texts_by_name("--molar-mass", molar_mass)
-    way_out = {
-        MolarMassError: "--molar-mass",
-        NoReadoutError: "--observe",
-        UnknownModelError: "--problem or --model",
-        UnknownStartError: "--problem, --preequilibrate, --no-preequilibrate, or a --condition with 'equilibrate'",
-        NeverAtRestError: "--no-preequilibrate",
-    }
-    with pointing_to(way_out):
+    with pointing_to(_ways_out()):
         found = run(
             source,
             ligand,
             doses,
-            at="20 min" if at is None and summary is None and times is None else at,
-            summary=None if summary is None else summary.value,
-            times=None if times is None else times_of(times),
+            **_reading(at, summary, times),
             observe=observe,
             molar_mass=masses,
             conditions=parse_conditions(condition) or None,
@@ -165,7 +108,47 @@ def command(
             memory=memory * 2**20,
             progress=not quiet,
         )
-    for line in report(found, out):
+    _say_outcome(found, report(found, out), out)
+
+
+def _check_options(
+    network: Network | None, parameter: list[str], at: float | None, summary: SummaryChoice | None, times: str | None
+) -> None:
+    """Raises `ValueError` for options that exclude one another, or that a posterior does not take."""
+    if parameter and network is None:
+        raise ValueError("--set belongs to a model; change a posterior's parameters in a --condition")
+    if at is not None and (summary is not None or times is not None):
+        raise ValueError("--at is a single time: leave out --summary and --times, or --at")
+
+
+def _ways_out() -> dict[type[Exception], str]:
+    """The options to name in errors of the library that speak of its arguments."""
+    from ..infer.doses.cells import MolarMassError, UnknownStartError
+    from ..infer.doses.ensemble import UnknownModelError
+    from ..infer.doses.failing import NeverAtRestError
+    from ..infer.doses.reading import NoReadoutError
+
+    return {
+        MolarMassError: "--molar-mass",
+        NoReadoutError: "--observe",
+        UnknownModelError: "--problem or --model",
+        UnknownStartError: "--problem, --preequilibrate, --no-preequilibrate, or a --condition with 'equilibrate'",
+        NeverAtRestError: "--no-preequilibrate",
+    }
+
+
+def _reading(at: float | None, summary: SummaryChoice | None, times: str | None) -> dict[str, Any]:
+    """Arguments of `dose_response` that say when, or what of a course, is read; 20 min if none of them is given."""
+    return {
+        "at": "20 min" if at is None and summary is None and times is None else at,
+        "summary": None if summary is None else summary.value,
+        "times": None if times is None else times_of(times),
+    }
+
+
+def _say_outcome(found: DoseResponse, lines: Sequence[str], out: Path) -> None:
+    """Prints the lines of the report. Exits with 2 if no simulation succeeded."""
+    for line in lines:
         typer.echo(line)
     typer.echo(f"{found.data['status'].size} simulations in {found.seconds:.1f} s; all of it in {out}")
     if sum(found.failed.values()) == found.data["status"].size:

@@ -15,6 +15,7 @@ from .options import (
     DeviceOption,
     EngineChoice,
     EngineOption,
+    FitSolverOption,
     ModelOption,
     ProblemArgument,
     QuietOption,
@@ -24,7 +25,7 @@ from .options import (
 from .problem import load_problem, read_data
 
 if TYPE_CHECKING:
-    from ..infer import Problem
+    from ..infer import Calibration, Problem
 
 
 def command(
@@ -40,14 +41,7 @@ def command(
     model: ModelOption = None,
     engine: EngineOption = EngineChoice.auto,
     device: DeviceOption = None,
-    solver: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Rodas5P, or one of diffrax's solvers by name: Tsit5, Kvaerno5, Dopri8, … auto: Rodas5P; with diffrax "
-            "the cheapest that agrees with Kvaerno5 around the best fit.",
-        ),
-    ] = "auto",
+    solver: FitSolverOption = "auto",
     rtol: RtolOption = 1e-6,
     atol: AtolOption = None,
     minutes: Annotated[
@@ -89,8 +83,12 @@ def command(
     if result is None:
         typer.echo(f"stopped in the warmup after {minutes:g} minutes; the same command goes on from {out}")
         raise typer.Exit(3)
-    summary = report(result, truth=_truth_of(problem))
-    typer.echo(f"\n{summary}")
+    typer.echo(f"\n{report(result, truth=_truth_of(problem))}")
+    _say_how_it_ended(result, out, minutes)
+
+
+def _say_how_it_ended(result: Calibration, out: Path, minutes: float | None) -> None:
+    """Prints how long it took, and where the results are. Exits with 3 if draws are still to be made."""
     spent = result.draws.seconds
     typer.echo(f"\nwarmup {spent['warmup']:.0f} s, draws {spent['draws']:.0f} s; all of it in {out}")
     if not result.draws.complete:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,9 @@ from .options import (
     solver_of,
 )
 from .problem import load_problem, read_data, warn_of_noise
+
+if TYPE_CHECKING:
+    from ..infer import Fits, Problem
 
 
 class ObjectiveChoice(StrEnum):
@@ -62,7 +65,6 @@ def command(
     dataset = read_data(problem, model)
     use_device(device, sys.maxsize)
     from ..infer.calibration import writable
-    from ..infer.checks.exactness import solver_words
     from ..infer.optimisation.many_starts import find_map
     from ..infer.reports.calibration import report_fits
 
@@ -81,14 +83,28 @@ def command(
     )
     if out is not None:
         report_fits(fits, loaded, out)
-    evaluation = loaded.evaluate(fits.best)
+    _say_best(loaded, fits)
+    _say_starts(fits, starts)
+    if out is not None:
+        typer.echo(f"all of it in {out}")
+
+
+def _say_best(problem: Problem, fits: Fits) -> None:
+    """Prints the best fit, with warnings if the solver's errors matter there."""
+    from ..infer.checks.exactness import solver_words
+
+    evaluation = problem.evaluate(fits.best)
     beside = f", {evaluation.censored} limits beside" if evaluation.censored else ""
     measured = evaluation.n - evaluation.censored
-    for sentence in solver_words(loaded, loaded.values(fits.z[0])):
+    for sentence in solver_words(problem, problem.values(fits.z[0])):
         typer.echo(f"warning: {sentence}", err=True)
-    typer.echo(f"best objective (−log {objective.value}) {fits.objective[0]:.4f}, nllh {evaluation.nllh:.4f}, "
+    typer.echo(f"best objective (−log {fits.kind}) {fits.objective[0]:.4f}, nllh {evaluation.nllh:.4f}, "
                f"chi2 {evaluation.chi2:.1f} over {measured} measurements{beside}")  # fmt: skip
-    warn_of_noise(loaded, fits.best)
+    warn_of_noise(problem, fits.best)
+
+
+def _say_starts(fits: Fits, starts: int) -> None:
+    """Prints how the starts ended, and the ten best."""
     typer.echo(f"{fits.near_best()} of {starts} starts within 0.1 of the best; {int(fits.converged.sum())} converged; "
                f"{fits.redrawn} redrawn; evaluations failed: {fits.failed or 0}; {fits.seconds:.0f} s")  # fmt: skip
     for rank in range(min(10, starts)):
@@ -98,8 +114,6 @@ def command(
         )
     for sentence in fits.words():
         typer.echo(sentence)
-    if out is not None:
-        typer.echo(f"all of it in {out}")
 
 
 __all__ = ["command"]

@@ -48,6 +48,14 @@ SolverOption = Annotated[
         metavar="NAME", help="Rodas5P (auto), or one of diffrax's solvers by name: Tsit5, Kvaerno5, Dopri8, …"
     ),
 ]
+FitSolverOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Rodas5P, or one of diffrax's solvers by name: Tsit5, Kvaerno5, Dopri8, … auto: Rodas5P; with diffrax "
+        "the cheapest that agrees with Kvaerno5 around the best fit.",
+    ),
+]
 RtolOption = Annotated[
     float,
     arguments.number_option("Relative error a step of the solver, of each species' size.", 1e-12, 1e-2),
@@ -94,6 +102,7 @@ __all__ = [
     "DeviceOption",
     "EngineChoice",
     "EngineOption",
+    "FitSolverOption",
     "ModelOption",
     "ProblemArgument",
     "QuietOption",

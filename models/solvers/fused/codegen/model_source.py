@@ -107,27 +107,8 @@ def write_functions(model: Model) -> Functions:
     states = [s.name for s in model.symbols]
     coefficients = Coefficients([*model.symbols, RTOL.name, *(atol_of(s).name for s in states)])
     equations = _Equations(model, coefficients)
-    graph = equations.graph
     out = _Writer()
-    f = equations.derivatives()
-    out.function("rates", "const real* y, const real* q, real* f", _indexed("f", f))
-    bars = pull_back(f, graph.inputs("u", n))
-    both = _summed(bars, y="y_bar", q="q_bar")
-    pulled = "const real* y, const real* q, const real* u, real* y_bar, real* q_bar"
-    out.function("pull_rates", pulled, both, add=True)
-
-    entries = equations.jacobian()
-    jacobian = list(entries.values())
-    out.function("jacobian", "const real* y, const real* q, real* j", _indexed("j", jacobian))
-    c = graph.inputs("c", len(jacobian))
-    both = _summed(pull_back(jacobian, c), y="y_bar", q="q_bar")
-    pulled = "const real* y, const real* q, const real* c, real* y_bar, real* q_bar"
-    out.function("pull_jacobian", pulled, both, add=True)
-
-    margin = equations.margins
-    pulled = "const real* y, const real* q, const real rtol, const real* atol, real* margin"
-    out.function("margins", pulled, _indexed("margin", margin))
-
+    entries = _write_equations(out, equations)
     layout = Layout.of(n, entries)
     _write_algebra(out, n, list(entries), layout)
 
@@ -155,17 +136,41 @@ def write_functions(model: Model) -> Functions:
         "SWITCHES": len(switches),
         "ARGUMENTS": first + len(switches),
         "COEFFICIENTS": max(len(coefficients.parts), 1),
-        "ENTRIES": max(len(jacobian), 1),
-        "ENTRIES_USED": len(jacobian),
+        "ENTRIES": max(len(entries), 1),
+        "ENTRIES_USED": len(entries),
         "FACTORS": len(layout.slot),
         "MOIETIES": len(model.dependent),
         "COUNTED": int(np.count_nonzero(model.moieties)),
-        "MARGINS": max(len(margin), 1),
-        "MARGINS_USED": len(margin),
+        "MARGINS": max(len(equations.margins), 1),
+        "MARGINS_USED": len(equations.margins),
         "TIME_STATE": -1 if model.time_index is None else model.time_index,
         "TIMED": int(model.rhs_depends_on_time),
     }
     return Functions("\n\n".join(out.parts), sizes, out.operations)
+
+
+def _write_equations(out: _Writer, equations: _Equations) -> dict[Entry, Value]:
+    """Rates, Jacobian, their pull-backs, and margins. Returns the Jacobian's entries."""
+    graph = equations.graph
+    f = equations.derivatives()
+    out.function("rates", "const real* y, const real* q, real* f", _indexed("f", f))
+    bars = pull_back(f, graph.inputs("u", len(equations.y)))
+    both = _summed(bars, y="y_bar", q="q_bar")
+    pulled = "const real* y, const real* q, const real* u, real* y_bar, real* q_bar"
+    out.function("pull_rates", pulled, both, add=True)
+
+    entries = equations.jacobian()
+    jacobian = list(entries.values())
+    out.function("jacobian", "const real* y, const real* q, real* j", _indexed("j", jacobian))
+    c = graph.inputs("c", len(jacobian))
+    both = _summed(pull_back(jacobian, c), y="y_bar", q="q_bar")
+    pulled = "const real* y, const real* q, const real* c, real* y_bar, real* q_bar"
+    out.function("pull_jacobian", pulled, both, add=True)
+
+    margin = equations.margins
+    pulled = "const real* y, const real* q, const real rtol, const real* atol, real* margin"
+    out.function("margins", pulled, _indexed("margin", margin))
+    return entries
 
 
 def _write_algebra(out: _Writer, n: int, entries: list[Entry], layout: Layout) -> None:
