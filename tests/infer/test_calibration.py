@@ -14,7 +14,7 @@ import xarray as xr
 import hexamer.infer
 from hexamer import Problem, Protocol
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
-from hexamer.infer import Calibration, Draws, Fits, PosteriorFileError, fit, read_posterior, report
+from hexamer.infer import Calibration, Draws, Fits, PosteriorFileError, fit, plots, read_posterior, report, report_fits
 from hexamer.infer.storage.files import FileError
 from hexamer.models import compile_function, compile_network, read_antimony
 
@@ -87,6 +87,16 @@ def test_a_report_goes_to_its_folder_or_another(found: Calibration, tmp_path: Pa
     report(found, tmp_path / "other")
     assert {"posterior.nc", "summary.txt", "figures"} <= {p.name for p in (tmp_path / "other").iterdir()}
     assert read_posterior(tmp_path / "other").fits is None
+
+
+def test_every_figure_of_a_report_is_a_file(found: Calibration, tmp_path: Path) -> None:
+    assert found.fits is not None
+    report_fits(found.fits, found.problem, tmp_path)
+    of_fits = {p.stem for p in (tmp_path / "figures").iterdir()}
+    assert of_fits == set(plots.of_fits(found.fits, found.problem))
+    report(found, tmp_path)
+    both = {p.stem for p in (tmp_path / "figures").iterdir()}
+    assert both - of_fits == set(plots.of_calibration(found.problem, found.tree))
 
 
 APART = {
