@@ -198,7 +198,7 @@ def test_the_rule_of_wildcards(pattern, name, yes):
 
 def test_all_problems_at_once(tmp_path):
     rows = (
-        "a,1,weibull,0,1,,,,,\n"
+        "a,1,zipf,0,1,,,,,\n"
         "a,1,normal,0,1,,,,,\n"
         ",1,normal,0,1,,,,,\n"
         "b,1,normal,x,,,,,,\n"
@@ -214,7 +214,7 @@ def test_all_problems_at_once(tmp_path):
         read(tmp_path, rows)
     text = str(caught.value)
     for line in (
-        "priors.csv, row 1, 'distribution' holds 'weibull'; expected one of normal, lognormal",
+        "priors.csv, row 1, 'distribution' holds 'zipf'; expected one of normal, lognormal",
         "priors.csv, row 2, 'parameter' holds 'a'; expected each parameter once",
         "priors.csv, row 3, 'parameter' holds nothing; expected a name",
         "priors.csv, row 4, 'location' holds 'x'; expected a finite number",
