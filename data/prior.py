@@ -309,7 +309,8 @@ class Prior:
             moved = {n: getattr(self, n) * factor for n in ("location", "spread", "lower", "upper")}
             return replace(self, **moved)
         shift = math.log(factor) if self.scale == "log" else math.log10(factor)
-        return replace(self, **{n: getattr(self, n) + shift for n in ("location", "lower", "upper")})
+        moved = ("location", "lower", "upper") if "location" in FAMILIES[self.family].uses else ("lower", "upper")
+        return replace(self, **{n: getattr(self, n) + shift for n in moved})
 
 
 def _exact(number: float) -> str:

@@ -141,7 +141,7 @@ def _start(
 ) -> tuple[Curvature, Problem, Modes]:
     """What sampling starts from, the problem with the solver chosen, and the optima: kept in the folder, or found."""
     identity = run_parts(problem, seed=seed, starts=starts, solver="chosen" if choose else "given")
-    kept = _load(folder / START, identity)
+    kept = _load(folder / START, identity, problem.settings.solver)
     if kept is None:
         kept = _prepare(problem, folder, starts, seed, choose, progress, say)
         texts = {"identity": json.dumps(identity), "settings": json.dumps(kept[1].stored())}
@@ -180,7 +180,7 @@ def _prepare(
     return start, with_steps(problem, problem.settings.diffrax).settings, modes
 
 
-def _load(path: Path, identity: Identity) -> tuple[Curvature, Settings, Modes] | None:
+def _load(path: Path, identity: Identity, solver: Solver) -> tuple[Curvature, Settings, Modes] | None:
     if not path.exists():
         return None
     arrays = load_arrays(path, _SEARCH_AGAIN, unsealed=True)
@@ -188,7 +188,7 @@ def _load(path: Path, identity: Identity) -> tuple[Curvature, Settings, Modes] |
         refuse_another(path.parent, json.loads(str(arrays["identity"])), identity)
         start = Curvature(**{k: arrays[k] for k in Curvature._fields})
         modes = restored(arrays, list(arrays), start)
-        return start, Settings.restored(json.loads(str(arrays["settings"]))), modes
+        return start, Settings.restored(json.loads(str(arrays["settings"])), solver), modes
     except (KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{path} is damaged ({error}): {_SEARCH_AGAIN}") from None
 

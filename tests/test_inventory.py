@@ -13,7 +13,7 @@ from hexamer import Protocol, load_model, load_network, simulate
 from hexamer.cli import app
 from hexamer.cli.inventory import Kind, inventory
 from hexamer.data import Prior, TableError, load, read_priors
-from hexamer.data.assays.registry import ASSAYS
+from hexamer.data.assays import ASSAYS
 from hexamer.infer import load_problem
 from hexamer.models import bundled, il6, read_antimony
 from hexamer.models.library import MODULES, cells, drugs

@@ -2,21 +2,46 @@
 
 A scale that differs from gel to gel or plate to plate is the placeholder `scale`, a background that does is
 `offset`; each row names the parameter that fills it. A standard deviation that each row brings along is `sd`.
+
+`ASSAYS` are those that `problem.toml` may name.
 """
 
-from .blot import blot, blot_ratio
-from .coip import coip
-from .copy_number import copy_number
-from .direct import direct
-from .elisa import elisa
-from .flow import flow_cytometry, luminex
-from .log10_reading import log10_reading
-from .luciferase import luciferase
-from .mass_spec import logit, phosphorylation_degree
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .assay import Assay
+from .blot import BLOT, BLOT_RATIO, blot, blot_ratio
+from .coip import COIP, coip
+from .copy_number import COPY_NUMBER, copy_number
+from .direct import DIRECT, direct
+from .elisa import ELISA, elisa
+from .flow import FLOW_CYTOMETRY, LUMINEX, flow_cytometry, luminex
+from .log10_reading import LOG10_READING, log10_reading
+from .luciferase import LUCIFERASE, luciferase
+from .mass_spec import PHOSPHORYLATION_DEGREE, logit, phosphorylation_degree
 from .parts import OFFSET, SCALE, SD, AssayError
-from .qpcr import log10_expression, qpcr
+from .qpcr import QPCR, QPCR_CT, log10_expression, qpcr
+
+_ALL = (
+    BLOT,
+    QPCR,
+    QPCR_CT,
+    BLOT_RATIO,
+    COIP,
+    LUCIFERASE,
+    ELISA,
+    FLOW_CYTOMETRY,
+    LUMINEX,
+    PHOSPHORYLATION_DEGREE,
+    COPY_NUMBER,
+    DIRECT,
+    LOG10_READING,
+)
+ASSAYS: Mapping[str, Assay] = {assay.name: assay for assay in _ALL}
 
 __all__ = [
+    "ASSAYS",
     "OFFSET",
     "SCALE",
     "SD",

@@ -8,9 +8,8 @@ from typing import Any
 
 from ...models.listing import one_of
 from ...models.networks.network import Network
-from ..assays import SCALE
+from ..assays import ASSAYS, SCALE
 from ..assays.assay import Assay, Key, Role
-from ..assays.registry import ASSAYS
 from ..assays.row_values import RowValues
 from ..dataset import Observable
 from ..files.toml_section import Section

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -23,7 +23,7 @@ _TAIL = 3.0  # widths of the middle 68 % beyond it that are shown
 
 @styled
 def prior_posterior(
-    tree: xr.DataTree, names: Sequence[str] | None = None, *, truth: dict[str, float] | None = None
+    tree: xr.DataTree, names: Sequence[str] | None = None, *, truth: Mapping[str, float] | None = None
 ) -> list[Figure]:
     """Pages with the densities of prior and posterior on the search scale, each drawn to its own peak; twelve
     parameters a page. A line marks the true value, where `truth` has one.
@@ -41,7 +41,7 @@ def _chosen(tree: xr.DataTree, names: Sequence[str] | None) -> list[str]:
     return list(names)
 
 
-def _densities(tree: xr.DataTree, names: Sequence[str], truth: dict[str, float]) -> Figure:
+def _densities(tree: xr.DataTree, names: Sequence[str], truth: Mapping[str, float]) -> Figure:
     figure, axes = grid(len(names), columns=4, height=2.1)
     handles, priors = {}, _priors(tree)
     for ax, name in zip(axes, names, strict=True):

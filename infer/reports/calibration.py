@@ -62,16 +62,7 @@ def report(
     write(folder / "summary.txt", f"{summary}\n")
     if summary.truth is not None:
         write(folder / "truth.csv", summary.truth.to_csv())
-    save_figures(
-        {
-            "fit": plots.fit(problem, tree),
-            "residuals": plots.residuals(problem, tree),
-            "observed_predicted": plots.observed_predicted(problem, tree),
-            "chains": plots.chains(tree),
-            "prior_posterior": plots.prior_posterior(tree, truth=known),
-        },
-        folder / "figures",
-    )
+    save_figures(plots.of_calibration(problem, tree, known), folder / "figures")
     return summary
 
 
@@ -97,18 +88,7 @@ def report_fits(fits: Fits, problem: Problem, folder: str | Path) -> None:
         _write_optima(fits, [o.rank for o in near], folder / "optima.csv")
     else:
         (folder / "optima.csv").unlink(missing_ok=True)  # of an earlier run
-    figures: dict[str, Figure | Iterable[Figure]] = {
-        "waterfall": plots.waterfall(fits.objective, fits.converged),
-        "starts": plots.starts(
-            problem.space.names,
-            problem.space.one_sided(fits.z),
-            fits.objective,
-            optima=[o.members for o in near],
-        ),
-        "traces": plots.traces(fits.traces),
-        "best_fit": plots.evaluation(problem, problem.evaluate(fits.best)),
-    }
-    save_figures(figures, folder / "figures")
+    save_figures(plots.of_fits(fits, problem), folder / "figures")
 
 
 def _write_optima(fits: Fits, ranks: Iterable[int], path: Path) -> None:

@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
+import xarray as xr
 
 from .. import plots
 from ..doses.combination import combination
@@ -44,9 +44,12 @@ def report(result: DoseResponse, folder: str | Path) -> list[str]:
         elif len(result.doses(along).values) > 2:
             wanted = "EC50" if along == "dose" else f"IC50 of {along}"
             lines.append(f"no {wanted}: a Hill curve has 4 parameters, and takes {_FEWEST} doses or more")
-    figures = dict(_figures(result, varied, folder))
-    save_figures(figures, folder)
-    if len(varied) == 2 and "surface" not in figures:
+    combined = _combined(result, varied)
+    if combined is not None:
+        medians = as_table(combined.drop_dims("drug").median("draw"), combined)
+        write(folder / "combination.csv", medians.to_csv(index=False))
+    save_figures(plots.of_doses(result, combined), folder)
+    if len(varied) == 2 and combined is None:
         both = " and ".join(varied)
         lines.append(f"no surface of {both}: it takes dose 0 and 4 more of each, and dose 0 and one of the ligand")
     return lines + _failed(result)
@@ -56,8 +59,7 @@ def _of_population(result: DoseResponse, folder: Path) -> list[str]:
     """Writes `population.csv`, the mean and the coefficient of variation over members, medians over draws."""
     medians = result.moments().median("draw")
     write(folder / "population.csv", as_table(medians, result.data).to_csv(index=False))
-    if set(result.response.dims) == {"draw", "member", "condition", "dose"}:
-        save_figures({"population": plots.population(result)}, folder)
+    save_figures(plots.of_doses(result), folder)
     return _failed(result)
 
 
@@ -66,21 +68,13 @@ def _failed(result: DoseResponse) -> list[str]:
     return [f"{failed} of {result.data['status'].size} simulations failed: {result.failed}"] if failed else []
 
 
-def _figures(result: DoseResponse, varied: list[str], folder: Path) -> Iterator[tuple[str, Figure]]:
-    if "time" in result.response.dims:
-        return
-    ligand = len(result.ligand.values) > 2
-    if len(varied) < 2 and (ligand or not varied):
-        yield "dose_response", plots.dose_response(result)
-    if len(varied) == 1:
-        yield f"drug_response_{varied[0]}", plots.drug_response(result, varied[0])
+def _combined(result: DoseResponse, varied: list[str]) -> xr.Dataset | None:
+    """The effect of two drugs together; None if their doses do not allow it, or if responses are courses over time."""
+    if len(varied) != 2 or "time" in result.response.dims:
+        return None
     zero = all(np.any(result.doses(d).values == 0) for d in (*varied, "dose"))
     enough = all(len(result.doses(d).values) >= _FEWEST for d in varied)
-    if len(varied) == 2 and zero and enough and len(result.ligand.values) == 2:
-        found = combination(result, *varied)
-        medians = as_table(found.drop_dims("drug").median("draw"), found)
-        write(folder / "combination.csv", medians.to_csv(index=False))
-        yield "surface", plots.surface(found)
+    return combination(result, *varied) if zero and enough and len(result.ligand.values) == 2 else None
 
 
 def _lines(result: DoseResponse, along: str, fits: HillFits) -> Iterator[str]:

@@ -137,13 +137,15 @@ class Settings:
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "solver"} | stored(self.solver)
 
     @staticmethod
-    def restored(values: Mapping[str, Any]) -> Settings:
+    def restored(values: Mapping[str, Any], given: Solver | None = None) -> Settings:
         """The settings that `stored` wrote, also in an earlier version.
 
         Parameters
         ----------
         values : dict
             What `stored` returned.
+        given : Fused, Diffrax or Auto, optional
+            The solver that was stored, if it may have options or be of a class that diffrax does not have.
 
         Returns
         -------
@@ -153,10 +155,10 @@ class Settings:
         Raises
         ------
         ValueError, TypeError
-            For others than this version knows, and for a method with options of its own.
+            For others than this version knows, and for a method with options of its own that is not given.
         """
         words = {n: v for n, v in values.items() if n in _WORDS}
-        return Settings(restored(words), **{n: v for n, v in values.items() if n not in _WORDS})
+        return Settings(restored(words, given), **{n: v for n, v in values.items() if n not in _WORDS})
 
 
 def _by_old_words(solver: Solver | str, words: Mapping[str, Any]) -> Solver:

@@ -232,6 +232,7 @@ def solver_by_words(
     return found
 
 
+_NUMBERS = ("engine", "solver", "derivative", "precision")  # what a solver's numbers depend on
 _KINDS = {Auto: "auto", Fused: "fused", Diffrax: "diffrax"}
 
 
@@ -268,11 +269,14 @@ def stored(solver: Solver) -> dict[str, Any]:
     }
 
 
-def restored(words: Mapping[str, Any]) -> Solver:
+def restored(words: Mapping[str, Any], given: Solver | None = None) -> Solver:
     """The solver that `stored` wrote, also as versions before it did.
 
-    Raises `ValueError` for a method with options of its own, which no text can bring back.
+    `given`, if it is stored in the same words, is the one that was meant. Without it, raises `ValueError` for a method
+    with options or of a class that diffrax does not have, which no text can bring back.
     """
+    if given is not None and all(words.get(n) == stored(given)[n] for n in _NUMBERS):
+        return given
     if "(" in str(words.get("solver", "")):
         raise ValueError(f"the solver {words['solver']} has options of its own: give it again")
     return solver_by_words(**words)

@@ -13,9 +13,9 @@ import pytest
 import sympy
 
 from hexamer.data import Observable, TableError, parse_formula, read_folder
+from hexamer.data.assays import ASSAYS
 from hexamer.data.assays.assay import SD_OF_LOG, Assay, Key
 from hexamer.data.assays.conversion import Cell, Conversion
-from hexamer.data.assays.registry import ASSAYS
 from hexamer.data.assays.row_values import RowValues
 
 pytestmark = pytest.mark.tier("check")

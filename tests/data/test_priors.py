@@ -2,9 +2,11 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from hexamer.data import Parameter, Prior, TableError, read_priors
+from hexamer.data import Parameter, Prior, Scale, TableError, read_priors
 from hexamer.data.native.prior_table import covers
+from hexamer.data.prior import FAMILIES
 
 pytestmark = pytest.mark.tier("check")
 
@@ -39,6 +41,41 @@ def test_each_distribution(tmp_path, row, expected):
     assert (prior.family, prior.scale) == (expected.family, expected.scale)
     assert (prior.location, prior.spread) == (expected.location, expected.spread)
     assert (prior.lower, prior.upper) == pytest.approx((expected.lower, expected.upper))
+
+
+CUTS = {"whole": (0.0, 1.0), "above": (0.3, 1.0), "below": (0.0, 0.8), "both": (0.3, 0.8), "tail": (0.999, 0.9999)}
+EACH_FAMILY = [
+    pytest.param(f, s, cut, id=f"{f} {s} {cut}")
+    for f, family in FAMILIES.items()
+    for s in Scale
+    for cut in CUTS
+    if (family.on_real_line or s is Scale.LIN) and not (family.folded and cut != "whole")
+]
+
+
+@pytest.mark.parametrize(("name", "scale", "cut"), EACH_FAMILY)
+def test_each_family_of_the_table_is_scipys(name, scale, cut):
+    """Density, support, bounds, quantiles and another unit, at numbers of each family's own."""
+    family, (least, most) = FAMILIES[name], CUTS[cut]
+    numbers = {n: v for n, v in {"location": 0.4, "spread": 0.7, "shape": 2.5}.items() if n in family.uses}
+    oracle = getattr(stats, family.scipy)(
+        *([2.5] if "shape" in numbers else []), loc=numbers.get("location", 0.0), scale=numbers.get("spread", 1.0)
+    )
+    if name == "uniform":
+        prior = Prior(name, scale, lower=oracle.ppf(least), upper=oracle.ppf(most))
+    else:
+        bounds = {"lower": (least, 0.0), "upper": (most, 1.0)}
+        prior = Prior(name, scale, **numbers, **{n: oracle.ppf(u) for n, (u, free) in bounds.items() if u != free})
+    u = np.linspace(0.05, 0.95, 7)
+    t = oracle.ppf(least + u * (most - least))
+    np.testing.assert_allclose(prior.quantile(u), t, rtol=1e-7)
+    of_each = [np.full_like(t, numbers.get(n, 1.0)) for n in ("location", "spread", "shape")]
+    found = np.asarray(family.log_density(t, *of_each)) - prior.log_mass
+    np.testing.assert_allclose(found, oracle.logpdf(t) - math.log(most - least), rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(oracle.support(), FAMILIES[name].support if name != "uniform" else (0, 1))
+    shift = 60.0 if scale is Scale.LIN else math.log(60.0) / scale.log_base
+    expected = t * shift if scale is Scale.LIN else t + shift
+    np.testing.assert_allclose(prior.scaled(60.0).quantile(u), expected, rtol=1e-7)
 
 
 WITH_SHAPE = "parameter,unit,distribution,location,scale,shape,lower,upper\n"
@@ -110,6 +147,7 @@ def test_another_unit_is_the_same_distribution():
         Prior("student_t", location=1, spread=0.5, shape=3),
         Prior("cauchy", "log10", location=-1, spread=0.5, upper=1),
         Prior("rayleigh", spread=0.5),
+        Prior("uniform", "log10", lower=-2, upper=1),  # was refused: its location, which it does not have, moved, too
     ):
         found = prior.scale.natural(prior.scaled(60.0).quantile(u))
         np.testing.assert_allclose(found, 60 * prior.scale.natural(prior.quantile(u)), rtol=1e-10)
@@ -160,7 +198,7 @@ def test_the_rule_of_wildcards(pattern, name, yes):
 
 def test_all_problems_at_once(tmp_path):
     rows = (
-        "a,1,weibull,0,1,,,,,\n"
+        "a,1,zipf,0,1,,,,,\n"
         "a,1,normal,0,1,,,,,\n"
         ",1,normal,0,1,,,,,\n"
         "b,1,normal,x,,,,,,\n"
@@ -176,7 +214,7 @@ def test_all_problems_at_once(tmp_path):
         read(tmp_path, rows)
     text = str(caught.value)
     for line in (
-        "priors.csv, row 1, 'distribution' holds 'weibull'; expected one of normal, lognormal",
+        "priors.csv, row 1, 'distribution' holds 'zipf'; expected one of normal, lognormal",
         "priors.csv, row 2, 'parameter' holds 'a'; expected each parameter once",
         "priors.csv, row 3, 'parameter' holds nothing; expected a name",
         "priors.csv, row 4, 'location' holds 'x'; expected a finite number",

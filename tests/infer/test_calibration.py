@@ -6,15 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import diffrax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
 
 import hexamer.infer
-from hexamer import Problem, Protocol
+from hexamer import Diffrax, Problem, Protocol
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
-from hexamer.infer import Calibration, Draws, Fits, PosteriorFileError, fit, read_posterior, report
+from hexamer.infer import Calibration, Draws, Fits, PosteriorFileError, fit, plots, read_posterior, report, report_fits
 from hexamer.infer.storage.files import FileError
 from hexamer.models import compile_function, compile_network, read_antimony
 
@@ -87,6 +88,30 @@ def test_a_report_goes_to_its_folder_or_another(found: Calibration, tmp_path: Pa
     report(found, tmp_path / "other")
     assert {"posterior.nc", "summary.txt", "figures"} <= {p.name for p in (tmp_path / "other").iterdir()}
     assert read_posterior(tmp_path / "other").fits is None
+
+
+class Mine(diffrax.Tsit5):
+    """A solver that diffrax does not have."""
+
+
+@pytest.mark.tier("slow")
+def test_a_fit_with_a_solver_of_ones_own_is_resumed(tmp_path: Path) -> None:
+    """The stored name of its class was looked for in diffrax, so that the same call could not go on."""
+    options = {**OPTIONS, "warmup": 20, "draws": 10, "starts": 2, "solver": Diffrax(Mine())}
+    first, again = (fit(decay(), tmp_path / "run", **options) for _ in range(2))
+    assert first is not None
+    assert again is not None
+    np.testing.assert_array_equal(again.draws.z, first.draws.z)
+
+
+def test_every_figure_of_a_report_is_a_file(found: Calibration, tmp_path: Path) -> None:
+    assert found.fits is not None
+    report_fits(found.fits, found.problem, tmp_path)
+    of_fits = {p.stem for p in (tmp_path / "figures").iterdir()}
+    assert of_fits == set(plots.of_fits(found.fits, found.problem))
+    report(found, tmp_path)
+    both = {p.stem for p in (tmp_path / "figures").iterdir()}
+    assert both - of_fits == set(plots.of_calibration(found.problem, found.tree))
 
 
 APART = {

@@ -127,6 +127,14 @@ def test_a_method_with_options_does_not_come_back() -> None:
         Settings.restored(Settings(Diffrax(NEWTON)).stored())
 
 
+@pytest.mark.parametrize("solver", [Diffrax(NEWTON), Auto(SINGLE, Diffrax(NEWTON)), Diffrax(NEWTON, "forward")])
+def test_a_method_with_options_comes_back_if_it_is_given(solver: Solver) -> None:
+    settings = Settings(solver, rtol=1e-4)
+    stored = json.loads(json.dumps(settings.stored()))
+    assert Settings.restored(stored, solver) == settings
+    assert Settings.restored(Settings(Diffrax()).stored(), solver) == Settings(Diffrax())
+
+
 def test_how_work_is_shared_out_is_no_part_of_the_numbers() -> None:
     """Of a result that is taken up elsewhere, the numbers' part is kept."""
     settings, here = Settings(Auto(SINGLE), rtol=1e-4, device="gpu"), Settings(Fused(threads=5, record=9))

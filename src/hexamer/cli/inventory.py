@@ -67,7 +67,7 @@ def _cells() -> Mapping[str, str]:
 
 
 def _assays() -> Mapping[str, str]:
-    from ..data.assays.registry import ASSAYS
+    from ..data.assays import ASSAYS
 
     first = {name: assay.about or (assay.make.__doc__ or "").partition("\n")[0] for name, assay in ASSAYS.items()}
     return {name: re.split(r": | with \w+ v |\.$", line)[0].replace("`", "") for name, line in first.items()}
