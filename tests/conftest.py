@@ -17,6 +17,8 @@ import pytest
 import typecheck
 
 _without_typecheck = typecheck.install()
+# A vector that meets a matrix by accident is an error; where it is meant, the code says so.
+jax.config.update("jax_numpy_rank_promotion", "raise")
 
 TIERS = ("check", "test", "slow")
 
@@ -27,9 +29,10 @@ if "HEXAMER_DATA" not in os.environ and _BESIDE.is_dir():
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Takes the check of annotations away from the tier `slow`, which has not been run with it yet."""
+    """Takes the checks of annotations and ranks away from the tier `slow`, which has not been run with them yet."""
     if "slow" in config.option.markexpr:
         _without_typecheck()
+        jax.config.update("jax_numpy_rank_promotion", "allow")
 
 
 def _may_hold(tier: str, text: str) -> bool:

@@ -25,7 +25,9 @@ def summarise(
     if summary is None:
         return x
     if summary == "area":
-        return jnp.sum(0.5 * (x[..., 1:] + x[..., :-1]) * np.diff(times), axis=-1, keepdims=True)
+        return jnp.sum(
+            0.5 * (x[..., 1:] + x[..., :-1]) * np.broadcast_to(np.diff(times), x[..., 1:].shape), axis=-1, keepdims=True
+        )
     height, time = _vertex(times, x)
     return (height if summary == "peak" else time)[..., None]
 

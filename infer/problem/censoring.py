@@ -70,8 +70,10 @@ def recorded(
     tail: Int[np.ndarray, " rows"],
 ) -> Float[Array, "*batch rows"]:
     """What the instrument states of each reading; `upper` is that of an interval, any number elsewhere."""
-    inside = (tail == INTERVAL) & (reading >= value) & (reading <= upper)
-    return jnp.where(inside, value, jnp.clip(reading, *recordable(value, tail)))
+    of_rows = (value, upper, tail == INTERVAL, *recordable(value, tail))
+    value, upper, interval, low, high = (np.broadcast_to(x, reading.shape) for x in of_rows)
+    inside = interval & (reading >= value) & (reading <= upper)
+    return jnp.where(inside, value, jnp.clip(reading, low, high))
 
 
 def uppers(dataset: Dataset) -> Float[np.ndarray, " rows"]:

@@ -118,6 +118,9 @@ class ParameterSpace:
 
     def search(self, z: Float[Array, "*batch parameters"]) -> Float[Array, "*batch parameters"]:
         """x, the parameters on their search scale."""
+        return jnp.vectorize(self._search, signature="(n)->(n)")(z)
+
+    def _search(self, z: Float[Array, " parameters"]) -> Float[Array, " parameters"]:
         safe = {k: jnp.where(self._kind == k, z, 0.0) for k in (_INTERVAL, _ABOVE, _BELOW)}
         return jnp.select(
             [self._kind == k for k in (_AFFINE, _INTERVAL, _ABOVE, _BELOW)],
@@ -138,13 +141,13 @@ class ParameterSpace:
         """z with |z| of folded scales, where both signs are one point."""
         return np.where(self._kind == _FOLDED, np.abs(z), z)
 
-    def _linear(self, x: Float[Array, "*batch parameters"]) -> Float[Array, "*batch parameters"]:
+    def _linear(self, x: Float[Array, " parameters"]) -> Float[Array, " parameters"]:
         logarithmic = self._log > 0
         return jnp.where(logarithmic, jnp.exp(jnp.where(logarithmic, x * self._log, 0.0)), x)
 
     def constrain(self, z: Float[Array, "*batch parameters"]) -> Float[Array, "*batch parameters"]:
         """θ, the parameters in their own units."""
-        return self._linear(self.search(z))
+        return jnp.vectorize(lambda z: self._linear(self._search(z)), signature="(n)->(n)")(z)
 
     def _of_search(self, i: int, x: float) -> float:
         """z of the i-th parameter at `x` on its search scale; not finite on or beyond a bound."""

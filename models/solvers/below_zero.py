@@ -27,7 +27,7 @@ def lowest(model: Model, y: Any, rtol: float, atol: float | None, xp: ModuleType
         atol = judged_by(model, course, rtol, xp)[..., None]
     allowed = TOLERATED * (atol + rtol * xp.abs(course).max(axis=-2))
     low = course.min(axis=-2)
-    falls = (low < -allowed) & (course[..., 0, :] >= -allowed) & _meant_positive(model)
+    falls = (low < -allowed) & (course[..., 0, :] >= -allowed) & np.broadcast_to(_meant_positive(model), low.shape)
     return xp.where(falls, low, 0.0).min(axis=tuple(range(low.ndim - 1)))
 
 
@@ -36,8 +36,8 @@ def judged_by(model: Model, y: Any, rtol: Any, xp: ModuleType = np) -> Any:
 
     `y` is … × times × species; that of the largest species, since a smaller one may be a difference of such.
     """
-    counts = np.arange(y.shape[-1]) != (-1 if model.time_index is None else model.time_index)
-    largest = xp.where(counts & xp.isfinite(y), xp.abs(y), 0.0).max(axis=(-2, -1))
+    species = np.arange(y.shape[-1]) != (-1 if model.time_index is None else model.time_index)
+    largest = xp.where(np.broadcast_to(species, y.shape) & xp.isfinite(y), xp.abs(y), 0.0).max(axis=(-2, -1))
     return xp.maximum(FLOOR["float64"] * rtol * largest, LEAST)
 
 

@@ -223,7 +223,7 @@ def test_gradient_of_the_log_prior() -> None:
     step = 1e-5
     both = jnp.eye(len(space)) * step
     f = jax.jit(jax.vmap(space.log_prior))
-    central = (f(z + both) - f(z - both)) / (2 * step)
+    central = (f(z[None, :] + both) - f(z[None, :] - both)) / (2 * step)
     np.testing.assert_allclose(jax.jit(jax.grad(space.log_prior))(z), central, rtol=1e-4, atol=1e-4)
 
 

@@ -20,9 +20,9 @@ def inverse(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
     def eliminate(k, a):
         here = index == k
         pivot = 1.0 / a[k, k]
-        row = jnp.where(here, pivot, a[k] * pivot)
-        column = jnp.where(here, 0.0, a[:, k])
-        return jnp.where(here[:, None], row, jnp.where(here, 0.0, a) - column[:, None] * row)
+        row = jnp.where(here, pivot, a[k] * pivot)[None, :]
+        column = jnp.where(here, 0.0, a[:, k])[:, None]
+        return jnp.where(here[:, None], row, jnp.where(here[None, :], 0.0, a) - column * row)
 
     return jax.lax.fori_loop(0, matrix.shape[0], eliminate, matrix)
 

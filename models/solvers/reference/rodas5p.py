@@ -120,7 +120,7 @@ def _stages_backward(f, jacobian, residuals, cotangent):
     y0, p, h, k, w_inverse = residuals
     transposed = w_inverse.T
     # All stage Jacobians and the pull-back to p in one batch each; only products are left in the loop.
-    y = y0 + jnp.asarray(A) @ k
+    y = y0[None, :] + jnp.asarray(A) @ k
     stage_jacobian = jax.vmap(lambda y: jacobian(y, p))(y)
     u: list = [None] * 8
     v: list = [None] * 8
