@@ -45,7 +45,7 @@ def loop() -> Model:
 
 NAMES: tuple[str, ...] = ("n", "k", "d", "x", "f", "dose")
 CENTRE = jnp.log(jnp.array([1.7, 0.8, 0.4, 0.3, 0.5, 0.6]))
-Z = CENTRE + 0.2 * jax.random.normal(jax.random.key(5), (3, 6))
+Z = CENTRE[None, :] + 0.2 * jax.random.normal(jax.random.key(5), (3, 6))
 
 
 def loss_of(model: Model, settings: Settings) -> Callable[[jax.Array], jax.Array]:

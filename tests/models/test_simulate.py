@@ -73,11 +73,11 @@ TIMES = np.array([0.0, 0.5, 1.0, 3.0, 10.0, 40.0])
 @pytest.mark.parametrize("solver", ["rodas5p", *slowly("kvaerno5", "tsit5", "rodas5p, forward")])
 def test_linear_chain(chain: Model, solver: str) -> None:
     a, b = jnp.array([0.7, 0.05, 3.0])[:, None], jnp.array([0.2, 1.3, 0.9])[:, None]
-    t = TIMES
+    t = TIMES[None, :]
     first = 2 * jnp.exp(-a * t)
     second = 2 * a / (b - a) * (jnp.exp(-a * t) - jnp.exp(-b * t))
     exact = jnp.stack([first, second, 2 - first - second], -1)
-    out = simulate(chain, {"a": a[:, 0], "b": b[:, 0]}, Protocol(), t, settings=SOLVERS[solver])
+    out = simulate(chain, {"a": a[:, 0], "b": b[:, 0]}, Protocol(), TIMES, settings=SOLVERS[solver])
     assert out.y.shape == (3, 1, 6, 3)
     assert np.all(out.status == Status.OK)
     np.testing.assert_allclose(out.y[:, 0], exact, rtol=1e-7, atol=1e-8)

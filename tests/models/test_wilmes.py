@@ -64,13 +64,13 @@ def fitted(model: Model, measured: np.ndarray, shared: tuple[str, ...]) -> Fit:
     @jax.jit
     def predict(z):
         """`z`: sets × n; sets × cells × observables × times."""
-        values = {k: default[k] * jnp.exp(z[:, i, None]) * jnp.ones(len(CELLS)) for i, k in enumerate(shared)}
+        values = {k: default[k] * jnp.exp(z[:, i, None]) * jnp.ones((1, len(CELLS))) for i, k in enumerate(shared)}
         values[PER_CELL] = default[PER_CELL] * jnp.exp(z[:, len(shared) :])
         out = simulate(model, values, TREATED, TIMES, observe=[f"{o}_total" for o in OBSERVABLES])
         y = jnp.stack([out.observed[f"{o}_total"][..., 0, :] for o in OBSERVABLES], -2)
         y = y - y[..., :1]
         # The scale s of a course minimises |s y - d|²: s = y·d / y·y.
-        return y * (y * measured).sum(-1, keepdims=True) / (y * y).sum(-1, keepdims=True)
+        return y * (y * measured[None]).sum(-1, keepdims=True) / (y * y).sum(-1, keepdims=True)
 
     residual, jacobian = _least_squares_functions(predict, measured, n)
     found = least_squares(residual, np.zeros(n), jac=jacobian, max_nfev=60)  # pyright: ignore[reportArgumentType]

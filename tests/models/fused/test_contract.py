@@ -48,7 +48,9 @@ def slopes(text: str, by: By) -> tuple[Solution, jax.Array]:
         return jnp.sum(jnp.log1p(solution.y) ** 2), solution
 
     spread = 0.3 * jax.random.normal(jax.random.key(5), (6, len(model.parameters)))
-    slope, solution = jax.jit(jax.vmap(jax.grad(loss, has_aux=True)))(jnp.asarray(model.defaults) * jnp.exp(spread))
+    slope, solution = jax.jit(jax.vmap(jax.grad(loss, has_aux=True)))(
+        jnp.asarray(model.defaults)[None, :] * jnp.exp(spread)
+    )
     return solution, slope
 
 

@@ -78,7 +78,7 @@ class Point(NamedTuple):
 def draws(model: Model, count: int, *, sd: float = 0.3) -> jax.Array:
     """Draws × log of the parameters that are not 0."""
     free = jnp.log(jnp.asarray(model.defaults[model.defaults > 0]))
-    return free + sd * jax.random.normal(jax.random.key(3), (count, free.size))
+    return free[None, :] + sd * jax.random.normal(jax.random.key(3), (count, free.size))
 
 
 def loss_of(model: Model, protocols: list[Protocol], settings: Settings) -> Callable[[jax.Array], jax.Array]:

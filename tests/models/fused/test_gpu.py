@@ -82,7 +82,7 @@ class Case(NamedTuple):
     def draws(self, count: int, *, sd: float = 0.3) -> jax.Array:
         """Values of the parameters, count × names."""
         spread = sd * jax.random.normal(jax.random.key(5), (count, len(self.model.parameters)))
-        return jnp.asarray(self.model.defaults) * jnp.exp(spread)
+        return jnp.asarray(self.model.defaults)[None, :] * jnp.exp(spread)
 
     def solve(self, by: By) -> Callable[[jax.Array], Solution]:
         plan = compile_plan(self.model, self.protocols, [TIMES] * len(self.protocols), self.model.parameters)
