@@ -118,19 +118,18 @@ class ParameterSpace:
 
     def search(self, z: Float[Array, "*batch parameters"]) -> Float[Array, "*batch parameters"]:
         """x, the parameters on their search scale."""
-        return jnp.vectorize(self._search, signature="(n)->(n)")(z)
-
-    def _search(self, z: Float[Array, " parameters"]) -> Float[Array, " parameters"]:
-        safe = {k: jnp.where(self._kind == k, z, 0.0) for k in (_INTERVAL, _ABOVE, _BELOW)}
+        of_parameters = (self._kind, self._centre, self._width, self._lower, self._upper)
+        kind, centre, width, lower, upper = (np.broadcast_to(x, z.shape) for x in of_parameters)
+        safe = {k: jnp.where(kind == k, z, 0.0) for k in (_INTERVAL, _ABOVE, _BELOW)}
         return jnp.select(
-            [self._kind == k for k in (_AFFINE, _INTERVAL, _ABOVE, _BELOW)],
+            [kind == k for k in (_AFFINE, _INTERVAL, _ABOVE, _BELOW)],
             [
-                self._centre + self._width * z,
-                self._lower + (self._upper - self._lower) * jax.nn.sigmoid(safe[_INTERVAL]),
-                self._lower + self._width * jnp.exp(safe[_ABOVE]),
-                self._upper - self._width * jnp.exp(safe[_BELOW]),
+                centre + width * z,
+                lower + (upper - lower) * jax.nn.sigmoid(safe[_INTERVAL]),
+                lower + width * jnp.exp(safe[_ABOVE]),
+                upper - width * jnp.exp(safe[_BELOW]),
             ],
-            jnp.abs(self._width * z),
+            jnp.abs(width * z),
         )
 
     def standard(self, z: Float[np.ndarray, "*draws parameters"]) -> Float[np.ndarray, "*draws parameters"]:
@@ -141,13 +140,13 @@ class ParameterSpace:
         """z with |z| of folded scales, where both signs are one point."""
         return np.where(self._kind == _FOLDED, np.abs(z), z)
 
-    def _linear(self, x: Float[Array, " parameters"]) -> Float[Array, " parameters"]:
-        logarithmic = self._log > 0
-        return jnp.where(logarithmic, jnp.exp(jnp.where(logarithmic, x * self._log, 0.0)), x)
+    def _linear(self, x: Float[Array, "*batch parameters"]) -> Float[Array, "*batch parameters"]:
+        log = np.broadcast_to(self._log, x.shape)
+        return jnp.where(log > 0, jnp.exp(jnp.where(log > 0, x * log, 0.0)), x)
 
     def constrain(self, z: Float[Array, "*batch parameters"]) -> Float[Array, "*batch parameters"]:
         """θ, the parameters in their own units."""
-        return jnp.vectorize(lambda z: self._linear(self._search(z)), signature="(n)->(n)")(z)
+        return self._linear(self.search(z))
 
     def _of_search(self, i: int, x: float) -> float:
         """z of the i-th parameter at `x` on its search scale; not finite on or beyond a bound."""

@@ -161,8 +161,8 @@ def test_every_method_that_is_named_is_taken() -> None:
 @pytest.mark.tier("slow")
 @pytest.mark.parametrize("name", method_names())
 def test_every_method_solves(name: str) -> None:
-    """A method of low order may need more steps than it has, and says so."""
-    settings = Settings(diffrax_by_name(name), rtol=1e-4, max_steps=100_000)
+    """Also one of first order, whose errors of the steps add up to 1e-3."""
+    settings = Settings(diffrax_by_name(name), rtol=1e-6, max_steps=100_000)
     out = simulate(decay(), {}, Protocol(), [0.0, 1.0, 3.0], settings=settings)
     assert out.status[0] == Status.OK
     np.testing.assert_allclose(out.y[0, :, 0], np.exp(-0.5 * np.array([0.0, 1.0, 3.0])), rtol=3e-3)
