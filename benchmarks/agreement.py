@@ -21,7 +21,7 @@ from hexamer import Diffrax, Problem, load_problem
 from hexamer.infer import find_map
 from hexamer.infer.problem.failures import count_kinds
 from hexamer.models import Status
-from hexamer.models.solvers.solver import solver_by_words
+from hexamer.models.solvers.solver_words import solver_by_words
 
 SOLVERS = (("fused", "Rodas5P"), ("diffrax", "Rodas5P"), ("diffrax", "Tsit5"))
 

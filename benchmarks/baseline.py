@@ -26,7 +26,7 @@ from hexamer.data import bundled as bundled_problems
 from hexamer.data import read_values
 from hexamer.infer import fit
 from hexamer.models import Protocol, Settings, bundled, load_model, simulate
-from hexamer.models.solvers.solver import solver_by_words
+from hexamer.models.solvers.solver_words import solver_by_words
 
 TIMES = [0.0, 1.0, 5.0, 15.0, 30.0, 60.0, 180.0]
 DOSE = 0.476  # nM of IL-6, 10 ng/ml

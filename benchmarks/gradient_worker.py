@@ -25,7 +25,7 @@ import numpy as np
 from hexamer import Settings
 from hexamer.infer.problem.failures import count_kinds
 from hexamer.models.solvers.machine import usable_cores
-from hexamer.models.solvers.solver import solver_by_words
+from hexamer.models.solvers.solver_words import solver_by_words
 
 from .gradient_case import ChiSquare, load
 from .measures import ATOL_RATIO, LADDER, MAX_ERROR, NONE_EXACT, STANDARD, gradient_error, peak_memory_mb

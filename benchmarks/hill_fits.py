@@ -67,7 +67,7 @@ def minimised(x, y, log_dose, positive, low, high, steps: int):
 
 
 def of_optimistix(d: np.ndarray, e: np.ndarray, steps: int) -> tuple[HillCurve, int]:
-    """What `hill._least_squares` returns, and how many curves did not converge."""
+    """The results of `hill._least_squares`, and the number of curves that did not converge."""
     low, high = hill._bounds(d)
     offset = np.min(e, axis=1, keepdims=True)
     scale = np.maximum(np.ptp(e, axis=1, keepdims=True), 1e-300)

@@ -35,7 +35,7 @@ OPTIMISERS = {
 
 
 def row(name: str, fits: list[Fits], ours: list[Fits], best: float) -> dict[str, Any]:
-    """What one optimiser came to; of the first round, all but the times."""
+    """The results of one optimiser: optima and counts of the first round, times of all rounds."""
     first = fits[0]
     return {
         "optimiser": name,

@@ -17,7 +17,7 @@ from hexamer.data.assays import ASSAYS
 from hexamer.infer import load_problem
 from hexamer.models import bundled, il6, read_antimony
 from hexamer.models.library import MODULES, cells, drugs
-from hexamer.models.solvers.solver import diffrax_by_name, solver_by_words
+from hexamer.models.solvers.solver_words import diffrax_by_name, solver_by_words
 
 pytestmark = pytest.mark.tier("check")
 

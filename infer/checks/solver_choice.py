@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...models.solvers.dispatch import falls_back
-from ...models.solvers.solver import Diffrax, diffrax_by_name
+from ...models.solvers.solver import Diffrax
+from ...models.solvers.solver_words import diffrax_by_name
 from ...models.solvers.status import Status
 from ..problem.problem import Problem
 

@@ -23,7 +23,7 @@ def run_batched(starts: Starts, evaluate: Callable[..., Any], limits: Limits, la
     while not starts.stopped:
         for lane in range(lanes):
             if running[lane] is None and (entry := starts.next()):
-                running[lane] = entry[0], Minimiser(entry[1], *limits), entry[1]
+                running[lane] = entry[0], Minimiser(entry[1], limits), entry[1]
         active = [r for r in running if r is not None]
         if not active:
             return

@@ -81,7 +81,7 @@ class Fits:
 
     @property
     def converged(self) -> np.ndarray:
-        """Whether each run converged (bool, dimensionless)."""
+        """True for each run that converged (dimensionless)."""
         return np.array([r in CONVERGED for r in self.reason])
 
     @property

@@ -15,7 +15,6 @@ from ..problem.problem import Problem
 from .lbfgs import Minimiser
 
 STEP = 1e-3  # of central differences, in u (prior standard deviations)
-GRADIENT_TOLERANCE, VALUE_TOLERANCE, MAX_ITERATIONS = 1e-3, 1e-5, 1000
 
 
 class Curvature(NamedTuple):
@@ -60,7 +59,7 @@ def find_mode(problem: Problem, z: Float[np.ndarray, " parameters"]) -> Float[np
     array, parameters
         Unfolded coordinates u, dimensionless.
     """
-    run = Minimiser(problem.space.unfold(z), GRADIENT_TOLERANCE, VALUE_TOLERANCE, MAX_ITERATIONS)
+    run = Minimiser(problem.space.unfold(z))
     while not run.reason:
         value, gradient = problem.potential(jnp.asarray(run.trial))
         run.tell(float(value), np.asarray(gradient))

@@ -26,9 +26,7 @@ class Minimiser:
     """One run of L-BFGS with backtracking from `trial`."""
 
     trial: np.ndarray
-    gradient_tolerance: float
-    value_tolerance: float
-    max_iterations: int
+    limits: Limits = Limits()  # noqa: RUF009 (it does not change)
     z: np.ndarray = field(init=False)
     value: float = np.inf
     gradient: np.ndarray = field(init=False)
@@ -85,8 +83,7 @@ class Minimiser:
         self.z, self.value, self.gradient = self.trial, float(value), gradient
         self.trace.append(self.value)
         self.iterations += 0 if first else 1
-        limits = Limits(self.gradient_tolerance, self.value_tolerance, self.max_iterations)
-        self.reason = limits.ending(self.trace, gradient, self.iterations)
+        self.reason = self.limits.ending(self.trace, gradient, self.iterations)
         if not self.reason:
             self._aim()
 

@@ -154,7 +154,7 @@ def _run_all(state: Starts, work: Sequence[Callable[[], None]]) -> None:
 
 
 def _ranked(state: Starts, objective: Objective, evaluate: Callable[..., Any], lanes: int, began: float) -> Fits:
-    """What all starts came to, best first."""
+    """The results of all starts, best first."""
     problem, count = state.problem, len(state.random)
     done = state.done
     order = sorted(range(count), key=lambda i: done[i][0].value if done[i][0].started else np.inf)

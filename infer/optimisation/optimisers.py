@@ -22,7 +22,7 @@ _SHORTEST = 1e-12  # of a step; then the run is given up
 
 
 class Verdict(NamedTuple):
-    """What an optimiser says of its own run: it meets its own tolerances, or it cannot go on."""
+    """Two flags of a run: it meets the optimiser's own tolerances, or it cannot go on."""
 
     converged: Bool[Array, ""]
     failed: Bool[Array, ""]
@@ -41,7 +41,7 @@ class Optimiser(Protocol):
         ...
 
     def position(self, state: Any) -> Z:
-        """Where the run is; the same after a step that was rejected."""
+        """The current point; it stays the same after a rejected step."""
         ...
 
     def verdict(self, objective: Value, state: Any) -> Verdict: ...
@@ -133,7 +133,7 @@ _ADAPTERS: tuple[tuple[type, Callable[[Any], Optimiser]], ...] = (
 
 
 def adapted(given: object) -> Optimiser:
-    """The optimiser that was given, behind the protocol.
+    """An optimiser of optax or optimistix, behind the protocol.
 
     Raises `TypeError` for what is neither an optax gradient transformation nor an optimistix minimiser.
     """

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .lbfgs import Minimiser
+from .stopping import Limits
 
 Points = Float[np.ndarray, "points parameters"]
 Evaluate = Callable[[Points], tuple[Float[np.ndarray, " points"], Points]]
@@ -16,7 +17,7 @@ Evaluate = Callable[[Points], tuple[Float[np.ndarray, " points"], Points]]
 STRAIGHT = 15  # points looked at between two ends
 BENDS = 7  # points of a bent path between its ends
 BETWEEN = np.array([0.25, 0.5, 0.75])  # looked at between neighbours on a bent path
-_GRADIENT, _VALUE, _ITERATIONS = 0.02, 1e-3, 60
+_LIMITS = Limits(gradient_tolerance=0.02, value_tolerance=1e-3, max_iterations=60)
 
 
 def straight_rise(evaluate: Evaluate, a: np.ndarray, b: np.ndarray) -> float:
@@ -32,7 +33,7 @@ def bent_rise(evaluate: Evaluate, a: np.ndarray, b: np.ndarray) -> float:
     """
     along = (b - a) / np.linalg.norm(b - a)
     inside = np.linspace(0.0, 1.0, BENDS + 2)[1:-1, None]
-    runs = [Minimiser(p, _GRADIENT, _VALUE, _ITERATIONS) for p in a + inside * (b - a)]
+    runs = [Minimiser(p, _LIMITS) for p in a + inside * (b - a)]
     while active := [r for r in runs if not r.reason]:
         values, gradients = evaluate(np.array([r.trial for r in active]))
         for run, value, gradient in zip(active, values, gradients, strict=True):

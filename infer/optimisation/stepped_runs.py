@@ -44,7 +44,7 @@ class Evaluation(NamedTuple):
 
 
 class SteppedRun:
-    """One run, as its evaluations and steps tell it."""
+    """The progress of one run, from its evaluations and steps."""
 
     def __init__(self, start: np.ndarray, limits: Limits):
         self.limits = limits
@@ -60,7 +60,7 @@ class SteppedRun:
         return bool(np.isfinite(self.value))
 
     def hear(self, evaluations: list[Evaluation]) -> None:
-        """Takes what was evaluated; the first point ever is the start."""
+        """Takes evaluations; the first of a run is at its start."""
         for evaluation in evaluations:
             self.evaluations += 1
             if self.evaluations == 1 and not evaluation.usable:
@@ -73,7 +73,7 @@ class SteppedRun:
             self.trace.append(self.value)
 
     def step(self, evaluations: list[Evaluation], position: np.ndarray, verdict: Verdict) -> None:
-        """Takes what a step evaluated, where it led, and what the optimiser says; sets a `reason` to stop."""
+        """Takes the evaluations of a step, the point after it and the verdict; sets a `reason` to stop."""
         self.hear(evaluations)
         if self.reason:
             return
@@ -147,7 +147,7 @@ class Steps:
         return run
 
     def _heard(self, index: int, starts: Starts) -> list[Evaluation]:
-        """What a run has evaluated since it was last asked; failures are counted."""
+        """The evaluations of a run since the last call; counts those that failed."""
         evaluations = self.reports.pop(index, [])
         for evaluation in evaluations:
             starts.count(evaluation.status, evaluation.z)

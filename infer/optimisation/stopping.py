@@ -19,9 +19,9 @@ class Limits(NamedTuple):
     over ten iterations, or after `max_iterations`.
     """
 
-    gradient_tolerance: float
-    value_tolerance: float
-    max_iterations: int
+    gradient_tolerance: float = 1e-3
+    value_tolerance: float = 1e-5
+    max_iterations: int = 1000
 
     def ending(self, trace: Sequence[float], gradient: Float[np.ndarray, " z"], iterations: int) -> str:
         """Why the run ends; empty if it goes on.

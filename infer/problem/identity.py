@@ -129,7 +129,7 @@ def _code() -> str:
 
 
 def _plain(settings: Settings) -> Identity:
-    """What decides the numbers. Which engine is asked for does not: what counts is the one that solves."""
+    """The settings that change numbers. The engine that solves has a part of its own in the identity."""
     kept = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name not in ("solver", "device")}
     found = settings.diffrax
     return kept | {"solver": found.name, "derivative": found.derivative, "precision": settings.precision}

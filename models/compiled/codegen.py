@@ -228,9 +228,9 @@ def compile_vector(arguments: Sequence[Sequence[Name]], expressions: Sequence[sy
             raise TypeError(
                 f"expected {len(arguments)} arrays, not {len(arrays)}; a model with switches takes them last"
             )
-        parts = [_unstack(a) for a in arrays]
         shape = jnp.broadcast_shapes(*(a.shape[:-1] for a in arrays))
-        values = function(*(jnp.broadcast_to(parts[i][j], shape) for i, j in where))
+        parts = [_unstack(jnp.broadcast_to(a, (*shape, a.shape[-1]))) for a in arrays]
+        values = function(*(parts[i][j] for i, j in where))
         dtype = jnp.result_type(float, *arrays)
         return jnp.stack([jnp.broadcast_to(jnp.asarray(v, dtype), shape) for v in values], axis=-1)
 

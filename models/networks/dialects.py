@@ -90,7 +90,7 @@ INSTEAD = {
     "sign": "write piecewise(1, x > 0, -1, x < 0, 0)",
     "heaviside": "write piecewise(1, x >= 0, 0)",
 }
-"""What to write in place of functions that are not supported."""
+"""Advice that ends a message on a function that is not supported, by the function."""
 
 _PETAB_ONLY = (
     *("sinh", "cosh", "sec", "csc", "cot", "sech", "csch", "coth", "arccos", "arcsin", "arctan", "arcsec", "arccsc"),

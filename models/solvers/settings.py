@@ -10,7 +10,8 @@ from warnings import warn
 from jaxtyping import Array, Float
 
 from ..listing import did_you_mean, known_names
-from .solver import Auto, Derivative, Diffrax, Fused, Precision, Solver, parts_of, restored, solver_by_words, stored
+from .solver import Auto, Derivative, Diffrax, Fused, Precision, Solver, parts_of
+from .solver_words import WORDS, restored, solver_by_words, stored
 
 Device = Literal["auto", "cpu", "gpu"]
 # What a precision can keep: errors fall no further below this rtol, and an atol below this may be no number in it.
@@ -23,10 +24,6 @@ class Tolerances(NamedTuple):
 
     rtol: Float[Array, ""]
     atol: Float[Array, ""] | None  # None: from the model's own scale, see `hexamer.models.solvers.scale`
-
-
-# What `Settings` had before solvers were objects, for one release.
-_WORDS = ("engine", "solver", "derivative", "precision", "threads", "record", "memory")
 
 
 @dataclass(frozen=True, init=False)
@@ -108,12 +105,12 @@ class Settings:
 
     @property
     def fused(self) -> Fused:
-        """The options of the fused engine; the default ones where it is not to solve."""
+        """The options of the fused engine; the default ones if it is not to solve."""
         return parts_of(self.solver)[0]
 
     @property
     def diffrax(self) -> Diffrax:
-        """The solver of diffrax; Rodas5P where diffrax is not to solve."""
+        """The solver of diffrax; Rodas5P if diffrax is not to solve."""
         return parts_of(self.solver)[1]
 
     @property
@@ -123,7 +120,7 @@ class Settings:
 
     @property
     def derivative(self) -> Derivative:
-        """That which a solve has."""
+        """The one that a solve has."""
         return self.diffrax.derivative
 
     def stored(self) -> dict[str, Any]:
@@ -157,12 +154,13 @@ class Settings:
         ValueError, TypeError
             For others than this version knows, and for a method with options of its own that is not given.
         """
-        words = {n: v for n, v in values.items() if n in _WORDS}
-        return Settings(restored(words, given), **{n: v for n, v in values.items() if n not in _WORDS})
+        words = {n: v for n, v in values.items() if n in WORDS}
+        return Settings(restored(words, given), **{n: v for n, v in values.items() if n not in WORDS})
 
 
 def _by_old_words(solver: Solver | str, words: Mapping[str, Any]) -> Solver:
-    if unknown := sorted(set(words) - {*_WORDS}):
+    """The solver by the words that `Settings` had before solvers were objects, for one release."""
+    if unknown := sorted(set(words) - WORDS):
         known = [f.name for f in fields(Settings)]
         raise TypeError(f"Settings has no {unknown[0]!r}: it has {', '.join(known)}{did_you_mean(unknown, known)}")
     if isinstance(solver, str):

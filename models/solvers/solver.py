@@ -1,20 +1,17 @@
-"""What solves a trajectory: the fused engine, any solver of diffrax, or the first of them that can."""
+"""Solvers of trajectories: the fused engine, any solver of diffrax, or the first of the two that can."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Literal, get_args
 
-from ..listing import known_names
+from .diffrax_methods import RODAS5P, check_method
 
 if TYPE_CHECKING:
     from diffrax import AbstractAdaptiveSolver
 
 Derivative = Literal["reverse", "forward"]
 Precision = Literal["float64", "float32"]
-RODAS5P = "Rodas5P"
 
 
 class _Shown:
@@ -92,7 +89,7 @@ class Diffrax(_Shown):
         if self.derivative not in get_args(Derivative):
             raise ValueError(f"derivative must be 'reverse' or 'forward', not {self.derivative!r}")
         if self.method is not None:
-            _check(self.method)
+            check_method(self.method)
 
     @property
     def name(self) -> str:
@@ -140,102 +137,6 @@ class Auto(_Shown):
 Solver = Fused | Diffrax | Auto
 
 
-def _check(method: Any) -> None:
-    import diffrax
-
-    if isinstance(method, str):
-        raise ValueError(f"method must be a solver of diffrax, not a name: diffrax.{_class_of(method).__name__}()")
-    if inspect.isclass(method) and issubclass(method, diffrax.AbstractSolver):
-        raise ValueError(f"method must be an object, not a class: diffrax.{method.__name__}()")
-    if not isinstance(method, diffrax.AbstractSolver):
-        raise ValueError(f"method must be a solver of diffrax, such as diffrax.Kvaerno5(), not {type(method).__name__}")
-    name = type(method).__name__
-    if not isinstance(method, diffrax.AbstractAdaptiveSolver):
-        raise ValueError(f"diffrax.{name} does not estimate its error, which the step control needs")
-    term = method.term_structure
-    if not (inspect.isclass(term) and issubclass(diffrax.ODETerm, term)):
-        raise ValueError(f"diffrax.{name} splits the equations into several terms; a model here is one")
-
-
-# ------------------------------------------------------------------------------------------------------------- words
-
-
-def method_names() -> list[str]:
-    """The solvers of diffrax that `Diffrax` takes without options, by name, and Rodas5P."""
-    import diffrax
-
-    return sorted([RODAS5P, *(name for name, method in _methods() if _takes(diffrax, method))])
-
-
-def _methods() -> Iterator[tuple[str, type]]:
-    import diffrax
-
-    for name, found in vars(diffrax).items():
-        if inspect.isclass(found) and issubclass(found, diffrax.AbstractAdaptiveSolver) and not name.startswith("Abs"):
-            yield name, found
-
-
-def _takes(diffrax: Any, method: type) -> bool:
-    term = inspect.getattr_static(method, "term_structure", None)
-    return inspect.isclass(term) and issubclass(diffrax.ODETerm, term)
-
-
-def _class_of(name: str) -> type:
-    known = {n.casefold(): n for n in method_names() if n != RODAS5P}
-    if name.casefold() not in known:
-        raise ValueError(f"unknown solver {name!r}; {known_names(name, sorted([RODAS5P, *known.values()]))}")
-    return dict(_methods())[known[name.casefold()]]
-
-
-def diffrax_by_name(name: str, derivative: Derivative = "reverse") -> Diffrax:
-    """`Diffrax` by the name of its method, in any case of letters: Rodas5P, or a solver of diffrax.
-
-    Raises `ValueError` for a name that is neither, with those known.
-    """
-    if name.casefold() == RODAS5P.casefold():
-        return Diffrax(None, derivative)
-    return Diffrax(_class_of(name)(), derivative)
-
-
-def solver_by_words(
-    base: Solver | None = None,
-    *,
-    engine: str | None = None,
-    solver: str | None = None,
-    derivative: Derivative | None = None,
-    **of_fused: Any,
-) -> Solver:
-    """A solver by the names of an engine (`fused`, `diffrax`, `auto`), of a method, and options of the fused engine.
-
-    What is not named is as in `base`. A method of diffrax's or a forward derivative asks for diffrax.
-    Raises `ValueError` for names that are unknown or do not go together.
-    """
-    fused, found = parts_of(base or Auto())
-    kind = _KINDS[type(base or Auto())] if engine is None else engine
-    if kind not in _KINDS.values():
-        raise ValueError(f"unknown engine {engine!r}; {known_names(str(engine), tuple(_KINDS.values()))}")
-    fused = replace(fused, **of_fused)
-    if solver is not None:
-        found = diffrax_by_name(solver, found.derivative)
-    if derivative is not None:
-        found = replace(found, derivative=derivative)
-    other = found.method is not None or found.derivative == "forward"
-    if kind == "fused":
-        if other:
-            what = found.name if found.method is not None else "forward derivatives"
-            raise ValueError(f"the fused engine's solver is Rodas5P, in reverse mode: {what} needs engine 'diffrax'")
-        return fused
-    if kind == "auto" and not other:
-        return Auto(fused, found)
-    if fused.precision == "float32":
-        raise ValueError("diffrax solves in float64 here: precision 'float32' is for the engine 'fused'")
-    return found
-
-
-_NUMBERS = ("engine", "solver", "derivative", "precision")  # what a solver's numbers depend on
-_KINDS = {Auto: "auto", Fused: "fused", Diffrax: "diffrax"}
-
-
 def parts_of(solver: Solver) -> tuple[Fused, Diffrax]:
     """The options of the fused engine and those of diffrax that `solver` states; the default ones where it has none."""
     if isinstance(solver, Auto):
@@ -245,56 +146,19 @@ def parts_of(solver: Solver) -> tuple[Fused, Diffrax]:
 
 def in_doubles(solver: Solver) -> Solver:
     """The same solver, in float64."""
-    if isinstance(solver, Auto):
-        return replace(solver, fused=replace(solver.fused, precision="float64"))
-    return replace(solver, precision="float64") if isinstance(solver, Fused) else solver
+    return _with_fused(solver, replace(parts_of(solver)[0], precision="float64"))
 
 
 def shared_out_as(solver: Solver, other: Solver) -> Solver:
     """`solver` with the threads, record and memory of `other`, which change no number."""
-    fused = replace(parts_of(other)[0], precision=parts_of(solver)[0].precision)
+    return _with_fused(solver, replace(parts_of(other)[0], precision=parts_of(solver)[0].precision))
+
+
+def _with_fused(solver: Solver, fused: Fused) -> Solver:
+    """`solver` with these options of the fused engine; `Diffrax` has none."""
     if isinstance(solver, Auto):
         return replace(solver, fused=fused)
     return fused if isinstance(solver, Fused) else solver
 
 
-def stored(solver: Solver) -> dict[str, Any]:
-    """The solver as plain values, for a file; `restored` reads them."""
-    fused, found = parts_of(solver)
-    return {
-        "engine": _KINDS[type(solver)],
-        "solver": found.name,
-        "derivative": found.derivative,
-        **asdict(fused),
-    }
-
-
-def restored(words: Mapping[str, Any], given: Solver | None = None) -> Solver:
-    """The solver that `stored` wrote, also as versions before it did.
-
-    `given`, if it is stored in the same words, is the one that was meant. Without it, raises `ValueError` for a method
-    with options or of a class that diffrax does not have, which no text can bring back.
-    """
-    if given is not None and all(words.get(n) == stored(given)[n] for n in _NUMBERS):
-        return given
-    if "(" in str(words.get("solver", "")):
-        raise ValueError(f"the solver {words['solver']} has options of its own: give it again")
-    return solver_by_words(**words)
-
-
-__all__ = [
-    "Auto",
-    "Derivative",
-    "Diffrax",
-    "Fused",
-    "Precision",
-    "Solver",
-    "diffrax_by_name",
-    "in_doubles",
-    "method_names",
-    "parts_of",
-    "restored",
-    "shared_out_as",
-    "solver_by_words",
-    "stored",
-]
+__all__ = ["Auto", "Derivative", "Diffrax", "Fused", "Precision", "Solver", "in_doubles", "parts_of", "shared_out_as"]

@@ -23,7 +23,7 @@ class Status(enum.IntEnum):
 
     @property
     def sentence(self) -> str:
-        """What happened, and what to do."""
+        """A sentence on the failure and its remedy."""
         return _SENTENCES[self]
 
     @classmethod

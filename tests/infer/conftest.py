@@ -228,3 +228,18 @@ def conversion_tree(conversion: Problem, conversion_z: np.ndarray) -> xr.DataTre
     stats["diverging"][2, 10] = True
     failures = {"warmup": {"too_many_steps": 3}, "draws": {}}
     return to_datatree(conversion, conversion_z, stats, seed=5, failures=failures)
+
+
+@pytest.fixture(scope="module")
+def half() -> Problem:
+    """y' = k y² fails before t = 1 where k ≥ 1; readings 1/(1 − k t) at k = 0.5 have their optimum there."""
+    model = compile_network(read_antimony("model blow_up; k = 1; species y = 1; J: -> y; k*y^2; end"))
+    rows = tuple(Measurement("y", "rest", t, 1 / (1 - 0.5 * t)) for t in (0.25, 0.5, 1.0))
+    dataset = Dataset(
+        "half",
+        {"y": direct("y", "y", sd=0.1)},
+        {"rest": Protocol("rest")},
+        rows,
+        {"k": Parameter("k", Prior("normal", "log10", 0.0, 1.0))},
+    )
+    return Problem(model, dataset, settings=Settings(max_steps=300))

@@ -11,17 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hexamer import Problem, Protocol, Settings
-from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
+from hexamer import Problem
 from hexamer.infer import curvature, find_map, find_mode
 from hexamer.infer.optimisation.lbfgs import Minimiser
-from hexamer.models import compile_network, read_antimony
+from hexamer.infer.optimisation.stopping import Limits
 
 pytestmark = pytest.mark.tier("test")
 
 
 def minimise(function, start: list[float], **options) -> Minimiser:
-    run = Minimiser(np.array(start), options.get("gradient", 1e-8), 1e-14, options.get("iterations", 500))
+    limits = Limits(options.get("gradient", 1e-8), 1e-14, options.get("iterations", 500))
+    run = Minimiser(np.array(start), limits)
     value_and_grad = jax.jit(jax.value_and_grad(function))
     while not run.reason:
         value, gradient = value_and_grad(jnp.asarray(run.trial))
@@ -48,25 +48,10 @@ def test_minima(function, start: list[float], minimum: list[float]) -> None:
 
 @pytest.mark.parametrize("bad", [np.inf, np.nan])
 def test_a_start_that_fails_is_not_converged(bad: float) -> None:
-    run = Minimiser(np.zeros(2), 1e-3, 1e-5, 100)
+    run = Minimiser(np.zeros(2), Limits(max_iterations=100))
     run.tell(bad, np.zeros(2))  # a failed solve has gradient zero
     assert run.reason == "failed at its start"
     assert not run.converged
-
-
-@pytest.fixture(scope="module")
-def half() -> Problem:
-    """y' = k y² fails before t = 1 where k ≥ 1; readings 1/(1 − k t) at k = 0.5 have their optimum there."""
-    model = compile_network(read_antimony("model blow_up; k = 1; species y = 1; J: -> y; k*y^2; end"))
-    rows = tuple(Measurement("y", "rest", t, 1 / (1 - 0.5 * t)) for t in (0.25, 0.5, 1.0))
-    dataset = Dataset(
-        "half",
-        {"y": direct("y", "y", sd=0.1)},
-        {"rest": Protocol("rest")},
-        rows,
-        {"k": Parameter("k", Prior("normal", "log10", 0.0, 1.0))},
-    )
-    return Problem(model, dataset, settings=Settings(max_steps=300))
 
 
 def test_starts_in_a_failing_region_are_redrawn_and_counted(half: Problem, tmp_path: Path) -> None:

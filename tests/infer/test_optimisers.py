@@ -12,13 +12,11 @@ import optax
 import optimistix
 import pytest
 
-from hexamer import Problem, Protocol, Settings
-from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
+from hexamer import Problem, Settings
 from hexamer.infer import find_map
 from hexamer.infer.optimisation.optimisers import Verdict, adapted
 from hexamer.infer.optimisation.stepped_runs import Evaluation, SteppedRun
 from hexamer.infer.optimisation.stopping import Limits
-from hexamer.models import compile_network, read_antimony
 
 pytestmark = pytest.mark.tier("test")
 
@@ -39,21 +37,6 @@ def compared(*cases: str) -> list[Any]:
     return [
         pytest.param(OPTIMISERS[n], id=n, marks=[pytest.mark.tier("slow")] if k else []) for k, n in enumerate(cases)
     ]
-
-
-@pytest.fixture(scope="module")
-def half() -> Problem:
-    """y' = k y² fails before t = 1 where k ≥ 1; readings 1/(1 − k t) at k = 0.5 have their optimum there."""
-    model = compile_network(read_antimony("model blow_up; k = 1; species y = 1; J: -> y; k*y^2; end"))
-    rows = tuple(Measurement("y", "rest", t, 1 / (1 - 0.5 * t)) for t in (0.25, 0.5, 1.0))
-    dataset = Dataset(
-        "half",
-        {"y": direct("y", "y", sd=0.1)},
-        {"rest": Protocol("rest")},
-        rows,
-        {"k": Parameter("k", Prior("normal", "log10", 0.0, 1.0))},
-    )
-    return Problem(model, dataset, settings=Settings(max_steps=300))
 
 
 @pytest.mark.parametrize("optimiser", [pytest.param(o, id=n) for n, o in OPTIMISERS.items()])

@@ -10,7 +10,7 @@ import pytest
 
 from hexamer import Diffrax
 from hexamer.models import Model, Protocol, Settings, Status, compile_function, simulate
-from hexamer.models.solvers.solver import diffrax_by_name
+from hexamer.models.solvers.solver_words import diffrax_by_name
 
 pytestmark = pytest.mark.tier("test")
 

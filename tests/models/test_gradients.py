@@ -19,7 +19,7 @@ from hexamer.models import (
     read_antimony,
     simulate,
 )
-from hexamer.models.solvers.solver import diffrax_by_name
+from hexamer.models.solvers.solver_words import diffrax_by_name
 
 pytestmark = pytest.mark.tier("test")
 

@@ -13,7 +13,7 @@ from scipy.integrate import solve_ivp
 
 from helpers import slowly
 from hexamer.models import Model, Protocol, Settings, Status, load_model, simulate, write_sbml
-from hexamer.models.solvers.solver import diffrax_by_name
+from hexamer.models.solvers.solver_words import diffrax_by_name
 
 pytestmark = pytest.mark.tier("test")
 

@@ -16,15 +16,9 @@ from hexamer import Auto, Diffrax, Fused, Model, Protocol, Settings, Status, loa
 from hexamer.infer import fit
 from hexamer.infer.problem.identity import run_parts, with_layout_of
 from hexamer.models import compile_network, read_antimony
-from hexamer.models.solvers.solver import (
-    Solver,
-    diffrax_by_name,
-    in_doubles,
-    method_names,
-    parts_of,
-    shared_out_as,
-    solver_by_words,
-)
+from hexamer.models.solvers.diffrax_methods import method_names
+from hexamer.models.solvers.solver import Solver, in_doubles, parts_of, shared_out_as
+from hexamer.models.solvers.solver_words import diffrax_by_name, solver_by_words
 
 pytestmark = pytest.mark.tier("check")
 
@@ -65,6 +59,7 @@ def test_equal_solvers_are_one_key() -> None:
 
 WRONG: dict[str, Callable[[], object]] = {
     "method must be a solver of diffrax, not a name: diffrax.Kvaerno3()": lambda: Diffrax("kvaerno3"),  # pyright: ignore
+    "method must be a solver of diffrax, not a name: Diffrax() itself": lambda: Diffrax("rodas5p"),  # pyright: ignore
     "unknown solver 'Kvaerno6'; known: ": lambda: Diffrax("Kvaerno6"),  # pyright: ignore
     "method must be an object, not a class: diffrax.Tsit5()": lambda: Diffrax(diffrax.Tsit5),  # pyright: ignore
     "method must be a solver of diffrax, such as diffrax.Kvaerno5(), not int": lambda: Diffrax(5),  # pyright: ignore

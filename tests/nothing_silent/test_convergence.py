@@ -25,6 +25,7 @@ from hexamer.infer.optimisation.lbfgs import Minimiser
 from hexamer.infer.optimisation.modes import chain_starts, find_modes, nearest
 from hexamer.infer.optimisation.optima import find_optima
 from hexamer.infer.optimisation.ridges import find_combinations
+from hexamer.infer.optimisation.stopping import Limits
 from hexamer.infer.posterior.mode_words import chains_apart
 from hexamer.infer.posterior.summary import Summary, summarise
 from hexamer.models import compile_function
@@ -55,7 +56,7 @@ def ended(objective, starts: np.ndarray):
         value, gradient = compiled(jnp.asarray(points))
         return np.asarray(value), np.asarray(gradient)
 
-    runs = [Minimiser(s, 1e-3, 1e-5, 1000) for s in starts]
+    runs = [Minimiser(s, Limits(1e-3, 1e-5, 1000)) for s in starts]
     while any(not r.reason for r in runs):
         values, gradients = evaluate(np.array([r.trial for r in runs]))
         for run, value, gradient in zip(runs, values, gradients, strict=True):

@@ -27,7 +27,7 @@ ResultArgument = Annotated[
 ]
 
 OutOption = Annotated[Path, typer.Option(help="Folder for responses.csv, curves.csv and figures.")]
-LigandOption = Annotated[str, typer.Option(help="What is given: a species, or an input of the model.")]
+LigandOption = Annotated[str, typer.Option(help="A species, or an input of the model.")]
 DosesOption = Annotated[
     str,
     typer.Option(help="Numbers, or START:STOP:COUNT at equal ratios, with a unit: '0, 0.01:500:32 ng/ml'."),
@@ -38,7 +38,7 @@ AtOption = Annotated[
         "Time of the reading in the model's unit, such as min; 20 min where no --summary is given."
     ),
 ]
-SummaryOption = Annotated[SummaryChoice | None, typer.Option(help="What of the course is read, in place of --at.")]
+SummaryOption = Annotated[SummaryChoice | None, typer.Option(help="Quantity of the course, in place of --at.")]
 TimesOption = Annotated[
     str | None, typer.Option(help="Times of the course for --summary: START:STOP:STEP, or separated by commas.")
 ]

@@ -138,7 +138,7 @@ def _ways_out() -> dict[type[Exception], str]:
 
 
 def _reading(at: float | None, summary: SummaryChoice | None, times: str | None) -> dict[str, Any]:
-    """Arguments of `dose_response` that say when, or what of a course, is read; 20 min if none of them is given."""
+    """Arguments of `dose_response` for the time or the summary of a reading; 20 min if neither is given."""
     return {
         "at": "20 min" if at is None and summary is None and times is None else at,
         "summary": None if summary is None else summary.value,

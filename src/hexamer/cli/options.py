@@ -71,11 +71,12 @@ QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
 
 
 def solver_of(engine: EngineChoice, solver: str) -> Solver:
-    """What solves; a solver of diffrax's asks for diffrax."""
-    from ..models.solvers.solver import RODAS5P, solver_by_words
+    """The solver that the options name; one of diffrax's asks for diffrax."""
+    from ..models.solvers.diffrax_methods import RODAS5P, is_rodas5p
+    from ..models.solvers.solver_words import solver_by_words
 
     name = RODAS5P if solver.casefold() == "auto" else solver
-    if engine == EngineChoice.fused and name.casefold() != RODAS5P.casefold():
+    if engine == EngineChoice.fused and not is_rodas5p(name):
         raise ValueError(f"--engine fused solves by Rodas5P: leave out --solver {solver}, or --engine")
     return solver_by_words(engine=engine.value, solver=name)
 

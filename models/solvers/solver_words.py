@@ -1,0 +1,87 @@
+"""Solvers by words: those of the command line, of files, and of `Settings` before solvers were objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from ..listing import known_names
+from .diffrax_methods import is_rodas5p, method_class
+from .solver import Auto, Derivative, Diffrax, Fused, Solver, parts_of
+
+_KINDS = {Auto: "auto", Fused: "fused", Diffrax: "diffrax"}
+_NUMBERS = ("engine", "solver", "derivative", "precision")  # the words that decide what a solve comes to
+
+
+def diffrax_by_name(name: str, derivative: Derivative = "reverse") -> Diffrax:
+    """`Diffrax` by the name of its method, in any case of letters: Rodas5P, or a solver of diffrax.
+
+    Raises `ValueError` for a name that is neither, with those known.
+    """
+    return Diffrax(None if is_rodas5p(name) else method_class(name)(), derivative)
+
+
+def solver_by_words(
+    base: Solver | None = None,
+    *,
+    engine: str | None = None,
+    solver: str | None = None,
+    derivative: Derivative | None = None,
+    **of_fused: Any,
+) -> Solver:
+    """A solver by the names of an engine (`fused`, `diffrax`, `auto`), of a method, and options of the fused engine.
+
+    What is not named is as in `base`. A method of diffrax's or a forward derivative asks for diffrax.
+    Raises `ValueError` for names that are unknown or do not go together.
+    """
+    base = base or Auto()
+    fused, found = parts_of(base)
+    kind = _KINDS[type(base)] if engine is None else engine
+    if kind not in _KINDS.values():
+        raise ValueError(f"unknown engine {engine!r}; {known_names(str(engine), tuple(_KINDS.values()))}")
+    fused = replace(fused, **of_fused)
+    if solver is not None:
+        found = diffrax_by_name(solver, found.derivative)
+    if derivative is not None:
+        found = replace(found, derivative=derivative)
+    other = found.method is not None or found.derivative == "forward"
+    if kind == "fused":
+        if other:
+            what = found.name if found.method is not None else "forward derivatives"
+            raise ValueError(f"the fused engine's solver is Rodas5P, in reverse mode: {what} needs engine 'diffrax'")
+        return fused
+    if kind == "auto" and not other:
+        return Auto(fused, found)
+    if fused.precision == "float32":
+        raise ValueError("diffrax solves in float64 here: precision 'float32' is for the engine 'fused'")
+    return found
+
+
+def stored(solver: Solver) -> dict[str, Any]:
+    """The solver as plain values, for a file; `restored` reads them."""
+    fused, found = parts_of(solver)
+    return {
+        "engine": _KINDS[type(solver)],
+        "solver": found.name,
+        "derivative": found.derivative,
+        **asdict(fused),
+    }
+
+
+def restored(words: Mapping[str, Any], given: Solver | None = None) -> Solver:
+    """The solver that `stored` wrote, also as versions before it did.
+
+    `given`, if it is stored in the same words, is the one that was meant. Without it, raises `ValueError` for a method
+    with options or of a class that diffrax does not have, which no text can bring back.
+    """
+    if given is not None and all(words.get(n) == stored(given)[n] for n in _NUMBERS):
+        return given
+    if "(" in str(words.get("solver", "")):
+        raise ValueError(f"the solver {words['solver']} has options of its own: give it again")
+    return solver_by_words(**words)
+
+
+WORDS = frozenset(stored(Auto()))
+
+__all__ = ["WORDS", "diffrax_by_name", "restored", "solver_by_words", "stored"]
