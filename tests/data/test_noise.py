@@ -44,6 +44,7 @@ def test_is_that_of_scipy(noise: Noise) -> None:
     np.testing.assert_allclose(of_numpyro.log_prob(2 + 0.5 * R), expected.logpdf(R) - np.log(0.5), rtol=1e-12)
 
 
+@pytest.mark.tier("test")
 @pytest.mark.parametrize("noise", OF_SCIPY, ids=lambda n: n.text)
 def test_slopes_are_finite_everywhere(noise: Noise) -> None:
     for f in (noise.log_density, noise.log_distribution):
@@ -92,6 +93,7 @@ def test_other_texts_are_refused(text: str, said: str) -> None:
         noise_of(text)
 
 
+@pytest.mark.tier("test")
 def test_rows_have_each_their_own() -> None:
     kinds = (Laplace(), Normal(), StudentT(3.0))
     of_row = np.array([1, 0, 2, 1, 0, 0, 2])

@@ -152,6 +152,7 @@ def test_fits(fits: Fits) -> None:
     assert values.keys() == set(fits.problem.space.names)
 
 
+@pytest.mark.tier("test")
 def test_a_summary(conversion_tree: xr.DataTree, conversion_truth: dict[str, float]) -> None:
     summary = summarise(conversion_tree, truth=conversion_truth)
     page = Page(summary._repr_html_())

@@ -32,6 +32,7 @@ def example(seed: int = 0) -> tuple[Nuisance, np.ndarray, np.ndarray]:
     return nuisance, rng.normal(size=12), rng.uniform(0.2, 1.5, 12)
 
 
+@pytest.mark.tier("test")
 def test_marginal_is_the_integral_over_the_scale() -> None:
     nuisance, residual, sd = example()
     found = np.asarray(nuisance.log_density(jnp.asarray(residual), jnp.asarray(sd)))

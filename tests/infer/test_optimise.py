@@ -72,7 +72,7 @@ def test_starts_in_a_failing_region_are_redrawn_and_counted(half: Problem, tmp_p
     assert len(kept["traces"]) == 12
 
 
-@pytest.mark.tier("check")
+@pytest.mark.tier("test")
 def test_given_starts(half: Problem) -> None:
     fits = find_map(half, starts=np.array([[-0.5], [-2.0]]), lanes=2, progress=False)
     assert {float(s) for s in fits.start[:, 0]} == {-0.5, -2.0}

@@ -68,7 +68,7 @@ def test_a_search_is_the_same_again_and_can_be_stored(half: Problem, optimiser: 
     assert all(len(t) == n + 1 for t, n in zip(stored["traces"], one.iterations, strict=True))
 
 
-@pytest.mark.tier("check")
+@pytest.mark.tier("test")
 def test_iterations_end_a_run(half: Problem) -> None:
     start = half.space.unconstrain({"k": 0.1})[None]
     fits = find_map(half, starts=start, optimiser=optax.adam(1e-2), max_iterations=3, progress=False)

@@ -130,6 +130,7 @@ def test_a_method_with_options_comes_back_if_it_is_given(solver: Solver) -> None
     assert Settings.restored(Settings(Diffrax()).stored(), solver) == Settings(Diffrax())
 
 
+@pytest.mark.tier("test")
 def test_how_work_is_shared_out_is_no_part_of_the_numbers() -> None:
     """Of a result that is taken up elsewhere, the numbers' part is kept."""
     settings, here = Settings(Auto(SINGLE), rtol=1e-4, device="gpu"), Settings(Fused(threads=5, record=9))
