@@ -34,52 +34,16 @@ from .quantities.composition import complexes, composition, seen
 from .quantities.units import UnitError, to_model
 from .scale import Scale, to_scale
 
-__all__ = [
-    "AssayError",
-    "Censored",
-    "DataNotFound",
-    "Dataset",
-    "FormulaError",
-    "Measurement",
-    "Noise",
-    "Observable",
-    "Parameter",
-    "Prior",
-    "PriorTable",
-    "Problem",
-    "Published",
-    "ReadBack",
-    "Scale",
-    "StandardCurve",
-    "StandardCurveError",
-    "TableError",
-    "UnitError",
-    "blot",
-    "blot_ratio",
-    "bundled",
-    "coip",
-    "complexes",
-    "composition",
-    "copy_number",
-    "direct",
-    "elisa",
-    "fit_standard_curve",
-    "flow_cytometry",
-    "literature",
-    "load",
-    "log10_expression",
-    "log10_reading",
-    "logit",
-    "luciferase",
-    "luminex",
-    "noise_of",
-    "parse_formula",
-    "phosphorylation_degree",
-    "qpcr",
-    "read_folder",
-    "read_priors",
-    "read_values",
-    "seen",
-    "to_model",
-    "to_scale",
-]
+# Data sets, and reading them:
+__all__ = ["Censored", "DataNotFound", "Dataset", "Measurement", "Observable", "Published"]
+__all__ += ["bundled", "literature", "load", "read_folder", "read_values"]
+# Parameters:
+__all__ += ["Noise", "Parameter", "Prior", "PriorTable", "Scale", "noise_of", "read_priors", "to_scale"]
+# Assays:
+__all__ += ["blot", "blot_ratio", "coip", "copy_number", "direct", "elisa", "flow_cytometry", "log10_expression"]
+__all__ += ["log10_reading", "logit", "luciferase", "luminex", "phosphorylation_degree", "qpcr"]
+__all__ += ["ReadBack", "StandardCurve", "fit_standard_curve"]
+# Formulas, complexes, units:
+__all__ += ["complexes", "composition", "parse_formula", "seen", "to_model"]
+# Errors:
+__all__ += ["AssayError", "FormulaError", "Problem", "StandardCurveError", "TableError", "UnitError"]

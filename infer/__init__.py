@@ -25,69 +25,30 @@ if TYPE_CHECKING:
     from .posterior.datatree import to_datatree
     from .posterior.file import PosteriorFileError, read, save
     from .posterior.summary import Summary, summarise
+    from .prediction.prediction import Prediction, predict
     from .reports.calibration import report, report_fits
     from .result import Calibration, read_posterior
 
 # Trees and figures bring xarray and matplotlib, which half a script never needs.
 __getattr__, __dir__ = later(
     __name__,
-    {
-        "Calibration": "result",
-        "Condition": "doses",
-        "DoseResponse": "doses",
-        "Ensemble": "doses",
-        "PosteriorFileError": "posterior.file",
-        "Summary": "posterior.summary",
-        "arm_share": "doses",
-        "combination": "doses",
-        "dose_response": "doses",
-        "read": "posterior.file",
-        "read_posterior": "result",
-        "report": "reports.calibration",
-        "report_fits": "reports.calibration",
-        "save": "posterior.file",
-        "summarise": "posterior.summary",
-        "to_datatree": "posterior.datatree",
-    },
+    dict.fromkeys(("Condition", "DoseResponse", "Ensemble", "arm_share", "combination", "dose_response"), "doses")
+    | dict.fromkeys(("PosteriorFileError", "read", "save"), "posterior.file")
+    | dict.fromkeys(("Summary", "summarise"), "posterior.summary")
+    | dict.fromkeys(("Prediction", "predict"), "prediction.prediction")
+    | dict.fromkeys(("report", "report_fits"), "reports.calibration")
+    | dict.fromkeys(("Calibration", "read_posterior"), "result")
+    | {"to_datatree": "posterior.datatree"},
 )
 
-__all__ = [
-    "NUTS",
-    "Block",
-    "Calibration",
-    "Condition",
-    "Curvature",
-    "DoseResponse",
-    "Draws",
-    "Ensemble",
-    "Evaluation",
-    "Fits",
-    "GradientCheck",
-    "Info",
-    "LockedError",
-    "PosteriorFileError",
-    "Problem",
-    "Sampler",
-    "Spread",
-    "StoreError",
-    "Summary",
-    "arm_share",
-    "check_gradient",
-    "choose_solver",
-    "combination",
-    "curvature",
-    "dose_response",
-    "find_map",
-    "find_mode",
-    "fit",
-    "load_problem",
-    "read",
-    "read_posterior",
-    "report",
-    "report_fits",
-    "run_sampler",
-    "sample",
-    "save",
-    "summarise",
-    "to_datatree",
-]
+# What is fitted, and searches for the best fit:
+__all__ = ["Curvature", "Evaluation", "Fits", "GradientCheck", "Problem", "check_gradient", "choose_solver"]
+__all__ += ["curvature", "find_map", "find_mode", "fit", "load_problem"]
+# Samplers and their draws:
+__all__ += ["NUTS", "Block", "Draws", "Info", "LockedError", "Sampler", "StoreError", "run_sampler", "sample"]
+# Results:
+__all__ += ["Calibration", "PosteriorFileError", "Summary", "read", "read_posterior", "report", "report_fits"]
+__all__ += ["save", "summarise", "to_datatree"]
+# What they predict:
+__all__ += ["Condition", "DoseResponse", "Ensemble", "Prediction", "Spread", "arm_share", "combination"]
+__all__ += ["dose_response", "predict"]

@@ -73,23 +73,6 @@ def of_doses(result: DoseResponse, combined: xr.Dataset | None = None) -> dict[s
     return figures
 
 
-__all__ = [
-    "arm_share",
-    "chains",
-    "dose",
-    "dose_response",
-    "drug_response",
-    "evaluation",
-    "fit",
-    "observed_predicted",
-    "of_calibration",
-    "of_doses",
-    "of_fits",
-    "population",
-    "prior_posterior",
-    "residuals",
-    "starts",
-    "surface",
-    "traces",
-    "waterfall",
-]
+__all__ = ["of_calibration", "of_doses", "of_fits"]
+__all__ += ["arm_share", "chains", "dose", "dose_response", "drug_response", "evaluation", "fit", "observed_predicted"]
+__all__ += ["population", "prior_posterior", "residuals", "starts", "surface", "traces", "waterfall"]

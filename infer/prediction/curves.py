@@ -86,23 +86,26 @@ def curves(
     times: ArrayLike | Mapping[tuple[str, str], ArrayLike],
     *,
     pairs: Sequence[tuple[str, str]] | None = None,
+    protocols: Mapping[str, Protocol] | None = None,
     gel: Mapping[str, Sequence[ArrayLike]] | None = None,
 ) -> dict[tuple[str, str], Curve]:
     """Courses of observables under protocols, in one batch; by default all pairs that were measured.
 
-    `times` in the model's unit, common or by pair; those before a protocol's start are left out. `gel` gives
+    `times` in the model's unit, common or by pair; those before a protocol's start are left out. `protocols` by
+    name are by default those of the data. `gel` gives
     for an observable what fills its placeholders, numbers or one value a draw (see `average_gel`); by default
     scales are 1, offsets 0 and noise is that of the average gel.
     """
     values = np.atleast_2d(np.asarray(values, dtype=float))
     if pairs is None:
         pairs = list(dict.fromkeys((m.observable, m.protocol) for m in problem.dataset.measurements))
+    protocols = problem.dataset.protocols if protocols is None else protocols
     grids = {}
     for pair in pairs:
         grid = np.unique(np.asarray(times[pair] if isinstance(times, Mapping) else times, dtype=float))
-        grids[pair] = grid[grid >= problem.dataset.protocols[pair[1]].start]
+        grids[pair] = grid[grid >= protocols[pair[1]].start]
     points = [(o, p, float(t)) for (o, p), grid in grids.items() for t in grid]
-    mean, sd = _predict(problem, values, problem.dataset.protocols, points, gel)
+    mean, sd = _predict(problem, values, protocols, points, gel)
     ends = np.cumsum([len(g) for g in grids.values()])[:-1]
     return {
         (o, p): Curve(problem.dataset.observables[o], p, grid, m, s)

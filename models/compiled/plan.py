@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 import sympy
 
+from ..listing import did_you_mean
 from ..networks.formulas import TIME, to_infix
 from ..protocols.protocol import Protocol, Value
 from .model import Model
@@ -276,10 +277,14 @@ def _check(model: Model, protocols: Sequence[Protocol], times: Sequence[Sequence
     species = set(model.species)
     for protocol, at in zip(protocols, times, strict=True):
         for name in sorted(protocol.targets - known):
-            problems.append(f"protocol {protocol.name!r} changes {name!r}, which {model.name} does not have")
+            near = did_you_mean(name, known)
+            problems.append(f"protocol {protocol.name!r} changes {name!r}, which {model.name} does not have{near}")
         for step in protocol.steps:
             for name in sorted(set(step.add) & known - species):
-                problems.append(f"protocol {protocol.name!r} adds to {name!r}, which is no species of {model.name}")
+                problems.append(
+                    f"protocol {protocol.name!r} adds to {name!r}, which is a parameter of {model.name}, "
+                    "not a species: set it instead"
+                )
         if protocol.preequilibration is not None and (term := _moving_at_rest(model, protocol, names)):
             problems.append(
                 f"protocol {protocol.name!r} pre-equilibrates, but {model.name} depends on time explicitly then: "

@@ -40,27 +40,19 @@ else:
             Calibration,
             DoseResponse,
             Ensemble,
+            Prediction,
             Summary,
             dose_response,
+            predict,
             read_posterior,
             report,
             summarise,
         )
 
     # They bring xarray or matplotlib.
-    __getattr__, _ = later(
-        __name__,
-        {
-            "Calibration": "infer",
-            "DoseResponse": "infer",
-            "Ensemble": "infer",
-            "Summary": "infer",
-            "dose_response": "infer",
-            "read_posterior": "infer",
-            "report": "infer",
-            "summarise": "infer",
-        },
-    )
+    _nouns = ("Calibration", "DoseResponse", "Ensemble", "Prediction", "Summary")
+    _verbs = ("dose_response", "predict", "read_posterior", "report", "summarise")
+    __getattr__, _ = later(__name__, dict.fromkeys((*_nouns, *_verbs), "infer"))
     moved.register()
 
 
@@ -70,37 +62,8 @@ def __dir__() -> list[str]:
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "NUTS",
-    "Auto",
-    "Calibration",
-    "Diffrax",
-    "DoseResponse",
-    "Draws",
-    "Ensemble",
-    "Fits",
-    "Fused",
-    "HexamerError",
-    "Model",
-    "Network",
-    "Problem",
-    "Protocol",
-    "Settings",
-    "Status",
-    "Summary",
-    "__version__",
-    "data",
-    "dose_response",
-    "find_map",
-    "fit",
-    "infer",
-    "load_model",
-    "load_network",
-    "load_problem",
-    "models",
-    "read_posterior",
-    "report",
-    "sample",
-    "simulate",
-    "summarise",
-]
+__all__ = ["HexamerError", "__version__", "data", "infer", "models"]
+__all__ += ["Auto", "Diffrax", "Fused", "Model", "Network", "Protocol", "Settings", "Status"]
+__all__ += ["NUTS", "Calibration", "DoseResponse", "Draws", "Ensemble", "Fits", "Prediction", "Problem", "Summary"]
+__all__ += ["dose_response", "find_map", "fit", "load_model", "load_network", "load_problem", "predict"]
+__all__ += ["read_posterior", "report", "sample", "simulate", "summarise"]

@@ -58,7 +58,7 @@ def test_wrong_when_made(said: str) -> None:
 
 UNFIT = {
     "changes 'B', which decay does not have": (Protocol("p").add("B", 1.0), [1.0]),
-    "adds to 'k', which is no species of decay": (Protocol("p").add("k", 1.0), [1.0]),
+    "adds to 'k', which is a parameter of decay, not a species: set it instead": (Protocol("p").add("k", 1.0), [1.0]),
     "has an output time -1 before its start at 0": (Protocol("p"), [-1.0, 1.0]),
     "the output times of protocol 'p' do not increase": (Protocol("p"), [2.0, 1.0]),
     "has an output time that is not finite": (Protocol("p"), [1.0, np.inf]),
@@ -82,7 +82,7 @@ def test_all_that_is_wrong_at_once(decay: Model) -> None:
     assert said == [
         "cannot simulate:",
         "  protocol 'p' changes 'B', which decay does not have",
-        "  protocol 'q' adds to 'k', which is no species of decay",
+        "  protocol 'q' adds to 'k', which is a parameter of decay, not a species: set it instead",
         "  protocol 'q' has an output time 2 before its start at 5",
     ]
 
