@@ -32,7 +32,8 @@ class Family:
     - `log_density(t, location, spread, shape)`: JAX arrays of one shape; normalised over `support`;
     - `scipy`: the name of the same distribution in `scipy.stats`, which knows quantiles and tails; its `loc` and
       `scale` are location and spread;
-    - `folded`: t = |x| of a symmetric x: a search moves x through both signs, and 0 is allowed.
+    - `folded`: t = |x| of a symmetric x: a search moves x through both signs, and 0 is allowed;
+    - `infinite_at_zero`: for which shapes the density is infinite at t = 0.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Family:
     scipy: str
     support: tuple[float, float] = (-math.inf, math.inf)
     folded: bool = False
+    infinite_at_zero: Callable[[float], bool] = lambda shape: False
 
     def frozen(self, location: float, spread: float, shape: float | None) -> Any:
         """The distribution of `scipy.stats`."""
@@ -110,7 +112,7 @@ _TABLE = (
     Family("half_normal", ("spread",), _half_normal, "halfnorm", _POSITIVE, folded=True),
     Family("half_cauchy", ("spread",), _half_cauchy, "halfcauchy", _POSITIVE),
     Family("exponential", ("spread",), lambda t, m, s, _: _stats().expon.logpdf(t, 0.0, s), "expon", _POSITIVE),
-    Family("gamma", ("spread", "shape"), _gamma, "gamma", _POSITIVE),
+    Family("gamma", ("spread", "shape"), _gamma, "gamma", _POSITIVE, infinite_at_zero=lambda shape: shape < 1),
     Family("inverse_gamma", ("spread", "shape"), _inverse_gamma, "invgamma", _POSITIVE),
     Family("rayleigh", ("spread",), _rayleigh, "rayleigh", _POSITIVE),
 )
@@ -226,7 +228,8 @@ class Prior:
     @property
     def search_scale(self) -> Scale:
         """The scale to search on by default: its own, but a logarithm if its density is infinite at 0."""
-        infinite = self.family == "gamma" and self.shape is not None and self.shape < 1 and self.bounds[0] == 0
+        family = FAMILIES[self.family]
+        infinite = self.shape is not None and self.bounds[0] == 0 and family.infinite_at_zero(self.shape)
         return Scale.LOG if infinite else self.scale
 
     @property

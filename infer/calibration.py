@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+from warnings import warn
 
 import jax.numpy as jnp
 import numpy as np
@@ -97,7 +98,8 @@ def fit(
     """
     folder = Path(out)
     writable(folder)
-    if solver == "auto":  # the old word
+    if solver == "auto":
+        warn('fit(solver="auto") is now solver=None; the old word goes with the next release', DeprecationWarning, 2)
         solver = None
     if solver is not None:
         problem = problem.with_settings(solver=solver)

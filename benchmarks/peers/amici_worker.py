@@ -40,7 +40,6 @@ import statistics
 import sys
 import time
 import traceback
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -59,58 +58,9 @@ import amici.sim.sundials as asd
 import numpy as np
 import sympy as sp
 from amici.importers.sbml import MeasurementChannel, SbmlImporter
+from amici_modes import ADJOINT, FORWARD, MODES, Mode
 
 LAYOUT = 1  # raise when the model build changes, so that old caches are left alone
-
-C, S = asd.SteadyStateComputationMode, asd.SteadyStateSensitivityMode
-Internal = asd.InternalSensitivityMethod
-FORWARD, ADJOINT = asd.SensitivityMethod.forward, asd.SensitivityMethod.adjoint
-
-
-@dataclass(frozen=True)
-class Mode:
-    """How AMICI is set: see `MODES` for the reasons."""
-
-    computation: object = C.integrationOnly
-    sensitivity: object = S.newtonOnly
-    pre: object = FORWARD  # sensitivities of the pre-equilibration; adjoint needs an adjoint simulation
-    internal: object = Internal.simultaneous
-    newton_steps: int = 0
-    newton_check: bool = True
-    factor: float = 1.0  # steady-state tolerances over the integration's
-    max_steps: int = 10_000
-
-
-# Steady state by integration until the Newton step is below the tolerances of the integration
-# (`newton_check`). The default criterion of AMICI is the size of dx/dt against tolerances 100 times
-# wider, and stops too early by the slowest time scale; "defaults" keeps it, to show. Newton's method
-# from the start of the model is tried first where `newton_steps` are given. Sensitivities of the steady
-# state follow from the implicit function theorem ("implicit") or are integrated along. Adjoint runs
-# allocate `max_steps` checkpoints each, which costs more than the integration if there are many; 1000 is
-# also the limit on steps then.
-_NEWTON = {"computation": C.integrateIfNewtonFails, "newton_steps": 100}
-_DEFAULTS = {"sensitivity": S.integrateIfNewtonFails, "newton_check": False, "factor": 100.0}
-MODES = {
-    "amici-forward": {
-        "integrate, implicit, simultaneous": Mode(),
-        "integrate, implicit, staggered": Mode(internal=Internal.staggered),
-        "integrate, implicit, staggered1": Mode(internal=Internal.staggered1),
-        "newton else integrate, implicit, staggered1": Mode(internal=Internal.staggered1, **_NEWTON),
-        "newton only, implicit, staggered1": Mode(
-            computation=C.newtonOnly, newton_steps=100, internal=Internal.staggered1
-        ),
-        "integrate, integrate, simultaneous": Mode(sensitivity=S.integrationOnly, newton_check=False, factor=1e-3),
-        "defaults": Mode(**_DEFAULTS),
-    },
-    "amici-adjoint": {
-        "integrate, implicit forward": Mode(),
-        "integrate, implicit forward, 1000 checkpoints": Mode(max_steps=1000),
-        "integrate, implicit adjoint": Mode(pre=ADJOINT),
-        "integrate, implicit adjoint, 1000 checkpoints": Mode(pre=ADJOINT, max_steps=1000),
-        "newton else integrate, implicit forward, 1000 checkpoints": Mode(max_steps=1000, **_NEWTON),
-        "defaults": Mode(**_DEFAULTS),
-    },
-}
 
 
 def log2(x):
@@ -310,7 +260,36 @@ def try_mode(make, p, reference):
         return {"error": f"{type(error).__name__}: {error}", "failures": 1}
 
 
-def main():
+def fastest_mode(make, p, reference, setting, row):
+    """The objective in the fastest mode that is right; None if no mode works. `row` records what every mode gave."""
+    trials = {name: try_mode(one, p, reference) for name, one in make.items()}
+    # strict JSON has no infinity: null stands for a mode that gave no number
+    row["candidates"] = {name: {k: None if v == np.inf else v for k, v in t.items()} for name, t in trials.items()}
+    sound = {name: t for name, t in trials.items() if t.get("gradient_error", np.inf) < np.inf}
+    if not sound:
+        row |= {"error": "no mode works", "failures": sum(t["failures"] for t in trials.values())}
+        return None
+    best = min(t["gradient_error"] for t in sound.values())
+    allowed = max(best, setting["max_error"]) if "max_error" in setting else max(3 * best, 100 * setting["rtol"])
+    row["steady_state_mode"] = min((t["ms"], name) for name, t in sound.items() if t["gradient_error"] <= allowed)[1]
+    return make[row["steady_state_mode"]]()
+
+
+def measure(objective, p, repeats, row):
+    """Adds times, value and gradient of an objective to `row`."""
+    row["forward_ms"], row["forward_ms_min"] = timed(lambda: objective(p, gradient=False), repeats)
+    row["gradient_ms"], row["gradient_ms_min"] = timed(lambda: objective(p), repeats)
+    value, gradient, _ = objective(p)
+    row |= {
+        "value": float(value),
+        "gradient": gradient.tolist(),
+        "failures": objective.failures,
+        "steps": objective.steps(p),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def parsed():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("case", type=Path)
     parser.add_argument("--cache", type=Path, required=True)
@@ -318,8 +297,11 @@ def main():
     parser.add_argument("--merge", action="store_true", help="merge replicates, which leaves L as it is")
     parser.add_argument("--methods", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--threads", type=int, choices=(1, 2), default=1)
-    arguments = parser.parse_args()
+    return parser.parse_args()
 
+
+def main():
+    arguments = parsed()
     case = json.loads(arguments.case.read_text())
     arguments.cache.mkdir(parents=True, exist_ok=True)
     logging.getLogger("amici.sim.sundials").setLevel(logging.CRITICAL)  # failures are counted, not printed
@@ -327,60 +309,27 @@ def main():
     model, compile_s = build(case, arguments.cache.resolve())
     if arguments.merge:
         case = case | {"conditions": [merged(c) for c in case["conditions"]]}
-    experiments, constant = data(case, model)
+    of_case = partial(Objective, case, model, *data(case, model))
     p = np.array(list(case["parameters"].values()))
-    threads = arguments.threads
 
-    tight = Mode(max_steps=100_000)
-    value, gradient, _ = Objective(case, model, experiments, constant, "amici-forward", tight, 1e-10, 1e-12, threads)(p)
+    value, gradient, _ = of_case("amici-forward", Mode(max_steps=100_000), 1e-10, 1e-12, arguments.threads)(p)
     if not np.isfinite(value):
         raise RuntimeError("the reference run failed")
     reference = {"value": float(value), "gradient": gradient}
 
     rows = []
     for setting in case["settings"]:
-        rtol, atol = setting["rtol"], setting["atol"]
+        tolerances = {"rtol": setting["rtol"], "atol": setting["atol"]}
         for method in arguments.methods:
-            modes = MODES[method]
-            row = {
-                "method": method,
-                "rtol": rtol,
-                "atol": atol,
-                "threads": threads,
-                "compile_s": compile_s,
-                "amici_version": amici.__version__,
+            row = {"method": method, **tolerances, "threads": arguments.threads, "compile_s": compile_s}
+            rows.append(row | {"amici_version": amici.__version__})
+            make = {
+                name: partial(of_case, method, mode, **tolerances, threads=arguments.threads)
+                for name, mode in MODES[method].items()
             }
-            rows.append(row)
-            makers = {
-                name: partial(Objective, case, model, experiments, constant, method, mode, rtol, atol, threads)
-                for name, mode in modes.items()
-            }
-            trials = {name: try_mode(make, p, reference) for name, make in makers.items()}
-            # strict JSON has no infinity: null stands for a mode that gave no number
-            row["candidates"] = {
-                name: {k: None if v == np.inf else v for k, v in t.items()} for name, t in trials.items()
-            }
-            sound = {name: t for name, t in trials.items() if t.get("gradient_error", np.inf) < np.inf}
-            if not sound:
-                row |= {"error": "no mode works", "failures": sum(t["failures"] for t in trials.values())}
-                continue
-            best = min(t["gradient_error"] for t in sound.values())
-            allowed = max(best, setting["max_error"]) if "max_error" in setting else max(3 * best, 100 * rtol)
-            chosen = min((t["ms"], name) for name, t in sound.items() if t["gradient_error"] <= allowed)[1]
-            objective = makers[chosen]()
-            row["forward_ms"], row["forward_ms_min"] = timed(
-                lambda f=objective: f(p, gradient=False), arguments.repeats
-            )
-            row["gradient_ms"], row["gradient_ms_min"] = timed(lambda f=objective: f(p), arguments.repeats)
-            v, g, _ = objective(p)
-            row |= {
-                "value": float(v),
-                "gradient": g.tolist(),
-                "steady_state_mode": chosen,
-                "failures": objective.failures,
-                "steps": objective.steps(p),
-                "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-            }
+            objective = fastest_mode(make, p, reference, setting, rows[-1])
+            if objective is not None:
+                measure(objective, p, arguments.repeats, rows[-1])
     return {
         "rows": rows,
         "reference": {"rtol": 1e-10, "atol": 1e-12, "value": float(value), "gradient": gradient.tolist()},

@@ -15,8 +15,20 @@ import xarray as xr
 import hexamer.infer
 from hexamer import Diffrax, Problem, Protocol
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
-from hexamer.infer import Calibration, Draws, Fits, PosteriorFileError, fit, plots, read_posterior, report, report_fits
+from hexamer.infer import (
+    Calibration,
+    Draws,
+    Fits,
+    LockedError,
+    PosteriorFileError,
+    fit,
+    plots,
+    read_posterior,
+    report,
+    report_fits,
+)
 from hexamer.infer.storage.files import FileError
+from hexamer.infer.storage.lock import locked
 from hexamer.models import compile_function, compile_network, read_antimony
 
 pytestmark = pytest.mark.tier("test")
@@ -218,3 +230,13 @@ def test_the_old_name_warns() -> None:
         assert hexamer.infer.Fit is Calibration
     with pytest.raises(AttributeError, match="no attribute 'Fix'"):
         _ = hexamer.infer.Fix
+
+
+def test_the_old_word_for_the_choice_of_a_solver_warns(tmp_path):
+    (tmp_path / "taken").mkdir()
+    with (
+        locked(tmp_path / "taken"),
+        pytest.warns(DeprecationWarning, match=r"solver=\"auto\"\) is now solver=None"),
+        pytest.raises(LockedError),
+    ):
+        fit(decay(), tmp_path / "taken", solver="auto", progress=False)  # pyright: ignore[reportArgumentType]
