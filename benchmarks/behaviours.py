@@ -3,8 +3,8 @@
     python -m benchmarks.behaviours --draws 200 --json benchmarks/results/behaviours.json
 
 Every constant is drawn lognormal around its nominal value, all at once, with the given log-sd; volumes stay, and what
-is 0 nominally. The behaviours are those that tests/models/test_il6_behaviours.py, test_drugs.py and test_pathways.py
-hold at the nominal values, with their sources.
+is 0 nominally. The behaviours are those that test_il6_behaviours.py, test_drugs.py and test_pathways.py of
+tests/models/library hold at the nominal values, with their sources.
 """
 
 from __future__ import annotations

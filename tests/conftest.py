@@ -36,8 +36,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _may_hold(tier: str, text: str) -> bool:
-    """False if the text of a test file shows that no test in it has this tier. `helpers` marks cases as slow."""
-    return f'tier("{tier}")' in text or (tier == "slow" and "from helpers" in text) or "tier(" not in text
+    """False if the text of a test file shows that no test in it has this tier. `slowly`, `ENGINES`: slow cases."""
+    by_helpers = tier == "slow" and ("slowly(" in text or "ENGINES" in text)
+    return f'tier("{tier}")' in text or by_helpers or "tier(" not in text
 
 
 def _tier(item: pytest.Item) -> str | None:

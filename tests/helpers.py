@@ -5,12 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 import pytest
 
-from hexamer import Diffrax, Fused
+from hexamer import Diffrax, Fused, Model, Settings
+from hexamer.models import compile_network, read_antimony
 from hexamer.models.solvers.solver import Solver
+
+CASES = Path(__file__).parent / "cases"  # copies of what users wrote, each with a README
 
 SOLVERS: dict[str, Solver] = {"fused": Fused(), "diffrax": Diffrax()}
 BOTH_ENGINES = tuple(SOLVERS)
@@ -22,6 +26,16 @@ ENGINES = ("fused", pytest.param("diffrax", marks=pytest.mark.tier("slow")))
 def slowly(*cases: object) -> list[object]:
     """The cases as parameters that run in the tier `slow`; a tuple is one case of several arguments."""
     return [pytest.param(*(c if isinstance(c, tuple) else (c,)), marks=pytest.mark.tier("slow")) for c in cases]
+
+
+def network(text: str) -> Model:
+    """A compiled model of a text in Antimony."""
+    return compile_network(read_antimony(text))
+
+
+def tight(solver: Solver) -> Settings:
+    """Tolerances below what tests compare."""
+    return Settings(solver, rtol=1e-9, atol=1e-12)
 
 
 class TooMuchWork(BaseException):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-import os
 import shutil
 import subprocess
 import sys
@@ -12,83 +11,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import diffrax
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import sympy
 
-from hexamer import Auto, Diffrax, Fused, Model, Problem, Protocol, Settings, load_problem
-from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior
-from hexamer.infer import Curvature, Draws, StoreError, sample
+from helpers import CASES
+from hexamer import Auto, Diffrax, Fused, Problem, Protocol, Settings, load_problem
+from hexamer.data import Measurement, Observable, Parameter, Prior
+from hexamer.infer import Draws, StoreError
 from hexamer.infer.problem.identity import problem_digest, run_parts
-from hexamer.models import compile_function, compile_network, read_antimony
-from hexamer.models.compiled.identity import model_digest
+from support.small_run import data, problem, run
 
 pytestmark = pytest.mark.tier("test")
-
-CASES = Path(__file__).parents[1] / "cases"
-MODEL = """
-function drain(x, k)
-  k*x/(1 + x);
-end
-model small()
-  // a comment
-  compartment cell = 2;
-  species A in cell, B in cell;
-  v = 1; k = 0.5; a0 = 2*v;
-  A = a0; B = 0.25; x = 1; input = 0;
-  x' = -v*x;
-  total := A + B + x;
-  J: A -> B; cell*drain(A, k) + input*A;
-  unit nM = 1e-9 mole/litre;
-  k has nM;
-end
-"""
-SAMPLER = {"chains": 1, "warmup": 4, "draws": 6, "seed": 3, "chunk": 5}
-
-
-def data(**changes) -> Dataset:
-    """Readings of `total` and `B`, under two protocols, with a fixed and two sampled parameters."""
-    total, b, noise = sympy.symbols("total B noise")
-    rows = [
-        ("total", "idle", 1.0, 3.0),
-        ("B", "idle", 2.0, 0.6),
-        ("total", "driven", 1.0, 2.8),
-        ("B", "driven", 3.0, 1),
-    ]
-    content = {
-        "name": "small",
-        "observables": {"total": Observable("total", total, noise), "B": Observable("B", b, noise)},
-        "protocols": {"idle": Protocol("idle"), "driven": Protocol("driven").set(input=0.3, at=0.5)},
-        "measurements": tuple(Measurement(o, p, t, v, row=i) for i, (o, p, t, v) in enumerate(rows, start=1)),
-        "parameters": {
-            "k": Parameter("k", Prior("normal", "log", -0.7, 0.5), 0.5),
-            "noise": Parameter("noise", Prior("half_normal", spread=0.3)),
-            "v": Parameter("v", value=1.0),
-        },
-    }
-    return Dataset(**{**content, **changes})
-
-
-def problem(*edits: tuple[str, str], settings: dict | None = None, **changes) -> Problem:
-    text = MODEL
-    for old, new in edits:
-        assert old in text
-        text = text.replace(old, new)
-    options = {"solver": Fused(), **(settings or {})}
-    return Problem(compile_network(read_antimony(text)), data(**changes), settings=Settings(**options))
-
-
-def start_of(made: Problem) -> Curvature:
-    count = len(made.space)
-    return Curvature(np.zeros(count), np.eye(count), 0.1 * np.eye(count), np.ones(count))
-
-
-def run(made: Problem, out: Path, **sampler) -> Draws:
-    found = sample(made, start_of(made), out=out, progress=False, **{**SAMPLER, **sampler})
-    assert found is not None
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -301,72 +235,6 @@ def test_what_changes_no_draw_resumes_bit_for_bit(case: str, whole, tmp_path: Pa
     check_resumed(NEUTRAL[case](), whole, tmp_path / "killed")
 
 
-def python_model(
-    factor: float = 1.0, start: float = 2.0, table: tuple[float, ...] = (1.0, 2.0), slope: float = 1.0, name: str = "f"
-) -> Model:
-    """x' = −factor k x·(a table's interpolant), with a derivative rule of its own, a loop and a jitted part."""
-    nodes = jnp.array(table)
-
-    @jax.custom_jvp
-    def soft(x):
-        return jnp.tanh(x)
-
-    @soft.defjvp
-    def _(primals, tangents):
-        return soft(primals[0]), slope * (1 - jnp.tanh(primals[0]) ** 2) * tangents[0]
-
-    def inner(x):
-        return jnp.interp(x, jnp.arange(2.0), nodes)
-
-    inner.__name__ = name
-    inside = jax.jit(inner)
-
-    def rhs(t, y, p):
-        y = jax.lax.fori_loop(0, 2, lambda i, x: x * 0.5, y)
-        return -factor * p["k"] * soft(y) * jax.lax.cond(p["k"] > 0, inside, jnp.zeros_like, y)
-
-    return compile_function(
-        rhs, species=["x"], parameters={"k": 0.5}, initial=lambda p: jnp.stack([start * p["k"]]), name="python"
-    )
-
-
-@pytest.mark.tier("slow")
-@pytest.mark.parametrize(
-    "change", [{"factor": 3.0}, {"start": 20.0}, {"table": (1.0, 2.0000000000000004)}, {"slope": 2.0}]
-)
-def test_python_functions_are_told_apart(change: dict) -> None:
-    """A number in a closure, a start, the last digit of an array, and a derivative's rule alone."""
-    assert model_digest(python_model(**change)) != model_digest(python_model())
-
-
-@pytest.mark.tier("slow")
-def test_the_same_python_function_is_the_same_in_another_process() -> None:
-    """Whatever its objects' addresses, its names and the seed of Python's hashes."""
-    assert model_digest(python_model(name="g")) == model_digest(python_model())
-    script = (
-        "import sys, importlib.util as u; "
-        "s = u.spec_from_file_location('again', sys.argv[1]); m = u.module_from_spec(s); "
-        "s.loader.exec_module(m); print(m.model_digest(m.python_model()), m.problem_digest(m.problem()))"
-    )
-    again = subprocess.run(
-        [sys.executable, "-c", script, __file__],
-        env={**os.environ, "PYTHONHASHSEED": "7"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert again.stdout.split() == [model_digest(python_model()), problem_digest(problem())]
-
-
-def test_python_that_jax_cannot_look_into_is_refused() -> None:
-    def rhs(t, y, p):
-        return jax.pure_callback(lambda x: -np.asarray(x), jax.ShapeDtypeStruct((1,), float), y)
-
-    model = compile_function(rhs, species=["x"], parameters={"k": 0.5}, initial=[1.0])
-    with pytest.raises(ValueError, match=r"Python that JAX cannot look into.*write it in JAX"):
-        model_digest(model)
-
-
 def test_a_new_field_belongs_to_the_identity() -> None:
     """Unless it is left out by name."""
 
@@ -420,32 +288,6 @@ def test_case_edited_model_resumed_by_command(tmp_path: Path) -> None:
     assert (tmp_path / "r" / "posterior.nc").read_bytes() == kept
     shutil.copy(case / "before" / "model.xml", folder / "model.xml")
     assert again().returncode == 0
-
-
-@pytest.mark.tier("slow")
-def test_case_of_a_python_function_whose_body_is_edited(tmp_path: Path) -> None:
-    """x' = −c k x from x0 (`python_function.py` of the case): another c or x0 is another run."""
-
-    def decay(c: float, x0: float) -> Problem:
-        def f(t, y, p):
-            return jnp.stack([-c * p["k"] * y[0]])
-
-        model = compile_function(f, species=["x"], parameters={"k": 0.5}, initial=[x0], name="decay")
-        rows = tuple(Measurement("o", "p", t, 2 * np.exp(-0.5 * t), row=i + 1) for i, t in enumerate((0.5, 1, 2, 3)))
-        content = Dataset(
-            name="d",
-            observables={"o": Observable("o", sympy.Symbol("x"), sympy.Float(0.1))},
-            protocols={"p": Protocol("p")},
-            measurements=rows,
-            parameters={"k": Parameter("k", prior=Prior("normal", "log", location=0.0, spread=1.0))},
-        )
-        return Problem(model, content, settings=Settings(Diffrax(diffrax.Tsit5())))
-
-    run(decay(1.0, 2.0), tmp_path)
-    run(decay(1.0, 2.0), tmp_path)  # the same function written anew
-    for changed in (decay(3.0, 2.0), decay(1.0, 20.0)):
-        with pytest.raises(StoreError, match=r"holds another run .the model changed: its functions"):
-            run(changed, tmp_path)
 
 
 @pytest.mark.tier("slow")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
@@ -16,39 +15,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from helpers import SOLVERS, slowly
-from hexamer import Auto, Diffrax, Fused
-from hexamer.models import (
-    Model,
-    Protocol,
-    Settings,
-    Status,
-    compile_function,
-    compile_network,
-    read_antimony,
-    simulate,
-)
+from helpers import network, slowly
+from hexamer import Fused
+from hexamer.models import Model, Protocol, Settings, simulate
 from hexamer.models.compiled.plan import compile_plan
 from hexamer.models.solvers.dispatch import solve
+from support.fused import DIFFRAX, FUSED, LOOP_PROTOCOLS, relative
 
 pytestmark = pytest.mark.tier("test")
-
-FUSED = Settings(Fused())
 TIGHT = Settings(Fused(), rtol=1e-10, atol=1e-12, max_steps=100_000)
-DIFFRAX = Settings(Diffrax(), rtol=1e-9, atol=1e-11)
 TOLERANCE = 1e-5
-
-
-def network(text: str) -> Model:
-    return compile_network(read_antimony(text))
-
-
-def relative(found: jax.Array, expected: jax.Array) -> float:
-    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
-
-
-# ---------------------------------------------------------------------------------------------------- agreement
-
 
 PROTOCOLS: Mapping[str, Mapping[str, Protocol]] = {
     "il6_stat3": {
@@ -132,16 +108,6 @@ def test_diffrax_agrees(name: str, request: pytest.FixtureRequest) -> None:
 def test_diffrax_agrees_on_a_loop(loop: Model) -> None:
     z = draws(loop, 3)
     assert_agree(points(loop, LOOP_PROTOCOLS, FUSED, z), points(loop, LOOP_PROTOCOLS, DIFFRAX, z))
-
-
-# ---------------------------------------------------------------------------------------------------- nestings
-
-
-LOOP_PROTOCOLS = [
-    Protocol("dose").add("R", 0.6, at=5.0),
-    Protocol.equilibrated("pulse").pulse("R", 0.6, start=0.0, stop=20.0),
-    Protocol.equilibrated("set", k=0.1).set(at=7.0, k=2.0),
-]
 
 
 @pytest.fixture(scope="module")
@@ -373,147 +339,3 @@ def test_two_devices(loop_text: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "same"
-
-
-# ------------------------------------------------------------------------------------------- pre-equilibration
-
-
-CYCLE = """
-model cycle
-  compartment c = 2; compartment m = 0.5;
-  species A in c = 3, P in c = 0, Q in m = 1, G in c = 0, T in c = 1.5, U in c = 0.2, V in m = 0.1;
-  k = 0.4; d = 0.3; e = 0.9; s = 0.05; input = 0; a0 = 2.5; u = 0; v = 0;
-  A = a0*(1 + s); Q = 0.3*a0 + k; T = a0 + d;
-  J0: A -> P;  c*(k + input)*T*A/(1 + A);
-  J1: P -> Q;  c*d*P;
-  J2: Q -> A;  m*e*Q;
-  J3: -> G;    c*s*P;
-  J4: G -> ;   c*0.1*G;
-  J5: U -> V;  c*u*U;
-  J6: V -> U;  c*v*V;
-  hours := time/60;
-end
-"""
-CASES: Mapping[str, Mapping[str, float]] = {
-    "all move": {"u": 0.7, "v": 0.2},
-    "two idle": {},  # U and V hold a moiety that nothing turns over
-}
-REST_PROTOCOLS = [
-    Protocol.equilibrated("rest").add("A", 0.5, at=1.0),
-    Protocol("set", {"A": "start", "input": "stimulus", "V": 0.6}).set(at=1.0, k=0.2),
-    Protocol("idle set", {"T": "stimulus", "U": "start"}).add("U", "start", at=0.5),
-]
-
-
-@pytest.fixture(scope="module")
-def cycle() -> Model:
-    """A → P → Q → A over two volumes, with T, which nothing changes, as catalyst; U ⇌ V apart."""
-    return network(CYCLE)
-
-
-REST_TIMES = [0.0, 0.7, 4.0]
-
-
-@pytest.fixture(scope="module")
-def rests(cycle: Model) -> dict[str, Callable[[jax.Array], tuple[jax.Array, jax.Array]]]:
-    """For each engine, the outputs and their derivative by all parameters and the two values set."""
-    names = [*cycle.parameters, "start", "stimulus"]
-
-    def both(settings: Settings) -> Callable[[jax.Array], tuple[jax.Array, jax.Array]]:
-        def y(z: jax.Array) -> tuple[jax.Array, jax.Array]:
-            out = simulate(cycle, dict(zip(names, z, strict=True)), REST_PROTOCOLS, REST_TIMES, settings=settings)
-            return out.y, out.y
-
-        slope = jax.jit(jax.jacrev(y, has_aux=True))
-        return lambda z: slope(z)[::-1]
-
-    return {"diffrax": both(DIFFRAX), "fused": both(replace(DIFFRAX, solver=Fused()))}
-
-
-@pytest.mark.tier("slow")
-@pytest.mark.parametrize("case", CASES)
-def test_implicit_gradient(cycle: Model, rests, case: str) -> None:
-    """Of the state at rest and after, by all parameters, volumes and values set, against diffrax."""
-    assert len(cycle.moieties) == 3
-    names = [*cycle.parameters, "start", "stimulus"]
-    values = {**dict(zip(cycle.parameters, cycle.defaults, strict=True)), **CASES[case]}
-    z = jnp.asarray([*values.values(), 1.3, 0.7])
-    (y, found), (y_expected, expected) = rests["fused"](z), rests["diffrax"](z)
-    np.testing.assert_allclose(y, y_expected, rtol=1e-8, atol=1e-10)
-    assert np.all(np.isfinite(found))
-    for c in range(len(REST_PROTOCOLS)):
-        assert relative(found[c], expected[c]) < 1e-6
-        assert relative(found[c, 0], expected[c, 0]) < 1e-6  # at rest
-    volume, start, u = names.index("c"), names.index("start"), cycle.index("U")
-    assert np.abs(found[:, 0, :, volume]).max() > 1e-2  # by the moiety
-    # 2 U + V/2 is kept, with V = 3.5 U where they turn over.
-    assert found[2, 0, u, start] == pytest.approx(1.0 if case == "two idle" else 2 / 3.75, abs=1e-9)
-
-
-def test_protocols_share_a_rest(cycle: Model) -> None:
-    """The cotangents of several courses from one state at rest add up."""
-    names = list(cycle.parameters)
-    shared = [Protocol.equilibrated("a"), Protocol.equilibrated("b").add("A", 1.0), Protocol("c").add("P", 0.2)]
-
-    def loss(z: jax.Array, protocols: list[Protocol]) -> jax.Array:
-        values = dict(zip(names, z, strict=True))
-        y = simulate(cycle, values, protocols, [0.0, 2.0], settings=FUSED).y[..., : cycle.time_index]
-        return jnp.sum(jnp.sin(y))
-
-    z = jnp.asarray(cycle.defaults)
-    together = jax.grad(loss)(z, shared)
-    apart = sum(jax.grad(loss)(z, [q]) for q in shared)
-    np.testing.assert_allclose(together, apart, rtol=1e-12, atol=1e-13)
-
-
-# ------------------------------------------------------------------------------------------- choice of engine
-
-
-def decay(name: str) -> Model:
-    return compile_function(lambda t, y, p: -p["k"] * y, species=["y"], parameters={"k": 1.0}, initial=[1.0], name=name)
-
-
-def test_a_python_function_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"'refused' is a Python function, not a network"):
-        simulate(decay("refused"), {}, Protocol(), [1.0], solver=Fused())
-
-
-@pytest.mark.tier("slow")
-def test_auto_falls_back_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
-    model = decay("fallen back")
-    with caplog.at_level(logging.WARNING, logger="hexamer"):
-        for k in (1.0, 2.0):
-            out = simulate(model, {"k": k}, Protocol(), [1.0])
-            np.testing.assert_allclose(out.y[0, 0, 0], np.exp(-k), rtol=1e-5)
-    said = [r.getMessage() for r in caplog.records if "fallen back" in r.getMessage()]
-    assert len(said) == 1
-    assert "diffrax" in said[0]
-    assert "Python function" in said[0]
-
-
-@pytest.mark.tier("slow")
-def test_auto_is_fused_where_it_can(loop: Model, caplog: pytest.LogCaptureFixture) -> None:
-    """The engines' step controllers differ, so the steps tell which of them solved."""
-    with caplog.at_level(logging.WARNING):
-        runs = {e: simulate(loop, {}, LOOP_PROTOCOLS, [90.0], solver=s) for e, s in {"auto": Auto(), **SOLVERS}.items()}
-    assert not caplog.records
-    np.testing.assert_array_equal(runs["auto"].y, runs["fused"].y)
-    np.testing.assert_array_equal(runs["auto"].steps, runs["fused"].steps)
-    assert np.any(runs["auto"].y != runs["diffrax"].y)
-    np.testing.assert_allclose(runs["auto"].y, runs["diffrax"].y, rtol=1e-5, atol=1e-9)
-    np.testing.assert_array_equal(runs["diffrax"].status, Status.OK)
-
-
-@pytest.mark.tier("slow")
-def test_auto_follows_the_derivative_asked_for(loop: Model) -> None:
-    def y(k: jax.Array, settings: Settings) -> jax.Array:
-        return simulate(loop, {"k": k}, Protocol(), [3.0], settings=settings).y[0, 0]
-
-    forward = jax.jacfwd(y)(0.8, Settings(Diffrax(derivative="forward")))
-    np.testing.assert_allclose(jax.jacrev(y)(0.8, Settings()), forward, rtol=1e-4, atol=1e-7)
-
-
-@pytest.mark.tier("slow")
-def test_the_argument_overrides_the_settings(loop: Model) -> None:
-    by_argument = simulate(loop, {}, Protocol(), [9.0], solver=Diffrax(), settings=FUSED)
-    assert np.any(by_argument.y != simulate(loop, {}, Protocol(), [9.0], settings=FUSED).y)

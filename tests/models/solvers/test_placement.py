@@ -1,4 +1,4 @@
-"""Where trajectories are solved, on machines that pretend to have a GPU; and what is said where it cannot be used."""
+"""Where trajectories are solved, on machines that pretend to have a GPU."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import importlib
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -22,88 +20,13 @@ from hexamer.infer import NUTS, find_map, sample
 from hexamer.infer.posterior import fitted
 from hexamer.models import load_model
 from hexamer.models.solvers import placement
-from hexamer.models.solvers.dispatch import uses_fused
-from hexamer.models.solvers.fused import cuda, gpu, stacks
+from hexamer.models.solvers.fused import cuda
 from hexamer.models.solvers.fused.codegen.lower import Unsupported
 from hexamer.models.solvers.machine import usable_cores
-from hexamer.models.solvers.placement import break_even, devices_for
+from hexamer.models.solvers.placement import break_even
+from support.pretended_gpus import ROCM, Machine, platforms, warp_with
 
 pytestmark = pytest.mark.tier("test")
-
-CUDA = SimpleNamespace(platform_version="cuda 13000", platform="gpu")
-ROCM = SimpleNamespace(platform_version="rocm 60000", platform="gpu")
-
-
-def gpu_of(client: Any = CUDA) -> Any:
-    return SimpleNamespace(
-        platform="gpu", client=client, id=0, device_kind="H200", memory_stats=lambda: {"bytes_limit": 2**37}
-    )
-
-
-def warp_with(
-    *,
-    toolkit: tuple[int, int] | None = (13, 4),
-    driver: tuple[int, int] | None = (13, 0),
-    devices: int = 1,
-    arch: int = 90,
-) -> Any:
-    """What of Warp says which GPUs it can use."""
-    card = SimpleNamespace(
-        name="NVIDIA H200", alias="cuda:0", arch=arch, sm_count=132, free_memory=2**35, total_memory=2**37, is_cuda=True
-    )
-    return SimpleNamespace(
-        config=SimpleNamespace(version="1.19.0"),
-        get_cuda_toolkit_version=lambda: toolkit,
-        get_cuda_driver_version=lambda: driver,
-        is_cuda_available=lambda: devices > 0,
-        get_cuda_devices=lambda: [card] * devices,
-        device_from_jax=lambda _: card,
-    )
-
-
-Machine = Callable[..., None]
-
-
-@pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    """A function that makes JAX and Warp say what they would on another machine."""
-    real = jax.local_devices
-
-    def pretend(*, gpus: int = 1, client: Any = CUDA, warp: Any = None, cores: int = 2) -> None:
-        cards = [gpu_of(client) for _ in range(gpus)]
-
-        def local_devices(*, backend: str | None = None, **_: Any) -> list[Any]:
-            if backend == "cpu" or (backend is None and not cards):
-                return real(backend="cpu")
-            if not cards:
-                raise RuntimeError(f"Unknown backend {backend}")
-            return cards
-
-        def found() -> Any:
-            if isinstance(warp, Exception):
-                raise warp
-            return warp_with() if warp is None else warp
-
-        monkeypatch.setattr(placement, "usable_cores", lambda: cores)
-        monkeypatch.setattr(jax, "local_devices", local_devices)
-        monkeypatch.setattr(jax, "default_backend", lambda: "gpu" if cards else "cpu")
-        monkeypatch.setattr(cuda, "warp", found)
-        forget()
-
-    yield pretend
-    monkeypatch.undo()
-    forget()
-
-
-def forget() -> None:
-    for known in (cuda.devices, cuda.has_warp, cuda.why_none, placement._say_once, placement.break_even):
-        known.cache_clear()
-    placement.prefer(None)
-    stacks._noted.clear()
-
-
-def platforms(trajectories: float, settings: Settings | None = None) -> set[str]:
-    return {d.platform for d in devices_for(int(trajectories), settings or Settings())}
 
 
 # ------------------------------------------------------------------------------------------------------------ choice
@@ -348,153 +271,6 @@ def test_simulate_is_compiled_once() -> None:
         simulate(model, {"IL6": dose}, [protocol], [1.0, 2.0], observe=["IL6"])
     after = compiled.cache_info()
     assert (after.misses - before.misses, after.hits - before.hits) == (1, 2)
-
-
-# ---------------------------------------------------------------------------------------------------- what is missing
-
-MISSING: dict[str, tuple[dict[str, Any], str]] = {
-    "old driver": (
-        {"warp": warp_with(driver=(12, 4), devices=0)},
-        "the NVIDIA driver is too old: it is made for CUDA 12.4, and warp-lang 1.19.0 needs one for CUDA 13.0 or newer",
-    ),
-    "no driver": (
-        {"warp": warp_with(driver=None, devices=0)},
-        "warp-lang 1.19.0 finds no CUDA driver, though JAX has a GPU",
-    ),
-    "no device": ({"warp": warp_with(devices=0)}, "warp-lang 1.19.0 finds no CUDA device, though JAX has one"),
-    "no CUDA in Warp": (
-        {"warp": warp_with(toolkit=None, devices=0)},
-        "warp-lang 1.19.0 as it is installed here has no CUDA",
-    ),
-    "another maker's GPU": ({"client": ROCM}, "the GPU that JAX has here is no CUDA device"),
-}
-
-
-@pytest.mark.parametrize("case", MISSING)
-def test_what_warp_lacks_is_said_and_the_cpu_solves(
-    case: str, machine: Machine, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A GPU that JAX can use alone is left out, since its compiled code on the CPU beats diffrax on the GPU."""
-    given, said = MISSING[case]
-    machine(**given)
-    assert cuda.devices() == ()
-    assert cuda.why_none().startswith(said)
-    with caplog.at_level(logging.WARNING, logger="hexamer"):
-        assert platforms(1) == platforms(10**6) == {"cpu"}
-    assert [r.getMessage() for r in caplog.records] == [f"the GPU is left out: {cuda.why_none()}. The CPU solves"]
-    assert platforms(10**6, Settings(Diffrax())) == {"gpu"}
-    with pytest.raises(Unsupported, match="the fused engine cannot use the GPU here, and device='gpu' asks for it"):
-        platforms(1, Settings(device="gpu"))
-
-
-def test_without_warp_diffrax_solves_where_jax_computes(machine: Machine) -> None:
-    """There is no compiled code for the CPU either."""
-    machine(warp=Unsupported("warp-lang is not installed"))
-    assert cuda.why_none() == "warp-lang is not installed"
-    assert platforms(10**6) == {"gpu"}
-    assert platforms(1) == {"cpu"}
-
-
-def test_the_engine_goes_by_where_jax_computes(machine: Machine) -> None:
-    """Not by whether there is a GPU: on the CPU of a machine whose GPU is of no use, compiled code solves."""
-    model = load_model("hepg2_core")
-    machine(warp=warp_with(driver=(12, 4), devices=0))
-    assert not uses_fused(model, Settings())
-    with pytest.raises(Unsupported, match=r"CUDA GPUs: the NVIDIA driver is too old.*jax\.default_device"):
-        uses_fused(model, Settings(Fused()))
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        assert uses_fused(model, Settings(Fused()))
-    with placement.placed(1, Settings()):
-        assert uses_fused(model, Settings(Fused()))
-
-
-VERSIONS: dict[str, tuple[dict[str, str], str]] = {
-    "JAX without CUDA": ({}, r"and JAX is installed without CUDA: pip install 'jax\[cuda13\]'"),
-    "plugin of another version": (
-        {"jax-cuda12-plugin": "0.7.0", "jaxlib": "0.12.0"},
-        r"and JAX cannot use it: jax-cuda12-plugin 0\.7\.0 belongs to another version than jaxlib 0\.12\.0",
-    ),
-    "plugin that did not start": (
-        {"jax-cuda13-plugin": "0.12.0", "jaxlib": "0.12.0"},
-        r"and JAX's jax-cuda13-plugin 0\.12\.0 did not start on it",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", VERSIONS)
-def test_a_gpu_that_jax_does_not_have(
-    case: str, machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    installed, said = VERSIONS[case]
-    machine(gpus=0)
-    monkeypatch.setattr(cuda, "_version", lambda package: installed.get(package, ""))
-    assert cuda.why_none().startswith("there is a CUDA GPU here (NVIDIA H200), ")
-    with pytest.raises(Unsupported, match=said):
-        platforms(1, Settings(device="gpu"))
-    with caplog.at_level(logging.WARNING, logger="hexamer"):
-        assert platforms(1) == {"cpu"}
-        assert not caplog.records  # a GPU would change nothing
-        assert platforms(10**6) == {"cpu"}
-    assert [r.getMessage() for r in caplog.records] == [f"{cuda.why_none()}. The CPU solves"]
-
-
-# ------------------------------------------------------------------------------------------------------------ memory
-
-
-def test_memory_is_that_of_the_card(machine: Machine) -> None:
-    machine()
-    assert cuda.memory() == 2**35  # a quarter
-
-
-def test_a_driver_that_is_too_old_for_jax_and_warp(machine: Machine) -> None:
-    machine(gpus=0, warp=warp_with(driver=(12, 4), devices=0))
-    assert cuda.why_none().startswith("the NVIDIA driver is too old: it is made for CUDA 12.4")
-
-
-def test_no_room_for_stacks(machine: Machine) -> None:
-    """Before a launch that would fail, with the way out; what CUDA has taken already is not counted twice."""
-    machine()
-    card = cuda.devices()[0]
-    stacks.reserve("il6_stat3", 32, ["steady", "course"], [card])
-    card.free_memory -= stacks.stack("steady", 32) * 2048 * 132  # a launch
-    card.free_memory, left = 2**20, card.free_memory
-    stacks.reserve("il6_stat3", 32, ["steady", "course"], [card])  # it is there already
-    card.free_memory = left
-    card.free_memory = 2**30
-    with pytest.raises(stacks.NoRoomError) as found:
-        stacks.reserve("il6_full", 67, ["steady", "steady_adjoint", "course_adjoint"], [card])
-    said = str(found.value)
-    assert said.startswith("no room on NVIDIA H200 for steady states of il6_full: with 67 species its threads' stacks")
-    assert "take 32.2 GiB, and 1.0 of 128.0 GiB are free" in said
-    assert "XLA_PYTHON_CLIENT_MEM_FRACTION=0.70; it is 0.75 now" in said
-    assert "HEXAMER_DEVICE=cpu" in said
-    empty = SimpleNamespace(**{**vars(card), "alias": "cuda:1", "free_memory": 2**36})
-    stacks.reserve("il6_full", 67, ["steady"], [card, empty])  # the second has room
-
-
-def test_what_was_noted_and_not_launched_is_not_there(machine: Machine) -> None:
-    machine()
-    card = cuda.devices()[0]
-    card.free_memory = stacks.stack("steady", 67) * 2048 * 132
-    stacks.reserve("first", 60, ["steady"], [card])
-    with pytest.raises(stacks.NoRoomError):
-        stacks.reserve("second", 68, ["steady"], [card])
-
-
-def test_kernels_ask_for_room_before_they_are_loaded(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And what does not compile or load is one sentence."""
-    machine()
-    model, card = load_model("hepg2_core"), cuda.devices()[0]
-    given = {"single": False, "keep_stages": False, "on": [card]}
-    real = gpu.warp()
-    monkeypatch.setattr(real, "force_load", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("no PTX for sm_30")))
-    with pytest.raises(
-        Unsupported, match=r"kernels of model 'hepg2_core' do not compile or load on NVIDIA H200 \(no PTX"
-    ):
-        gpu.load(model, ("steady", "course"), **given)
-    card.free_memory, card.alias = 2**20, "cuda:7"
-    with pytest.raises(stacks.NoRoomError, match="steady states of hepg2_core"):
-        gpu.load(model, ("steady", "course"), **given)
 
 
 # ------------------------------------------------------------------------------------------------------------ results

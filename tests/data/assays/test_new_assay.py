@@ -20,7 +20,7 @@ from hexamer.data.assays.row_values import RowValues
 
 pytestmark = pytest.mark.tier("check")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 PROBLEM = """
 name = "quenching"

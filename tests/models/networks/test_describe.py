@@ -28,7 +28,7 @@ model small
   kon = 0.5; koff = 0.1; k = 3;
 end
 """
-DOCUMENT = Path(__file__).parents[2] / "docs"
+DOCUMENT = Path(__file__).parents[3] / "docs"
 
 
 @pytest.fixture(scope="module")
