@@ -205,7 +205,7 @@ def test_kernels_of_the_gpu_solve_switches_too():
     v = draws(3)[2]
 
     def total(v: jax.Array) -> jax.Array:
-        return jnp.sum(solve(model, plan, tight(Fused()), v, by="gpu").y)
+        return jnp.sum(solve(model, plan, tight(Fused()), v, backend="gpu").y)
 
     value, slope = jax.value_and_grad(total)(v)
     wanted, slope_wanted = jax.value_and_grad(lambda v: jnp.sum(closed_form(v, TIMES)))(v)
@@ -413,4 +413,4 @@ def test_what_never_rests_is_named_beside_a_timed_input():
 
     text = "model n\n X = 1; S = 0; k = 0.5; t_on = 2\n X' = 1 + piecewise(3, time >= t_on, 0) - k*X\n S' = X\nend"
     found = unsettled_under(network(text), {}, Protocol.equilibrated(), Settings())
-    assert found.restless == {"S": pytest.approx(2.0)}
+    assert found.still_changing == {"S": pytest.approx(2.0)}
