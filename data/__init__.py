@@ -30,7 +30,7 @@ from .noise import Noise, noise_of
 from .parameter import Parameter
 from .prior import Prior
 from .published import DataNotFound, Published
-from .quantities.composition import complexes, composition, seen
+from .quantities.composition import complexes, parts_by_species, total_concentration
 from .quantities.units import UnitError, to_model
 from .scale import Scale, to_scale
 
@@ -59,7 +59,6 @@ __all__ = [
     "bundled",
     "coip",
     "complexes",
-    "composition",
     "copy_number",
     "direct",
     "elisa",
@@ -74,12 +73,13 @@ __all__ = [
     "luminex",
     "noise_of",
     "parse_formula",
+    "parts_by_species",
     "phosphorylation_degree",
     "qpcr",
     "read_folder",
     "read_priors",
     "read_values",
-    "seen",
     "to_model",
     "to_scale",
+    "total_concentration",
 ]
