@@ -41,7 +41,7 @@ from hexamer import Fused, Model, Settings
 from hexamer.models import Status, load_model
 from hexamer.models.solvers.fused import cuda, engine
 from hexamer.models.solvers.fused.build import functions_of
-from hexamer.models.solvers.fused.call import By
+from hexamer.models.solvers.fused.call import Backend
 from hexamer.models.solvers.solution import Solution
 
 from .arguments import choose_devices, network_name, positive_count, positive_number, report_file
@@ -73,7 +73,7 @@ class Case:
 
     model: Model
     rest: bool
-    by: By = "platform"
+    by: Backend = "platform"
 
     def values(self, trajectories: int) -> np.ndarray:
         return dose_case(self.model, FUSED[0], rest=self.rest, sets=-(-trajectories // DOSES)).values
@@ -102,7 +102,7 @@ class Case:
 
     def _one(self, settings: Settings) -> Callable[[Array], Solution]:
         plan = dose_case(self.model, settings, rest=self.rest, sets=0).plan
-        return partial(engine.solve, self.model, plan, settings, by=self.by)
+        return partial(engine.solve, self.model, plan, settings, backend=self.by)
 
 
 def scalar(y: Array) -> Array:
@@ -175,7 +175,7 @@ def check(case: Case, exact: Checked, settings: Settings) -> Row:
     return row | {"good": row["same_status"] and close}
 
 
-def checks(model: Model, exact: Mapping[bool, Checked], by: By) -> Iterator[Planned]:
+def checks(model: Model, exact: Mapping[bool, Checked], by: Backend) -> Iterator[Planned]:
     for rest, settings in product(exact, FUSED):
         row = {"precision": settings.precision, "rtol": settings.rtol, "start": "rest" if rest else "course"}
         row |= {"trajectories": len(exact[rest].slope) * DOSES}
@@ -218,7 +218,7 @@ def fused_row(
 
 
 def fused_rows(
-    model: Model, exact: Mapping[bool, Checked], by: By, options: argparse.Namespace, peaks: Mapping[str, float]
+    model: Model, exact: Mapping[bool, Checked], by: Backend, options: argparse.Namespace, peaks: Mapping[str, float]
 ) -> Iterator[Planned]:
     """On the GPU, and up to `most` trajectories beside it on the CPU."""
     cpu = jax.devices("cpu")[0]
@@ -327,7 +327,7 @@ def arguments() -> argparse.Namespace:
     choose_devices(parser, dry_run=options.dry_run)
     options.counts = options.counts or list(DRY if options.dry_run else COUNTS)
     if not options.dry_run and not cuda.devices():
-        told = cuda.platforms_asked()
+        told = cuda.requested_platforms()
         why = f"JAX_PLATFORMS={told} leaves it out; unset that" if told else cuda.why_none()
         sys.exit(NO_GPU.format(f": {why}" if why else ""))
     return options
@@ -336,7 +336,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     options = arguments()
     until = time.monotonic() + 60 * options.minutes
-    by: By = "gpu" if options.dry_run else "platform"
+    by: Backend = "gpu" if options.dry_run else "platform"
     model, device = load_model(options.model), None if options.dry_run else cuda.devices()[0]
     report: Row = {
         "device": "dry run on the CPU" if device is None else device.name,

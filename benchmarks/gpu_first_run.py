@@ -37,7 +37,7 @@ from hexamer import Fused, Model, Protocol, Settings, simulate
 from hexamer.models import load_model
 from hexamer.models.solvers.fused import cuda
 from hexamer.models.solvers.fused.build import warp
-from hexamer.models.solvers.fused.call import By
+from hexamer.models.solvers.fused.call import Backend
 from hexamer.models.solvers.machine import usable_cores
 from hexamer.models.solvers.placement import break_even
 
@@ -152,7 +152,7 @@ def _timed(files: dict[bool, Path], program: Compiled, given: dict[str, int]) ->
 # -------------------------------------------------------------------------------------------------------- through JAX
 
 
-def through_jax(options: argparse.Namespace, by: By) -> Lines:
+def through_jax(options: argparse.Namespace, by: Backend) -> Lines:
     """Checks, then times, of what a user calls."""
     sets, cpu = (2 if options.dry_run else 64), jax.devices("cpu")[0]
     exact = Settings(Fused(), rtol=1e-10, atol=1e-12, max_steps=100_000)
@@ -220,7 +220,7 @@ def _on_cpu(case: Case, cpu: Any) -> Row:
     return {"good": off < 1e-6 and {d.platform for d in found.devices()} == {"cpu"}, "largest_difference": off}
 
 
-def _thrice(model: Model, by: By) -> Row:
+def _thrice(model: Model, by: Backend) -> Row:
     settings = Settings(device="gpu" if by == "platform" else "auto")
     seconds, protocol = [], Protocol("dose").add("IL6", 0.5) if "IL6" in model.species else Protocol().set(IL6=5.0)
     for _ in range(3):
@@ -341,7 +341,7 @@ def main() -> None:
     options = parser.parse_args()
     options.counts = options.counts or ([16] if options.dry_run else [10**5, 10**6])
     choose_devices(parser, dry_run=options.dry_run)
-    by: By = "platform" if cuda.devices() and not options.dry_run else "gpu"
+    by: Backend = "platform" if cuda.devices() and not options.dry_run else "gpu"
     report: Row = {
         "dry_run": options.dry_run,
         "about": attempt({}, about),

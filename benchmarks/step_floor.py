@@ -104,7 +104,7 @@ def engine(model: Model, lanes: int) -> tuple[Callable[[], object], Callable[[],
     plan = compile_plan(model, [Protocol()], [times], model.parameters)
     sets = lanes if lanes == NARROW else 8 * lanes
     values = jnp.asarray(model.defaults * np.exp(1e-3 * np.random.default_rng(0).normal(size=(sets, 1))))
-    run = jax.vmap(partial(solve, model, plan, Settings(Fused(threads=1)), few=lanes == NARROW))
+    run = jax.vmap(partial(solve, model, plan, Settings(Fused(threads=1)), small_batch=lanes == NARROW))
     forward = jax.jit(run)
     steps = float(jnp.sum(forward(values).steps)) / lanes
     gradient = jax.jit(jax.grad(lambda v: jnp.sum(run(v).y)))

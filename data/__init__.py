@@ -30,7 +30,7 @@ from .noise import Noise, noise_of
 from .parameter import Parameter
 from .prior import Prior
 from .published import DataNotFound, Published
-from .quantities.composition import complexes, composition, seen
+from .quantities.composition import complexes, parts_by_species, total_concentration
 from .quantities.units import UnitError, to_model
 from .scale import Scale, to_scale
 
@@ -44,6 +44,6 @@ __all__ += ["blot", "blot_ratio", "coip", "copy_number", "direct", "elisa", "flo
 __all__ += ["log10_reading", "logit", "luciferase", "luminex", "phosphorylation_degree", "qpcr"]
 __all__ += ["ReadBack", "StandardCurve", "fit_standard_curve"]
 # Formulas, complexes, units:
-__all__ += ["complexes", "composition", "parse_formula", "seen", "to_model"]
+__all__ += ["complexes", "parse_formula", "parts_by_species", "to_model", "total_concentration"]
 # Errors:
 __all__ += ["AssayError", "FormulaError", "Problem", "StandardCurveError", "TableError", "UnitError"]

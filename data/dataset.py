@@ -63,8 +63,8 @@ class Observable:
         unit: str = "",
     ) -> None:
         read = noise_of(noise) if isinstance(noise, str) else noise
-        given = {"name": name, "formula": formula, "noise_formula": noise_formula, "placeholders": placeholders}
-        for key, content in {**given, "scale": Scale(scale), "noise": read, "unit": unit}.items():
+        values = {"name": name, "formula": formula, "noise_formula": noise_formula, "placeholders": placeholders}
+        for key, content in {**values, "scale": Scale(scale), "noise": read, "unit": unit}.items():
             object.__setattr__(self, key, content)
 
     @property
@@ -173,9 +173,9 @@ class Dataset:
                     f"row {m.row}: unknown protocol {m.protocol!r}; {known_names(m.protocol, self.protocols)}"
                 )
             problems += _unsound_numbers(m)
-            expected, given = len(self.observables[m.observable].placeholders), len(m.arguments)
-            if expected != given:
-                problems.append(f"row {m.row}: {m.observable} takes {expected} placeholder values, not {given}")
+            expected, stated = len(self.observables[m.observable].placeholders), len(m.arguments)
+            if expected != stated:
+                problems.append(f"row {m.row}: {m.observable} takes {expected} placeholder values, not {stated}")
         if problems:
             raise ValueError(f"data set {self.name!r} is not sound:\n  " + "\n  ".join(problems))
 

@@ -16,7 +16,7 @@ def deviations(dataset: Dataset, elsewhere: Collection[str] = ()) -> dict[str, s
 
     `elsewhere`: names that the model uses, too, whose sign may mean something.
     """
-    found: dict[str, str] = {}
+    observable_by_parameter: dict[str, str] = {}
     signs = {name: _signs(observable) for name, observable in dataset.observables.items()}
     for m in dataset.measurements:
         observable = dataset.observables[m.observable]
@@ -24,8 +24,8 @@ def deviations(dataset: Dataset, elsewhere: Collection[str] = ()) -> dict[str, s
         for sign in signs[m.observable]:
             name = filled.get(sign, sign)
             if isinstance(name, str) and name not in elsewhere:
-                found.setdefault(name, m.observable)
-    return found
+                observable_by_parameter.setdefault(name, m.observable)
+    return observable_by_parameter
 
 
 def _signs(observable: Observable) -> list[str]:
@@ -71,8 +71,8 @@ def place_of(parameter: Parameter) -> str:
 
 def _constants(dataset: Dataset, parameters: Mapping[str, Parameter], elsewhere: Collection[str]) -> Iterator[str]:
     """Rows whose standard deviation no estimated parameter changes."""
-    held = {n: p.value for n, p in parameters.items() if not p.estimated and p.value is not None}
-    fixed = {n: v for n, v in held.items() if n not in elsewhere}  # a protocol may set those of the model
+    values_of_fixed = {n: p.value for n, p in parameters.items() if not p.estimated and p.value is not None}
+    fixed = {n: v for n, v in values_of_fixed.items() if n not in elsewhere}  # a protocol may set those of the model
     seen: set[tuple[str, tuple[float, ...]]] = set()
     for m in dataset.measurements:
         observable = dataset.observables[m.observable]
@@ -83,9 +83,9 @@ def _constants(dataset: Dataset, parameters: Mapping[str, Parameter], elsewhere:
         sd = _evaluated(observable.noise_formula, values)
         if not sd > 0:
             formula = "" if observable.noise_formula.is_number else f" by the formula {observable.noise_formula}"
-            held = "".join(f", {n} = {v:g}" for n, v in values.items())
+            used = "".join(f", {n} = {v:g}" for n, v in values.items())
             row = f"{m.observable} in {_place(dataset, m.row)}"
-            yield f"the standard deviation of {row} is {sd:g}{formula}{held}"
+            yield f"the standard deviation of {row} is {sd:g}{formula}{used}"
 
 
 def _place(dataset: Dataset, row: int) -> str:

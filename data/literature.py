@@ -37,7 +37,7 @@ def literature(path: str | Path | None = None) -> dict[str, Parameter]:
     path = Path(__file__).parent / "literature.csv" if path is None else Path(path)
     problems = Problems(str(path))
     table = read_table(path, problems)
-    found: dict[str, Parameter] = {}
+    parameters: dict[str, Parameter] = {}
     if table is not None and check_columns(table, problems, required=_COLUMNS, optional=_DOCUMENTATION):
         for row in table.rows:
             name = row.cells["model_parameter"]
@@ -56,7 +56,7 @@ def literature(path: str | Path | None = None) -> dict[str, Parameter]:
                     )
                 elif number is not None:
                     numbers[column] = number
-            if name in found:
+            if name in parameters:
                 problems.add(
                     table.file,
                     "each parameter once",
@@ -67,6 +67,6 @@ def literature(path: str | Path | None = None) -> dict[str, Parameter]:
             elif len(numbers) == 2:
                 prior = Prior("normal", "log", math.log(numbers["median"]), numbers["log_sd"])
                 source = row.cells.get("source", "")
-                found[name] = Parameter(name, prior, numbers["median"], row.cells["unit"], source)
+                parameters[name] = Parameter(name, prior, numbers["median"], row.cells["unit"], source)
     problems.raise_any()
-    return found
+    return parameters

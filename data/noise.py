@@ -216,9 +216,9 @@ def noise_of(text: str) -> Noise:
     """
     if text in _PLAIN:
         return _PLAIN[text]
-    if found := re.fullmatch(r"student_t\(\s*([0-9.eE+-]+)\s*\)", text.strip()):
+    if match := re.fullmatch(r"student_t\(\s*([0-9.eE+-]+)\s*\)", text.strip()):
         try:
-            return StudentT(float(found.group(1)))
+            return StudentT(float(match.group(1)))
         except ValueError as error:
             raise ValueError(f"the noise {text!r}: {error}") from None
     raise ValueError(f"unknown noise {text!r}; known: {KNOWN}")

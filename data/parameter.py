@@ -61,8 +61,8 @@ class Parameter:
             on = None if scale is None else Scale(scale)
         except ValueError as error:
             raise ValueError(f"parameter {name!r}: {error}") from None
-        given = {"name": name, "prior": prior, "value": value, "unit": unit, "source": source, "scale": on, "row": row}
-        for key, content in given.items():
+        values = {"name": name, "prior": prior, "value": value, "unit": unit, "source": source, "scale": on, "row": row}
+        for key, content in values.items():
             object.__setattr__(self, key, content)
         if prior is None and (value is None or not math.isfinite(value)):
             raise ValueError(f"parameter {name!r} has neither a prior nor a finite value to be fixed at")

@@ -36,8 +36,8 @@ def did_you_mean(unknown: str | Iterable[str], known: Iterable[str]) -> str:
     by_lower = {str(n).lower(): str(n) for n in known}
     names = [unknown] if isinstance(unknown, str) else list(unknown)
     close = [get_close_matches(str(n).lower(), by_lower, 1, 0.7) for n in names]
-    found = list(dict.fromkeys(repr(by_lower[c[0]]) for c in close if c))
-    return f"; did you mean {', '.join(found)}?" if found else ""
+    suggestions = list(dict.fromkeys(repr(by_lower[c[0]]) for c in close if c))
+    return f"; did you mean {', '.join(suggestions)}?" if suggestions else ""
 
 
 def known_names(unknown: str | Iterable[str], known: Iterable[str]) -> str:

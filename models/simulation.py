@@ -159,7 +159,7 @@ def simulate(
     plan = compile_plan(model, batch, [at.tolist()] * len(batch), names)
     values = [jnp.broadcast_to(jnp.asarray(parameters[n], float), shape) for n in names]
     stacked = jnp.stack(values, -1) if values else jnp.zeros((0,))
-    own = Tolerances(checked("rtol", rtol, shape, settings), checked("atol", atol, shape, settings))  # pyright: ignore[reportArgumentType]
+    tolerances = Tolerances(checked("rtol", rtol, shape, settings), checked("atol", atol, shape, settings))  # pyright: ignore[reportArgumentType]
     solve_all = _compiled(model, plan, settings, tuple(observe), len(shape))
     # JAX decides where it computes what is traced, and what the user has put on a device.
     decided = isinstance(stacked, Tracer) or stacked.committed
@@ -170,9 +170,9 @@ def simulate(
         kinds = {d.platform for d in where}
         note_ignored(settings, f"parameters lie on {', '.join(map(str, where))}, where they were put", kinds)
     with contextlib.nullcontext() if decided else placed(math.prod(shape) * len(batch), settings):
-        solution, observed = solve_all(stacked, own)
-    if not isinstance(solution.y, Tracer) and not isinstance(own.rtol, Tracer) and solution.y.size:
-        loosest = (None if x is None else float(np.max(x)) for x in own)
+        solution, observed = solve_all(stacked, tolerances)
+    if not isinstance(solution.y, Tracer) and not isinstance(tolerances.rtol, Tracer) and solution.y.size:
+        loosest = (None if x is None else float(np.max(x)) for x in tolerances)
         if said := sentence(named(model, lowest(model, np.asarray(solution.y), *loosest))):  # pyright: ignore[reportArgumentType]
             log.warning("%s: %s", model.name, said)
     return Trajectories(jnp.asarray(at), solution.y, solution.status, solution.steps, solution.rejected, observed)

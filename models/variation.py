@@ -53,14 +53,16 @@ def lognormal_factors(
 
 
 def _matrix(names: tuple[str, ...], correlation: Correlation) -> Float[np.ndarray, "names names"]:
-    given = correlation if isinstance(correlation, Mapping) else dict.fromkeys(combinations(names, 2), correlation)
-    if unknown := sorted({n for pair in given for n in pair} - set(names)):
+    correlations = (
+        correlation if isinstance(correlation, Mapping) else dict.fromkeys(combinations(names, 2), correlation)
+    )
+    if unknown := sorted({n for pair in correlations for n in pair} - set(names)):
         raise ValueError(f"correlation names {', '.join(unknown)}, which does not vary; what does: {', '.join(names)}")
     r = np.eye(len(names))
-    for (a, b), value in given.items():
+    for (a, b), value in correlations.items():
         r[names.index(a), names.index(b)] = r[names.index(b), names.index(a)] = value
     if not np.all(np.isfinite(r)) or np.any(np.diag(r) != 1) or np.linalg.eigvalsh(r)[0] < 1e-10:
-        raise ValueError(f"no distribution has these correlations: {dict(given)}")
+        raise ValueError(f"no distribution has these correlations: {dict(correlations)}")
     return r
 
 

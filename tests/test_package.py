@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import hexamer
-from hexamer.models import Model, Network
+from hexamer.models import Model, Network, Settings, load_model
 from hexamer.models.compiled.identity import model_digest
 from hexamer.moved import MOVED
 
@@ -162,6 +162,33 @@ def test_old_attributes_warn_and_do_what_the_functions_of_today_do(tmp_path: Pat
             lambda t, y, p: -p["k"] * y, species=["y"], parameters={"k": 0.1}, initial=[1.0]
         )
     assert made.parameters == ("k",)
+
+
+def test_old_names_of_attributes_and_parameters_warn_and_give_those_of_today() -> None:
+    from hexamer import data
+    from hexamer.infer import Condition
+
+    model = load_model("il6_classic")
+    with pytest.warns(DeprecationWarning, match=r"^Model.at_rest is now Model.for_steady_state; "):
+        assert model.at_rest is model.for_steady_state  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.warns(
+        DeprecationWarning, match=r"^hexamer.infer.Condition\(own_start=...\) is now .*\(start_from_protocol=...\); "
+    ):
+        condition = Condition(own_start=False)  # pyright: ignore[reportCallIssue]
+    with pytest.warns(DeprecationWarning, match=r"^Condition.own_start is now Condition.start_from_protocol; "):
+        assert condition.own_start is False  # pyright: ignore[reportAttributeAccessIssue]
+    fused = hexamer.Fused()
+    with pytest.warns(DeprecationWarning, match=r"^hexamer.models.Settings.restored\(given=...\) is now "):
+        assert Settings.restored({"engine": "fused"}, given=fused).solver == fused  # pyright: ignore[reportCallIssue]
+    network = model.network
+    assert network is not None
+    with pytest.warns(DeprecationWarning, match=r"^hexamer.data.composition is now hexamer.data.parts_by_species; "):
+        assert data.composition(network) == data.parts_by_species(network)  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.warns(DeprecationWarning, match=r"^hexamer.data.seen is now hexamer.data.total_concentration; "):
+        total = data.seen(network, "IL6", where="medium")  # pyright: ignore[reportAttributeAccessIssue]
+    assert total == data.total_concentration(network, "IL6", where="medium")
+    with pytest.warns(DeprecationWarning, match=r"^hexamer.data.complexes\(given=...\) is now "):
+        assert data.complexes(network, ["IL6"], given={}) == data.complexes(network, ["IL6"])  # pyright: ignore[reportCallIssue]
 
 
 def test_bundled_networks_as_attributes_warn_and_are_compiled_once() -> None:

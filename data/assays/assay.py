@@ -82,16 +82,16 @@ class Assay:
         """Complains of a unit that the values cannot have."""
 
     def take_signals(self, section: Section, network: Network | None) -> Sequence[Formula] | None:
-        """The signals, None if one is unknown. A formula that is missing reads 1, so that the rest is checked, too."""
+        """The signals, None if one is unknown. A missing formula reads 1, so that all other keys are checked, too."""
         names = frozenset() if network is None else network.names
         before = section.faults
-        found = [section.formula(key, names) for key in self.signals]
+        signals = [section.formula(key, names) for key in self.signals]
         if section.faults > before:
             return None
-        for key, signal in zip(self.signals, found, strict=True):
+        for key, signal in zip(self.signals, signals, strict=True):
             if signal is None:
                 section.complain(key, "the key is missing; expected a formula")
-        known = [1 if s is None and len(found) == 1 else s for s in found]
+        known = [1 if s is None and len(signals) == 1 else s for s in signals]
         return None if None in known else known  # pyright: ignore[reportReturnType]
 
     def take_values(self, section: Section, unit: str) -> RowValues:

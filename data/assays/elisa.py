@@ -13,7 +13,7 @@ from ..dataset import Observable
 from ..files.toml_section import Section
 from ..formula import Formula
 from ..noise import Noise
-from ..quantities.composition import seen
+from ..quantities.composition import total_concentration
 from ..quantities.toml_keys import take_composition, take_molar_mass
 from ..quantities.units import UnitError, conversion_factor, is_concentration
 from .assay import SD_BETWEEN, SD_OF_LOG, Assay, Key
@@ -113,7 +113,7 @@ class _Elisa(Assay):
         if network is None or not analyte or not where:
             return None
         try:
-            return [seen(network, analyte, where=where, composition=composition, hidden_by=hidden_by)]
+            return [total_concentration(network, analyte, where=where, composition=composition, hidden_by=hidden_by)]
         except ValueError as error:
             section.complain("analyte", str(error), analyte)
             return None

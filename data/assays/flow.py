@@ -56,12 +56,12 @@ def flow_cytometry(
         If `network` declares units by which n is neither an amount nor a concentration.
     """
     sees_molecules(name, "fluorescence", molecules, network)
-    held = (SCALE, SD, OFFSET)
-    s, placeholders = filled(scale, SCALE, name, held=held)
-    b, of_experiment = filled(background, OFFSET, name, held=held)
-    spread, row_sd = filled(sd, SD, name, held=held)
+    reserved = (SCALE, SD, OFFSET)
+    s, placeholders = filled(scale, SCALE, name, reserved=reserved)
+    b, of_experiment = filled(background, OFFSET, name, reserved=reserved)
+    spread, row_sd = filled(sd, SD, name, reserved=reserved)
     noise_needed(name, spread)
-    formula = s * (plain(molecules, name, held=held) + b)
+    formula = s * (plain(molecules, name, reserved=reserved) + b)
     return Observable(name, formula, spread, placeholders + of_experiment + row_sd, "log", noise, unit)
 
 

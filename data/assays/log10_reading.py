@@ -18,7 +18,7 @@ from .conversion import Conversion, Log10
 from .parts import OFFSET, SCALE, SD, filled, noise_needed, plain, sees_molecules
 from .row_values import RowValues
 
-_HELD = (SCALE, OFFSET, SD)
+_RESERVED = (SCALE, OFFSET, SD)
 
 
 def log10_reading(
@@ -70,11 +70,11 @@ def log10_reading(
         shares ("percent").
     """
     sees_molecules(name, "a reading in log10", signal, network, ("percent",) if is_share(unit) else ())
-    s, of_scale = filled(scale, SCALE, name, held=_HELD)
-    o, of_offset = filled(offset, OFFSET, name, held=_HELD)
-    spread, row_sd = filled(sd, SD, name, held=_HELD)
+    s, of_scale = filled(scale, SCALE, name, reserved=_RESERVED)
+    o, of_offset = filled(offset, OFFSET, name, reserved=_RESERVED)
+    spread, row_sd = filled(sd, SD, name, reserved=_RESERVED)
     noise_needed(name, spread)
-    formula = sympy.log(s * plain(signal, name, held=_HELD) + o) / sympy.log(10)
+    formula = sympy.log(s * plain(signal, name, reserved=_RESERVED) + o) / sympy.log(10)
     return Observable(name, formula, spread, of_scale + of_offset + row_sd, noise=noise, unit=f"log10({unit})")
 
 

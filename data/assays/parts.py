@@ -19,11 +19,11 @@ SD = "sd"
 
 
 def plain(
-    formula: Formula, name: str, *, may_use: tuple[str, ...] = (), held: tuple[str, ...] = (SCALE, SD)
+    formula: Formula, name: str, *, may_use: tuple[str, ...] = (), reserved: tuple[str, ...] = (SCALE, SD)
 ) -> sympy.Expr:
     """A formula that does not take a placeholder's name for something of the model."""
     parsed = parse_formula(formula)
-    taken = sorted({str(s) for s in parsed.free_symbols} & (set(held) - set(may_use)))
+    taken = sorted({str(s) for s in parsed.free_symbols} & (set(reserved) - set(may_use)))
     if taken:
         raise FormulaError(
             f"{name}: {', '.join(taken)} in {str(formula)!r} names a placeholder; rename it in the model"
@@ -32,12 +32,12 @@ def plain(
 
 
 def filled(
-    formula: Formula | None, placeholder: str, name: str, *, held: tuple[str, ...] = (SCALE, SD)
+    formula: Formula | None, placeholder: str, name: str, *, reserved: tuple[str, ...] = (SCALE, SD)
 ) -> tuple[sympy.Expr, tuple[str, ...]]:
-    """A formula, or the placeholder where each row fills it, and the placeholders that are left."""
+    """A formula, or the placeholder if each row fills it, and the placeholders that remain."""
     if formula is None:
         return sympy.Symbol(placeholder), (placeholder,)
-    return plain(formula, name, held=held), ()
+    return plain(formula, name, reserved=reserved), ()
 
 
 def noise_needed(name: str, spread: sympy.Expr) -> None:
@@ -62,8 +62,8 @@ def sees(name: str, what: str, formula: Formula, assay: str = "") -> Iterator[No
     try:
         yield
     except UnitError as error:
-        by = f"{assay} " if assay else ""
-        raise AssayError(f"{name}: {by}sees {what}, but {str(formula)!r} is something else: {error}") from None
+        subject = f"{assay} " if assay else ""
+        raise AssayError(f"{name}: {subject}sees {what}, but {str(formula)!r} is something else: {error}") from None
 
 
 def in_unit(

@@ -33,7 +33,7 @@ _NAMES = ("lower plateau a", "upper plateau d", "midpoint ln c", "steepness ln b
 _DETECTED = 3.0  # standard deviations above the blank
 _MISFIT = 0.1  # share of the range of responses; what lies nearer to the curve never makes it refused
 _CHANCE = 0.01  # that wells which are as alike as those of other standards lie so far off
-_FEW = 3  # wells beside the first of each standard, whose scatter says nothing yet
+_LEAST_FREEDOM = 3  # wells beside the first of each standard, whose scatter says nothing yet
 _WORST_CONDITION = 1e14  # of the scaled normal equations; beyond, a parameter is left open
 
 
@@ -254,16 +254,16 @@ def _check_fit(x: np.ndarray, y: np.ndarray, residual: np.ndarray, fitted: np.nd
 
 
 def _by_chance(x: np.ndarray, residual: np.ndarray, standard: float) -> bool:
-    """Whether replicates of the other standards scatter enough for this one's wells; False where there are few."""
+    """Whether replicates of the other standards scatter enough for this one's wells; False if there are too few."""
     from scipy.special import fdtrc
 
     others = [residual[x == v] for v in np.unique(x[x != standard])]
     freedom = sum(len(r) - 1 for r in others)
-    if freedom < _FEW:
+    if freedom < _LEAST_FREEDOM:
         return False
     variance = sum(float(np.sum((r - r.mean()) ** 2)) for r in others) / freedom
-    own = residual[x == standard]
-    return bool(fdtrc(len(own), freedom, np.mean(own**2) / max(variance, 1e-300)) > _CHANCE)
+    residual_here = residual[x == standard]
+    return bool(fdtrc(len(residual_here), freedom, np.mean(residual_here**2) / max(variance, 1e-300)) > _CHANCE)
 
 
 def _powers(eta: np.ndarray) -> tuple[float, float, float, float, float]:
@@ -321,9 +321,9 @@ def _fit(x: np.ndarray, y: np.ndarray, parameters: int, noise: str) -> tuple[np.
         size = np.maximum(np.abs(start), 1.0)
         size[:2] = np.abs(y).max()
         options = {"jac": jacobian, "x_scale": size, "method": "lm", "max_nfev": 4000, "xtol": 1e-12, "ftol": 1e-12}
-        found = least_squares(residual, start, **options)
-        if found.success and (best is None or found.cost < best.cost):
-            best = found
+        solution = least_squares(residual, start, **options)
+        if solution.success and (best is None or solution.cost < best.cost):
+            best = solution
     if best is None:
         fewer = ", and take 4 parameters if they are" if parameters == 5 else ""
         raise StandardCurveError(f"no curve settled; see whether the standards are one dilution series{fewer}")

@@ -72,7 +72,7 @@ def _concentration(row: Row, file: str, problems: Problems) -> float | None:
 def read_standards(
     path: Path, standards: Standards, experiment: str, problems: Problems
 ) -> Mapping[str, StandardCurve | None] | None:
-    """Curves by plate, from the columns `experiment`, `concentration` and `response`; None where there is no table.
+    """Curves by plate, from the columns `experiment`, `concentration` and `response`; None if there is no table.
 
     A plate whose standards make no curve is a problem, and has None.
     """
@@ -88,10 +88,10 @@ def read_standards(
         wells[row.cells[experiment]].append((concentration, number_in(row, "response", table.file, problems)))
     curves: dict[str, StandardCurve | None] = dict.fromkeys(wells)
     for plate, rows in wells.items():
-        found = [(x, y) for x, y in rows if x is not None and y is not None]
-        if len(found) < len(rows):
+        complete = [(x, y) for x, y in rows if x is not None and y is not None]
+        if len(complete) < len(rows):
             continue
-        x, y = zip(*found, strict=True)
+        x, y = zip(*complete, strict=True)
         try:
             curves[plate] = fit_standard_curve(x, y, parameters=standards.parameters, noise=standards.noise)
         except StandardCurveError as error:

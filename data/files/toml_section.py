@@ -142,13 +142,13 @@ class Section:
 
     def sections(self, key: str) -> dict[str, Section]:
         """The tables in the table under `key`, by name."""
-        found = {}
+        tables = {}
         for name, inner in self.table(key).items():
             if isinstance(inner, dict):
-                found[name] = Section(inner, f"{self._path}{key}.{name}.", self._file, self._problems)
+                tables[name] = Section(inner, f"{self._path}{key}.{name}.", self._file, self._problems)
             else:
                 self.complain(f"{key}.{name}", "a table", inner)
-        return found
+        return tables
 
     def done(self) -> None:
         """Complains of every key that was not asked for."""

@@ -24,17 +24,17 @@ class Conditions:
 
 
 def schedules_in(row: Row, inputs: Sequence[Input], file: str, problems: Problems) -> Schedules | None:
-    """The schedules in a row's cells; problems and None where one is wrong."""
+    """The schedules in a row's cells; problems and None if one is wrong."""
 
     def sound(read: Callable[[int], Schedule]) -> list[Schedule] | None:
-        found: list[Schedule] = []
+        schedules: list[Schedule] = []
         for i, item in enumerate(inputs):
             try:
-                found.append(read(i))
+                schedules.append(read(i))
             except ScheduleError as error:
                 holds = quote(row.cells[item.column])
                 problems.add(file, str(error), row=row.number, column=item.column, holds=holds)
-        return found if len(found) == len(inputs) else None
+        return schedules if len(schedules) == len(inputs) else None
 
     parsed = sound(lambda i: parse_schedule(row.cells[inputs[i].column]))
     if parsed is None:
@@ -47,17 +47,17 @@ def schedules_in(row: Row, inputs: Sequence[Input], file: str, problems: Problem
 def read_conditions(
     path: Path, conditions: Conditions, inputs: Sequence[Input], problems: Problems
 ) -> Mapping[str, Schedules | None] | None:
-    """Schedules by condition, None for one with problems; None at all where the table cannot be read."""
+    """Schedules by condition, None for one with problems; None in place of all if the table cannot be read."""
     table = read_table(path, problems)
     required = {conditions.column} | {i.column for i in inputs}
     if table is None or not check_columns(table, problems, required=required, optional=set(conditions.ignored_columns)):
         return None
-    found: dict[str, Schedules | None] = {}
+    schedules_by_condition: dict[str, Schedules | None] = {}
     for row in table.rows:
         name = row.cells[conditions.column]
-        if not name or name in found:
+        if not name or name in schedules_by_condition:
             expected = "each condition once" if name else "a name"
             problems.add(table.file, expected, row=row.number, column=conditions.column, holds=quote(name))
         schedules = schedules_in(row, inputs, table.file, problems)
-        found.setdefault(name, schedules)
-    return found
+        schedules_by_condition.setdefault(name, schedules)
+    return schedules_by_condition

@@ -15,15 +15,15 @@ _EACH = (
 
 
 def near(name: str, known: Iterable[str], alike: float = 0.75) -> str:
-    """`; did you mean 'kint'?`, or nothing where no name is as close as `alike`, 1 being the same."""
-    stem, bracket, rest = name.partition("[")
+    """`; did you mean 'kint'?`, or nothing if no name is as close as `alike`, 1 being the same."""
+    stem, bracket, ending = name.partition("[")
     names = dict.fromkeys(known)
     if bracket and stem in names:
         return f"; write {stem + EACH_EXPERIMENT!r} in place of {stem!r}, for each experiment"
     close = get_close_matches(name, names, 1, alike) or get_close_matches(stem, names, 1, alike)
     if not close and bracket:
         stems = dict.fromkeys(n.partition("[")[0] for n in names)
-        close = [f"{s}[{rest}" for s in get_close_matches(stem, stems, 1, alike)]
+        close = [f"{s}[{ending}" for s in get_close_matches(stem, stems, 1, alike)]
     return f"; did you mean {close[0]!r}?" if close and close[0] != name else ""
 
 
@@ -31,28 +31,28 @@ def check_patterns(
     priors: PriorTable,
     needed: Sequence[str],
     fixed: Collection[str],
-    idle: Sequence[str],
+    unmeasured: Sequence[str],
     network: Network | None,
     file: str,
     to: Problems,
 ) -> None:
-    """Each row with a wildcard must give a prior to a parameter of the data; what does not is a problem.
+    """Each row with a wildcard must give a prior to a parameter of the data; one that does not is a problem.
 
-    `idle`: parameters of observables that have no measurements, which may stay covered.
+    `unmeasured`: parameters of observables that have no measurements, which may stay covered.
     """
-    own = {*priors.named, *fixed}
+    own_keys = {*priors.named, *fixed}
     for pattern, parameter in priors.patterns:
         matched = [n for n in needed if covers(pattern, n)]
-        if any(n not in own and priors.matching(n) == pattern for n in matched):
+        if any(n not in own_keys and priors.matching(n) == pattern for n in matched):
             continue
-        if not matched and any(covers(pattern, n) for n in idle):
+        if not matched and any(covers(pattern, n) for n in unmeasured):
             continue
-        expected = _unused(pattern, matched, own, priors) if matched else _unmatched(pattern, needed, network)
+        expected = _unused(pattern, matched, own_keys, priors) if matched else _unmatched(pattern, needed, network)
         to.add(file, expected, row=parameter.row, column="parameter", holds=repr(pattern))
 
 
-def _unused(pattern: str, matched: Sequence[str], own: Collection[str], priors: PriorTable) -> str:
-    left = [n for n in matched if n not in own]
+def _unused(pattern: str, matched: Sequence[str], own_keys: Collection[str], priors: PriorTable) -> str:
+    left = [n for n in matched if n not in own_keys]
     if not left:
         return f"no such row, as what it covers has rows or values of its own ({_some(matched)}): remove it"
     earlier = priors.matching(left[0])

@@ -93,13 +93,13 @@ def _parse(content: dict[str, Any], folder: Path, problems: Problems) -> Descrip
     if "observables" not in content:
         top.complain("observables", "the table is missing; expected [observables.<name>] for each observable")
     columns = dict.fromkeys(STANDARD_COLUMNS, "")
-    for standard, own in top.table("columns").items():
-        if standard not in columns or not isinstance(own, str) or not own:
-            top.complain(f"columns.{standard}", f"a column's name, under one of {', '.join(columns)}", own)
+    for standard, column in top.table("columns").items():
+        if standard not in columns or not isinstance(column, str) or not column:
+            top.complain(f"columns.{standard}", f"a column's name, under one of {', '.join(columns)}", column)
         else:
-            columns[standard] = own
+            columns[standard] = column
     conditions = _conditions(top)
-    _check_columns(top, inputs, {own or standard: standard for standard, own in columns.items()}, conditions)
+    _check_columns(top, inputs, {column or standard: standard for standard, column in columns.items()}, conditions)
     result = Description(
         name=top.text("name", folder.resolve().name),
         model=model,
@@ -111,7 +111,7 @@ def _parse(content: dict[str, Any], folder: Path, problems: Problems) -> Descrip
         replicates=top.choice("replicates", ("numbered", "unnumbered", "unchecked")),
         unit_column=unit_column,
         conditions=conditions,
-        columns={standard: own or standard for standard, own in columns.items()},
+        columns={standard: column or standard for standard, column in columns.items()},
         ignored_columns=top.texts("ignore_columns"),
         inputs=inputs,
         readings=readings,
@@ -209,14 +209,14 @@ def _time(top: Section, units: ModelUnits) -> tuple[str, float]:
 
 def _preequilibration(top: Section, inputs: tuple[Input, ...]) -> dict[str, Value] | None:
     """None: from the model's initial values. Else inputs are 0 unless a value is stated."""
-    given = top.take("preequilibrate", False)
-    if isinstance(given, bool):
-        return {i.target: 0.0 for i in inputs} if given else None
-    if not isinstance(given, dict):
-        top.complain("preequilibrate", "true, false, or a table of values in the model's units", given)
+    entry = top.take("preequilibrate", False)
+    if isinstance(entry, bool):
+        return {i.target: 0.0 for i in inputs} if entry else None
+    if not isinstance(entry, dict):
+        top.complain("preequilibrate", "true, false, or a table of values in the model's units", entry)
         return None
     values: dict[str, Value] = {i.target: 0.0 for i in inputs}
-    for name, value in given.items():
+    for name, value in entry.items():
         if name in values and _finite(value) and value < 0:
             top.complain(f"preequilibrate.{name}", "a dose of 0 or more", value)
         elif isinstance(value, str) or _finite(value):
@@ -248,13 +248,13 @@ def _finite(value: object) -> bool:
 def _model(name: str, folder: Path, top: Section) -> str:
     """A file beside the description by its path; any other name is that of a bundled network."""
     if not name:
-        found = [folder / f for f in _MODEL_FILES if (folder / f).is_file()]
-        if len(found) != 1:
+        files = [folder / f for f in _MODEL_FILES if (folder / f).is_file()]
+        if len(files) != 1:
             top.complain(
                 "model",
                 f"the key is missing; name a bundled network or a file, or give one of {_MODEL_FILES}",
             )
-        return str(found[0]) if found else ""
+        return str(files[0]) if files else ""
     if (folder / name).is_file():
         return str(folder / name)
     if Path(name).suffix:

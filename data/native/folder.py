@@ -81,27 +81,27 @@ def _needed(description: Description, rows: Rows) -> list[str]:
 
 def _parameters(description: Description, rows: Rows, priors: PriorTable, problems: Problems) -> dict[str, Parameter]:
     needed = _needed(description, rows)
-    found = dict(priors.named)
-    found |= {name: _held(name, description, priors) for name in description.fixed}
+    parameters = dict(priors.named)
+    parameters |= {name: _fixed_parameter(name, description, priors) for name in description.fixed}
     _check_fixed(description, rows, priors, problems)
     missed = set()
     for name in needed:
-        if name not in found and (name.partition("[")[0] not in missed or not name.endswith("]")):
+        if name not in parameters and (name.partition("[")[0] not in missed or not name.endswith("]")):
             parameter = priors.parameter(name)
             if parameter is None:
-                known = [*found, *(pattern for pattern, _ in priors.patterns)]
+                known = [*parameters, *(pattern for pattern, _ in priors.patterns)]
                 each = f"each parameter of scale and noise needs a prior; no row covers {name!r}{near(name, known)}"
                 problems.add(PRIORS, each, column="parameter")
                 missed.add(name.partition("[")[0])
             else:
-                found[name] = parameter
-    idle = [n for r in description.readings.values() for n in r.families if n not in needed]
-    check_patterns(priors, needed, description.fixed, idle, description.units.network, PRIORS, problems)
+                parameters[name] = parameter
+    unmeasured = [n for r in description.readings.values() for n in r.families if n not in needed]
+    check_patterns(priors, needed, description.fixed, unmeasured, description.units.network, PRIORS, problems)
     _check_inputs(description, priors, problems)
-    return _converted(found, description, problems)
+    return _converted(parameters, description, problems)
 
 
-def _held(name: str, description: Description, priors: PriorTable) -> Parameter:
+def _fixed_parameter(name: str, description: Description, priors: PriorTable) -> Parameter:
     """A parameter of `[fixed]`; without a unit of its own it is in that of the model, or of the row that covers it."""
     value, unit = description.fixed[name]
     label = "" if unit else getattr(priors.parameter(name), "unit", "")
@@ -111,11 +111,11 @@ def _held(name: str, description: Description, priors: PriorTable) -> Parameter:
 def _check_fixed(description: Description, rows: Rows, priors: PriorTable, problems: Problems) -> None:
     needed = _needed(description, rows)
     for name, value in description.fixed.items():
-        column, held = f"fixed.{name}", f"{value.value:g}"
+        column, number = f"fixed.{name}", f"{value.value:g}"
         if name in priors.named:
             row = priors.named[name].row
             expected = f"no row for {name!r} in {PRIORS} beside it (row {row}): keep one of them"
-            problems.add(FILE, expected, column=column, holds=held)
+            problems.add(FILE, expected, column=column, holds=number)
         elif rows.scales and name.endswith("]") and name not in needed:
             known = ", ".join(n for n in needed if n.startswith(name.split("[")[0])) or "none like it"
             problems.add(FILE, f"a scale that a row uses; there are {known}", column="fixed", holds=repr(name))
@@ -132,14 +132,14 @@ def _check_inputs(description: Description, priors: PriorTable, problems: Proble
             problems.add(PRIORS, expected, row=parameter.row, column="parameter", holds=repr(item.target))
 
 
-def _converted(found: dict[str, Parameter], description: Description, problems: Problems) -> dict[str, Parameter]:
+def _converted(parameters: dict[str, Parameter], description: Description, problems: Problems) -> dict[str, Parameter]:
     """All parameters in the units of the model and of the assays."""
     expected: dict[str, str] = {}
     for reading in description.readings.values():
         expected = {**reading.parameter_units, **expected}
-    signals = SignalUnits(description.readings, description.units, found)
-    converted, told = {}, []
-    for name, parameter in found.items():
+    signals = SignalUnits(description.readings, description.units, parameters)
+    converted, reported = {}, []
+    for name, parameter in parameters.items():
         fixed = description.fixed.get(name)
         if (fixed is None and not description.prior_units) or (fixed is not None and not fixed.unit):
             converted[name] = parameter
@@ -148,10 +148,10 @@ def _converted(found: dict[str, Parameter], description: Description, problems: 
             converted[name] = in_model_units(parameter, description.units, expected, signals.of(name))
         except UnitError as error:
             file, column = (PRIORS, "unit") if fixed is None else (FILE, f"fixed.{name}")
-            said = f"{error}" if str(error).startswith("a unit ") else f"the unit of {name}; {error}{_UNITS}"
-            if (parameter.row, said) not in told:  # of each gel's scale
-                problems.add(file, said, row=parameter.row, column=column, holds=repr(parameter.unit))
-            told.append((parameter.row, said))
+            message = f"{error}" if str(error).startswith("a unit ") else f"the unit of {name}; {error}{_UNITS}"
+            if (parameter.row, message) not in reported:  # once, not for the scale of each run
+                problems.add(file, message, row=parameter.row, column=column, holds=repr(parameter.unit))
+            reported.append((parameter.row, message))
             converted[name] = parameter
     return converted
 

@@ -31,15 +31,15 @@ _SAY = {
 
 def take_inputs(top: Section, units: ModelUnits) -> tuple[Input, ...]:
     """All inputs of a description; what is wrong becomes a problem of its key."""
-    found = tuple(_input(s, n, units) for n, s in top.sections("inputs").items())
+    inputs = tuple(_input(s, n, units) for n, s in top.sections("inputs").items())
     for what in ("target", "column"):
         taken: dict[str, str] = {}
-        for item in found:
+        for item in inputs:
             value = getattr(item, what)
             if value in taken:
                 top.complain(f"inputs.{item.name}.{what}", f"another {what} than that of {taken[value]!r}", value)
             taken.setdefault(value, item.name)
-    return found
+    return inputs
 
 
 def _input(section: Section, name: str, units: ModelUnits) -> Input:
@@ -50,16 +50,16 @@ def _input(section: Section, name: str, units: ModelUnits) -> Input:
         section.complain("model_unit", "text in quotes", stated)
         stated = None
     mass = take_molar_mass(section)
-    found = {key: take_quantity(section, key, *said) for key, said in _SAY.items()}
-    dose = {key: value for key, value in found.items() if value is not None}
+    quantities = {key: take_quantity(section, key, *said) for key, said in _SAY.items()}
+    dose = {key: value for key, value in quantities.items() if value is not None}
     unread = [key for key in _SAY if key not in dose and section.take(key) is not None]
     column = section.text("column", name)
     section.done()
     factor, wanted = 1.0, unit
     if unit and not unread and _check_dose(section, unit, dose):
         try:
-            own = _wanted(unit, stated, target, kind, units)
-            factor, wanted = _factor(unit, own, mass, dose), str(own)
+            model_unit = _unit_in_model(unit, stated, target, kind, units)
+            factor, wanted = _factor(unit, model_unit, mass, dose), str(model_unit)
         except _UnitOfModelError as error:
             section.complain("model_unit", str(error), stated)
         except UnitError as error:
@@ -69,18 +69,18 @@ def _input(section: Section, name: str, units: ModelUnits) -> Input:
 
 def _check_dose(section: Section, unit: str, dose: dict[str, pint.Quantity]) -> bool:
     """False, with a problem of the key, if weight, volume or activity is of no use to doses in `unit`."""
-    given = known_quantity(unit)
-    if given is None:
+    quantity = known_quantity(unit)
+    if quantity is None:
         return True  # the unit itself is refused later
     before = section.faults
     if "weight" in dose and not _per_weight(unit):
         section.complain(
             "weight", f"no such key, as {unit!r} is not a dose per body weight: remove it", _text(dose["weight"])
         )
-    concentration = (given.check(f"{kind}/[volume]") for kind in ("[substance]", "[mass]", "[international_unit]"))
+    concentration = (quantity.check(f"{kind}/[volume]") for kind in ("[substance]", "[mass]", "[international_unit]"))
     if "volume" in dose and any(concentration):
         section.complain("volume", f"no such key, as {unit!r} is in a volume already: remove it", _text(dose["volume"]))
-    if "activity" in dose and "[international_unit]" not in given.dimensionality:
+    if "activity" in dose and "[international_unit]" not in quantity.dimensionality:
         section.complain("activity", f"no such key, as {unit!r} has no IU: remove it", _text(dose["activity"]))
     elif "activity" in dose and not _is_activity(dose["activity"]):
         over = 1 / dose["activity"]
@@ -103,19 +103,19 @@ class _UnitOfModelError(UnitError):
     """`model_unit` contradicts the model."""
 
 
-def _wanted(unit: str, stated: str | None, target: str, kind: str, units: ModelUnits) -> ModelUnit:
+def _unit_in_model(unit: str, stated: str | None, target: str, kind: str, units: ModelUnits) -> ModelUnit:
     """The unit that the model has `target` in."""
     declared = units.declared(target)
     if stated is not None:
         _check_stated(unit, stated, target, kind, declared)
         return ModelUnit(stated)
-    own = units.of(target)
-    if own is not None:
-        return own
+    declared_or_assumed = units.of(target)
+    if declared_or_assumed is not None:
+        return declared_or_assumed
     if unit in ("", "1"):
         return ModelUnit("1")
-    given = quantity_of(unit)
-    if given.check("[substance]/[volume]") or given.check("[mass]/[volume]"):
+    quantity = quantity_of(unit)
+    if quantity.check("[substance]/[volume]") or quantity.check("[mass]/[volume]"):
         return units.concentration
     if not units.follows(unit):
         raise UnitError(
@@ -172,22 +172,22 @@ def _factor(unit: str, wanted: ModelUnit, mass: str | float | None, dose: dict[s
     try:
         if not dose:
             return conversion_factor(unit, wanted.name, mass) / wanted.number
-        given = quantity_of(unit)
-        given = given * dose["weight"] if "weight" in dose else given
-        given = given / dose["activity"] if "activity" in dose else given
-        given = given / dose["volume"] if "volume" in dose else given
-        return _through_mass(given, quantity_of(wanted.name), mass) / wanted.number
+        quantity = quantity_of(unit)
+        quantity = quantity * dose["weight"] if "weight" in dose else quantity
+        quantity = quantity / dose["activity"] if "activity" in dose else quantity
+        quantity = quantity / dose["volume"] if "volume" in dose else quantity
+        return _through_mass(quantity, quantity_of(wanted.name), mass) / wanted.number
     except UnitError as error:
         raise UnitError(f"{expected}: {error}{_way_out(unit, dose, quantity_of(wanted.name), error)}") from None
 
 
-def _through_mass(given: pint.Quantity, wanted: pint.Quantity, mass: str | float | None) -> float:
-    ratio = (given / wanted).to_base_units()
+def _through_mass(quantity: pint.Quantity, wanted: pint.Quantity, mass: str | float | None) -> float:
+    ratio = (quantity / wanted).to_base_units()
     if ratio.dimensionless:
         return float(ratio.magnitude)
     over = ratio.check("[mass]/[substance]")
     if not (over or ratio.check("[substance]/[mass]")):
-        raise UnitError(f"it is then in {given.units:~}")
+        raise UnitError(f"it is then in {quantity.units:~}")
     if mass is None:
         raise UnitError("it needs a molar mass, such as molar_mass = '21 kDa'")
     molar = registry().Quantity(molar_mass_kda(mass), "kg/mol")
@@ -198,17 +198,19 @@ def _way_out(unit: str, dose: dict[str, pint.Quantity], wanted: pint.Quantity, e
     """What to write for a dose that is no concentration yet."""
     lacking = []
     try:
-        given = quantity_of(unit)
+        quantity = quantity_of(unit)
     except UnitError:
         meant = did_you_mean(unit, ("nM", "uM", "pM", "mM", "ng/ml", "ug/ml", "pg/ml", "mg/l", "IU/ml"))
         return meant or "; write the doses as concentrations, such as 'nM' or 'ng/ml'"
-    if "[international_unit]" in given.dimensionality and "activity" not in dose:
+    if "[international_unit]" in quantity.dimensionality and "activity" not in dose:
         lacking.append('activity = "50 IU/ug", the units in a mass of the substance, with its molar_mass')
     if any(part == "enzyme_unit" for part in parts_of(unit)):
         lacking.append(f"{unit.replace('U', 'IU')!r} and its activity if international units are meant")
     if _per_weight(unit) and "weight" not in dose:
         lacking.append('weight = "70 kg", of the body')
-    spread = given.check("[substance]") or given.check("[mass]") or unit in ("IU", "kIU", "MIU") or _per_weight(unit)
+    spread = (
+        quantity.check("[substance]") or quantity.check("[mass]") or unit in ("IU", "kIU", "MIU") or _per_weight(unit)
+    )
     if spread and "volume" not in dose:
         lacking.append('volume = "3 l", in which the dose is distributed')
     if wanted.check("[substance]") and not wanted.check("[substance]/[volume]") and "activity" not in dose:

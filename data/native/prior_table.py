@@ -216,9 +216,9 @@ def _check_range(numbers: Mapping[str, float], scale: Scale, row: Row, table: Ta
 def _prior(
     family: str, scale: Scale, numbers: Mapping[str, float], row: Row, table: Table, problems: Problems
 ) -> Prior | None:
-    given = {n: numbers[c] for n, c in _COLUMNS.items() if c in numbers}
+    arguments = {n: numbers[c] for n, c in _COLUMNS.items() if c in numbers}
     try:
-        return Prior(family, scale, **given, **{b: scale.of(numbers[b]) for b in BOUNDS if b in numbers})
+        return Prior(family, scale, **arguments, **{b: scale.of(numbers[b]) for b in BOUNDS if b in numbers})
     except ValueError as error:
         kind = row.cells["distribution"]
         problems.add(table.file, f"a sound prior; {error}", row=row.number, column="distribution", holds=quote(kind))

@@ -44,12 +44,12 @@ def _conversion(
         if wanted is not None and name not in units.network.names:
             return conversion(stated, wanted, units)
         return _into(stated, expected[name]) if name in expected else _undeclared(name, stated, units)
-    given = quantity_of(stated)
-    if not given.is_compatible_with(declared):
-        if "[arbitrary]" in given.dimensionality:
+    quantity = quantity_of(stated)
+    if not quantity.is_compatible_with(declared):
+        if "[arbitrary]" in quantity.dimensionality:
             return units.coherent(stated)
         raise UnitError(f"a unit that can become {str(named(declared))!r}, which the model has {name} in")
-    factor = float((given / declared).to_base_units().magnitude)
+    factor = float((quantity / declared).to_base_units().magnitude)
     if abs(factor - 1) < SAME:
         return 1.0, stated
     same, word = units.coherent(stated)

@@ -55,8 +55,8 @@ def _check_header(table: Table, description: Description, problems: Problems) ->
     names, readings = description.columns, description.readings.values()
     required = {names[c] for c in ("observable", "time", "value")}
     required |= {names["unit"]} if description.unit_column else set()
-    given = description.conditions
-    required |= {i.column for i in description.inputs} if given is None else {given.column}
+    conditions = description.conditions
+    required |= {i.column for i in description.inputs} if conditions is None else {conditions.column}
     of_plates = [r for r in readings if r.scale_group or r.offset_group or r.values.standards]
     required |= {names["experiment"]} if of_plates else set()
     required |= {r.values.reference_column for r in readings if r.values.reference_column}
@@ -157,12 +157,12 @@ class _Reader:
         return time
 
     def _schedules(self, row: Row) -> Schedules | None:
-        given = self.description.conditions
-        if given is None or self.conditions is None:
+        conditions = self.description.conditions
+        if conditions is None or self.conditions is None:
             return schedules_in(row, self.description.inputs, self.table.file, self.problems)
-        name = row.cells[given.column]
+        name = row.cells[conditions.column]
         if name not in self.conditions:
-            self._complain(row, given.column, f"a condition of {given.file}")
+            self._complain(row, conditions.column, f"a condition of {conditions.file}")
             return None
         self.used.add(name)
         return self.conditions[name]
@@ -242,13 +242,13 @@ class _Reader:
         names = self.description.columns
         for placeholder in reading.observable.placeholders:
             if placeholder in (SCALE, OFFSET):
-                own = (reading.scale_of if placeholder == SCALE else reading.offset_of)(experiment)
+                parameter = (reading.scale_of if placeholder == SCALE else reading.offset_of)(experiment)
                 if not experiment:
                     expected = f"the gel or plate, since each has {'a scale' if placeholder == SCALE else 'an offset'}"
                     self._complain(row, names["experiment"], f"{expected} of its own")
                 else:
-                    self.scales[own] = None
-                arguments.append(own)
+                    self.scales[parameter] = None
+                arguments.append(parameter)
             elif reading.values.standards is not None:
                 arguments.append(math.nan if read_off is None else float(read_off.sd[0]))
             else:

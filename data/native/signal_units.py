@@ -91,10 +91,10 @@ def _signal(formula: Formula | None, units: ModelUnits) -> _Signal:
     plain = sympy.factor_terms(expression).as_coeff_Mul()[0] == 1
     try:
         declared = unit_of_formula(units.network, formula)
-        found = unit_of_formula(units.network, formula, units.assumed) if declared is None else declared
+        unit = unit_of_formula(units.network, formula, units.assumed) if declared is None else declared
     except UnitError:
         return _Signal(None, plain=plain)
-    return _Signal(None if expression.is_number else found, declared is not None, plain)
+    return _Signal(None if expression.is_number else unit, declared is not None, plain)
 
 
 def is_arbitrary(unit: str) -> bool:
@@ -110,15 +110,15 @@ def _without_arbitrary(unit: pint.Quantity) -> dict[str, float]:
 
 def conversion(stated: str, wanted: Wanted, units: ModelUnits) -> tuple[float, str]:
     """The factor from a stated unit to the wanted one, and the name of the latter. Raises `UnitError`."""
-    given = quantity_of(stated)
+    quantity = quantity_of(stated)
     expected = f"a unit that can become {_text(wanted.unit)!r}, {wanted.why}"
     if wanted.scale:
-        if not is_arbitrary(stated) and _without_arbitrary(given / wanted.unit):
+        if not is_arbitrary(stated) and _without_arbitrary(quantity / wanted.unit):
             raise UnitError(expected)
         return units.coherent(stated)
-    if given.is_compatible_with(wanted.unit):
-        factor = float((given / wanted.unit).to_base_units().magnitude)
-        same = abs(factor - 1) < SAME or (given.dimensionless and not wanted.plain)
+    if quantity.is_compatible_with(wanted.unit):
+        factor = float((quantity / wanted.unit).to_base_units().magnitude)
+        same = abs(factor - 1) < SAME or (quantity.dimensionless and not wanted.plain)
         return (1.0, stated) if same else (factor, _text(wanted.unit))
     arbitrary = "[arbitrary]" in wanted.unit.dimensionality and not _without_arbitrary(wanted.unit)
     if is_arbitrary(stated) and (wanted.relative or arbitrary):

@@ -126,7 +126,7 @@ def _check_columns(kind: Kind, table: Table, cells: Cells) -> bool:
     if kind == "condition":  # its other columns are names of the model
         return not missing
     known |= {*LIMITS, *REPEATED} if kind == "measurement" else {"parameterType"} if kind == "parameter" else set()
-    idle = []
+    ignored = []
     for column in (c for c in table.columns if c not in known):
         if all(is_missing(row.cells[column]) for row in table.rows):
             continue
@@ -140,9 +140,9 @@ def _check_columns(kind: Kind, table: Table, cells: Cells) -> bool:
                 column=column,
             )
         else:
-            idle.append(column)
-    if idle:
-        cells.notes.append(f"columns of {table.file} that are not read: {', '.join(idle)}")
+            ignored.append(column)
+    if ignored:
+        cells.notes.append(f"columns of {table.file} that are not read: {', '.join(ignored)}")
     return not missing
 
 
@@ -155,8 +155,8 @@ def _near(column: str, known: str) -> bool:
     if len(longer) - len(shorter) > 1:
         return False
     same = next((i for i, (x, y) in enumerate(zip(shorter, longer, strict=False)) if x != y), len(shorter))
-    rest = shorter[same:] if len(shorter) < len(longer) else shorter[same + 1 :]
-    return rest == longer[same + 1 :]
+    ending = shorter[same:] if len(shorter) < len(longer) else shorter[same + 1 :]
+    return ending == longer[same + 1 :]
 
 
 def _number(cells: Cells, kind: Kind, index: int, column: str, *, infinite: bool = False, empty: bool = False) -> None:
@@ -241,10 +241,10 @@ def _check_parameter(cells: Cells, index: int) -> None:
         _number(cells, "parameter", index, column, infinite=True, empty=estimate == 0.0)
     _number(cells, "parameter", index, "nominalValue", empty=estimate != 0.0)
     _note_nominal(cells, index)
-    given = row.get("objectivePriorParameters", "")
-    numbers = [parse_number(part.strip()) for part in given.split(";")]
-    if not is_missing(given) and (len(numbers) != 2 or None in numbers):
-        hint = next((hint_of(p.strip()) for p in given.split(";") if hint_of(p.strip())), "")
+    prior_numbers = row.get("objectivePriorParameters", "")
+    numbers = [parse_number(part.strip()) for part in prior_numbers.split(";")]
+    if not is_missing(prior_numbers) and (len(numbers) != 2 or None in numbers):
+        hint = next((hint_of(p.strip()) for p in prior_numbers.split(";") if hint_of(p.strip())), "")
         cells.complain("parameter", index, "objectivePriorParameters", "two finite numbers, separated by ';'" + hint)
     kind = row.get("parameterType", "")
     if not is_missing(kind) and kind not in ("scaling", "offset", "sigma"):
@@ -297,9 +297,9 @@ def _check_overrides(cells: Cells) -> None:
             continue
         for kind in ("observable", "noise"):
             text = row.cells.get(f"{kind}Parameters", "")
-            given = 0 if is_missing(text) else text.count(";") + 1
-            if given != len(_placeholders(observables[name], kind)):
-                wrong.setdefault((name, kind, given), []).append(index)
+            count = 0 if is_missing(text) else text.count(";") + 1
+            if count != len(_placeholders(observables[name], kind)):
+                wrong.setdefault((name, kind, count), []).append(index)
     for (name, kind, _), rows in wrong.items():
         expected = _filled(observables[name], kind)
         more = "" if len(rows) == 1 else f"; so too in {len(rows) - 1} more row{'s' if len(rows) > 2 else ''} of {name}"

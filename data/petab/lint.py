@@ -20,20 +20,20 @@ _QUOTED = re.compile(r"'([^']+)'")
 
 @contextmanager
 def errors_of(name: str) -> Iterator[list[str]]:
-    """Collects what the library's logger reports as errors, and keeps it from the console meanwhile."""
-    found: list[str] = []
+    """Collects the errors that the library's logger reports, and keeps them from the console meanwhile."""
+    messages: list[str] = []
 
     class Collect(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if record.levelno >= logging.ERROR:
-                found.append(record.getMessage())
+                messages.append(record.getMessage())
 
     logger, handler = logging.getLogger(name), Collect()
     propagate = logger.propagate
     logger.propagate = False
     logger.addHandler(handler)
     try:
-        yield found
+        yield messages
     finally:
         logger.removeHandler(handler)
         logger.propagate = propagate
@@ -42,25 +42,25 @@ def errors_of(name: str) -> Iterator[list[str]]:
 def lint(problem: petab.v1.Problem, cells: Cells) -> list[str]:
     """Runs petab's checks, each of which stops at the first problem of its table.
 
-    What can be placed is added to `cells.problems`; the rest comes back in petab's words.
+    Messages that belong to a cell are added to `cells.problems`; the others are returned in petab's words.
     """
     from petab.v1.lint import lint_problem
 
     _check_conditions(problem, cells)
-    with errors_of("petab.v1") as found:
+    with errors_of("petab.v1") as messages:
         try:
             failed = lint_problem(problem)
         except RecursionError:
             raise
         except Exception as error:  # a check that trips over the table
             failed = True
-            found.append(" ".join(str(error).split()) or type(error).__name__)
+            messages.append(" ".join(str(error).split()) or type(error).__name__)
     if not failed:
         return []
-    found = [" ".join(message.split()) for message in dict.fromkeys(found) if message != "Not OK"]
-    if not found and not cells.problems.found:
+    messages = [" ".join(message.split()) for message in dict.fromkeys(messages) if message != "Not OK"]
+    if not messages and not cells.problems.found:
         return ["petab refuses it without a reason; run `petablint` on it"]
-    return [f"petab's checks say: {m}{_where(m, cells)}" for m in found if not _placed(m, problem, cells)]
+    return [f"petab's checks say: {m}{_where(m, cells)}" for m in messages if not _placed(m, problem, cells)]
 
 
 def _placed(message: str, problem: petab.v1.Problem, cells: Cells) -> bool:

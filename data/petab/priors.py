@@ -46,16 +46,16 @@ def _check_bounds(cells: Cells, index: int) -> bool:
 
 def _check_prior(cells: Cells, index: int) -> None:
     row = cells.rows["parameter"][index].cells
-    kind, given = row.get("objectivePriorType", ""), row.get("objectivePriorParameters", "")
+    kind, numbers = row.get("objectivePriorType", ""), row.get("objectivePriorParameters", "")
     kind = "parameterScaleUniform" if is_missing(kind) else kind
     column = "objectivePriorParameters"
     if kind not in TYPES:
         return cells.complain("parameter", index, "objectivePriorType", f"one of {', '.join(TYPES)}")
-    if is_missing(given):
+    if is_missing(numbers):
         if kind != "parameterScaleUniform":
             cells.complain("parameter", index, column, f"two numbers separated by ';', which {kind!r} needs")
         return None
-    first, second = (number_or_nan(part.strip()) for part in given.split(";"))
+    first, second = (number_or_nan(part.strip()) for part in numbers.split(";"))
     if not kind.lower().endswith("uniform"):
         if not second > 0:
             cells.complain("parameter", index, column, f"a second number above 0, the width of {kind!r}")

@@ -142,18 +142,18 @@ def _protocols(tables: Tables, problems: list[str]) -> tuple[dict[str, Protocol]
 
 
 def _resized(tables: Tables) -> list[str]:
-    """Says what is assumed where a compartment has another size after a pre-equilibration."""
+    """Notes on what is assumed if a compartment has another size after a pre-equilibration."""
     overrides = {str(row["conditionId"]): _overrides(row) for row in tables.conditions}
-    found: dict[str, None] = {}
+    compartments: dict[str, None] = {}
     for before, after in dict.fromkeys(_pair(row) for row in tables.measurements):
         if before:
             sizes = ({n: v for n, v in overrides[c].items() if n in tables.compartments} for c in (before, after))
             first, second = sizes
-            found |= dict.fromkeys(n for n in sorted({*first, *second}) if first.get(n) != second.get(n))
-    if not found:
+            compartments |= dict.fromkeys(n for n in sorted({*first, *second}) if first.get(n) != second.get(n))
+    if not compartments:
         return []
-    kept = "amounts are kept, as in SBML and PEtab v2 (v1 leaves it open)"
-    return [f"{', '.join(found)} is resized after pre-equilibration: {kept}"]
+    assumption = "amounts are kept, as in SBML and PEtab v2 (v1 leaves it open)"
+    return [f"{', '.join(compartments)} is resized after pre-equilibration: {assumption}"]
 
 
 def _bound(value: float, scale: Scale) -> float:
@@ -163,11 +163,11 @@ def _bound(value: float, scale: Scale) -> float:
 
 def _prior(row: Row, scale: Scale) -> Prior:
     """The objective prior of one row, truncated by its bounds, which the table gives on the linear scale."""
-    family, own = PRIORS[cell(row, "objectivePriorType", "parameterScaleUniform")]
-    on = own or scale
+    family, fixed_scale = PRIORS[cell(row, "objectivePriorType", "parameterScaleUniform")]
+    on = fixed_scale or scale
     low, high = (_bound(float(row[column]), on) for column in ("lowerBound", "upperBound"))
-    given = cell(row, "objectivePriorParameters", None)
-    first, second = (low, high) if given is None else map(float, str(given).split(";"))
+    numbers = cell(row, "objectivePriorParameters", None)
+    first, second = (low, high) if numbers is None else map(float, str(numbers).split(";"))
     if family == "uniform":
         return Prior("uniform", on, lower=max(low, first), upper=min(high, second))
     return Prior(family, on, location=first, spread=second, lower=low, upper=high)

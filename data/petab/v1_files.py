@@ -167,14 +167,14 @@ def _value(text: str, *, numeric: bool) -> float | str:
 
 
 def _check_scales(cells: Cells, limits: dict[int, Limit]) -> None:
-    """Measurements and limits that their observable's scale cannot have, and what their own table says of it."""
+    """Measurements and limits that their observable's scale cannot have, or whose row states another scale."""
     observables = {row.cells["observableId"]: row.cells for row in cells.rows["observable"]}
     for index, row in enumerate(cells.rows["measurement"]):
         observable = observables.get(row.cells["observableId"], {})
         for column in REPEATED:
-            own, there = row.cells.get(column, ""), observable.get(column, "")
+            repeated, there = row.cells.get(column, ""), observable.get(column, "")
             default = "lin" if column == "observableTransformation" else "normal"
-            if not is_missing(own) and own != (default if is_missing(there) else there):
+            if not is_missing(repeated) and repeated != (default if is_missing(there) else there):
                 cells.complain("measurement", index, column, "what the observable table says, or an empty cell")
         limit = limits.get(index)
         text = row.cells["measurement"]
@@ -214,16 +214,16 @@ def _check_formulas(cells: Cells) -> bool:
 
 
 def _check_time(problem: petab.v1.Problem, cells: Cells) -> list[str]:
-    """Formulas that use PEtab's time of a model that calls something else so."""
+    """Formulas that use PEtab's time although the model calls something else `time`."""
     if problem.model is None or not problem.model.has_entity_with_id("time"):
         return []
-    found = []
+    messages = []
     for file, row in zip(cells.files["observable"], cells.rows["observable"], strict=True):
         for column in ("observableFormula", "noiseFormula"):
             if sympy.Symbol("time") in parse_infix(row.cells[column], dialect=PETAB).free_symbols:
                 where = f"{file}, row {row.number}, {column!r}"
-                found.append(f"{where}: 'time' is PEtab's time, and the model calls something else so: rename that")
-    return found
+                messages.append(f"{where}: 'time' is PEtab's time, and the model calls something else so: rename that")
+    return messages
 
 
 def _resolve_noise(problem: petab.v1.Problem) -> None:

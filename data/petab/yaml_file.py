@@ -71,13 +71,13 @@ class _Loader(yaml.SafeLoader):
     """YAML in which a key that stands twice is an error, where the standard lets the last one win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        found: set[Any] = set()
+        keys: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str) and key in found:
+            if isinstance(key, str) and key in keys:
                 raise yaml.MarkedYAMLError(problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark)
             if isinstance(key, str):
-                found.add(key)
+                keys.add(key)
         return super().construct_mapping(node, deep)
 
 
@@ -129,24 +129,24 @@ def _unsupported(config: Mapping[str, Any]) -> list[str]:
     version = str(config.get("format_version", "missing"))
     if version.split(".")[0] != "1":
         return [f"format_version is {version}: only PEtab v1 is supported"]
-    found: list[str] = []
+    messages: list[str] = []
     if config.get("extensions"):
-        found.append(f"PEtab extensions are not supported: {', '.join(map(str, config['extensions']))}")
+        messages.append(f"PEtab extensions are not supported: {', '.join(map(str, config['extensions']))}")
     parts = config.get("problems")
     parts = parts if isinstance(parts, list) else []
     if len(parts) > 1:
-        found.append(f"it holds {len(parts)} problems: give each a YAML file of its own")
+        messages.append(f"it holds {len(parts)} problems: give each a YAML file of its own")
     for part in (p for p in parts if isinstance(p, dict)):
         if mappings := _listed(part.get("mapping_files")):
-            found.append(f"mapping tables are not supported: {', '.join(mappings)}")
+            messages.append(f"mapping tables are not supported: {', '.join(mappings)}")
         models = part.get("model_files")
         for name, model in models.items() if isinstance(models, dict) else ():
             language = model.get("language") if isinstance(model, dict) else None
-            found.append(f"model {name!r} in language {language!r}: only SBML is supported")
+            messages.append(f"model {name!r} in language {language!r}: only SBML is supported")
         files = _listed(part.get("sbml_files"))
         if len(files) > 1:
-            found.append(f"it names {len(files)} models, {', '.join(files)}: only one is supported")
-    return found
+            messages.append(f"it names {len(files)} models, {', '.join(files)}: only one is supported")
+    return messages
 
 
 def _listed(value: object) -> list[str]:
@@ -164,12 +164,12 @@ def _unknown_keys(config: Mapping[str, Any]) -> list[str]:
     """Keys that PEtab v1 does not have, with the nearest that it has."""
     parts = config.get("problems")
     first = parts[0] if isinstance(parts, list) and parts and isinstance(parts[0], dict) else {}
-    found = [("", key, _KEYS) for key in config if key not in _KEYS]
-    found += [("problems/0/", key, _PART) for key in first if key not in (*_PART, *_UNREAD)]
+    unknown = [("", key, _KEYS) for key in config if key not in _KEYS]
+    unknown += [("problems/0/", key, _PART) for key in first if key not in (*_PART, *_UNREAD)]
     return [
         f"YAML file: unknown key {str(key)[:60]!r} at {where or 'the top level'}; known there are {', '.join(known)}"
         f"{near(str(key), known)}"
-        for where, key, known in found
+        for where, key, known in unknown
     ]
 
 

@@ -2,10 +2,10 @@
 
 The parts of a species are the first of these:
 
-1. what is given;
+1. what the user states;
 2. what the network knows of it (`Network.facts`), such as of a trimer called `triC`, if the parts are in the network;
-3. what it is bound from, `A + B -> C`, where all reactions that bind it agree: binding loses nothing;
-4. what its name states, where every piece of it between underscores is a species (`IL6_IL6R`);
+3. what it is bound from, `A + B -> C`, if all reactions that bind it agree: binding loses nothing;
+4. what its name states, if every piece of it between underscores is a species (`IL6_IL6R`);
 5. itself alone.
 """
 
@@ -23,14 +23,14 @@ Parts = Mapping[str, int] | Sequence[str]
 """Copies by part, such as `{"A": 2}`, or parts one by one, such as `["A", "B"]`."""
 
 
-def composition(network: Network, given: Mapping[str, Parts] | None = None) -> dict[str, Counter[str]]:
+def parts_by_species(network: Network, stated: Mapping[str, Parts] | None = None) -> dict[str, Counter[str]]:
     """Copies of each part by species.
 
     Parameters
     ----------
     network : Network
         Whose species are meant.
-    given : dict, optional
+    stated : dict, optional
         By species, its parts: copies by part, or parts one by one. Others follow from the network.
 
     Returns
@@ -41,21 +41,21 @@ def composition(network: Network, given: Mapping[str, Parts] | None = None) -> d
     Raises
     ------
     AssayError
-        For names in `given` that are not species.
+        For names in `stated` that are not species.
     """
-    unknown = sorted(set(given or {}) - set(network.species))
+    unknown = sorted(set(stated or {}) - set(network.species))
     if unknown:
         raise AssayError(
             f"composition: {', '.join(unknown)} is no species of {network.name}; it has {', '.join(network.species)}"
         )
-    elementary = {*network.species, *(part for parts in (given or {}).values() for part in parts)}
+    elementary = {*network.species, *(part for parts in (stated or {}).values() for part in parts)}
     known: dict[str, Parts] = {n: p for n, p in network.facts.parts.items() if set(p) <= elementary}
-    known |= given or {}
+    known |= stated or {}
     return {name: _parts(name, network, known, elementary, ()) for name in network.species}
 
 
-def _all_parts(network: Network, given: Mapping[str, Parts] | None) -> set[str]:
-    return {part for held in composition(network, given).values() for part in held}
+def _all_parts(network: Network, stated: Mapping[str, Parts] | None) -> set[str]:
+    return {part for parts in parts_by_species(network, stated).values() for part in parts}
 
 
 def _parts(
@@ -69,9 +69,9 @@ def _parts(
     def together(pieces: Sequence[str]) -> Counter[str]:
         return sum((_parts(p, network, known, elementary, (*seen, name)) for p in pieces), Counter())
 
-    found = [together(taken) for taken in _bound_from(name, network)]
-    if found and all(f == found[0] for f in found):
-        return found[0]
+    compositions = [together(taken) for taken in _bound_from(name, network)]
+    if compositions and all(f == compositions[0] for f in compositions):
+        return compositions[0]
     pieces = name.split("_")
     return together(pieces) if len(pieces) > 1 and elementary >= set(pieces) else Counter([name])
 
@@ -85,7 +85,7 @@ def _bound_from(name: str, network: Network) -> list[list[str]]:
 def complexes(
     network: Network,
     parts: Collection[str],
-    given: Mapping[str, Parts] | None = None,
+    stated: Mapping[str, Parts] | None = None,
     *,
     where: Collection[str] | None = None,
     name: str = "composition",
@@ -98,8 +98,8 @@ def complexes(
         Whose species are meant.
     parts : collection of str
         What they have to hold.
-    given : dict, optional
-        As for `composition`.
+    stated : dict, optional
+        As for `parts_by_species`.
     where : collection of str, optional
         Compartments; None: all.
     name : str
@@ -119,33 +119,33 @@ def complexes(
     if stray := sorted(set(where or ()) - set(network.compartments)):
         known = ", ".join(network.compartments)
         raise AssayError(f"{name}: {', '.join(stray)} is no compartment of {network.name}; it has {known}")
-    of = composition(network, given)
-    named = {part for held in of.values() for part in held}
+    of = parts_by_species(network, stated)
+    named = {part for copies in of.values() for part in copies}
     if missing := sorted(set(parts) - named):
         raise AssayError(
             f"{name}: no species of {network.name} holds {', '.join(missing)}; known parts: {', '.join(sorted(named))}"
         )
-    _check_products(network, set(parts), of, set(given or ()), name)
-    found = {
-        s: held
-        for s, held in of.items()
-        if set(parts) <= set(held) and (where is None or network.species[s].compartment in where)
+    _check_products(network, set(parts), of, set(stated or ()), name)
+    holding = {
+        s: copies
+        for s, copies in of.items()
+        if set(parts) <= set(copies) and (where is None or network.species[s].compartment in where)
     }
-    if not found:
+    if not holding:
         place = "" if where is None else f" in {', '.join(where)}"
         raise AssayError(f"{name}: no species of {network.name}{place} holds {' and '.join(parts)} together")
-    return found
+    return holding
 
 
 def _check_products(
-    network: Network, parts: set[str], of: Mapping[str, Counter[str]], given: set[str], name: str
+    network: Network, parts: set[str], of: Mapping[str, Counter[str]], stated: set[str], name: str
 ) -> None:
     """What is made of all `parts` and is said to hold nothing but itself is a complex by a name of its own."""
-    held_by_others = {part for s, held in of.items() if held != Counter([s]) for part in held}
+    in_others = {part for s, copies in of.items() if copies != Counter([s]) for part in copies}
     for reaction in network.reactions:
         taken = sum((of[s] for s in _species(reaction.reactants, network)), Counter())
         for s in _species(reaction.products, network):
-            if of[s] == Counter([s]) and s not in held_by_others | parts | given and parts <= set(taken):
+            if of[s] == Counter([s]) and s not in in_others | parts | stated and parts <= set(taken):
                 made = " + ".join(f"{k} {p}" if k > 1 else p for p, k in sorted(taken.items()))
                 raise AssayError(
                     f"{name}: reaction {reaction.name} makes {s} of {made}, and its name does not say what it holds; "
@@ -173,7 +173,7 @@ def _amount(network: Network, species: str) -> sympy.Expr:
     return sympy.Symbol(species) * (1 if s.amount else sympy.Symbol(s.compartment))
 
 
-def seen(
+def total_concentration(
     network: Network,
     part: str,
     *,
@@ -192,7 +192,7 @@ def seen(
     where : str
         The compartment.
     composition : dict, optional
-        Parts by species, as `given` of `hexamer.data.composition`.
+        Parts by species, as `stated` of `hexamer.data.parts_by_species`.
     hidden_by : collection of str
         Complexes that hold one of these, such as a drug that covers the epitope, are not seen.
 
@@ -213,12 +213,12 @@ def seen(
             f"known parts: {', '.join(sorted(known))}"
         )
     holding = complexes(network, (part,), composition, where=(where,), name=f"ELISA of {part}")
-    kept = {s: held for s, held in holding.items() if not set(hidden_by) & set(held)}
-    if not kept:
+    visible = {s: copies for s, copies in holding.items() if not set(hidden_by) & set(copies)}
+    if not visible:
         raise AssayError(f"ELISA of {part}: every species that holds it in {where} holds {' or '.join(hidden_by)}, too")
-    if all(not network.species[s].amount for s in kept):
-        return sum((held[part] * sympy.Symbol(s) for s, held in kept.items()), sympy.Integer(0))
-    return amount_of(network, part, kept) / sympy.Symbol(where)
+    if all(not network.species[s].amount for s in visible):
+        return sum((copies[part] * sympy.Symbol(s) for s, copies in visible.items()), sympy.Integer(0))
+    return amount_of(network, part, visible) / sympy.Symbol(where)
 
 
-__all__ = ["Parts", "amount_of", "complexes", "composition", "seen"]
+__all__ = ["Parts", "amount_of", "complexes", "parts_by_species", "total_concentration"]

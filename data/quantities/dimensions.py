@@ -48,59 +48,60 @@ def factor_to_unit(
 
     A number in front of the formula is taken for the conversion if it is the right one, as in `100*pS/S` in percent.
     1 also without a network, and for arbitrary units. Species of a network without units are taken in nM, unless
-    `unit` has no dimension.
-    `molar_mass` joins mass and amount.
+    `unit` has no dimension. `molar_mass` joins mass and amount.
 
     Raises `UnitError` for a dimension that cannot become `unit`, for a number in front that is another one, and for
     text that is not a unit, such as 'percent of untreated', if the formula is known to be in another one.
     """
     if network is None:
         return 1.0
-    found, declared = _known_unit(network, formula)
+    known, declared = _known_unit(network, formula)
     expected = _named(unit)
-    if expected is None and found is not None and declared:
+    if expected is None and known is not None and declared:
         raise UnitError(
-            f"it is in {_words(found)}, and {unit!r} is not a known unit; multiply it by a parameter that converts it"
+            f"it is in {_words(known)}, and {unit!r} is not a known unit; multiply it by a parameter that converts it"
         )
-    if expected is None or found is None or "[arbitrary]" in expected.dimensionality:
+    if expected is None or known is None or "[arbitrary]" in expected.dimensionality:
         return 1.0
-    given = registry().Quantity(1.0) * found
+    quantity = registry().Quantity(1.0) * known
     if not declared and expected.dimensionless:
         return 1.0  # a model of relative quantities
-    if not given.is_compatible_with(expected):
-        return _through_mass(given, expected, unit, molar_mass)
-    factor = float((given / expected).to_base_units().magnitude)
-    own, _ = sympy.factor_terms(parse_formula(formula)).as_coeff_Mul()
-    if abs(factor - 1) <= _SAME or abs(float(own) / factor - 1) <= _SAME:
+    if not quantity.is_compatible_with(expected):
+        return _through_mass(quantity, expected, unit, molar_mass)
+    factor = float((quantity / expected).to_base_units().magnitude)
+    number, _ = sympy.factor_terms(parse_formula(formula)).as_coeff_Mul()
+    if abs(factor - 1) <= _SAME or abs(float(number) / factor - 1) <= _SAME:
         return 1.0
-    if own != 1:
+    if number != 1:
         raise UnitError(
-            f"it is in {_words(given)}, not in {unit!r}, and the number in front of it, {float(own):g}, is not the "
-            f"{factor:g} that would convert it; state its own unit as `unit`, or move the number into a rule"
+            f"it is in {_words(quantity)}, not in {unit!r}, and the number in front of it, {float(number):g}, is not "
+            f"the {factor:g} that would convert it; state its own unit as `unit`, or move the number into a rule"
         )
     return factor
 
 
 def _known_unit(network: Network, formula: Formula) -> tuple[pint.Quantity | None, bool]:
     """The unit of a formula, and whether it follows from declared units alone."""
-    found = unit_of_formula(network, formula)
-    if found is not None:
-        return found, True
+    unit = unit_of_formula(network, formula)
+    if unit is not None:
+        return unit, True
     try:
         return unit_of_formula(network, formula, assumed_of(network)), False
     except UnitError:
         return None, False  # an assumption never makes a formula wrong
 
 
-def _through_mass(given: pint.Quantity, expected: pint.Quantity, unit: str, molar_mass: str | float | None) -> float:
-    ratio = (given / expected).to_base_units()
+def _through_mass(quantity: pint.Quantity, expected: pint.Quantity, unit: str, molar_mass: str | float | None) -> float:
+    ratio = (quantity / expected).to_base_units()
     if ratio.check("[substance]/[mass]") or ratio.check("[mass]/[substance]"):
         if molar_mass is None:
-            raise UnitError(f"it is in {_words(given)}, and needs a molar mass, such as '21 kDa', to become {unit!r}")
+            raise UnitError(
+                f"it is in {_words(quantity)}, and needs a molar mass, such as '21 kDa', to become {unit!r}"
+            )
         mass = registry().Quantity(molar_mass_kda(molar_mass), "kg/mol")
         whole = ratio * mass if ratio.check("[substance]/[mass]") else ratio / mass
         return float(whole.to_base_units().magnitude)
-    raise UnitError(f"it is in {_words(given)}, not in {unit!r} or what can become it")
+    raise UnitError(f"it is in {_words(quantity)}, not in {unit!r} or what can become it")
 
 
 def assumed_of(network: Network) -> Assumed:
@@ -127,14 +128,14 @@ def unit_of_amount(network: Network, name: str) -> pint.Quantity | None:
     """The unit that a species is counted in, its own or the network's; None where it is not known."""
     species = network.species[name]
     unit = species.unit or network.base_units.get("substance", "")
-    found = _of_network(network, unit)
+    quantity = _of_network(network, unit)
     volume = _of_symbol(network, species.compartment, (), None)
     volume = registry().Quantity(1.0, "litre") if volume is None else volume
-    if found is None and (stated := _stated(network, species)) is not None:
+    if quantity is None and (stated := _stated(network, species)) is not None:
         return stated if stated.check("[substance]") or stated.check("[mass]") else stated * volume
-    if found is not None and not species.amount and (found / volume).check("[substance]"):
-        return found / volume  # `has umol` in Antimony, which takes it for the unit of a concentration
-    return found
+    if quantity is not None and not species.amount and (quantity / volume).check("[substance]"):
+        return quantity / volume  # `has umol` in Antimony, which takes it for the unit of a concentration
+    return quantity
 
 
 def _stated(network: Network, species: Species) -> pint.Quantity | None:
@@ -146,11 +147,13 @@ def _stated(network: Network, species: Species) -> pint.Quantity | None:
 def undefined_units(network: Network) -> list[str]:
     """Sentences on the units that a network has its species, compartments and base units in and does not define."""
     examples = {"time": "60 second", "volume": "1 litre"}
-    found = [_undefined(network, f"its {what}", u, examples.get(what)) for what, u in network.base_units.items()]
-    found += [_undefined(network, f"the compartment {n}", c.unit, "1 litre") for n, c in network.compartments.items()]
+    sentences = [_undefined(network, f"its {what}", u, examples.get(what)) for what, u in network.base_units.items()]
+    sentences += [
+        _undefined(network, f"the compartment {n}", c.unit, "1 litre") for n, c in network.compartments.items()
+    ]
     unread = {n: s.unit for n, s in network.species.items() if _stated(network, s) is None}
-    found += [_undefined(network, f"the species {n}", unit) for n, unit in unread.items()]
-    return [sentence for sentence in found if sentence]
+    sentences += [_undefined(network, f"the species {n}", unit) for n, unit in unread.items()]
+    return [sentence for sentence in sentences if sentence]
 
 
 def undefined_unit(network: Network, name: str) -> str:
@@ -182,10 +185,10 @@ def declared_unit(network: Network, what: str) -> pint.Quantity | None:
 
 def check_kind(network: Network | None, formula: Formula, units: tuple[str, ...]) -> None:
     """Raises `UnitError` where a formula's dimension is known and is that of none of `units`."""
-    found = None if network is None else unit_of_formula(network, formula)
-    if found is not None and not any(found.is_compatible_with(registry().Quantity(1.0, u)) for u in units):
+    quantity = None if network is None else unit_of_formula(network, formula)
+    if quantity is not None and not any(quantity.is_compatible_with(registry().Quantity(1.0, u)) for u in units):
         known = " or ".join(filter(None, (", ".join(units[:-1]), units[-1])))
-        raise UnitError(f"it is in {_words(found)}, which cannot become {known}")
+        raise UnitError(f"it is in {_words(quantity)}, which cannot become {known}")
 
 
 def check_molecules(network: Network | None, formula: Formula, also: tuple[str, ...] = ()) -> None:
@@ -195,8 +198,8 @@ def check_molecules(network: Network | None, formula: Formula, also: tuple[str, 
     """
     if network is None or parse_formula(formula).is_number:
         return
-    found = unit_of_formula(network, formula)
-    if found is None or any(found.is_compatible_with(u) for u in _of_all_species(network)):
+    quantity = unit_of_formula(network, formula)
+    if quantity is None or any(quantity.is_compatible_with(u) for u in _of_all_species(network)):
         return
     check_kind(network, formula, (*_MOLECULES, *also))
 
@@ -249,14 +252,14 @@ def _of_network(network: Network, unit: str):
 
 def _of_all_species(network: Network) -> list[pint.Quantity]:
     """Of their amounts and of their concentrations, as far as known."""
-    found = []
+    quantities = []
     kinds = {(s.unit, s.compartment, s.amount): s for s in network.species.values()}
     for species in kinds.values():
         amount = unit_of_amount(network, species.name)
         volume = _of_symbol(network, species.compartment, (), None)
         if amount is not None:
-            found += [amount] if volume is None else [amount, amount / volume]
-    return found
+            quantities += [amount] if volume is None else [amount, amount / volume]
+    return quantities
 
 
 def _of_symbol(network: Network, name: str, seen: tuple[str, ...], assumed: Assumed | None):

@@ -95,11 +95,11 @@ class ModelUnits:
             return
         turned = extent if extent is not None else substance
         for species in self.network.species.values():
-            own = unit_of_amount(self.network, species.name)
+            counted = unit_of_amount(self.network, species.name)
             moved = any(species.name in r.stoichiometry for r in self.network.reactions) and not species.fixed
-            if own is not None and turned is not None and moved and not _same(own, turned):
+            if counted is not None and turned is not None and moved and not _same(counted, turned):
                 raise UnitError(
-                    f"the model {self.network.name!r} counts the species {species.name} in {named(own)}, but its "
+                    f"the model {self.network.name!r} counts the species {species.name} in {named(counted)}, but its "
                     f"reactions turn over {named(turned)}: declare one unit of substance and of extent"
                 )
 
@@ -118,12 +118,12 @@ class ModelUnits:
 
     @cached_property
     def assumed(self) -> Assumed:
-        found = assumed_of(self.network)
+        assumption = assumed_of(self.network)
         if self.stated_time is not None and self.declared_time is None:
-            found = replace(found, time=quantity_of(self.stated_time))
+            assumption = replace(assumption, time=quantity_of(self.stated_time))
         volume = self._volume
         amount = self._declared_amount
-        return found if amount is None or volume is None else replace(found, concentration=amount / volume)
+        return assumption if amount is None or volume is None else replace(assumption, concentration=amount / volume)
 
     @cached_property
     def declared_time(self) -> pint.Quantity | None:
@@ -200,12 +200,12 @@ class ModelUnits:
             if numbers and quantity_of(part).dimensionless:
                 factor *= conversion_factor(part, "1") ** exponent
                 continue
-            own = self._own(part, keeps_volume=mass)
-            if own is None:
+            model_unit = self._model_unit(part, keeps_volume=mass)
+            if model_unit is None:
                 words.append((f"{registry().Unit(part):~}", exponent))
                 continue
-            factor *= conversion_factor(part, own.name) ** exponent / own.number**exponent
-            words.append((str(own) if own.number == 1 else f"({own})", exponent))
+            factor *= conversion_factor(part, model_unit.name) ** exponent / model_unit.number**exponent
+            words.append((str(model_unit) if model_unit.number == 1 else f"({model_unit})", exponent))
         return (1.0, unit) if abs(factor - 1) < SAME else (factor, _joined(words))
 
     def follows(self, unit: str, *, numbers: bool = False) -> bool:
@@ -213,9 +213,11 @@ class ModelUnits:
         parts = [
             part for part in _by_concentration(parts_of(unit)) if not (numbers and quantity_of(part).dimensionless)
         ]
-        return (bool(parts) or numbers) and all(self._own(part, keeps_volume=False) is not None for part in parts)
+        return (bool(parts) or numbers) and all(
+            self._model_unit(part, keeps_volume=False) is not None for part in parts
+        )
 
-    def _own(self, part: str, *, keeps_volume: bool) -> ModelUnit | None:
+    def _model_unit(self, part: str, *, keeps_volume: bool) -> ModelUnit | None:
         """The model's unit for a part of a unit; None where it stays as it is."""
         kind = quantity_of(part)
         if kind.check("[time]"):

@@ -38,9 +38,9 @@ def take_quantity(section: Section, key: str, what: str, example: str, dimension
         return None
     if isinstance(text, str):
         try:
-            found = read_quantity(text, key, example)
-            if 0 < float(found.magnitude) < math.inf and (not dimension or found.check(dimension)):
-                return found
+            quantity = read_quantity(text, key, example)
+            if 0 < float(quantity.magnitude) < math.inf and (not dimension or quantity.check(dimension)):
+                return quantity
         except UnitError as error:
             section.complain(key, f"{what}; {error}", text)
             return None
@@ -50,15 +50,15 @@ def take_quantity(section: Section, key: str, what: str, example: str, dimension
 
 def take_composition(section: Section) -> Mapping[str, Parts]:
     """The key `composition`: parts by species, as a list or as copies by part."""
-    found: dict[str, Parts] = {}
+    composition: dict[str, Parts] = {}
     for species, parts in section.table("composition").items():
         listed = isinstance(parts, list) and all(isinstance(p, str) for p in parts)
         counted = isinstance(parts, dict) and all(type(n) is int and n > 0 for n in parts.values())
         if parts and (listed or counted):
-            found[species] = parts
+            composition[species] = parts
         else:
             section.complain(f"composition.{species}", "a list of parts, or how many there are of each", parts)
-    return found
+    return composition
 
 
 __all__ = ["take_composition", "take_molar_mass", "take_quantity"]

@@ -186,20 +186,20 @@ def conversion_factor(unit: str, target_unit: str, molar_mass: str | float | Non
     unit, target_unit = " ".join(unit.split()), " ".join(target_unit.split())
     if unit == target_unit:
         return 1.0  # so that any text serves as a unit of its own, such as 'percent of untreated'
-    given = _quantity(unit, "unit")
+    quantity = _quantity(unit, "unit")
     wanted = _quantity(target_unit, "unit")
-    if given.is_compatible_with(wanted):
-        return float(given.to(wanted.units).magnitude)
-    ratio = (given / wanted).to_base_units()
+    if quantity.is_compatible_with(wanted):
+        return float(quantity.to(wanted.units).magnitude)
+    ratio = (quantity / wanted).to_base_units()
     mass_to_amount, amount_to_mass = ratio.check("[mass]/[substance]"), ratio.check("[substance]/[mass]")
     if not (mass_to_amount or amount_to_mass):
         raise UnitError(
-            f"unit {unit!r} ({given.dimensionality}) cannot become {target_unit!r} ({wanted.dimensionality})"
+            f"unit {unit!r} ({quantity.dimensionality}) cannot become {target_unit!r} ({wanted.dimensionality})"
         )
     if molar_mass is None:
         raise UnitError(f"unit {unit!r} needs a molar mass, such as '21 kDa', to become {target_unit!r}")
     mass = registry().Quantity(molar_mass_kda(molar_mass), "kg/mol")
-    converted = given / mass if mass_to_amount else given * mass
+    converted = quantity / mass if mass_to_amount else quantity * mass
     return float(converted.to(wanted.units).magnitude)
 
 

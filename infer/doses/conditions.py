@@ -41,13 +41,13 @@ class Condition:
     protocol : Protocol, optional
         What else is done, and how the cells start. By default nothing is done, and they start as in the problem that
         was fitted, or, in a model that was not fitted, at steady state.
-    own_start : bool
+    start_from_protocol : bool
         Whether `protocol`, if there is one, says how the cells start; false: they start as they would without it.
     """
 
     changes: Changes = field(default_factory=dict)
     protocol: Protocol | None = None
-    own_start: bool = True
+    start_from_protocol: bool = True
 
     @property
     def names(self) -> frozenset[str]:
@@ -177,7 +177,7 @@ def _base(reader: _Added, condition: Condition, when: Mapping[str, float], value
     check_given(model, {n: values[s] for n, s in held.items() if isinstance(s, str)}, [own])
     own.check_doses(() if model.network is None else model.network.species, {})
     rest = own.preequilibration
-    if condition.protocol is None or not condition.own_start:
+    if condition.protocol is None or not condition.start_from_protocol:
         if cells.unclear:
             raise UnknownStartError(cells.unclear)
         rest = cells.rest

@@ -59,7 +59,7 @@ def _never(
     model: Model, parameters: Mapping[str, np.ndarray | np.floating], protocol: Protocol, settings: Settings, label
 ) -> str:
     used = {n: float(v) for n, v in parameters.items() if n in model.parameters or n in protocol.references}
-    found = unsettled_under(model, used, protocol, settings).restless
+    found = unsettled_under(model, used, protocol, settings).still_changing
     moving = {n: found[n] for n in [*found][:_NAMED]}
     of = f" of condition {label!r}" if label else ""
     start = "let them start from the model's initial values instead (preequilibrate=False)"

@@ -34,7 +34,7 @@ def parse_conditions(texts: Sequence[str]) -> dict[str, Condition]:
             given[changed] = value
         protocol = parse_protocol(statements, name=name) if statements.strip() else Protocol(name)
         # Statements that bring cells to rest say under what; others leave open how they start.
-        found[name] = Condition(given, protocol, own_start=protocol.preequilibration is not None)
+        found[name] = Condition(given, protocol, start_from_protocol=protocol.preequilibration is not None)
     return found
 
 

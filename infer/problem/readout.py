@@ -106,7 +106,7 @@ class Assays:
 
     def read(self, settings: Settings, values: Float[Array, " names"]) -> Readout:
         """Simulates all protocols and reads every row; NaN where a trajectory failed."""
-        solution = solve(self.model, self.plan, settings, values, few=True)
+        solution = solve(self.model, self.plan, settings, values, small_batch=True)
         mean, sd = self.reading(settings, values, solution)
         held = jax.lax.stop_gradient(solution.y)
         low = lowest(self.model, held, settings.rtol, settings.atol, jnp)

@@ -58,13 +58,13 @@ def conserved(
     for divisor_of in (_denominator, _shared):
         apart = {i: _grouped(row, set(parameters)) for i, row in enumerate(rows) if row and i not in dependent}
         left = _tied(apart)
-        grouped = [{rest: sympy.cancel(part) for rest, part in apart[i].items()} for i in left]
+        grouped = [{factor: sympy.cancel(part) for factor, part in apart[i].items()} for i in left]
         divisors = [divisor_of(before.values()) for before in grouped]
-        found, which = _null([_divided(before, d) for before, d in zip(grouped, divisors, strict=True)], {})
-        for row, d in zip(found, which, strict=True):
-            held = np.flatnonzero(row)
-            whole = _least_multiple([divisors[i] for i in held])
-            new = {left[i]: sympy.cancel(_exact(row[i]) * whole / divisors[i]) for i in held}
+        null_rows, which = _null([_divided(before, d) for before, d in zip(grouped, divisors, strict=True)], {})
+        for row, d in zip(null_rows, which, strict=True):
+            members = np.flatnonzero(row)
+            whole = _least_multiple([divisors[i] for i in members])
+            new = {left[i]: sympy.cancel(_exact(row[i]) * whole / divisors[i]) for i in members}
             sums = [*(_without(left[d], one, new) for one in sums), new]
             dependent = (*dependent, left[d])
     return Conserved(sums, dependent)
@@ -83,8 +83,8 @@ def _without(amount: int, one: Sum, other: Sum) -> Sum:
 def _row(pairs: Terms) -> Row:
     row: Row = {}
     for coefficient, rate in pairs:
-        number, rest = sympy.sympify(coefficient).as_coeff_Mul()
-        for n, term in _apart(rate if rest == 1 else rest * rate):
+        number, factor = sympy.sympify(coefficient).as_coeff_Mul()
+        for n, term in _apart(rate if factor == 1 else factor * rate):
             row[term] = row.get(term, Fraction(0)) + _fraction(number) * n
     return {term: n for term, n in row.items() if n != 0}
 
@@ -128,8 +128,8 @@ def _tied(balances: Mapping[int, Collection[sympy.Expr]]) -> list[int]:
     """The balances each of whose terms stands in another one too: none else can be part of a conserved sum."""
     left = dict(balances)
     while True:
-        count = Counter(rest for terms in left.values() for rest in terms)
-        alone = [i for i, terms in left.items() if any(count[rest] == 1 for rest in terms)]
+        count = Counter(term for terms in left.values() for term in terms)
+        alone = [i for i, terms in left.items() if any(count[term] == 1 for term in terms)]
         if not alone:
             return [*left]
         for i in alone:
@@ -149,9 +149,9 @@ def _shared(before: Collection[sympy.Expr]) -> sympy.Expr:
 
 def _divided(before: Mapping[sympy.Expr, sympy.Expr], divisor: sympy.Expr) -> Row:
     row: Row = {}
-    for rest, part in before.items():
+    for factor, part in before.items():
         for n, term in _apart(sympy.cancel(part / divisor)):
-            row[term * rest] = row.get(term * rest, Fraction(0)) + n
+            row[term * factor] = row.get(term * factor, Fraction(0)) + n
     return row
 
 

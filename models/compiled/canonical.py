@@ -42,8 +42,8 @@ def canonical(value: object, left_out: LeftOut = {}) -> str:  # noqa: B006
     if isinstance(value, np.dtype):
         return f"dtype {value}"
     if is_dataclass(value) and not isinstance(value, type):
-        kept = [f.name for f in fields(value) if f.name not in left_out.get(type(value), ())]
-        content = ", ".join(f"{n}={canonical(getattr(value, n), left_out)}" for n in kept)
+        names = [f.name for f in fields(value) if f.name not in left_out.get(type(value), ())]
+        content = ", ".join(f"{n}={canonical(getattr(value, n), left_out)}" for n in names)
         return f"{type(value).__name__}({content})"
     if isinstance(value, Mapping):
         pairs = sorted((canonical(k, left_out), canonical(v, left_out)) for k, v in value.items())

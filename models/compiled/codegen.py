@@ -201,8 +201,8 @@ def compile_elementwise(
     # Names of models may be Python's keywords or clash with numpy's: number them.
     symbols = [sympy.Symbol(f"x_{i}") for i in range(len(names))]
     numbered = {as_symbol(n): s for n, s in zip(names, symbols, strict=True)}
-    found = set().union(*(e.free_symbols for e in expressions)) if expressions else set()
-    if unknown := found - numbered.keys():
+    free = set().union(*(e.free_symbols for e in expressions)) if expressions else set()
+    if unknown := free - numbered.keys():
         raise ValueError(f"unknown names in a formula: {', '.join(sorted(map(str, unknown)))}")
     renamed = [shielded(guard(sympy.sympify(e))).xreplace(numbered) for e in expressions]
     used = set().union(*(e.free_symbols for e in renamed)) if renamed else set()

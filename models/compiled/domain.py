@@ -36,11 +36,11 @@ def margins(expressions: Iterable[sympy.Expr], states: Collection[str]) -> list[
 
     `states` come from the solver, so that they are off by its error. A branch that is not taken has no say.
     """
-    found: dict[tuple[sympy.Expr, sympy.Expr], list[Path]] = {}
+    paths_by_power: dict[tuple[sympy.Expr, sympy.Expr], list[Path]] = {}
     seen: set[tuple[sympy.Basic, Path]] = set()
     for e in expressions:
-        _collect(guard(sympy.sympify(e)), (), found, seen)
-    return [_margin(*power, paths, states) for power, paths in found.items()]
+        _collect(guard(sympy.sympify(e)), (), paths_by_power, seen)
+    return [_margin(*power, paths, states) for power, paths in paths_by_power.items()]
 
 
 def bounded(
@@ -52,28 +52,28 @@ def bounded(
 ) -> sympy.Expr:
     """`expression`, and no number where one of its powers is none."""
     known = {RTOL: sympy.sympify(rtol)} | {atol_of(s): sympy.sympify(atol) for s in states}
-    rest = [m.xreplace(known) for m in margins([expression], states)]
-    if not rest:
+    unknown = [m.xreplace(known) for m in margins([expression], states)]
+    if not unknown:
         return expression
-    return sympy.Piecewise((expression, sympy.And(*(sympy.Ge(m, 0) for m in rest))), (sympy.nan, True))
+    return sympy.Piecewise((expression, sympy.And(*(sympy.Ge(m, 0) for m in unknown))), (sympy.nan, True))
 
 
-def _collect(e: sympy.Basic, path: Path, found: dict, seen: set) -> None:
+def _collect(e: sympy.Basic, path: Path, paths_by_power: dict, seen: set) -> None:
     if not e.args or (e, path) in seen:
         return
     seen.add((e, path))
     if isinstance(e, sympy.Piecewise):
         before: Path = ()
         for value, condition in (pair.args for pair in e.args):
-            _collect(condition, path + before, found, seen)
-            _collect(value, path + before + ((condition,) if condition is not sympy.true else ()), found, seen)
+            _collect(condition, path + before, paths_by_power, seen)
+            _collect(value, path + before + ((condition,) if condition is not sympy.true else ()), paths_by_power, seen)
             before = (*before, sympy.Not(condition))
         return
     if isinstance(e, Power) and not nonnegative(e.args[0]):
-        found.setdefault((e.args[0], e.args[1]), []).append(path)
+        paths_by_power.setdefault((e.args[0], e.args[1]), []).append(path)
     for a in e.args:
         if not isinstance(a, Excess):
-            _collect(a, path, found, seen)
+            _collect(a, path, paths_by_power, seen)
 
 
 def _margin(base: sympy.Expr, exponent: sympy.Expr, paths: list[Path], states: Collection[str]) -> sympy.Expr:

@@ -126,6 +126,6 @@ def _object(name: str, value) -> str:
         )
     cells = {str(i): c.cell_contents for i, c in enumerate(getattr(value, "__closure__", None) or ())}
     slots = [n for c in type(value).__mro__ for n in getattr(c, "__slots__", ()) if n[:2] != "__"]
-    held = {**{n: getattr(value, n) for n in slots}, **getattr(value, "__dict__", {}), **cells}
-    held.pop("__wrapped__", None)
-    return f"{owner.__module__}.{owner.__qualname__}{_param(name, held)}"
+    content = {**{n: getattr(value, n) for n in slots}, **getattr(value, "__dict__", {}), **cells}
+    content.pop("__wrapped__", None)
+    return f"{owner.__module__}.{owner.__qualname__}{_param(name, content)}"

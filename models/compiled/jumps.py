@@ -38,27 +38,30 @@ def jumps(rates: Mapping[str, Iterable[sympy.Expr]], parameters: Mapping[str, fl
     `parameters`; one of 0 or NaN may be anything.
     """
     search = _Search({sympy.Symbol(n) for n, parts in rates.items() if any(e != 0 for e in parts)}, parameters)
-    found: dict[str, list[str]] = {}
+    names_by_condition: dict[str, list[str]] = {}
     for name, parts in rates.items():
         for e in parts:
             for condition in search.conditions(e):
-                found.setdefault(condition, []).append(name)
-    return [f"the rate of change of {', '.join(dict.fromkeys(names))} jumps at {said}" for said, names in found.items()]
+                names_by_condition.setdefault(condition, []).append(name)
+    return [
+        f"the rate of change of {', '.join(dict.fromkeys(names))} jumps at {said}"
+        for said, names in names_by_condition.items()
+    ]
 
 
-def warning(found: Collection[str]) -> str:
-    """A note on a model whose rates jump, with the way out."""
+def warning(places: Collection[str]) -> str:
+    """A note on a model whose rates jump at `places` (sentences of `jumps`), with the way out."""
     return (
-        f"{'; '.join(found)}. No step stops there: what lasts shorter than a step may be passed over. And derivatives "
+        f"{'; '.join(places)}. No step stops there: what lasts shorter than a step may be passed over. And derivatives "
         f"leave out that the moment moves with the parameters, so map and fit refuse this model. To fit it, {_REMEDY}"
     )
 
 
-def check_smooth(model: str, found: Collection[str]) -> None:
+def check_smooth(model: str, places: Collection[str]) -> None:
     """Raises `ValueError` for a model whose derivatives leave something out."""
-    if found:
+    if places:
         raise ValueError(
-            f"{model} cannot be fitted: {'; '.join(found)}, and the derivatives that a fit follows leave out that the "
+            f"{model} cannot be fitted: {'; '.join(places)}, and the derivatives that a fit follows leave out that the "
             f"moment moves with the parameters: {_REMEDY}"
         )
 
@@ -159,9 +162,9 @@ def _root(f: Callable[[float], float]) -> float | None:
     return None
 
 
-def _number(f: Callable[..., complex], given: Sequence[float]) -> float:
+def _number(f: Callable[..., complex], arguments: Sequence[float]) -> float:
     try:
-        value = complex(f(*given))
+        value = complex(f(*arguments))
     except (ArithmeticError, TypeError, ValueError):
         return math.nan
     return value.real if abs(value.imag) <= _SAME * max(1.0, abs(value)) else math.nan

@@ -197,10 +197,10 @@ class Model:
         return bool(self.switches) or self.rhs_depends_on_time
 
     @cached_property
-    def at_rest(self) -> Model:
-        """The model before time runs: its p has one more number at the end, the moment before which switches have gone.
+    def for_steady_state(self) -> Model:
+        """The model for pre-equilibration: its p ends with one more number, the moment up to which switches have acted.
 
-        What else depends on time is taken at the start; a plan refuses it unless it is constant.
+        All else that depends on time is evaluated at the start; a plan refuses it unless it is constant.
         """
 
         def switched(p: Parameters) -> Array:
@@ -208,8 +208,8 @@ class Model:
             return (self.switch_times(p[:-1]) < p[-1]).astype(p.dtype)
 
         def with_switches(f: Callable, y: State, p: Parameters, *tolerances: Array) -> Array:
-            own = (p[:-1], switched(p)) if self.switches else (p[:-1],)
-            return f(y, *own, *tolerances)
+            values = (p[:-1], switched(p)) if self.switches else (p[:-1],)
+            return f(y, *values, *tolerances)
 
         return replace(
             self,

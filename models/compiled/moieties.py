@@ -19,10 +19,10 @@ def conserved_moieties(stoichiometry: list[list[Fraction]]) -> tuple[np.ndarray,
     rows = [[*row, *(Fraction(int(i == j)) for j in range(species))] for i, row in enumerate(stoichiometry)]
     pivot = 0
     for column in range(reactions):
-        found = next((r for r in range(pivot, species) if rows[r][column] != 0), None)
-        if found is None:
+        row_of_pivot = next((r for r in range(pivot, species) if rows[r][column] != 0), None)
+        if row_of_pivot is None:
             continue
-        rows[pivot], rows[found] = rows[found], rows[pivot]
+        rows[pivot], rows[row_of_pivot] = rows[row_of_pivot], rows[pivot]
         for r in range(pivot + 1, species):
             if rows[r][column] != 0:
                 factor = rows[r][column] / rows[pivot][column]

@@ -193,13 +193,13 @@ class RowReader:
 
     def __call__(self, pool: Float[Array, " pool"], *, reverse: bool = True) -> list[Float[Array, " rows"]]:
         """Each formula in every row. `reverse`: with gathers that have no forward derivative, and a fast adjoint."""
-        taken = self._gather(pool) if reverse else pool[self._index]
-        columns = iter(jax.lax.split(taken, self._lengths) if self._lengths else ())
-        found: list[list[Array]] = [[] for _ in self.groups[0].group.formulas]
+        gathered = self._gather(pool) if reverse else pool[self._index]
+        columns = iter(jax.lax.split(gathered, self._lengths) if self._lengths else ())
+        parts: list[list[Array]] = [[] for _ in self.groups[0].group.formulas]
         for g in self.groups:
-            for value, into in zip(g.function(*(next(columns) for _ in g.columns)), found, strict=True):
+            for value, into in zip(g.function(*(next(columns) for _ in g.columns)), parts, strict=True):
                 into.append(jnp.broadcast_to(jnp.asarray(value, pool.dtype), g.group.rows.shape))
-        joined = [jnp.concatenate(x) for x in found]
+        joined = [jnp.concatenate(x) for x in parts]
         return [self._permute(x) if reverse else x[self._order] for x in joined]
 
 

@@ -38,7 +38,7 @@ class Plan:
     equilibration_parameters: np.ndarray  # E × parameters
     equilibration_set: np.ndarray  # E × species
     equilibration_of: np.ndarray  # C; −1: none
-    equilibration_moment: np.ndarray  # E; what switches in time is at rest as it is just before
+    equilibration_moment: np.ndarray  # E; switches in time stand as they do just before
     parameters: np.ndarray  # C × S × parameters
     assign: np.ndarray  # C × S × species
     add: np.ndarray  # C × S × species
@@ -211,10 +211,10 @@ def _segments(protocol, at, defaults, species, segments, zero, apply, environmen
     return parameters, assign, add, [s if s <= end else math.inf for s in start], stop
 
 
-def _moving_at_rest(model: Model, protocol: Protocol, names: Sequence[str]) -> str | None:
-    """The rate that changes with time under the values of the pre-equilibration, if there is one.
+def _time_dependent_rate(model: Model, protocol: Protocol, names: Sequence[str]) -> str | None:
+    """A rate that changes with time under the values of the pre-equilibration, None if there is none.
 
-    Conditions in time do not count: before the start they are as they were.
+    Conditions in time do not count: before the start they stand as they do just before it.
     """
     if not model.rhs_depends_on_time:
         return None
@@ -240,7 +240,7 @@ def _resized(
     """The columns of `_segments` and one more: numbers of the ratios of volumes, by segment and species.
 
     `equilibrated` are the parameters of the pre-equilibration, None without one. A segment that resizes and would be
-    empty, as it starts at the last output, is given a little time: the way back needs the state at its start.
+    empty, as it starts at the last output, is made a little longer: the adjoint pass needs the state at its start.
     """
     parameters, assign, add, start, stop = row
     scale = [[UNCHANGED] * len(model.species) for _ in parameters]
@@ -253,8 +253,8 @@ def _resized(
                 scale[i][species] = ratio
                 if stop[i] <= start[i]:
                     stop[i] = start[i] + 1e-6 * max(1.0, abs(start[i]))
-            own = steps[start[i]].assign if start[i] in steps else {}
-            fixed = {n: c for n, c in resized_but_fixed(model, before, after).items() if n not in own}
+            assigned = steps[start[i]].assign if start[i] in steps else {}
+            fixed = {n: c for n, c in resized_but_fixed(model, before, after).items() if n not in assigned}
             if fixed:
                 each = ", ".join(f"{name} in {compartment}" for name, compartment in fixed.items())
                 raise ValueError(
@@ -285,7 +285,7 @@ def _check(model: Model, protocols: Sequence[Protocol], times: Sequence[Sequence
                     f"protocol {protocol.name!r} adds to {name!r}, which is a parameter of {model.name}, "
                     "not a species: set it instead"
                 )
-        if protocol.preequilibration is not None and (term := _moving_at_rest(model, protocol, names)):
+        if protocol.preequilibration is not None and (term := _time_dependent_rate(model, protocol, names)):
             problems.append(
                 f"protocol {protocol.name!r} pre-equilibrates, but {model.name} depends on time explicitly then: "
                 f"{term}; set the inputs that this multiplies to 0 in the pre-equilibration"

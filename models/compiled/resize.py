@@ -56,13 +56,13 @@ class ResizeTable:
     def ratios(self, before: Sequence[int], after: Sequence[int]) -> dict[int, int]:
         """Numbers of the ratios by species, where parameters at `before` in the environment are then at `after`."""
         moved = {n for n, a, b in zip(self.model.parameters, before, after, strict=True) if a != b}
-        found: dict[int, int] = {}
+        ratios_by_species: dict[int, int] = {}
         for species, names in enumerate(self._names):
             if names & moved:
                 key = tuple(before), tuple(after)
                 change = self._changes.setdefault(key, len(self._changes))
-                found[species] = self._ratios.setdefault((change, species), len(self._ratios))
-        return found
+                ratios_by_species[species] = self._ratios.setdefault((change, species), len(self._ratios))
+        return ratios_by_species
 
     def resizes(self) -> Resizes:
         count = len(self.model.parameters)
@@ -86,12 +86,12 @@ def resized_but_fixed(model: Model, before: Sequence[int], after: Sequence[int])
     if network is None:
         return {}
     moved = {n for n, a, b in zip(model.parameters, before, after, strict=True) if a != b}
-    found: dict[str, str] = {}
+    compartments: dict[str, str] = {}
     for name, species in network.species.items():
         if name not in model.parameters or species.amount:
             continue
         compartment = species.compartment
         volume = model.rules.get(compartment, network.initial.get(compartment, sympy.Symbol(compartment)))
         if names_in(sympy.sympify(volume)) & moved:
-            found[name] = compartment
-    return found
+            compartments[name] = compartment
+    return compartments

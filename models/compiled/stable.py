@@ -16,7 +16,7 @@ from .guarded import Excess, Fade, Frozen, Largest, LogSize, Power
 
 ROOM = 150.0  # of a logarithm, up and down: e^ROOM may be raised to the fourth power
 LOG_OF_ZERO = -1e4
-FEW = 3  # a literal exponent to which e^ROOM may be raised, with two derivatives
+SMALL_POWER = 3  # a literal exponent to which e^ROOM may be raised, with two derivatives
 LARGE = 10  # a literal exponent from which x^n may overflow at an x that a model has
 
 
@@ -24,11 +24,11 @@ def growth(e: sympy.Expr) -> sympy.Expr | None:
     """The logarithm of the size of `e` where that may be out of range, else None."""
     match e:
         case sympy.Add():
-            found = [growth(a) for a in e.args]
-            grown = [g for g in found if g is not None]
+            growths = [growth(a) for a in e.args]
+            grown = [g for g in growths if g is not None]
             if not grown:
                 return None
-            return Largest(*grown, *([sympy.Integer(0)] if len(grown) < len(found) else []))
+            return Largest(*grown, *([sympy.Integer(0)] if len(grown) < len(growths) else []))
         case sympy.Mul():
             grown = [g for g in map(growth, e.args) if g is not None]
             return sympy.Add(*grown) if grown else None
@@ -80,29 +80,29 @@ def _raised(base: sympy.Expr, n: sympy.Expr, m: sympy.Expr) -> sympy.Expr:
 def _product(e: sympy.Mul, m: sympy.Expr) -> sympy.Expr:
     """A product's factors share m by their sizes, so that none overflows for another that vanishes."""
     sizes = {a: g for a in e.args if (g := growth(a)) is not None}
-    rest = sympy.Mul(*(a for a in e.args if a not in sizes))
+    other_factors = sympy.Mul(*(a for a in e.args if a not in sizes))
     if len(sizes) == 1:
-        return rest * scaled(next(iter(sizes)), m)
+        return other_factors * scaled(next(iter(sizes)), m)
     parts = [Largest(g, sympy.Integer(0)) + 1 for g in sizes.values()]
     shares = [Frozen(m * p / sympy.Add(*parts)) for p in parts[1:]]
     shares.insert(0, m - sympy.Add(*shares))
-    return rest * sympy.Mul(*(scaled(a, share) for a, share in zip(sizes, shares, strict=True)))
+    return other_factors * sympy.Mul(*(scaled(a, share) for a, share in zip(sizes, shares, strict=True)))
 
 
 def quotient(e: sympy.Expr) -> sympy.Expr:
     """A product or power with its denominators, and sums under a real power, in range."""
-    kept, others, m = [], [], sympy.Integer(0)
+    powers, others, m = [], [], sympy.Integer(0)
     for a in sympy.Mul.make_args(e):
         if isinstance(a, (Power, sympy.Pow)) and len(a.args) == 2 and _sum_that_grows(a):
             inner = Excess(growth(a.args[0]))
-            raised = a.func if a.args[1].is_number and abs(a.args[1]) <= FEW else Power
-            kept.append(raised(scaled(a.args[0], inner), a.args[1]))
+            raised = a.func if a.args[1].is_number and abs(a.args[1]) <= SMALL_POWER else Power
+            powers.append(raised(scaled(a.args[0], inner), a.args[1]))
             m = m - a.args[1] * inner
         else:
             others.append(a)
-    if not kept:
+    if not powers:
         return _balanced(e)
-    return sympy.Mul(*kept) * scaled(sympy.Mul(*others), m)
+    return sympy.Mul(*powers) * scaled(sympy.Mul(*others), m)
 
 
 def _balanced(e: sympy.Expr) -> sympy.Expr:
@@ -111,8 +111,8 @@ def _balanced(e: sympy.Expr) -> sympy.Expr:
     if len(sizes) < 2 or not any(g.could_extract_minus_sign() for g in sizes.values()):
         return e
     excess = {a: Excess(g) for a, g in sizes.items()}
-    rest = sympy.Mul(*(a for a in e.args if a not in sizes))
-    return rest * sympy.Mul(*(scaled(a, m) for a, m in excess.items())) * Fade(-sympy.Add(*excess.values()))
+    other_factors = sympy.Mul(*(a for a in e.args if a not in sizes))
+    return other_factors * sympy.Mul(*(scaled(a, m) for a, m in excess.items())) * Fade(-sympy.Add(*excess.values()))
 
 
 def _sum_that_grows(a: sympy.Expr) -> bool:

@@ -100,17 +100,21 @@ def il6(
     >>> float(model.defaults[model.parameters.index("IL6R_0")])
     0.0
     """
-    wanted, own = _as_tuple(modules), dict(replace or {})
-    files_read = tuple(Path(m).read_text(encoding="utf-8") for m in (*wanted, *own.values()) if Path(m).is_file())
-    return _compiled(wanted, cell, _as_tuple(drugs), tuple(sorted((k, str(v)) for k, v in own.items())), files_read)
+    wanted, replacements = _as_tuple(modules), dict(replace or {})
+    files_read = tuple(
+        Path(m).read_text(encoding="utf-8") for m in (*wanted, *replacements.values()) if Path(m).is_file()
+    )
+    return _compiled(
+        wanted, cell, _as_tuple(drugs), tuple(sorted((k, str(v)) for k, v in replacements.items())), files_read
+    )
 
 
 @cache
-def _compiled(modules, cell, drugs, own, files_read) -> Model:
-    """`files_read`: the text of files of one's own, so that one that was changed is compiled anew."""
+def _compiled(modules, cell, drugs, replacements, files_read) -> Model:
+    """`files_read`: the text of the user's files, so that a changed one is compiled anew."""
     from ..compiled.from_network import compile_network  # needs JAX, which takes half a second to import
 
-    return compile_network(network(modules, cell=cell, drugs=drugs, replace=dict(own)))
+    return compile_network(network(modules, cell=cell, drugs=drugs, replace=dict(replacements)))
 
 
 def network(
@@ -137,15 +141,15 @@ def network(
     Raises `ValueError` for unknown modules, cells and drugs (the known ones are listed), for a drug without its target
     in the model, and for modules that contradict each other; `FileNotFoundError` for a missing file.
     """
-    asked, given = _as_tuple(modules), _as_tuple(drugs)
+    asked, drug_names = _as_tuple(modules), _as_tuple(drugs)
     parts = _modules(asked, replace or {})
     constants: list[Constants] = []
-    for drug in dict.fromkeys(given):
+    for drug in dict.fromkeys(drug_names):
         constants.append(drug_constants(drug))
         parts += _drug(drug, parts)
-    parts += _sums(given)
+    parts += _sums(drug_names)
     text = merge([part.text for part in parts])
-    label = name or "_".join([asked[0] if asked[0] in COMPOSITIONS and len(asked) == 1 else "il6", *given])
+    label = name or "_".join([asked[0] if asked[0] in COMPOSITIONS and len(asked) == 1 else "il6", *drug_names])
     made = read_antimony(re.sub(r"^model \w+", f"model {label}", text, count=1, flags=re.MULTILINE))
     if cell is not None:
         constants.append(cell_constants(cell))
@@ -158,8 +162,8 @@ def _folder() -> Traversable:
     return files(__package__)
 
 
-def _as_tuple(given) -> tuple:
-    return (given,) if isinstance(given, (str, Path)) else tuple(given)
+def _as_tuple(value) -> tuple:
+    return (value,) if isinstance(value, (str, Path)) else tuple(value)
 
 
 def _expand(module: Module) -> Iterator[Module]:
@@ -170,7 +174,7 @@ def _expand(module: Module) -> Iterator[Module]:
         yield from _expand(member)
 
 
-def _modules(asked: Sequence[Module], own: Mapping[str, Path | str]) -> list[_Part]:
+def _modules(asked: Sequence[Module], replacements: Mapping[str, Path | str]) -> list[_Part]:
     """Modules in the order given, then the glue between them."""
     wanted = list(dict.fromkeys(m for module in asked for m in _expand(module)))
     unknown = [str(m) for m in wanted if str(m) not in MODULES and not str(m).endswith(".ant")]
@@ -180,11 +184,11 @@ def _modules(asked: Sequence[Module], own: Mapping[str, Path | str]) -> list[_Pa
             f"unknown module {', '.join(map(repr, unknown)) or '(none given)'}; known: {', '.join(known)}; "
             f"or the path of an Antimony file, ending in .ant{did_you_mean(unknown, known)}"
         )
-    if strangers := [n for n in own if n not in wanted]:
+    if strangers := [n for n in replacements if n not in wanted]:
         raise ValueError(f"replace: {', '.join(strangers)} is not among the modules {', '.join(map(str, wanted))}")
     parts = []
     for module in wanted:
-        source = own.get(str(module), module)
+        source = replacements.get(str(module), module)
         if source in MODULES:
             parts.append(_Part(str(module), (_folder() / "modules" / f"{module}.ant").read_text(encoding="utf-8")))
         else:
@@ -216,10 +220,10 @@ def _drug(drug: str, there: Sequence[_Part]) -> list[_Part]:
     return [own, *(_Part(f"{drug}: {p.role}", _DRUG.sub(drug, p.text)) for p in glue)]
 
 
-def _check_target(drug: str, own: _Part, there: Sequence[_Part]) -> None:
-    """Raises `ValueError` where what a drug acts on is in none of the modules."""
+def _check_target(drug: str, drug_part: _Part, there: Sequence[_Part]) -> None:
+    """Raises `ValueError` if no module contains what the drug acts on."""
     owned = {symbol for part in there for symbol in owned_by(part.text)}
-    missing = [symbol for symbol in interface_of(own.text) if symbol not in owned]
+    missing = [symbol for symbol in interface_of(drug_part.text) if symbol not in owned]
     shared = _SHARED.get(drug_constants(drug).kind)
     if shared and not any(shared in interface_of(part.text) for part in there):
         missing.append(f"a module that borrows {shared}")

@@ -46,14 +46,14 @@ def read_constants(file: Traversable, key: str) -> dict[str, Constants]:
 
     A parameter's name may hold the word DRUG, which the name of the drug replaces.
     """
-    found: dict[str, Constants] = {}
+    constants: dict[str, Constants] = {}
     for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines(), strict=True):
         name = row[key]
-        before = found.get(name, Constants(name, row.get("mechanism", "")))
+        before = constants.get(name, Constants(name, row.get("mechanism", "")))
         parameter = row["parameter"].replace("DRUG", name)
         constant = Constant(float(row["value"]), row["unit"], row["grade"], row["source"], row["note"])
-        found[name] = dataclasses.replace(before, values={**before.values, parameter: constant})
-    return found
+        constants[name] = dataclasses.replace(before, values={**before.values, parameter: constant})
+    return constants
 
 
 def cells() -> tuple[str, ...]:

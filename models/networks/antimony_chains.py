@@ -21,15 +21,15 @@ def bracketed_comparisons(text: str) -> list[tuple[int, str]]:
     """Where a bracket that holds a comparison stands to the left of another one, each with what to write instead."""
     relations = {m.start() for m in _RELATION.finditer(text)}
     inside: list[bool] = []  # whether each open bracket holds a comparison of its own
-    found = []
+    comparisons = []
     for at, character in enumerate(text):
         if character == "(":
             inside.append(False)
         elif at in relations and inside:
             inside[-1] = True
         elif character == ")" and inside and inside.pop() and _NEXT.match(text, at + 1):
-            found.append((at, _REASON))
-    return found
+            comparisons.append((at, _REASON))
+    return comparisons
 
 
 __all__ = ["bracketed_comparisons"]

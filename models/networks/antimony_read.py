@@ -120,17 +120,17 @@ def _decoded(content: bytes, where: str) -> str:
 def _check(text: str, computed: str, where: str) -> None:
     """Refuses what libantimony drops or reads to its middle. Comments and names in quotes may hold anything."""
     problems = []
-    for found in re.finditer(r"[^\x00-\x7f]", computed):
-        better = meant(found.group())
+    for match in re.finditer(r"[^\x00-\x7f]", computed):
+        better = meant(match.group())
         advice = f"; write {better}" if better else "; Antimony knows ASCII only, outside comments and quotes"
-        problems.append((found.start(), f"{character(found.group())} has no meaning{advice}"))
-    for found in _MALFORMED.finditer(computed):
-        problems.append((found.start(), f"{found.group()!r} is not a number; write it in decimal digits"))
-    for found in _NUMBER.finditer(computed):
-        value = float(found.group())
-        if math.isinf(value) or (value == 0 and is_nonzero(found.group())):
+        problems.append((match.start(), f"{character(match.group())} has no meaning{advice}"))
+    for match in _MALFORMED.finditer(computed):
+        problems.append((match.start(), f"{match.group()!r} is not a number; write it in decimal digits"))
+    for match in _NUMBER.finditer(computed):
+        value = float(match.group())
+        if math.isinf(value) or (value == 0 and is_nonzero(match.group())):
             beyond = "the largest that can be computed with, 1.8e308" if value else "the smallest one, 5e-324"
-            problems.append((found.start(), f"the number {found.group()[:40]} is beyond {beyond}"))
+            problems.append((match.start(), f"the number {match.group()[:40]} is beyond {beyond}"))
     problems += bracketed_comparisons(computed)
     problems += wrong_calls(computed)
     if problems:

@@ -63,8 +63,8 @@ def why_unread(said: str, text: str) -> str:
     said = " ".join(said.split())
     if elsewhere := _ELSEWHERE.search(said):
         return f"line {elsewhere.group(2)} of the file {elsewhere.group(1)!r}, which it imports, is not Antimony"
-    found = _LINE.match(said)
-    reason, line = said[found.end() :] if found else said, int(found.group(1)) if found else 0
+    match = _LINE.match(said)
+    reason, line = said[match.end() :] if match else said, int(match.group(1)) if match else 0
     if unit := re.search(r"unknown unit definition: '([^']*)'", said):
         line, reason = (
             _line_of(rf"(?<![A-Za-z_])[0-9.]+(?:[eE][+-]?[0-9]+)?[ \t]*{re.escape(unit.group(1))}\b", text),
@@ -128,14 +128,14 @@ def _of_formula(formula: str, position: str, reason: str) -> str:
     return f"cannot read the formula {formula!r}: at column {position}, {words}"
 
 
-def _of_syntax(found: str, expected: str | None) -> str:
+def _of_syntax(token: str, expected: str | None) -> str:
     wanted = [_token(t) for t in re.split(r",? or ", expected)] if expected else []
     instead = f" where {' or '.join(dict.fromkeys(wanted))} was expected" if wanted else ", which cannot stand there"
-    if found in ("end of file", "$end"):
+    if token in ("end of file", "$end"):
         return f"the text ends{instead if wanted else ''}; is 'end' missing, or a bracket?"
-    if _token(found) == "the end of the line" and not wanted:
+    if _token(token) == "the end of the line" and not wanted:
         return "the line is not a whole statement"
-    return f"{_token(found)} stands{instead}" if wanted else f"{_token(found)} cannot stand where it does"
+    return f"{_token(token)} stands{instead}" if wanted else f"{_token(token)} cannot stand where it does"
 
 
 def _token(token: str) -> str:

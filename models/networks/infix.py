@@ -93,10 +93,10 @@ def read_number(text: str) -> float | None:
     Unlike `float`, this knows no `1_000`, no digits outside ASCII, and neither `inf` nor `nan`.
     """
     bare = text.strip(" \t")
-    found = _TOKEN.fullmatch(bare.lstrip("+-"))
-    if found is None or found.lastgroup != "number" or len(bare) - len(found.group()) > 1:
+    match = _TOKEN.fullmatch(bare.lstrip("+-"))
+    if match is None or match.lastgroup != "number" or len(bare) - len(match.group()) > 1:
         return None
-    value = number(float(found.group()), found.group()).value or 0.0
+    value = number(float(match.group()), match.group()).value or 0.0
     return -value if bare.startswith("-") else value
 
 
@@ -135,13 +135,13 @@ class _Parser:
         tokens: list[Token] = []
         at = 0
         while at < len(self.text):
-            found = _TOKEN.match(self.text, at) or self.foreign_name(at)
-            if found is None:
+            match = _TOKEN.match(self.text, at) or self.foreign_name(at)
+            if match is None:
                 raise self.refuse(at, self.unknown(at))
-            kind, text = (found.lastgroup or "name"), found.group()
+            kind, text = (match.lastgroup or "name"), match.group()
             if kind != "space":
                 tokens.append(Token(kind, text, at))
-            at = found.end()
+            at = match.end()
             if len(tokens) > LONGEST:
                 raise self.refuse(at, f"it is too long: more than {LONGEST} numbers, names and operators")
         return [*tokens, Token("end", "the end", len(self.text))]

@@ -48,20 +48,22 @@ def _document(source: str | Path, where: str) -> tuple[libsbml.SBMLDocument, str
 
 
 def _refusals(document: libsbml.SBMLDocument, model: libsbml.Model) -> list[str]:
-    found = [f"rule {i + 1} is algebraic" for i, r in enumerate(model.getListOfRules()) if r.isAlgebraic()]
-    found += [f"event {e.getId() or i + 1}" for i, e in enumerate(model.getListOfEvents())]
-    found += [f"constraint {i + 1}" for i in range(model.getNumConstraints())]
-    found += [f"reaction {r.getId()} is fast" for r in model.getListOfReactions() if r.isSetFast() and r.getFast()]
-    found += [
+    unsupported = [f"rule {i + 1} is algebraic" for i, r in enumerate(model.getListOfRules()) if r.isAlgebraic()]
+    unsupported += [f"event {e.getId() or i + 1}" for i, e in enumerate(model.getListOfEvents())]
+    unsupported += [f"constraint {i + 1}" for i in range(model.getNumConstraints())]
+    unsupported += [
+        f"reaction {r.getId()} is fast" for r in model.getListOfReactions() if r.isSetFast() and r.getFast()
+    ]
+    unsupported += [
         f"species {s.getId()} has a conversion factor" for s in model.getListOfSpecies() if s.isSetConversionFactor()
     ]
     if model.isSetConversionFactor():
-        found.append("the model has a conversion factor")
+        unsupported.append("the model has a conversion factor")
     for i in range(document.getNumPlugins()):
         package = document.getPlugin(i).getPackageName()
         if package not in _HARMLESS:
-            found.append(f"it requires the SBML package {package!r}")
-    return found
+            unsupported.append(f"it requires the SBML package {package!r}")
+    return unsupported
 
 
 def read_sbml(source: str | Path, where: str = "") -> Network:
@@ -224,9 +226,9 @@ class _Reader:
             raise FormulaError(f"reaction {name} has no kinetic law")
         local = {}
         # Level 3 lists its local parameters under both names.
-        own = law.getListOfLocalParameters() if self.model.getLevel() >= 3 else law.getListOfParameters()
-        rate = self.math(law, f"reaction {name}", local=frozenset(p.getId() for p in own))
-        for p in own:
+        local_parameters = law.getListOfLocalParameters() if self.model.getLevel() >= 3 else law.getListOfParameters()
+        rate = self.math(law, f"reaction {name}", local=frozenset(p.getId() for p in local_parameters))
+        for p in local_parameters:
             unique = f"{name}_{p.getId()}"
             while unique in parameters or self.model.getElementBySId(unique) is not None:
                 unique += "_"
@@ -282,23 +284,23 @@ class _Reader:
         if ident and ident in self.numbers:
             return self.numbers[ident]
         assignment = self.model.getInitialAssignment(ident) if ident else None
-        given: sympy.Expr = sympy.nan
+        number_or_formula: sympy.Expr = sympy.nan
         if ident and self.model.getRule(ident):
             self.problems.append(f"{what} is {ident}, which a rule gives; expected a number")
             return sympy.Integer(1)
         if assignment is not None:
-            given = self.math(assignment, f"initial assignment of {ident}")
+            number_or_formula = self.math(assignment, f"initial assignment of {ident}")
         elif reference.isSetStoichiometryMath():
-            given = self.math(reference.getStoichiometryMath(), what)
+            number_or_formula = self.math(reference.getStoichiometryMath(), what)
         elif reference.isSetStoichiometry() or self.model.getLevel() < 3:
             number = reference.getStoichiometry()
-            given = _rational(number) if math.isfinite(number) else sympy.nan
-        if given.free_symbols:
-            self.problems.append(f"{what} is the formula {to_infix(given)}; expected a number")
-        elif given.is_finite is not True or given.is_real is not True:
+            number_or_formula = _rational(number) if math.isfinite(number) else sympy.nan
+        if number_or_formula.free_symbols:
+            self.problems.append(f"{what} is the formula {to_infix(number_or_formula)}; expected a number")
+        elif number_or_formula.is_finite is not True or number_or_formula.is_real is not True:
             self.problems.append(f"{what} has no value; expected a number")
         else:
-            return _rational(given)
+            return _rational(number_or_formula)
         return sympy.Integer(1)
 
     def units(self) -> dict[str, tuple[Unit, ...]]:
@@ -319,10 +321,10 @@ class _Reader:
         model = self.model
         if model.getLevel() < 3:
             return {k: k for k in ("substance", "volume", "time") if model.getUnitDefinition(k)}
-        found = {
+        units = {
             "substance": model.getSubstanceUnits(),
             "extent": model.getExtentUnits(),
             "volume": model.getVolumeUnits(),
             "time": model.getTimeUnits(),
         }
-        return {k: v for k, v in found.items() if v}
+        return {k: v for k, v in units.items() if v}

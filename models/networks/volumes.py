@@ -11,15 +11,15 @@ from .network import Network
 
 def unsound_volumes(network: Network) -> list[str]:
     """A sentence for each compartment whose volume is a number that is not above 0, or not finite."""
-    found = []
+    messages = []
     for name, quantity in network.compartments.items():
         formula = sympy.sympify(network.rules.get(name, network.initial.get(name, quantity.value)))
         if not formula.is_number:
             continue
         volume = float(formula)  # pyright: ignore[reportArgumentType]
         if volume <= 0 or math.isinf(volume):
-            found.append(f"the volume of compartment {name} is {volume:g}; expected a finite number above 0")
-    return found
+            messages.append(f"the volume of compartment {name} is {volume:g}; expected a finite number above 0")
+    return messages
 
 
 def check_network(network: Network) -> None:

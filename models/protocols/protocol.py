@@ -194,9 +194,9 @@ class Protocol:
         values : dict of float
             Values of the names that the protocol uses, in the model's units. Names that are missing are not checked.
         """
-        given = [(self.start, (self.preequilibration or {}).items())]
-        given += [(step.time, {**step.assign, **step.add}.items()) for step in self.steps]
-        for time, amounts in given:
+        amounts_by_time = [(self.start, (self.preequilibration or {}).items())]
+        amounts_by_time += [(step.time, {**step.assign, **step.add}.items()) for step in self.steps]
+        for time, amounts in amounts_by_time:
             for name, amount in amounts:
                 number = values.get(amount, 0.0) if isinstance(amount, str) else amount
                 if name in species and number < 0:

@@ -50,18 +50,18 @@ def inexact(
     return {n: float(worst[i]) for i, n in enumerate(model.species) if worst[i] > ALLOWED and i != model.time_index}
 
 
-def words(found: Mapping[str, float], settings: Settings) -> list[str]:
-    """What is to be said of `inexact` species; nothing where there are none."""
-    if not found:
+def words(inexact_species: Mapping[str, float], settings: Settings) -> list[str]:
+    """Warnings about `inexact` species, none if there are none."""
+    if not inexact_species:
         return []
-    ranked = sorted(found, key=lambda n: -found[n])
-    listed = ", ".join(f"{n} by {100 * found[n]:.2g} %" for n in ranked[:4])
+    ranked = sorted(inexact_species, key=lambda n: -inexact_species[n])
+    listed = ", ".join(f"{n} by {100 * inexact_species[n]:.2g} %" for n in ranked[:4])
     more = f" and {len(ranked) - 4} more species" if len(ranked) > 4 else ""
     absolute = "" if settings.atol is None else f" and atol {settings.atol:g}"
-    own = (
+    advice = (
         "an atol of your own, far below the smallest value that matters" if settings.atol is None else "a smaller atol"
     )
-    cure = f"a smaller rtol, or {own}: what falls far and grows again is lost in between"
+    cure = f"a smaller rtol, or {advice}: what falls far and grows again is lost in between"
     return [
         f"The solver is not exact enough at rtol {settings.rtol:g}{absolute}: against a solve at a hundredth of it, "
         f"{listed} of the largest value{more}. Solve with {cure}."

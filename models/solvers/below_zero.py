@@ -53,11 +53,11 @@ def named(model: Model, low: np.ndarray) -> dict[str, float]:
     return {n: float(x) for n, x in zip(model.species, np.asarray(low), strict=True) if x < 0}
 
 
-def sentence(found: Mapping[str, float]) -> str:
-    """What to say of species below 0, or nothing where there are none."""
-    if not found:
+def sentence(species_below_zero: Mapping[str, float]) -> str:
+    """A warning about species below 0, empty if there are none."""
+    if not species_below_zero:
         return ""
-    listed = ", ".join(f"{name} (to {value:.3g})" for name, value in found.items())
+    listed = ", ".join(f"{name} (to {value:.3g})" for name, value in species_below_zero.items())
     return (
         f"the model's rates take below 0 what is an amount or a concentration: {listed}. "
         "A rate that removes a species must end where there is none of it, as k*A does"

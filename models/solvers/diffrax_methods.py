@@ -50,12 +50,12 @@ def _methods() -> dict[str, type]:
     import diffrax
 
     return {
-        name: found
-        for name, found in vars(diffrax).items()
-        if inspect.isclass(found)
-        and issubclass(found, diffrax.AbstractAdaptiveSolver)
+        name: method
+        for name, method in vars(diffrax).items()
+        if inspect.isclass(method)
+        and issubclass(method, diffrax.AbstractAdaptiveSolver)
         and not name.startswith("Abstract")
-        and _is_one_term(inspect.getattr_static(found, "term_structure", None))
+        and _is_one_term(inspect.getattr_static(method, "term_structure", None))
     }
 
 

@@ -49,21 +49,21 @@ def solve(
     values: Float[Array, " names"],
     *,
     tolerances: Tolerances | None = None,
-    few: bool = False,
+    small_batch: bool = False,
 ) -> Solution:
     """Solves all protocols of `plan` for one vector of `values` (in the order of `plan.names`).
 
     `tolerances` stand in for those of `settings`, and have no derivative. Where they make no sense (rtol not within 0
     and 1, atol not positive and finite) the trajectory fails, as `Status.NOT_FINITE`.
 
-    `few` says that few trajectories are solved at a time; each may then take more memory, for a faster adjoint pass.
-    Raises `ValueError` where `settings.solver` is `Fused` and cannot solve this model here.
+    `small_batch` says that few trajectories are solved at a time; each may then take more memory, for a faster adjoint
+    pass. Raises `ValueError` if `settings.solver` is `Fused` and cannot solve this model here.
     """
     if settings.derivative == "reverse":
         values = reverse_only(values)
     tolerances = jax.lax.stop_gradient(tolerances)
     if uses_fused(model, settings):
-        return fused_engine.solve(model, plan, settings, values, tolerances=tolerances, few=few)
+        return fused_engine.solve(model, plan, settings, values, tolerances=tolerances, small_batch=small_batch)
     from .reference import engine as diffrax_engine  # half a second to import
 
     return diffrax_engine.solve(model, plan, settings, values, tolerances=tolerances)

@@ -75,15 +75,15 @@ def devices_for(trajectories: int, settings: Settings) -> list[Any]:
 
     Raises `Unsupported` (a `ValueError`) saying why where a device is asked for that is not there.
     """
-    device, asker = asked(settings)
+    device, asker = requested_device(settings)
     if device == "cpu":
         return require_cpu(f"{asker} asks for it")
     if device == "gpu":
         _require_gpu(settings, asker)
         return jax.local_devices(backend="gpu")
-    given = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
-    if given is not None and not CPU_ALONE.get():
-        return jax.local_devices(backend=given) if isinstance(given, str) else _kin(given)
+    default = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
+    if default is not None and not CPU_ALONE.get():
+        return jax.local_devices(backend=default) if isinstance(default, str) else _kin(default)
     if jax.default_backend() != "gpu":
         if trajectories >= LEAST and (why := cuda.why_none()):
             _say_once(logging.WARNING, f"{why}. The CPU solves")
@@ -105,25 +105,25 @@ def devices_for(trajectories: int, settings: Settings) -> list[Any]:
 
 
 def _cpus_beside_a_gpu(trajectories: int, enough: float) -> list[Any]:
-    """The CPU's devices, which the log tells once; the GPU's where JAX was told to leave the CPU out."""
+    """The CPU's devices, which are logged once; the GPU's if JAX was configured without the CPU."""
     try:
         cpus = jax.local_devices(backend="cpu")
     except RuntimeError:
         _say_once(
             logging.WARNING,
-            f"{_few(enough)} are slow on a GPU, and JAX was told to leave the CPU out "
+            f"{_calls_below(enough)} are slow on a GPU, and JAX was told to leave the CPU out "
             f"(JAX_PLATFORMS={cuda.jax_platforms()}): unset it, or name the CPU too (JAX_PLATFORMS=cuda,cpu)",
         )
         return jax.local_devices()
     _say_once(
         logging.INFO,
-        f"{_few(enough) if trajectories < enough else 'calls'} are solved on the CPU, which should be faster at them "
-        "than this GPU (override: device='gpu' of Settings, or HEXAMER_DEVICE=gpu)",
+        f"{_calls_below(enough) if trajectories < enough else 'calls'} are solved on the CPU, which should be faster "
+        "at them than this GPU (override: device='gpu' of Settings, or HEXAMER_DEVICE=gpu)",
     )
     return cpus
 
 
-def _few(enough: float) -> str:
+def _calls_below(enough: float) -> str:
     return "calls" if enough == math.inf else f"calls of fewer than {enough} trajectories"
 
 
@@ -142,7 +142,7 @@ def require_asked() -> None:
             f"{str(error) or 'nothing'}). Unset JAX_PLATFORMS to use the CPU; for an NVIDIA GPU: "
             f"{cuda.why_none() or cuda.INSTALL}"
         ) from None
-    device, asker = asked(Settings())
+    device, asker = requested_device(Settings())
     if device == "gpu":
         _require_gpu(Settings(Diffrax()), asker)  # whether Warp is needed, the settings of a solve say
     elif device == "cpu":
@@ -184,21 +184,21 @@ def _moved(device: Any) -> Iterator[None]:
         CPU_ALONE.reset(token)
 
 
-def asked(settings: Settings) -> tuple[Device, str]:
-    """The device that is asked for, and what asks for it, as messages name that."""
+def requested_device(settings: Settings) -> tuple[Device, str]:
+    """The requested device, and what requests it, as messages name that."""
     device = settings.device if settings.device != "auto" else _preferred
     if device is not None:
         return device, f"device={device!r}"
-    known, found = get_args(Device), os.environ.get(VARIABLE, "")
-    device = found.strip().lower() or "auto"
+    known, variable = get_args(Device), os.environ.get(VARIABLE, "")
+    device = variable.strip().lower() or "auto"
     if device not in known:
-        raise ValueError(f"the environment variable {VARIABLE} is {found!r}; known: {', '.join(known)}")
-    return device, f"{VARIABLE}={found}"  # pyright: ignore[reportReturnType]
+        raise ValueError(f"the environment variable {VARIABLE} is {variable!r}; known: {', '.join(known)}")
+    return device, f"{VARIABLE}={variable}"  # pyright: ignore[reportReturnType]
 
 
 def note_ignored(settings: Settings, why: str, platforms: Collection[str] = ()) -> None:
     """Logs once that another device was asked for than these `platforms`, where others decide."""
-    device, asker = asked(settings)
+    device, asker = requested_device(settings)
     if device != "auto" and set(platforms) != {device}:
         _say_once(logging.WARNING, f"{asker} has no effect here: {why}")
 
@@ -225,8 +225,10 @@ def _needs_warp(settings: Settings) -> bool:
 
 def _require_gpu(settings: Settings, asker: str) -> None:
     if not cuda.gpus():
-        if told := cuda.platforms_asked():
-            way_out = f"JAX was told to leave it out (JAX_PLATFORMS={told}; unset it, or jax_platforms in jax.config)"
+        if platforms := cuda.requested_platforms():
+            way_out = (
+                f"JAX was told to leave it out (JAX_PLATFORMS={platforms}; unset it, or jax_platforms in jax.config)"
+            )
         elif why := cuda.why_none():
             way_out = f"{why}. To solve on the CPU, do not ask for the GPU"
         else:

@@ -55,8 +55,8 @@ def filled(model: Model, scale: Scales, y, p, span) -> tuple[Scales, Scales]:
     ahead = jnp.maximum(most, ahead)
     alone = jnp.where(first > 0, jnp.maximum(first, FAINTEST * ahead), FAINT * ahead)
     beside = jnp.clip(jnp.where(most > 0, most, ahead), FAINT * largest, SHARE * largest)
-    found = jnp.where(ahead > 0, jnp.where(largest > 0, beside, alone), 0.0)
-    known = jnp.where(scale > 0, scale, found)
+    estimate = jnp.where(ahead > 0, jnp.where(largest > 0, beside, alone), 0.0)
+    known = jnp.where(scale > 0, scale, estimate)
     faint = FAINT * jnp.max(jnp.where(counts, known, 0.0))
     return jnp.where(known > 0, known, faint), known
 

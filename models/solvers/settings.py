@@ -42,9 +42,9 @@ class Settings:
     max_steps : int
         Most steps in each segment of a protocol, rejected ones included.
     longest_step : float
-        As a fraction of a segment. The controller sees the state alone: without this limit, a trajectory at rest whose
-        sensitivities move would take steps that ruin its gradient. A smooth pulse in time that is shorter may be
-        stepped over; one written with `piecewise` is not.
+        As a fraction of a segment. The controller sees the state alone: without this limit, a trajectory in steady
+        state whose sensitivities move would take steps that ruin its gradient. A smooth pulse in time that is shorter
+        may be stepped over; one written with `piecewise` is not.
     device : str
         Where hexamer's own functions solve: `"cpu"`, `"gpu"`, or `"auto"`: few trajectories on the CPU, others on JAX's
         default device if it is faster. In functions of your own that JAX transforms or compiles, JAX decides.
@@ -80,9 +80,9 @@ class Settings:
         if words or isinstance(solver, str):
             solver = _by_old_words(solver, words)
         # Settings are keys of what is compiled, which an array cannot be.
-        given = {"solver": solver, "rtol": float(rtol), "atol": None if atol is None else float(atol)}
-        given |= {"max_steps": max_steps, "longest_step": longest_step, "device": device}
-        for name, value in given.items():
+        values = {"solver": solver, "rtol": float(rtol), "atol": None if atol is None else float(atol)}
+        values |= {"max_steps": max_steps, "longest_step": longest_step, "device": device}
+        for name, value in values.items():
             object.__setattr__(self, name, value)
         self._check()
 
@@ -134,14 +134,14 @@ class Settings:
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "solver"} | stored(self.solver)
 
     @staticmethod
-    def restored(values: Mapping[str, Any], given: Solver | None = None) -> Settings:
+    def restored(values: Mapping[str, Any], solver: Solver | None = None) -> Settings:
         """The settings that `stored` wrote, also in an earlier version.
 
         Parameters
         ----------
         values : dict
             What `stored` returned.
-        given : Fused, Diffrax or Auto, optional
+        solver : Fused, Diffrax or Auto, optional
             The solver that was stored, if it may have options or be of a class that diffrax does not have.
 
         Returns
@@ -155,7 +155,7 @@ class Settings:
             For others than this version knows, and for a method with options of its own that is not given.
         """
         words = {n: v for n, v in values.items() if n in WORDS}
-        return Settings(restored(words, given), **{n: v for n, v in values.items() if n not in WORDS})
+        return Settings(restored(words, solver), **{n: v for n, v in values.items() if n not in WORDS})
 
 
 def _by_old_words(solver: Solver | str, words: Mapping[str, Any]) -> Solver:
@@ -165,10 +165,14 @@ def _by_old_words(solver: Solver | str, words: Mapping[str, Any]) -> Solver:
         raise TypeError(f"Settings has no {unknown[0]!r}: it has {', '.join(known)}{did_you_mean(unknown, known)}")
     if isinstance(solver, str):
         words, solver = {**words, "solver": solver}, Auto()
-    found = solver_by_words(solver, **words)
+    new_solver = solver_by_words(solver, **words)
     said = ", ".join(f"{n}={v!r}" for n, v in words.items())
-    warn(f"Settings({said}) is now Settings({found!r}); the old form goes with the next release", DeprecationWarning, 3)
-    return found
+    warn(
+        f"Settings({said}) is now Settings({new_solver!r}); the old form goes with the next release",
+        DeprecationWarning,
+        3,
+    )
+    return new_solver
 
 
 def too_fine(precision: Precision, rtol: float, atol: float | None) -> str | None:

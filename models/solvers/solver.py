@@ -34,7 +34,7 @@ class Fused(_Shown):
     precision : str
         In which it takes its steps. `"float32"` needs an rtol of 1e-5 or more, which must be given:
         `Settings(Fused(precision="float32"), rtol=1e-4)`. Inputs and results are float64 all the same, and so are time,
-        the parts of rates that depend on parameters alone, and the state at rest with its derivative.
+        the parts of rates that depend on parameters alone, and the steady state with its derivative.
     threads : int
         Threads for one batch; 0 for as many as there are cores.
     record : int

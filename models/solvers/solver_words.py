@@ -36,47 +36,47 @@ def solver_by_words(
     Raises `ValueError` for names that are unknown or do not go together.
     """
     base = base or Auto()
-    fused, found = parts_of(base)
+    fused, diffrax_solver = parts_of(base)
     kind = _KINDS[type(base)] if engine is None else engine
     if kind not in _KINDS.values():
         raise ValueError(f"unknown engine {engine!r}; {known_names(str(engine), tuple(_KINDS.values()))}")
     fused = replace(fused, **of_fused)
     if solver is not None:
-        found = diffrax_by_name(solver, found.derivative)
+        diffrax_solver = diffrax_by_name(solver, diffrax_solver.derivative)
     if derivative is not None:
-        found = replace(found, derivative=derivative)
-    other = found.method is not None or found.derivative == "forward"
+        diffrax_solver = replace(diffrax_solver, derivative=derivative)
+    other = diffrax_solver.method is not None or diffrax_solver.derivative == "forward"
     if kind == "fused":
         if other:
-            what = found.name if found.method is not None else "forward derivatives"
+            what = diffrax_solver.name if diffrax_solver.method is not None else "forward derivatives"
             raise ValueError(f"the fused engine's solver is Rodas5P, in reverse mode: {what} needs engine 'diffrax'")
         return fused
     if kind == "auto" and not other:
-        return Auto(fused, found)
+        return Auto(fused, diffrax_solver)
     if fused.precision == "float32":
         raise ValueError("diffrax solves in float64 here: precision 'float32' is for the engine 'fused'")
-    return found
+    return diffrax_solver
 
 
 def stored(solver: Solver) -> dict[str, Any]:
     """The solver as plain values, for a file; `restored` reads them."""
-    fused, found = parts_of(solver)
+    fused, method = parts_of(solver)
     return {
         "engine": _KINDS[type(solver)],
-        "solver": found.name,
-        "derivative": found.derivative,
+        "solver": method.name,
+        "derivative": method.derivative,
         **asdict(fused),
     }
 
 
-def restored(words: Mapping[str, Any], given: Solver | None = None) -> Solver:
-    """The solver that `stored` wrote, also as versions before it did.
+def restored(words: Mapping[str, Any], original: Solver | None = None) -> Solver:
+    """The solver that `stored` wrote, in this version or an earlier one.
 
-    `given`, if it is stored in the same words, is the one that was meant. Without it, raises `ValueError` for a method
-    with options or of a class that diffrax does not have, which no text can bring back.
+    Returns `original` if `stored` writes it alike. Without it, raises `ValueError` for a method with options or of a
+    class that diffrax does not have, which no text can bring back.
     """
-    if given is not None and all(words.get(n) == stored(given)[n] for n in _NUMBERS):
-        return given
+    if original is not None and all(words.get(n) == stored(original)[n] for n in _NUMBERS):
+        return original
     if "(" in str(words.get("solver", "")):
         raise ValueError(f"the solver {words['solver']} has options of its own: give it again")
     return solver_by_words(**words)

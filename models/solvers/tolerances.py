@@ -14,15 +14,15 @@ from .settings import Settings, too_fine
 
 
 def checked(
-    name: str, given: ArrayLike | Sequence | None, shape: tuple[int, ...], settings: Settings
+    name: str, tolerance: ArrayLike | Sequence | None, shape: tuple[int, ...], settings: Settings
 ) -> Float[Array, " *batch"] | None:
-    """The tolerance `name` of each set of a batch of `shape`; that of `settings` where None is given.
+    """The tolerance `name` of each set of a batch of `shape`; that of `settings` if `tolerance` is None.
 
-    None where that is None too: an absolute tolerance that follows the model's own scale.
+    None if that is None too: an absolute tolerance that follows the model's scale.
 
-    Raises `ValueError` where it has another shape, and, unless it is traced, for numbers that make no sense.
+    Raises `ValueError` if it has another shape, and, unless it is traced, for numbers that make no sense.
     """
-    value = getattr(settings, name) if given is None else given
+    value = getattr(settings, name) if tolerance is None else tolerance
     if value is None:
         return None
     if np.shape(value) not in ((), shape):

@@ -1,4 +1,4 @@
-"""Why cells do not come to rest, or to a rest that is known: the species by name."""
+"""Why cells reach no steady state, or none that is known: the species by name."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..compiled.equilibrations import equilibrations_of
 from ..compiled.model import Model
 from ..compiled.plan import Plan, compile_plan
-from ..compiled.rests import rests_of
 from ..listing import listed
 from ..protocols.protocol import Protocol
 from .placement import placed
-from .reference.steady_state import sought
+from .reference.steady_state import search_steady_state
 from .settings import Settings
 from .status import Status
 from .steady_criteria import THRESHOLD
@@ -26,21 +26,21 @@ from .steady_criteria import THRESHOLD
 class Unsettled(NamedTuple):
     """Species that pre-equilibration leaves unsettled.
 
-    - `restless`: those that still change where the search for a steady state ends, with their rates per unit of time;
-      the most restless first
-    - `lost`: those that rest, at what depends on the way there
+    - `still_changing`: those that still change at the end of the search for a steady state, with their rates per unit
+      of time; the largest residual first
+    - `lost`: those whose steady state depends on the path
     """
 
-    restless: dict[str, float]
+    still_changing: dict[str, float]
     lost: tuple[str, ...]
 
     def sentences(self) -> list[str]:
         """Sentences that name them, with the way out."""
         said = []
-        if self.restless:
-            change = "changes" if len(self.restless) == 1 else "change"
+        if self.still_changing:
+            change = "changes" if len(self.still_changing) == 1 else "change"
             said.append(
-                f"pre-equilibration reaches no steady state, since {listed(self.restless)} still {change}: "
+                f"pre-equilibration reaches no steady state, since {listed(self.still_changing)} still {change}: "
                 "give what is made a loss, take out of the model what only accumulates, grows or oscillates, or do not "
                 "pre-equilibrate"
             )
@@ -54,19 +54,23 @@ class Unsettled(NamedTuple):
 
 
 def unsettled(model: Model, plan: Plan, settings: Settings, values: Float[Array, " names"]) -> Unsettled:
-    """The species that pre-equilibrations of `plan` leave unsettled; none where each rests."""
+    """The species that pre-equilibrations of `plan` leave unsettled; none if each reaches its steady state."""
     if not len(plan.equilibration_parameters):
         return Unsettled({}, ())
-    rests = rests_of(model, plan, jnp.concatenate([jnp.asarray(values, float), jnp.asarray(plan.constants, float)]))
-    with placed(len(rests.y0), settings):
-        found = jax.jit(jax.vmap(partial(sought, rests.model, settings)))(rests.y0, rests.p)
-    failed = np.asarray(found.status) != Status.OK
-    unrest = np.where(failed[:, None], np.nan_to_num(np.asarray(found.unrest), nan=np.inf), 0.0)
-    first, most = unrest.argmax(axis=0), unrest.max(axis=0)
+    equilibrations = equilibrations_of(
+        model, plan, jnp.concatenate([jnp.asarray(values, float), jnp.asarray(plan.constants, float)])
+    )
+    with placed(len(equilibrations.y0), settings):
+        search = jax.jit(jax.vmap(partial(search_steady_state, equilibrations.model, settings)))(
+            equilibrations.y0, equilibrations.p
+        )
+    failed = np.asarray(search.status) != Status.OK
+    residuals = np.where(failed[:, None], np.nan_to_num(np.asarray(search.residuals), nan=np.inf), 0.0)
+    first, most = residuals.argmax(axis=0), residuals.max(axis=0)
     order = [i for i in np.argsort(-most, kind="stable") if most[i] > THRESHOLD]
-    lost = np.flatnonzero(np.any(np.asarray(found.lost), axis=0))
+    lost = np.flatnonzero(np.any(np.asarray(search.lost), axis=0))
     return Unsettled(
-        {model.species[i]: float(found.rates[first[i], i]) for i in order}, tuple(model.species[i] for i in lost)
+        {model.species[i]: float(search.rates[first[i], i]) for i in order}, tuple(model.species[i] for i in lost)
     )
 
 

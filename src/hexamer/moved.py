@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, wraps
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -94,6 +94,17 @@ PROPERTIES = [
     ("infer.Problem", "digest", "infer.problem.identity.problem_digest"),
     ("models.Model", "digest", "models.compiled.identity.model_digest"),
 ]
+# Attributes with another name: the class, the old name, the name of today.
+ATTRIBUTES = [
+    ("infer.Condition", "own_start", "start_from_protocol"),
+    ("models.Model", "at_rest", "for_steady_state"),
+]
+# Parameters with another name: the class or module, the function, the old name, the name of today.
+PARAMETERS = [
+    ("data", "complexes", "given", "stated"),
+    ("infer.Condition", "__init__", "own_start", "start_from_protocol"),
+    ("models.Settings", "restored", "given", "solver"),
+]
 # Old attributes of draws, now among their facts.
 FACTS = {"max_tree_depth": "max_tree_depth", "warmup_steps": "warmup_leapfrogs"}
 
@@ -114,6 +125,47 @@ def _passing_on(old: str, new: str) -> Callable[..., Any]:
 
     call.__doc__ = f"The old name of `hexamer.{new}`."
     return call
+
+
+def _attribute(old: str, new: str, today: str) -> Callable[[Any], Any]:
+    def read(owner: Any) -> Any:
+        _warn(old, new)
+        return getattr(owner, today)
+
+    return read
+
+
+def _taking(function: Callable[..., Any], name: str, old: str, new: str) -> Callable[..., Any]:
+    """`function` that takes the parameter `new` also by its old name."""
+
+    @wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        if old in options:
+            _warn(f"{name}({old}=...)", f"{name}({new}=...)")
+            options[new] = options.pop(old)
+        return function(*arguments, **options)
+
+    return call
+
+
+def composition(network: Any, given: Any = None) -> Any:
+    """The old name of `hexamer.data.parts_by_species`."""
+    _warn("hexamer.data.composition", "hexamer.data.parts_by_species")
+    return _found("data.parts_by_species")(network, given)
+
+
+def seen(network: Any, part: str, **options: Any) -> Any:
+    """The old name of `hexamer.data.total_concentration`."""
+    _warn("hexamer.data.seen", "hexamer.data.total_concentration")
+    return _found("data.total_concentration")(network, part, **options)
+
+
+def _of_data(name: str) -> Any:
+    """Names that `hexamer.data` had."""
+    if name in ("composition", "seen"):
+        return {"composition": composition, "seen": seen}[name]  # which warn when they are called
+    package = sys.modules["hexamer.data"]
+    raise AttributeError(f"module {package.__name__!r} has no attribute {name!r}", name=name, obj=package)
 
 
 def _fact(name: str, fact: str) -> Callable[[Any], Any]:
@@ -193,6 +245,14 @@ def register() -> None:
         setattr(_found(owner), name, call if name in ("numpyro_model", "to_sbml") else staticmethod(call))
     for owner, name, new in PROPERTIES:
         setattr(_found(owner), name, property(_passing_on(f"{owner.rpartition('.')[2]}.{name}", new)))
+    for owner, name, new in ATTRIBUTES:
+        word = owner.rpartition(".")[2]
+        setattr(_found(owner), name, property(_attribute(f"{word}.{name}", f"{word}.{new}", new)))
+    for owner, function, name, new in PARAMETERS:
+        word = f"hexamer.{owner}" + ("" if function == "__init__" else f".{function}")
+        kind = staticmethod if owner == "models.Settings" else lambda f: f
+        setattr(_found(owner), function, kind(_taking(getattr(_found(owner), function), word, name, new)))
+    import_module("hexamer.data").__dict__["__getattr__"] = _of_data
     for name, fact in FACTS.items():
         setattr(_found("infer.Draws"), name, property(_fact(name, fact)))
     for module, knowing in (("models", _bundled_or), ("infer", _renamed_or)):

@@ -111,7 +111,7 @@ def test_the_gpu_kernels_scale_too() -> None:
     settings = tight("fused")
 
     def last(values):
-        return fused.solve(model, plan, settings, values, by="gpu").y[0, :, model.index("A")]
+        return fused.solve(model, plan, settings, values, backend="gpu").y[0, :, model.index("A")]
 
     values = jnp.array(Start())
     np.testing.assert_allclose(last(values), closed(Start()), rtol=1e-7)

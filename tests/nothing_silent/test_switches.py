@@ -278,4 +278,4 @@ def test_what_never_rests_is_named_beside_a_timed_input():
 
     text = "model n\n X = 1; S = 0; k = 0.5; t_on = 2\n X' = 1 + piecewise(3, time >= t_on, 0) - k*X\n S' = X\nend"
     found = unsettled_under(network(text), {}, Protocol.equilibrated(), Settings())
-    assert found.restless == {"S": pytest.approx(2.0)}
+    assert found.still_changing == {"S": pytest.approx(2.0)}

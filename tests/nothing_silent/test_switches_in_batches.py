@@ -103,7 +103,7 @@ def test_kernels_of_the_gpu_solve_switches_too():
     v = draws(3)[2]
 
     def total(v: jax.Array) -> jax.Array:
-        return jnp.sum(solve(model, plan, tight(Fused()), v, by="gpu").y)
+        return jnp.sum(solve(model, plan, tight(Fused()), v, backend="gpu").y)
 
     value, slope = jax.value_and_grad(total)(v)
     wanted, slope_wanted = jax.value_and_grad(lambda v: jnp.sum(closed_form(v, TIMES)))(v)

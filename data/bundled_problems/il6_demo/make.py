@@ -67,10 +67,10 @@ def design() -> Iterator[Row]:
     courses = ((10.0, 0.0), (10.0, SOLUBLE)), ((1.0, 0.0), (1.0, SOLUBLE))
     doses = [(0.0, 0.0), *((d, 0.0) for d in DOSES), *((d, SOLUBLE) for d in TRANS)]
     for name, cells in zip(("high", "low"), courses, strict=True):
-        for gel in (1, 2):
-            yield from _blot(f"course-{name}-{gel}", cells, COURSE)
-    for gel in (1, 2):
-        yield from _blot(f"dose-{gel}", doses, (20.0,))
+        for run in (1, 2):
+            yield from _blot(f"course-{name}-{run}", cells, COURSE)
+    for run in (1, 2):
+        yield from _blot(f"dose-{run}", doses, (20.0,))
     for name, cells in zip(("high", "low"), courses, strict=True):
         for t in (0.0, 15.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0):
             for dose in cells:
@@ -84,10 +84,10 @@ def design() -> Iterator[Row]:
     yield from _lysate("pSTAT3_fraction", (0.0, 20.0), 4)
 
 
-def _blot(gel: str, cells: Iterable[tuple[float, float]], times: Iterable[float]) -> Iterator[Row]:
+def _blot(run: str, cells: Iterable[tuple[float, float]], times: Iterable[float]) -> Iterator[Row]:
     at = [(dose, t) for dose in cells for t in times]
     for fraction in ("pSTAT3_cytoplasm", "pSTAT3_nucleus"):
-        yield from (Row(fraction, *dose, t, gel, 1) for dose, t in at)
+        yield from (Row(fraction, *dose, t, run, 1) for dose, t in at)
 
 
 def _lysate(observable: str, times: Iterable[float], replicates: int) -> Iterator[Row]:
@@ -97,7 +97,7 @@ def _lysate(observable: str, times: Iterable[float], replicates: int) -> Iterato
         yield from (Row(observable, *dose, t, "lysate", i + 1) for i in range(replicates))
 
 
-def true_values(key: np.random.SeedSequence, gels: Iterable[str]) -> dict[str, float]:
+def true_values(key: np.random.SeedSequence, runs: Iterable[str]) -> dict[str, float]:
     """Kinetics and scales at random, noise as set; rounded as written, so that the file is the truth."""
     rng = np.random.default_rng(key)
     known = literature()
@@ -107,9 +107,9 @@ def true_values(key: np.random.SeedSequence, gels: Iterable[str]) -> dict[str, f
         assert prior is not None
         truth[name] = math.exp(prior.location + WIDTH * prior.spread * rng.standard_normal())
     truth |= NOISE
-    for gel in gels:
-        _, location, spread, _ = SCALE_PRIORS[gel.split("[")[0] + "[experiment]"]
-        truth[gel] = 10 ** (location + WIDTH * spread * rng.standard_normal())
+    for run in runs:
+        _, location, spread, _ = SCALE_PRIORS[run.split("[")[0] + "[experiment]"]
+        truth[run] = 10 ** (location + WIDTH * spread * rng.standard_normal())
     return {name: float(f"{value:.5g}") for name, value in truth.items()}
 
 
@@ -119,12 +119,12 @@ def signals(truth: Mapping[str, float], description: Mapping, rows: list[Row]) -
     factor = {n: conversion_factor(i["unit"], "nM", i["molar_mass"]) for n, i in inputs.items()}
     doses = list(dict.fromkeys((r.IL6, r.sIL6R) for r in rows))
     times = sorted({r.time for r in rows})
-    rest = dict.fromkeys(inputs, 0.0)
+    inputs_off = dict.fromkeys(inputs, 0.0)
     protocols = []
     for dose in doses:
         add = {n: d * factor[n] for n, d in zip(inputs, dose, strict=True) if d > 0}
         steps = (Step(0.0, {}, add),) if add else ()
-        protocols.append(Protocol(f"IL6 {dose[0]}, sIL6R {dose[1]}", rest, steps))
+        protocols.append(Protocol(f"IL6 {dose[0]}, sIL6R {dose[1]}", inputs_off, steps))
     model = load_model(description["model"])
     observed = {name: o["signal"] for name, o in description["observables"].items()}
     parameters = description["fixed"] | {n: truth[n] for n in ESTIMATED}

@@ -53,14 +53,14 @@ def warp():
 def diverted(to: int) -> Iterator[None]:
     """What C code writes to stderr within goes to another file."""
     sys.stderr.flush()
-    kept = os.dup(2)
+    stderr = os.dup(2)
     os.dup2(to, 2)
     try:
         yield
     finally:
         sys.stderr.flush()
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from . import contract
 from .contract import row_length
 from .layout import Packed
 
-By = Literal["platform", "gpu"]
+Backend = Literal["platform", "gpu"]
 
 
 class Solved(NamedTuple):
@@ -43,7 +43,7 @@ class Task(NamedTuple):
     keep_stages: bool  # in the record, so that the adjoint pass need not compute them again
     integers: bytes  # the plan, as the contract packs it
     floats: bytes
-    by: By
+    backend: Backend
 
     @property
     def row(self) -> int:

@@ -140,14 +140,14 @@ def _constants() -> Iterator[str]:
 
 def engine() -> str:
     """Statuses, sizes, and the layout of the plan, as C."""
-    kept = "KEPT = KEEP_STAGES ? STAGES * SPECIES : 0"
+    stages = "KEPT = KEEP_STAGES ? STAGES * SPECIES : 0"
     return "\n\n".join(
         [
             '#pragma once\n#include "constants.h"\n#include "sizes.h"\n#include "target.h"',
             _enum((f"{s.name} = {s.value}" for s in Status), name="Status"),
             _enum(f"{name} = {value}" for name, value in _INTEGERS.items()),
             "// Columns of a recorded step.\n"
-            + _enum([*_numbered("RECORD", RECORD), f"HEAD = {len(RECORD)}", kept, "ROW = HEAD + SPECIES + KEPT"]),
+            + _enum([*_numbered("RECORD", RECORD), f"HEAD = {len(RECORD)}", stages, "ROW = HEAD + SPECIES + KEPT"]),
             "// Rows of a pre-equilibration.\n" + _enum([*_numbered("STEADY", STEADY), f"STEADY_ROWS = {len(STEADY)}"]),
             "// Last entries of the environment.\n"
             + _enum([*_numbered("SET", TOLERANCES), f"TOLERANCES = {len(TOLERANCES)}"]),

@@ -21,13 +21,13 @@ from .codegen.lower import Unsupported
 NARROW, WIDE = 4, 8  # trajectories side by side
 SINGLE = 8  # of them in float32: 16 are no faster, since what they work on no longer fits the nearest cache
 MEMORY = 2**32  # bytes that the steps which a batch keeps may take
-FEW = 16  # trajectories for which narrow is as fast, and two threads have something to do
+SMALL_BATCH = 16  # trajectories for which narrow is as fast, and two threads have something to do
 
 
 def _lanes(task: Task, sets: int) -> int:
     if task.single:
         return SINGLE
-    return NARROW if sets * task.shape[0] <= FEW else WIDE
+    return NARROW if sets * task.shape[0] <= SMALL_BATCH else WIDE
 
 
 def _handlers(task: Task, environment: jax.Array) -> tuple[Handlers, jax.Array]:

@@ -30,7 +30,7 @@ def jax_platforms() -> str:
     return jax.config.jax_platforms or ""  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def platforms_asked() -> str:
+def requested_platforms() -> str:
     """The platforms that JAX_PLATFORMS names, if no GPU is among them; else empty."""
     asked = jax_platforms()
     return "" if not asked or "cuda" in asked or "gpu" in asked else asked
@@ -100,7 +100,7 @@ def _old_driver(wp: Any) -> str:
 
 def _jax_has_none() -> str:
     """Nothing is missing where nobody has a GPU."""
-    if platforms_asked() or not has_warp():
+    if requested_platforms() or not has_warp():
         return ""
     wp = warp()
     installed = {p: v for p in PLUGINS if (v := _version(p))}
@@ -114,14 +114,14 @@ def _jax_has_none() -> str:
     name = wp.get_cuda_devices()[0].name
     if not installed:
         return f"there is a CUDA GPU here ({name}), and JAX is installed without CUDA: {INSTALL}"
-    plugin, found = next(iter(installed.items()))
-    if found != _version("jaxlib"):
+    plugin, version = next(iter(installed.items()))
+    if version != _version("jaxlib"):
         return (
-            f"there is a CUDA GPU here ({name}), and JAX cannot use it: {plugin} {found} belongs to another version "
+            f"there is a CUDA GPU here ({name}), and JAX cannot use it: {plugin} {version} belongs to another version "
             f"than jaxlib {_version('jaxlib')}: {INSTALL}"
         )
     return (
-        f"there is a CUDA GPU here ({name}), and JAX's {plugin} {found} did not start on it: run "
+        f"there is a CUDA GPU here ({name}), and JAX's {plugin} {version} did not start on it: run "
         f"python -c 'import jax; jax.devices(\"cuda\")', which says why"
     )
 

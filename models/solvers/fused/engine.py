@@ -21,8 +21,8 @@ from ..solution import Solution
 from . import contract, gpu
 from . import cpu as native
 from .batching import folded
-from .call import By, Solved, Task
-from .cpu import FEW
+from .call import Backend, Solved, Task
+from .cpu import SMALL_BATCH
 from .platforms import Platform, on_its_platform
 
 
@@ -33,20 +33,22 @@ def solve(
     values: Float[Array, " names"],
     *,
     tolerances: Tolerances | None = None,
-    few: bool = False,
-    by: By = "platform",
+    small_batch: bool = False,
+    backend: Backend = "platform",
 ) -> Solution:
     """As `reference.engine.solve`, reverse-differentiable; any nesting of `jax.vmap` is one call.
 
-    What solves is the CPU's handlers or a GPU's kernels, by the platform that JAX compiles for; `by="gpu"` takes the
+    The CPU's handlers or a GPU's kernels solve, by the platform that JAX compiles for; `backend="gpu"` takes the
     kernels on a CPU too, where they solve one trajectory after the other.
 
-    `few` says that the batch will be of few trajectories, of which more may be recorded. Raises `Unsupported` (a
-    `ValueError`) saying why where the model cannot be run.
+    `small_batch` says that the batch has few trajectories, so that more steps of each may be recorded. Raises
+    `Unsupported` (a `ValueError`) if the model cannot be run, saying why.
     """
     environment = _environment(model, plan, settings, values, tolerances)
     follows = (settings.atol if tolerances is None else tolerances.atol) is None
-    y, status, steps, rejected = _solve(_described(model, plan, settings, few, by, follows=follows), environment[None])
+    y, status, steps, rejected = _solve(
+        _described(model, plan, settings, small_batch, backend, follows=follows), environment[None]
+    )
     return Solution(y[0], status[0], steps[0], rejected[0])
 
 
@@ -68,7 +70,9 @@ _AS_THEY_ARE = (
 )
 
 
-def _described(model: Model, plan: Plan, settings: Settings, few: bool, by: By, *, follows: bool = False) -> Task:
+def _described(
+    model: Model, plan: Plan, settings: Settings, small_batch: bool, backend: Backend, *, follows: bool = False
+) -> Task:
     protocols, segments, _ = plan.parameters.shape
     shape = (protocols, segments, plan.times.shape[1], len(plan.equilibration_parameters))
     slots = len(plan.names) + len(plan.constants) + len(plan.resizes) + len(contract.TOLERANCES)
@@ -87,10 +91,10 @@ def _described(model: Model, plan: Plan, settings: Settings, few: bool, by: By, 
         memory=settings.fused.memory,
         max_steps=settings.max_steps,
         single=settings.precision == "float32",
-        keep_stages=few and protocols <= FEW,
+        keep_stages=small_batch and protocols <= SMALL_BATCH,
         integers=packed.integers.tobytes(),
         floats=packed.floats.tobytes(),
-        by=by,
+        backend=backend,
     )
 
 
@@ -122,15 +126,15 @@ def _solve_forward(task: Task, environment):
     return (s.y, s.status, s.steps, s.rejected), kept
 
 
-def _solve_backward(task: Task, kept, cotangents):
-    return (folded(partial(_placed, _backward, task))(*kept, differentiated(cotangents[0])),)
+def _solve_backward(task: Task, residuals, cotangents):
+    return (folded(partial(_placed, _backward, task))(*residuals, differentiated(cotangents[0])),)
 
 
 _solve.defvjp(_solve_forward, _solve_backward)
 
 
 def _placed(function: Callable[..., Any], task: Task, *arrays: Array) -> Any:
-    return function("cuda", task, *arrays) if task.by == "gpu" else on_its_platform(function, task, *arrays)
+    return function("cuda", task, *arrays) if task.backend == "gpu" else on_its_platform(function, task, *arrays)
 
 
 _ENGINES = {"cpu": native, "cuda": gpu}

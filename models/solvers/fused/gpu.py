@@ -153,16 +153,16 @@ def memory(task: Task) -> int:
 
 
 def forward(task: Task, record: int, environment: Float[Array, "sets slots"]) -> Solved:
-    """Solves a batch, with up to `record` steps of each trajectory kept."""
+    """Solves a batch, and records up to `record` steps of each trajectory."""
     sets, protocols = environment.shape[0], task.shape[0]
     results = task.results(sets, record)
     if not sets:
         return Solved(**{name: jnp.zeros(x.shape, x.dtype) for name, x in results.items()})
-    back = ("course_adjoint", "steady_adjoint", "slot") if record else ()  # for which steps are kept
+    back = ("course_adjoint", "steady_adjoint", "slot") if record else ()  # for which steps are recorded
     kernels, environment = _kernels(task, ("steady", "course", *back), environment)
     plan = task.plan
     shapes = {name: x.shape for name, x in results.items()}
-    kept, states, each = (shapes.pop(name) for name in ("record", "steady", "steady_status"))
+    record_shape, states, each = (shapes.pop(name) for name in ("record", "steady", "steady_status"))
     steady = [jnp.zeros(states), jnp.zeros(each, np.int32), jnp.zeros(each, np.int32)]
     if task.shape[3]:
         steady = _call(kernels.steady, sets * task.shape[3], *plan, environment, steady=states, status=each, steps=each)
@@ -171,7 +171,7 @@ def forward(task: Task, record: int, environment: Float[Array, "sets slots"]) ->
     threads, count = _shared(task, sets * protocols, back=False)
     solved = _call(kernels.course, threads, *plan, environment, *steady, where, room, count=count, **shapes)
     _, y, status, steps, rejected, accepted, rows = solved
-    return Solved(y, status, steps, rejected, accepted, rows.reshape(kept), steady[0], steady[1])
+    return Solved(y, status, steps, rejected, accepted, rows.reshape(record_shape), steady[0], steady[1])
 
 
 # Kernels count courses by protocols, then sets; arrays have sets first.
@@ -184,10 +184,10 @@ def _stride(task: Task, sets: int, record: int) -> Array:
 
 
 def backward(task: Task, environment, status, accepted, record, steady, steady_status, cotangent):
-    """The environment's cotangent, from what `forward` gave and the cotangent of y.
+    """The environment's cotangent, from the results of `forward` and the cotangent of y.
 
-    Trajectories whose steps were kept go back at once. The others are solved again, as many at a time as their steps
-    fit into memory, which their number tells exactly.
+    The adjoint pass of trajectories whose steps were recorded runs at once. The others are solved again, as many at a
+    time as their steps fit into memory; the number of steps says how many do.
     """
     sets, capacity = environment.shape[0], record.shape[2]
     protocols, segments, _, equilibrations = task.shape
@@ -207,12 +207,12 @@ def backward(task: Task, environment, status, accepted, record, steady, steady_s
         return _call(kernels.course_adjoint, threads, *arrays, count=count, start=start, slots=slots)[1:]
 
     if capacity:
-        kept = (
+        recorded = (
             waiting & (needed <= capacity) & (record[:, :, 0, contract.RECORD.index("STEP")] > 0)
         )  # zeros stand for what was not recorded
-        where = jnp.where(kept, _stride(task, sets, capacity), -1)
+        where = jnp.where(recorded, _stride(task, sets, capacity), -1)
         start, slots = go_back(where, record.reshape(-1, task.row), start, slots)
-        waiting &= ~kept
+        waiting &= ~recorded
 
     most = task.max_steps * segments * (1 + task.model.switches)  # steps that one trajectory may have
     room = min(memory(task), AGAIN) if capacity else memory(task)  # XLA takes it even where nothing is found again

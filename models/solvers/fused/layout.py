@@ -53,9 +53,11 @@ class Layout:
         known = {**sizes, **{f.name: int(arrays[f.name]) for f in self._numbers("int")}}
         for field in self.fields:
             shape = tuple(known[n] for n in field.shape)
-            found = arrays[field.name].shape
-            if found != shape:
-                raise ValueError(f"{field.name} of {self.struct} has the shape {found}, and is declared as {shape}")
+            actual_shape = arrays[field.name].shape
+            if actual_shape != shape:
+                raise ValueError(
+                    f"{field.name} of {self.struct} has the shape {actual_shape}, and is declared as {shape}"
+                )
         return Packed(*(self._flat(kind, arrays) for kind in _DTYPES))
 
     def _flat(self, kind: Kind, arrays: Mapping[str, np.ndarray]) -> np.ndarray:

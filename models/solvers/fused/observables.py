@@ -102,8 +102,8 @@ def _keep(table: _Table, pool, status):
     return _read(table, pool, status), (pool, status)
 
 
-def _pull(table: _Table, kept, bars):
-    return folded(partial(on_its_platform, _backward, table))(*kept, *bars), None
+def _pull(table: _Table, residuals, bars):
+    return folded(partial(on_its_platform, _backward, table))(*residuals, *bars), None
 
 
 _read.defvjp(_keep, _pull)

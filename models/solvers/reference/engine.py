@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from ...compiled.equilibrations import equilibrations_of
 from ...compiled.model import Model
 from ...compiled.plan import UNCHANGED, Plan
 from ...compiled.resize import with_ratios
-from ...compiled.rests import rests_of
 from ..scale import filled, floors, smallest
 from ..settings import Settings, Tolerances
 from ..solution import Solution
@@ -60,7 +60,7 @@ def solve(
 
     `tolerances` stand in for those of `settings`. Where they make no sense, everything fails as `Status.NOT_FINITE`.
     """
-    own, sensible = _own(settings, tolerances, values.dtype)
+    effective, sensible = _effective_tolerances(settings, tolerances, values.dtype)
     environment = jnp.concatenate([values, jnp.asarray(plan.constants, values.dtype)])
     environment = with_ratios(model, plan.resizes, environment)
     p = environment[plan.parameters]
@@ -70,16 +70,16 @@ def solve(
     add, assign = environment[plan.add], jnp.where(plan.assign == UNCHANGED, 0.0, environment[plan.assign])
     start = first
     if len(plan.equilibration_parameters):
-        rests = rests_of(model, plan, environment)
-        seek = partial(steady_state, rests.model, settings)
-        rest = jax.vmap(seek, in_axes=(0, 0, None))(rests.y0, rests.p, own)
+        equilibrations = equilibrations_of(model, plan, environment)
+        seek = partial(steady_state, equilibrations.model, settings)
+        steady = jax.vmap(seek, in_axes=(0, 0, None))(equilibrations.y0, equilibrations.p, effective)
         uses = plan.equilibration_of >= 0
         which = plan.equilibration_of.clip(0)
-        status = jnp.where(uses, rest.status[which], status)
+        status = jnp.where(uses, steady.status[which], status)
         # Without a steady state the time course is solved from the model's initial values, and not shown.
-        first = jnp.where((uses & (status == Status.OK))[:, None], rest.y[which], first)
-        steps = jnp.where(uses, rest.steps[which], steps)
-        gone = uses[:, None] & (jnp.abs(first) <= floors(own.rtol, rest.scale[which]))
+        first = jnp.where((uses & (status == Status.OK))[:, None], steady.y[which], first)
+        steps = jnp.where(uses, steady.steps[which], steps)
+        gone = uses[:, None] & (jnp.abs(first) <= floors(effective.rtol, steady.scale[which]))
         start = jnp.where(gone, 0.0, first)
     ratio = jnp.where(plan.scale == UNCHANGED, 1.0, environment[plan.scale])
     scale = jax.lax.stop_gradient(jax.vmap(smallest)(start, add, assign))
@@ -89,15 +89,17 @@ def solve(
     fixed = jax.lax.optimization_barrier(
         tuple(map(jnp.asarray, (plan.assign != UNCHANGED, plan.start, plan.stop, plan.times, plan.segment)))
     )
-    y, outcome, taken, rejected = jax.vmap(partial(run, own))(course, *fixed)
+    y, outcome, taken, rejected = jax.vmap(partial(run, effective))(course, *fixed)
     status = jnp.where(status == Status.OK, outcome, status)
     status = jnp.where(sensible, status, Status.NOT_FINITE)
     y = jnp.where((status == Status.OK)[:, None, None], y, jnp.nan)
     return Solution(y, status, steps + taken, rejected)
 
 
-def _own(settings: Settings, tolerances: Tolerances | None, dtype) -> tuple[Tolerances, Bool[Array, ""]]:
-    """Tolerances that make sense, and whether those given do."""
+def _effective_tolerances(
+    settings: Settings, tolerances: Tolerances | None, dtype
+) -> tuple[Tolerances, Bool[Array, ""]]:
+    """Tolerances that make sense, and whether the requested ones do."""
     rtol, atol = (None if x is None else jnp.asarray(x, dtype) for x in tolerances or (settings.rtol, settings.atol))
     assert rtol is not None
     sensible = (rtol > 0) & (rtol < 1)
@@ -127,14 +129,14 @@ def _course(
             y = y + delay * jax.lax.stop_gradient(model.rhs(y, p, before) - model.rhs(y, p, switches))
         empty = stop <= begin
         end = jnp.where(empty, begin + 1e-6, stop)  # an empty stretch is solved for nothing, briefly
-        own, fixed = tolerances, (p, switches) if model.switches else p
-        if own.atol is None:
+        effective, fixed = tolerances, (p, switches) if model.switches else p
+        if effective.atol is None:
             here, known = filled(within, scale, *jax.lax.stop_gradient((y, fixed)), end - begin)
-            own, scale = Tolerances(own.rtol, floors(own.rtol, here)), jnp.where(empty, scale, known)
+            effective, scale = Tolerances(effective.rtol, floors(effective.rtol, here)), jnp.where(empty, scale, known)
         saved, last, outcome, taken, refused = _segment(
             within,
             settings,
-            own,
+            effective,
             y,
             fixed,
             begin,
@@ -244,11 +246,11 @@ def _guarded(
 
 def _guarded_forward(model, settings, tolerances, course, *fixed):
     def f(course):
-        y, *rest = _course(model, settings, tolerances, course, *fixed)
-        return y, tuple(rest)
+        y, *results = _course(model, settings, tolerances, course, *fixed)
+        return y, tuple(results)
 
-    y, pull, rest = jax.vjp(f, course, has_aux=True)
-    return (y, *rest), (pull, rest[0])
+    y, pull, results = jax.vjp(f, course, has_aux=True)
+    return (y, *results), (pull, results[0])
 
 
 def _guarded_backward(model, settings, residuals, cotangents):

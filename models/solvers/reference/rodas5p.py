@@ -92,11 +92,11 @@ def _stages(f: Callable, jacobian: Callable, y0, p, h) -> Float[Array, "8 specie
 def _increments(f: Callable, w_inverse: Float[Array, "species species"], y0, p, h) -> Float[Array, "8 species"]:
     k: list[Float[Array, " species"]] = []
     for i in range(8):
-        y, rest = y0, jnp.zeros_like(y0)
+        y, previous = y0, jnp.zeros_like(y0)
         for j in range(i):
             y = y + A[i, j] * k[j]
-            rest = rest + (C[i, j] / h) * k[j]
-        k.append(w_inverse @ (f(y, p) + rest))
+            previous = previous + (C[i, j] / h) * k[j]
+        k.append(w_inverse @ (f(y, p) + previous))
     return jnp.stack(k)
 
 

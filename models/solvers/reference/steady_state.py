@@ -7,8 +7,8 @@ the dependent species by the moieties' totals, which the start state sets:
 
 G_y may be singular still: what is lost in complexes alone with a partner that is absent (soluble receptor without its
 ligand) stays as it was, though no moiety says so. A left null vector l of the independent rows of f is then one more
-conserved sum, l·(y − y₀) = 0. That holds where nothing in it moved on the way to rest; where something did, what it
-came to depends on the way, which is not solved exactly, and the status is `PATH_DEPENDENT`.
+conserved sum, l·(y − y₀) = 0. That holds if no species in it moved before the steady state was reached; if one did, its
+value there depends on the path, which is not solved exactly, and the status is `PATH_DEPENDENT`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class SteadyState(NamedTuple):
 
 
 class _Tolerances(NamedTuple):
-    """What is sought, and what is kept on the way there; absolute ones of each species."""
+    """Of the steady state, and of the integration towards it; absolute tolerances per species."""
 
     rtol: Float[Array, ""]
     atol: Float[Array, " species"]
@@ -55,8 +55,8 @@ class _Tolerances(NamedTuple):
     atol_on_the_way: Float[Array, " species"]
 
 
-def _tolerances(settings: Settings, given: Tolerances | None, scale) -> _Tolerances:
-    rtol, atol = (None if x is None else jnp.asarray(x) for x in given or (settings.rtol, settings.atol))
+def _tolerances(settings: Settings, tolerances: Tolerances | None, scale) -> _Tolerances:
+    rtol, atol = (None if x is None else jnp.asarray(x) for x in tolerances or (settings.rtol, settings.atol))
     assert rtol is not None
     loose = jnp.maximum(rtol, ON_THE_WAY_RTOL)
     if atol is None:
@@ -64,13 +64,13 @@ def _tolerances(settings: Settings, given: Tolerances | None, scale) -> _Toleran
     return _Tolerances(rtol, jnp.full_like(scale, atol), loose, jnp.full_like(scale, atol))
 
 
-def unrest(model: Model, tolerances: _Tolerances, y, p) -> Float[Array, ""]:
+def steady_state_residual(model: Model, tolerances: _Tolerances, y, p) -> Float[Array, ""]:
     """Largest |f_i| per unit of time, in units of the solve's tolerance; a time state is left out.
 
     The largest, not a mean, which would hide one growing species among many; and relative to `STRICTEST` at most, or a
-    species made at a constant rate would look at rest once it is large.
+    species made at a constant rate would seem to be in steady state once it is large.
     """
-    return jnp.max(_unrest_of_each(tolerances, y, _rates(model, y, p)))
+    return jnp.max(_species_residuals(tolerances, y, _rates(model, y, p)))
 
 
 def _rates(model: Model, y, p) -> Float[Array, " species"]:
@@ -79,13 +79,13 @@ def _rates(model: Model, y, p) -> Float[Array, " species"]:
     return f if model.time_index is None else f.at[model.time_index].set(0.0)
 
 
-def _unrest_of_each(tolerances: _Tolerances, y, rates) -> Float[Array, " species"]:
+def _species_residuals(tolerances: _Tolerances, y, rates) -> Float[Array, " species"]:
     return jnp.abs(rates) / (tolerances.atol + jnp.minimum(tolerances.rtol, STRICTEST) * jnp.abs(y))
 
 
-def _reduced(model: Model, y, y0, p, idle) -> Float[Array, " species"]:
-    """G of the module's head; a species that nothing changes (`idle`) keeps its start value."""
-    g = jnp.where(idle, y - y0, model.rhs(y, p))
+def _reduced(model: Model, y, y0, p, constant) -> Float[Array, " species"]:
+    """G of the module's head; a species that nothing changes (`constant`) keeps its start value."""
+    g = jnp.where(constant, y - y0, model.rhs(y, p))
     if len(model.dependent):
         totals = model.conserved(p) @ (y - y0)
         g = g.at[np.array(model.dependent)].set(totals)
@@ -94,16 +94,16 @@ def _reduced(model: Model, y, y0, p, idle) -> Float[Array, " species"]:
 
 def _linearised(model: Model, y, p) -> tuple[Float[Array, "species species"], Array]:
     jacobian = model.jacobian(y, p)
-    idle = jnp.all(jacobian == 0, axis=1)
-    matrix = jnp.where(idle[:, None], jnp.eye(y.size, dtype=y.dtype), jacobian)
+    constant = jnp.all(jacobian == 0, axis=1)
+    matrix = jnp.where(constant[:, None], jnp.eye(y.size, dtype=y.dtype), jacobian)
     if len(model.dependent):
         matrix = matrix.at[np.array(model.dependent)].set(model.conserved(p))
-    return matrix, idle
+    return matrix, constant
 
 
 def _integrate(model: Model, settings: Settings, tolerances: _Tolerances, y0, p):
     def reached(t, y, args, **_):
-        return unrest(model, tolerances, y, args) <= THRESHOLD
+        return steady_state_residual(model, tolerances, y, args) <= THRESHOLD
 
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(lambda t, y, p: model.rhs(y, p)),
@@ -139,24 +139,24 @@ def _integrate(model: Model, settings: Settings, tolerances: _Tolerances, y0, p)
 
 
 class Search(NamedTuple):
-    """Where a search for rest ends: each species' unrest and its rate of change there, and the search's status.
+    """The end of a search for the steady state: residual and rate of change of each species, and the search's status.
 
-    `lost` are the species whose state there depends on the way.
+    `lost` are the species whose state there depends on the path.
     """
 
-    unrest: Float[Array, " species"]
+    residuals: Float[Array, " species"]
     rates: Float[Array, " species"]
     lost: Bool[Array, " species"]
     status: Int[Array, ""]
 
 
-def sought(model: Model, settings: Settings, y0, p) -> Search:
-    """Where the search for rest from y0 ends, at rest or not."""
-    own = _tolerances(settings, None, _scale_of(model, settings, None, y0, p))
-    y, status, _ = _integrate(model, settings, own, y0, p)
+def search_steady_state(model: Model, settings: Settings, y0, p) -> Search:
+    """The end of the search for a steady state from y0, reached or not."""
+    effective = _tolerances(settings, None, _scale_of(model, settings, None, y0, p))
+    y, status, _ = _integrate(model, settings, effective, y0, p)
     rates = _rates(model, y, p)
-    lost = (status == Status.OK) & _path_dependent(model, own, jnp.where(status == Status.OK, y, 1.0), y0, p)
-    return Search(_unrest_of_each(own, y, rates), rates, lost, status)
+    lost = (status == Status.OK) & _path_dependent(model, effective, jnp.where(status == Status.OK, y, 1.0), y0, p)
+    return Search(_species_residuals(effective, y, rates), rates, lost, status)
 
 
 def _scale_of(model: Model, settings: Settings, tolerances: Tolerances | None, y0, p) -> Float[Array, " species"]:
@@ -166,14 +166,14 @@ def _scale_of(model: Model, settings: Settings, tolerances: Tolerances | None, y
 
 
 def _polish(model: Model, tolerances: _Tolerances, y, y0, p) -> Float[Array, " species"]:
-    """Newton on the reduced system; kept only if finite, non-negative, near, and no worse."""
+    """Newton on the reduced system; its result counts only if finite, non-negative, near, and no worse."""
     polished = y
     for _ in range(NEWTON_ITERATIONS):
-        matrix, idle = _linearised(model, polished, p)
-        polished = polished - jnp.linalg.solve(matrix, _reduced(model, polished, y0, p, idle))
+        matrix, constant = _linearised(model, polished, p)
+        polished = polished - jnp.linalg.solve(matrix, _reduced(model, polished, y0, p, constant))
     near = jnp.abs(polished - y) <= 1e-2 * jnp.abs(y) + 1e3 * tolerances.atol
     good = jnp.isfinite(polished) & near & (polished >= jnp.minimum(y, 0.0) - tolerances.atol)
-    better = unrest(model, tolerances, polished, p) <= THRESHOLD
+    better = steady_state_residual(model, tolerances, polished, p) <= THRESHOLD
     return jnp.where(jnp.all(good) & better, polished, y)
 
 
@@ -187,22 +187,22 @@ def steady_state(
 ) -> SteadyState:
     """The state that `y0` runs into under `p`, with a status; differentiable in both, forward and reverse.
 
-    Integrated with error control until the unrest is below `THRESHOLD` at the solve's own tolerances, so that of
-    several steady states the right one is found, then polished by Newton. Raises `ValueError` for a model whose
-    f depends on time. `tolerances` stand in for those of `settings`, and have no derivative.
+    Integrated with error control until the residual is below `THRESHOLD` at the solve's tolerances, so that of several
+    steady states the right one is found, then polished by Newton. Raises `ValueError` for a model whose f depends on
+    time. `tolerances` replace those of `settings`, and have no derivative.
     """
     if model.rhs_depends_on_time:
         raise ValueError(
             f"model {model.name!r} depends on time explicitly, so it has no steady state to pre-equilibrate to"
         )
     scale = _scale_of(model, settings, tolerances, y0, p)
-    own = _tolerances(settings, tolerances, scale)
-    y, status, steps = _integrate(model, settings, own, y0, p)
+    effective = _tolerances(settings, tolerances, scale)
+    y, status, steps = _integrate(model, settings, effective, y0, p)
     if model.time_index is not None:
         y = y.at[model.time_index].set(y0[model.time_index])
     safe = jnp.where(status == Status.OK, y, 1.0)
-    y = jnp.where(status == Status.OK, _polish(model, own, safe, y0, p), y)
-    lost = jnp.any(_path_dependent(model, own, jnp.where(status == Status.OK, y, 1.0), y0, p))
+    y = jnp.where(status == Status.OK, _polish(model, effective, safe, y0, p), y)
+    lost = jnp.any(_path_dependent(model, effective, jnp.where(status == Status.OK, y, 1.0), y0, p))
     return SteadyState(y, jnp.where((status == Status.OK) & lost, Status.PATH_DEPENDENT, status), steps, scale)
 
 
@@ -210,23 +210,23 @@ def steady_state(
 def _steady_state_jvp(model: Model, settings: Settings, primals, tangents):
     y0, p, tolerances = primals
     dy0, dp, _ = tangents
-    found = steady_state(model, settings, y0, p, tolerances)
-    ok = found.status == Status.OK
-    y = jnp.where(ok, found.y, 1.0)
-    matrix, idle = _linearised(model, y, p)
-    _, dg = jax.jvp(lambda y0, p: _reduced(model, y, y0, p, idle), (y0, p), (dy0, dp))
+    steady = steady_state(model, settings, y0, p, tolerances)
+    ok = steady.status == Status.OK
+    y = jnp.where(ok, steady.y, 1.0)
+    matrix, constant = _linearised(model, y, p)
+    _, dg = jax.jvp(lambda y0, p: _reduced(model, y, y0, p, constant), (y0, p), (dy0, dp))
     eye = jnp.eye(y.size, dtype=y.dtype)
-    own = _tolerances(settings, tolerances, found.scale)
-    sums = _sums_at_rest(model, matrix, own.atol + jnp.abs(y), idle, p)
+    effective = _tolerances(settings, tolerances, steady.scale)
+    sums = _conserved_in_steady_state(model, matrix, effective.atol + jnp.abs(y), constant, p)
     dy = -_solve(sums, jnp.where(ok, matrix, eye), jnp.where(ok, dg, 0.0), dy0)
     zero: Any = np.zeros((), dtype=jax.dtypes.float0)
-    return found, SteadyState(dy, zero, zero, jnp.zeros_like(found.scale))
+    return steady, SteadyState(dy, zero, zero, jnp.zeros_like(steady.scale))
 
 
 class _Sums(NamedTuple):
-    """Sums of species that nothing changes at rest, though no moiety says so: `conserved @ (y / size)`, rows of 0 else.
+    """Sums of species that are conserved in steady state without being moieties: `conserved @ (y / size)`.
 
-    `singular`: whether there are any, so that the reduced matrix has no inverse.
+    Rows of 0 stand for none. `singular`: true if there are any, so that the reduced matrix has no inverse.
     """
 
     conserved: Float[Array, "free species"]
@@ -234,40 +234,39 @@ class _Sums(NamedTuple):
     singular: Bool[Array, ""]
 
 
-def _sums_at_rest(model: Model, matrix, size, idle, p) -> _Sums:
+def _conserved_in_steady_state(model: Model, matrix, size, constant, p) -> _Sums:
     """The left null vectors of the Jacobian of the free species, the dependent ones following from the moieties.
 
-    Each species in units of its `size`, so that entries are rates: what is slower than any time allowed to come to rest
-    is nothing.
+    Each species in units of its `size`, so that entries are rates. Rates too slow to act before `HORIZON` count as 0.
     """
     count = size.shape[0]
     dependent = np.array(model.dependent, dtype=int)
     free = np.setdiff1d(np.arange(count), dependent)
-    jacobian = jnp.where(idle[None, :], 0.0, matrix)
+    jacobian = jnp.where(constant[None, :], 0.0, matrix)
     reduced = jacobian[np.ix_(free, free)]
     if len(dependent):
         sums = model.conserved(p)
-        own = sums[np.arange(len(dependent)), dependent]
-        follows = sums[:, free] / jnp.where(own == 0, jnp.inf, own)[:, None]
+        of_dependent = sums[np.arange(len(dependent)), dependent]
+        follows = sums[:, free] / jnp.where(of_dependent == 0, jnp.inf, of_dependent)[:, None]
         reduced = reduced - jacobian[np.ix_(free, dependent)] @ follows
-    rates = jnp.where(idle[free][:, None], jnp.eye(free.size), reduced * size[free] / size[free][:, None])
+    rates = jnp.where(constant[free][:, None], jnp.eye(free.size), reduced * size[free] / size[free][:, None])
     left, spread, _ = jnp.linalg.svd(rates, full_matrices=False)
     slow = spread < SINGULAR
     conserved = jnp.zeros((free.size, count)).at[:, free].set(jnp.where(slow, left, 0.0).T)
     return _Sums(conserved, size, jnp.any(slow))
 
 
-def _path_dependent(model: Model, own: _Tolerances, y, y0, p) -> Bool[Array, " species"]:
-    """The species whose state at rest, y, depends on the way there: they moved, and nothing holds them there."""
-    matrix, idle = _linearised(model, y, p)
-    sums = _sums_at_rest(model, matrix, own.atol + jnp.abs(y), idle, p)
-    moved, allowed = jnp.abs(y - y0), own.atol_on_the_way + DRIFT * jnp.abs(y)
+def _path_dependent(model: Model, tolerances: _Tolerances, y, y0, p) -> Bool[Array, " species"]:
+    """The species whose steady state, y, depends on the path: they moved, and nothing determines where they end."""
+    matrix, constant = _linearised(model, y, p)
+    sums = _conserved_in_steady_state(model, matrix, tolerances.atol + jnp.abs(y), constant, p)
+    moved, allowed = jnp.abs(y - y0), tolerances.atol_on_the_way + DRIFT * jnp.abs(y)
     weight = jnp.abs(sums.conserved) / sums.size
     lost = weight @ moved > weight @ allowed
-    own_row = idle.at[np.array(model.dependent, dtype=int)].set(False)
+    keeps_start = constant.at[np.array(model.dependent, dtype=int)].set(False)
     if model.time_index is not None:
-        own_row = own_row.at[model.time_index].set(False)
-    return (own_row & (moved > allowed)) | jnp.any(lost[:, None] & (jnp.abs(sums.conserved) > 1e-6), axis=0)
+        keeps_start = keeps_start.at[model.time_index].set(False)
+    return (keeps_start & (moved > allowed)) | jnp.any(lost[:, None] & (jnp.abs(sums.conserved) > 1e-6), axis=0)
 
 
 def _solve(sums: _Sums, matrix, right, dy0) -> Float[Array, " species"]:

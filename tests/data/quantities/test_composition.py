@@ -6,7 +6,7 @@ import pytest
 import sympy
 
 from hexamer import Network
-from hexamer.data import AssayError, coip, complexes, composition, parse_formula, seen
+from hexamer.data import AssayError, coip, complexes, parse_formula, parts_by_species, total_concentration
 from hexamer.models import load_network, read_antimony
 from hexamer.models.library.builder import network as il6_network
 
@@ -40,7 +40,7 @@ def il6() -> Network:
 
 
 def test_parts_follow_from_binding_and_from_names(network: Network) -> None:
-    parts = composition(network)
+    parts = parts_by_species(network)
     assert parts["A_B"] == {"A": 1, "B": 1}
     assert parts["AB2"] == {"A": 1, "B": 2}
     assert parts["drug_A"] == {"A": 1, "drug": 1}
@@ -48,11 +48,11 @@ def test_parts_follow_from_binding_and_from_names(network: Network) -> None:
     # A conversion, two reactions that disagree, and pieces that are no species: nothing is guessed.
     for name in ("pA", "mystery", "X_Y"):
         assert parts[name] == {name: 1}
-    assert composition(network, {"pA": ["A"], "X_Y": {"A": 3}})["X_Y"] == {"A": 3}
+    assert parts_by_species(network, {"pA": ["A"], "X_Y": {"A": 3}})["X_Y"] == {"A": 3}
 
 
 def test_the_il6_network_by_halves_of_hexamers(il6: Network) -> None:
-    parts = composition(il6)
+    parts = parts_by_species(il6)
     for kind, receptor in (("C", "IL6R"), ("T", "sIL6R")):
         for state in ("tri", "hex", "act"):
             assert parts[state + kind] == {"IL6": 1, receptor: 1, "gp130": 1}
@@ -81,22 +81,22 @@ def test_only_the_lysates_compartments(il6: Network) -> None:
 
 
 def test_an_elisa_sees_free_and_bound(il6: Network) -> None:
-    assert seen(il6, "IL6", where="medium") == parse_formula("IL6 + IL6_sIL6R + IL6_sIL6R_sgp130")
-    assert seen(il6, "IL6", where="medium", hidden_by=["sgp130"]) == parse_formula("IL6 + IL6_sIL6R")
+    assert total_concentration(il6, "IL6", where="medium") == parse_formula("IL6 + IL6_sIL6R + IL6_sIL6R_sgp130")
+    assert total_concentration(il6, "IL6", where="medium", hidden_by=["sgp130"]) == parse_formula("IL6 + IL6_sIL6R")
 
 
 def test_drugs_hold_what_they_bind() -> None:
     """An antibody's complexes, named by how many arms are taken, follow from their reactions."""
     network = il6_network(["classic", "trans", "stat3"], drugs=["siltuximab", "tocilizumab", "sgp130Fc"])
-    parts = composition(network)
+    parts = parts_by_species(network)
     assert parts["siltuximab_2"] == {"siltuximab": 1, "IL6": 2}
     assert parts["tocilizumab_sIL6R"] == {"tocilizumab": 1, "sIL6R": 1}
     assert parts["sgp130Fc_TT"] == {"sgp130Fc": 1, "IL6": 2, "sIL6R": 2}
-    everything = seen(network, "IL6", where="medium")
+    everything = total_concentration(network, "IL6", where="medium")
     assert everything.coeff(sympy.Symbol("siltuximab_2")) == 2
     with pytest.raises(AssayError, match=r"holds tocilizumab_typo, which is to hide it; known parts: .*siltuximab"):
-        seen(network, "IL6", where="medium", hidden_by=["siltuximab", "tocilizumab_typo"])
-    free = seen(network, "IL6", where="medium", hidden_by=["siltuximab"])
+        total_concentration(network, "IL6", where="medium", hidden_by=["siltuximab", "tocilizumab_typo"])
+    free = total_concentration(network, "IL6", where="medium", hidden_by=["siltuximab"])
     assert "siltuximab" not in str(free)
     assert everything.coeff(sympy.Symbol("sgp130Fc_TT")) == free.coeff(sympy.Symbol("sgp130Fc_TT")) == 2
     pulled = coip("ip", "tocilizumab", "IL6R", network, sd_rel=0.1, scale=1).formula
@@ -137,11 +137,13 @@ def test_what_cannot_be_pulled_down(case: str, network: Network) -> None:
 
 def test_what_is_made_of_a_part_must_be_told(network: Network) -> None:
     with pytest.raises(AssayError, match="ELISA of A: reaction R4 makes pA of A"):
-        seen(network, "A", where="cell")
-    found = seen(network, "A", where="cell", composition={"pA": ["pA"], "mystery": ["A"]}, hidden_by=["drug"])
+        total_concentration(network, "A", where="cell")
+    found = total_concentration(
+        network, "A", where="cell", composition={"pA": ["pA"], "mystery": ["A"]}, hidden_by=["drug"]
+    )
     assert found == parse_formula("A + A_B + AB2 + mystery")
     with pytest.raises(AssayError, match="every species that holds it in medium holds C, too"):
-        seen(network, "C", where="medium", composition={"mystery": ["C"]}, hidden_by=["C"])
+        total_concentration(network, "C", where="medium", composition={"mystery": ["C"]}, hidden_by=["C"])
 
 
 def test_mixed_hexamers_hold_nothing_of_each_other(il6: Network) -> None:

@@ -359,7 +359,7 @@ def test_conditions_as_text() -> None:
     protocols = {n: c.protocol for n, c in found.items() if c.protocol is not None}
     assert [s.time for s in protocols["pulse"].steps] == [15.0]
     assert protocols["set"].preequilibration == {"CHX": 1.0}
-    assert {n: c.own_start for n, c in found.items()} == {
+    assert {n: c.start_from_protocol for n, c in found.items()} == {
         "wild type": False,
         "trans": False,
         "pulse": False,

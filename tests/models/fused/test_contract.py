@@ -16,7 +16,7 @@ from hexamer import Fused
 from hexamer.models import Model, Protocol, Settings, Status, compile_network, read_antimony
 from hexamer.models.compiled.plan import compile_plan
 from hexamer.models.solvers.fused import contract, source
-from hexamer.models.solvers.fused.call import By, Task
+from hexamer.models.solvers.fused.call import Backend, Task
 from hexamer.models.solvers.fused.codegen.model_source import write_functions
 from hexamer.models.solvers.fused.engine import solve
 from hexamer.models.solvers.fused.layout import Field, Layout, Packed
@@ -38,13 +38,13 @@ ORDERS: dict[str, Callable[[int], list[int]]] = {
 }
 
 
-def slopes(text: str, by: By) -> tuple[Solution, jax.Array]:
+def slopes(text: str, by: Backend) -> tuple[Solution, jax.Array]:
     """Solutions and gradients of six sets. The network is compiled anew: code of another layout is not used again."""
     model = compile_network(read_antimony(text))
     plan = compile_plan(model, PROTOCOLS, [TIMES] * len(PROTOCOLS), model.parameters)
 
     def loss(values: jax.Array) -> tuple[jax.Array, Solution]:
-        solution = solve(model, plan, Settings(Fused(record=20)), values, by=by)
+        solution = solve(model, plan, Settings(Fused(record=20)), values, backend=by)
         return jnp.sum(jnp.log1p(solution.y) ** 2), solution
 
     spread = 0.3 * jax.random.normal(jax.random.key(5), (6, len(model.parameters)))
@@ -61,7 +61,9 @@ def in_order(layout: Layout, order: str) -> Layout:
 
 @pytest.mark.parametrize("by", ["platform", pytest.param("gpu", marks=pytest.mark.tier("slow"))])
 @pytest.mark.parametrize("order", ["reversed", pytest.param("shuffled", marks=pytest.mark.tier("slow"))])
-def test_nothing_else_knows_the_layout(loop_text: str, order: str, by: By, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_else_knows_the_layout(
+    loop_text: str, order: str, by: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Values and gradients are the same to the last bit, whatever the order of a layout's fields, columns and rows."""
     expected = slopes(loop_text, by)
     np.testing.assert_array_equal(expected[0].status, Status.OK)
@@ -99,7 +101,7 @@ def test_observables_do_not_either(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("by", ["platform", "gpu"])
-def test_other_lengths_are_refused(loop_text: str, by: By, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_lengths_are_refused(loop_text: str, by: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """In Python, before any call."""
     original = Layout.pack
 

@@ -244,7 +244,7 @@ def test_stages_kept_or_found_again(loop: Model, record: int) -> None:
     z = jnp.log(jnp.asarray(loop.defaults))
 
     def y(z: jax.Array, record: int, few: bool) -> jax.Array:
-        return solve(loop, plan, replace(FUSED, solver=Fused(record=record)), jnp.exp(z), few=few).y
+        return solve(loop, plan, replace(FUSED, solver=Fused(record=record)), jnp.exp(z), small_batch=few).y
 
     expected = jax.jit(jax.jacrev(partial(y, record=256, few=False)))(z)
     found = jax.jit(jax.jacrev(partial(y, record=record, few=True)))(z)  # 24 sets: as many lanes as there are

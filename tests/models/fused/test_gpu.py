@@ -21,7 +21,7 @@ from hexamer.models import Model, Protocol, Settings, Status, compile_network, r
 from hexamer.models.compiled.plan import compile_plan
 from hexamer.models.solvers.fused import cuda, gpu, platforms
 from hexamer.models.solvers.fused.build import warp
-from hexamer.models.solvers.fused.call import By
+from hexamer.models.solvers.fused.call import Backend
 from hexamer.models.solvers.fused.engine import solve
 from hexamer.models.solvers.solution import Solution
 
@@ -67,11 +67,11 @@ class Case(NamedTuple):
         spread = sd * jax.random.normal(jax.random.key(5), (count, len(self.model.parameters)))
         return jnp.asarray(self.model.defaults)[None, :] * jnp.exp(spread)
 
-    def solve(self, by: By) -> Callable[[jax.Array], Solution]:
+    def solve(self, by: Backend) -> Callable[[jax.Array], Solution]:
         plan = compile_plan(self.model, self.protocols, [TIMES] * len(self.protocols), self.model.parameters)
-        return lambda values: solve(self.model, plan, self.settings, values, by=by)
+        return lambda values: solve(self.model, plan, self.settings, values, backend=by)
 
-    def loss(self, by: By) -> Callable[[jax.Array], tuple[jax.Array, Solution]]:
+    def loss(self, by: Backend) -> Callable[[jax.Array], tuple[jax.Array, Solution]]:
         """A smooth scalar of what did not fail, and the solution."""
         one = self.solve(by)
 
@@ -82,7 +82,7 @@ class Case(NamedTuple):
 
         return loss
 
-    def gradients(self, by: By, values: jax.Array) -> tuple[Solution, jax.Array]:
+    def gradients(self, by: Backend, values: jax.Array) -> tuple[Solution, jax.Array]:
         """Of each of many values."""
         slope, solution = jax.jit(jax.vmap(jax.grad(self.loss(by), has_aux=True)))(values)
         return solution, slope
@@ -144,7 +144,7 @@ FEW_STEPS = replace(FUSED, max_steps=120)
 @pytest.mark.tier("slow")
 @pytest.mark.parametrize("by", ["gpu", *slowly("platform")])
 @pytest.mark.parametrize(("record", "memory"), [(3, 2**32), *slowly((0, 2**32), (72, 2**32), (256, 10**5), (256, 0))])
-def test_record_and_memory_do_not_matter(loop: Model, whole, by: By, record: int, memory: int) -> None:
+def test_record_and_memory_do_not_matter(loop: Model, whole, by: Backend, record: int, memory: int) -> None:
     """Whether none, some or all of the steps are kept, and what is not fits into memory at once or in many pieces."""
     values, expected = whole
     case = Case(loop, PROTOCOLS["loop"], replace(FEW_STEPS, solver=Fused(record=record, memory=memory)))
@@ -299,7 +299,9 @@ def test_stages_may_be_kept(loop: Model, record: int) -> None:
 
     def slopes(*, few: bool) -> jax.Array:
         def loss(v: jax.Array) -> jax.Array:
-            return jnp.sum(jnp.log1p(solve(loop, plan, case.settings, v, few=few, by="gpu").y.clip(-0.5)) ** 2)
+            return jnp.sum(
+                jnp.log1p(solve(loop, plan, case.settings, v, small_batch=few, backend="gpu").y.clip(-0.5)) ** 2
+            )
 
         return jax.jit(jax.vmap(jax.grad(loss)))(values)
 
@@ -318,7 +320,9 @@ model = compile_network(read_antimony(sys.argv[1]))
 protocols = [Protocol("dose").add("R", 0.6, at=5.0), Protocol.equilibrated("b").pulse("R", 0.6, start=0.0, stop=20.0)]
 plan = compile_plan(model, protocols, [[0.0, 5.0, 90.0]] * 2, model.parameters)
 settings = Settings(Fused(record=40))  # fewer steps than some courses have
-each = jax.vmap(jax.value_and_grad(lambda v: jnp.mean(jnp.log1p(solve(model, plan, settings, v, by="gpu").y) ** 2)))
+each = jax.vmap(
+    jax.value_and_grad(lambda v: jnp.mean(jnp.log1p(solve(model, plan, settings, v, backend="gpu").y) ** 2))
+)
 spread = 0.3 * jax.random.normal(jax.random.key(1), (8, len(model.parameters)))
 values = jnp.asarray(model.defaults) * jnp.exp(spread)
 known = jax.jit(each)(values)

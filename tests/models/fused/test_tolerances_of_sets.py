@@ -114,14 +114,14 @@ NESTINGS = {
 @pytest.mark.tier("slow")
 @pytest.mark.parametrize("by", ["platform", "gpu"])
 @pytest.mark.parametrize("nesting", NESTINGS)
-def test_nestings(loop: Model, nesting: str, by: engine.By) -> None:
+def test_nestings(loop: Model, nesting: str, by: engine.Backend) -> None:
     """On the CPU's handlers and the GPU's kernels: steps and gradient of each set."""
     plan = compile_plan(loop, PROTOCOLS, [TIMES] * 2, ("k",))
 
-    def one(by: engine.By, k: jax.Array, rtol: jax.Array) -> jax.Array:
+    def one(by: engine.Backend, k: jax.Array, rtol: jax.Array) -> jax.Array:
         def loss(k: jax.Array):
             own = Tolerances(rtol, rtol / 100)
-            solution = engine.solve(loop, plan, Settings(Fused()), k[None], tolerances=own, by=by)
+            solution = engine.solve(loop, plan, Settings(Fused()), k[None], tolerances=own, backend=by)
             return jnp.sum(jnp.log1p(solution.y)), solution.steps
 
         slope, steps = jax.grad(loss, has_aux=True)(k)

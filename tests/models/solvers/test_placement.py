@@ -188,7 +188,7 @@ def test_a_device_that_cannot_be_chosen_is_told(caplog: pytest.LogCaptureFixture
 
 def test_a_gpu_that_jax_was_told_to_leave_out(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     machine(gpus=0)
-    monkeypatch.setattr(cuda, "platforms_asked", lambda: "cpu")
+    monkeypatch.setattr(cuda, "requested_platforms", lambda: "cpu")
     assert cuda.why_none() == ""
     with pytest.raises(Unsupported, match=r"JAX was told to leave it out \(JAX_PLATFORMS=cpu; unset it"):
         platforms(1, Settings(device="gpu"))

@@ -33,7 +33,7 @@ class Coefficients:
         return [s.name for s in self._names.values()]
 
     def factor(self, rate: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr]:
-        """A constant factor, and the rest: `rate` is their product."""
+        """A constant factor and the remaining one: `rate` is their product."""
         if rate.is_Add:
             rate = sympy.factor_terms(rate)
         return rate.as_independent(*self._state, as_Add=False)
@@ -68,6 +68,6 @@ class Coefficients:
             size = exponent * GuardedLog(base)
             return self._split(Power(base, exponent, size)) * sympy.exp(self._split(size) - self._split(m))
         if isinstance(e, (sympy.Mul, sympy.Add)):
-            constant, rest = e.as_independent(*self._state, as_Add=isinstance(e, sympy.Add))
-            return e.func(self._split(constant), *(self._split(a) for a in e.func.make_args(rest)))
+            constant, varying = e.as_independent(*self._state, as_Add=isinstance(e, sympy.Add))
+            return e.func(self._split(constant), *(self._split(a) for a in e.func.make_args(varying)))
         return e.func(*map(self._split, e.args)) if e.args else e

@@ -162,15 +162,15 @@ class Graph:
         return total
 
     def reachable(self, outputs: Iterable[Value]) -> list[int]:
-        """Indices of the nodes that `outputs` rest on, in order."""
-        found: set[int] = set()
+        """Indices of the nodes that `outputs` depend on, in order."""
+        reached: set[int] = set()
         stack = [v.index for v in outputs]
         while stack:
             i = stack.pop()
-            if i not in found:
-                found.add(i)
+            if i not in reached:
+                reached.add(i)
                 stack += _used(self.nodes[i])
-        return sorted(found)
+        return sorted(reached)
 
     def operations(self, outputs: Iterable[Value]) -> int:
         """How many operations `outputs` cost."""

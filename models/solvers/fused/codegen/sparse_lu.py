@@ -47,11 +47,11 @@ class Layout:
         w = {e: matrix.get(e, graph.lift(0.0)) for e in self.slot}
         for a, k in enumerate(self.order):
             w[k, k] = 1.0 / w[k, k]
-            rest = self.order[a + 1 :]
-            right = {j: w[k, j] for j in rest if (k, j) in w}
+            remaining = self.order[a + 1 :]
+            right = {j: w[k, j] for j in remaining if (k, j) in w}
             for j in right:
                 w[k, j] = right[j] * w[k, k]
-            for i in rest:
+            for i in remaining:
                 if (i, k) in w:
                     w[i, k] = w[i, k] * w[k, k]
                     for j in right:

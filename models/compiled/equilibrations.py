@@ -1,4 +1,4 @@
-"""Where the cells of a plan start to come to rest, and under which values: the same for every engine."""
+"""From where pre-equilibrations start, and under which parameter values: the same for every engine."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from .model import Model
 from .plan import UNCHANGED, Plan
 
 
-class Rests(NamedTuple):
-    """The pre-equilibrations of a plan; `p` ends with the moment at which timed inputs are read, where there are any.
+class Equilibrations(NamedTuple):
+    """The pre-equilibrations of a plan; `p` ends with the moment at which timed inputs are read, if there are any.
 
     `model` is the model without its own time: its timed inputs stand as they do just before the protocol starts.
     """
 
     model: Model
-    y0: Float[Array, "rests species"]
-    p: Float[Array, "rests parameters"]
+    y0: Float[Array, "equilibrations species"]
+    p: Float[Array, "equilibrations parameters"]
 
 
-def rests_of(model: Model, plan: Plan, environment: Float[Array, " values"]) -> Rests:
+def equilibrations_of(model: Model, plan: Plan, environment: Float[Array, " values"]) -> Equilibrations:
     """The pre-equilibrations of `plan`, from its `environment`: the values of its names, then its constants."""
     p = environment[plan.equilibration_parameters]
     y0 = jax.vmap(model.initial)(p)
     y0 = jnp.where(plan.equilibration_set == UNCHANGED, y0, environment[plan.equilibration_set])
     if not model.timed:
-        return Rests(model, y0, p)
+        return Equilibrations(model, y0, p)
     moment = jnp.asarray(plan.equilibration_moment, environment.dtype)
-    return Rests(model.at_rest, y0, jnp.concatenate([p, moment[:, None]], axis=1))
+    return Equilibrations(model.for_steady_state, y0, jnp.concatenate([p, moment[:, None]], axis=1))
 
 
-__all__ = ["Rests", "rests_of"]
+__all__ = ["Equilibrations", "equilibrations_of"]
