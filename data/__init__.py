@@ -20,7 +20,7 @@ from .assays.standard_curve import ReadBack, StandardCurve, StandardCurveError, 
 from .catalogue import bundled, load
 from .dataset import Censored, Dataset, Measurement, Observable
 from .errors import AssayError
-from .files.issues import Problem, TableError
+from .files.issues import Issue, TableError
 from .formula import FormulaError, parse_formula
 from .literature import literature
 from .native.folder import read_folder
@@ -46,4 +46,4 @@ __all__ += ["ReadBack", "StandardCurve", "fit_standard_curve"]
 # Formulas, complexes, units:
 __all__ += ["complexes", "parse_formula", "parts_by_species", "to_model", "total_concentration"]
 # Errors:
-__all__ += ["AssayError", "FormulaError", "Problem", "StandardCurveError", "TableError", "UnitError"]
+__all__ += ["AssayError", "FormulaError", "Issue", "StandardCurveError", "TableError", "UnitError"]

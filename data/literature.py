@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from .files.csv_table import check_columns, number_in, quote, read_table
-from .files.issues import Problems
+from .files.issues import Issues
 from .parameter import Parameter
 from .prior import Prior
 
@@ -35,19 +35,19 @@ def literature(path: str | Path | None = None) -> dict[str, Parameter]:
         With all problems of the table.
     """
     path = Path(__file__).parent / "literature.csv" if path is None else Path(path)
-    problems = Problems(str(path))
-    table = read_table(path, problems)
+    issues = Issues(str(path))
+    table = read_table(path, issues)
     parameters: dict[str, Parameter] = {}
-    if table is not None and check_columns(table, problems, required=_COLUMNS, optional=_DOCUMENTATION):
+    if table is not None and check_columns(table, issues, required=_COLUMNS, optional=_DOCUMENTATION):
         for row in table.rows:
             name = row.cells["model_parameter"]
             if not name:
                 continue
             numbers = {}
             for column in ("median", "log_sd"):
-                number = number_in(row, column, table.file, problems)
+                number = number_in(row, column, table.file, issues)
                 if number is not None and number <= 0:
-                    problems.add(
+                    issues.add(
                         table.file,
                         "a number above 0",
                         row=row.number,
@@ -57,7 +57,7 @@ def literature(path: str | Path | None = None) -> dict[str, Parameter]:
                 elif number is not None:
                     numbers[column] = number
             if name in parameters:
-                problems.add(
+                issues.add(
                     table.file,
                     "each parameter once",
                     row=row.number,
@@ -68,5 +68,5 @@ def literature(path: str | Path | None = None) -> dict[str, Parameter]:
                 prior = Prior("normal", "log", math.log(numbers["median"]), numbers["log_sd"])
                 source = row.cells.get("source", "")
                 parameters[name] = Parameter(name, prior, numbers["median"], row.cells["unit"], source)
-    problems.raise_any()
+    issues.raise_any()
     return parameters

@@ -182,6 +182,11 @@ def test_old_names_of_attributes_and_parameters_warn_and_give_those_of_today() -
         assert Settings.restored({"engine": "fused"}, given=fused).solver == fused  # pyright: ignore[reportCallIssue]
     network = model.network
     assert network is not None
+    with pytest.warns(DeprecationWarning, match=r"^hexamer.data.Problem is now hexamer.data.Issue; "):
+        assert data.Problem is data.Issue  # pyright: ignore[reportAttributeAccessIssue]
+    wrong = data.TableError("table", [data.Issue("a.csv", "a number")])
+    with pytest.warns(DeprecationWarning, match=r"^TableError.problems is now TableError.issues; "):
+        assert wrong.problems == wrong.issues  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.warns(DeprecationWarning, match=r"^hexamer.data.composition is now hexamer.data.parts_by_species; "):
         assert data.composition(network) == data.parts_by_species(network)  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.warns(DeprecationWarning, match=r"^hexamer.data.seen is now hexamer.data.total_concentration; "):

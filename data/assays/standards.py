@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..files.csv_table import Row, check_columns, number_in, quote, read_table
-from ..files.issues import Problems
+from ..files.issues import Issues
 from ..files.toml_section import Section
 from .standard_curve import CurveNoise, StandardCurve, StandardCurveError, fit_standard_curve
 
@@ -60,32 +60,32 @@ def _positive(section: Section, key: str) -> float:
     return 1.0
 
 
-def _concentration(row: Row, file: str, problems: Problems) -> float | None:
-    value = number_in(row, "concentration", file, problems)
+def _concentration(row: Row, file: str, issues: Issues) -> float | None:
+    value = number_in(row, "concentration", file, issues)
     if value is None or value >= 0:
         return value
     expected = "a concentration of 0 or more"
-    problems.add(file, expected, row=row.number, column="concentration", holds=quote(row.cells["concentration"]))
+    issues.add(file, expected, row=row.number, column="concentration", holds=quote(row.cells["concentration"]))
     return None
 
 
 def read_standards(
-    path: Path, standards: Standards, experiment: str, problems: Problems
+    path: Path, standards: Standards, experiment: str, issues: Issues
 ) -> Mapping[str, StandardCurve | None] | None:
     """Curves by plate, from the columns `experiment`, `concentration` and `response`; None if there is no table.
 
     A plate whose standards make no curve is a problem, and has None.
     """
-    table = read_table(path, problems)
+    table = read_table(path, issues)
     if table is None:
         return None
     required = {experiment, "concentration", "response"}
-    if not check_columns(table, problems, required=required, optional={"well", "note"}):
+    if not check_columns(table, issues, required=required, optional={"well", "note"}):
         return None
     wells: dict[str, list[tuple[float | None, float | None]]] = defaultdict(list)
     for row in table.rows:
-        concentration = _concentration(row, table.file, problems)
-        wells[row.cells[experiment]].append((concentration, number_in(row, "response", table.file, problems)))
+        concentration = _concentration(row, table.file, issues)
+        wells[row.cells[experiment]].append((concentration, number_in(row, "response", table.file, issues)))
     curves: dict[str, StandardCurve | None] = dict.fromkeys(wells)
     for plate, rows in wells.items():
         complete = [(x, y) for x, y in rows if x is not None and y is not None]
@@ -96,5 +96,5 @@ def read_standards(
             curves[plate] = fit_standard_curve(x, y, parameters=standards.parameters, noise=standards.noise)
         except StandardCurveError as error:
             why = str(error).replace("noise=", "curve_noise = ")
-            problems.add(table.file, f"standards that make a curve; {why}", column=experiment, holds=repr(plate))
+            issues.add(table.file, f"standards that make a curve; {why}", column=experiment, holds=repr(plate))
     return curves

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ...models.listing import did_you_mean
 from ...models.networks.operations import is_nonzero
-from .issues import Problems
+from .issues import Issues
 from .text_file import read_text
 
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -44,12 +44,12 @@ def parse_number(text: str) -> float | None:
     return value if math.isfinite(value) and not (value == 0 and is_nonzero(text)) else None
 
 
-def number_in(row: Row, column: str, file: str, problems: Problems) -> float | None:
+def number_in(row: Row, column: str, file: str, issues: Issues) -> float | None:
     """The cell as a number; else a problem and None."""
     text = row.cells.get(column, "")
     value = parse_number(text)
     if value is None:
-        problems.add(file, "a finite number" + hint_of(text), row=row.number, column=column, holds=quote(text))
+        issues.add(file, "a finite number" + hint_of(text), row=row.number, column=column, holds=quote(text))
     return value
 
 
@@ -76,23 +76,23 @@ def quote(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "…") if text else ""
 
 
-def read_table(path: Path, problems: Problems, *, delimiter: str = ",", short_rows: bool = False) -> Table | None:
+def read_table(path: Path, issues: Issues, *, delimiter: str = ",", short_rows: bool = False) -> Table | None:
     """The table at `path` (UTF-8, first line the header); None where it cannot be read at all.
 
     Blank lines are skipped. Added to `problems`: no such file, not UTF-8, no header, no rows, a column
     without name or named twice, a row with too few (unless `short_rows`), too many or only empty cells.
     """
-    text = read_text(path, problems)
-    records = None if text is None else _records(text, path.name, delimiter, problems)
+    text = read_text(path, issues)
+    records = None if text is None else _records(text, path.name, delimiter, issues)
     if records is None:
         return None
-    return _table(records, path.name, delimiter, problems, short_rows=short_rows)
+    return _table(records, path.name, delimiter, issues, short_rows=short_rows)
 
 
 _NAMES = {",": "commas", "\t": "tabs", ";": "semicolons"}
 
 
-def _records(text: str, file: str, delimiter: str, problems: Problems) -> list[tuple[int, list[str]]] | None:
+def _records(text: str, file: str, delimiter: str, issues: Issues) -> list[tuple[int, list[str]]] | None:
     """Cells without blanks around them, each line with its number in the file; blank lines are left out."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     # A quoted cell may span lines, so the row's number is that of its first line.
@@ -103,44 +103,44 @@ def _records(text: str, file: str, delimiter: str, problems: Problems) -> list[t
             before = reader.line_num
     except csv.Error as error:
         expected = f"cells separated by {_NAMES[delimiter]}, but line {before + 1} cannot be split into cells: {error}"
-        problems.add(file, f"{expected}; look for a quotation mark that is not closed")
+        issues.add(file, f"{expected}; look for a quotation mark that is not closed")
         return None
     return [(number, cells) for number, cells in records if cells]
 
 
 def _table(
-    records: list[tuple[int, list[str]]], file: str, delimiter: str, problems: Problems, *, short_rows: bool
+    records: list[tuple[int, list[str]]], file: str, delimiter: str, issues: Issues, *, short_rows: bool
 ) -> Table | None:
     if not records:
-        problems.add(file, "the file is empty; expected a header line and rows")
+        issues.add(file, "the file is empty; expected a header line and rows")
         return None
     offset, header = records[0]
     if len(header) == 1 and any(mark in header[0] for mark in _NAMES):
         seen = next(name for mark, name in _NAMES.items() if mark in header[0])
-        problems.add(file, f"the header must have columns separated by {_NAMES[delimiter]}; it has {seen}")
+        issues.add(file, f"the header must have columns separated by {_NAMES[delimiter]}; it has {seen}")
         return None
     if len(set(header)) < len(header) and any(map(_NUMBER.fullmatch, header)):
-        problems.add(file, _no_header(header))
+        issues.add(file, _no_header(header))
         return None
     for name in sorted({c for c in header if header.count(c) > 1 or not c}):
-        problems.add(file, f"column {name!r} appears twice" if name else "a column has no name")
+        issues.add(file, f"column {name!r} appears twice" if name else "a column has no name")
     if len(set(header)) < len(header) or "" in header:
         return None
     rows = []
     for line, cells in records[1:]:
         number = line - offset
         if not any(cells):
-            problems.add(file, "all cells are empty; delete the row", row=number)
+            issues.add(file, "all cells are empty; delete the row", row=number)
             continue
         missing = len(header) - len(cells)
         if missing < 0 or (missing and not short_rows):
             expected = f"{len(header)} cells, as the header has"
             hint = "; write decimals with a point" if missing < 0 and delimiter == "," else ""
-            problems.add(file, expected + hint, row=number, holds=f"{len(cells)} cells")
+            issues.add(file, expected + hint, row=number, holds=f"{len(cells)} cells")
         else:
             rows.append(Row(number, dict(zip(header, [*cells, *[""] * missing], strict=True))))
     if len(records) == 1:
-        problems.add(file, "the table has a header but no rows")
+        issues.add(file, "the table has a header but no rows")
     return Table(file, tuple(header), tuple(rows))
 
 
@@ -150,7 +150,7 @@ def _no_header(first: Sequence[str]) -> str:
 
 def check_columns(
     table: Table,
-    problems: Problems,
+    issues: Issues,
     *,
     required: set[str],
     optional: set[str],
@@ -158,14 +158,14 @@ def check_columns(
     """Whether all required columns are there; missing and unknown ones become problems."""
     missing = [c for c in sorted(required) if c not in table.columns]
     if set(missing) == required and any(map(_NUMBER.fullmatch, table.columns)):
-        problems.add(table.file, _no_header(table.columns))
+        issues.add(table.file, _no_header(table.columns))
         return False
     for column in missing:
-        problems.add(table.file, f"the column is missing; the table has {', '.join(table.columns)}", column=column)
+        issues.add(table.file, f"the column is missing; the table has {', '.join(table.columns)}", column=column)
     known = required | optional
     for column in table.columns:
         if column not in known:
-            problems.add(
+            issues.add(
                 table.file,
                 f"unknown column; known are {', '.join(sorted(known))}{did_you_mean(column, known)}",
                 column=column,

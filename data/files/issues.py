@@ -1,4 +1,4 @@
-"""All the problems of a table at once: what is wrong, where, and what was expected."""
+"""All that is wrong with a table at once: what, where, and what was expected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SHOWN = 10  # of one kind; the rest is counted
 
 
 @dataclass(frozen=True)
-class Problem:
+class Issue:
     """One thing that is wrong with a table or a description.
 
     Attributes
@@ -52,37 +52,37 @@ class TableError(HexamerError, ValueError):
     ----------
     name : str
         Of the table.
-    problems : list of Problem
+    issues : list of Issue
         All reasons; the message has 10 of a kind.
     """
 
-    def __init__(self, name: str, problems: list[Problem]) -> None:
-        self.problems = tuple(problems)
-        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        if any(p.row is not None for p in problems):
+    def __init__(self, name: str, issues: list[Issue]) -> None:
+        self.issues = tuple(issues)
+        count = f"{len(issues)} problem{'s' if len(issues) > 1 else ''}"
+        if any(issue.row is not None for issue in issues):
             count += " (row 1 is the first below the header)"
-        super().__init__("\n  ".join([f"{name} has {count}:", *lines(problems)]))
+        super().__init__("\n  ".join([f"{name} has {count}:", *lines(issues)]))
 
 
-def lines(problems: list[Problem]) -> list[str]:
-    """Each problem as a line, the first of each kind."""
-    kinds: dict[tuple[str, str | None, bool, str], list[Problem]] = defaultdict(list)
-    for p in problems:
-        kinds[p.file, p.column, p.row is None, p.expected.split(";")[0]].append(p)
+def lines(issues: list[Issue]) -> list[str]:
+    """Each issue as a line, the first of each kind."""
+    kinds: dict[tuple[str, str | None, bool, str], list[Issue]] = defaultdict(list)
+    for issue in issues:
+        kinds[issue.file, issue.column, issue.row is None, issue.expected.split(";")[0]].append(issue)
     said = []
     for kind in kinds.values():
-        said += [str(p) for p in kind[:_SHOWN]]
+        said += [str(issue) for issue in kind[:_SHOWN]]
         if len(kind) > _SHOWN:
             said.append(f"… and {len(kind) - _SHOWN} more of this kind, the last {str(kind[-1])!r}")
     return said
 
 
 @dataclass
-class Problems:
-    """Collects problems until a reader has seen everything; then `raise_any`."""
+class Issues:
+    """Collects issues until a reader has seen everything; then `raise_any`."""
 
     name: str
-    found: list[Problem] = field(default_factory=list)
+    found: list[Issue] = field(default_factory=list)
 
     def add(
         self,
@@ -93,7 +93,7 @@ class Problems:
         column: str | None = None,
         holds: str | None = None,
     ) -> None:
-        self.found.append(Problem(file, expected, row, column, holds))
+        self.found.append(Issue(file, expected, row, column, holds))
 
     def raise_any(self) -> None:
         """Raises `TableError` if anything was found; rows in order within a file."""

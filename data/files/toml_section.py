@@ -9,7 +9,7 @@ from typing import Any
 
 from ...models.listing import did_you_mean, one_of
 from ..formula import Formula, FormulaError, parse_formula
-from .issues import Problems
+from .issues import Issues
 
 
 def shown(value: object) -> str:
@@ -30,8 +30,8 @@ def shown(value: object) -> str:
 class Section:
     """Takes values by key; `done` complains of what was never asked for."""
 
-    def __init__(self, content: dict[str, Any], path: str, file: str, problems: Problems) -> None:
-        self._content, self._path, self._file, self._problems = content, path, file, problems
+    def __init__(self, content: dict[str, Any], path: str, file: str, issues: Issues) -> None:
+        self._content, self._path, self._file, self._problems = content, path, file, issues
         self._asked: list[str] = []
 
     def complain(self, key: str, expected: str, holds: object = None) -> None:

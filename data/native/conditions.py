@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..files.csv_table import Row, check_columns, quote, read_table
-from ..files.issues import Problems
+from ..files.issues import Issues
 from ..schedules import Input, Schedule, ScheduleError, from_start, parse_schedule, start_of
 
 Schedules = tuple[Schedule, ...]
@@ -23,7 +23,7 @@ class Conditions:
     ignored_columns: tuple[str, ...] = ()
 
 
-def schedules_in(row: Row, inputs: Sequence[Input], file: str, problems: Problems) -> Schedules | None:
+def schedules_in(row: Row, inputs: Sequence[Input], file: str, issues: Issues) -> Schedules | None:
     """The schedules in a row's cells; problems and None if one is wrong."""
 
     def sound(read: Callable[[int], Schedule]) -> list[Schedule] | None:
@@ -33,7 +33,7 @@ def schedules_in(row: Row, inputs: Sequence[Input], file: str, problems: Problem
                 schedules.append(read(i))
             except ScheduleError as error:
                 holds = quote(row.cells[item.column])
-                problems.add(file, str(error), row=row.number, column=item.column, holds=holds)
+                issues.add(file, str(error), row=row.number, column=item.column, holds=holds)
         return schedules if len(schedules) == len(inputs) else None
 
     parsed = sound(lambda i: parse_schedule(row.cells[inputs[i].column]))
@@ -45,19 +45,19 @@ def schedules_in(row: Row, inputs: Sequence[Input], file: str, problems: Problem
 
 
 def read_conditions(
-    path: Path, conditions: Conditions, inputs: Sequence[Input], problems: Problems
+    path: Path, conditions: Conditions, inputs: Sequence[Input], issues: Issues
 ) -> Mapping[str, Schedules | None] | None:
     """Schedules by condition, None for one with problems; None in place of all if the table cannot be read."""
-    table = read_table(path, problems)
+    table = read_table(path, issues)
     required = {conditions.column} | {i.column for i in inputs}
-    if table is None or not check_columns(table, problems, required=required, optional=set(conditions.ignored_columns)):
+    if table is None or not check_columns(table, issues, required=required, optional=set(conditions.ignored_columns)):
         return None
     schedules_by_condition: dict[str, Schedules | None] = {}
     for row in table.rows:
         name = row.cells[conditions.column]
         if not name or name in schedules_by_condition:
             expected = "each condition once" if name else "a name"
-            problems.add(table.file, expected, row=row.number, column=conditions.column, holds=quote(name))
-        schedules = schedules_in(row, inputs, table.file, problems)
+            issues.add(table.file, expected, row=row.number, column=conditions.column, holds=quote(name))
+        schedules = schedules_in(row, inputs, table.file, issues)
         schedules_by_condition.setdefault(name, schedules)
     return schedules_by_condition

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 
 from ...models.networks.network import Network
-from ..files.issues import Problems
+from ..files.issues import Issues
 from .prior_table import EACH_EXPERIMENT, PriorTable, covers
 
 _EACH = (
@@ -34,7 +34,7 @@ def check_patterns(
     unmeasured: Sequence[str],
     network: Network | None,
     file: str,
-    to: Problems,
+    to: Issues,
 ) -> None:
     """Each row with a wildcard must give a prior to a parameter of the data; one that does not is a problem.
 

@@ -14,7 +14,7 @@ from ...models.load import load_network
 from ...models.networks.network import Network
 from ...models.protocols.protocol import Value
 from ..files.csv_table import hint_of
-from ..files.issues import Problems
+from ..files.issues import Issues
 from ..files.text_file import read_text
 from ..files.toml_section import Section
 from ..files.toml_words import why_unread
@@ -65,23 +65,23 @@ class Description:
 
 def read_description(folder: Path) -> Description:
     """`problem.toml` in `folder`. Raises `TableError` with all its problems."""
-    problems = Problems(f"the description {folder / FILE}")
-    text = read_text(folder / FILE, problems)
+    issues = Issues(f"the description {folder / FILE}")
+    text = read_text(folder / FILE, issues)
     content: dict[str, Any] = {}
     try:
         content = {} if text is None else tomllib.loads(text)
     except ValueError as error:  # tomllib's own, or Python's of a number with thousands of digits
-        problems.add(FILE, f"cannot be read as TOML: {why_unread(str(error), text or '')}")
+        issues.add(FILE, f"cannot be read as TOML: {why_unread(str(error), text or '')}")
     except RecursionError:
-        problems.add(FILE, "cannot be read as TOML: its values are nested too deeply")
-    problems.raise_any()
-    description = _parse(content, folder, problems)
-    problems.raise_any()
+        issues.add(FILE, "cannot be read as TOML: its values are nested too deeply")
+    issues.raise_any()
+    description = _parse(content, folder, issues)
+    issues.raise_any()
     return description
 
 
-def _parse(content: dict[str, Any], folder: Path, problems: Problems) -> Description:
-    top = Section(content, "", FILE, problems)
+def _parse(content: dict[str, Any], folder: Path, issues: Issues) -> Description:
+    top = Section(content, "", FILE, issues)
     model = _model(top.text("model", ""), folder, top)
     load = partial(_network, model)
     units = _units(load(), top)

@@ -7,7 +7,7 @@ from pathlib import Path
 from ...models.listing import listed
 from ...models.load import load_network
 from ..dataset import Dataset
-from ..files.issues import Problems
+from ..files.issues import Issues
 from ..literature import literature
 from ..parameter import FIXED, Parameter
 from ..quantities.units import UnitError
@@ -44,15 +44,15 @@ def read_folder(folder: str | Path) -> Dataset:
     folder = Path(folder)
     description = read_description(folder)
     tables = folder if description.published is None else description.published.locate()
-    problems = Problems(f"the data set {description.name!r} in {tables}")
-    rows = read_rows(tables / MEASUREMENTS, description, problems)
+    issues = Issues(f"the data set {description.name!r} in {tables}")
+    rows = read_rows(tables / MEASUREMENTS, description, issues)
     priors = PriorTable({})
     beside = folder / PRIORS
     table = beside if beside.exists() else tables / PRIORS
     if table.exists() or _needed(description, rows):
-        priors = parse_priors(table, problems)
-    parameters = {} if priors is None else _parameters(description, rows, priors, problems)
-    problems.raise_any()
+        priors = parse_priors(table, issues)
+    parameters = {} if priors is None else _parameters(description, rows, priors, issues)
+    issues.raise_any()
     if description.literature:
         known = load_network(description.model).parameters
         published = {n: p for n, p in literature().items() if n in known}
@@ -79,11 +79,11 @@ def _needed(description: Description, rows: Rows) -> list[str]:
     return list(dict.fromkeys([*rows.scales, *noise]))
 
 
-def _parameters(description: Description, rows: Rows, priors: PriorTable, problems: Problems) -> dict[str, Parameter]:
+def _parameters(description: Description, rows: Rows, priors: PriorTable, issues: Issues) -> dict[str, Parameter]:
     needed = _needed(description, rows)
     parameters = dict(priors.named)
     parameters |= {name: _fixed_parameter(name, description, priors) for name in description.fixed}
-    _check_fixed(description, rows, priors, problems)
+    _check_fixed(description, rows, priors, issues)
     missed = set()
     for name in needed:
         if name not in parameters and (name.partition("[")[0] not in missed or not name.endswith("]")):
@@ -91,14 +91,14 @@ def _parameters(description: Description, rows: Rows, priors: PriorTable, proble
             if parameter is None:
                 known = [*parameters, *(pattern for pattern, _ in priors.patterns)]
                 each = f"each parameter of scale and noise needs a prior; no row covers {name!r}{near(name, known)}"
-                problems.add(PRIORS, each, column="parameter")
+                issues.add(PRIORS, each, column="parameter")
                 missed.add(name.partition("[")[0])
             else:
                 parameters[name] = parameter
     unmeasured = [n for r in description.readings.values() for n in r.families if n not in needed]
-    check_patterns(priors, needed, description.fixed, unmeasured, description.units.network, PRIORS, problems)
-    _check_inputs(description, priors, problems)
-    return _converted(parameters, description, problems)
+    check_patterns(priors, needed, description.fixed, unmeasured, description.units.network, PRIORS, issues)
+    _check_inputs(description, priors, issues)
+    return _converted(parameters, description, issues)
 
 
 def _fixed_parameter(name: str, description: Description, priors: PriorTable) -> Parameter:
@@ -108,20 +108,20 @@ def _fixed_parameter(name: str, description: Description, priors: PriorTable) ->
     return Parameter(name, value=value, unit=unit or label, source=FIXED)
 
 
-def _check_fixed(description: Description, rows: Rows, priors: PriorTable, problems: Problems) -> None:
+def _check_fixed(description: Description, rows: Rows, priors: PriorTable, issues: Issues) -> None:
     needed = _needed(description, rows)
     for name, value in description.fixed.items():
         column, number = f"fixed.{name}", f"{value.value:g}"
         if name in priors.named:
             row = priors.named[name].row
             expected = f"no row for {name!r} in {PRIORS} beside it (row {row}): keep one of them"
-            problems.add(FILE, expected, column=column, holds=number)
+            issues.add(FILE, expected, column=column, holds=number)
         elif rows.scales and name.endswith("]") and name not in needed:
             known = ", ".join(n for n in needed if n.startswith(name.split("[")[0])) or "none like it"
-            problems.add(FILE, f"a scale that a row uses; there are {known}", column="fixed", holds=repr(name))
+            issues.add(FILE, f"a scale that a row uses; there are {known}", column="fixed", holds=repr(name))
 
 
-def _check_inputs(description: Description, priors: PriorTable, problems: Problems) -> None:
+def _check_inputs(description: Description, priors: PriorTable, issues: Issues) -> None:
     """A prior of an input that the table sets would change nothing."""
     for item in description.inputs:
         parameter = priors.named.get(item.target)
@@ -129,10 +129,10 @@ def _check_inputs(description: Description, priors: PriorTable, problems: Proble
             expected = (
                 f"no row for the input {item.name!r}, which the column {item.column!r} of each row sets: remove it"
             )
-            problems.add(PRIORS, expected, row=parameter.row, column="parameter", holds=repr(item.target))
+            issues.add(PRIORS, expected, row=parameter.row, column="parameter", holds=repr(item.target))
 
 
-def _converted(parameters: dict[str, Parameter], description: Description, problems: Problems) -> dict[str, Parameter]:
+def _converted(parameters: dict[str, Parameter], description: Description, issues: Issues) -> dict[str, Parameter]:
     """All parameters in the units of the model and of the assays."""
     expected: dict[str, str] = {}
     for reading in description.readings.values():
@@ -150,7 +150,7 @@ def _converted(parameters: dict[str, Parameter], description: Description, probl
             file, column = (PRIORS, "unit") if fixed is None else (FILE, f"fixed.{name}")
             message = f"{error}" if str(error).startswith("a unit ") else f"the unit of {name}; {error}{_UNITS}"
             if (parameter.row, message) not in reported:  # once, not for the scale of each run
-                problems.add(file, message, row=parameter.row, column=column, holds=repr(parameter.unit))
+                issues.add(file, message, row=parameter.row, column=column, holds=repr(parameter.unit))
             reported.append((parameter.row, message))
             converted[name] = parameter
     return converted

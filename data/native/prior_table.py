@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...models.listing import counted, one_of
 from ..files.csv_table import Row, Table, check_columns, number_in, parse_number, quote, read_table
-from ..files.issues import Problems
+from ..files.issues import Issues
 from ..parameter import Parameter
 from ..prior import FAMILIES, Prior
 from ..scale import Scale
@@ -110,17 +110,17 @@ def read_priors(path: str | Path) -> PriorTable:
     TableError
         With all problems of the table.
     """
-    problems = Problems(str(path))
-    table = parse_priors(Path(path), problems)
-    problems.raise_any()
+    issues = Issues(str(path))
+    table = parse_priors(Path(path), issues)
+    issues.raise_any()
     assert table is not None
     return table
 
 
-def parse_priors(path: Path, problems: Problems) -> PriorTable | None:
+def parse_priors(path: Path, issues: Issues) -> PriorTable | None:
     """As `read_priors`, but adding to `problems`; rows with problems hold a stand-in."""
-    table = read_table(path, problems)
-    if table is None or not check_columns(table, problems, required=_REQUIRED, optional=_OPTIONAL):
+    table = read_table(path, issues)
+    if table is None or not check_columns(table, issues, required=_REQUIRED, optional=_OPTIONAL):
         return None
     named: dict[str, Parameter] = {}
     patterns: dict[str, Parameter] = {}
@@ -129,20 +129,20 @@ def parse_priors(path: Path, problems: Problems) -> PriorTable | None:
         name = row.cells["parameter"]
         if not name or name in seen:
             expected = "each parameter once" if name else "a name"
-            problems.add(table.file, expected, row=row.number, column="parameter", holds=quote(name))
+            issues.add(table.file, expected, row=row.number, column="parameter", holds=quote(name))
             continue
         seen.add(name)
         # A row with problems is never used, but its name is covered: no second problem for that.
-        parameter = _read_parameter(row, table, problems) or Parameter(name, value=1.0, row=row.number)
+        parameter = _read_parameter(row, table, issues) or Parameter(name, value=1.0, row=row.number)
         (patterns if is_pattern(name) else named)[name] = parameter
     return PriorTable(named, tuple(patterns.items()))
 
 
-def _read_parameter(row: Row, table: Table, problems: Problems) -> Parameter | None:
-    before = len(problems.found)
+def _read_parameter(row: Row, table: Table, issues: Issues) -> Parameter | None:
+    before = len(issues.found)
     kind = row.cells["distribution"]
     if kind not in DISTRIBUTIONS and kind != "fixed":
-        problems.add(
+        issues.add(
             table.file,
             one_of(kind, [*DISTRIBUTIONS, "fixed"]),
             row=row.number,
@@ -162,16 +162,16 @@ def _read_parameter(row: Row, table: Table, problems: Problems) -> Parameter | N
             expected = f"an empty cell for {kind!r}"
             if column == "location" and starts_at_zero:
                 expected = f"0 or {expected}, which starts at zero"
-            problems.add(table.file, expected, row=row.number, column=column, holds=quote(text))
+            issues.add(table.file, expected, row=row.number, column=column, holds=quote(text))
         elif column in needs and not text:
-            problems.add(table.file, f"a number for {kind!r}", row=row.number, column=column, holds="")
+            issues.add(table.file, f"a number for {kind!r}", row=row.number, column=column, holds="")
         elif text:
-            number = number_in(row, column, table.file, problems)
+            number = number_in(row, column, table.file, issues)
             numbers |= {} if number is None else {column: number}
-    _check_range(numbers, scale, row, table, problems)
-    if len(problems.found) > before:
+    _check_range(numbers, scale, row, table, issues)
+    if len(issues.found) > before:
         return None
-    prior = None if family is None else _prior(family, scale, numbers, row, table, problems)
+    prior = None if family is None else _prior(family, scale, numbers, row, table, issues)
     if family is not None and prior is None:
         return None
     source = row.cells.get("source") or row.cells.get("note", "")
@@ -189,22 +189,22 @@ def _cells_of(family: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     )
 
 
-def _check_range(numbers: Mapping[str, float], scale: Scale, row: Row, table: Table, problems: Problems) -> None:
+def _check_range(numbers: Mapping[str, float], scale: Scale, row: Row, table: Table, issues: Issues) -> None:
     if scale != "lin":
         for column in ("lower", "upper", "value"):
             if numbers.get(column, 1.0) < 0:
                 expected = f"no negative number for {row.cells['distribution']!r}"
-                problems.add(table.file, expected, row=row.number, column=column, holds=quote(row.cells[column]))
+                issues.add(table.file, expected, row=row.number, column=column, holds=quote(row.cells[column]))
     low, high = numbers.get("lower", -math.inf), numbers.get("upper", math.inf)
     if not low < high:
         expected = f"a number below the upper bound, {row.cells['upper']}"
-        problems.add(table.file, expected, row=row.number, column="lower", holds=quote(row.cells["lower"]))
+        issues.add(table.file, expected, row=row.number, column="lower", holds=quote(row.cells["lower"]))
     if numbers.get("scale", 1.0) <= 0:
         expected = f"a number above 0, the width of {row.cells['distribution']!r}"
-        problems.add(table.file, expected, row=row.number, column="scale", holds=quote(row.cells["scale"]))
+        issues.add(table.file, expected, row=row.number, column="scale", holds=quote(row.cells["scale"]))
     value = numbers.get("value")
     if value is not None and low < high and not low <= value <= high:
-        problems.add(
+        issues.add(
             table.file,
             "a value within the bounds",
             row=row.number,
@@ -214,14 +214,14 @@ def _check_range(numbers: Mapping[str, float], scale: Scale, row: Row, table: Ta
 
 
 def _prior(
-    family: str, scale: Scale, numbers: Mapping[str, float], row: Row, table: Table, problems: Problems
+    family: str, scale: Scale, numbers: Mapping[str, float], row: Row, table: Table, issues: Issues
 ) -> Prior | None:
     arguments = {n: numbers[c] for n, c in _COLUMNS.items() if c in numbers}
     try:
         return Prior(family, scale, **arguments, **{b: scale.of(numbers[b]) for b in BOUNDS if b in numbers})
     except ValueError as error:
         kind = row.cells["distribution"]
-        problems.add(table.file, f"a sound prior; {error}", row=row.number, column="distribution", holds=quote(kind))
+        issues.add(table.file, f"a sound prior; {error}", row=row.number, column="distribution", holds=quote(kind))
         return None
 
 

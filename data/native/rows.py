@@ -16,7 +16,7 @@ from ..assays.standard_curve import ReadBack, StandardCurve
 from ..assays.standards import read_standards
 from ..dataset import Measurement
 from ..files.csv_table import Row, Table, check_columns, hint_of, number_in, parse_number, quote, read_table
-from ..files.issues import Problems
+from ..files.issues import Issues
 from ..quantities.units import UnitError, conversion_factor, known_quantity
 from ..schedules import make_protocol, protocol_name
 from .conditions import Schedules, read_conditions, schedules_in
@@ -34,24 +34,24 @@ class Rows:
     idle: tuple[str, ...] = ()  # conditions without a measurement
 
 
-def read_rows(path: Path, description: Description, problems: Problems) -> Rows:
+def read_rows(path: Path, description: Description, issues: Issues) -> Rows:
     """All rows; what is wrong is added to `problems`, and the rows that it makes unusable are left out."""
-    table, conditions = read_table(path, problems), None
+    table, conditions = read_table(path, issues), None
     if description.conditions is not None:
         place = path.parent / description.conditions.file
-        conditions = read_conditions(place, description.conditions, description.inputs, problems)
-    if table is None or not _check_header(table, description, problems):
+        conditions = read_conditions(place, description.conditions, description.inputs, issues)
+    if table is None or not _check_header(table, description, issues):
         return Rows()
     if description.conditions is not None and conditions is None:
         return Rows()
-    reader = _Reader(table, description, conditions, problems)
-    reader.curves = _curves(path.parent, description, problems)
+    reader = _Reader(table, description, conditions, issues)
+    reader.curves = _curves(path.parent, description, issues)
     measurements = tuple(m for m in (reader.read(row) for row in table.rows) if m is not None)
     reader.check_folds()
     return Rows(measurements, reader.protocols, tuple(reader.scales), tuple(set(conditions or ()) - reader.used))
 
 
-def _check_header(table: Table, description: Description, problems: Problems) -> bool:
+def _check_header(table: Table, description: Description, issues: Issues) -> bool:
     names, readings = description.columns, description.readings.values()
     required = {names[c] for c in ("observable", "time", "value")}
     required |= {names["unit"]} if description.unit_column else set()
@@ -62,16 +62,16 @@ def _check_header(table: Table, description: Description, problems: Problems) ->
     required |= {r.values.reference_column for r in readings if r.values.reference_column}
     required |= {_sd_column(r, description) for r in readings if r.sd_column}
     optional = {names[c] for c in ("experiment", "replicate", "sd")} | set(description.ignored_columns)
-    return check_columns(table, problems, required=required, optional=optional)
+    return check_columns(table, issues, required=required, optional=optional)
 
 
 def _curves(
-    folder: Path, description: Description, problems: Problems
+    folder: Path, description: Description, issues: Issues
 ) -> dict[str, Mapping[str, StandardCurve | None] | None]:
     """Curves by plate, of the observables that are read off them; None where a table cannot be read."""
     experiment = description.columns["experiment"]
     return {
-        name: read_standards(folder / reading.values.standards.file, reading.values.standards, experiment, problems)
+        name: read_standards(folder / reading.values.standards.file, reading.values.standards, experiment, issues)
         for name, reading in description.readings.items()
         if reading.values.standards is not None
     }
@@ -98,9 +98,9 @@ class _Reader:
         table: Table,
         description: Description,
         conditions: Mapping[str, Schedules | None] | None,
-        problems: Problems,
+        issues: Issues,
     ) -> None:
-        self.table, self.description, self.problems = table, description, problems
+        self.table, self.description, self.issues = table, description, issues
         self.conditions = conditions
         self.used: set[str] = set()
         self.protocols: dict[str, Protocol] = {}
@@ -111,10 +111,10 @@ class _Reader:
 
     def _complain(self, row: Row, column: str, expected: str, holds: str | None = None) -> None:
         shown = quote(row.cells.get(column, "")) if holds is None else holds
-        self.problems.add(self.table.file, expected, row=row.number, column=column, holds=shown)
+        self.issues.add(self.table.file, expected, row=row.number, column=column, holds=shown)
 
     def read(self, row: Row) -> Measurement | None:
-        before = len(self.problems.found)
+        before = len(self.issues.found)
         names = self.description.columns
         time = self._time(row)
         schedules = self._schedules(row)
@@ -122,7 +122,7 @@ class _Reader:
         observable = row.cells[names["observable"]]
         reading = self.description.readings.get(observable)
         if reading is None:
-            number_in(row, names["value"], self.table.file, self.problems)
+            number_in(row, names["value"], self.table.file, self.issues)
             self._complain(row, names["observable"], one_of(observable, self.description.readings))
             return None
         cell, factor = self._value(row, reading.values, observable)
@@ -131,7 +131,7 @@ class _Reader:
         reference = self._reference(row, reading.values)
         if reading.fold and schedules is not None:
             self._folds.setdefault((observable, experiment), []).append((row, not any(schedules)))
-        if len(self.problems.found) > before or time is None or cell is None or schedules is None:
+        if len(self.issues.found) > before or time is None or cell is None or schedules is None:
             return None
         self._check_duplicate(row, (observable, schedules, time, experiment), cell)
         protocol = self._protocol(schedules)
@@ -151,7 +151,7 @@ class _Reader:
 
     def _time(self, row: Row) -> float | None:
         column = self.description.columns["time"]
-        time = number_in(row, column, self.table.file, self.problems)
+        time = number_in(row, column, self.table.file, self.issues)
         if time is not None and time < 0:
             self._complain(row, column, f"a time of 0 or later, in {self.description.time_unit}")
         return time
@@ -159,7 +159,7 @@ class _Reader:
     def _schedules(self, row: Row) -> Schedules | None:
         conditions = self.description.conditions
         if conditions is None or self.conditions is None:
-            return schedules_in(row, self.description.inputs, self.table.file, self.problems)
+            return schedules_in(row, self.description.inputs, self.table.file, self.issues)
         name = row.cells[conditions.column]
         if name not in self.conditions:
             self._complain(row, conditions.column, f"a condition of {conditions.file}")
@@ -222,7 +222,7 @@ class _Reader:
         """Cycles of the reference gene; 0 where there is none."""
         if values.reference_column is None:
             return 0.0
-        cycles = number_in(row, values.reference_column, self.table.file, self.problems)
+        cycles = number_in(row, values.reference_column, self.table.file, self.issues)
         if cycles is not None and cycles <= 0:
             self._complain(row, values.reference_column, "cycles above 0")
         return 0.0 if cycles is None else cycles
@@ -259,7 +259,7 @@ class _Reader:
         return tuple(arguments)
 
     def _sd(self, row: Row, column: str, reading: Reading, factor: float) -> float:
-        sd = number_in(row, column, self.table.file, self.problems)
+        sd = number_in(row, column, self.table.file, self.issues)
         if sd is not None and sd <= 0:
             self._complain(row, column, "a standard deviation above 0")
         return math.nan if sd is None else sd * (factor if reading.sd_in_unit else 1.0)

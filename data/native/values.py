@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..files.csv_table import Row, Table, check_columns, number_in, quote, read_table
-from ..files.issues import Problems
+from ..files.issues import Issues
 from ..parameter import Parameter
 from ..quantities.model_units import ModelUnits
 from ..quantities.units import UnitError, conversion_factor
@@ -42,27 +42,27 @@ def read_values(
         has none, a parameter without name or named twice, a value that is not finite.
     """
     path = Path(path)
-    problems = Problems(str(path))
-    table = read_table(path, problems)
+    issues = Issues(str(path))
+    table = read_table(path, issues)
     values: dict[str, float] = {}
     if table is not None and check_columns(
-        table, problems, required={"parameter", "value"}, optional={"unit", "note", "source"}
+        table, issues, required={"parameter", "value"}, optional={"unit", "note", "source"}
     ):
         for row in table.rows:
-            name, value = row.cells["parameter"], number_in(row, "value", table.file, problems)
+            name, value = row.cells["parameter"], number_in(row, "value", table.file, issues)
             if not name:
-                problems.add(table.file, "a name", row=row.number, column="parameter", holds="")
+                issues.add(table.file, "a name", row=row.number, column="parameter", holds="")
             elif name in values:
-                problems.add(table.file, "each name once", row=row.number, column="parameter", holds=repr(name))
+                issues.add(table.file, "each name once", row=row.number, column="parameter", holds=repr(name))
             else:
                 values[name] = (
-                    float("nan") if value is None else value * _factor(row, table, units or {}, model, problems)
+                    float("nan") if value is None else value * _factor(row, table, units or {}, model, issues)
                 )
-    problems.raise_any()
+    issues.raise_any()
     return values
 
 
-def _factor(row: Row, table: Table, units: Mapping[str, str], model: ModelUnits | None, problems: Problems) -> float:
+def _factor(row: Row, table: Table, units: Mapping[str, str], model: ModelUnits | None, issues: Issues) -> float:
     name, stated = row.cells["parameter"], row.cells.get("unit", "")
     wanted = units.get(name, "")
     if not stated:
@@ -76,9 +76,9 @@ def _factor(row: Row, table: Table, units: Mapping[str, str], model: ModelUnits 
             converted = in_model_units(Parameter(name, value=1.0, unit=stated), model, {}).value
             return 1.0 if converted is None else converted
     except UnitError as error:
-        problems.add(table.file, f"{expected}; {error}", row=row.number, column="unit", holds=quote(stated))
+        issues.add(table.file, f"{expected}; {error}", row=row.number, column="unit", holds=quote(stated))
         return 1.0
     if name in units:
         expected = f"an empty cell, as nothing says what unit {name} is in; write the number that is meant"
-        problems.add(table.file, expected, row=row.number, column="unit", holds=quote(stated))
+        issues.add(table.file, expected, row=row.number, column="unit", holds=quote(stated))
     return 1.0

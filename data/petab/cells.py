@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..files.csv_table import Row, Table, hint_of, parse_number, quote, read_table
-from ..files.issues import Problems
+from ..files.issues import Issues
 
 Kind = Literal["measurement", "condition", "observable", "parameter"]
 
@@ -78,14 +78,14 @@ class Cells:
 
     rows: dict[Kind, list[Row]] = field(default_factory=dict)
     files: dict[Kind, list[str]] = field(default_factory=dict)  # of each row
-    problems: Problems = field(default_factory=lambda: Problems(""))
+    issues: Issues = field(default_factory=lambda: Issues(""))
     notes: list[str] = field(default_factory=list)
     outside: set[str] = field(default_factory=set)  # files beyond the problem's folder, of which nothing is quoted
 
     def complain(self, kind: Kind, index: int, column: str, expected: str) -> None:
         row, file = self.rows[kind][index], self.files[kind][index]
         holds = "what is not quoted here" if file in self.outside else quote(row.cells.get(column, ""))
-        self.problems.add(file, expected, row=row.number, column=column, holds=holds)
+        self.issues.add(file, expected, row=row.number, column=column, holds=holds)
 
 
 def read_cells(files: Mapping[Kind, Sequence[Path]], folder: Path) -> Cells:
@@ -99,7 +99,7 @@ def read_cells(files: Mapping[Kind, Sequence[Path]], folder: Path) -> Cells:
     for kind, paths in files.items():
         cells.rows[kind], cells.files[kind] = [], []
         for path in paths:
-            table = read_table(path, cells.problems, delimiter="\t", short_rows=True)
+            table = read_table(path, cells.issues, delimiter="\t", short_rows=True)
             if table is None or not _check_columns(kind, table, cells):
                 continue
             cells.rows[kind] += table.rows
@@ -118,11 +118,11 @@ def _check_columns(kind: Kind, table: Table, cells: Cells) -> bool:
     missing = [c for c in REQUIRED[kind] if c not in table.columns]
     if len(table.columns) == 1 and len(missing) == len(REQUIRED[kind]):
         expected = f"a {kind} table, its first line the columns {', '.join(REQUIRED[kind])}, separated by tabs"
-        cells.problems.add(table.file, f"expected {expected}; the file is none")
+        cells.issues.add(table.file, f"expected {expected}; the file is none")
         return False
     there = "" if table.file in cells.outside else f"; the table has {', '.join(table.columns)}"
     for column in missing:
-        cells.problems.add(table.file, f"the column is missing{there}", column=column)
+        cells.issues.add(table.file, f"the column is missing{there}", column=column)
     if kind == "condition":  # its other columns are names of the model
         return not missing
     known |= {*LIMITS, *REPEATED} if kind == "measurement" else {"parameterType"} if kind == "parameter" else set()
@@ -131,9 +131,9 @@ def _check_columns(kind: Kind, table: Table, cells: Cells) -> bool:
         if all(is_missing(row.cells[column]) for row in table.rows):
             continue
         if near := [k for k in known if _near(column, k)]:
-            cells.problems.add(table.file, f"unknown column; is it {near[0]!r}?", column=column)
+            cells.issues.add(table.file, f"unknown column; is it {near[0]!r}?", column=column)
         elif _TELLING.search(column):
-            cells.problems.add(
+            cells.issues.add(
                 table.file,
                 "unknown column, which may change what its rows mean; hexamer does not read it: delete it, or give "
                 "it a name such as 'note_1' if it is a remark",

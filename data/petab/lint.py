@@ -58,7 +58,7 @@ def lint(problem: petab.v1.Problem, cells: Cells) -> list[str]:
     if not failed:
         return []
     messages = [" ".join(message.split()) for message in dict.fromkeys(messages) if message != "Not OK"]
-    if not messages and not cells.problems.found:
+    if not messages and not cells.issues.found:
         return ["petab refuses it without a reason; run `petablint` on it"]
     return [f"petab's checks say: {m}{_where(m, cells)}" for m in messages if not _placed(m, problem, cells)]
 
@@ -120,7 +120,7 @@ def _missing(name: str, _: petab.v1.Problem, cells: Cells) -> None:
             for column in columns or row.cells:
                 if re.search(rf"\b{re.escape(name)}\b", row.cells.get(column, "")):
                     return _complain(cells, kind, index, expected.format(what), column)
-    cells.problems.add(cells.files["parameter"][0], f"a row for {name!r}, which the model needs and gives no value")
+    cells.issues.add(cells.files["parameter"][0], f"a row for {name!r}, which the model needs and gives no value")
 
 
 def _unknown_column(name: str, problem: petab.v1.Problem, cells: Cells) -> None:
@@ -129,7 +129,7 @@ def _unknown_column(name: str, problem: petab.v1.Problem, cells: Cells) -> None:
     for file, row in zip(cells.files["condition"], cells.rows["condition"], strict=True):
         if name in row.cells:
             expected = "the name of a parameter, species or compartment of the model that a condition can set"
-            return cells.problems.add(file, f"a column must have {expected}{near(name, known)}", column=name)
+            return cells.issues.add(file, f"a column must have {expected}{near(name, known)}", column=name)
 
 
 def _in_both(name: str, problem: petab.v1.Problem, cells: Cells) -> None:
@@ -172,7 +172,7 @@ def _complain(cells: Cells, kind: Kind, index: int | None, expected: str, column
     if index is None:
         return
     file, number = cells.files[kind][index], cells.rows[kind][index].number
-    if not any((p.file, p.row, p.column) == (file, number, column) for p in cells.problems.found):
+    if not any((p.file, p.row, p.column) == (file, number, column) for p in cells.issues.found):
         cells.complain(kind, index, column, expected)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
-from ..files.issues import Problems
+from ..files.issues import Issues
 from ..files.text_file import read_text
 from ..native.coverage import near
 from .cells import Kind
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     import jsonschema
 
 
-def unreadable(path: Path, problems: list[str]) -> ValueError:
-    rows = " (row 1 is the first below the header)" if any(", row " in p for p in problems) else ""
-    return ValueError(f"the PEtab problem {path} cannot be read{rows}:\n  " + "\n  ".join(problems))
+def unreadable(path: Path, issues: list[str]) -> ValueError:
+    rows = " (row 1 is the first below the header)" if any(", row " in p for p in issues) else ""
+    return ValueError(f"the PEtab problem {path} cannot be read{rows}:\n  " + "\n  ".join(issues))
 
 
 def read_configuration(path: Path) -> dict[str, Any]:
@@ -31,8 +31,8 @@ def read_configuration(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no PEtab problem at {path}: give the path of its YAML file")
     config = _yaml(path)
-    if problems := _unsupported(config) or _malformed(config):
-        raise unreadable(path, problems)
+    if issues := _unsupported(config) or _malformed(config):
+        raise unreadable(path, issues)
     files = [file for named in table_files(path, config).values() for file in named]
     files = [path.parent / file for file in config["problems"][0]["sbml_files"]] + files
     if missing := [os.path.relpath(file, path.parent) for file in files if not file.exists()]:
@@ -57,14 +57,14 @@ def table_files(path: Path, config: Mapping[str, Any]) -> dict[Kind, list[Path]]
 
 def _listed_twice(path: Path, config: Mapping[str, Any]) -> list[str]:
     """Tables that would count twice, also under two names."""
-    problems, first = [], {}
+    issues, first = [], {}
     for kind, files in table_files(path, config).items():
         for file in files:
             name, other = os.path.relpath(file, path.parent), first.setdefault((kind, os.path.realpath(file)), file)
             if other is not file:
                 same = "" if str(other) == str(file) else f", also as {os.path.relpath(other, path.parent)}"
-                problems.append(f"the YAML file lists the {kind} table {name} twice{same}: keep it once")
-    return problems
+                issues.append(f"the YAML file lists the {kind} table {name} twice{same}: keep it once")
+    return issues
 
 
 class _Loader(yaml.SafeLoader):
@@ -82,10 +82,10 @@ class _Loader(yaml.SafeLoader):
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    problems = Problems("")
-    text = read_text(path, problems)
+    issues = Issues("")
+    text = read_text(path, issues)
     if text is None:
-        raise unreadable(path, [*map(str, problems.found)])
+        raise unreadable(path, [*map(str, issues.found)])
     try:
         config = yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:

@@ -44,6 +44,8 @@ MOVED = {
 
 # Names that have left the module of today, too.
 ELSEWHERE = {
+    ("data.problems", "Problem"): "data.files.issues.Issue",
+    ("data.problems", "Problems"): "data.files.issues.Issues",
     ("infer.fit", "Fit"): "infer.result.Calibration",
     ("infer.optimise", "Fits"): "infer.optimisation.fits.Fits",
     ("infer.population", "Correlation"): "models.variation.Correlation",
@@ -96,6 +98,7 @@ PROPERTIES = [
 ]
 # Attributes with another name: the class, the old name, the name of today.
 ATTRIBUTES = [
+    ("data.TableError", "problems", "issues"),
     ("infer.Condition", "own_start", "start_from_protocol"),
     ("models.Model", "at_rest", "for_steady_state"),
 ]
@@ -164,6 +167,9 @@ def _of_data(name: str) -> Any:
     """Names that `hexamer.data` had."""
     if name in ("composition", "seen"):
         return {"composition": composition, "seen": seen}[name]  # which warn when they are called
+    if name == "Problem":
+        _warn("hexamer.data.Problem", "hexamer.data.Issue")
+        return _found("data.Issue")
     package = sys.modules["hexamer.data"]
     raise AttributeError(f"module {package.__name__!r} has no attribute {name!r}", name=name, obj=package)
 

@@ -229,7 +229,7 @@ def test_all_problems_at_once(tmp_path):
         "priors.csv, row 11, 'value' holds '7'; expected a value within the bounds",
     ):
         assert line in text
-    assert len(caught.value.problems) == 13
+    assert len(caught.value.issues) == 13
 
 
 @pytest.mark.parametrize(

@@ -251,7 +251,7 @@ def test_a_flood_is_shortened_but_kept(folder):
     rows = "".join(f"pS,{i},bad,au,0,0,g,,\n" for i in range(25))
     with pytest.raises(TableError) as caught:
         read_folder(folder(rows))
-    assert len(caught.value.problems) == 25
+    assert len(caught.value.issues) == 25
     assert str(caught.value).count("'bad'") == 11
     assert "… and 15 more of this kind, the last \"measurements.csv, row 25, 'value' holds 'bad'" in str(caught.value)
 
