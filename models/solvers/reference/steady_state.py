@@ -250,10 +250,10 @@ def _sums_at_rest(model: Model, matrix, size, idle, p) -> _Sums:
         own = sums[np.arange(len(dependent)), dependent]
         follows = sums[:, free] / jnp.where(own == 0, jnp.inf, own)[:, None]
         reduced = reduced - jacobian[np.ix_(free, dependent)] @ follows
-    rates = jnp.where(idle[free][:, None], jnp.eye(free.size), reduced * size[free] / size[free][:, None])
+    rates = jnp.where(idle[free][:, None], jnp.eye(free.size), reduced * size[free][None, :] / size[free][:, None])
     left, spread, _ = jnp.linalg.svd(rates, full_matrices=False)
     slow = spread < SINGULAR
-    conserved = jnp.zeros((free.size, count)).at[:, free].set(jnp.where(slow, left, 0.0).T)
+    conserved = jnp.zeros((free.size, count)).at[:, free].set(jnp.where(slow[None, :], left, 0.0).T)
     return _Sums(conserved, size, jnp.any(slow))
 
 
@@ -262,7 +262,7 @@ def _path_dependent(model: Model, own: _Tolerances, y, y0, p) -> Bool[Array, " s
     matrix, idle = _linearised(model, y, p)
     sums = _sums_at_rest(model, matrix, own.atol + jnp.abs(y), idle, p)
     moved, allowed = jnp.abs(y - y0), own.atol_on_the_way + DRIFT * jnp.abs(y)
-    weight = jnp.abs(sums.conserved) / sums.size
+    weight = jnp.abs(sums.conserved) / sums.size[None, :]
     lost = weight @ moved > weight @ allowed
     own_row = idle.at[np.array(model.dependent, dtype=int)].set(False)
     if model.time_index is not None:
