@@ -28,6 +28,12 @@ if "HEXAMER_DATA" not in os.environ and _BESIDE.is_dir():
     os.environ["HEXAMER_DATA"] = str(_BESIDE)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Allows ranks to differ in the tier `slow`: many of its tests write formulas over arrays by numpy's rules."""
+    if "slow" in config.option.markexpr:
+        jax.config.update("jax_numpy_rank_promotion", "allow")
+
+
 def _may_hold(tier: str, text: str) -> bool:
     """False if the text of a test file shows that no test in it has this tier. `slowly`, `ENGINES`: slow cases."""
     by_helpers = tier == "slow" and ("slowly(" in text or "ENGINES" in text)

@@ -272,7 +272,7 @@ def _path_dependent(model: Model, own: _Tolerances, y, y0, p) -> Bool[Array, " s
 
 def _solve(sums: _Sums, matrix, right, dy0) -> Float[Array, " species"]:
     """x of matrix · x = right and l · x = −l · dy0 for each sum l that nothing changes."""
-    scaled = matrix * sums.size
+    scaled = matrix * sums.size[None, :]
     longest = jnp.max(jnp.abs(scaled), axis=1)
     longest = jnp.where(longest > 0, longest, 1.0)
     rows = jnp.concatenate([scaled / longest[:, None], sums.conserved])
