@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from helpers import CASES, slowly
+
 pytestmark = pytest.mark.tier("test")
 
 # What solves, samples, draws and keeps results; without it, `hexamer fit` has only read the data.
@@ -49,7 +51,7 @@ def test_a_missing_key_of_the_description(folder: Path) -> None:
     assert not (folder / "run").exists()
 
 
-@pytest.mark.parametrize("command", ["fit", "map", "evaluate"])
+@pytest.mark.parametrize("command", ["fit", *slowly("map", "evaluate")])
 def test_a_value_that_is_not_a_number(folder: Path, command: str) -> None:
     table = folder / "measurements.csv"
     table.write_text(table.read_text().replace(",10,0,5,", ",10,0,soon,", 1))
@@ -65,18 +67,17 @@ def test_a_value_of_a_parameter(folder: Path) -> None:
     assert imported == set()
 
 
-def test_names_that_nobody_knows(tmp_path: Path) -> None:
-    for i, command in enumerate(
-        (
-            ["fit", "hepg3", "--out", "run"],
-            ["map", "il6_demo", "--model", "hepg3_core"],
-            ["dose-response", "il7", "--out", "run"],
-        )
-    ):
-        (tmp_path / str(i)).mkdir()
-        said, imported = told(tmp_path / str(i), *command)
-        assert "hepg3" in said or "il7" in said
-        assert imported == set()
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("fit hepg3 --out run", "hepg3"),
+        *slowly(("map il6_demo --model hepg3_core", "hepg3"), ("dose-response il7 --out run", "il7")),
+    ],
+)
+def test_names_that_nobody_knows(command: str, name: str, tmp_path: Path) -> None:
+    said, imported = told(tmp_path, *command.split())
+    assert name in said
+    assert imported == set()
 
 
 def test_the_check_sees_what_is_imported(tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_the_check_sees_what_is_imported(tmp_path: Path) -> None:
 
 def test_petab_tables(tmp_path: Path) -> None:
     """The petab library, which checks them, reads them with pandas."""
-    case = Path(__file__).parent / "cases/edited-model-resumed/before"
+    case = CASES / "edited-model-resumed/before"
     shutil.copytree(case, tmp_path / "petab")
     table = tmp_path / "petab/measurements.tsv"
     table.write_text(table.read_text().replace("1.558", "high", 1))

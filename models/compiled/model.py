@@ -29,6 +29,8 @@ Parameters = Float[Array, " parameters"]
 class SparseJacobian:
     """∂f/∂y as a function of what f takes, `(y, p)`, to a dense matrix, which knows where its entries are.
 
+    Between two moments of a model's switches p is a pair of arrays, the parameters and the switches.
+
     Entry k stands at `rows[k]`, `columns[k]`; `slot` holds k + 1 there and 0 elsewhere.
     """
 
@@ -37,7 +39,7 @@ class SparseJacobian:
     columns: np.ndarray
     slot: np.ndarray
 
-    def __call__(self, y: State, *others: Array) -> Float[Array, "species species"]:
+    def __call__(self, y: State, *others: Array | tuple[Array, ...]) -> Float[Array, "species species"]:
         return jnp.concatenate([jnp.zeros(1, y.dtype), self.entries(y, *others)])[self.slot]
 
 

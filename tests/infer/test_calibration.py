@@ -13,6 +13,7 @@ import pytest
 import xarray as xr
 
 import hexamer.infer
+from helpers import slowly
 from hexamer import Diffrax, Problem, Protocol
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
 from hexamer.infer import (
@@ -27,9 +28,11 @@ from hexamer.infer import (
     report,
     report_fits,
 )
+from hexamer.infer.posterior import save
 from hexamer.infer.storage.files import FileError
 from hexamer.infer.storage.lock import locked
 from hexamer.models import compile_function, compile_network, read_antimony
+from support.posteriors import tree_of
 
 pytestmark = pytest.mark.tier("test")
 
@@ -151,15 +154,16 @@ def test_priors_that_were_given_apart(priors: str, tmp_path: Path) -> None:
 
 
 def test_a_stopped_run_says_so_and_leaves_its_posterior(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options: dict[str, Any] = OPTIONS | {"draws": 120}
-    stopped = fit(decay(), tmp_path, **options, stop_after=0.0)
+    options: dict[str, Any] = OPTIONS | {"warmup": 10, "draws": 120}
+    problem = decay()
+    stopped = fit(problem, tmp_path, **options, stop_after=0.0)
     while stopped is None:  # in the warmup
-        stopped = fit(decay(), tmp_path, **options, stop_after=0.0)
+        stopped = fit(problem, tmp_path, **options, stop_after=0.0)
     assert not stopped.draws.complete
     assert any("was stopped before it had all its draws" in w for w in stopped.summary.words)
     before = stopped.draws.z.shape[1]
     assert read_posterior(tmp_path / "posterior.nc").tree["posterior"].sizes["draw"] == before < 120
-    whole = fit(decay(), tmp_path, **options)
+    whole = fit(problem, tmp_path, **options)
     assert whole is not None
     assert not any("was stopped" in w for w in whole.summary.words)
     assert read_posterior(tmp_path).tree["posterior"].sizes["draw"] == 120
@@ -212,14 +216,19 @@ def test_files_that_are_of_no_use(found: Calibration, tmp_path: Path) -> None:
         _ = read_posterior(tmp_path).fits
 
 
-def test_a_model_in_python_has_to_be_given(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fitted", [False, *slowly(True)])
+def test_a_model_in_python_has_to_be_given(fitted: bool, tmp_path: Path) -> None:
+    """Its posterior comes from a fit or, in a second, from draws alone."""
     model = compile_function(
         lambda t, y, p: -p["k"] * y, species=["y"], parameters={"k": 1.0}, initial=[2.0], name="decay"
     )
     problem = decay(model)
-    made = fit(problem, tmp_path, **OPTIONS)
-    assert made is not None
-    assert made.tree is not None
+    if fitted:
+        made = fit(problem, tmp_path, **OPTIONS)
+        assert made is not None
+        assert made.tree is not None
+    else:
+        save(tree_of(problem), tmp_path / "posterior.nc")
     with pytest.raises(PosteriorFileError, match="is of a model written in Python: pass problem="):
         read_posterior(tmp_path)
     assert read_posterior(tmp_path, problem).problem is problem

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import sympy
 
+from helpers import CASES
 from hexamer import Diffrax, Model, Problem, Protocol, Settings
 from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior
 from hexamer.infer import StoreError
@@ -68,12 +69,12 @@ def test_the_same_python_function_is_the_same_in_another_process() -> None:
     """Whatever its objects' addresses, its names and the seed of Python's hashes."""
     assert model_digest(python_model(name="g")) == model_digest(python_model())
     script = (
-        "import sys, importlib.util as u; "
+        "import sys, importlib.util as u; sys.path.insert(0, sys.argv[2]); "
         "s = u.spec_from_file_location('again', sys.argv[1]); m = u.module_from_spec(s); "
         "s.loader.exec_module(m); print(m.model_digest(m.python_model()), m.problem_digest(m.problem()))"
     )
     again = subprocess.run(
-        [sys.executable, "-c", script, __file__],
+        [sys.executable, "-c", script, __file__, str(CASES.parent)],  # where `support` lies
         env={**os.environ, "PYTHONHASHSEED": "7"},
         capture_output=True,
         text=True,

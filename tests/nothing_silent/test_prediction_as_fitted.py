@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers import CASES, ENGINES, SOLVERS
+from helpers import CASES, ENGINES, SOLVERS, slowly
 from hexamer import Problem, Protocol, Settings, load_problem, simulate
 from hexamer.cli import main
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
@@ -144,7 +144,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("file", CHANGES)
+@pytest.mark.parametrize("file", ["priors.csv", "measurements.csv", *slowly("model.ant", "problem.toml")])
 def test_a_problem_that_changed_is_told(file: str, egfr, tmp_path: Path) -> None:
     """By what is no longer the same; a comment is no change."""
     shutil.copytree(egfr[0], tmp_path / "problem")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import jax
 import numpy as np
+from jax.typing import ArrayLike
 
 from hexamer import Diffrax, Fused
 from hexamer.models import Protocol, Settings
@@ -12,8 +12,10 @@ FUSED = Settings(Fused())
 DIFFRAX = Settings(Diffrax(), rtol=1e-9, atol=1e-11)
 
 
-def relative(found: jax.Array, expected: jax.Array) -> float:
-    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+def relative(found: ArrayLike, expected: ArrayLike) -> float:
+    """The size of what differs, beside that of what is expected; dimensionless."""
+    wanted = np.asarray(expected)
+    return float(np.linalg.norm(np.asarray(found) - wanted) / np.linalg.norm(wanted))
 
 
 LOOP_PROTOCOLS = [

@@ -249,10 +249,10 @@ def _conserved_in_steady_state(model: Model, matrix, size, constant, p) -> _Sums
         of_dependent = sums[np.arange(len(dependent)), dependent]
         follows = sums[:, free] / jnp.where(of_dependent == 0, jnp.inf, of_dependent)[:, None]
         reduced = reduced - jacobian[np.ix_(free, dependent)] @ follows
-    rates = jnp.where(constant[free][:, None], jnp.eye(free.size), reduced * size[free] / size[free][:, None])
+    rates = jnp.where(constant[free][:, None], jnp.eye(free.size), reduced * size[free][None, :] / size[free][:, None])
     left, spread, _ = jnp.linalg.svd(rates, full_matrices=False)
     slow = spread < SINGULAR
-    conserved = jnp.zeros((free.size, count)).at[:, free].set(jnp.where(slow, left, 0.0).T)
+    conserved = jnp.zeros((free.size, count)).at[:, free].set(jnp.where(slow[None, :], left, 0.0).T)
     return _Sums(conserved, size, jnp.any(slow))
 
 
@@ -261,7 +261,7 @@ def _path_dependent(model: Model, tolerances: _Tolerances, y, y0, p) -> Bool[Arr
     matrix, constant = _linearised(model, y, p)
     sums = _conserved_in_steady_state(model, matrix, tolerances.atol + jnp.abs(y), constant, p)
     moved, allowed = jnp.abs(y - y0), tolerances.atol_on_the_way + DRIFT * jnp.abs(y)
-    weight = jnp.abs(sums.conserved) / sums.size
+    weight = jnp.abs(sums.conserved) / sums.size[None, :]
     lost = weight @ moved > weight @ allowed
     keeps_start = constant.at[np.array(model.dependent, dtype=int)].set(False)
     if model.time_index is not None:
@@ -271,7 +271,7 @@ def _path_dependent(model: Model, tolerances: _Tolerances, y, y0, p) -> Bool[Arr
 
 def _solve(sums: _Sums, matrix, right, dy0) -> Float[Array, " species"]:
     """x of matrix · x = right and l · x = −l · dy0 for each sum l that nothing changes."""
-    scaled = matrix * sums.size
+    scaled = matrix * sums.size[None, :]
     longest = jnp.max(jnp.abs(scaled), axis=1)
     longest = jnp.where(longest > 0, longest, 1.0)
     rows = jnp.concatenate([scaled / longest[:, None], sums.conserved])

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import hexamer
+from helpers import slowly
 from hexamer.data.petab.v1 import read_petab
 
 pytestmark = pytest.mark.tier("test")
@@ -36,7 +37,7 @@ def published_simulation(shared_data: Path, name: str) -> pd.DataFrame:
     return pd.read_csv(shared_data / "petab" / name / f"simulatedData_{name}.tsv", sep="\t")
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", ["Boehm_JProteomeRes2014", "Raia_CancerResearch2011", *slowly("Bachmann_MSB2011")])
 def test_log_likelihood_at_the_nominal_parameters(shared_data: Path, name: str) -> None:
     log_likelihood, tolerance, rows = PUBLISHED[name]
     result = hexamer.load_problem(problem_path(shared_data, name)).evaluate()

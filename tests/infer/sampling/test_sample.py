@@ -83,6 +83,7 @@ def test_resumed_run_is_the_same_draw_for_draw(half: Problem, whole, tmp_path: P
     assert_same(resumed, expected)
 
 
+@pytest.mark.tier("slow")
 def test_run_in_memory_is_the_same(half: Problem, whole) -> None:
     found = sample(half, start_of(half, -1.0), **RESUMED)
     assert found is not None

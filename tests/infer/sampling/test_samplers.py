@@ -64,7 +64,8 @@ class TemperedSMC:
     def init(self, devices: Sequence[Any]) -> State:
         keys = jax.random.split(jax.random.PRNGKey(self.seed), self.particles)
         z = np.stack([self.problem.space.sample(key) for key in keys])
-        return State(self.algorithm.init(jnp.asarray(self.problem.space.unfold(z))), 0)
+        smc = self.algorithm.init(jnp.asarray(self.problem.space.unfold(z)))
+        return State(jax.tree.map(lambda a: jnp.asarray(np.asarray(a)), smc), 0)  # of the types that `restore` makes
 
     def step(self, state: State) -> tuple[State, Block]:
         key = jax.random.PRNGKey(10**6 * self.seed + state.done)
@@ -254,6 +255,7 @@ def test_bad_blocks_are_refused_at_once(problem: Problem, block: Block, said: st
         run_sampler(sampler, progress=False)
 
 
+@pytest.mark.tier("slow")
 def test_nuts_with_another_seed_is_another_run(problem: Problem, tmp_path: Path) -> None:
     """With starts that are given, the seed alone tells two runs apart."""
     start = Curvature(np.zeros(1), np.eye(1), np.eye(1), np.ones(1))

@@ -180,7 +180,9 @@ def test_the_adjoint_is_the_derivative_of_the_steps(case, few: bool) -> None:
     assert np.all(status == Status.OK)
     assert accepted.sum(1).max() < 400
     everything = replace(plan, names=tuple(map(str, range(environment.size))), constants=np.zeros(0))
-    found = jax.jit(jax.jacrev(lambda e: solve(model, everything, settings, e, small_batch=few).y))(environment)
+    found = np.asarray(
+        jax.jit(jax.jacrev(lambda e: solve(model, everything, settings, e, small_batch=few).y))(environment)
+    )
 
     def replayed(e):
         return replay(model, plan, e, Steps(accepted, rows, rest, rest_status))

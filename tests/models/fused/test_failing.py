@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from helpers import slowly
 from hexamer import Fused
 from hexamer.models import (
     Model,
@@ -69,7 +70,7 @@ def test_blow_up(copies: int) -> None:
     np.testing.assert_allclose(slope[~bad], np.sum(TIMES / (1 - rest * TIMES) ** 2, 1), rtol=1e-5)
 
 
-@pytest.mark.parametrize("copies", [1, 20])
+@pytest.mark.parametrize("copies", [1, *slowly(20)])
 def test_too_many_steps(copies: int) -> None:
     model, settings = network(OSCILLATOR), Settings(Fused(), max_steps=100)
     w, bad = within([1.0, 3.0], 1e4, copies)
