@@ -17,7 +17,10 @@ from helpers import CASES, slowly
 pytestmark = pytest.mark.tier("test")
 
 # What solves, samples, draws and keeps results; without it, `hexamer fit` has only read the data.
-HEAVY = {"arviz_stats", "diffrax", "equinox", "jax", "matplotlib", "numpyro", "pandas", "tqdm", "warp", "xarray"}
+HEAVY = {
+    *("arviz_plots", "arviz_stats", "diffrax", "equinox", "jax", "matplotlib", "numpyro", "pandas", "tqdm", "warp"),
+    "xarray",
+}
 REPORT = """
 import atexit, json, sys
 atexit.register(lambda: print(json.dumps(sorted({m.partition(".")[0] for m in sys.modules} & set(%r)))))

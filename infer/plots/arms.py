@@ -1,4 +1,7 @@
-"""Which arm of IL-6 signalling carries the response, over doses."""
+"""Which arm of IL-6 signalling carries the response, over doses.
+
+ArviZ has no such figure: it knows neither doses nor arms.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,9 @@
 All of them are in-sample: the rows that are drawn are those that were fitted. So even where the model is right they lie
 somewhat closer to what is predicted than new measurements would. Limits have no residual; they are drawn as limits, and
 counted apart.
+
+ArviZ's predictive checks (`plot_ppc_interval`, `plot_ppc_pit`, `plot_loo_pit`) know rows only by their number: they
+have no time, no unit, no logarithmic axis, and take limits for measurements; nor do they show one evaluation.
 """
 
 from __future__ import annotations

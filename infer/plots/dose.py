@@ -1,4 +1,7 @@
-"""Dose-response curves with their bands and the measurements beside."""
+"""Dose-response curves with their bands and the measurements beside.
+
+ArviZ has no such figure: `plot_lm` has no logarithmic axis with a place for dose 0, and smooths between measured doses.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Responses over doses of a ligand or of a drug, with bands over draws, and EC50 or IC50 in the legend."""
+"""Responses over doses of a ligand or of a drug, with bands over draws, and EC50 or IC50 in the legend.
+
+ArviZ has no such figure: its curves are of measured rows, and have neither conditions nor EC50.
+"""
 
 from __future__ import annotations
 

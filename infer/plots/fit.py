@@ -1,4 +1,8 @@
-"""Data and what the posterior predicts of them, an observable a panel."""
+"""Data and what the posterior predicts of them, an observable a panel.
+
+ArviZ has no such figure: `plot_lm` smooths between measured points, where the model here is simulated, and neither it
+nor `plot_ppc_interval` knows conditions, limits, or that readings of several gels have several scales.
+"""
 
 from __future__ import annotations
 

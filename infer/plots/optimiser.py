@@ -1,4 +1,7 @@
-"""How the starts of an optimiser ended, from plain arrays."""
+"""How the starts of an optimiser ended, from plain arrays.
+
+ArviZ has no such figures: it begins with draws, and knows no optimiser.
+"""
 
 from __future__ import annotations
 

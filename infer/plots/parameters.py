@@ -1,14 +1,24 @@
-"""Parameters: prior against posterior, traces and ranks of the chains."""
+"""Parameters: prior against posterior; traces and ranks of the chains, which ArviZ draws.
+
+`prior_posterior` is ours: `arviz_plots.plot_prior_posterior` estimates the prior from draws instead of drawing its
+density, has no units and no true values, and draws both to one scale, so that a prior far wider than the posterior is
+flat.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import arviz_stats
 import numpy as np
 import xarray as xr
+from arviz_plots import PlotCollection, plot_rank, plot_trace
+from arviz_stats.base import array_stats
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import gaussian_kde, rankdata
+from matplotlib.lines import Line2D
 
 from ...data.prior import Prior
 from ...data.scale import Scale
@@ -16,9 +26,12 @@ from ..posterior.datatree import on_search_scale, safe
 from ..posterior.fitted import kept
 from ..posterior.summary import summarise
 from .margins import legend_outside
-from .style import BLUE, COLOURS, GREY, INK, VERMILION, grid, pages, shortened, styled
+from .style import BLUE, COLOURS, GREY, VERMILION, grid, pages, shortened, styled
 
 _TAIL = 3.0  # widths of the middle 68 % beyond it that are shown
+_RANKED = 500  # draws of each chain, at most: the time that it takes grows with their square
+_TRACE: Any = {"trace": {"width": 0.6, "alpha": 0.8}, "title": False, "xlabel": False}
+_RANK: Any = {"remove_axis": False, "title": False, "xlabel": False}
 
 
 @styled
@@ -51,12 +64,11 @@ def _densities(tree: xr.DataTree, names: Sequence[str], truth: Mapping[str, floa
         low, high = _shown(before)
         low, high = min(low, after.min()), max(high, after.max())
         low = 0.0 if _from_zero(before) else low
-        # A posterior far narrower than its prior would fall between the points of one grid.
-        x = np.unique(np.concatenate([np.linspace(low, high, 400), np.linspace(after.min(), after.max(), 200)]))
         scale = tree["posterior"][name].attrs.get("search_scale", "lin")
         prior = priors.get(name)
-        exact = (x, density(before, x)) if prior is None else _density_of(prior, Scale(scale))
-        for (at, y), colour, label in ((exact, GREY, "prior"), ((x, density(after, x)), BLUE, "posterior")):
+        exact = _kernel_density(before, low, high) if prior is None else _density_of(prior, Scale(scale))
+        drawn = ((exact, GREY, "prior"), (_kernel_density(after, low, high), BLUE, "posterior"))
+        for (at, y), colour, label in drawn:
             ax.plot(at, y / y.max(), color=colour, label=label, lw=1.2)
             ax.fill_between(at, y / y.max(), color=colour, alpha=0.25, lw=0)
         if name in truth:
@@ -99,18 +111,14 @@ def _density_of(prior: Prior, search: Scale) -> tuple[np.ndarray, np.ndarray]:
     return x, np.gradient(share) / np.gradient(x)
 
 
-def density(draws: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """A kernel density of draws at x; draws that never move are a single peak."""
-    finite = draws[np.isfinite(draws)]
-    width = (x[-1] - x[0]) / 100
-    if np.ptp(finite) < 1e-9 * max(1.0, abs(finite[0])):
-        return np.exp(-0.5 * ((x - finite[0]) / width) ** 2) / (width * np.sqrt(2 * np.pi))
-    low, high = np.quantile(finite, [0.16, 0.84])
-    narrow = (high - low) / 2 / finite.std()  # 1 for a normal; a kernel as wide as a heavy tail would show no peak
-    kernel = gaussian_kde(finite, "scott" if narrow > 0.5 else narrow * len(finite) ** -0.2)
-    if _from_zero(finite):
-        return np.where(x >= 0, kernel(x) + kernel(-x), 0.0)  # no mass leaks below zero
-    return kernel(x)
+def _kernel_density(draws: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+    """Points and the density of the draws between `low` and `high`; draws that never move are a line."""
+    shown = draws[(draws >= low) & (draws <= high)]
+    if np.ptp(shown) < 1e-9 * max(1.0, abs(shown[0])):
+        return np.full(2, shown[0]), np.array([0.0, 1.0])
+    bounded = _from_zero(shown)  # no mass leaks below zero
+    x, y, _ = array_stats.kde(shown, bound_correction=bounded, extend=not bounded, extend_fct=0.5)
+    return x, y
 
 
 def _from_zero(draws: np.ndarray) -> bool:
@@ -122,48 +130,39 @@ def _from_zero(draws: np.ndarray) -> bool:
 def chains(tree: xr.DataTree, names: Sequence[str] | None = None, *, most: int = 6) -> Figure:
     """Traces on the search scale and ranks of each chain; by default of the parameters that mixed worst.
 
-    Where chains agree, a chain's share of low ranks departs from what is expected by no more than chance: the
-    band is three standard errors of independent draws, as many as the effective sample size.
+    A bar below the traces marks a divergence. A curve beside them is the share of low ranks in one chain minus what is
+    expected; p is the probability of such curves if all chains sample one distribution, and black dots mark what makes
+    it small. The test takes draws for independent, so only every few draws of a slow chain are ranked.
     """
     table = summarise(tree).table
     if names is None:
         names = list(table.sort_values("ess_bulk").sort_values("r_hat", ascending=False, kind="stable").index[:most])
     names = _chosen(tree, names)
+    posterior = tree["posterior"].dataset[names].map(lambda array: array.copy(data=on_search_scale(array)))
+    shown = tree.assign(posterior=xr.DataTree(posterior))
+    slowest = arviz_stats.ess(posterior, sample_dims="draw").min()  # of all chains it falls where they disagree
     figure, axes = grid(2 * len(names), columns=2, width=16.0, height=1.75)
-    stats = tree["sample_stats"].dataset if "sample_stats" in tree.children else xr.Dataset()
-    diverging = np.asarray(stats["diverging"].values, dtype=bool) if "diverging" in stats else None
-    for i, name in enumerate(names):
-        array = tree["posterior"].dataset[name]
-        _trace(axes[2 * i], on_search_scale(array), diverging)
-        ess = table.loc[name, "ess_bulk"]
-        _ranks(axes[2 * i + 1], np.asarray(array.values), float(ess) / array.sizes["chain"])
-        scale = Scale(array.attrs.get("search_scale", "lin")).prefix
-        axes[2 * i].set_title(f"{scale}{shortened(name, 44)}")
-        axes[2 * i + 1].set_title(f"R-hat {table.loc[name, 'r_hat']:.3f}, bulk ESS {ess:.0f}", fontweight="normal")
+    for name, left, right in zip(names, axes[::2], axes[1::2], strict=True):
+        one, row = posterior[[name]], table.loc[name]
+        plot_trace(shown, var_names=name, plot_collection=_panel(one, figure, left), visuals=_TRACE)
+        left.set_title(f"{Scale(one[name].attrs.get('search_scale', 'lin')).prefix}{shortened(name, 44)}")
+        right.set_title(f"R-hat {row['r_hat']:.3f}, bulk ESS {row['ess_bulk']:.0f}", fontweight="normal")
+        if np.isfinite(row["r_hat"]):  # several chains, of which at least one moved
+            thin: Any = {"thin": {"factor": math.ceil(one.sizes["draw"] / np.clip(slowest[name], 10, _RANKED))}}
+            ax = _panel(one, figure, right)
+            plot_rank(shown, var_names=name, plot_collection=ax, thin=True, stats=thin, visuals=_RANK)
+            right.set_ylabel("Δ share")
+        else:
+            right.set_axis_off()
     axes[-2].set_xlabel("draw")
     axes[-1].set_xlabel("fractional rank among all draws")
-    handles, labels = axes[1].get_legend_handles_labels()
-    legend_outside(figure, handles, labels, most=9)
+    handles = [Line2D([], [], color=line.get_color(), label=f"chain {i}") for i, line in enumerate(axes[0].lines)]
+    legend_outside(figure, handles, most=9)
     return figure
 
 
-def _trace(ax: Axes, draws: np.ndarray, diverging: np.ndarray | None) -> None:
-    for i, chain in enumerate(draws):
-        ax.plot(chain, color=COLOURS[i % len(COLOURS)], lw=0.6, alpha=0.8)
-    ax.set_xlim(0, draws.shape[1] - 1)
-    if diverging is not None and diverging.any():
-        at = np.flatnonzero(diverging.any(axis=0))
-        ax.plot(at, np.full(len(at), 0.02), "|", color=INK, ms=6, transform=ax.get_xaxis_transform())
-
-
-def _ranks(ax: Axes, draws: np.ndarray, ess: float) -> None:
-    """Departure of each chain's distribution of ranks from uniform."""
-    ranks = rankdata(draws).reshape(draws.shape) / draws.size
-    u = np.linspace(0, 1, 200)
-    band = 3 * np.sqrt(u * (1 - u) / max(ess, 1.0)) if np.isfinite(ess) else np.zeros_like(u)
-    ax.fill_between(u, -band, band, color=GREY, alpha=0.2, lw=0, label="by chance")
-    for i, chain in enumerate(ranks):
-        share = np.searchsorted(np.sort(chain), u, side="right") / len(chain)
-        ax.plot(u, share - u, color=COLOURS[i % len(COLOURS)], lw=1.1, label=f"chain {i}")
-    ax.set_xlim(0, 1)
-    ax.set_ylabel("Δ share")
+def _panel(data: xr.Dataset, figure: Figure, ax: Axes) -> PlotCollection:
+    """One axis for ArviZ to draw one variable on; a figure that it makes itself is pyplot's, which may open windows."""
+    axes = {"/": xr.Dataset({"figure": ((), figure)}), "plot": xr.Dataset(dict.fromkeys(data, ((), ax)))}
+    aes = {"color": ["chain"], "overlay": ["chain"]}
+    return PlotCollection(data, xr.DataTree.from_dict(axes), backend="matplotlib", aes=aes, color=COLOURS)

@@ -1,4 +1,7 @@
-"""How a population of virtual cells or patients answers to doses."""
+"""How a population of virtual cells or patients answers to doses.
+
+ArviZ has no such figure: its bands are over draws, these are over members within one draw.
+"""
 
 from __future__ import annotations
 

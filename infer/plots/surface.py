@@ -1,4 +1,7 @@
-"""Two drugs together: their effect over both doses, and what is beyond Bliss and Loewe."""
+"""Two drugs together: their effect over both doses, and what is beyond Bliss and Loewe.
+
+ArviZ has no such figure: it has no surfaces over two doses.
+"""
 
 from __future__ import annotations
 

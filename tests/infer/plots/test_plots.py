@@ -5,7 +5,10 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
+import xarray as xr
+from matplotlib import pyplot
 from matplotlib.figure import Figure
+from scipy import special
 
 from hexamer.data import Dataset, Measurement, direct
 from hexamer.infer import arm_share, combination, dose_response, plots
@@ -262,13 +265,83 @@ def test_chains(conversion_tree, tmp_path):
     assert len(figure.axes) == 4
     assert trace.get_title(loc="left") == "log10 k1"
     assert ranks.get_title(loc="left").startswith("R-hat")
-    chains = [line for line in trace.lines if len(x_of(line)) == 60]
+    chains = trace.lines
     assert len(chains) == 4
     np.testing.assert_allclose(y_of(chains[2]), np.log10(conversion_tree["posterior"]["k1"].values[2]))
-    assert [list(x_of(line)) for line in trace.lines if line.get_marker() == "|"] == [[10]]  # diverged
+    assert [x for rug in trace.collections for x, _ in offsets(rug)] == [10]  # diverged
+    assert len(ranks.lines) == 4
     assert max(np.abs(y_of(line)).max() for line in ranks.lines) < 0.3
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == [f"chain {i}" for i in range(4)]
     assert len(plots.chains(conversion_tree).axes) == 12  # the six that mixed worst
     rendered(figure, tmp_path)
+
+
+def slow_chains(correlation: float, seed: int, chains: int = 4) -> np.ndarray:
+    """Chains × 300 draws of a standard normal, each draw correlated with the one before it."""
+    noise = np.random.default_rng(seed).normal(size=(300, chains))
+    draws = list(noise[:1])
+    for step in noise[1:]:
+        draws.append(correlation * draws[-1] + np.sqrt(1 - correlation**2) * step)
+    return np.array(draws).T
+
+
+def tree_of(**draws: np.ndarray) -> xr.DataTree:
+    return xr.DataTree.from_dict({"posterior": xr.Dataset({n: (("chain", "draw"), d) for n, d in draws.items()})})
+
+
+def ranked(**draws: np.ndarray) -> dict[str, tuple[float, int]]:
+    """For each parameter, the p of `chains` that its chains sample one distribution, and how many dots deny it."""
+    axes = plots.chains(tree_of(**draws), list(draws)).axes[1::2]
+    p = [float(ax.texts[0].get_text().removeprefix("p=").split("(")[0]) for ax in axes]
+    return {n: (p, sum(len(offsets(c)) for c in ax.collections)) for n, p, ax in zip(draws, p, axes, strict=True)}
+
+
+def offsets(dots) -> np.ndarray:
+    return np.asarray(dots.get_offsets(), dtype=float)
+
+
+def test_ranks_show_a_chain_that_differs():
+    """At three standard deviations' distance, and only then, though slow chains make few independent draws."""
+    apart = np.array([[0.0], [0.0], [3.0], [0.0]])
+    fast, slow = slow_chains(0.0, seed=1), slow_chains(0.8, seed=1)
+    found = ranked(fast=fast, slow=slow, fast_apart=fast + apart, slow_apart=slow + apart)
+    for name, (p, dots) in found.items():
+        assert (p < 0.01) == (dots > 0) == name.endswith("apart"), name
+
+
+def test_ranks_of_slow_chains_that_agree():
+    """Of 20 sets, 1 is expected below 0.05; were draws taken for independent, it would be all."""
+    found = ranked(**{f"k{i}": slow_chains(0.9, seed=i) for i in range(20)})
+    assert sum(p < 0.05 for p, _ in found.values()) <= 4
+
+
+def test_chains_without_ranks(tmp_path):
+    """One chain alone, or draws that never move."""
+    for draws in (slow_chains(0.5, seed=1, chains=1), np.ones((4, 50))):
+        figure = plots.chains(tree_of(k=draws))
+        assert len(figure.axes[0].lines) == len(draws)
+        assert not figure.axes[1].lines
+        rendered(figure, tmp_path)
+
+
+def test_no_window_is_opened(conversion_tree):
+    """ArviZ draws on our axes: the figures that it makes itself are pyplot's, which keeps them."""
+    plots.chains(conversion_tree, ["k1"])
+    assert pyplot.get_fignums() == []
+
+
+def test_density_of_draws():
+    """A kernel density where a parameter's prior is not known: none below zero, and a line if draws do not move."""
+    normal = special.ndtri((np.arange(2000) + 0.5) / 2000).reshape(4, 500)
+    after = tree_of(half=np.abs(normal), still=np.full((4, 500), 0.5), normal=normal)
+    before = tree_of(half=np.abs(normal), still=normal, normal=normal)
+    tree = after.assign(prior=xr.DataTree(before["posterior"].dataset))
+    (figure,) = plots.prior_posterior(tree)
+    half, still, whole = (ax.lines for ax in figure.axes)
+    for line in (*half, *whole):
+        np.testing.assert_allclose(y_of(line), np.exp(-0.5 * x_of(line) ** 2), atol=0.05)
+    assert min(x_of(line).min() for line in half) >= 0
+    assert set(x_of(still[1])) == {0.5}
 
 
 def test_residuals(conversion, conversion_tree, tmp_path):
