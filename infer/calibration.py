@@ -122,9 +122,9 @@ def fit(
         return None
     from .result import Calibration  # brings xarray
 
-    found = Calibration(chosen, folder, result, start, modes)
-    _ = found.tree  # written, so that the folder holds the posterior of these draws
-    return found
+    calibration = Calibration(chosen, folder, result, start, modes)
+    _ = calibration.tree  # written, so that the folder holds the posterior of these draws
+    return calibration
 
 
 def kept_in(folder: Path) -> str:
@@ -141,16 +141,16 @@ def _start(
 ) -> tuple[Curvature, Problem, Modes]:
     """What sampling starts from, the problem with the solver chosen, and the optima: kept in the folder, or found."""
     identity = run_parts(problem, seed=seed, starts=starts, solver="chosen" if choose else "given")
-    kept = _load(folder / START, identity, problem.settings.solver)
-    if kept is None:
-        kept = _prepare(problem, folder, starts, seed, choose, progress, say)
-        texts = {"identity": json.dumps(identity), "settings": json.dumps(kept[1].stored())}
-        parts = {**{n: np.array(t) for n, t in texts.items()}, **kept[0]._asdict(), **stored(kept[2])}
+    prepared = _load(folder / START, identity, problem.settings.solver)
+    if prepared is None:
+        prepared = _prepare(problem, folder, starts, seed, choose, progress, say)
+        texts = {"identity": json.dumps(identity), "settings": json.dumps(prepared[1].stored())}
+        parts = {**{n: np.array(t) for n, t in texts.items()}, **prepared[0]._asdict(), **stored(prepared[2])}
         save_arrays(folder / START, parts)
-    chosen = with_layout_of(kept[1], problem.settings)
+    chosen = with_layout_of(prepared[1], problem.settings)
     # The problem itself where it can be: what is compiled for it stays.
     solved = problem if chosen == problem.settings else problem.with_settings(chosen)
-    return kept[0], solved, kept[2]
+    return prepared[0], solved, prepared[2]
 
 
 def _prepare(

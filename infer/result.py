@@ -23,7 +23,7 @@ from .optimisation.laplace import Curvature
 from .optimisation.modes import Modes, nearest, record
 from .posterior.datatree import safe, thinned, to_datatree
 from .posterior.file import POSTERIOR, PosteriorFileError, file_of, read, save
-from .posterior.fitted import fitted_settings, kept
+from .posterior.fitted import fitted_settings, read_fitted
 from .posterior.summary import NOISE, Summary, summarise
 from .problem.problem import Problem
 from .sampling.draws import Draws
@@ -173,15 +173,15 @@ def read_posterior(folder: str | Path, problem: Problem | None = None) -> Calibr
     """
     path = file_of(folder)
     tree = read(path)
-    found = Calibration(_problem(tree, path) if problem is None else problem, path.parent)
-    _check_problem(found.problem, tree, path)
-    found.__dict__["tree"] = tree
-    return found
+    calibration = Calibration(_problem(tree, path) if problem is None else problem, path.parent)
+    _check_problem(calibration.problem, tree, path)
+    calibration.__dict__["tree"] = tree
+    return calibration
 
 
 def _problem(tree: xr.DataTree, path: Path) -> Problem:
     """The problem that a posterior's file holds."""
-    fitted = kept(tree)
+    fitted = read_fitted(tree)
     model = None if fitted is None else fitted.model()
     if fitted is None or model is None:
         why = "was written before files held their problem" if fitted is None else "is of a model written in Python"

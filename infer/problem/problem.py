@@ -195,8 +195,8 @@ class Problem:
             A new problem.
         """
         other = object.__new__(type(self))
-        given = {n: self.__dict__[n] for n in Problem.__annotations__}  # not what is compiled for its settings
-        other.__dict__.update(given, settings=replace(settings or self.settings, **changes))
+        parts = {n: self.__dict__[n] for n in Problem.__annotations__}  # not what is compiled for its settings
+        other.__dict__.update(parts, settings=replace(settings or self.settings, **changes))
         return other
 
     def placed(self, sets: int = 1) -> AbstractContextManager[list]:
@@ -338,18 +338,19 @@ class Problem:
                 f"{', '.join(unknown)}: no parameter of this problem; leave out what it does not use, and "
                 "give a prior or a fixed value to what it holds at the model's own"
             )
-        given = {n: p.value for n, p in self.parameters.items()} | dict(values or {})
-        missing = [n for n in self.names if given[n] is None]
+        by_name = {n: p.value for n, p in self.parameters.items()} | dict(values or {})
+        missing = [n for n in self.names if by_name[n] is None]
         if missing:
             raise MissingValueError(f"no value for {listed(missing, _NAMED)}: give one to each")
         for name, observable in self._deviations.items():
-            if name in given and float(given[name]) < 0:  # pyright: ignore[reportArgumentType]
+            if name in by_name and float(by_name[name]) < 0:  # pyright: ignore[reportArgumentType]
                 raise ValueError(
-                    f"{name} is {given[name]:g}, and it is a standard deviation of {observable}: give a number above 0"
+                    f"{name} is {by_name[name]:g}, and it is a standard deviation of {observable}: give a number above "
+                    "0"
                 )
-        known = {n: float(v) for n, v in given.items() if v is not None}
+        known = {n: float(v) for n, v in by_name.items() if v is not None}
         check_given(self.model, known, [*self.dataset.protocols.values()])
-        return np.array([float(given[n]) for n in self.names])  # pyright: ignore[reportArgumentType]
+        return np.array([float(by_name[n]) for n in self.names])  # pyright: ignore[reportArgumentType]
 
     def why_failed(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
         """Sentences on the kinds of failure in `failed` at `vector`.

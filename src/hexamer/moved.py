@@ -94,15 +94,12 @@ PROPERTIES = [
     ("infer.Problem", "digest", "infer.problem.identity.problem_digest"),
     ("models.Model", "digest", "models.compiled.identity.model_digest"),
 ]
-# Attributes with another name: the class, the old name, the name of today.
-ATTRIBUTES = [
-    ("infer.Condition", "own_start", "start_from_protocol"),
-    ("models.Model", "at_rest", "for_steady_state"),
-]
+# Attributes with another name: class, old name, name of today. Modules that `import hexamer` does not import call
+# `rename_attribute` themselves.
+ATTRIBUTES = [("models.Model", "at_rest", "for_steady_state")]
 # Parameters with another name: the class or module, the function, the old name, the name of today.
 PARAMETERS = [
     ("data", "complexes", "given", "stated"),
-    ("infer.Condition", "__init__", "own_start", "start_from_protocol"),
     ("models.Settings", "restored", "given", "solver"),
 ]
 # Old attributes of draws, now among their facts.
@@ -127,12 +124,19 @@ def _passing_on(old: str, new: str) -> Callable[..., Any]:
     return call
 
 
-def _attribute(old: str, new: str, today: str) -> Callable[[Any], Any]:
-    def read(owner: Any) -> Any:
-        _warn(old, new)
-        return getattr(owner, today)
+def rename_attribute(owner: type, old: str, new: str) -> None:
+    """Lets the attribute `new` of a class be read by its old name, too."""
 
-    return read
+    def read(instance: Any) -> Any:
+        _warn(f"{owner.__name__}.{old}", f"{owner.__name__}.{new}")
+        return getattr(instance, new)
+
+    setattr(owner, old, property(read))
+
+
+def rename_argument(owner: type, old: str, new: str) -> None:
+    """Lets a class be made with the argument `new` by its old name, too."""
+    owner.__init__ = _taking(owner.__init__, owner.__name__, old, new)
 
 
 def _taking(function: Callable[..., Any], name: str, old: str, new: str) -> Callable[..., Any]:
@@ -246,12 +250,10 @@ def register() -> None:
     for owner, name, new in PROPERTIES:
         setattr(_found(owner), name, property(_passing_on(f"{owner.rpartition('.')[2]}.{name}", new)))
     for owner, name, new in ATTRIBUTES:
-        word = owner.rpartition(".")[2]
-        setattr(_found(owner), name, property(_attribute(f"{word}.{name}", f"{word}.{new}", new)))
+        rename_attribute(_found(owner), name, new)
     for owner, function, name, new in PARAMETERS:
-        word = f"hexamer.{owner}" + ("" if function == "__init__" else f".{function}")
-        kind = staticmethod if owner == "models.Settings" else lambda f: f
-        setattr(_found(owner), function, kind(_taking(getattr(_found(owner), function), word, name, new)))
+        call = _taking(getattr(_found(owner), function), f"hexamer.{owner}.{function}", name, new)
+        setattr(_found(owner), function, call if owner == "data" else staticmethod(call))
     import_module("hexamer.data").__dict__["__getattr__"] = _of_data
     for name, fact in FACTS.items():
         setattr(_found("infer.Draws"), name, property(_fact(name, fact)))

@@ -125,7 +125,7 @@ def _ways_out() -> dict[type[Exception], str]:
     """The options to name in errors of the library that speak of its arguments."""
     from ..infer.doses.cells import MolarMassError, UnknownStartError
     from ..infer.doses.ensemble import UnknownModelError
-    from ..infer.doses.failing import NeverAtRestError
+    from ..infer.doses.failing import NoSteadyStateError
     from ..infer.doses.reading import NoReadoutError
 
     return {
@@ -133,7 +133,7 @@ def _ways_out() -> dict[type[Exception], str]:
         NoReadoutError: "--observe",
         UnknownModelError: "--problem or --model",
         UnknownStartError: "--problem, --preequilibrate, --no-preequilibrate, or a --condition with 'equilibrate'",
-        NeverAtRestError: "--no-preequilibrate",
+        NoSteadyStateError: "--no-preequilibrate",
     }
 
 
