@@ -217,10 +217,10 @@ def _renamed_or(others: Callable[[str], Any]) -> Callable[[str], Any]:
     def get(name: str) -> Any:
         if name not in OF_INFER:
             return others(name)
-        found = _found(OF_INFER[name])
-        if found is not virtual_population:  # which warns when it is called
+        value = _found(OF_INFER[name])
+        if value is not virtual_population:  # which warns when it is called
             _warn(f"hexamer.infer.{name}", f"hexamer.{OF_INFER[name]}")
-        return found
+        return value
 
     return get
 
