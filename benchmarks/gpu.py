@@ -7,8 +7,8 @@ Cells get 0.01 to 100 ng/ml of IL-6, all species are read at 12 times over 180 m
 nominal values (log-sd 0.3). `course` starts at the model's initial values, which every method can; `rest` in the
 steady state before the dose. A gradient is of a scalar of all outputs, by all parameters. The fused engine runs in
 float64 and, at a tolerance that both can keep, in both precisions; beside each time stand errors, of the first sets'
-values and gradients, against the CPU's at rtol 1e-10. Up to `--most` trajectories the CPU runs beside it, and so do diffrax and
-modax-solvers; what fails (no memory, not installed) is a row that says why.
+values and gradients, against the CPU's at rtol 1e-10. Up to `--most` trajectories the CPU runs beside it, and so do
+diffrax and modax-solvers; what fails (no memory, not installed) is a row that says why.
 
 It needs JAX, diffrax, NumPyro, sympy, warp-lang, antimony and python-libsbml, and runs from the source as it is. FILE
 is written after every row; above the rows stand the device, versions, peaks and the check against the CPU. After
