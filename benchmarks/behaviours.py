@@ -151,9 +151,9 @@ def peak(course: np.ndarray) -> np.ndarray:
 def half_dose(responses: np.ndarray) -> np.ndarray:
     """EC50 of each row of `responses`, draws × DOSES, by interpolation on the logarithm of the dose."""
     logs = np.log(DOSES)
-    found = [np.interp(0.5 * r[-1], np.maximum.accumulate(r), logs) if np.isfinite(r).all() else np.nan
+    log_doses = [np.interp(0.5 * r[-1], np.maximum.accumulate(r), logs) if np.isfinite(r).all() else np.nan
              for r in responses]  # fmt: skip
-    return np.exp(found)
+    return np.exp(log_doses)
 
 
 def overshoot(lab: Laboratory, d: float) -> np.ndarray:

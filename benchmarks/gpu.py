@@ -261,8 +261,8 @@ def peer_rows(model: Model, exact: Checked, options: argparse.Namespace) -> Iter
     for name, count, what in product(peers, options.counts, ("forward", "gradient")):
         if count <= options.most:
             row = {"method": name, "precision": "float64", "start": "course", "what": what, "trajectories": count}
-            given = (case, count, what, y.reshape(-1, *y.shape[2:]), options.repeats)
-            yield row, partial(peer_row, peers[name], *given)
+            arguments = (case, count, what, y.reshape(-1, *y.shape[2:]), options.repeats)
+            yield row, partial(peer_row, peers[name], *arguments)
 
 
 def attempt(row: Row, run: Callable[[], Row]) -> Row:

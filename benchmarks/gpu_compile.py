@@ -160,8 +160,8 @@ KERNELS = {
 
 def kernel_in(symbol: str) -> str:
     """The kernel that a symbol of the driver's machine code names; empty if it names none."""
-    found = re.search(r"\d+(steady_state|course_adjoint|course|steady_adjoint|slot)P", symbol)
-    return KERNELS[found[1]] if found else ""
+    match = re.search(r"\d+(steady_state|course_adjoint|course|steady_adjoint|slot)P", symbol)
+    return KERNELS[match[1]] if match else ""
 
 
 def cubin(name: str, precision: str, arch: int, folder: Path) -> tuple[Path, str]:
@@ -206,8 +206,8 @@ def nvcc_rows(name: str, architectures: Sequence[int], precisions: Sequence[str]
 
 def nvdisasm() -> str | None:
     """The disassembler, on the path or in its wheel."""
-    own = [str(p.parent) for p in Path(sysconfig.get_path("purelib")).glob("nvidia/*/bin/nvdisasm")]
-    return shutil.which("nvdisasm") or next((f for p in own if (f := shutil.which("nvdisasm", path=p))), None)
+    folders = [str(p.parent) for p in Path(sysconfig.get_path("purelib")).glob("nvidia/*/bin/nvdisasm")]
+    return shutil.which("nvdisasm") or next((f for p in folders if (f := shutil.which("nvdisasm", path=p))), None)
 
 
 def local_bytes(name: str, precision: str, arch: int) -> Row:

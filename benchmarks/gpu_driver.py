@@ -137,8 +137,8 @@ def _solved(task: Any, environment: np.ndarray) -> _Solved:
     solved = forward(environment)
     y = jnp.where(jnp.isfinite(solved.y), solved.y, 0.0)
     cotangent = jax.grad(lambda y: jnp.mean(jnp.log1p(y.clip(-0.5)) ** 2))(y) * len(environment)
-    kept = (solved.status, solved.accepted, solved.record, solved.steady, solved.steady_status)
-    slope = backward(environment, *kept, cotangent)
+    residuals = (solved.status, solved.accepted, solved.record, solved.steady, solved.steady_status)
+    slope = backward(environment, *residuals, cotangent)
     return _Solved(*(np.array(x) for x in (solved.y, solved.status, solved.steps, cotangent, slope)))
 
 

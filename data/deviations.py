@@ -90,8 +90,8 @@ def _constants(dataset: Dataset, parameters: Mapping[str, Parameter], elsewhere:
 
 def _place(dataset: Dataset, row: int) -> str:
     """The table that a row is in, and its number there."""
-    found = [(file, row - before) for file, before in dataset.tables if before < row]
-    return f"{found[-1][0]}, row {found[-1][1]}," if found else f"row {row} of the measurements"
+    tables_before = [(file, row - before) for file, before in dataset.tables if before < row]
+    return f"{tables_before[-1][0]}, row {tables_before[-1][1]}," if tables_before else f"row {row} of the measurements"
 
 
 def _values(observable: Observable, m: Measurement, fixed: Mapping[str, float]) -> dict[str, float] | None:

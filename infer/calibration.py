@@ -127,8 +127,8 @@ def fit(
     return calibration
 
 
-def kept_in(folder: Path) -> str:
-    """What an interrupted fit has left in `folder` for the next one, in words."""
+def describe_progress(folder: Path) -> str:
+    """A sentence on what an interrupted fit has written to `folder`, and what the next one does with it."""
     if chunk_numbers(folder / CHAINS):
         return f"draws are in {folder / CHAINS}, and the same command goes on from there"
     if (folder / START).is_file():
@@ -139,7 +139,7 @@ def kept_in(folder: Path) -> str:
 def _start(
     problem: Problem, folder: Path, starts: int, seed: int, choose: bool, progress: bool, say: Callable[[str], None]
 ) -> tuple[Curvature, Problem, Modes]:
-    """What sampling starts from, the problem with the solver chosen, and the optima: kept in the folder, or found."""
+    """Where sampling starts, the problem with the chosen solver, and the optima: read from the folder, or computed."""
     identity = run_parts(problem, seed=seed, starts=starts, solver="chosen" if choose else "given")
     prepared = _load(folder / START, identity, problem.settings.solver)
     if prepared is None:
@@ -193,4 +193,4 @@ def _load(path: Path, identity: Identity, solver: Solver) -> tuple[Curvature, Se
         raise StoreError(f"{path} is damaged ({error}): {_SEARCH_AGAIN}") from None
 
 
-__all__ = ["fit", "kept_in", "writable"]
+__all__ = ["fit", "describe_progress", "writable"]

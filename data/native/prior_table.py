@@ -139,7 +139,7 @@ def parse_priors(path: Path, problems: Problems) -> PriorTable | None:
 
 
 def _read_parameter(row: Row, table: Table, problems: Problems) -> Parameter | None:
-    before = len(problems.found)
+    before = len(problems.entries)
     kind = row.cells["distribution"]
     if kind not in DISTRIBUTIONS and kind != "fixed":
         problems.add(
@@ -169,7 +169,7 @@ def _read_parameter(row: Row, table: Table, problems: Problems) -> Parameter | N
             number = number_in(row, column, table.file, problems)
             numbers |= {} if number is None else {column: number}
     _check_range(numbers, scale, row, table, problems)
-    if len(problems.found) > before:
+    if len(problems.entries) > before:
         return None
     prior = None if family is None else _prior(family, scale, numbers, row, table, problems)
     if family is not None and prior is None:

@@ -31,7 +31,7 @@ class Rows:
     measurements: tuple[Measurement, ...] = ()
     protocols: Mapping[str, Protocol] = field(default_factory=dict)
     scales: tuple[str, ...] = ()
-    idle: tuple[str, ...] = ()  # conditions without a measurement
+    unmeasured: tuple[str, ...] = ()  # conditions without a measurement
 
 
 def read_rows(path: Path, description: Description, problems: Problems) -> Rows:
@@ -114,7 +114,7 @@ class _Reader:
         self.problems.add(self.table.file, expected, row=row.number, column=column, holds=shown)
 
     def read(self, row: Row) -> Measurement | None:
-        before = len(self.problems.found)
+        before = len(self.problems.entries)
         names = self.description.columns
         time = self._time(row)
         schedules = self._schedules(row)
@@ -131,7 +131,7 @@ class _Reader:
         reference = self._reference(row, reading.values)
         if reading.fold and schedules is not None:
             self._folds.setdefault((observable, experiment), []).append((row, not any(schedules)))
-        if len(self.problems.found) > before or time is None or cell is None or schedules is None:
+        if len(self.problems.entries) > before or time is None or cell is None or schedules is None:
             return None
         self._check_duplicate(row, (observable, schedules, time, experiment), cell)
         protocol = self._protocol(schedules)

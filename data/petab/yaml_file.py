@@ -85,7 +85,7 @@ def _yaml(path: Path) -> dict[str, Any]:
     problems = Problems("")
     text = read_text(path, problems)
     if text is None:
-        raise unreadable(path, [*map(str, problems.found)])
+        raise unreadable(path, [*map(str, problems.entries)])
     try:
         config = yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:

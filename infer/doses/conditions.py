@@ -18,7 +18,7 @@ from ...data.files.csv_table import parse_number
 from ...data.quantities.model_units import ModelUnits
 from ...data.quantities.units import split_quantity
 from ...models.compiled.model import Model
-from ...models.compiled.volumes import check_given
+from ...models.compiled.volumes import check_volumes
 from ...models.protocols.protocol import Protocol, Value
 from ...moved import rename_argument, rename_attribute
 from .amounts import Doses, Masses
@@ -181,7 +181,7 @@ def _base(reader: _Added, condition: Condition, when: Mapping[str, float], value
                 f"{', '.join(model.parameters)}; its species: {', '.join(model.species)}"
             )
     course = Protocol() if condition.protocol is None else condition.protocol
-    check_given(model, {n: values[s] for n, s in fixed.items() if isinstance(s, str)}, [course])
+    check_volumes(model, {n: values[s] for n, s in fixed.items() if isinstance(s, str)}, [course])
     course.check_doses(() if model.network is None else model.network.species, {})
     preequilibration = course.preequilibration
     if condition.protocol is None or not condition.start_from_protocol:

@@ -258,8 +258,8 @@ class HillFits:
 
 def _ranked(x: np.ndarray, probability: float) -> float:
     """The value at the nearest rank; infinities rank, NaN are left out."""
-    kept = np.sort(x[~np.isnan(x)])
-    return float(kept[round(probability * (len(kept) - 1))]) if len(kept) else np.nan
+    ordered = np.sort(x[~np.isnan(x)])
+    return float(ordered[round(probability * (len(ordered) - 1))]) if len(ordered) else np.nan
 
 
 def fit_hill(response: xr.DataArray, doses: Doses, along: str = "dose") -> HillFits:

@@ -133,9 +133,9 @@ class _Points:
 
     def of(self, protocol: str, time: float | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Times, values, and which of them are limits."""
-        kept = [i for i, m in enumerate(self.rows) if m.protocol == protocol and time in (None, m.time)]
-        rows = [self.rows[i] for i in kept]
-        return np.array([m.time for m in rows]), self.value[kept], censored(rows)
+        positions = [i for i, m in enumerate(self.rows) if m.protocol == protocol and time in (None, m.time)]
+        rows = [self.rows[i] for i in positions]
+        return np.array([m.time for m in rows]), self.value[positions], censored(rows)
 
 
 def _points(dataset: Dataset, name: str, named, draws: int) -> _Points:

@@ -25,10 +25,10 @@ from ...models.networks import network
 from ...models.protocols import protocol
 
 _CLASSES: dict[str, type] = {
-    name: found
+    name: kind
     for module in (network, protocol, dataset, doses, parameter)
-    for name, found in vars(module).items()
-    if isinstance(found, type) and is_dataclass(found)
+    for name, kind in vars(module).items()
+    if isinstance(kind, type) and is_dataclass(kind)
 }
 _SINGLE: dict[str, sympy.Basic] = {
     type(x).__name__: x

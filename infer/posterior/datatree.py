@@ -204,10 +204,10 @@ def observed_data(problem: Problem) -> xr.Dataset:
 
 def rows_of(problem: Problem) -> dict[str, np.ndarray]:
     """Positions of each observable's rows among the measurements; observables without rows are left out."""
-    found: dict[str, list[int]] = {n: [] for n in problem.dataset.observables}
+    positions: dict[str, list[int]] = {n: [] for n in problem.dataset.observables}
     for i, m in enumerate(problem.dataset.measurements):
-        found[m.observable].append(i)
-    return {n: np.array(r) for n, r in found.items() if r}
+        positions[m.observable].append(i)
+    return {n: np.array(r) for n, r in positions.items() if r}
 
 
 def _rows_array(problem: Problem, name: str, rows, values, leading: tuple[str, ...], attrs) -> xr.DataArray:

@@ -21,7 +21,7 @@ from ...data.deviations import deviations
 from ...data.parameter import Parameter
 from ...errors import HexamerError
 from ...models.compiled.model import Model
-from ...models.compiled.volumes import check_given
+from ...models.compiled.volumes import check_volumes
 from ...models.listing import counted, listed
 from ...models.simulation import require_x64
 from ...models.solvers.dispatch import falls_back
@@ -174,8 +174,8 @@ class Problem:
         return _fixed(base)
 
     @cached_property
-    def _held(self) -> tuple[Float[np.ndarray, " held"], Int[np.ndarray, " names"]]:
-        """Values of what is not estimated, and the order that puts them behind the estimated ones among `names`."""
+    def _fixed_and_order(self) -> tuple[Float[np.ndarray, " fixed"], Int[np.ndarray, " names"]]:
+        """Values of the fixed parameters, and the order that puts them behind the estimated ones among `names`."""
         positions = np.setdiff1d(np.arange(len(self.names)), self.position)
         return self.base[positions], np.argsort(np.concatenate([self.position, positions]))
 
@@ -210,8 +210,8 @@ class Problem:
 
     def values(self, z: Z | Float[np.ndarray, " parameters"]) -> Float[Array, " names"]:
         """All parameters' values, in the order of `names`; scales that are integrated out are 1."""
-        held, order = self._held
-        return jnp.concatenate([self.space.constrain(jnp.asarray(z)), jnp.asarray(held)])[order]
+        fixed, order = self._fixed_and_order
+        return jnp.concatenate([self.space.constrain(jnp.asarray(z)), jnp.asarray(fixed)])[order]
 
     def read(self, values: Float[Array, " names"]) -> Readout:
         """What the assays read at parameter values."""
@@ -349,7 +349,7 @@ class Problem:
                     "0"
                 )
         known = {n: float(v) for n, v in by_name.items() if v is not None}
-        check_given(self.model, known, [*self.dataset.protocols.values()])
+        check_volumes(self.model, known, [*self.dataset.protocols.values()])
         return np.array([float(by_name[n]) for n in self.names])  # pyright: ignore[reportArgumentType]
 
     def why_failed(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:

@@ -108,8 +108,8 @@ class Assays:
         """Simulates all protocols and reads every row; NaN where a trajectory failed."""
         solution = solve(self.model, self.plan, settings, values, small_batch=True)
         mean, sd = self.reading(settings, values, solution)
-        held = jax.lax.stop_gradient(solution.y)
-        low = lowest(self.model, held, settings.rtol, settings.atol, jnp)
+        states = jax.lax.stop_gradient(solution.y)
+        low = lowest(self.model, states, settings.rtol, settings.atol, jnp)
         return Readout(mean, sd, solution.status, solution.steps, low)
 
 

@@ -34,11 +34,11 @@ def why_not_solved(
 
 def without_derivative(names: Sequence[str], slopes: Float[np.ndarray, " names"]) -> tuple[str, ...]:
     """A sentence on the parameters by which a finite likelihood has no finite derivative; empty if there are none."""
-    found = [n for n, slope in zip(names, slopes, strict=True) if not np.isfinite(slope)]
-    if not found:
+    undefined = [n for n, slope in zip(names, slopes, strict=True) if not np.isfinite(slope)]
+    if not undefined:
         return ()
     return (
-        f"the likelihood is finite, but not its derivative by {listed(found)}: look for a root or power at 0 in "
+        f"the likelihood is finite, but not its derivative by {listed(undefined)}: look for a root or power at 0 in "
         "the formulas",
     )
 

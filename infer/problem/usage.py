@@ -13,7 +13,7 @@ from ...data.parameter import FIXED, Parameter
 from ...data.quantities.model_units import ModelUnits
 from ...data.quantities.units import UnitError
 from ...models.compiled.model import Model
-from ...models.compiled.volumes import check_given, volumes_of
+from ...models.compiled.volumes import check_volumes, volumes_of
 from ...models.load import load_network
 
 log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ def _check_volumes(model: Model, dataset: Dataset, parameters: Mapping[str, Para
         raise ValueError("; ".join(problems))
     fixed = {n: p.value for n, p in parameters.items() if not p.estimated and p.value is not None}
     try:
-        check_given(model, fixed, [*dataset.protocols.values()])
+        check_volumes(model, fixed, [*dataset.protocols.values()])
     except ValueError as error:
         table = "" if dataset.time_unit else "the table of conditions: "  # of a PEtab problem
         raise ValueError(f"{table}{error}") from None

@@ -180,11 +180,11 @@ class NUTS:
     @property
     def identity(self) -> dict[str, Any]:
         """The options that change the draws, and a hash of where the chains start."""
-        own: dict[str, Any] = {"name": "NUTS", "chains": self.chains, "warmup": self.warmup, "draws": self.draws}
-        own |= {"chunk": self.chunk, "target_acceptance": self.target_acceptance}
-        own |= {"max_tree_depth": self.max_tree_depth}
-        own |= {"origins": list(self.origins)} if len(set(self.origins)) > 1 else {}
-        return {**own, "start": _digest(self.start.centre, self.start.scale, self.points)}
+        options: dict[str, Any] = {"name": "NUTS", "chains": self.chains, "warmup": self.warmup, "draws": self.draws}
+        options |= {"chunk": self.chunk, "target_acceptance": self.target_acceptance}
+        options |= {"max_tree_depth": self.max_tree_depth}
+        options |= {"origins": list(self.origins)} if len(set(self.origins)) > 1 else {}
+        return {**options, "start": _digest(self.start.centre, self.start.scale, self.points)}
 
     def init(self, devices: Sequence[Any]) -> NUTSState:
         """The chains at their starting points; one that fails is moved towards the centre.

@@ -91,8 +91,8 @@ class Store:
 
 def chunk_numbers(folder: Path) -> list[int]:
     """The numbers of the chunks in a folder, in order."""
-    found = (_CHUNK.fullmatch(p.name) for p in folder.glob("chunk-*.npz"))
-    return sorted(int(m[1]) for m in found if m)
+    matches = (_CHUNK.fullmatch(p.name) for p in folder.glob("chunk-*.npz"))
+    return sorted(int(m[1]) for m in matches if m)
 
 
 def check_run(folder: Path, identity: Mapping[str, object]) -> None:

@@ -118,8 +118,8 @@ def _grouped(row: Row, parameters: set[sympy.Symbol]) -> dict[sympy.Expr, sympy.
     """The coefficient, a rational function of parameters, of each part of a balance that may change in time."""
     before: dict[sympy.Expr, sympy.Expr] = {}
     for term, n in row.items():
-        own = [f for f in sympy.Mul.make_args(term) if f.free_symbols <= parameters and f.is_rational_function()]
-        part = sympy.Mul(*own)
+        constants = [f for f in sympy.Mul.make_args(term) if f.free_symbols <= parameters and f.is_rational_function()]
+        part = sympy.Mul(*constants)
         before[term / part] = before.get(term / part, sympy.Integer(0)) + part * _number(n)
     return before
 

@@ -61,8 +61,8 @@ def guarded_log(base: Elements) -> Float[Array, ...]:
 
 def excess(size: Float[Array, ...]) -> Float[Array, ...]:
     """How far `size` lies beyond ±`ROOM`, with no derivative; see `hexamer.models.compiled.stable`."""
-    held = jax.lax.stop_gradient(size)
-    return jnp.maximum(held - ROOM, 0.0) + jnp.minimum(held + ROOM, 0.0)
+    constant = jax.lax.stop_gradient(size)
+    return jnp.maximum(constant - ROOM, 0.0) + jnp.minimum(constant + ROOM, 0.0)
 
 
 def _log_size(x: Elements) -> Float[Array, ...]:

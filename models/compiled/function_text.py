@@ -57,12 +57,12 @@ def function_text(f: Callable, *shapes: tuple[int, ...], second: bool = True) ->
 
 def _traced(f: Callable, arguments: Sequence[jax.ShapeDtypeStruct], *, needed: bool) -> str:
     try:
-        found = jax.make_jaxpr(f)(*arguments)
+        jaxpr = jax.make_jaxpr(f)(*arguments)
     except Exception as error:  # any: what a function without this derivative raises is its own affair
         if needed:
             raise
         return f"none ({type(error).__name__})"
-    return _jaxpr(found)
+    return _jaxpr(jaxpr)
 
 
 def _jaxpr(closed) -> str:

@@ -73,12 +73,12 @@ class _Search:
 
     def conditions(self, e: sympy.Expr) -> list[str]:
         steps = [f for f in e.atoms(sympy.floor, sympy.ceiling, sympy.sign) if f.free_symbols & self.states]
-        found = [to_infix(f) for f in sorted(steps, key=str)]
+        texts = [to_infix(f) for f in sorted(steps, key=str)]
         if any(r.free_symbols & self.states for r in e.atoms(Relational)):
             rate = _Rate(e)
             crossed = [r for d, r in rate.borders.items() if d.free_symbols & self.states and self.jumps(rate, d)]
-            found += [to_infix(r) for r in crossed]
-        return found
+            texts += [to_infix(r) for r in crossed]
+        return texts
 
     def jumps(self, rate: _Rate, d: sympy.Expr) -> bool:
         """True if the rate differs between d > 0 and d < 0 at one of a sample of points with d = 0, or none is found.
@@ -136,12 +136,12 @@ class _Rate:
 
     def __call__(self, values: Mapping[sympy.Symbol, float], truths: Mapping[Relational, bool]) -> float:
         """NaN where it is no real number."""
-        given = [values[s] for s in self.symbols]
+        numbers = [values[s] for s in self.symbols]
         flags = [
-            float(truths[r] if r in truths else bool(_number(holds, given)))
+            float(truths[r] if r in truths else bool(_number(holds, numbers)))
             for r, holds in zip(self.relations, self._holds, strict=True)
         ]
-        return _number(self._value, [*given, *flags])
+        return _number(self._value, [*numbers, *flags])
 
 
 def _border(relation: Relational) -> tuple[sympy.Expr, bool]:

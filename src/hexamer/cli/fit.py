@@ -58,12 +58,12 @@ def command(
     chosen = solver_of(engine, solver)
     dataset = read_data(problem, model)
     use_device(device, chains)
+    from ..infer.calibration import describe_progress, writable
     from ..infer.calibration import fit as run
-    from ..infer.calibration import kept_in, writable
     from ..infer.reports.calibration import report
 
     writable(out)
-    interrupt.leaves(lambda: kept_in(out))
+    interrupt.leaves(lambda: describe_progress(out))
     loaded = load_problem(problem, dataset, model=model).with_settings(rtol=rtol, atol=atol, solver=chosen)
     _say_what_is_estimated(loaded)
     result = run(
