@@ -11,7 +11,7 @@ from .dataset import Dataset, Measurement, Observable
 from .parameter import FIXED, Parameter
 
 
-def deviations(dataset: Dataset, elsewhere: Collection[str] = ()) -> dict[str, str]:
+def find_deviations(dataset: Dataset, elsewhere: Collection[str] = ()) -> dict[str, str]:
     """Parameters whose sign is that of a standard deviation, or is squared in one, with an observable of each.
 
     `elsewhere`: names that the model uses, too, whose sign may mean something.
@@ -48,7 +48,7 @@ _SHOWN = 10
 
 
 def _unsound_priors(dataset: Dataset, parameters: Mapping[str, Parameter], elsewhere: Collection[str]) -> Iterator[str]:
-    for name, observable in deviations(dataset, elsewhere).items():
+    for name, observable in find_deviations(dataset, elsewhere).items():
         parameter = parameters.get(name)
         if parameter is None:
             continue
@@ -116,4 +116,4 @@ def _evaluated(formula: sympy.Expr, values: Mapping[str, float]) -> float:
         return math.nan
 
 
-__all__ = ["check_noise", "deviations", "place_of"]
+__all__ = ["check_noise", "find_deviations", "place_of"]

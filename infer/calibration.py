@@ -130,9 +130,9 @@ def fit(
 def describe_progress(folder: Path) -> str:
     """A sentence on what an interrupted fit has written to `folder`, and what the next one does with it."""
     if chunk_numbers(folder / CHAINS):
-        return f"draws are in {folder / CHAINS}, and the same command goes on from there"
+        return f"draws are in {folder / CHAINS}, and the same command resumes the run"
     if (folder / START).is_file():
-        return f"no draws yet; the best fit is in {folder}, and the same command goes on from there"
+        return f"no draws yet; the best fit is in {folder}, and the same command resumes the run"
     return "nothing is kept yet, and the same command begins anew"
 
 
@@ -193,4 +193,4 @@ def _load(path: Path, identity: Identity, solver: Solver) -> tuple[Curvature, Se
         raise StoreError(f"{path} is damaged ({error}): {_SEARCH_AGAIN}") from None
 
 
-__all__ = ["fit", "describe_progress", "writable"]
+__all__ = ["describe_progress", "fit", "writable"]

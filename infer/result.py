@@ -91,7 +91,7 @@ class Calibration:
             stats,
             seed=draws.seed,
             failures=draws.failed,
-            provenance={**known, NOISE: self._drowned()},
+            provenance={**known, NOISE: self._noise_warnings()},
             predictive=predictive,
         )
 
@@ -142,7 +142,7 @@ class Calibration:
         named = {n: medians[safe(n)] for n in self.problem.space.names}
         return self.problem.values(jnp.asarray(self.problem.space.unconstrain(named)))
 
-    def _drowned(self) -> list[str]:
+    def _noise_warnings(self) -> list[str]:
         """Sentences about noise that lies below the solver's error, judged at a few draws."""
         z = self.draws.z.reshape(-1, self.draws.z.shape[-1])
         some = jnp.asarray(z[thinned(len(z), _JUDGED)])

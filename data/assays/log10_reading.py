@@ -79,7 +79,7 @@ def log10_reading(
 
 
 @dataclass(frozen=True)
-class _Log10Given(Conversion):
+class _StatedAsLog10(Conversion):
     """A table value is log10 of the reading itself."""
 
     sd_in_unit = False

@@ -12,7 +12,7 @@ from ...models.compiled.model import Model
 from ...models.protocols.protocol import Protocol
 from ...models.solvers.settings import Settings
 from ...models.solvers.status import Status
-from ...models.solvers.unsettled import unsettled_under
+from ...models.solvers.unsettled import find_unsettled_under
 from ..problem.failures import count_kinds
 from .amounts import model_unit
 
@@ -44,7 +44,9 @@ def check_first(
     for label in dict.fromkeys(labels.tolist()):
         if np.all(unsteady[:, labels == label]):
             one = protocols[int(np.flatnonzero(labels == label)[0])]
-            raise NoSteadyStateError(_never(model, parameters, one, settings, label if len(set(labels)) > 1 else ""))
+            raise NoSteadyStateError(
+                _describe_unsteady(model, parameters, one, settings, label if len(set(labels)) > 1 else "")
+            )
     if np.all(status != Status.OK):
         kinds = count_kinds(status)
         sentences = "; ".join(Status.sentences(kinds))
@@ -55,11 +57,11 @@ def check_first(
         )
 
 
-def _never(
+def _describe_unsteady(
     model: Model, parameters: Mapping[str, np.ndarray | np.floating], protocol: Protocol, settings: Settings, label
 ) -> str:
     used = {n: float(v) for n, v in parameters.items() if n in model.parameters or n in protocol.references}
-    rates = unsettled_under(model, used, protocol, settings).still_changing
+    rates = find_unsettled_under(model, used, protocol, settings).still_changing
     moving = {n: rates[n] for n in [*rates][:_NAMED]}
     of = f" of condition {label!r}" if label else ""
     start = "let them start from the model's initial values instead (preequilibrate=False)"

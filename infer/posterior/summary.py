@@ -235,7 +235,7 @@ def _judge(tree: xr.DataTree, table: pd.DataFrame) -> tuple[str, list[str]]:
     level = max(level, ridges.level)
     words += _failed_solves(tree)
     if tree.attrs.get("complete") in ("false", "False", 0):
-        words.append("The run was stopped before it had all its draws; the same call goes on with it.")
+        words.append("The run was stopped before it had all its draws; the same call resumes it.")
     if said := tree.attrs.get("below_zero"):
         words.append(f"{said[0].upper()}{said[1:]}.")
     words += [f"{text[:1].upper()}{text[1:]}." for text in json.loads(tree.attrs.get(NOISE, "[]"))]

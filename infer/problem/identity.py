@@ -56,7 +56,7 @@ def problem_parts(problem: Problem) -> Identity:
         "measurements": content_hash(data.measurements, _LABELS),
         "protocols": content_hash({n: p for n, p in data.protocols.items() if n in protocols}),
         "observables": content_hash({n: o for n, o in data.observables.items() if n in observables}),
-        "priors": {n: content_hash(_known_of(p)) for n, p in problem.parameters.items()},
+        "priors": {n: content_hash(_compared_part(p)) for n, p in problem.parameters.items()},
         "sampled parameters": list(problem.space.names),
         "integrated scales": list(problem.nuisance.names),
     }
@@ -67,7 +67,7 @@ def problem_digest(problem: Problem) -> str:
     return content_hash(problem_parts(problem))
 
 
-def _known_of(parameter: Parameter) -> tuple:
+def _compared_part(parameter: Parameter) -> tuple:
     """The part of a parameter that changes draws. A prior is compared by its text: a new field changes no identity."""
     prior = None if parameter.prior is None else parameter.prior.text
     return prior, parameter.value, parameter.unit, parameter.scale

@@ -17,7 +17,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from ...data.dataset import Dataset
-from ...data.deviations import deviations
+from ...data.deviations import find_deviations
 from ...data.parameter import Parameter
 from ...errors import HexamerError
 from ...models.compiled.model import Model
@@ -129,7 +129,7 @@ class Problem:
         assays = Assays(model, dataset, tuple(parameters))
         self._set(dataset=dataset, parameters=MappingProxyType(parameters), nuisance=nuisance, space=space)
         self._set(assays=assays, model=assays.model, settings=settings, source=source, other_model=other_model)
-        self._set(_deviations=deviations(dataset, elsewhere=computed))
+        self._set(_deviations=find_deviations(dataset, elsewhere=computed))
 
     def _set(self, **values: object) -> None:
         self.__dict__.update(values)

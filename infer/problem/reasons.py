@@ -11,7 +11,7 @@ from ...models.compiled.starts import unsound_starts
 from ...models.listing import listed
 from ...models.solvers.settings import Settings
 from ...models.solvers.status import Status
-from ...models.solvers.unsettled import unsettled
+from ...models.solvers.unsettled import find_unsettled
 from .readout import Assays
 
 
@@ -29,7 +29,7 @@ def why_not_solved(
         return tuple(starts)
     if not len(assays.plan.equilibration_parameters):
         return ()
-    return tuple(unsettled(assays.model, assays.plan, settings, vector).sentences())
+    return tuple(find_unsettled(assays.model, assays.plan, settings, vector).sentences())
 
 
 def without_derivative(names: Sequence[str], slopes: Float[np.ndarray, " names"]) -> tuple[str, ...]:

@@ -57,7 +57,7 @@ def conserved(
     ]
     for divisor_of in (_denominator, _shared):
         apart = {i: _grouped(row, set(parameters)) for i, row in enumerate(rows) if row and i not in dependent}
-        left = _tied(apart)
+        left = _balances_with_shared_terms(apart)
         grouped = [{factor: sympy.cancel(part) for factor, part in apart[i].items()} for i in left]
         divisors = [divisor_of(before.values()) for before in grouped]
         null_rows, which = _null([_divided(before, d) for before, d in zip(grouped, divisors, strict=True)], {})
@@ -84,13 +84,13 @@ def _row(pairs: Terms) -> Row:
     row: Row = {}
     for coefficient, rate in pairs:
         number, factor = sympy.sympify(coefficient).as_coeff_Mul()
-        for n, term in _apart(rate if factor == 1 else factor * rate):
+        for n, term in _split_terms(rate if factor == 1 else factor * rate):
             row[term] = row.get(term, Fraction(0)) + _fraction(number) * n
     return {term: n for term, n in row.items() if n != 0}
 
 
 @lru_cache(maxsize=4096)
-def _apart(rate: sympy.Expr) -> tuple[tuple[Fraction, sympy.Expr], ...]:
+def _split_terms(rate: sympy.Expr) -> tuple[tuple[Fraction, sympy.Expr], ...]:
     whole = sympy.expand(rate) if _terms_at_most(rate) <= LARGEST else rate
     pairs = (term.as_coeff_Mul() for term in sympy.Add.make_args(whole))
     return tuple((_fraction(n), term) for n, term in pairs)
@@ -124,7 +124,7 @@ def _grouped(row: Row, parameters: set[sympy.Symbol]) -> dict[sympy.Expr, sympy.
     return before
 
 
-def _tied(balances: Mapping[int, Collection[sympy.Expr]]) -> list[int]:
+def _balances_with_shared_terms(balances: Mapping[int, Collection[sympy.Expr]]) -> list[int]:
     """The balances each of whose terms stands in another one too: none else can be part of a conserved sum."""
     left = dict(balances)
     while True:
@@ -150,7 +150,7 @@ def _shared(before: Collection[sympy.Expr]) -> sympy.Expr:
 def _divided(before: Mapping[sympy.Expr, sympy.Expr], divisor: sympy.Expr) -> Row:
     row: Row = {}
     for factor, part in before.items():
-        for n, term in _apart(sympy.cancel(part / divisor)):
+        for n, term in _split_terms(sympy.cancel(part / divisor)):
             row[term * factor] = row.get(term * factor, Fraction(0)) + n
     return row
 

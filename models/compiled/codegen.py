@@ -95,10 +95,10 @@ class _Guard:
         if not e.args:
             return sympy.nan if e is sympy.I else e  # the root or logarithm of a negative number
         if e not in self._done:
-            self._done[e] = self._made(e)
+            self._done[e] = self._rewrite(e)
         return self._done[e]
 
-    def _made(self, e: sympy.Basic) -> sympy.Basic:
+    def _rewrite(self, e: sympy.Basic) -> sympy.Basic:
         if isinstance(e, sympy.Mul):
             # A factor's denominator and what stands above it are brought into range together.
             return quotient(_rebuilt(e, [self._raised(a) if isinstance(a, sympy.Pow) else self(a) for a in e.args]))

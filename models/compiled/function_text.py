@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import jax
 import numpy as np
 
-from .canonical import NoIdentityError, canonical
+from .canonical import NoIdentityError, canonical_text
 
 # Names are labels; meshes, layouts and options of the compiler are the same for all that runs here.
 _LABELS = {
@@ -31,7 +31,7 @@ _LIBRARIES = {"jax", "jaxlib", "numpy", "builtins", "functools"}
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+|id=\d{6,}|<function |<locals>")
 
 
-def function_text(f: Callable, *shapes: tuple[int, ...], second: bool = True) -> str:
+def text_of_function(f: Callable, *shapes: tuple[int, ...], second: bool = True) -> str:
     """The text of `f` over float64 arguments of `shapes`, and of its derivatives.
 
     The derivatives are the forward and the reverse one, and (`second`) the reverse of the forward one. They belong to
@@ -104,11 +104,11 @@ def _param(name: str, value) -> str:
     if isinstance(value, (tuple, list)) and not hasattr(value, "_fields"):
         return "(" + ", ".join(_param(name, v) for v in value) + ")"
     try:
-        return canonical(value)
+        return canonical_text(value)
     except NoIdentityError:
         pass
     if hasattr(value, "__array__"):
-        return canonical(np.asarray(value))
+        return canonical_text(np.asarray(value))
     if isinstance(value, type):
         return f"{value.__module__}.{value.__qualname__}"
     if not callable(value) and not _ADDRESS.search(text := repr(value)):

@@ -31,7 +31,7 @@ _REMEDY = (
 )
 
 
-def jumps(rates: Mapping[str, Iterable[sympy.Expr]], parameters: Mapping[str, float]) -> list[str]:
+def find_jumps(rates: Mapping[str, Iterable[sympy.Expr]], parameters: Mapping[str, float]) -> list[str]:
     """One sentence for each condition on the state at which parts of `rates`, by what they change, jump.
 
     Where both sides agree, as of max(0, A - K), nothing jumps. Both are compared for parameters near the values of
@@ -50,7 +50,7 @@ def jumps(rates: Mapping[str, Iterable[sympy.Expr]], parameters: Mapping[str, fl
 
 
 def warning(places: Collection[str]) -> str:
-    """A note on a model whose rates jump at `places` (sentences of `jumps`), with the way out."""
+    """A note on a model whose rates jump at `places` (sentences of `find_jumps`), with the way out."""
     return (
         f"{'; '.join(places)}. No step stops there: what lasts shorter than a step may be passed over. And derivatives "
         f"leave out that the moment moves with the parameters, so map and fit refuse this model. To fit it, {_REMEDY}"

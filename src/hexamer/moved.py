@@ -115,7 +115,7 @@ def _look_up(name: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
-def _passing_on(old: str, new: str) -> Callable[..., Any]:
+def _alias_of(old: str, new: str) -> Callable[..., Any]:
     def call(*arguments: Any, **options: Any) -> Any:
         _warn(old, f"hexamer.{new}")
         return _look_up(new)(*arguments, **options)  # looked up when it is called: what it needs may be slow to import
@@ -136,10 +136,10 @@ def rename_attribute(owner: type, old: str, new: str) -> None:
 
 def rename_argument(owner: type, old: str, new: str) -> None:
     """Lets a class be made with the argument `new` by its old name, too."""
-    owner.__init__ = _taking(owner.__init__, owner.__name__, old, new)
+    owner.__init__ = _accept_old_name(owner.__init__, owner.__name__, old, new)
 
 
-def _taking(function: Callable[..., Any], name: str, old: str, new: str) -> Callable[..., Any]:
+def _accept_old_name(function: Callable[..., Any], name: str, old: str, new: str) -> Callable[..., Any]:
     """`function` that takes the parameter `new` also by its old name."""
 
     @wraps(function)
@@ -245,14 +245,14 @@ def _compiled(name: str) -> Any:
 def register() -> None:
     """Makes the old names importable, and the old attributes of classes and of `hexamer.models` readable."""
     for owner, name, new in METHODS:
-        call = _passing_on(f"{owner.rpartition('.')[2]}.{name}", new)
+        call = _alias_of(f"{owner.rpartition('.')[2]}.{name}", new)
         setattr(_look_up(owner), name, call if name in ("numpyro_model", "to_sbml") else staticmethod(call))
     for owner, name, new in PROPERTIES:
-        setattr(_look_up(owner), name, property(_passing_on(f"{owner.rpartition('.')[2]}.{name}", new)))
+        setattr(_look_up(owner), name, property(_alias_of(f"{owner.rpartition('.')[2]}.{name}", new)))
     for owner, name, new in ATTRIBUTES:
         rename_attribute(_look_up(owner), name, new)
     for owner, function, name, new in PARAMETERS:
-        call = _taking(getattr(_look_up(owner), function), f"hexamer.{owner}.{function}", name, new)
+        call = _accept_old_name(getattr(_look_up(owner), function), f"hexamer.{owner}.{function}", name, new)
         setattr(_look_up(owner), function, call if owner == "data" else staticmethod(call))
     import_module("hexamer.data").__dict__["__getattr__"] = _of_data
     for name, fact in FACTS.items():

@@ -117,13 +117,13 @@ def _say_what_failed(
 ) -> None:
     from ..models import Status
     from ..models.compiled.starts import unsound_starts_under
-    from ..models.solvers.unsettled import unsettled_under
+    from ..models.solvers.unsettled import find_unsettled_under
 
     for protocol, status in zip(protocols, map(Status, map(int, result.status)), strict=True):
         if status == Status.OK:
             continue
         starts = unsound_starts_under(model, values, protocol) if status == Status.NOT_FINITE else ()
-        reasons = starts or unsettled_under(model, values, protocol, settings).sentences()
+        reasons = starts or find_unsettled_under(model, values, protocol, settings).sentences()
         typer.echo(f"protocol {protocol.name!r} failed: {'; '.join(reasons) or status.sentence}", err=True)
 
 
