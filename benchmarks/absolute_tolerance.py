@@ -6,8 +6,8 @@ Rules, all at rtol 1e-6: `fixed` (1e-8 in the model's unit, the default until th
 scale), `faint` (1e-16 of the largest value of the model), and `own F` (F · rtol · each species' own scale, see
 `hexamer.models.solvers.scale`; F = 1 is 1e-6 of the smallest start).
 
-Bundled networks: a dose of IL-6 (where it is a species) to cells as they are and to cells at rest; the error is the
-largest of a course relative to its largest value. Problems, bundled and PEtab (where HEXAMER_DATA has them), at their
+Bundled networks: a dose of IL-6 (if it is a species) to cells as they are and to cells in steady state; the error is
+the largest of a course relative to its largest value. Problems, bundled and PEtab (if HEXAMER_DATA has them), at their
 nominal values: the largest relative error of a predicted row. Each against rtol 1e-10.
 """
 
@@ -40,14 +40,14 @@ SLOW = ("Chen",)  # 500 species
 Course = Callable[..., tuple[np.ndarray, int]]  # settings -> values (last axis: times or rows), steps
 
 
-def network(name: str, rest: bool) -> Course:
+def network(name: str, equilibrated: bool) -> Course:
     model = load_model(name)
-    protocol = Protocol.equilibrated() if rest else Protocol()
+    protocol = Protocol.equilibrated() if equilibrated else Protocol()
     protocol = protocol.add("IL6", DOSE) if "IL6" in model.species else protocol
-    given = {n: 1.0 for n, v in zip(model.parameters, model.defaults, strict=True) if np.isnan(v)}
+    values = {n: 1.0 for n, v in zip(model.parameters, model.defaults, strict=True) if np.isnan(v)}
 
     def course(**changes: Any) -> tuple[np.ndarray, int]:
-        out = simulate(model, given, protocol, TIMES, settings=Settings(Fused(), **changes))
+        out = simulate(model, values, protocol, TIMES, settings=Settings(Fused(), **changes))
         return np.asarray(out.y[0]).T, int(out.steps[0])
 
     return course
@@ -68,17 +68,18 @@ def problem(source: str) -> Course:
     return course
 
 
-def error(found: np.ndarray, reference: np.ndarray) -> float:
+def error(y: np.ndarray, reference: np.ndarray) -> float:
     """The largest; without what is the rounding of other numbers (1e-33 beside 1e3)."""
     size = np.max(np.abs(reference), axis=1, keepdims=True)
     counts = size > 1e-25 * np.nanmax(size)
-    return float(np.nanmax(np.where(counts, np.abs(found - reference) / np.where(counts, size, 1.0), 0.0)))
+    return float(np.nanmax(np.where(counts, np.abs(y - reference) / np.where(counts, size, 1.0), 0.0)))
 
 
 def sources(root: Path | None) -> Iterator[tuple[str, Callable[[], Course]]]:
     for name in bundled():
-        for rest in (False, True):
-            yield f"{name}, {'at rest' if rest else 'as it is'}", lambda n=name, r=rest: network(n, r)
+        for equilibrated in (False, True):
+            label = "at rest" if equilibrated else "as it is"
+            yield f"{name}, {label}", lambda n=name, e=equilibrated: network(n, e)
     petab = sorted((root / "petab").glob("*/*.yaml")) if root else []
     for name in (*bundled_problems(), *map(str, petab)):
         if not any(s in name for s in SLOW):
@@ -90,17 +91,17 @@ def row(name: str, make: Callable[[], Course], floors: tuple[float, ...]) -> dic
     course = make()
     reference, _ = course(**TIGHT)
     largest = float(np.nanmax(np.abs(reference)))
-    found: dict[str, Any] = {}
+    rules: dict[str, Any] = {}
     for rule, atol in (("fixed", 1e-8), ("faint", 1e-16 * largest)):
         y, steps = course(atol=atol)
-        found[rule] = {"steps": steps, "error": error(y, reference)}
+        rules[rule] = {"steps": steps, "error": error(y, reference)}
     default = scale.FLOOR
     for floor in floors:
         scale.FLOOR = {**default, "float64": floor}
         y, steps = make()()
-        found[f"own {floor:g}"] = {"steps": steps, "error": error(y, reference)}
+        rules[f"own {floor:g}"] = {"steps": steps, "error": error(y, reference)}
     scale.FLOOR = default
-    return {"name": name, "rules": found}
+    return {"name": name, "rules": rules}
 
 
 def main() -> None:

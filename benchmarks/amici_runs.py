@@ -45,12 +45,12 @@ class Amici:
         exact = [r["rtol"] for r in tried if (e := r.get("max_rel_error")) is not None and e <= MAX_ERROR]
         ladder = [{k: r[k] for k in _LADDER_KEYS if k in r} for r in tried]
         settings = [_setting(STANDARD), *([_matched(max(exact))] if exact else [])]
-        found: list[Row] = []
+        all_rows: list[Row] = []
         for threads in (1, 2):
             standard, *matched = self._rows(method, settings, threads, repeats, reference)
             last = matched[0] if matched else {"threads": threads, "error": NONE_EXACT}
-            found += [standard | {"setting": "standard"}, last | {"setting": "matched", "ladder": ladder}]
-        return found
+            all_rows += [standard | {"setting": "standard"}, last | {"setting": "matched", "ladder": ladder}]
+        return all_rows
 
     def _rows(
         self, method: str, settings: Sequence[Row], threads: int, repeats: int, reference: Sequence[float]

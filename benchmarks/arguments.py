@@ -15,23 +15,23 @@ from hexamer.models.solvers.placement import prefer, require_asked, require_cpu
 def positive_count(text: str) -> int:
     """A whole number of at least 1."""
     try:
-        found = int(text)
+        count = int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
-    if found < 1:
+    if count < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return found
+    return count
 
 
 def positive_number(text: str) -> float:
     """A positive number."""
     try:
-        found = float(text)
+        number = float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-    if not found > 0:
+    if not number > 0:
         raise argparse.ArgumentTypeError(f"{text} is not positive")
-    return found
+    return number
 
 
 def network_name(name: str) -> str:

@@ -69,9 +69,9 @@ def network_record(name: str, engine: str) -> dict[str, Any]:
     """The course of one network after a dose of IL-6, where it has IL-6."""
     model = load_model(name)
     protocol = Protocol().add("IL6", DOSE) if "IL6" in model.species else Protocol()
-    given = {n: 1.0 for n, v in zip(model.parameters, model.defaults, strict=True) if np.isnan(v)}
+    values = {n: 1.0 for n, v in zip(model.parameters, model.defaults, strict=True) if np.isnan(v)}
     settings = Settings(solver_by_words(engine=engine))
-    out = simulate(model, given, protocol, TIMES, settings=settings)
+    out = simulate(model, values, protocol, TIMES, settings=settings)
     return {
         "status": int(out.status[0]),
         "steps": int(out.steps[0]),

@@ -40,17 +40,17 @@ BINDING = (
     *("k_deg_IL6R", "k_deg_gp130", "k_deg_SOCS3", "k_clear_sIL6R"),
 )
 
-Given = tuple[tuple[str, float], ...]
+Mixture = tuple[tuple[str, float], ...]
 
 
-def given(**ng_per_ml: float) -> Given:
+def mixture(**ng_per_ml: float) -> Mixture:
     return tuple(sorted((n, v) for n, v in ng_per_ml.items() if v > 0))
 
 
-SERUM = given(IL6=0.01, sIL6R=178, sgp130=25)  # of the healthy, with 10 pg/ml IL-6
+SERUM = mixture(IL6=0.01, sIL6R=178, sgp130=25)  # of the healthy, with 10 pg/ml IL-6
 
 
-def protocol(doses: Given) -> Protocol:
+def protocol(doses: Mixture) -> Protocol:
     made = Protocol.equilibrated(" + ".join(f"{n} {v:g}" for n, v in doses) or "nothing")
     for name, amount in doses:
         made = made.add(name, amount / MASS[name])
@@ -62,41 +62,41 @@ class Cell:
     """A kind of cell, and what is done to it: changes of parameters, as factors of the draws, and doses in ng/ml."""
 
     factors: Mapping[str, float]
-    doses: tuple[Given, ...]
+    doses: tuple[Mixture, ...]
 
 
 CELLS = {
     "nominal": Cell(
         {},
         (
-            given(),
-            *(given(IL6=d) for d in DOSES),
-            *(given(IL6=10, sIL6R=100, sgp130Fc=f) for f in (0, 10_000)),
-            given(IL6=10, sgp130Fc=10_000),
-            *(given(**{"IL6": 10.0, drug: 50_000.0}) for drug in ("tocilizumab", "siltuximab")),
-            *(given(HyperIL6=d) for d in (10, 100)),
-            *(given(**{"HyperIL6": 10.0, drug: 50_000.0}) for drug in ("tocilizumab", "siltuximab")),
+            mixture(),
+            *(mixture(IL6=d) for d in DOSES),
+            *(mixture(IL6=10, sIL6R=100, sgp130Fc=f) for f in (0, 10_000)),
+            mixture(IL6=10, sgp130Fc=10_000),
+            *(mixture(**{"IL6": 10.0, drug: 50_000.0}) for drug in ("tocilizumab", "siltuximab")),
+            *(mixture(HyperIL6=d) for d in (10, 100)),
+            *(mixture(**{"HyperIL6": 10.0, drug: 50_000.0}) for drug in ("tocilizumab", "siltuximab")),
             SERUM,
-            *(given(IL6=10, ruxolitinib=d * MASS["ruxolitinib"]) for d in RUXOLITINIB),
+            *(mixture(IL6=10, ruxolitinib=d * MASS["ruxolitinib"]) for d in RUXOLITINIB),
         ),
     ),
     "without IL6R": Cell(
         {"IL6R_0": 0.0},
         (
-            given(),
-            *(given(IL6=d) for d in DOSES),
-            *(given(IL6=d, sIL6R=1000) for d in (10, 100, 1000)),
-            *(given(HyperIL6=d) for d in (10, 100, 1000)),
-            *(given(IL6=10, sIL6R=100, **more) for more in ({}, {"sgp130Fc": 10_000.0}, {"tocilizumab": 50_000.0},
+            mixture(),
+            *(mixture(IL6=d) for d in DOSES),
+            *(mixture(IL6=d, sIL6R=1000) for d in (10, 100, 1000)),
+            *(mixture(HyperIL6=d) for d in (10, 100, 1000)),
+            *(mixture(IL6=10, sIL6R=100, **more) for more in ({}, {"sgp130Fc": 10_000.0}, {"tocilizumab": 50_000.0},
                                                             {"siltuximab": 50_000.0})),
-            *(given(IL6=10, sIL6R=100, sgp130=g) for g in SGP130),
-            *(given(IL6=d, sIL6R=100, sgp130=g) for g in (0, 1000) for d in DOSES),
+            *(mixture(IL6=10, sIL6R=100, sgp130=g) for g in SGP130),
+            *(mixture(IL6=d, sIL6R=100, sgp130=g) for g in (0, 1000) for d in DOSES),
         ),
     ),
-    "few IL6R": Cell({"IL6R_0": 0.02}, (given(), *(given(IL6=d, sIL6R=s) for s in (0, 1000) for d in DOSES))),
-    "without SOCS3": Cell({"k_tl": 0.0}, (given(), *(given(IL6=d) for d in (10, 20, 50)))),
-    "without gp130 turnover": Cell({"k_deg_gp130": 0.0, "k_lys": 0.0}, (given(IL6=10), given(IL6=100))),
-    "binding alone": Cell(dict.fromkeys(BINDING, 0.0), tuple(given(IL6=d) for d in (0.3, 10, 1000))),
+    "few IL6R": Cell({"IL6R_0": 0.02}, (mixture(), *(mixture(IL6=d, sIL6R=s) for s in (0, 1000) for d in DOSES))),
+    "without SOCS3": Cell({"k_tl": 0.0}, (mixture(), *(mixture(IL6=d) for d in (10, 20, 50)))),
+    "without gp130 turnover": Cell({"k_deg_gp130": 0.0, "k_lys": 0.0}, (mixture(IL6=10), mixture(IL6=100))),
+    "binding alone": Cell(dict.fromkeys(BINDING, 0.0), tuple(mixture(IL6=d) for d in (0.3, 10, 1000))),
 }  # fmt: skip
 
 
@@ -124,20 +124,20 @@ class Laboratory:
             self._done[kind] = np.asarray(out.y), {n: np.asarray(v) for n, v in out.observed.items()}
         return self._done[kind]
 
-    def __call__(self, what: str, kind: str = "nominal", doses: Given = ()) -> np.ndarray:
+    def __call__(self, what: str, kind: str = "nominal", doses: Mixture = ()) -> np.ndarray:
         """Courses of a species or observable, draws × times; NaN where the solve failed."""
         y, observed = self._run(kind)
         column = list(dict.fromkeys(CELLS[kind].doses)).index(doses)
         return observed[what][:, column] if what in observed else y[:, column, :, self.model.index(what)]
 
-    def course(self, what: str, kind: str = "nominal", doses: Given = ()) -> np.ndarray:
+    def course(self, what: str, kind: str = "nominal", doses: Mixture = ()) -> np.ndarray:
         """The first two hours."""
         return self(what, kind, doses)[:, :-1]
 
     def response(self, kind: str = "nominal", **ng_per_ml: float) -> np.ndarray:
         """pSTAT3 at 20 min above that of untreated cells, a draw each."""
-        base = self("pSTAT3_total", kind if kind in ("without IL6R", "few IL6R") else "nominal", given())
-        return (self("pSTAT3_total", kind, given(**ng_per_ml)) - base)[:, AT_20]
+        base = self("pSTAT3_total", kind if kind in ("without IL6R", "few IL6R") else "nominal", mixture())
+        return (self("pSTAT3_total", kind, mixture(**ng_per_ml)) - base)[:, AT_20]
 
     @cached_property
     def largest(self) -> np.ndarray:
@@ -151,13 +151,13 @@ def peak(course: np.ndarray) -> np.ndarray:
 def half_dose(responses: np.ndarray) -> np.ndarray:
     """EC50 of each row of `responses`, draws × DOSES, by interpolation on the logarithm of the dose."""
     logs = np.log(DOSES)
-    found = [np.interp(0.5 * r[-1], np.maximum.accumulate(r), logs) if np.isfinite(r).all() else np.nan
+    log_doses = [np.interp(0.5 * r[-1], np.maximum.accumulate(r), logs) if np.isfinite(r).all() else np.nan
              for r in responses]  # fmt: skip
-    return np.exp(found)
+    return np.exp(log_doses)
 
 
 def overshoot(lab: Laboratory, d: float) -> np.ndarray:
-    course = lab.course("pSTAT3_total", doses=given(IL6=d))
+    course = lab.course("pSTAT3_total", doses=mixture(IL6=d))
     at = peak(course)
     return (at >= 15) & (at <= 45) & (course[:, -1] < 0.6 * course.max(1))
 
@@ -166,7 +166,7 @@ def binding(lab: Laboratory) -> np.ndarray:
     holds = np.ones(len(lab.largest), bool)
     for d in (0.3, 10, 1000):
         names = ("IL6", "IL6R", "IL6_IL6R", "gp130", "triC", "hexC", "tri")
-        at = {n: lab(n, "binding alone", given(IL6=d))[:, -1] for n in names}
+        at = {n: lab(n, "binding alone", mixture(IL6=d))[:, -1] for n in names}
         kd1 = at["IL6"] * at["IL6R"] / at["IL6_IL6R"] / lab.values["Kd1"]
         kd2 = at["IL6_IL6R"] * at["gp130"] / at["triC"] / lab.values["Kd2"]
         holds &= (np.abs(kd1 - 1) < 0.01) & (np.abs(kd2 - 1) < 0.01)
@@ -176,7 +176,7 @@ def binding(lab: Laboratory) -> np.ndarray:
 def surface_affinity(lab: Laboratory) -> np.ndarray:
     """IL-6 that half fills the surface, between 5 and 100 pM, at low dose."""
     names = ("IL6", "IL6R", "IL6_IL6R", "triC", "hexC")
-    at = {n: lab(n, "binding alone", given(IL6=0.3))[:, -1] for n in names}
+    at = {n: lab(n, "binding alone", mixture(IL6=0.3))[:, -1] for n in names}
     apparent = at["IL6"] * at["IL6R"] / (at["IL6_IL6R"] + at["triC"] + at["hexC"])
     return (apparent > 0.005) & (apparent < 0.1)
 
@@ -211,29 +211,29 @@ def sigmoid(lab: Laboratory) -> np.ndarray:
 
 
 def knockout(lab: Laboratory, d: float) -> np.ndarray:
-    wild = lab.course("pSTAT3_total", doses=given(IL6=d))
-    without = lab.course("pSTAT3_total", "without SOCS3", given(IL6=d))
+    wild = lab.course("pSTAT3_total", doses=mixture(IL6=d))
+    without = lab.course("pSTAT3_total", "without SOCS3", mixture(IL6=d))
     return (without[:, -1] > 2 * wild[:, -1]) & (without[:, -1] >= 0.6 * without.max(1))
 
 
 def order_of_peaks(lab: Laboratory, d: float) -> np.ndarray:
-    message, stat3 = (peak(lab.course(n, doses=given(IL6=d))) for n in ("mSOCS3", "pSTAT3_total"))
+    message, stat3 = (peak(lab.course(n, doses=mixture(IL6=d))) for n in ("mSOCS3", "pSTAT3_total"))
     return (message >= 30) & (message <= 90) & (message > stat3)
 
 
 def erk(lab: Laboratory, d: float) -> np.ndarray:
-    at = peak(lab.course("pERK_total", doses=given(IL6=d)))
+    at = peak(lab.course("pERK_total", doses=mixture(IL6=d)))
     return (at >= 5) & (at <= 20)
 
 
 def akt(lab: Laboratory, d: float) -> np.ndarray:
-    course = lab.course("pAkt_total", doses=given(IL6=d))
+    course = lab.course("pAkt_total", doses=mixture(IL6=d))
     rise = course - course[:, :1]
     return (rise.max(1) > course[:, 0]) & (rise[:, -1] < 0.5 * rise.max(1))
 
 
 def genes(lab: Laboratory) -> np.ndarray:
-    folds = np.stack([(c := lab(n, doses=given(IL6=50))).max(1) / c[:, 0] for n in GENES], axis=1)
+    folds = np.stack([(c := lab(n, doses=mixture(IL6=50))).max(1) / c[:, 0] for n in GENES], axis=1)
     return (folds.min(1) > 2) & (folds.max(1) > 50)
 
 
@@ -241,7 +241,7 @@ def totals(lab: Laboratory) -> np.ndarray:
     holds = np.ones(len(lab.largest), bool)
     for d in (10, 100):
         for what, kind in (("STAT3_all", "nominal"), ("gp130_all", "without gp130 turnover")):
-            course = lab(what, kind, given(IL6=d))
+            course = lab(what, kind, mixture(IL6=d))
             holds &= np.all(np.abs(course / course[:, :1] - 1) < 1e-8, axis=1)
     return holds
 

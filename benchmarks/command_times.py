@@ -60,13 +60,13 @@ def cases(folder: Path) -> Mapping[str, Case]:
     at = folder / "at.csv"
     at.write_text("parameter,value\nk_imp,much\n")
     out = ("--out", folder / "out")
-    found = {"python -c pass": Case([sys.executable, "-c", "pass"])}
+    timed = {"python -c pass": Case([sys.executable, "-c", "pass"])}
     for peer in PEERS:
         if importlib.util.find_spec(peer.partition(".")[0]) is not None:
-            found[f"import {peer}"] = Case([sys.executable, "-c", f"import {peer}"])
-    found["hexamer --help"] = _hexamer("--help", said="dose-response")
-    found |= {f"hexamer {name} --help": _hexamer(name, "--help", said=f"hexamer {name}") for name in COMMANDS}
-    return found | {
+            timed[f"import {peer}"] = Case([sys.executable, "-c", f"import {peer}"])
+    timed["hexamer --help"] = _hexamer("--help", said="dose-response")
+    timed |= {f"hexamer {name} --help": _hexamer(name, "--help", said=f"hexamer {name}") for name in COMMANDS}
+    return timed | {
         "fit, wrong key in problem.toml": _hexamer("fit", key, *out, said="the key is missing", status=2),
         "fit, wrong value in a table": _hexamer("fit", value, *out, said="row 2, 'time' holds 'soon'", status=2),
         "fit, unknown data set": _hexamer("fit", "hepg3", *out, said="did you mean 'hepg2'?", status=2),
@@ -121,7 +121,7 @@ def main() -> None:
         for _ in range(arguments.runs + 1):
             for name, case in timed.items():
                 runs[name].append(_run(case))
-    rows = {name: _row(found) for name, found in runs.items()}
+    rows = {name: _row(runs_of_case) for name, runs_of_case in runs.items()}
     print(f"load of the machine before: {load[0]:.1f}; {arguments.runs} runs")
     print(f"{'':<32}{'median s':>10}{'least s':>10}{'CPU s':>10}")
     for name, row in rows.items():

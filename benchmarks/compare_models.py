@@ -22,7 +22,7 @@ from hexamer.infer import read
 
 def units(tree: xr.DataTree, grouped: set[str]) -> dict[str, np.ndarray]:
     """Log likelihood of what is left out at a time, chains × draws each, by a name that all results share."""
-    found: dict[str, np.ndarray] = {}
+    by_label: dict[str, np.ndarray] = {}
     for name, values in tree["log_likelihood"].dataset.data_vars.items():
         array = np.asarray(values)
         if name == "integrated_scales":
@@ -32,8 +32,8 @@ def units(tree: xr.DataTree, grouped: set[str]) -> dict[str, np.ndarray]:
         else:
             labels = [f"{name} row {r}" for r in values[f"row[{name}]"].values]
         for i, label in enumerate(labels):
-            found[label] = found.get(label, 0.0) + array[..., i]
-    return found
+            by_label[label] = by_label.get(label, 0.0) + array[..., i]
+    return by_label
 
 
 def integrated(tree: xr.DataTree) -> set[str]:

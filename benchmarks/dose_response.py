@@ -75,27 +75,27 @@ def worker(case: str, draws: int) -> dict[str, Any]:
     first_s = time.perf_counter() - began
     before = os.getloadavg()[0]
     began, cpu = time.perf_counter(), time.process_time()
-    found = run(draws, settings, memory=memory)
+    result = run(draws, settings, memory=memory)
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-    held = peak_memory_mb()
+    memory_mb = peak_memory_mb()
     checked = min(CHECKED, draws)
     tight = run(checked, Settings(rtol=1e-10, atol=1e-12, max_steps=100_000), progress=False).response.values
     scale = np.max(np.abs(tight), axis=(-2, -1), keepdims=True)  # of a draw and condition
-    response = found.response.values
+    response = result.response.values
     return {
         "case": case,
         "threads": threads or os.cpu_count(),
         "devices": devices,
         "draws": draws,
-        "trajectories": int(found.data["status"].size),
+        "trajectories": int(result.data["status"].size),
         "outputs": int(response.size),
         "seconds": seconds,
-        "seconds_per_256000": seconds * 256_000 / found.data["status"].size,
+        "seconds_per_256000": seconds * 256_000 / result.data["status"].size,
         "cpu_seconds": cpu,
         "first_call_s": first_s,
-        "failed": found.failed,
+        "failed": result.failed,
         "max_error_of_scale": float(np.nanmax(np.abs(response[:checked] - tight) / scale)),
-        "peak_memory_mb": held,
+        "peak_memory_mb": memory_mb,
         "load_before": before,
         "digest": [float(np.nansum(response[:checked])), float(np.nansum(response))],
     }
@@ -127,7 +127,7 @@ def diffrax_worker(draws: int) -> dict[str, Any]:
     read = jax.vmap(lambda v, y: formula(v, y, 1e-6, 1e-9)[0])
     before = os.getloadavg()[0]
     solution, seconds, compile_s = run(model, plan, Settings(Diffrax()), values)
-    held = peak_memory_mb()
+    memory_mb = peak_memory_mb()
     tight = run(model, plan, Settings(rtol=1e-10, atol=1e-12, max_steps=100_000), values)[0]
     response, exact = (np.asarray(read(values, s.y)) for s in (solution, tight))
     by_condition = exact.reshape(draws, len(CONDITIONS), -1)
@@ -145,7 +145,7 @@ def diffrax_worker(draws: int) -> dict[str, Any]:
         "compile_s": compile_s,
         "failed": int(np.sum(np.asarray(solution.status) != 0)),
         "max_error_of_scale": float(np.nanmax(np.abs(response - exact) / scale[:, :, None])),
-        "peak_memory_mb": held,
+        "peak_memory_mb": memory_mb,
         "load_before": before,
     }
 

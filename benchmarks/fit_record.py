@@ -19,14 +19,14 @@ def record(folder: Path) -> dict[str, Any]:
     """The run's record, but for what only a watch tells."""
     tree = read(folder / "posterior.nc")
     stats: Any = tree["sample_stats"]
-    told: dict[str, Any] = {str(k): v for k, v in tree.attrs.items()}
+    attributes: dict[str, Any] = {str(k): v for k, v in tree.attrs.items()}
     summary: Any = pd.read_csv(folder / "summary.csv", index_col=0)
     search = json.loads((folder / "map.json").read_text())
-    seconds = json.loads(told["seconds"])
+    seconds = json.loads(attributes["seconds"])
     draws = int(stats["n_steps"].size)
     answer: dict[str, Any] = {
-        "problem": told["problem"],
-        "settings": json.loads(told["solver_settings"]),
+        "problem": attributes["problem"],
+        "settings": json.loads(attributes["solver_settings"]),
         "chains": int(stats.sizes["chain"]),
         "draws_a_chain": int(stats.sizes["draw"]),
         "best_objective": search["objective"][0],
@@ -35,7 +35,7 @@ def record(folder: Path) -> dict[str, Any]:
         "warmup_s": seconds["warmup"],
         "draws_s": seconds["draws"],
         "leapfrogs_a_draw": float(stats["n_steps"].mean()),
-        "warmup_leapfrogs": int(told["warmup_leapfrogs"]),
+        "warmup_leapfrogs": int(attributes["warmup_leapfrogs"]),
         "divergent_draws": int(stats["diverging"].sum()),
         "draws_with_failed_solve": int(stats["failed"].sum()),
         "r_hat_max": float(summary["r_hat"].max()),
@@ -43,7 +43,7 @@ def record(folder: Path) -> dict[str, Any]:
         "ess_tail_min": float(summary["ess_tail"].min()),
         "ess_bulk_min_per_second": float(summary["ess_bulk"].min()) / seconds["draws"],
         "leapfrogs_per_second": draws * float(stats["n_steps"].mean()) / seconds["draws"],
-        "versions": {k: v for k, v in told.items() if k.endswith("_version")},
+        "versions": {k: v for k, v in attributes.items() if k.endswith("_version")},
     }
     answer["parameters"] = {
         str(name): {k: float(row[k]) for k in ("median", "5%", "95%", "r_hat", "ess_bulk", "ess_tail")}
@@ -62,11 +62,11 @@ def main() -> None:
     parser.add_argument("--load", required=True, help="what else the machine did")
     parser.add_argument("--json", type=Path, required=True)
     arguments = parser.parse_args()
-    told = {"wall_s": arguments.wall, "load": arguments.load} | record(arguments.folder)
-    arguments.json.write_text(json.dumps(told, indent=1, default=str) + "\n")
+    content = {"wall_s": arguments.wall, "load": arguments.load} | record(arguments.folder)
+    arguments.json.write_text(json.dumps(content, indent=1, default=str) + "\n")
     print(
         json.dumps(
-            {k: v for k, v in told.items() if k not in ("parameters", "truth", "versions")}, indent=1, default=str
+            {k: v for k, v in content.items() if k not in ("parameters", "truth", "versions")}, indent=1, default=str
         )
     )
 

@@ -3,12 +3,12 @@
     python -m benchmarks.gpu --json FILE             # needs a GPU that JAX and Warp can use; about 5 minutes
     python -m benchmarks.gpu --dry-run --json FILE   # the same for a few trajectories, the GPU's kernels on the CPU
 
-Cells that are given 0.01 to 100 ng/ml of IL-6, all species read at 12 times over 180 min, parameters lognormal around
-nominal values (log-sd 0.3). `course` starts at the model's initial values, which every method can; `rest` comes to rest
-before. A gradient is of a scalar of all outputs, by all parameters. The fused engine runs in float64 and, at a
-tolerance that both can keep, in both precisions; beside each time stand errors, of the first sets' values and
-gradients, against the CPU's at rtol 1e-10. Up to `--most` trajectories the CPU runs beside it, and so do diffrax and
-modax-solvers; what fails (no memory, not installed) is a row that says why.
+Cells get 0.01 to 100 ng/ml of IL-6, all species are read at 12 times over 180 min, and parameters are lognormal around
+nominal values (log-sd 0.3). `course` starts at the model's initial values, which every method can; `rest` in the
+steady state before the dose. A gradient is of a scalar of all outputs, by all parameters. The fused engine runs in
+float64 and, at a tolerance that both can keep, in both precisions; beside each time stand errors, of the first sets'
+values and gradients, against the CPU's at rtol 1e-10. Up to `--most` trajectories the CPU runs beside it, and so do
+diffrax and modax-solvers; what fails (no memory, not installed) is a row that says why.
 
 It needs JAX, diffrax, NumPyro, sympy, warp-lang, antimony and python-libsbml, and runs from the source as it is. FILE
 is written after every row; above the rows stand the device, versions, peaks and the check against the CPU. After
@@ -69,14 +69,14 @@ Planned = tuple[Row, Callable[[], Row]]
 
 @dataclass(frozen=True)
 class Case:
-    """Trajectories of a model: sets of parameters × doses. `by`: `gpu` runs a GPU's kernels on a CPU."""
+    """Trajectories of a model: sets of parameters × doses. `backend`: `gpu` runs a GPU's kernels on a CPU."""
 
     model: Model
-    rest: bool
-    by: Backend = "platform"
+    equilibrated: bool
+    backend: Backend = "platform"
 
     def values(self, trajectories: int) -> np.ndarray:
-        return dose_case(self.model, FUSED[0], rest=self.rest, sets=-(-trajectories // DOSES)).values
+        return dose_case(self.model, FUSED[0], equilibrated=self.equilibrated, sets=-(-trajectories // DOSES)).values
 
     def starts(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Start states and parameters of each trajectory, for methods that know no protocols."""
@@ -101,8 +101,8 @@ class Case:
         return jax.vmap(jax.grad(loss, has_aux=True))
 
     def _one(self, settings: Settings) -> Callable[[Array], Solution]:
-        plan = dose_case(self.model, settings, rest=self.rest, sets=0).plan
-        return partial(engine.solve, self.model, plan, settings, backend=self.by)
+        plan = dose_case(self.model, settings, equilibrated=self.equilibrated, sets=0).plan
+        return partial(engine.solve, self.model, plan, settings, backend=self.backend)
 
 
 def scalar(y: Array) -> Array:
@@ -159,15 +159,15 @@ def _off(a: np.ndarray, b: np.ndarray, axes: tuple[int, ...]) -> float:
 def check(case: Case, exact: Checked, settings: Settings) -> Row:
     """GPU against CPU at the same tolerances, and against tight ones: largest errors of values and of gradients."""
     sets, host = len(exact.slope), jax.devices("cpu")[0]
-    found = Checked.on(jax.devices()[0], case, settings, sets)
-    own = Checked.on(host, Case(case.model, case.rest), settings, sets)
+    result = Checked.on(jax.devices()[0], case, settings, sets)
+    on_cpu = Checked.on(host, Case(case.model, case.equilibrated), settings, sets)
     row = {
-        "same_status": bool(np.array_equal(found.solution.status, own.solution.status)),
-        "same_steps": float(np.mean(found.solution.steps == own.solution.steps)),
-        "value_off_cpu": own.value_error(found.solution.y),
-        "gradient_off_cpu": own.gradient_error(found.slope),
-        "value_error": exact.value_error(found.solution.y),
-        "gradient_error": exact.gradient_error(found.slope),
+        "same_status": bool(np.array_equal(result.solution.status, on_cpu.solution.status)),
+        "same_steps": float(np.mean(result.solution.steps == on_cpu.solution.steps)),
+        "value_off_cpu": on_cpu.value_error(result.solution.y),
+        "gradient_off_cpu": on_cpu.gradient_error(result.slope),
+        "value_error": exact.value_error(result.solution.y),
+        "gradient_error": exact.gradient_error(result.slope),
     }
     # In float32 another rounding takes other steps, so that results are alike by their errors alone.
     near = 1e-6 if settings.precision == "float64" else 10 * settings.rtol
@@ -175,11 +175,11 @@ def check(case: Case, exact: Checked, settings: Settings) -> Row:
     return row | {"good": row["same_status"] and close}
 
 
-def checks(model: Model, exact: Mapping[bool, Checked], by: Backend) -> Iterator[Planned]:
-    for rest, settings in product(exact, FUSED):
-        row = {"precision": settings.precision, "rtol": settings.rtol, "start": "rest" if rest else "course"}
-        row |= {"trajectories": len(exact[rest].slope) * DOSES}
-        yield row, partial(check, Case(model, rest, by), exact[rest], settings)
+def checks(model: Model, exact: Mapping[bool, Checked], backend: Backend) -> Iterator[Planned]:
+    for equilibrated, settings in product(exact, FUSED):
+        row = {"precision": settings.precision, "rtol": settings.rtol, "start": "rest" if equilibrated else "course"}
+        row |= {"trajectories": len(exact[equilibrated].slope) * DOSES}
+        yield row, partial(check, Case(model, equilibrated, backend), exact[equilibrated], settings)
 
 
 def fused_row(
@@ -197,7 +197,7 @@ def fused_row(
     result, times = timed(function, values, repeats=repeats, on=on)
     solution: Solution = result if what == "forward" else result[1]
     steps, rejected = np.asarray(solution.steps), np.asarray(solution.rejected)
-    found = times | {
+    row = times | {
         "trajectories": steps.size,
         "per_second": steps.size / times["seconds"],
         "failed": int(np.sum(np.asarray(solution.status) != Status.OK)),
@@ -206,30 +206,41 @@ def fused_row(
     }
     if what == "gradient":
         known = len(exact.slope)
-        found["gradient_error"] = exact.gradient_error(np.asarray(result[0][:known]) * values[:known])
-    if case.rest or settings.precision not in peaks:  # steps of a rest, counted in each of its courses, were taken once
-        return found
+        row["gradient_error"] = exact.gradient_error(np.asarray(result[0][:known]) * values[:known])
+    # Steps to a steady state were taken once, and are counted in each of its courses.
+    if case.equilibrated or settings.precision not in peaks:
+        return row
     cost = operations(functions_of(case.model))
     done = cost["forward"] * float(steps.sum())
     if what == "gradient":
         done += cost["back"] * float((steps - rejected).sum())
     rate = done / times["seconds"]
-    return found | {"operations_per_second": rate, "share_of_peak": rate / peaks[settings.precision]}
+    return row | {"operations_per_second": rate, "share_of_peak": rate / peaks[settings.precision]}
 
 
 def fused_rows(
-    model: Model, exact: Mapping[bool, Checked], by: Backend, options: argparse.Namespace, peaks: Mapping[str, float]
+    model: Model,
+    exact: Mapping[bool, Checked],
+    backend: Backend,
+    options: argparse.Namespace,
+    peaks: Mapping[str, float],
 ) -> Iterator[Planned]:
     """On the GPU, and up to `most` trajectories beside it on the CPU."""
     cpu = jax.devices("cpu")[0]
     kinds = [(settings, what) for settings in FUSED for what in ("forward", "gradient")]
-    for (rest, count), (settings, what) in product(product(exact, options.counts), kinds):
-        row = {"precision": settings.precision, "rtol": settings.rtol, "start": "rest" if rest else "course"}
+    for (equilibrated, count), (settings, what) in product(product(exact, options.counts), kinds):
+        row = {"precision": settings.precision, "rtol": settings.rtol, "start": "rest" if equilibrated else "course"}
         row |= {"what": what, "trajectories": count}
-        given = (count, settings, what, exact[rest], options.repeats)
-        yield {"method": "fused", **row}, partial(fused_row, Case(model, rest, by), *given, peaks, None)
+        arguments = (count, settings, what, exact[equilibrated], options.repeats)
+        yield (
+            {"method": "fused", **row},
+            partial(fused_row, Case(model, equilibrated, backend), *arguments, peaks, None),
+        )
         if count <= options.most:
-            yield {"method": "fused on the CPU", **row}, partial(fused_row, Case(model, rest), *given, {}, cpu)
+            yield (
+                {"method": "fused on the CPU", **row},
+                partial(fused_row, Case(model, equilibrated), *arguments, {}, cpu),
+            )
 
 
 def peer_row(make: Any, case: Case, count: int, what: str, reference: np.ndarray, repeats: int) -> Row:
@@ -245,13 +256,13 @@ def peer_row(make: Any, case: Case, count: int, what: str, reference: np.ndarray
 
 
 def peer_rows(model: Model, exact: Checked, options: argparse.Namespace) -> Iterator[Planned]:
-    case, y = Case(model, rest=False), np.asarray(exact.solution.y)
+    case, y = Case(model, equilibrated=False), np.asarray(exact.solution.y)
     peers = {"diffrax-kvaerno5": diffrax_course, "modax-rodas5p": modax_course}
     for name, count, what in product(peers, options.counts, ("forward", "gradient")):
         if count <= options.most:
             row = {"method": name, "precision": "float64", "start": "course", "what": what, "trajectories": count}
-            given = (case, count, what, y.reshape(-1, *y.shape[2:]), options.repeats)
-            yield row, partial(peer_row, peers[name], *given)
+            arguments = (case, count, what, y.reshape(-1, *y.shape[2:]), options.repeats)
+            yield row, partial(peer_row, peers[name], *arguments)
 
 
 def attempt(row: Row, run: Callable[[], Row]) -> Row:
@@ -327,8 +338,8 @@ def arguments() -> argparse.Namespace:
     choose_devices(parser, dry_run=options.dry_run)
     options.counts = options.counts or list(DRY if options.dry_run else COUNTS)
     if not options.dry_run and not cuda.devices():
-        told = cuda.requested_platforms()
-        why = f"JAX_PLATFORMS={told} leaves it out; unset that" if told else cuda.why_none()
+        platforms = cuda.requested_platforms()
+        why = f"JAX_PLATFORMS={platforms} leaves it out; unset that" if platforms else cuda.why_none()
         sys.exit(NO_GPU.format(f": {why}" if why else ""))
     return options
 
@@ -336,7 +347,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     options = arguments()
     until = time.monotonic() + 60 * options.minutes
-    by: Backend = "gpu" if options.dry_run else "platform"
+    backend: Backend = "gpu" if options.dry_run else "platform"
     model, device = load_model(options.model), None if options.dry_run else cuda.devices()[0]
     report: Row = {
         "device": "dry run on the CPU" if device is None else device.name,
@@ -352,14 +363,14 @@ def main() -> None:
     save(options.json, report)
     peaks: dict[str, float] = {}
     for precision in () if device is None else ("float64", "float32"):
-        found = attempt({}, lambda p=precision: {"peak": measured_peak(device, p)})
-        peaks |= {precision: found["peak"]} if "peak" in found else {}
-        report.setdefault("peak_operations_per_second", {})[precision] = found
+        peak = attempt({}, lambda p=precision: {"peak": measured_peak(device, p)})
+        peaks |= {precision: peak["peak"]} if "peak" in peak else {}
+        report.setdefault("peak_operations_per_second", {})[precision] = peak
     sets, cpu = (2 if options.dry_run else CHECKED), jax.devices("cpu")[0]
-    exact = {rest: Checked.on(cpu, Case(model, rest), TIGHT, sets) for rest in (False, True)}
+    exact = {equilibrated: Checked.on(cpu, Case(model, equilibrated), TIGHT, sets) for equilibrated in (False, True)}
     planned = [
-        ("checks", checks(model, exact, by)),
-        ("rows", fused_rows(model, exact, by, options, peaks)),
+        ("checks", checks(model, exact, backend)),
+        ("rows", fused_rows(model, exact, backend, options, peaks)),
         ("rows", peer_rows(model, exact[False], options)),
     ]
     print(HEAD)

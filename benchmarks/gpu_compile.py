@@ -117,8 +117,8 @@ def _assembled(file: Path, arch: int) -> Row:
     if older := re.search(r"Unsupported \.version [\d.]+; current version is '([\d.]+)'", said):
         text = re.sub(r"^\.version [\d.]+$", f".version {older[1]}", text, count=1, flags=re.M)
         said = _ptxas(file, text, arch)
-    found = _measured(said)
-    return {"ptxas_s": time.perf_counter() - began} | found if found else {"error": said.strip()[-300:]}
+    resources = _measured(said)
+    return {"ptxas_s": time.perf_counter() - began} | resources if resources else {"error": said.strip()[-300:]}
 
 
 def ptxas() -> str | None:
@@ -160,8 +160,8 @@ KERNELS = {
 
 def kernel_in(symbol: str) -> str:
     """The kernel that a symbol of the driver's machine code names; empty if it names none."""
-    found = re.search(r"\d+(steady_state|course_adjoint|course|steady_adjoint|slot)P", symbol)
-    return KERNELS[found[1]] if found else ""
+    match = re.search(r"\d+(steady_state|course_adjoint|course|steady_adjoint|slot)P", symbol)
+    return KERNELS[match[1]] if match else ""
 
 
 def cubin(name: str, precision: str, arch: int, folder: Path) -> tuple[Path, str]:
@@ -191,12 +191,14 @@ def nvcc_rows(name: str, architectures: Sequence[int], precisions: Sequence[str]
             yield row | {"error": str(failed)}
             continue
         seconds = time.perf_counter() - began
-        found = {}
+        by_kernel = {}
         for entry in said.split("Compiling entry function")[1:]:
             if kernel := kernel_in(entry.split("'")[1]):
-                found[kernel] = _measured(entry)
+                by_kernel[kernel] = _measured(entry)
         for kernel in KERNELS.values():
-            yield row | {"kernel": kernel, "all_s": seconds} | found.get(kernel, {"error": "ptxas does not name it"})
+            yield (
+                row | {"kernel": kernel, "all_s": seconds} | by_kernel.get(kernel, {"error": "ptxas does not name it"})
+            )
 
 
 # ------------------------------------------------------------------------------------------------------- local memory
@@ -204,8 +206,8 @@ def nvcc_rows(name: str, architectures: Sequence[int], precisions: Sequence[str]
 
 def nvdisasm() -> str | None:
     """The disassembler, on the path or in its wheel."""
-    own = [str(p.parent) for p in Path(sysconfig.get_path("purelib")).glob("nvidia/*/bin/nvdisasm")]
-    return shutil.which("nvdisasm") or next((f for p in own if (f := shutil.which("nvdisasm", path=p))), None)
+    folders = [str(p.parent) for p in Path(sysconfig.get_path("purelib")).glob("nvidia/*/bin/nvdisasm")]
+    return shutil.which("nvdisasm") or next((f for p in folders if (f := shutil.which("nvdisasm", path=p))), None)
 
 
 def local_bytes(name: str, precision: str, arch: int) -> Row:
@@ -219,16 +221,16 @@ def local_bytes(name: str, precision: str, arch: int) -> Row:
             text = subprocess.run([tool, "-c", str(file)], capture_output=True, text=True, check=True).stdout
     except (DriverFailed, subprocess.CalledProcessError) as error:
         return row | {"error": str(error)}
-    found = traffic(text)
+    bytes_by_kernel = traffic(text)
     return row | {
-        "forward": sum(n * found["course"].get(f, 0) for f, n in FORWARD.items()),
-        "back": sum(n * found["course_adjoint"].get(f, 0) for f, n in BACK.items()),
+        "forward": sum(n * bytes_by_kernel["course"].get(f, 0) for f, n in FORWARD.items()),
+        "back": sum(n * bytes_by_kernel["course_adjoint"].get(f, 0) for f, n in BACK.items()),
     }
 
 
 def traffic(text: str) -> dict[str, dict[str, int]]:
     """Bytes of local memory that a call of each function of each kernel loads and stores, all branches counted."""
-    found: dict[str, dict[str, int]] = {}
+    bytes_by_kernel: dict[str, dict[str, int]] = {}
     kernel = function = ""
     for line in text.splitlines():
         if section := re.match(r"\s*\.section\s+\.text\.(\S+?),", line):
@@ -242,9 +244,9 @@ def traffic(text: str) -> dict[str, dict[str, int]]:
         moved = re.match(r"\s+/\*[0-9a-f]+\*/\s+(?:@!?U?P\d+\s+)?(LDL|STL)([.\w]*)", line)
         if kernel and moved:
             width = 16 if ".128" in moved[2] else 8 if ".64" in moved[2] else 4
-            functions = found.setdefault(kernel, {})
+            functions = bytes_by_kernel.setdefault(kernel, {})
             functions[function] = functions.get(function, 0) + width
-    return found
+    return bytes_by_kernel
 
 
 def _unknown(row: Mapping[str, Any]) -> str:
@@ -299,11 +301,11 @@ def by_network(rows: Sequence[Row]) -> str:
     head = ["network", "kernels compiled", *(f"`{k}`: stack, bytes" for k in kernels), "most registers"]
     lines = [head, ["---"] * len(head)]
     for model in dict.fromkeys(row["model"] for row in rows):
-        own = [row for row in rows if row["model"] == model]
-        good = [row for row in own if not _unknown(row)]
+        rows_of_model = [row for row in rows if row["model"] == model]
+        good = [row for row in rows_of_model if not _unknown(row)]
         stacks = [max((row["stack_bytes"] for row in good if row["kernel"] == k), default=0) for k in kernels]
         registers = max((row["registers"] for row in good), default=0)
-        lines.append([model, f"{len(good)} of {len(own)}", *(f"{s:,}" for s in stacks), str(registers)])
+        lines.append([model, f"{len(good)} of {len(rows_of_model)}", *(f"{s:,}" for s in stacks), str(registers)])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
@@ -325,8 +327,8 @@ def earlier(parser: argparse.ArgumentParser, file: Path | None) -> Row:
     if file is None or not file.exists():
         return empty
     try:
-        found = json.loads(file.read_text())
-        return {key: found[key] for key in empty}
+        report = json.loads(file.read_text())
+        return {key: report[key] for key in empty}
     except (OSError, ValueError, KeyError, TypeError) as error:
         parser.error(f"{file} is no report of this benchmark ({error!r})")
 
@@ -357,17 +359,17 @@ def main() -> None:
         print(f"local bytes a step are those of {options.against}, within {ALLOWED:.0%}")
         return
     report["local_bytes_a_step"] = merged(known["local_bytes_a_step"], counted)
-    ways, found = {"nvrtc": nvrtc_rows, "nvcc": nvcc_rows}, []
+    ways, compiled = {"nvrtc": nvrtc_rows, "nvcc": nvcc_rows}, []
     for name, compiler in product(options.models, options.compilers):
         for row in ways[compiler](name, options.architectures, options.precisions):
-            print(table([row]) if not found else table([row]).splitlines()[1], flush=True)
-            found.append(row)
+            print(table([row]) if not compiled else table([row]).splitlines()[1], flush=True)
+            compiled.append(row)
             report["kernels"] = merged(report["kernels"], [row])
             if options.json:
                 options.json.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
-    failed = sum("error" in row for row in [*counted, *found])
-    unmeasured = sorted({row["not_measured"] for row in [*counted, *found] if "not_measured" in row})
-    said = f"{len(found) - sum('error' in r for r in found)} of {len(found)} kernels compiled"
+    failed = sum("error" in row for row in [*counted, *compiled])
+    unmeasured = sorted({row["not_measured"] for row in [*counted, *compiled] if "not_measured" in row})
+    said = f"{len(compiled) - sum('error' in r for r in compiled)} of {len(compiled)} kernels compiled"
     print("; not measured: ".join([said, *unmeasured]))
     print(by_network(report["kernels"]))
     if failed:

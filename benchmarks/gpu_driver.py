@@ -68,13 +68,13 @@ class DriverCase:
         """
         with jax.default_device(jax.devices("cpu")[0]):  # on a card's machine too
             task, environment = self._task(self.settings, self.values)
-            own = _solved(task, environment)
+            on_cpu = _solved(task, environment)
             if tight:
                 exact = Settings(Fused(), rtol=1e-10, atol=1e-12, max_steps=100_000)
-                known = own.where_alike(_solved(*self._task(exact, self.values)))
-                off = known.off(own)
+                known = on_cpu.where_alike(_solved(*self._task(exact, self.values)))
+                off = known.off(on_cpu)
             else:
-                known, off = own, self._rounding(own)
+                known, off = on_cpu, self._rounding(on_cpu)
         integers, floats = task.plan
         head = [len(integers), len(floats), len(environment), task.slots, *task.shape, len(self.model.species)]
         with path.open("wb") as file:
@@ -85,11 +85,11 @@ class DriverCase:
                 file.write(np.ascontiguousarray(array, np.int32).tobytes())
         return off
 
-    def _rounding(self, own: _Solved) -> Off:
+    def _rounding(self, on_cpu: _Solved) -> Off:
         """The largest change of the CPU's numbers in four tries that move every parameter by one ulp, up or down."""
         sign = np.random.default_rng(1).choice([-1.0, 1.0], (4, *self.values.shape))
         moved = self.values * (1 + sign * np.finfo(float).eps)
-        tries = [own.off(own.where_alike(_solved(*self._task(self.settings, values)))) for values in moved]
+        tries = [on_cpu.off(on_cpu.where_alike(_solved(*self._task(self.settings, values)))) for values in moved]
         return Off(max(o.value for o in tries), max(o.gradient for o in tries))
 
     def _task(self, settings: Settings, values: np.ndarray) -> tuple[Any, np.ndarray]:
@@ -137,8 +137,8 @@ def _solved(task: Any, environment: np.ndarray) -> _Solved:
     solved = forward(environment)
     y = jnp.where(jnp.isfinite(solved.y), solved.y, 0.0)
     cotangent = jax.grad(lambda y: jnp.mean(jnp.log1p(y.clip(-0.5)) ** 2))(y) * len(environment)
-    kept = (solved.status, solved.accepted, solved.record, solved.steady, solved.steady_status)
-    slope = backward(environment, *kept, cotangent)
+    residuals = (solved.status, solved.accepted, solved.record, solved.steady, solved.steady_status)
+    slope = backward(environment, *residuals, cotangent)
     return _Solved(*(np.array(x) for x in (solved.y, solved.status, solved.steps, cotangent, slope)))
 
 
@@ -147,12 +147,13 @@ def doses_of(model: Model) -> np.ndarray:
     return np.geomspace(0.01, 100, DOSES) * (NM_PER_NG_ML if "IL6" in model.species else 1.0)
 
 
-def dose_case(model: Model, settings: Settings, *, rest: bool, sets: int, seed: int = 0) -> DriverCase:
+def dose_case(model: Model, settings: Settings, *, equilibrated: bool, sets: int, seed: int = 0) -> DriverCase:
     """Doses of IL-6 to cells whose parameters are lognormal around nominal values (log-sd 0.3)."""
-    start = Protocol.equilibrated if rest else Protocol
-    given = "IL6" in model.species
+    start = Protocol.equilibrated if equilibrated else Protocol
+    is_species = "IL6" in model.species
     protocols = [
-        start(f"{d:g}").add("IL6", float(d)) if given else start(f"{d:g}").set(IL6=float(d)) for d in doses_of(model)
+        start(f"{d:g}").add("IL6", float(d)) if is_species else start(f"{d:g}").set(IL6=float(d))
+        for d in doses_of(model)
     ]
     plan = compile_plan(model, protocols, [list(TIMES)] * DOSES, model.parameters)
     spread = np.random.default_rng(seed).normal(size=(sets, len(model.parameters)))
@@ -190,18 +191,24 @@ def build(folder: Path, name: str, source: str, *, cuda: bool, flags: Sequence[s
     """The driver of one source, compiled into `folder`. Raises `DriverFailed`."""
     header, program = folder / f"{name}.h", folder / name
     header.write_text(source)
-    found = nvcc() if cuda else compiler()
-    if found is None:
+    program_path = nvcc() if cuda else compiler()
+    if program_path is None:
         raise DriverFailed(
             "no nvcc here: it comes with CUDA's toolkit" if cuda else "no C++ compiler here: install g++"
         )
-    own = (
+    options = (
         ("-O3", "-std=c++17", "-diag-suppress", "177")
         if cuda
         else ("-x", "c++", "-std=c++17", "-Wno-psabi", "-march=native")
     )
     defined = f'-DSOURCE="{header}"'
-    command = [found, *own, *(() if cuda else ("-ffp-contract=fast", "-flax-vector-conversions")), *flags, defined]
+    command = [
+        program_path,
+        *options,
+        *(() if cuda else ("-ffp-contract=fast", "-flax-vector-conversions")),
+        *flags,
+        defined,
+    ]
     _checked([*command, str(DRIVER), "-o", str(program)])
     return program
 

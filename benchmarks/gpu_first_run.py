@@ -8,7 +8,7 @@ kernel for each number of warps that share a multiprocessor. Part 2 does the sam
 size, other orders, arrays on the CPU and the GPU in one process, `simulate` again and again; then from how many
 trajectories on a GPU is faster than this machine's CPU, which `hexamer.models.solvers.placement.break_even` should say.
 
-Every line is printed and written at once. A line that fails says why, and the rest goes on; after `--minutes` of a part
+Every line is printed and written at once. A line that fails says why, and the others go on; after `--minutes` of a part
 its other lines are left out. A dry run tells whether all of it runs and is right, and no times.
 """
 
@@ -110,20 +110,20 @@ def _driven(
 ) -> Lines:
     files: dict[bool, Path] = {}
     single = settings.precision == "float32"
-    for rest in (False, True):
-        where = "rest" if rest else "course"
-        case = partial(dose_case, model, settings, rest=rest, sets=sets)
-        yield f"{tag}: {where}, right?", partial(_checked, files, rest, case, program, single, sets, folder)
+    for equilibrated in (False, True):
+        where = "rest" if equilibrated else "course"
+        case = partial(dose_case, model, settings, equilibrated=equilibrated, sets=sets)
+        yield f"{tag}: {where}, right?", partial(_checked, files, equilibrated, case, program, single, sets, folder)
     for warps in WARPS[:1] if options.dry_run else WARPS:
         for what, room in (("gradient", ROOM), ("forward", 0)):
             count = options.counts[0] if what == "gradient" else options.counts[-1]
-            given = {"sets": -(-count // DOSES), "capacity": room, "repeats": options.repeats, "warps": warps}
-            yield f"{tag}: {what} of {count}, {warps} warps", partial(_timed, files, program, given)
+            launch = {"sets": -(-count // DOSES), "capacity": room, "repeats": options.repeats, "warps": warps}
+            yield f"{tag}: {what} of {count}, {warps} warps", partial(_timed, files, program, launch)
 
 
 def _checked(
     files: dict[bool, Path],
-    rest: bool,
+    equilibrated: bool,
     make: Callable[[], DriverCase],
     program: Compiled,
     single: bool,
@@ -131,40 +131,40 @@ def _checked(
     folder: Path,
 ) -> Row:
     driver, case = _program(program), make()
-    file = folder / f"{case.model.name}_{case.settings.precision}_{case.settings.rtol:g}_{rest}.bin"
-    own = case.write(file, tight=single)
-    files[rest] = file
+    file = folder / f"{case.model.name}_{case.settings.precision}_{case.settings.rtol:g}_{equilibrated}.bin"
+    off_cpu = case.write(file, tight=single)
+    files[equilibrated] = file
     row = run(driver, file, sets=sets, capacity=256)
-    value, gradient = (1e-3 + own.value, 1e-3 + own.gradient) if single else (1e-6, 1e-6)
+    value, gradient = (1e-3 + off_cpu.value, 1e-3 + off_cpu.gradient) if single else (1e-6, 1e-6)
     known = None not in (row["value_off"], row.get("gradient_off"))
     right = known and not row["other_status"] and not row["other_rows"]
     return row | {"good": right and row["value_off"] < value and row["gradient_off"] < gradient}
 
 
-def _timed(files: dict[bool, Path], program: Compiled, given: dict[str, int]) -> Row:
+def _timed(files: dict[bool, Path], program: Compiled, launch: dict[str, int]) -> Row:
     driver = _program(program)
     if False not in files:
         raise DriverFailed("there is no case")
-    row = run(driver, files[False], **given)
-    return {"seconds": (row["course_ms"] + (row["back_ms"] if given["capacity"] else 0)) / 1e3} | row
+    row = run(driver, files[False], **launch)
+    return {"seconds": (row["course_ms"] + (row["back_ms"] if launch["capacity"] else 0)) / 1e3} | row
 
 
 # -------------------------------------------------------------------------------------------------------- through JAX
 
 
-def through_jax(options: argparse.Namespace, by: Backend) -> Lines:
+def through_jax(options: argparse.Namespace, backend: Backend) -> Lines:
     """Checks, then times, of what a user calls."""
     sets, cpu = (2 if options.dry_run else 64), jax.devices("cpu")[0]
     exact = Settings(Fused(), rtol=1e-10, atol=1e-12, max_steps=100_000)
     for name in options.models:
         model = load_model(name)
-        for rest in (False, True):
-            known = cache(partial(Checked.on, cpu, Case(model, rest), exact, sets))
+        for equilibrated in (False, True):
+            known = cache(partial(Checked.on, cpu, Case(model, equilibrated), exact, sets))
             for label, settings in NAMED.items():
-                tag = f"{name}, {label}: {'rest' if rest else 'course'}, right?"
-                yield tag, partial(_judged, Case(model, rest, by), known, settings)
+                tag = f"{name}, {label}: {'rest' if equilibrated else 'course'}, right?"
+                yield tag, partial(_judged, Case(model, equilibrated, backend), known, settings)
     name = options.models[0]
-    case = Case(load_model(name), True, by)
+    case = Case(load_model(name), True, backend)
     for label, changes in (
         ("no step kept", {"record": 0}),
         ("9 steps kept", {"record": 9}),
@@ -174,8 +174,8 @@ def through_jax(options: argparse.Namespace, by: Backend) -> Lines:
     yield f"{name}: sets in another order, the same gradient?", partial(_reversed, case, sets)
     yield f"{name}: lax.map and outside of jit, the same gradient?", partial(_nested, case)
     yield f"{name}: on this process's CPU too?", partial(_on_cpu, case, cpu)
-    yield f"{name}: simulate() again, compiled once?", partial(_thrice, case.model, by)
-    case = Case(case.model, False, by)
+    yield f"{name}: simulate() again, compiled once?", partial(_thrice, case.model, backend)
+    case = Case(case.model, False, backend)
     for count in options.counts:
         for label, settings in NAMED.items():
             for what in ("forward", "gradient"):
@@ -215,13 +215,13 @@ def _nested(case: Case) -> Row:
 
 def _on_cpu(case: Case, cpu: Any) -> Row:
     values = case.values(2 * DOSES)
-    found = jax.jit(Case(case.model, case.rest).gradient(F64))(jax.device_put(values, cpu))[0]
-    off = float(np.max(np.abs(np.asarray(found) - _slopes(case, 2)) / np.abs(_slopes(case, 2)).max()))
-    return {"good": off < 1e-6 and {d.platform for d in found.devices()} == {"cpu"}, "largest_difference": off}
+    slope = jax.jit(Case(case.model, case.equilibrated).gradient(F64))(jax.device_put(values, cpu))[0]
+    off = float(np.max(np.abs(np.asarray(slope) - _slopes(case, 2)) / np.abs(_slopes(case, 2)).max()))
+    return {"good": off < 1e-6 and {d.platform for d in slope.devices()} == {"cpu"}, "largest_difference": off}
 
 
-def _thrice(model: Model, by: Backend) -> Row:
-    settings = Settings(device="gpu" if by == "platform" else "auto")
+def _thrice(model: Model, backend: Backend) -> Row:
+    settings = Settings(device="gpu" if backend == "platform" else "auto")
     seconds, protocol = [], Protocol("dose").add("IL6", 0.5) if "IL6" in model.species else Protocol().set(IL6=5.0)
     for _ in range(3):
         began = time.perf_counter()
@@ -237,19 +237,19 @@ def _time_of(case: Case, settings: Settings, what: str, count: int, options: arg
 
 def _crossing(case: Case, options: argparse.Namespace, cpu: Any) -> Row:
     """Seconds of a gradient on both, and the least number of trajectories at which the GPU is faster."""
-    found: dict[int, tuple[float, float]] = {}
+    seconds: dict[int, tuple[float, float]] = {}
     for count in CROSSING[:2] if options.dry_run else CROSSING:
-        values, given = case.values(count), {"repeats": 3 * options.repeats}
-        on_gpu = timed(case.gradient(F64), values, **given)[1]["seconds"]
-        on_cpu = timed(Case(case.model, case.rest).gradient(F64), values, **given, on=cpu)[1]["seconds"]
-        found[count] = (on_gpu, on_cpu)
-    slower = [n for n, (g, c) in found.items() if g >= c]
+        values, timing = case.values(count), {"repeats": 3 * options.repeats}
+        on_gpu = timed(case.gradient(F64), values, **timing)[1]["seconds"]
+        on_cpu = timed(Case(case.model, case.equilibrated).gradient(F64), values, **timing, on=cpu)[1]["seconds"]
+        seconds[count] = (on_gpu, on_cpu)
+    slower = [n for n, (g, c) in seconds.items() if g >= c]
     return {
-        "break_even": min((n for n in found if n > max(slower, default=0)), default=None),
-        "timed_up_to": max(found),
+        "break_even": min((n for n in seconds if n > max(slower, default=0)), default=None),
+        "timed_up_to": max(seconds),
         "taken_for_it": None if (taken := break_even()) == math.inf else taken,
         "cores": usable_cores(),
-        "seconds_gpu_cpu": {str(n): pair for n, pair in found.items()},
+        "seconds_gpu_cpu": {str(n): pair for n, pair in seconds.items()},
     }
 
 
@@ -341,7 +341,7 @@ def main() -> None:
     options = parser.parse_args()
     options.counts = options.counts or ([16] if options.dry_run else [10**5, 10**6])
     choose_devices(parser, dry_run=options.dry_run)
-    by: Backend = "platform" if cuda.devices() and not options.dry_run else "gpu"
+    backend: Backend = "platform" if cuda.devices() and not options.dry_run else "gpu"
     report: Row = {
         "dry_run": options.dry_run,
         "about": attempt({}, about),
@@ -353,7 +353,7 @@ def main() -> None:
     print(json.dumps(report["about"]), flush=True)
     stopped = False
     with nullcontext(options.keep) if options.keep else tempfile.TemporaryDirectory() as folder:
-        parts = {"1": partial(alone, options, Path(folder)), "2": partial(through_jax, options, by)}
+        parts = {"1": partial(alone, options, Path(folder)), "2": partial(through_jax, options, backend)}
         try:
             for part in parts if options.part == "both" else [options.part]:
                 run_part(part, parts[part](), options, report)

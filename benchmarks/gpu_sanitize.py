@@ -72,8 +72,8 @@ def cases_of(name: str, model: Model, precision: str) -> dict[str, DriverCase]:
     # In float32 the numbers compared with are of many more steps, which must not end for want of them.
     short = settings_of(precision, max_steps=MAX_STEPS) if precision == "float64" else plain
     return {
-        "course": dose_case(model, plain, rest=False, sets=8),
-        "rest": dose_case(model, plain, rest=True, sets=8),
+        "course": dose_case(model, plain, equilibrated=False, sets=8),
+        "rest": dose_case(model, plain, equilibrated=True, sets=8),
         "mixed": mixed_case(model, short, MIXED[name]),
     }
 

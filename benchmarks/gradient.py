@@ -106,14 +106,14 @@ class Comparison:
         try:
             if method in HEXAMER:
                 command = module("gradient_worker", self.file, "--method", method, "--repeats", repeats)
-                found = answer_of(command)["rows"]
+                answers = answer_of(command)["rows"]
             elif self.amici is not None:
-                found = self.amici.rows(method, repeats, self.case["reference"]["gradient"])
+                answers = self.amici.rows(method, repeats, self.case["reference"]["gradient"])
             else:
-                found = []
+                answers = []
         except WorkerFailed as error:
-            found = [{"error": str(error)}]
-        for row in found:
+            answers = [{"error": str(error)}]
+        for row in answers:
             yield {"problem": self.case["problem"], "method": method, **empty, **row}
 
 

@@ -63,8 +63,8 @@ def load(name: str) -> Problem:
         for n, o in dataset.observables.items()
         if {str(s) for s in _inlined(problem, o).free_symbols} & set(model.species)
     }
-    kept = tuple(m for m in dataset.measurements if m.observable in moving)
-    return Problem(model, replace(dataset, measurements=kept), marginalise=())
+    measurements = tuple(m for m in dataset.measurements if m.observable in moving)
+    return Problem(model, replace(dataset, measurements=measurements), marginalise=())
 
 
 def _inlined(problem: Problem, observable: Observable) -> sympy.Expr:
@@ -157,13 +157,13 @@ def amici_case(problem: Problem, parameters: list[str], values: Mapping[str, flo
     }
 
 
-def _at(network: Network, own: set[str], values: Mapping[str, float]) -> Network:
+def _at(network: Network, assigned: set[str], values: Mapping[str, float]) -> Network:
     """The network at given values; parameters that are given follow from no initial assignment."""
     return replace(
         network,
         parameters={n: replace(q, value=values.get(n, q.value)) for n, q in network.parameters.items()},
         compartments={n: replace(q, value=values.get(n, q.value)) for n, q in network.compartments.items()},
-        initial={n: e for n, e in network.initial.items() if n not in own},
+        initial={n: e for n, e in network.initial.items() if n not in assigned},
     )
 
 
@@ -187,8 +187,8 @@ def _without_scale(
 ) -> tuple[float, float]:
     """Factor f and shift d of a row on its observable's scale: what its placeholders make of y is f y + d."""
     placeholders = [sympy.Symbol(n) for n in observable.placeholders]
-    given = [values[a] if isinstance(a, str) else float(a) for a in row.arguments]
-    numbers = dict(zip(placeholders, map(sympy.Float, given), strict=True))
+    arguments = [values[a] if isinstance(a, str) else float(a) for a in row.arguments]
+    numbers = dict(zip(placeholders, map(sympy.Float, arguments), strict=True))
     at_one = observable.formula.xreplace(dict.fromkeys(placeholders, sympy.Integer(1)))
     ratio = sympy.cancel(observable.formula / at_one)
     if ratio.free_symbols <= set(placeholders):
@@ -211,8 +211,8 @@ def _formula(problem: Problem, network: Network, name: str, values: Mapping[str,
     expression = _inlined(problem, observable)
     expression = expression.xreplace({sympy.Symbol(n): sympy.Integer(1) for n in observable.placeholders})
     symbols = {*network.species, *network.parameters, *network.compartments}
-    held = {str(s) for s in expression.free_symbols} - symbols
-    filled = {sympy.Symbol(n): sympy.Float(values[n]) for n in held & set(values)}
+    to_fill = {str(s) for s in expression.free_symbols} - symbols
+    filled = {sympy.Symbol(n): sympy.Float(values[n]) for n in to_fill & set(values)}
     expression = sympy.sympify(expression.xreplace(filled))
     unknown = {str(s) for s in expression.free_symbols} - symbols
     if unknown or any(not isinstance(f, KNOWN_TO_WORKER) for f in expression.atoms(sympy.Function)):

@@ -84,15 +84,15 @@ class Method:
             settings = settings_of(self.method, rtol)
             derivative = jax.jacrev if settings.derivative == "reverse" else jax.jacfwd
             function, seconds = compiled(derivative(self._at(settings), has_aux=True), self.p)
-            gradient, found = function(self.p)
+            gradient, evaluation = function(self.p)
             self.probes[rtol] = Probe(
                 settings,
                 function,
                 seconds,
-                float(found.value),
+                float(evaluation.value),
                 np.asarray(gradient).tolist(),
-                count_kinds(np.asarray(found.status)),
-                np.asarray(found.steps).tolist(),
+                count_kinds(np.asarray(evaluation.status)),
+                np.asarray(evaluation.steps).tolist(),
             )
         return self.probes[rtol]
 
@@ -107,12 +107,12 @@ class Method:
         """The loosest tolerance of the ladder whose error is small enough, searched from the standard one on."""
         start = LADDER.index(STANDARD)
         if self.error(STANDARD) <= MAX_ERROR:
-            found = STANDARD
+            last_exact = STANDARD
             for rtol in reversed(LADDER[:start]):
                 if self.error(rtol) > MAX_ERROR:
                     break
-                found = rtol
-            return found
+                last_exact = rtol
+            return last_exact
         return next((rtol for rtol in LADDER[start + 1 :] if self.error(rtol) <= MAX_ERROR), None)
 
     def row(self, rtol: float, repeats: int) -> dict[str, Any]:
@@ -200,8 +200,8 @@ def main() -> None:
             "threads": usable_cores(),
             "device": jax.default_backend(),
         }
-        found = [row | common for row in rows(method, arguments.repeats)]
-        answer = {"rows": [row | {"peak_memory_mb": peak_memory_mb()} for row in found]}
+        rows_here = [row | common for row in rows(method, arguments.repeats)]
+        answer = {"rows": [row | {"peak_memory_mb": peak_memory_mb()} for row in rows_here]}
     print(json.dumps(answer, allow_nan=False))
 
 

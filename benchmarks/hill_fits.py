@@ -60,8 +60,8 @@ def minimised(x, y, log_dose, positive, low, high, steps: int):
 
     def one(x, y):
         options = {"jac": "fwd"}
-        found = optimistix.least_squares(residual, solver, x, y, options=options, max_steps=steps, throw=False)
-        return bounded(found.value), residual(found.value, y), found.result == optimistix.RESULTS.successful
+        solution = optimistix.least_squares(residual, solver, x, y, options=options, max_steps=steps, throw=False)
+        return bounded(solution.value), residual(solution.value, y), solution.result == optimistix.RESULTS.successful
 
     return jax.vmap(one)(x, y)
 
@@ -73,8 +73,8 @@ def of_optimistix(d: np.ndarray, e: np.ndarray, steps: int) -> tuple[HillCurve, 
     scale = np.maximum(np.ptp(e, axis=1, keepdims=True), 1e-300)
     y = (e - offset) / scale
     start = hill._best_of_grid(d, y, low, high, True)
-    found = minimised(start, y, np.log(np.where(d > 0, d, 1.0)), d > 0, low, high, steps)
-    x, r, converged = map(np.asarray, found)
+    fitted = minimised(start, y, np.log(np.where(d > 0, d, 1.0)), d > 0, low, high, steps)
+    x, r, converged = map(np.asarray, fitted)
     bottom, span = offset[:, 0] + scale[:, 0] * x[:, 2], scale[:, 0] * x[:, 3]
     curve = HillCurve(np.exp(x[:, 0]), np.exp(x[:, 1]), bottom, span, np.sqrt(np.mean(r**2, axis=1)))
     return curve, int(np.sum(~converged))

@@ -57,7 +57,7 @@ def _module(draft: _Draft, number: int, size: int, others: list[str]) -> str:
     """Adds `size` species (12 at least); the name of the receptor that is active."""
     m, end = f"_{number}", len(draft.species) + size
     ligand, chain, partner = draft.add(f"L{m}"), draft.add(f"R{m}", 20.0), draft.add(f"G{m}", 40.0)
-    # Turnover and clearance: without them the Jacobian at rest would be singular, and rest have no derivative.
+    # Turnover and clearance: without them the Jacobian in steady state is singular, and the state has no derivative.
     for receptor, amount in ((chain, 20.0), (partner, 40.0)):
         loss = draft.constant("kdeg", 0.01)
         draft.react(f"-> {receptor}", f"{amount:g}*{loss}")

@@ -39,7 +39,7 @@ def run(problem: str, seed: int, folder: Path, options: list[str]) -> Row:
     command = [sys.executable, "-c", "from hexamer.cli import main; main()", "fit", problem, "--quiet"]
     subprocess.run([*command, "--seed", str(seed), "--out", str(folder), *options], check=True, cwd=ROOT)
     ended = time.time()
-    found = record(folder)
+    measured = record(folder)
     chunks = sorted((folder / "chains").glob("chunk-*.npz"))
     warm = [c for c in chunks if bool(np.load(c)["is_warmup"])]
     marks = {
@@ -52,14 +52,14 @@ def run(problem: str, seed: int, folder: Path, options: list[str]) -> Row:
     times = [began, *(f.stat().st_mtime for f in marks.values()), ended]
     phases = dict(zip([*marks, "summary and figures"], np.diff(times).tolist(), strict=True))
     leapfrogs = np.concatenate([np.load(c)["n_steps"] for c in chunks[len(warm) :]], axis=1)
-    parameters = found.pop("parameters")
+    parameters = measured.pop("parameters")
     return {
         "seed": seed,
         "wall_s": ended - began,
         "load_average_before": load,
         "load_average_after": os.getloadavg(),
         "phases_s": phases,
-        **{k: v for k, v in found.items() if k not in ("problem", "settings", "versions", "truth")},
+        **{k: v for k, v in measured.items() if k not in ("problem", "settings", "versions", "truth")},
         "draw_leapfrogs": int(leapfrogs.sum()),
         "leapfrogs_of_chains": leapfrogs.sum(1).tolist(),
         "waiting": _waiting(leapfrogs),
@@ -110,26 +110,26 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("options", nargs="*", help="further options of `hexamer fit`, after --")
     arguments = parser.parse_args()
-    told: dict[str, Any] = {"problem": arguments.problem, "load": arguments.load, "options": arguments.options}
-    told |= {"machine": machine(), "runs": []}
+    content: dict[str, Any] = {"problem": arguments.problem, "load": arguments.load, "options": arguments.options}
+    content |= {"machine": machine(), "runs": []}
     for seed in arguments.seeds:
         with tempfile.TemporaryDirectory() as folder:
-            found = run(arguments.problem, seed, Path(folder), arguments.options)
+            fit = run(arguments.problem, seed, Path(folder), arguments.options)
             cost = gradient(arguments.problem, Path(folder))
-        dynamic = [found["parameters"][n] for n in cost.pop("dynamic")]
-        cores = min(found["chains"], usable_cores())
-        found["gradient"] = cost | {
-            "share_of_draws": found["draw_leapfrogs"] * cost["density_ms"] / 1e3 / (cores * found["draws_s"])
+        dynamic = [fit["parameters"][n] for n in cost.pop("dynamic")]
+        cores = min(fit["chains"], usable_cores())
+        fit["gradient"] = cost | {
+            "share_of_draws": fit["draw_leapfrogs"] * cost["density_ms"] / 1e3 / (cores * fit["draws_s"])
         }
-        found["dynamic"] = {
+        fit["dynamic"] = {
             "count": len(dynamic),
             "r_hat_max": max(p["r_hat"] for p in dynamic),
             "ess_bulk_min": min(p["ess_bulk"] for p in dynamic),
             "ess_tail_min": min(p["ess_tail"] for p in dynamic),
         }
-        told["runs"].append(found)
-        arguments.json.write_text(json.dumps(told, indent=1, default=str) + "\n")
-        print(json.dumps({k: v for k, v in found.items() if k != "parameters"}, indent=1, default=str), flush=True)
+        content["runs"].append(fit)
+        arguments.json.write_text(json.dumps(content, indent=1, default=str) + "\n")
+        print(json.dumps({k: v for k, v in fit.items() if k != "parameters"}, indent=1, default=str), flush=True)
 
 
 if __name__ == "__main__":

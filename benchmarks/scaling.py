@@ -126,9 +126,9 @@ def errors(outputs: Callable, z: jax.Array, values: jax.Array, gradient: Callabl
     from hexamer import Settings
 
     tight = {"rtol": 1e-9, "atol": 1e-11, "max_steps": 100_000}
-    few = z[:CHECKED]
-    y = jax.jit(outputs(Settings(Diffrax(diffrax.Kvaerno5()), **tight))[0])(few).y
-    g = jax.jit(outputs(Settings(Diffrax(), **tight))[1])(few)
+    sample = z[:CHECKED]
+    y = jax.jit(outputs(Settings(Diffrax(diffrax.Kvaerno5()), **tight))[0])(sample).y
+    g = jax.jit(outputs(Settings(Diffrax(), **tight))[1])(sample)
     largest = jnp.max(jnp.abs(y), axis=(1, 2), keepdims=True)
     value_error = float(jnp.max(jnp.abs(values[:CHECKED] - y) / (largest + 1e-9)))
     off = jnp.linalg.norm(gradient(z)[:CHECKED] - g, axis=1) / jnp.linalg.norm(g, axis=1)

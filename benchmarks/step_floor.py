@@ -92,10 +92,10 @@ def floor(model: Model, lanes: int, *, back: bool) -> Callable[[], object]:
 
     start = np.asarray(model.initial(jnp.asarray(model.defaults)))
     with quiet(wp):
-        given = wp.array(np.concatenate([start, model.defaults]), dtype=wp.float64, device="cpu")
+        inputs = wp.array(np.concatenate([start, model.defaults]), dtype=wp.float64, device="cpu")
         out = wp.zeros(1, dtype=wp.float64, device="cpu")
-        wp.launch(launch, dim=1, inputs=[given, out], device="cpu")
-    return lambda: wp.launch(launch, dim=1, inputs=[given, out], device="cpu")
+        wp.launch(launch, dim=1, inputs=[inputs, out], device="cpu")
+    return lambda: wp.launch(launch, dim=1, inputs=[inputs, out], device="cpu")
 
 
 def engine(model: Model, lanes: int) -> tuple[Callable[[], object], Callable[[], object], float]:

@@ -3,8 +3,8 @@
     python -m benchmarks.throughput --trajectories 100000 --json FILE
 
 float32 stands beside float64 at the same tolerance, one run after the other; of `--repeats` runs the fastest counts.
-Parameters are lognormal around nominal values (log-sd 0.3); cells at rest get 0.01 to 100 ng/ml of IL-6, and all
-species are read at 12 times over 180 min. diffrax solves fewer trajectories, and its time is given for as many.
+Parameters are lognormal around nominal values (log-sd 0.3); cells in steady state get 0.01 to 100 ng/ml of IL-6;
+all species are read at 12 times over 180 min. diffrax solves fewer trajectories, and its time is given for as many.
 """
 
 from __future__ import annotations

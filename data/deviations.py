@@ -11,7 +11,7 @@ from .dataset import Dataset, Measurement, Observable
 from .parameter import FIXED, Parameter
 
 
-def deviations(dataset: Dataset, elsewhere: Collection[str] = ()) -> dict[str, str]:
+def find_deviations(dataset: Dataset, elsewhere: Collection[str] = ()) -> dict[str, str]:
     """Parameters whose sign is that of a standard deviation, or is squared in one, with an observable of each.
 
     `elsewhere`: names that the model uses, too, whose sign may mean something.
@@ -48,7 +48,7 @@ _SHOWN = 10
 
 
 def _unsound_priors(dataset: Dataset, parameters: Mapping[str, Parameter], elsewhere: Collection[str]) -> Iterator[str]:
-    for name, observable in deviations(dataset, elsewhere).items():
+    for name, observable in find_deviations(dataset, elsewhere).items():
         parameter = parameters.get(name)
         if parameter is None:
             continue
@@ -90,8 +90,8 @@ def _constants(dataset: Dataset, parameters: Mapping[str, Parameter], elsewhere:
 
 def _place(dataset: Dataset, row: int) -> str:
     """The table that a row is in, and its number there."""
-    found = [(file, row - before) for file, before in dataset.tables if before < row]
-    return f"{found[-1][0]}, row {found[-1][1]}," if found else f"row {row} of the measurements"
+    tables_before = [(file, row - before) for file, before in dataset.tables if before < row]
+    return f"{tables_before[-1][0]}, row {tables_before[-1][1]}," if tables_before else f"row {row} of the measurements"
 
 
 def _values(observable: Observable, m: Measurement, fixed: Mapping[str, float]) -> dict[str, float] | None:
@@ -116,4 +116,4 @@ def _evaluated(formula: sympy.Expr, values: Mapping[str, float]) -> float:
         return math.nan
 
 
-__all__ = ["check_noise", "deviations", "place_of"]
+__all__ = ["check_noise", "find_deviations", "place_of"]

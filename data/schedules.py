@@ -110,8 +110,8 @@ def _label(source: Input, schedule: Schedule, time_unit: str) -> str:
 
 def protocol_name(inputs: Sequence[Input], schedules: Sequence[Schedule], time_unit: str) -> str:
     """Such as `IL6 10 ng/ml, CHX 1` or `IL6 10 ng/ml from 0 to 15 min`; `untreated` if nothing is given."""
-    given = [_label(i, s, time_unit) for i, s in zip(inputs, schedules, strict=True) if s]
-    return ", ".join(given) or "untreated"
+    labels = [_label(i, s, time_unit) for i, s in zip(inputs, schedules, strict=True) if s]
+    return ", ".join(labels) or "untreated"
 
 
 def make_protocol(

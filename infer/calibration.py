@@ -124,35 +124,35 @@ def fit(
         return None
     from .result import Calibration  # brings xarray
 
-    found = Calibration(chosen, folder, result, start, modes)
-    _ = found.tree  # written, so that the folder holds the posterior of these draws
-    return found
+    calibration = Calibration(chosen, folder, result, start, modes)
+    _ = calibration.tree  # written, so that the folder holds the posterior of these draws
+    return calibration
 
 
-def kept_in(folder: Path) -> str:
-    """What an interrupted fit has left in `folder` for the next one, in words."""
+def describe_progress(folder: Path) -> str:
+    """A sentence on what an interrupted fit has written to `folder`, and what the next one does with it."""
     if chunk_numbers(folder / CHAINS):
-        return f"draws are in {folder / CHAINS}, and the same command goes on from there"
+        return f"draws are in {folder / CHAINS}, and the same command resumes the run"
     if (folder / START).is_file():
-        return f"no draws yet; the best fit is in {folder}, and the same command goes on from there"
+        return f"no draws yet; the best fit is in {folder}, and the same command resumes the run"
     return "nothing is kept yet, and the same command begins anew"
 
 
 def _start(
     problem: Problem, folder: Path, starts: int, seed: int, choose: bool, progress: bool, say: Callable[[str], None]
 ) -> tuple[Curvature, Problem, Modes]:
-    """What sampling starts from, the problem with the solver chosen, and the optima: kept in the folder, or found."""
+    """Where sampling starts, the problem with the chosen solver, and the optima: read from the folder, or computed."""
     identity = run_parts(problem, seed=seed, starts=starts, solver="chosen" if choose else "given")
-    kept = _load(folder / START, identity, problem.settings.solver)
-    if kept is None:
-        kept = _prepare(problem, folder, starts, seed, choose, progress, say)
-        texts = {"identity": json.dumps(identity), "settings": json.dumps(kept[1].stored())}
-        parts = {**{n: np.array(t) for n, t in texts.items()}, **kept[0]._asdict(), **stored(kept[2])}
+    prepared = _load(folder / START, identity, problem.settings.solver)
+    if prepared is None:
+        prepared = _prepare(problem, folder, starts, seed, choose, progress, say)
+        texts = {"identity": json.dumps(identity), "settings": json.dumps(prepared[1].stored())}
+        parts = {**{n: np.array(t) for n, t in texts.items()}, **prepared[0]._asdict(), **stored(prepared[2])}
         save_arrays(folder / START, parts)
-    chosen = with_layout_of(kept[1], problem.settings)
+    chosen = with_layout_of(prepared[1], problem.settings)
     # The problem itself where it can be: what is compiled for it stays.
     solved = problem if chosen == problem.settings else problem.with_settings(chosen)
-    return kept[0], solved, kept[2]
+    return prepared[0], solved, prepared[2]
 
 
 def _prepare(
@@ -195,4 +195,4 @@ def _load(path: Path, identity: Identity, solver: Solver) -> tuple[Curvature, Se
         raise StoreError(f"{path} is damaged ({error}): {_SEARCH_AGAIN}") from None
 
 
-__all__ = ["fit", "kept_in", "writable"]
+__all__ = ["describe_progress", "fit", "writable"]

@@ -23,7 +23,7 @@ from .optimisation.laplace import Curvature
 from .optimisation.modes import Modes, nearest, record
 from .posterior.datatree import safe, thinned, to_datatree
 from .posterior.file import POSTERIOR, PosteriorFileError, file_of, read, save
-from .posterior.fitted import fitted_settings, kept
+from .posterior.fitted import fitted_settings, read_fitted
 from .posterior.summary import NOISE, Summary, summarise
 from .problem.problem import Problem
 from .sampling.draws import Draws
@@ -91,7 +91,7 @@ class Calibration:
             stats,
             seed=draws.seed,
             failures=draws.failed,
-            provenance={**known, NOISE: self._drowned()},
+            provenance={**known, NOISE: self._noise_warnings()},
             predictive=predictive,
         )
 
@@ -142,7 +142,7 @@ class Calibration:
         named = {n: medians[safe(n)] for n in self.problem.space.names}
         return self.problem.values(jnp.asarray(self.problem.space.unconstrain(named)))
 
-    def _drowned(self) -> list[str]:
+    def _noise_warnings(self) -> list[str]:
         """Sentences about noise that lies below the solver's error, judged at a few draws."""
         z = self.draws.z.reshape(-1, self.draws.z.shape[-1])
         some = jnp.asarray(z[thinned(len(z), _JUDGED)])
@@ -173,15 +173,15 @@ def read_posterior(folder: str | Path, problem: Problem | None = None) -> Calibr
     """
     path = file_of(folder)
     tree = read(path)
-    found = Calibration(_problem(tree, path) if problem is None else problem, path.parent)
-    _check_problem(found.problem, tree, path)
-    found.__dict__["tree"] = tree
-    return found
+    calibration = Calibration(_problem(tree, path) if problem is None else problem, path.parent)
+    _check_problem(calibration.problem, tree, path)
+    calibration.__dict__["tree"] = tree
+    return calibration
 
 
 def _problem(tree: xr.DataTree, path: Path) -> Problem:
     """The problem that a posterior's file holds."""
-    fitted = kept(tree)
+    fitted = read_fitted(tree)
     model = None if fitted is None else fitted.model()
     if fitted is None or model is None:
         why = "was written before files held their problem" if fitted is None else "is of a model written in Python"

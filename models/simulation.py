@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int
 from .compiled.model import Model
 from .compiled.observe import grid
 from .compiled.plan import Plan, compile_plan
-from .compiled.volumes import check_given
+from .compiled.volumes import check_volumes
 from .listing import did_you_mean
 from .protocols.protocol import Protocol
 from .solvers.below_zero import lowest, named, reading_atol, sentence
@@ -155,7 +155,7 @@ def simulate(
     names = tuple(parameters)
     shape = jnp.broadcast_shapes(*map(jnp.shape, parameters.values()))
     _check_doses(model, batch, parameters)
-    check_given(model, parameters, batch)
+    check_volumes(model, parameters, batch)
     plan = compile_plan(model, batch, [at.tolist()] * len(batch), names)
     values = [jnp.broadcast_to(jnp.asarray(parameters[n], float), shape) for n in names]
     stacked = jnp.stack(values, -1) if values else jnp.zeros((0,))

@@ -172,7 +172,7 @@ def test_old_names_of_attributes_and_parameters_warn_and_give_those_of_today() -
     with pytest.warns(DeprecationWarning, match=r"^Model.at_rest is now Model.for_steady_state; "):
         assert model.at_rest is model.for_steady_state  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.warns(
-        DeprecationWarning, match=r"^hexamer.infer.Condition\(own_start=...\) is now .*\(start_from_protocol=...\); "
+        DeprecationWarning, match=r"^Condition\(own_start=...\) is now Condition\(start_from_protocol=...\)"
     ):
         condition = Condition(own_start=False)  # pyright: ignore[reportCallIssue]
     with pytest.warns(DeprecationWarning, match=r"^Condition.own_start is now Condition.start_from_protocol; "):

@@ -81,7 +81,7 @@ def blot(
     sees_molecules(name, "a blot", signal, network)
     u = plain(signal, name)
     s, placeholders = filled(scale, SCALE, name)
-    o, of_gel = filled(offset, OFFSET, name)
+    o, of_run = filled(offset, OFFSET, name)
     background, relative = plain(sd, name), plain(sd_rel, name)
 
     def with_scale(formula: Formula) -> sympy.Expr:
@@ -93,7 +93,7 @@ def blot(
         raise ValueError(f"{name}: a blot needs `sd`, `sd_rel` or both; without noise it has no likelihood")
     spread = background if relative == 0 else sympy.sqrt(background**2 + (relative * w) ** 2)
     spread = joined(spread, background, relative)
-    return Observable(name, s * g + o, s * spread, placeholders + of_gel, noise=noise, unit=unit)
+    return Observable(name, s * g + o, s * spread, placeholders + of_run, noise=noise, unit=unit)
 
 
 def blot_ratio(

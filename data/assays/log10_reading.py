@@ -79,7 +79,7 @@ def log10_reading(
 
 
 @dataclass(frozen=True)
-class _Log10Given(Conversion):
+class _StatedAsLog10(Conversion):
     """A table value is log10 of the reading itself."""
 
     sd_in_unit = False
@@ -96,8 +96,8 @@ class _Log10Reading(Assay):
     """Its `values` are readings, or their log10."""
 
     def take_values(self, section: Section, unit: str) -> RowValues:
-        given = section.choice("values", ("linear", "log10")) == "log10"
-        return RowValues(unit, _Log10Given() if given else Log10())
+        logarithmic = section.choice("values", ("linear", "log10")) == "log10"
+        return RowValues(unit, _StatedAsLog10() if logarithmic else Log10())
 
 
 LOG10_READING = _Log10Reading("log10_reading", log10_reading, scale="each", background=OFFSET_KEY)

@@ -82,7 +82,7 @@ class Issues:
     """Collects issues until a reader has seen everything; then `raise_any`."""
 
     name: str
-    found: list[Issue] = field(default_factory=list)
+    entries: list[Issue] = field(default_factory=list)
 
     def add(
         self,
@@ -93,10 +93,10 @@ class Issues:
         column: str | None = None,
         holds: str | None = None,
     ) -> None:
-        self.found.append(Issue(file, expected, row, column, holds))
+        self.entries.append(Issue(file, expected, row, column, holds))
 
     def raise_any(self) -> None:
-        """Raises `TableError` if anything was found; rows in order within a file."""
-        if self.found:
-            files = list(dict.fromkeys(p.file for p in self.found))
-            raise TableError(self.name, sorted(self.found, key=lambda p: (files.index(p.file), p.row or 0)))
+        """Raises `TableError` if there are entries; rows in order within a file."""
+        if self.entries:
+            files = list(dict.fromkeys(p.file for p in self.entries))
+            raise TableError(self.name, sorted(self.entries, key=lambda p: (files.index(p.file), p.row or 0)))

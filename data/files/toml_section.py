@@ -41,7 +41,7 @@ class Section:
     @property
     def faults(self) -> int:
         """How many problems are known, of the whole file."""
-        return len(self._problems.found)
+        return len(self._problems.entries)
 
     def take(self, key: str, default: Any = None) -> Any:
         self._asked.append(key)

@@ -160,8 +160,8 @@ def _notes(description: Description, rows: Rows, priors: PriorTable | None) -> l
     measured = {m.observable for m in rows.measurements}
     needed = _needed(description, rows)
     notes = [f"observable {name!r} has no measurements" for name in description.readings if name not in measured]
-    if rows.idle:
-        notes.append(f"conditions without measurements: {', '.join(sorted(rows.idle))}")
+    if rows.unmeasured:
+        notes.append(f"conditions without measurements: {', '.join(sorted(rows.unmeasured))}")
     notes += _unchecked(description, priors)
     for pattern, _ in priors.patterns if priors else ():
         if not any(covers(pattern, name) for name in needed):

@@ -174,8 +174,8 @@ def _check_deviations(section: Section, assay: Assay, formulas: dict[str, Any]) 
 
 def _named(assay: Assay, formulas: Mapping[str, Any]) -> list[tuple[Key, str]]:
     """Keys under which a name stands alone, each with that name."""
-    found = ((key, formulas.get(key.name)) for key in assay.all_keys)
-    texts = [(key, str(v)) for key, v in found if v is not None]
+    entries = ((key, formulas.get(key.name)) for key in assay.all_keys)
+    texts = [(key, str(v)) for key, v in entries if v is not None]
     return [(key, text) for key, text in texts if text.isidentifier()]
 
 

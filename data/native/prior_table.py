@@ -139,7 +139,7 @@ def parse_priors(path: Path, issues: Issues) -> PriorTable | None:
 
 
 def _read_parameter(row: Row, table: Table, issues: Issues) -> Parameter | None:
-    before = len(issues.found)
+    before = len(issues.entries)
     kind = row.cells["distribution"]
     if kind not in DISTRIBUTIONS and kind != "fixed":
         issues.add(
@@ -169,7 +169,7 @@ def _read_parameter(row: Row, table: Table, issues: Issues) -> Parameter | None:
             number = number_in(row, column, table.file, issues)
             numbers |= {} if number is None else {column: number}
     _check_range(numbers, scale, row, table, issues)
-    if len(issues.found) > before:
+    if len(issues.entries) > before:
         return None
     prior = None if family is None else _prior(family, scale, numbers, row, table, issues)
     if family is not None and prior is None:

@@ -31,7 +31,7 @@ class Rows:
     measurements: tuple[Measurement, ...] = ()
     protocols: Mapping[str, Protocol] = field(default_factory=dict)
     scales: tuple[str, ...] = ()
-    idle: tuple[str, ...] = ()  # conditions without a measurement
+    unmeasured: tuple[str, ...] = ()  # conditions without a measurement
 
 
 def read_rows(path: Path, description: Description, issues: Issues) -> Rows:
@@ -114,7 +114,7 @@ class _Reader:
         self.issues.add(self.table.file, expected, row=row.number, column=column, holds=shown)
 
     def read(self, row: Row) -> Measurement | None:
-        before = len(self.issues.found)
+        before = len(self.issues.entries)
         names = self.description.columns
         time = self._time(row)
         schedules = self._schedules(row)
@@ -131,7 +131,7 @@ class _Reader:
         reference = self._reference(row, reading.values)
         if reading.fold and schedules is not None:
             self._folds.setdefault((observable, experiment), []).append((row, not any(schedules)))
-        if len(self.issues.found) > before or time is None or cell is None or schedules is None:
+        if len(self.issues.entries) > before or time is None or cell is None or schedules is None:
             return None
         self._check_duplicate(row, (observable, schedules, time, experiment), cell)
         protocol = self._protocol(schedules)

@@ -308,8 +308,8 @@ def _check_overrides(cells: Cells) -> None:
 
 def _placeholders(observable: Mapping[str, str], kind: str) -> list[str]:
     formulas = " ".join(observable[column] for column in _FORMULAS)
-    found = set(re.findall(rf"\b{kind}Parameter(\d+)_{re.escape(observable['observableId'])}\b", formulas))
-    return [f"{kind}Parameter{n}_{observable['observableId']}" for n in sorted(found, key=int)]
+    numbers = set(re.findall(rf"\b{kind}Parameter(\d+)_{re.escape(observable['observableId'])}\b", formulas))
+    return [f"{kind}Parameter{n}_{observable['observableId']}" for n in sorted(numbers, key=int)]
 
 
 def _filled(observable: Mapping[str, str], kind: str) -> str:

@@ -58,7 +58,7 @@ def lint(problem: petab.v1.Problem, cells: Cells) -> list[str]:
     if not failed:
         return []
     messages = [" ".join(message.split()) for message in dict.fromkeys(messages) if message != "Not OK"]
-    if not messages and not cells.issues.found:
+    if not messages and not cells.issues.entries:
         return ["petab refuses it without a reason; run `petablint` on it"]
     return [f"petab's checks say: {m}{_where(m, cells)}" for m in messages if not _placed(m, problem, cells)]
 
@@ -172,7 +172,7 @@ def _complain(cells: Cells, kind: Kind, index: int | None, expected: str, column
     if index is None:
         return
     file, number = cells.files[kind][index], cells.rows[kind][index].number
-    if not any((p.file, p.row, p.column) == (file, number, column) for p in cells.issues.found):
+    if not any((p.file, p.row, p.column) == (file, number, column) for p in cells.issues.entries):
         cells.complain(kind, index, column, expected)
 
 

@@ -20,7 +20,7 @@ TYPES = (
 
 def check_priors(cells: Cells) -> None:
     """Bounds and objective priors of all estimated parameters; what is wrong becomes a problem of its cell."""
-    wrong = {(p.file, p.row) for p in cells.issues.found}
+    wrong = {(p.file, p.row) for p in cells.issues.entries}
     for index, row in enumerate(cells.rows["parameter"]):
         if (cells.files["parameter"][index], row.number) not in wrong and parse_number(row.cells["estimate"]) == 1:
             _check_bounds(cells, index) and _check_prior(cells, index)
@@ -29,7 +29,7 @@ def check_priors(cells: Cells) -> None:
 def _check_bounds(cells: Cells, index: int) -> bool:
     row = cells.rows["parameter"][index].cells
     low, high, scale = number_or_nan(row["lowerBound"]), number_or_nan(row["upperBound"]), row["parameterScale"]
-    before = len(cells.issues.found)
+    before = len(cells.issues.entries)
     if scale != "lin":
         on = f"as the parameter is on {scale} scale"
         kind = row.get("objectivePriorType", "")
@@ -38,10 +38,10 @@ def _check_bounds(cells: Cells, index: int) -> bool:
             cells.complain("parameter", index, "lowerBound", f"a number above 0, {on}")
         if high <= 0:
             cells.complain("parameter", index, "upperBound", f"a number above 0, {on}")
-    if len(cells.issues.found) == before and not low < high:
+    if len(cells.issues.entries) == before and not low < high:
         expected = f"a number above the lower bound, {row['lowerBound']}; set estimate to 0 to hold a parameter"
         cells.complain("parameter", index, "upperBound", expected)
-    return len(cells.issues.found) == before
+    return len(cells.issues.entries) == before
 
 
 def _check_prior(cells: Cells, index: int) -> None:

@@ -63,8 +63,8 @@ def load_tables(path: Path) -> Tables:
     _check_scales(cells, limits)
     check_priors(cells)
     readable = _check_formulas(cells)
-    if cells.issues.found and not (readable and _typed(cells)):
-        raise unreadable(path, lines(cells.issues.found))
+    if cells.issues.entries and not (readable and _typed(cells)):
+        raise unreadable(path, lines(cells.issues.entries))
     problem = _problem(path, part["sbml_files"][0], cells, limits)
     said = _check_time(problem, cells)
     try:
@@ -73,8 +73,8 @@ def load_tables(path: Path) -> Tables:
             said = lint(problem, cells)
     except RecursionError:  # petab's reader calls itself for each term of a sum
         said = ["a formula of the observable table is too long for petab's checks, which take some 300 terms"]
-    if said or cells.issues.found:
-        raise unreadable(path, [*lines(cells.issues.found), *said])
+    if said or cells.issues.entries:
+        raise unreadable(path, [*lines(cells.issues.entries), *said])
     return Tables(
         observables=_rows(problem.observable_df),
         conditions=_rows(problem.condition_df),
@@ -116,7 +116,7 @@ _NUMERIC: Mapping[Kind, tuple[str, ...]] = {
 
 def _typed(cells: Cells) -> bool:
     """Whether petab can make sense of the cells, so that its checks add something to ours."""
-    telling = [p for p in cells.issues.found if p.column not in ("time", None)]
+    telling = [p for p in cells.issues.entries if p.column not in ("time", None)]
     return all(cells.rows.values()) and not telling
 
 

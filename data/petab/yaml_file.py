@@ -85,7 +85,7 @@ def _yaml(path: Path) -> dict[str, Any]:
     issues = Issues("")
     text = read_text(path, issues)
     if text is None:
-        raise unreadable(path, [*map(str, issues.found)])
+        raise unreadable(path, [*map(str, issues.entries)])
     try:
         config = yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:

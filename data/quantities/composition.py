@@ -164,7 +164,7 @@ def _species(side: Sequence[tuple[str, sympy.Expr]], network: Network) -> list[s
 
 def amount_of(network: Network, part: str, holding: Mapping[str, Counter[str]]) -> sympy.Expr:
     """Molecules of `part` in the species `holding`, as an amount: copies × concentration × volume."""
-    terms = [held[part] * _amount(network, s) for s, held in holding.items()]
+    terms = [copies[part] * _amount(network, s) for s, copies in holding.items()]
     return sum(terms, sympy.Integer(0))
 
 

@@ -152,8 +152,8 @@ class ModelUnits:
 
     @cached_property
     def _volumes(self) -> list[pint.Quantity]:
-        found = (unit_of_symbol(self.network, c) for c in self.network.compartments)
-        return [u for u in found if u is not None]
+        units = (unit_of_symbol(self.network, c) for c in self.network.compartments)
+        return [u for u in units if u is not None]
 
     @cached_property
     def _amount(self) -> pint.Quantity | None:

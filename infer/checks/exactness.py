@@ -16,8 +16,8 @@ def solver_words(problem: Problem, values: Float[Array, " names"]) -> list[str]:
     """What is to be said of the solver's error at parameter values; nothing where it is small."""
     model, plan = problem.model, problem.assays.plan
     with problem.placed():
-        found = [
+        results = [
             jax.jit(lambda v, s=settings: solve(model, plan, s, v).y)(jnp.asarray(values))
             for settings in (problem.settings, stricter(problem.settings))
         ]
-    return words(inexact(model, *map(np.asarray, found)), problem.settings)
+    return words(inexact(model, *map(np.asarray, results)), problem.settings)

@@ -42,7 +42,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Choice:
-    """The chosen problem (its settings name the solver), and what the choice rests on."""
+    """The chosen problem (its settings name the solver), and the evidence for the choice."""
 
     problem: Problem
     trials: tuple[Trial, ...]

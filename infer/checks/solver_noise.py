@@ -27,7 +27,7 @@ def drowned_noise(problem: Problem, values: Float[ArrayLike, "draws names"]) -> 
     """
     table = np.atleast_2d(np.asarray(values, dtype=float))
     mean, sd = _readings(problem, table)
-    error = _promised(problem, mean)
+    error = _relative_tolerance(problem, mean)
     if uses_fused(problem.model, problem.settings) or np.any(sd < _NEAR * error):
         finer = problem.with_settings(stricter(problem.settings))
         moved = np.abs(mean - _readings(finer, table)[0])
@@ -51,7 +51,7 @@ def _readings(problem: Problem, table: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return mean, sd
 
 
-def _promised(problem: Problem, mean: np.ndarray) -> np.ndarray:
+def _relative_tolerance(problem: Problem, mean: np.ndarray) -> np.ndarray:
     """The relative tolerance of a reading, on its observable's scale."""
     observables = problem.dataset.observables
     base = np.array([observables[m.observable].scale.log_base for m in problem.dataset.measurements])

@@ -17,6 +17,7 @@ from ...data.quantities.model_units import ModelUnit, ModelUnits
 from ...data.quantities.units import UnitError, conversion_factor
 from ...data.schedules import Input
 from ...models.compiled.model import Model
+from ...moved import rename_attribute
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ _MOST = 10**6  # doses of a range
 _DIGITS = 12  # of doses as they were given
 
 Masses = Mapping[str, str | float]
-Given = ArrayLike | str | Sequence[str]
+DosesLike = ArrayLike | str | Sequence[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +43,12 @@ class Doses:
     per_unit: float
 
     @property
-    def given(self) -> Float[np.ndarray, " doses"]:
+    def stated(self) -> Float[np.ndarray, " doses"]:
         """The doses in the unit they were given in; 100 is 100, and not what conversion there and back leaves of it."""
         return np.array([float(f"{x:.{_DIGITS}g}") for x in self.values / self.per_unit])
+
+
+rename_attribute(Doses, "given", "stated")
 
 
 def model_unit(model: Model, name: str) -> ModelUnit:
@@ -71,7 +75,7 @@ def known_mass(model: Model, name: str) -> str | None:
 def doses_of(
     model: Model,
     name: str,
-    given: Given,
+    doses: DosesLike,
     *,
     unit: str | None = None,
     molar_mass: str | float | None = None,
@@ -79,7 +83,7 @@ def doses_of(
 ) -> Doses:
     """Doses of `name` in the model's unit.
 
-    `given` are numbers, in `unit` or else the model's own; texts with a unit (`50 ug/ml`); or one text of numbers and
+    `doses` are numbers, in `unit` or else the model's own; texts with a unit (`50 ug/ml`); or one text of numbers and
     ranges, `0, 0.01:100:64 ng/ml`: dose 0, and 64 doses from 0.01 to 100 at equal ratios. Mass concentrations become
     molar ones through `molar_mass` (kDa, or text with its unit), or what the network knows (`Network.facts`).
     `known` is what a problem says of the input: its unit, the factor to the model's unit, its molar mass.
@@ -88,16 +92,16 @@ def doses_of(
     negative, not finite, not increasing or none; `UnitError` for a unit that cannot become the model's, and a mass
     concentration without a molar mass.
     """
-    own = model_unit(model, name)
-    wanted = (known and known.model_unit) or str(own)
-    numbers, written = _read(name, given)
+    native_unit = model_unit(model, name)
+    wanted = (known and known.model_unit) or str(native_unit)
+    numbers, written = _read(name, doses)
     if unit is not None and written not in (None, unit):
         raise ValueError(f"doses of {name} are given in {written!r} and unit={unit!r}: state one")
     stated = written or unit
-    if stated is None and np.any(numbers) and _is_text(given):
+    if stated is None and np.any(numbers) and _is_text(doses):
         _say_unit(name, wanted, known)
     mass = known_mass(model, name) if molar_mass is None else molar_mass
-    factor = 1.0 if stated in (None, wanted) else _factor(name, stated, own, mass, known)
+    factor = 1.0 if stated in (None, wanted) else _factor(name, stated, native_unit, mass, known)
     unit = stated or wanted
     if not numbers.size:
         raise ValueError(f"no doses of {name}: give at least one number")
@@ -110,8 +114,8 @@ def doses_of(
     return Doses(name, numbers * factor, wanted, unit, factor)
 
 
-def _is_text(given: Given) -> bool:
-    return any(isinstance(x, str) for x in np.ravel(np.asarray(given, dtype=object)))
+def _is_text(doses: DosesLike) -> bool:
+    return any(isinstance(x, str) for x in np.ravel(np.asarray(doses, dtype=object)))
 
 
 def _say_unit(name: str, wanted: str, known: Input | None) -> None:
@@ -136,22 +140,22 @@ def _factor(name: str, unit: str, wanted: ModelUnit, mass: str | float | None, k
         raise UnitError(f"doses of {name}: {error}{way_out}") from None
 
 
-def _read(name: str, given: Given) -> tuple[np.ndarray, str | None]:
+def _read(name: str, doses: DosesLike) -> tuple[np.ndarray, str | None]:
     """Numbers, and the unit written beside them."""
-    if isinstance(given, str):
-        _check_commas(name, given)
-        parts = given.split(",")
+    if isinstance(doses, str):
+        _check_commas(name, doses)
+        parts = doses.split(",")
         read = [_part(name, part) for part in parts]
         units = {unit for _, unit in read[:-1]} - {None, read[-1][1]}  # the last one's unit is that of all
         if units:
-            raise ValueError(f"doses of {name} are given in several units: {given!r}: use one")
+            raise ValueError(f"doses of {name} are given in several units: {doses!r}: use one")
         return np.concatenate([numbers for numbers, _ in read]), read[-1][1]
-    items = list(np.asarray(given, dtype=object).ravel())
+    items = list(np.asarray(doses, dtype=object).ravel())
     if not any(isinstance(x, str) for x in items):
         try:
-            return np.asarray(given, dtype=float).ravel(), None
+            return np.asarray(doses, dtype=float).ravel(), None
         except (TypeError, ValueError):
-            raise ValueError(f"doses of {name} must be numbers or texts such as '50 ug/ml', not {given!r}") from None
+            raise ValueError(f"doses of {name} must be numbers or texts such as '50 ug/ml', not {doses!r}") from None
     read = [_part(name, str(item)) for item in items]
     units = {unit for _, unit in read}
     if len(units) > 1:
@@ -198,4 +202,4 @@ def _part(name: str, text: str) -> tuple[np.ndarray, str | None]:
     return np.geomspace(low, high, number), unit
 
 
-__all__ = ["Doses", "Given", "Masses", "doses_of", "known_mass", "model_unit", "time_unit"]
+__all__ = ["Doses", "DosesLike", "Masses", "doses_of", "known_mass", "model_unit", "time_unit"]

@@ -24,7 +24,7 @@ import xarray as xr
 from ...models.compiled.model import Model
 from ...models.networks.network import Facts
 from ...models.protocols.protocol import Protocol
-from .amounts import Given
+from .amounts import DosesLike
 from .conditions import Changes, Condition, as_conditions
 from .ensemble import Ensemble, Source, ensemble_of
 from .response import dose_response
@@ -35,7 +35,7 @@ _LEAST = 0.01  # of the response with no arm open: a smaller increment has no sh
 def arm_share(
     source: Ensemble | Source,
     ligand: str,
-    doses: Given,
+    doses: DosesLike,
     *,
     closed: Mapping[str, Changes] | None = None,
     conditions: Mapping[str, Changes | Condition | Protocol] | None = None,
@@ -144,12 +144,12 @@ def _arms(model: Model, closed: Mapping[str, Changes] | None) -> Mapping[str, Ch
     return arms
 
 
-def _check_no_other_arm(ensemble: Ensemble, given: set[str], cases: Mapping[str, Condition]) -> None:
+def _check_no_other_arm(ensemble: Ensemble, dosed: set[str], cases: Mapping[str, Condition]) -> None:
     """Raises `ValueError` if cells may signal by something that closing the known arms leaves open."""
     for name, why in _facts(ensemble.model).besides.items():
         where = [label for label, case in cases.items() if not all(map(_is_zero, _values(ensemble, name, case)))]
-        if name in given or where:
-            of = f" in condition {', '.join(map(repr, where))}" if any(where) and name not in given else ""
+        if name in dosed or where:
+            of = f" in condition {', '.join(map(repr, where))}" if any(where) and name not in dosed else ""
             raise ValueError(f"{name} may be above 0{of}: {why}")
 
 
@@ -178,11 +178,11 @@ def _is_zero(value: object) -> bool:
         return False
 
 
-def _with_closed(given: Condition, closing: list[Changes]) -> Condition:
-    merged = dict(given.changes)
+def _with_closed(condition: Condition, closing: list[Changes]) -> Condition:
+    merged = dict(condition.changes)
     for more in closing:
         merged |= more
-    return replace(given, changes=merged)
+    return replace(condition, changes=merged)
 
 
 __all__ = ["arm_share"]

@@ -83,20 +83,20 @@ def evaluate(
         for some in parts:
             plan = compile_plan(model, some, [times.tolist()] * len(some), names)
             function = _compiled(model, plan, times, observe, summary, settings, devices)
-            found = []
+            results = []
             if judged and size * len(some) > _MANY:
-                few = math.ceil(max(_TRIED / len(some), min(_JUDGED, draws)) / len(devices)) * len(devices)
-                rows = np.linspace(0, draws - 1, few).astype(int)
+                sample_size = math.ceil(max(_TRIED / len(some), min(_JUDGED, draws)) / len(devices)) * len(devices)
+                rows = np.linspace(0, draws - 1, sample_size).astype(int)
                 check(table[rows], some, np.asarray(function(table[rows])[1]))
             for start in range(0, draws, size):
                 rows = np.minimum(np.arange(start, start + size), draws - 1)  # the last chunk is filled up
-                kept = min(size, draws - start)
-                found.append(tuple(np.asarray(r)[:kept] for r in function(table[rows])))
+                count = min(size, draws - start)
+                results.append(tuple(np.asarray(r)[:count] for r in function(table[rows])))
                 if judged and start == 0:
-                    check(table[rows], some, found[0][1])
-                bar.update(kept * len(some))
-            values.append(np.concatenate([v for v, _ in found]))
-            status.append(np.concatenate([s for _, s in found]))
+                    check(table[rows], some, results[0][1])
+                bar.update(count * len(some))
+            values.append(np.concatenate([v for v, _ in results]))
+            status.append(np.concatenate([s for _, s in results]))
     return Responses(np.concatenate(values, axis=1), np.concatenate(status, axis=1))
 
 

@@ -73,7 +73,7 @@ def combination(result: DoseResponse, first: str, second: str, *, dose: float | 
     xarray.Dataset
         `effect`, `bliss`, `loewe`, `bliss_excess` and `loewe_excess` along draw × condition × doses of `first` × doses
         of `second`, all dimensionless, and the `misfit` (a fraction of its effect) and `kind` of the Hill curve of each
-        drug alone, which Loewe rests on: an excess of that size means nothing. NaN if the ligand does nothing; Loewe
+        drug alone, which Loewe uses: an excess of that size means nothing. NaN if the ligand does nothing; Loewe
         also if a drug alone has no foot or is no sigmoid.
 
     Raises
@@ -116,7 +116,7 @@ def combination(result: DoseResponse, first: str, second: str, *, dose: float | 
     shares = [x.clip(max=1.0) for x in alone]
     bliss = shares[0] + shares[1] - shares[0] * shares[1]
     over = ("draw", "condition", "drug")
-    found = xr.Dataset(
+    effects = xr.Dataset(
         {
             "effect": effect,
             "bliss": bliss.transpose(*effect.dims),
@@ -126,22 +126,22 @@ def combination(result: DoseResponse, first: str, second: str, *, dose: float | 
         },
         {"drug": [first, second]},
     )
-    found["bliss_excess"] = found["effect"].clip(max=1.0) - found["bliss"]
-    found["loewe_excess"] = found["effect"] - found["loewe"]
-    return found.assign_attrs(first=first, second=second, reading=result.reading)
+    effects["bliss_excess"] = effects["effect"].clip(max=1.0) - effects["bliss"]
+    effects["loewe_excess"] = effects["effect"] - effects["loewe"]
+    return effects.assign_attrs(first=first, second=second, reading=result.reading)
 
 
 def _position(result: DoseResponse, dose: float | None) -> int:
-    given = result.ligand.given
+    doses = result.ligand.stated
     if dose is None:
-        if len(given) != 2:
+        if len(doses) != 2:
             raise ValueError("the ligand has several doses: say which one, dose=")
         return 1
-    found = np.flatnonzero(np.isclose(given, dose, rtol=1e-9, atol=0))
-    if not found.size or dose == 0:
-        known = ", ".join(f"{g:g}" for g in given if g > 0)
+    matches = np.flatnonzero(np.isclose(doses, dose, rtol=1e-9, atol=0))
+    if not matches.size or dose == 0:
+        known = ", ".join(f"{g:g}" for g in doses if g > 0)
         raise ValueError(f"dose={dose:g} {result.ligand.unit} of {result.ligand.name} was not given; known: {known}")
-    return int(found[0])
+    return int(matches[0])
 
 
 def _margin(doses: np.ndarray, effect: Float[np.ndarray, "draws conditions doses"]):

@@ -1,7 +1,7 @@
 """Conditions of an experiment as protocols in which every amount is a named value, so that doses are data.
 
 A trajectory is one (condition, doses of drugs, dose of the ligand). All stand in one plan, where those that start from
-the same steady state share it: cells come to rest once a draw and condition, not once a dose.
+the same steady state share it: it is computed once per draw and condition, not once per dose.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from ...data.files.csv_table import parse_number
 from ...data.quantities.model_units import ModelUnits
 from ...data.quantities.units import split_quantity
 from ...models.compiled.model import Model
-from ...models.compiled.volumes import check_given
+from ...models.compiled.volumes import check_volumes
 from ...models.protocols.protocol import Protocol, Value
+from ...moved import rename_argument, rename_attribute
 from .amounts import Doses, Masses
 from .cells import Cells, UnknownStartError
 
@@ -55,26 +56,32 @@ class Condition:
         return frozenset(self.changes) | (frozenset() if self.protocol is None else self.protocol.targets)
 
 
-def as_condition(name: str, given: Changes | Condition | Protocol) -> Condition:
-    """What was given as the condition `name`. Raises `ValueError` for what is none."""
-    if isinstance(given, Condition):
-        return given
-    if isinstance(given, Protocol):
-        return Condition(protocol=given)
-    if isinstance(given, Mapping):
-        return Condition(given)
-    raise ValueError(f"condition {name!r} must be a mapping of names to values, a Protocol or a Condition: {given!r}")
+rename_attribute(Condition, "own_start", "start_from_protocol")
+rename_argument(Condition, "own_start", "start_from_protocol")
 
 
-def as_conditions(given: Mapping[str, Changes | Condition | Protocol] | None) -> dict[str, Condition]:
+def as_condition(name: str, condition: Changes | Condition | Protocol) -> Condition:
+    """The condition `name` as an object. Raises `ValueError` for anything else."""
+    if isinstance(condition, Condition):
+        return condition
+    if isinstance(condition, Protocol):
+        return Condition(protocol=condition)
+    if isinstance(condition, Mapping):
+        return Condition(condition)
+    raise ValueError(
+        f"condition {name!r} must be a mapping of names to values, a Protocol or a Condition: {condition!r}"
+    )
+
+
+def as_conditions(conditions: Mapping[str, Changes | Condition | Protocol] | None) -> dict[str, Condition]:
     """Conditions by name; one without a name, in which nothing differs, if none are given.
 
     Raises `ValueError` for a mapping without conditions, and for what is none.
     """
-    found = {n: as_condition(n, c) for n, c in ({"": {}} if given is None else given).items()}
-    if not found:
+    by_name = {n: as_condition(n, c) for n, c in ({"": {}} if conditions is None else conditions).items()}
+    if not by_name:
         raise ValueError("conditions is empty: leave it out, or name at least one")
-    return found
+    return by_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,9 +117,9 @@ def design(
     """
     values: dict[str, np.ndarray] = {}
     levels = []
-    for given in (*drugs, ligand):
-        names = [f"dose of {given.name} {i}" for i in range(len(given.values))]
-        values |= {n: np.asarray(v) for n, v in zip(names, given.values, strict=True)}
+    for substance in (*drugs, ligand):
+        names = [f"dose of {substance.name} {i}" for i in range(len(substance.values))]
+        values |= {n: np.asarray(v) for n, v in zip(names, substance.values, strict=True)}
         levels.append(names)
     protocols: list[Protocol] = []
     when = {**{d.name: -pretreat for d in drugs}, ligand.name: 0.0}
@@ -137,19 +144,19 @@ class _Added:
     masses: Masses
     cells: Cells
 
-    def dose(self, name: str, given: ArrayLike | str) -> np.ndarray:
+    def dose(self, name: str, amount: ArrayLike | str) -> np.ndarray:
         """One dose, or one for each draw in the model's unit."""
         label, draws = self.label, self.draws
-        if not isinstance(given, str) and np.ndim(given) == 1 and np.size(given) == draws > 1:
-            value = _of_draws(label, name, given, draws)
+        if not isinstance(amount, str) and np.ndim(amount) == 1 and np.size(amount) == draws > 1:
+            value = _of_draws(label, name, amount, draws)
             if np.any(value < 0):
                 raise ValueError(f"condition {label!r}: doses of {name} cannot be negative: {value.min():g}")
             return value
-        dose = self.cells.doses(self.model, name, given, molar_mass=self.masses.get(name))
+        dose = self.cells.doses(self.model, name, amount, molar_mass=self.masses.get(name))
         known = self.cells.inputs.get(name)
-        if not isinstance(given, str) and np.any(dose.values) and known and known.unit not in ("1", dose.model_unit):
-            own, fitted = dose.model_unit, known.unit
-            log.warning("note: condition %r adds %s without a unit, taken in %s, not in %s", label, name, own, fitted)
+        if not isinstance(amount, str) and np.any(dose.values) and known and known.unit not in ("1", dose.model_unit):
+            unit, fitted = dose.model_unit, known.unit
+            log.warning("note: condition %r adds %s without a unit, taken in %s, not in %s", label, name, unit, fitted)
         if len(dose.values) != 1:
             raise ValueError(f"condition {label!r} adds {name} at several doses: give one, or one for each draw")
         return np.asarray(dose.values[0])
@@ -158,36 +165,41 @@ class _Added:
 def _base(reader: _Added, condition: Condition, when: Mapping[str, float], values: dict[str, np.ndarray]) -> Protocol:
     """The protocol of a condition without ligand and drugs, which come at `when`; its values are added to `values`."""
     model, label, cells = reader.model, reader.label, reader.cells
-    held: dict[str, Value] = {}
+    fixed: dict[str, Value] = {}
     added: dict[str, Value] = {}
-    for name, given in condition.changes.items():
+    for name, change in condition.changes.items():
         slot = f"{name} in {label}"
         if name in model.parameters:
-            values[slot] = _of_draws(label, name, given, reader.draws, model)
-            held[name] = slot
+            values[slot] = _of_draws(label, name, change, reader.draws, model)
+            fixed[name] = slot
         elif name in model.species:
-            values[slot] = reader.dose(name, given)
+            values[slot] = reader.dose(name, change)
             added[name] = slot
         else:
             raise ValueError(
                 f"condition {label!r} changes {name!r}, which {model.name} does not have; its parameters: "
                 f"{', '.join(model.parameters)}; its species: {', '.join(model.species)}"
             )
-    own = Protocol() if condition.protocol is None else condition.protocol
-    check_given(model, {n: values[s] for n, s in held.items() if isinstance(s, str)}, [own])
-    own.check_doses(() if model.network is None else model.network.species, {})
-    rest = own.preequilibration
+    course = Protocol() if condition.protocol is None else condition.protocol
+    check_volumes(model, {n: values[s] for n, s in fixed.items() if isinstance(s, str)}, [course])
+    course.check_doses(() if model.network is None else model.network.species, {})
+    preequilibration = course.preequilibration
     if condition.protocol is None or not condition.start_from_protocol:
         if cells.unclear:
             raise UnknownStartError(cells.unclear)
-        rest = cells.rest
-    if twice := sorted(set(held) & own.targets):
+        preequilibration = cells.preequilibration
+    if twice := sorted(set(fixed) & course.targets):
         raise ValueError(f"condition {label!r} gives {', '.join(twice)} a value, and its protocol another")
-    start = min(own.start, *when.values())
-    protocol = Protocol(label, None if rest is None else {**cells.idle, **rest, **held}, own.steps, start)
-    taken = {n for s in own.steps if s.time == start for n in (*s.assign, *s.add)}
-    taken |= {n for n, t in {**dict.fromkeys(added, 0.0), **when}.items() if t == start} | set(held)
-    begin = held | {n: v for n, v in {**cells.idle, **cells.common}.items() if n not in taken}
+    start = min(course.start, *when.values())
+    protocol = Protocol(
+        label,
+        None if preequilibration is None else {**cells.inputs_off, **preequilibration, **fixed},
+        course.steps,
+        start,
+    )
+    stated = {n for s in course.steps if s.time == start for n in (*s.assign, *s.add)}
+    stated |= {n for n, t in {**dict.fromkeys(added, 0.0), **when}.items() if t == start} | set(fixed)
+    begin = fixed | {n: v for n, v in {**cells.inputs_off, **cells.common}.items() if n not in stated}
     if begin:
         protocol = protocol.change(begin, at=start)
     for name, slot in added.items():
@@ -203,15 +215,15 @@ def _number(text: str) -> float:
     return value
 
 
-def _of_draws(label: str, name: str, given: ArrayLike | str, draws: int, model: Model | None = None) -> np.ndarray:
+def _of_draws(label: str, name: str, number: ArrayLike | str, draws: int, model: Model | None = None) -> np.ndarray:
     try:
-        value = np.asarray(_number(given) if isinstance(given, str) else given, dtype=float)
+        value = np.asarray(_number(number) if isinstance(number, str) else number, dtype=float)
     except (TypeError, ValueError):
         unit = None if model is None or model.network is None else ModelUnits(model.network).of(name)
-        own = "the unit that the model has it in" if unit is None else f"{unit}, as the model has it"
-        stated = isinstance(given, str) and (split_quantity(given) or (0, ""))[1]
-        hint = f": write it in {own}, without the unit" if stated else ""
-        raise ValueError(f"condition {label!r}: {name} must be a number, not {given!r}{hint}") from None
+        unit_text = "the unit that the model has it in" if unit is None else f"{unit}, as the model has it"
+        stated = isinstance(number, str) and (split_quantity(number) or (0, ""))[1]
+        hint = f": write it in {unit_text}, without the unit" if stated else ""
+        raise ValueError(f"condition {label!r}: {name} must be a number, not {number!r}{hint}") from None
     if value.shape not in ((), (draws,)):
         raise ValueError(f"condition {label!r}: {name} must be one number or {draws}, not of shape {value.shape}")
     if not np.all(np.isfinite(value)):

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from ...data.dataset import Dataset
 from ...models.compiled.model import Model
-from ...models.compiled.volumes import check_given
+from ...models.compiled.volumes import check_volumes
 from ...models.listing import counted, did_you_mean, listed
 from ...models.load import load_model
 from ...models.solvers.settings import Settings
@@ -261,7 +261,7 @@ def _broadcast(model: Model, parameters: Mapping[str, ArrayLike]) -> tuple[dict[
         )
     if bad := [n for n, a in arrays.items() if not np.all(np.isfinite(a))]:
         raise ValueError(f"parameters must be finite: {', '.join(bad)}")
-    check_given(model, arrays)
+    check_volumes(model, arrays)
     size = lengths.pop() if lengths else 1
     if not size:
         raise ValueError(f"parameters hold no draws: {', '.join(n for n, a in arrays.items() if not len(a))} is empty")

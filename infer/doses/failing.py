@@ -12,7 +12,7 @@ from ...models.compiled.model import Model
 from ...models.protocols.protocol import Protocol
 from ...models.solvers.settings import Settings
 from ...models.solvers.status import Status
-from ...models.solvers.unsettled import unsettled_under
+from ...models.solvers.unsettled import find_unsettled_under
 from ..problem.failures import count_kinds
 from .amounts import model_unit
 
@@ -23,8 +23,8 @@ class AllFailedError(HexamerError, RuntimeError):
     """Every trajectory that was tried failed."""
 
 
-class NeverAtRestError(AllFailedError):
-    """Cells were to come to rest first, and never do."""
+class NoSteadyStateError(AllFailedError):
+    """Cells were to start in steady state, and never reach one."""
 
 
 def check_first(
@@ -36,15 +36,17 @@ def check_first(
 ) -> None:
     """Judges the first draws of an experiment, of which `parameters` has the values of one.
 
-    Raises `NeverAtRestError`, naming what goes on changing, where the cells of a condition never come to rest in any
-    draw, and `AllFailedError` with the reasons where no trajectory succeeds.
+    Raises `NoSteadyStateError`, naming the species that go on changing, if cells of a condition reach a steady state in
+    no draw, and `AllFailedError` with the reasons if no trajectory succeeds.
     """
     labels = np.array([q.name for q in protocols])
-    restless = status == Status.NO_STEADY_STATE
+    unsteady = status == Status.NO_STEADY_STATE
     for label in dict.fromkeys(labels.tolist()):
-        if np.all(restless[:, labels == label]):
+        if np.all(unsteady[:, labels == label]):
             one = protocols[int(np.flatnonzero(labels == label)[0])]
-            raise NeverAtRestError(_never(model, parameters, one, settings, label if len(set(labels)) > 1 else ""))
+            raise NoSteadyStateError(
+                _describe_unsteady(model, parameters, one, settings, label if len(set(labels)) > 1 else "")
+            )
     if np.all(status != Status.OK):
         kinds = count_kinds(status)
         sentences = "; ".join(Status.sentences(kinds))
@@ -55,23 +57,23 @@ def check_first(
         )
 
 
-def _never(
+def _describe_unsteady(
     model: Model, parameters: Mapping[str, np.ndarray | np.floating], protocol: Protocol, settings: Settings, label
 ) -> str:
     used = {n: float(v) for n, v in parameters.items() if n in model.parameters or n in protocol.references}
-    found = unsettled_under(model, used, protocol, settings).still_changing
-    moving = {n: found[n] for n in [*found][:_NAMED]}
+    rates = find_unsettled_under(model, used, protocol, settings).still_changing
+    moving = {n: rates[n] for n in [*rates][:_NAMED]}
     of = f" of condition {label!r}" if label else ""
     start = "let them start from the model's initial values instead (preequilibrate=False)"
     if not moving:
-        return f"the cells{of} never come to rest before the experiment: {start}"
+        return f"the cells{of} never reach a steady state before the experiment: {start}"
     first = next(iter(moving))
     changing = ", ".join(f"{n} by {v:.2g} {model_unit(model, n)} per unit of time" for n, v in moving.items())
     cure = f"let the model remove {first}" if moving[first] > 0 else f"let the model make {first}"
     return (
-        f"the cells{of} never come to rest before the experiment, for {', '.join(moving)} would go on changing without "
-        f"end ({changing}): {start}, or {cure}"
+        f"the cells{of} never reach a steady state before the experiment, for {', '.join(moving)} would go on changing "
+        f"without end ({changing}): {start}, or {cure}"
     )
 
 
-__all__ = ["AllFailedError", "NeverAtRestError", "check_first"]
+__all__ = ["AllFailedError", "NoSteadyStateError", "check_first"]

@@ -18,7 +18,7 @@ from ...models.compiled.model import Model
 from ...models.load import load_model
 from ..posterior.datatree import safe, thinned
 from ..posterior.file import file_of, read
-from ..posterior.fitted import Fitted, changes, kept
+from ..posterior.fitted import Fitted, changes, read_fitted
 from ..problem.load import load_problem
 from ..problem.problem import Problem
 
@@ -74,16 +74,16 @@ def _check_used(model: Model, unused: set[str]) -> None:
         )
 
 
-def model_and_data(tree: xr.DataTree, given: Model | Problem | str | None) -> tuple[Model, Dataset | None]:
+def model_and_data(tree: xr.DataTree, model_or_problem: Model | Problem | str | None) -> tuple[Model, Dataset | None]:
     """The model and the data that a posterior is of: those given, those that its file holds, or those it names."""
-    if isinstance(given, Problem):
-        return given.model, given.dataset
-    fitted = kept(tree)
+    if isinstance(model_or_problem, Problem):
+        return model_or_problem.model, model_or_problem.dataset
+    fitted = read_fitted(tree)
     dataset = None if fitted is None else fitted.dataset
-    if isinstance(given, str):
-        return load_model(given, independent=_estimated(tree)), dataset
-    if given is not None:
-        return given, dataset
+    if isinstance(model_or_problem, str):
+        return load_model(model_or_problem, independent=_estimated(tree)), dataset
+    if model_or_problem is not None:
+        return model_or_problem, dataset
     if fitted is None:
         return _by_name(tree)
     if (model := fitted.model()) is None:
@@ -113,8 +113,8 @@ def _by_name(tree: xr.DataTree) -> tuple[Model, Dataset | None]:
     digest = tree.attrs.get("model_digest")
 
     def problem() -> tuple[Model, Dataset | None]:
-        found = load_problem(str(tree.attrs["problem"]))
-        return found.model, found.dataset
+        loaded = load_problem(str(tree.attrs["problem"]))
+        return loaded.model, loaded.dataset
 
     def network() -> tuple[Model, Dataset | None]:
         return load_model(str(tree.attrs["model"]), independent=_estimated(tree)), None

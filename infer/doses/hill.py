@@ -227,11 +227,11 @@ class HillFits:
             return quantiles_over_draws(values, probabilities)
         values = values.where(kind != CurveStatus.NO_PLATEAU, np.inf).where(kind != CurveStatus.NO_FOOT, -np.inf)
         # Ranks, not interpolation, which has no meaning between a number and infinity.
-        found: list[xr.DataArray] = [
+        quantiles: list[xr.DataArray] = [
             xr.apply_ufunc(_ranked, values, input_core_dims=[["draw"]], kwargs={"probability": p}, vectorize=True)
             for p in probabilities
         ]
-        return xr.concat(found, xr.DataArray(list(probabilities), dims="quantile", name="quantile"))
+        return xr.concat(quantiles, xr.DataArray(list(probabilities), dims="quantile", name="quantile"))
 
     def table(self, interval: float = 0.9) -> pd.DataFrame:
         """By condition: EC50, both ends of the curve and slope with intervals, the median misfit, and counts by kind.
@@ -245,9 +245,9 @@ class HillFits:
         half = self.name.lower()
         ends = {"bottom": "untreated", "emax": "left"} if self.falls else {"emax": "emax", "bottom": "bottom"}
         for name, label in {"ec50": half, **ends, "slope": "slope"}.items():
-            found = self.interval(name, edges)
+            quantiles = self.interval(name, edges)
             labels = (f"{label}_lower", label, f"{label}_upper")
-            columns |= {n: found.isel(quantile=i, drop=True) for i, n in enumerate(labels)}
+            columns |= {n: quantiles.isel(quantile=i, drop=True) for i, n in enumerate(labels)}
         columns["misfit"] = self.interval("misfit", [0.5]).isel(quantile=0, drop=True)
         for kind in CurveStatus:
             columns[kind.label] = (self.data["kind"] == kind).sum("draw")
@@ -258,8 +258,8 @@ class HillFits:
 
 def _ranked(x: np.ndarray, probability: float) -> float:
     """The value at the nearest rank; infinities rank, NaN are left out."""
-    kept = np.sort(x[~np.isnan(x)])
-    return float(kept[round(probability * (len(kept) - 1))]) if len(kept) else np.nan
+    ordered = np.sort(x[~np.isnan(x)])
+    return float(ordered[round(probability * (len(ordered) - 1))]) if len(ordered) else np.nan
 
 
 def fit_hill(response: xr.DataArray, doses: Doses, along: str = "dose") -> HillFits:

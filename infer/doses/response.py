@@ -18,7 +18,7 @@ from ...models.protocols.protocol import Protocol
 from ...models.simulation import require_x64
 from ...models.solvers.settings import Settings
 from ..problem.problem import Problem
-from .amounts import Doses, Given, Masses
+from .amounts import Doses, DosesLike, Masses
 from .batch import Responses, evaluate
 from .conditions import Changes, Condition, Design, as_conditions, design
 from .course_summary import CourseSummary
@@ -34,7 +34,7 @@ MEMORY = 2**28  # bytes that the trajectories of one chunk may take
 def dose_response(
     source: Ensemble | Source,
     ligand: str,
-    doses: Given,
+    doses: DosesLike,
     *,
     at: float | str | None = None,
     summary: CourseSummary | None = None,
@@ -43,7 +43,7 @@ def dose_response(
     unit: str | None = None,
     molar_mass: str | float | Masses | None = None,
     conditions: Mapping[str, Changes | Condition | Protocol] | None = None,
-    drugs: Mapping[str, Given] | None = None,
+    drugs: Mapping[str, DosesLike] | None = None,
     pretreat: float = 0.0,
     preequilibrate: bool | None = None,
     parameters: Mapping[str, ArrayLike] | None = None,
@@ -119,7 +119,7 @@ def dose_response(
     ------
     ValueError, UnitError
         Naming what the model does not have, and doses that are not possible.
-    NeverAtRestError
+    NoSteadyStateError
         If the first trajectories show that cells never come to steady state.
     AllFailedError
         If none of the first trajectories succeeds.
@@ -128,11 +128,13 @@ def dose_response(
     began = time.perf_counter()
     ensemble = ensemble_of(source, parameters, model=model, draws=draws)
     masses: Masses = molar_mass if isinstance(molar_mass, Mapping) else {}
-    own = masses.get(ligand) if isinstance(molar_mass, Mapping) else molar_mass
-    plan = _design(ensemble, ligand, doses, conditions, drugs or {}, unit, own, masses, pretreat, preequilibrate)
+    ligand_mass = masses.get(ligand) if isinstance(molar_mass, Mapping) else molar_mass
+    plan = _design(
+        ensemble, ligand, doses, conditions, drugs or {}, unit, ligand_mass, masses, pretreat, preequilibrate
+    )
     reading = reading_of(ensemble.model, observe, at, summary, times)
     check_start(reading, plan.protocols)
-    found = evaluate(
+    responses = evaluate(
         ensemble.model,
         {**ensemble.values, **plan.values},
         plan.protocols,
@@ -148,16 +150,16 @@ def dose_response(
     single = [
         d.name for d in plan.drugs if np.ndim(cast("ArrayLike", (drugs or {})[d.name])) == 0 and len(d.values) == 1
     ]
-    data = _dataset(ensemble, plan, found, reading).isel(dict.fromkeys(single, 0))
+    data = _dataset(ensemble, plan, responses, reading).isel(dict.fromkeys(single, 0))
     return DoseResponse(data, reading.observe, reading.text, plan.ligand, plan.drugs, time.perf_counter() - began)
 
 
 def _design(
     ensemble: Ensemble,
     ligand: str,
-    doses: Given,
+    doses: DosesLike,
     conditions: Mapping[str, Changes | Condition | Protocol] | None,
-    drugs: Mapping[str, Given],
+    drugs: Mapping[str, DosesLike],
     unit: str | None,
     molar_mass: str | float | None,
     masses: Masses,
@@ -170,16 +172,18 @@ def _design(
     check_masses({ligand: molar_mass, **masses})
     cells = ensemble.cells(preequilibrate)
     agonist = cells.doses(model, ligand, doses, unit=unit, molar_mass=molar_mass)
-    given = [cells.doses(model, n, d, molar_mass=masses.get(n)) for n, d in drugs.items()]
+    drug_doses = [cells.doses(model, n, d, molar_mass=masses.get(n)) for n, d in drugs.items()]
     if pretreat < 0 or not np.isfinite(pretreat):
         raise ValueError(f"pretreat is how long before the ligand drugs are given; it cannot be {pretreat}")
     _say_what_is_assumed(model)
     cases = as_conditions(conditions)
     always = frozenset.intersection(*(c.names for c in cases.values()))
-    for sentence in cells.left_open(model, {ligand, *drugs, *always, *ensemble.added}):
+    for sentence in cells.notes_on_varied(model, {ligand, *drugs, *always, *ensemble.added}):
         log.warning("note: %s", sentence)
     cases = {n: replace(c, changes={**ensemble.added, **c.changes}) for n, c in cases.items()}
-    return design(model, agonist, given, cases, draws=ensemble.size, pretreat=pretreat, molar_mass=masses, cells=cells)
+    return design(
+        model, agonist, drug_doses, cases, draws=ensemble.size, pretreat=pretreat, molar_mass=masses, cells=cells
+    )
 
 
 def _say_what_is_assumed(model: Model) -> None:
@@ -188,7 +192,7 @@ def _say_what_is_assumed(model: Model) -> None:
         log.warning("note: %s", note)
 
 
-def _dataset(ensemble: Ensemble, plan: Design, found: Responses, reading: Reading) -> xr.Dataset:
+def _dataset(ensemble: Ensemble, plan: Design, responses: Responses, reading: Reading) -> xr.Dataset:
     """Responses along draws, members of a population, conditions, doses of drugs and of the ligand, and times."""
     of_members = ensemble.dims
     dims = [*of_members, "condition", *(d.name for d in plan.drugs), "dose"]
@@ -196,8 +200,8 @@ def _dataset(ensemble: Ensemble, plan: Design, found: Responses, reading: Readin
     coords: dict = {n: np.arange(size) for n, size in of_members.items()} | {"condition": list(plan.conditions)}
     for dim, d in [*((d.name, d) for d in plan.drugs), ("dose", plan.ligand)]:
         coords |= _coordinates(dim, d)
-    values = found.values.reshape(*shape, -1)
-    variables = {"status": (dims, found.status.reshape(shape))}
+    values = responses.values.reshape(*shape, -1)
+    variables = {"status": (dims, responses.status.reshape(shape))}
     if reading.is_course:
         coords["time"] = xr.Variable("time", reading.times, {"unit": str(reading.clock)})
         variables["response"] = ([*dims, "time"], values)
@@ -210,7 +214,7 @@ def _dataset(ensemble: Ensemble, plan: Design, found: Responses, reading: Readin
 def _coordinates(dim: str, doses: Doses) -> dict[str, xr.Variable]:
     """Doses as they were given, and in the model's unit."""
     return {
-        dim: xr.Variable(dim, doses.given, {"unit": doses.unit, "substance": doses.name}),
+        dim: xr.Variable(dim, doses.stated, {"unit": doses.unit, "substance": doses.name}),
         f"model_{dim}": xr.Variable(dim, doses.values, {"unit": doses.model_unit, "substance": doses.name}),
     }
 

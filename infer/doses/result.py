@@ -88,10 +88,10 @@ class DoseResponse:
         along : str
             `"dose"`, or a drug that was given at several doses; `ValueError` for another.
         """
-        found = {"dose": self.ligand, **{d.name: d for d in self.drugs if d.name in self.data.dims}}
-        if along not in found:
-            raise ValueError(f"no doses along {along!r}; known: {', '.join(found)}")
-        return found[along]
+        by_dimension = {"dose": self.ligand, **{d.name: d for d in self.drugs if d.name in self.data.dims}}
+        if along not in by_dimension:
+            raise ValueError(f"no doses along {along!r}; known: {', '.join(by_dimension)}")
+        return by_dimension[along]
 
     def hill(self, along: str = "dose") -> HillFits:
         """Hill curves of every draw along doses of the ligand or of a drug: EC50 or IC50, plateau and slope.
@@ -126,8 +126,8 @@ class DoseResponse:
             Probability of the equal-tailed interval, dimensionless.
         """
         low, high = (1 - interval) / 2, (1 + interval) / 2
-        found = self.quantiles((low, 0.5, high))
-        columns = {n: found.isel(quantile=i, drop=True) for i, n in enumerate(("lower", "median", "upper"))}
+        quantiles = self.quantiles((low, 0.5, high))
+        columns = {n: quantiles.isel(quantile=i, drop=True) for i, n in enumerate(("lower", "median", "upper"))}
         columns["failed"] = (self.data["status"] != 0).sum("draw")
         return as_table(xr.Dataset(columns), self.data)
 

@@ -34,8 +34,8 @@ def check_names(model: Model, ligand: str, drugs: Collection[str], masses: Masse
             )
         if not has_target(model, drug):
             raise ValueError(f"drug {drug!r} acts on nothing in {model.name}: its target is not part of the model")
-    if idle := sorted(set(masses) - set(known)):
-        raise ValueError(f"molar_mass names {', '.join(idle)}, which {model.name} does not have")
+    if unknown := sorted(set(masses) - set(known)):
+        raise ValueError(f"molar_mass names {', '.join(unknown)}, which {model.name} does not have")
 
 
 def check_masses(masses: Mapping[str, str | float | None]) -> None:

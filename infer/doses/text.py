@@ -17,25 +17,25 @@ CONDITION = (
 
 def parse_conditions(texts: Sequence[str]) -> dict[str, Condition]:
     """Conditions by name, in order. Raises `ValueError` with the text that cannot be read and what is expected."""
-    found: dict[str, Condition] = {}
+    conditions: dict[str, Condition] = {}
     for text in texts:
-        name, colon, rest = text.partition(":")
+        name, colon, body = text.partition(":")
         name = name.strip()
         if not colon:
             raise ValueError(f"the condition {text!r} has no colon behind its name; expected {CONDITION}")
-        changes, _, statements = rest.partition(";")
-        if not name or name in found:
+        changes, _, statements = body.partition(";")
+        if not name or name in conditions:
             problem = f"two conditions are called {name!r}" if name else f"a condition has no name: {text!r}"
             raise ValueError(f"{problem}; expected {CONDITION}")
-        given: dict[str, float | str] = {}
+        values: dict[str, float | str] = {}
         for changed, value in (_pair(part, text) for part in changes.split(",") if part.strip()):
-            if changed in given:
+            if changed in values:
                 raise ValueError(f"the condition {text!r} gives {changed} twice: keep one")
-            given[changed] = value
+            values[changed] = value
         protocol = parse_protocol(statements, name=name) if statements.strip() else Protocol(name)
-        # Statements that bring cells to rest say under what; others leave open how they start.
-        found[name] = Condition(given, protocol, start_from_protocol=protocol.preequilibration is not None)
-    return found
+        # Statements with a pre-equilibration say how cells start; others do not.
+        conditions[name] = Condition(values, protocol, start_from_protocol=protocol.preequilibration is not None)
+    return conditions
 
 
 def _pair(part: str, text: str) -> tuple[str, float | str]:
@@ -50,15 +50,15 @@ def _pair(part: str, text: str) -> tuple[str, float | str]:
 
 def parse_drugs(texts: Sequence[str]) -> dict[str, str]:
     """Doses of drugs by name, from `NAME=DOSES`; the doses are read later. Raises `ValueError` where there are none."""
-    found: dict[str, str] = {}
+    doses_by_drug: dict[str, str] = {}
     for text in texts:
         name, equals, doses = (x.strip() for x in text.partition("="))
         if not equals or not name or not doses:
             raise ValueError(f"a drug is NAME=DOSES, such as 'antibody=0, 0.01:100:9 ug/ml', not {text!r}")
-        if name in found:
+        if name in doses_by_drug:
             raise ValueError(f"the drug {name} is given twice: list its doses in one, {name}=…, …")
-        found[name] = doses
-    return found
+        doses_by_drug[name] = doses
+    return doses_by_drug
 
 
 __all__ = ["parse_conditions", "parse_drugs"]

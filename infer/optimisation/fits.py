@@ -175,26 +175,26 @@ class Fits:
         """
         way_out = "remove it, or search again"
         try:
-            kept = json.loads(Path(path).read_text(encoding="utf-8"))
-            if tuple(kept["names"]) != problem.space.names:
+            record = json.loads(Path(path).read_text(encoding="utf-8"))
+            if tuple(record["names"]) != problem.space.names:
                 raise FileError(f"{path} is of a problem with other parameters than {problem.name!r}: {way_out}")
-            objective = np.array([np.inf if v is None else v for v in kept["objective"]])
-            standard = problem.space.standard(np.array(kept["z"]))
+            objective = np.array([np.inf if v is None else v for v in record["objective"]])
+            standard = problem.space.standard(np.array(record["z"]))
             return cls(
                 problem=problem,
-                kind=kept["objective_kind"],
-                z=np.array(kept["z"]),
-                start=np.array(kept["start"]),
+                kind=record["objective_kind"],
+                z=np.array(record["z"]),
+                start=np.array(record["start"]),
                 objective=objective,
-                reason=tuple(kept["reason"]),
-                iterations=np.array(kept["iterations"]),
-                evaluations=np.array(kept["evaluations"]),
-                failed=kept["failed"],
-                redrawn=kept["redrawn"],
-                traces=tuple(np.array(t) for t in kept["traces"]),
-                seconds=kept["seconds"],
-                optima=tuple(restored_optimum(o, standard, objective) for o in kept["optima"]),
-                notes=tuple(kept.get("notes", ())),
+                reason=tuple(record["reason"]),
+                iterations=np.array(record["iterations"]),
+                evaluations=np.array(record["evaluations"]),
+                failed=record["failed"],
+                redrawn=record["redrawn"],
+                traces=tuple(np.array(t) for t in record["traces"]),
+                seconds=record["seconds"],
+                optima=tuple(restored_optimum(o, standard, objective) for o in record["optima"]),
+                notes=tuple(record.get("notes", ())),
             )
         except FileError:
             raise

@@ -85,9 +85,9 @@ class Minimiser:
         self.iterations += 0 if first else 1
         self.reason = self.limits.ending(self.trace, gradient, self.iterations)
         if not self.reason:
-            self._aim()
+            self._choose_direction()
 
-    def _aim(self) -> None:
+    def _choose_direction(self) -> None:
         self._direction = -self._quasi_newton(self.gradient)
         if float(self._direction @ self.gradient) >= 0:
             self._pairs, self._direction = [], -self.gradient
@@ -108,7 +108,7 @@ class Minimiser:
         if self._step * float(np.max(np.abs(self._direction))) < SHORTEST:
             if self._pairs:
                 self._pairs = []
-                self._aim()
+                self._choose_direction()
             else:
                 self.reason = NO_DESCENT
 

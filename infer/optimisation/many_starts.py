@@ -193,13 +193,13 @@ def _grouped(problem: Problem, compiled, lanes: int, z: np.ndarray, values: np.n
     """Optima among fits, with the evaluation that was compiled for so many lanes."""
 
     def evaluate(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found = []
+        parts = []
         for first in range(0, len(points), lanes):
             part = points[first : first + lanes]
             full = np.concatenate([part, np.repeat(part[-1:], lanes - len(part), axis=0)])
             (value, _), gradient = compiled(jnp.asarray(full))
-            found.append((np.asarray(value)[: len(part)], np.asarray(gradient)[: len(part)]))
-        value, gradient = (np.concatenate(p) for p in zip(*found, strict=True))
+            parts.append((np.asarray(value)[: len(part)], np.asarray(gradient)[: len(part)]))
+        value, gradient = (np.concatenate(p) for p in zip(*parts, strict=True))
         return value, gradient
 
     points = problem.space.one_sided(z)

@@ -49,17 +49,17 @@ class Modes(NamedTuple):
 def find_modes(problem: Problem, fits: Fits) -> tuple[Curvature, Modes]:
     """The highest mode with its curvature, and all modes that may hold a share of the posterior."""
     near = [o for o in fits.optima if o.objective <= fits.objective[0] + _LOOKED_AT][:_MOST]
-    found = [_mode(problem, fits, near[0])]
+    modes = [_mode(problem, fits, near[0])]
     for optimum in near[1:]:
         try:
-            found.append(_mode(problem, fits, optimum))
+            modes.append(_mode(problem, fits, optimum))
         except FloatingPointError:
             continue  # simulations fail next to it: no chain could begin there
-    found = _distinct(problem, found)
-    mass = np.array([m.mass for m in found])
-    height = np.array([m.value for m in found])
-    kept = np.flatnonzero((height <= height.min() + COMPARABLE) | (mass >= mass.max() - COMPARABLE))
-    chosen = sorted((found[i] for i in kept), key=lambda m: m.value)
+    modes = _distinct(problem, modes)
+    mass = np.array([m.mass for m in modes])
+    height = np.array([m.value for m in modes])
+    comparable = np.flatnonzero((height <= height.min() + COMPARABLE) | (mass >= mass.max() - COMPARABLE))
+    chosen = sorted((modes[i] for i in comparable), key=lambda m: m.value)
     best = chosen[0]
     share = np.exp([m.mass - mass.max() for m in chosen])
     valley = _valley(problem, fits, best.optimum) if len(chosen) == 1 and best.optimum.valley else np.zeros((0,))
@@ -91,19 +91,19 @@ def _mode(problem: Problem, fits: Fits, optimum: Optimum) -> _Mode:
     return _Mode(optimum, len(optimum.members), curvature(problem, u), value)
 
 
-def _distinct(problem: Problem, found: list[_Mode]) -> list[_Mode]:
+def _distinct(problem: Problem, modes: list[_Mode]) -> list[_Mode]:
     """Modes that are apart over u too; optima at a bound may share one."""
-    if len(found) == 1:
-        return found
+    if len(modes) == 1:
+        return modes
 
     def evaluate(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         values, gradients = zip(*(problem.potential(jnp.asarray(p)) for p in points), strict=True)
         return np.array(values, dtype=float), np.array(gradients)
 
-    found = sorted(found, key=lambda m: m.value)
-    points = np.array([m.curvature.centre for m in found])
-    groups = find_optima(evaluate, points, np.array([m.value for m in found]), problem.space.standard(points))
-    return [found[g.rank]._replace(starts=sum(found[i].starts for i in g.members)) for g in groups]
+    modes = sorted(modes, key=lambda m: m.value)
+    points = np.array([m.curvature.centre for m in modes])
+    groups = find_optima(evaluate, points, np.array([m.value for m in modes]), problem.space.standard(points))
+    return [modes[g.rank]._replace(starts=sum(modes[i].starts for i in g.members)) for g in groups]
 
 
 def _valley(problem: Problem, fits: Fits, optimum: Optimum) -> Float[np.ndarray, "points parameters"]:

@@ -88,8 +88,8 @@ def find_optima(
     objective rises by less than `BARRIER` above the worse of the two; directly, or from one to the next of the group.
     Fits worse than the best by more than 20 nats are left out.
     """
-    kept = [i for i in range(len(values)) if np.isfinite(values[i]) and values[i] <= values[0] + _GROUPED]
-    places = _places(kept, values, standard)
+    comparable = [i for i in range(len(values)) if np.isfinite(values[i]) and values[i] <= values[0] + _GROUPED]
+    places = _places(comparable, values, standard)
     search = _Search(evaluate, points, values, standard)
     groups: list[_Group] = []
     for place in places:
@@ -110,10 +110,10 @@ def find_optima(
     return tuple(_optimum(g, values, standard) for g in groups)
 
 
-def _places(kept: Sequence[int], values: np.ndarray, standard: np.ndarray) -> dict[int, list[int]]:
+def _places(fits: Sequence[int], values: np.ndarray, standard: np.ndarray) -> dict[int, list[int]]:
     """Fits that ended at the same point, by the rank of the best of them."""
     places: dict[int, list[int]] = {}
-    for i in kept:
+    for i in fits:
         for first in places:
             if np.max(np.abs(standard[i] - standard[first])) < _CLOSE and values[i] - values[first] < EQUAL:
                 places[first].append(i)

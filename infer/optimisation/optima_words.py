@@ -78,13 +78,13 @@ def _of_valley(ended: Endings, optimum: Optimum, number: int | None) -> str:
         _and([names[i] for i in spread[:_SHOWN]]) if not more else ", ".join(names[i] for i in spread[:_SHOWN]) + more
     )
     text += f"{alone} alone {'is' if len(spread) == 1 else 'are'} not determined"
-    found = find_combinations(names, values, spread)
-    return text + (f"; {listed_combinations(found)}." if found else ".")
+    combinations = find_combinations(names, values, spread)
+    return text + (f"; {listed_combinations(combinations)}." if combinations else ".")
 
 
-def listed_combinations(found: list[Combination]) -> str:
+def listed_combinations(combinations: list[Combination]) -> str:
     """Such as `the product s·x0 is (9.9 to 10.1)`."""
-    return "; ".join(f"the {c.kind} {c.text} is: {_range(c)}" for c in found)
+    return "; ".join(f"the {c.kind} {c.text} is: {_range(c)}" for c in combinations)
 
 
 def _and(names: list[str]) -> str:
@@ -116,7 +116,7 @@ def optima_record(ended: Endings) -> list[dict[str, Any]]:
 
 
 def restored_optimum(
-    kept: Mapping[str, Any],
+    record: Mapping[str, Any],
     standard: Float[np.ndarray, "fits parameters"],
     objective: Float[np.ndarray, " fits"],
 ) -> Optimum:
@@ -124,11 +124,11 @@ def restored_optimum(
 
     `standard` are the fits in prior standard deviations, which say the ranges that files of older versions do not.
     """
-    rise = float("nan") if kept["rise"] is None else kept["rise"]
-    members = tuple(r - 1 for r in kept["ranks"])
-    equal = standard[[m for m in members if objective[m] <= kept["objective"] + EQUAL]]
-    low, high = (np.array(kept.get(k, default)) for k, default in (("low", equal.min(0)), ("high", equal.max(0))))
-    return Optimum(members, kept["objective"], rise, low, high)
+    rise = float("nan") if record["rise"] is None else record["rise"]
+    members = tuple(r - 1 for r in record["ranks"])
+    equal = standard[[m for m in members if objective[m] <= record["objective"] + EQUAL]]
+    low, high = (np.array(record.get(k, default)) for k, default in (("low", equal.min(0)), ("high", equal.max(0))))
+    return Optimum(members, record["objective"], rise, low, high)
 
 
 def _values(ended: Endings, rank: int) -> dict[str, float]:

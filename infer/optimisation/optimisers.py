@@ -122,8 +122,8 @@ def _with_arguments(objective: Value) -> Callable[[Z, Any], tuple[Float[Array, "
     return lambda z, _: (objective(z), None)
 
 
-def _of_optax(given: optax.GradientTransformation) -> Optimiser:
-    return OptaxOptimiser(optax.with_extra_args_support(given))
+def _of_optax(transformation: optax.GradientTransformation) -> Optimiser:
+    return OptaxOptimiser(optax.with_extra_args_support(transformation))
 
 
 _ADAPTERS: tuple[tuple[type, Callable[[Any], Optimiser]], ...] = (
@@ -132,22 +132,22 @@ _ADAPTERS: tuple[tuple[type, Callable[[Any], Optimiser]], ...] = (
 )
 
 
-def adapted(given: object) -> Optimiser:
+def adapted(optimiser: object) -> Optimiser:
     """An optimiser of optax or optimistix, behind the protocol.
 
     Raises `TypeError` for what is neither an optax gradient transformation nor an optimistix minimiser.
     """
     for kind, adapter in _ADAPTERS:
-        if isinstance(given, kind):
-            return adapter(given)
-    name = getattr(given, "__name__", None)
-    what = f"{name} itself: call it first, as in {name}(...)" if name else _shown(given)
+        if isinstance(optimiser, kind):
+            return adapter(optimiser)
+    name = getattr(optimiser, "__name__", None)
+    what = f"{name} itself: call it first, as in {name}(...)" if name else _shown(optimiser)
     raise TypeError(
         "optimiser must be None for hexamer's L-BFGS, an optax.GradientTransformation such as optax.lbfgs(), or an "
         f"optimistix.AbstractMinimiser such as optimistix.BFGS(rtol=1e-8, atol=1e-8), not {what}"
     )
 
 
-def _shown(given: object) -> str:
+def _shown(value: object) -> str:
     """Text and numbers as they are, of other objects the class: their text may fill many lines."""
-    return repr(given) if isinstance(given, (str, int, float)) else f"a {type(given).__name__}"
+    return repr(value) if isinstance(value, (str, int, float)) else f"a {type(value).__name__}"

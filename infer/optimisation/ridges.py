@@ -50,22 +50,22 @@ def find_combinations(
     `most` combinations, the first candidates' first; no parameter is named as the first of two.
     """
     positive = [i for i in candidates if np.all(draws[:, i] > 0)]
-    found: list[Combination] = []
+    combinations: list[Combination] = []
     used: set[int] = set()
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(draws)
     for x, among, additive in ((logs, positive, False), (draws, list(candidates), True)):
         for i in among:
-            if len(found) == most:
-                return found
+            if len(combinations) == most:
+                return combinations
             others = [j for j in among if j != i]
             if i in used or not (fit := _regress(x, i, others)):
                 continue
             used |= set(fit)
             value = sum(power * x[:, j] for j, power in fit.items())
             low, high = np.quantile(value if additive else np.exp(value), [0.05, 0.95])
-            found.append(Combination({names[j]: p for j, p in fit.items()}, float(low), float(high), additive))
-    return found
+            combinations.append(Combination({names[j]: p for j, p in fit.items()}, float(low), float(high), additive))
+    return combinations
 
 
 def _regress(x: np.ndarray, i: int, others: list[int]) -> dict[int, float]:
@@ -74,11 +74,11 @@ def _regress(x: np.ndarray, i: int, others: list[int]) -> dict[int, float]:
     spread = centred.std(0)
     chosen: list[int] = []
     for _ in range(min(_PARTNERS, len(others), len(x) - 3)):
-        rest = [j for j in others if j not in chosen and spread[j] > 0]
-        if not rest or spread[i] == 0:
+        remaining = [j for j in others if j not in chosen and spread[j] > 0]
+        if not remaining or spread[i] == 0:
             return {}
-        fits = {j: _solve(centred, i, [*chosen, j]) for j in rest}
-        best = min(rest, key=lambda j: fits[j][1])
+        fits = {j: _solve(centred, i, [*chosen, j]) for j in remaining}
+        best = min(remaining, key=lambda j: fits[j][1])
         chosen.append(best)
         slopes, left = fits[best]
         if left < TIGHT * spread[i]:

@@ -140,13 +140,13 @@ class Steps:
         number, run = jax.device_put(np.array(index), device), SteppedRun(start, limits)
         with on(device):
             state = self._call("init", device, number, jax.device_put(start, device))
-            run.hear(self._heard(index, starts))
+            run.hear(self._take_evaluations(index, starts))
             while not (run.reason or starts.stopped):
                 state, position, verdict = self._call("step", device, number, state)
-                run.step(self._heard(index, starts), np.asarray(position), verdict)
+                run.step(self._take_evaluations(index, starts), np.asarray(position), verdict)
         return run
 
-    def _heard(self, index: int, starts: Starts) -> list[Evaluation]:
+    def _take_evaluations(self, index: int, starts: Starts) -> list[Evaluation]:
         """The evaluations of a run since the last call; counts those that failed."""
         evaluations = self.reports.pop(index, [])
         for evaluation in evaluations:

@@ -32,16 +32,16 @@ def arm_share(shares: xr.Dataset, *, conditions: Sequence[str] | None = None) ->
     if unknown := sorted(set(names) - set(known)):
         raise ValueError(f"unknown conditions {', '.join(unknown)}; {known_names(unknown, known)}")
     figure, axes = grid(len(names), columns=3, height=3.2)
-    given = share["dose"]
+    doses = share["dose"]
     for ax, name in zip(axes, names, strict=True):
         for arm, colour in zip(share["arm"].values, COLOURS, strict=False):
             low, middle, high = quantiles_over_draws(share.sel(arm=arm, condition=name), (0.05, 0.5, 0.95)).values
-            ax.fill_between(given.values, low, high, color=colour, alpha=0.2, lw=0)
-            ax.plot(given.values, middle, color=colour, label=str(arm))
-        dose_axis(ax, given.values)
+            ax.fill_between(doses.values, low, high, color=colour, alpha=0.2, lw=0)
+            ax.plot(doses.values, middle, color=colour, label=str(arm))
+        dose_axis(ax, doses.values)
         ax.set_ylim(-0.04, 1.04)
         ax.set_title(name)
-        ax.set_xlabel(f"{shares.attrs['ligand']} [{given.attrs.get('unit', '')}]")
+        ax.set_xlabel(f"{shares.attrs['ligand']} [{doses.attrs.get('unit', '')}]")
         ax.set_ylabel("share of the response")
         if np.isnan(share.sel(condition=name).values).all():
             ax.text(0.5, 0.5, "no response", ha="center", transform=ax.transAxes)

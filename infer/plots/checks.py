@@ -48,7 +48,7 @@ def standardised(problem: Problem, tree: xr.DataTree, observable: str) -> np.nda
 
 
 def predicted(problem: Problem, tree: xr.DataTree, *, draws: int = 200) -> Float[np.ndarray, " rows"]:
-    """Posterior medians of what each row would read without noise, on its own gel, in the unit of the measurements."""
+    """Posterior medians of what each row would read without noise, in its run, in the unit of the measurements."""
     values = posterior_values(problem, tree, draws=draws)
     (mean,) = map_draws(problem, lambda v: (jnp.asarray(problem.read(v).mean),), values)
     with warnings.catch_warnings():
@@ -123,7 +123,7 @@ def _legend(figure: Figure, problem: Problem, names: Sequence[str], *more: Line2
 
 @styled
 def observed_predicted(problem: Problem, tree: xr.DataTree) -> list[Figure]:
-    """Pages with measurements against what is predicted of them, on their own gels and with equal axes.
+    """Pages with measurements against their predictions, each in its run, with equal axes.
 
     Predicted is the posterior median of the reading without noise; the bar through a dot spans 90% of new measurements
     in its place, noise included. The mark of a limit whose prediction lies beyond the axes stands at their edge.
@@ -159,12 +159,12 @@ def _against(ax: Axes, problem: Problem, tree: xr.DataTree, name: str, middle: n
     spanned = both if logarithmic else np.concatenate([both, low[scored], high[scored]])
     edges = _equal_limits(ax, spanned, bool(logarithmic))
     ax.plot(edges, edges, color=GREY, lw=0.9, zorder=0, scalex=False, scaley=False)
-    for kept, colour in ((inside & scored, BLUE), (~inside & scored, VERMILION)):
-        at = np.maximum(middle[kept], edges[0])
+    for rows, colour in ((inside & scored, BLUE), (~inside & scored, VERMILION)):
+        at = np.maximum(middle[rows], edges[0])
         ax.vlines(
-            at, np.maximum(low[kept], edges[0]), np.maximum(high[kept], edges[0]), color=colour, alpha=0.25, lw=0.9
+            at, np.maximum(low[rows], edges[0]), np.maximum(high[rows], edges[0]), color=colour, alpha=0.25, lw=0.9
         )
-        draw_points(ax, at, measured[kept], tail[kept], colour, ms=2.8)
+        draw_points(ax, at, measured[rows], tail[rows], colour, ms=2.8)
     at = np.clip(middle[~scored], *edges)
     draw_points(ax, at, measured[~scored], tail[~scored], BLUE, ms=2.8, clip_on=False)
     unit = problem.dataset.observables[name].unit

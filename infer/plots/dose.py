@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from ...data.dataset import Measurement
 from ...models.protocols.protocol import Protocol
 from ..prediction.curves import Curve, as_mapping, dose_of, over_doses, posterior_values
-from ..prediction.gels import aligned, average_gel
+from ..prediction.runs import aligned, average_run
 from ..problem.problem import Problem
 from .fit import BANDS, axis_label
 from .limits import censored, draw_points, limit_handles
@@ -36,7 +36,7 @@ def dose(
     draws: int = 200,
 ) -> Figure:
     """An observable at `time` over doses of `input`: the curve with its own 90% interval, bands of new
-    measurements (90%, 50%), and what was measured, on the average gel.
+    measurements (90%, 50%), and the measurements, in the average run.
 
     `template` is the protocol that gives the input; measurements under protocols that differ in its dose
     alone are shown. `doses` are by default a decade around those measured.
@@ -49,8 +49,8 @@ def dose(
         positive = [d for d in (*measured, dose_of(protocol, input, protocol)) if d]
         doses = np.geomspace(min(positive, default=1.0) / 10, max(positive, default=1.0) * 10, 50)
     at = np.unique(np.append(np.asarray(doses, dtype=float), 0.0))
-    gel = {observable: average_gel(problem.dataset, observable, named, len(values))}
-    curve = over_doses(problem, values, observable, input, at, time, protocol, gel=gel)
+    run = {observable: average_run(problem.dataset, observable, named, len(values))}
+    curve = over_doses(problem, values, observable, input, at, time, protocol, run=run)
     figure, (ax,) = grid(1, height=4.2)
     figure.set_figwidth(6.4)
     dose_axis(ax, at)
@@ -74,13 +74,15 @@ def measured_doses(
     problem: Problem, observable: str, input: str, time: float, template: Protocol
 ) -> tuple[np.ndarray, list[Measurement]]:
     """Measurements at `time` under protocols that are the template at another dose, and their doses."""
-    given = {n: dose_of(p, input, template) for n, p in problem.dataset.protocols.items()}
-    found = [
+    dose_by_protocol = {n: dose_of(p, input, template) for n, p in problem.dataset.protocols.items()}
+    pairs = [
         (dose, m)
         for m in problem.dataset.measurements
-        if m.observable == observable and abs(m.time - time) < 1e-6 and (dose := given[m.protocol]) is not None
+        if m.observable == observable
+        and abs(m.time - time) < 1e-6
+        and (dose := dose_by_protocol[m.protocol]) is not None
     ]
-    return np.array([d for d, _ in found]), [m for _, m in found]
+    return np.array([d for d, _ in pairs]), [m for _, m in pairs]
 
 
 def _draw_bands(ax: Axes, curve: Curve) -> list[np.ndarray]:

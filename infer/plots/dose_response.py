@@ -21,7 +21,7 @@ from .dose import dose_axis
 from .style import COLOURS, breathe, grid, styled
 
 BAND = (0.05, 0.95)
-FEW = 12  # doses, each of which is marked
+MOST_MARKED = 12  # doses, each of which is marked
 
 
 @styled
@@ -77,7 +77,7 @@ def _figure(result: DoseResponse, along: str, other: str | None, conditions: Seq
         colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
     else:
         levels = result.doses(other)
-        labels = [f"{levels.name} {g:.3g} {levels.unit}" for g in levels.given]
+        labels = [f"{levels.name} {g:.3g} {levels.unit}" for g in levels.stated]
         panels = [
             (n, [(s, {"condition": n, other: v}) for s, v in zip(labels, result.data[other].values, strict=True)])
             for n in names
@@ -89,8 +89,8 @@ def _figure(result: DoseResponse, along: str, other: str | None, conditions: Seq
     doses = result.doses(along)
     for ax, (title, curves) in zip(axes, panels, strict=True):
         for (label, where), colour in zip(curves, colours, strict=True):
-            _curve(ax, doses.given, response.sel(where), colour, _legend(label, fits, where, along))
-        dose_axis(ax, doses.given)
+            _curve(ax, doses.stated, response.sel(where), colour, _legend(label, fits, where, along))
+        dose_axis(ax, doses.stated)
         ax.set_xlabel(f"{doses.name} [{doses.unit}]")
         ax.set_ylabel(result.reading)
         ax.set_title(title or f"{result.reading} over {doses.name}")
@@ -109,8 +109,8 @@ def _curve(ax: Axes, x: np.ndarray, response: xr.DataArray, colour, label: str) 
     low, middle, high = quantiles_over_draws(response, (BAND[0], 0.5, BAND[1])).values
     if several:
         ax.fill_between(x, low, high, color=colour, alpha=0.18, lw=0)
-    few = {"marker": "o", "ms": 3.5, "clip_on": False} if len(x) <= FEW else {}
-    ax.plot(x, middle, color=colour, label=label, **few)
+    markers = {"marker": "o", "ms": 3.5, "clip_on": False} if len(x) <= MOST_MARKED else {}
+    ax.plot(x, middle, color=colour, label=label, **markers)
     for edge in (low, high):
         ax.plot(x, edge, color=colour, lw=0.5, alpha=0.6 if several else 0.0)
 
@@ -129,7 +129,7 @@ def _legend(label: str, fits: HillFits | None, where: dict, along: str) -> str:
 def describe(fits: HillFits, name: str) -> str:
     """EC50 or IC50 of one condition in words, with its 90% interval; what the doses do not show is said so."""
     low, middle, high = fits.interval("ec50", (BAND[0], 0.5, BAND[1])).values
-    unit, ends, kinds = fits.doses.unit, fits.doses.given, fits.kinds
+    unit, ends, kinds = fits.doses.unit, fits.doses.stated, fits.kinds
     total = sum(kinds.values())
     for kind, words in ((CurveStatus.FLAT, "no effect"), (CurveStatus.NOT_SIGMOID, "no sigmoid")):
         count = kinds.get(kind.label, 0)

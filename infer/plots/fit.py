@@ -20,7 +20,7 @@ from ...data.dataset import Dataset, Measurement, Observable
 from ...models.listing import known_names
 from ...models.protocols.protocol import Protocol
 from ..prediction.curves import Curve, as_mapping, curves, posterior_values
-from ..prediction.gels import aligned, alignment, average_gel
+from ..prediction.runs import aligned, alignment, average_run
 from ..problem.problem import Problem
 from .limits import censored, draw_points, limit_handles
 from .margins import legend_outside
@@ -68,8 +68,8 @@ def _doses(dataset: Dataset) -> dict[str, tuple[float, ...]]:
     targets = sorted(frozenset().union(*(q.targets for q in dataset.protocols.values())))
 
     def most(protocol: Protocol, target: str) -> float:
-        given = [v for s in protocol.steps for v in (s.assign.get(target), s.add.get(target))]
-        return max((v for v in given if isinstance(v, (int, float))), default=0.0)
+        doses = [v for s in protocol.steps for v in (s.assign.get(target), s.add.get(target))]
+        return max((v for v in doses if isinstance(v, (int, float))), default=0.0)
 
     return {n: tuple(most(q, t) for t in targets) for n, q in dataset.protocols.items()}
 
@@ -97,15 +97,15 @@ def fit(
 ) -> list[Figure]:
     """Pages with the measurements and 90% and 50% bands of new ones, at most twelve panels each.
 
-    Measurements of different gels are moved to the average gel (see `infer/prediction/gels.py`): for blots, divided by
+    Measurements of different runs are moved to the average run (see `infer/prediction/runs.py`): for blots, divided by
     their gel's scale relative to the mean of all gels.
     """
     panels = arrange(problem.dataset, observables)
     values = posterior_values(problem, tree, draws=draws)
     named = as_mapping(problem, values)
     names = list(dict.fromkeys(p.observable for p in panels))
-    gel = {n: average_gel(problem.dataset, n, named, len(values)) for n in names}
-    shown = curves(problem, values, _grids(problem.dataset, panels), pairs=_pairs(panels), gel=gel)
+    run = {n: average_run(problem.dataset, n, named, len(values)) for n in names}
+    shown = curves(problem, values, _grids(problem.dataset, panels), pairs=_pairs(panels), run=run)
     points = {n: _points(problem.dataset, n, named, len(values)) for n in names}
     colours = _colours(problem.dataset, panels)
     unit = problem.dataset.time_unit if time_unit is None else time_unit
@@ -123,8 +123,8 @@ def _grids(dataset: Dataset, panels: Sequence[Panel]) -> dict[Pair, np.ndarray]:
         measured = [m for m in dataset.measurements if m.observable == panel.observable and m.protocol in panel.courses]
         for p in panel.courses:
             low, high = min(m.time for m in measured), max(m.time for m in measured)
-            own = {m.time for m in measured if m.protocol == p}
-            grids.setdefault((panel.observable, p), set()).update({*np.linspace(low, high, POINTS), *own})
+            measured_here = {m.time for m in measured if m.protocol == p}
+            grids.setdefault((panel.observable, p), set()).update({*np.linspace(low, high, POINTS), *measured_here})
         for p, t in panel.cells:
             grids.setdefault((panel.observable, p), set()).add(t)
     return {pair: np.array(sorted(g)) for pair, g in grids.items()}
@@ -133,13 +133,13 @@ def _grids(dataset: Dataset, panels: Sequence[Panel]) -> dict[Pair, np.ndarray]:
 @dataclass(frozen=True, eq=False)
 class _Points:
     rows: list[Measurement]
-    value: np.ndarray  # as the average gel shows it
+    value: np.ndarray  # as in the average run
 
     def of(self, protocol: str, time: float | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Times, values, and which of them are limits."""
-        kept = [i for i, m in enumerate(self.rows) if m.protocol == protocol and time in (None, m.time)]
-        rows = [self.rows[i] for i in kept]
-        return np.array([m.time for m in rows]), self.value[kept], censored(rows)
+        positions = [i for i, m in enumerate(self.rows) if m.protocol == protocol and time in (None, m.time)]
+        rows = [self.rows[i] for i in positions]
+        return np.array([m.time for m in rows]), self.value[positions], censored(rows)
 
 
 def _points(dataset: Dataset, name: str, named, draws: int) -> _Points:
@@ -152,13 +152,13 @@ def axis_label(observable: Observable, rows: Sequence[Measurement] = ()) -> str:
 
     Rows that all have the same scale and offset are of one run.
     """
-    found = alignment(observable)
+    aligned_by = alignment(observable)
     unit = "value" if observable.unit in ("", "1") else observable.unit
-    own = [i for i, role in enumerate(found.roles) if role != "noise"]
-    runs = {tuple(m.arguments[i] for i in own) for m in rows if m.observable == observable.name}
-    if not own or len(runs) == 1:
+    of_run = [i for i, role in enumerate(aligned_by.roles) if role != "noise"]
+    runs = {tuple(m.arguments[i] for i in of_run) for m in rows if m.observable == observable.name}
+    if not of_run or len(runs) == 1:
         return unit
-    return f"{unit}, average run" if found.affine is not None else f"{unit}; dots: own runs, bands: average run"
+    return f"{unit}, average run" if aligned_by.affine is not None else f"{unit}; dots: own runs, bands: average run"
 
 
 def _colours(dataset: Dataset, panels: Sequence[Panel]) -> dict[str, str]:

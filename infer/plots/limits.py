@@ -27,10 +27,10 @@ def draw_points(ax: Axes, x: np.ndarray, y: np.ndarray, tail: np.ndarray, colour
     if measured.any():  # the extent of a line without points, where it is not clipped, is no number
         ax.plot(x[measured], y[measured], color=colour, **drawn)
     for side, marker in _MARKERS.items():
-        kept = tail == side
-        if kept.any():
-            open_ = {**drawn, "marker": marker, "mec": colour, "mew": 0.9, "ms": drawn["ms"] + 1.0, "label": None}
-            ax.plot(x[kept], y[kept], color=colour, **{**open_, "mfc": "none"})
+        on_this_side = tail == side
+        if on_this_side.any():
+            hollow = {**drawn, "marker": marker, "mec": colour, "mew": 0.9, "ms": drawn["ms"] + 1.0, "label": None}
+            ax.plot(x[on_this_side], y[on_this_side], color=colour, **{**hollow, "mfc": "none"})
 
 
 def limit_handles(tail: np.ndarray, colour: str) -> list[Line2D]:

@@ -37,8 +37,8 @@ def waterfall(objectives: Float[ArrayLike, " starts"], converged: ArrayLike | No
         rank = np.arange(1, len(distance) + 1)
         ax.axhspan(0, NEAR, color=GREY, alpha=0.18, lw=0)
         ax.plot(rank, distance, color=GREY, lw=0.8, zorder=1)
-        for kept, colour, label in ((done, BLUE, "converged"), (~done, VERMILION, "not converged")):
-            part = kept[finite]
+        for selected, colour, label in ((done, BLUE, "converged"), (~done, VERMILION, "not converged")):
+            part = selected[finite]
             if part.any():
                 ax.plot(rank[part], distance[part], "o", ms=4.5, color=colour, mec="white", mew=0.4, label=label)
         ax.set_yscale("symlog", linthresh=NEAR, linscale=0.6)
@@ -70,23 +70,23 @@ def starts(
     that ended in each of several optima: each optimum has a colour.
     """
     x, objectives = np.asarray(x, dtype=float), np.asarray(objectives, dtype=float)
-    kept = [i for i in np.argsort(objectives) if np.isfinite(objectives[i])][:best]
+    shown = [i for i in np.argsort(objectives) if np.isfinite(objectives[i])][:best]
     figure, (ax,) = grid(1, height=max(3.0, 0.2 * len(names) + 1.0))
     figure.set_figwidth(7.2)
     position = np.arange(len(names))
     several = [set(o) for o in optima[: len(COLOURS)]] if len(optima) > 1 else []
     ax.axvline(0, color=GREY, lw=0.8)
-    for rank in reversed(range(len(kept))):
-        distance = objectives[kept[rank]] - objectives[kept[0]]
-        found = next((i for i, o in enumerate(several) if kept[rank] in o), None)
-        same = found is not None if several else distance <= NEAR
+    for rank in reversed(range(len(shown))):
+        distance = objectives[shown[rank]] - objectives[shown[0]]
+        optimum = next((i for i, o in enumerate(several) if shown[rank] in o), None)
+        same = optimum is not None if several else distance <= NEAR
         ax.plot(
-            x[kept[rank]],
+            x[shown[rank]],
             position,
             "-o",
             ms=3.0,
             lw=1.2 if rank == 0 else 0.8,
-            color=(COLOURS[found] if found is not None else BLUE) if same else GREY,
+            color=(COLOURS[optimum] if optimum is not None else BLUE) if same else GREY,
             alpha=1.0 if rank == 0 else (0.55 if same else 0.35),
             zorder=3 if same else 2,
         )
@@ -95,14 +95,14 @@ def starts(
         ax.plot([], [], color=COLOURS[i], marker="o", ms=3, label=label)
     if not several:
         ax.plot([], [], color=BLUE, marker="o", ms=3, label=f"within {NEAR:g} of the best")
-    others = [r for r in kept if not any(r in o for o in several)]
-    if others if several else len(kept) and objectives[kept[-1]] - objectives[kept[0]] > NEAR:
+    others = [r for r in shown if not any(r in o for o in several)]
+    if others if several else len(shown) and objectives[shown[-1]] - objectives[shown[0]] > NEAR:
         ax.plot([], [], color=GREY, marker="o", ms=3, label="other" if several else "worse")
     ax.set_yticks(position, [shortened(n, 34) for n in names], fontsize=8 if len(names) <= 40 else 6.5)
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.grid(axis="y", color="#E5E5E5", lw=0.6)
     ax.set_xlabel("z at the optimum (0: centre of the prior)")
-    ax.set_title(f"the best {len(kept)} starts", fontsize=9)
+    ax.set_title(f"the best {len(shown)} starts", fontsize=9)
     figure.legend(loc="outside lower center", ncols=max(2, min(4, len(several))))
     return figure
 

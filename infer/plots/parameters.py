@@ -23,7 +23,7 @@ from matplotlib.lines import Line2D
 from ...data.prior import Prior
 from ...data.scale import Scale
 from ..posterior.datatree import on_search_scale, safe
-from ..posterior.fitted import kept
+from ..posterior.fitted import read_fitted
 from ..posterior.summary import summarise
 from .margins import legend_outside
 from .style import BLUE, COLOURS, GREY, VERMILION, grid, pages, shortened, styled
@@ -95,7 +95,7 @@ def _shown(draws: np.ndarray) -> tuple[float, float]:
 
 def _priors(tree: xr.DataTree) -> dict[str, Prior]:
     """The priors that the tree's problem holds, by the names of the posterior's variables."""
-    fitted = kept(tree)
+    fitted = read_fitted(tree)
     known = {} if fitted is None else {safe(n): p.prior for n, p in fitted.dataset.parameters.items()}
     posterior = tree["posterior"].dataset
     same = {n: p for n, p in known.items() if p is not None and n in posterior}

@@ -19,15 +19,15 @@ _BANDS = ((0.05, 0.95, 0.18), (0.25, 0.75, 0.34))
 
 
 @styled
-def population(found: DoseResponse, *, conditions: Sequence[str] | None = None, draw: int = 0) -> Figure:
+def population(result: DoseResponse, *, conditions: Sequence[str] | None = None, draw: int = 0) -> Figure:
     """Responses over doses in one draw, a panel for each condition: median member, bands of 50% and 90% of members, the
     mean, which is what a blot shows, and a last panel with the share of members above the gate, where dose 0 was given.
 
     Raises `ValueError` for what is no population, courses over time, several doses of drugs, and unknown conditions.
     """
-    if "member" not in found.response.dims:
+    if "member" not in result.response.dims:
         raise ValueError("these are no responses of a population: use plots.dose_response")
-    response = found.response.isel(draw=draw)
+    response = result.response.isel(draw=draw)
     if more := set(response.dims) - {"member", "condition", "dose"}:
         raise ValueError(f"choose one of {', '.join(sorted(map(str, more)))} first")
     known = [str(c) for c in response["condition"].values]
@@ -36,27 +36,27 @@ def population(found: DoseResponse, *, conditions: Sequence[str] | None = None, 
         raise ValueError(f"unknown conditions {', '.join(unknown)}; {known_names(unknown, known)}")
     gated = bool(np.any(response["dose"].values == 0))
     figure, axes = grid(len(names) + gated, columns=3, height=3.2)
-    given = response["dose"]
+    doses = response["dose"]
     drawn = []
     for ax, name in zip(axes, names, strict=False):
         values = response.sel(condition=name).transpose("member", "dose").values
         for low, high, alpha in _BANDS:
             edges = np.nanquantile(values, [low, high], axis=0)
             label = f"{100 * (high - low):.0f}% of members"
-            ax.fill_between(given.values, *edges, color=BLUE, alpha=alpha, lw=0, label=label)
+            ax.fill_between(doses.values, *edges, color=BLUE, alpha=alpha, lw=0, label=label)
             drawn.append(edges)
-        ax.plot(given.values, np.nanmedian(values, axis=0), color=BLUE, label="median member")
-        ax.plot(given.values, np.nanmean(values, axis=0), color=INK, ls="--", lw=1.1, label="mean")
+        ax.plot(doses.values, np.nanmedian(values, axis=0), color=BLUE, label="median member")
+        ax.plot(doses.values, np.nanmean(values, axis=0), color=INK, ls="--", lw=1.1, label="mean")
         ax.set_title(name or "population")
-        ax.set_ylabel(found.reading)
+        ax.set_ylabel(result.reading)
     for ax in axes[: len(names)]:
         breathe(ax, np.concatenate(drawn))
     axes[0].legend(fontsize=7.5)
     if gated:
-        positive = found.positive().isel(draw=draw)
+        positive = result.positive().isel(draw=draw)
         for i, name in enumerate(names):
             axes[-1].plot(
-                given.values, positive.sel(condition=name).values, color=COLOURS[i % len(COLOURS)], label=name
+                doses.values, positive.sel(condition=name).values, color=COLOURS[i % len(COLOURS)], label=name
             )
         axes[-1].set_ylim(-0.02, 1.02)
         axes[-1].set_ylabel("share above the gate")
@@ -64,6 +64,6 @@ def population(found: DoseResponse, *, conditions: Sequence[str] | None = None, 
         if len(names) > 1:
             axes[-1].legend(fontsize=7.5)
     for ax in axes:
-        dose_axis(ax, given.values)
-        ax.set_xlabel(f"{given.attrs.get('substance', 'dose')} [{given.attrs.get('unit', '')}]")
+        dose_axis(ax, doses.values)
+        ax.set_xlabel(f"{doses.attrs.get('substance', 'dose')} [{doses.attrs.get('unit', '')}]")
     return figure

@@ -24,7 +24,7 @@ def surface(combined: xr.Dataset, *, conditions: Sequence[str] | None = None) ->
     """Medians over draws of what `hexamer.infer.combination` returns, a row of three panels for each condition.
 
     Red is synergy, blue antagonism; a dot marks excess whose 90% interval over draws excludes 0 and whose size is above
-    0.01, for Loewe also above three times the misfit of the Hill curves that it rests on.
+    0.01, for Loewe also above three times the misfit of the Hill curves that it follows from.
     """
     known = [str(c) for c in combined["condition"].values]
     names = known if conditions is None else list(conditions)
@@ -57,9 +57,9 @@ def _panel(figure: Figure, ax: Axes, values: xr.DataArray, least: float, excess:
         rows, columns = np.nonzero(sure)
         ax.plot(columns + 0.5, rows + 0.5, ".", ms=3, color="#222222")
     for axis, dim in ((ax.yaxis, values.dims[-2]), (ax.xaxis, values.dims[-1])):
-        given = values.coords[dim].values
-        step = max(1, len(given) // 5)
-        axis.set_ticks(np.arange(0, len(given), step) + 0.5, [_short(g) for g in given[::step]])
+        doses = values.coords[dim].values
+        step = max(1, len(doses) // 5)
+        axis.set_ticks(np.arange(0, len(doses), step) + 0.5, [_short(g) for g in doses[::step]])
     ax.tick_params(axis="x", rotation=30)
 
 

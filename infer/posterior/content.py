@@ -25,10 +25,10 @@ from ...models.networks import network
 from ...models.protocols import protocol
 
 _CLASSES: dict[str, type] = {
-    name: found
+    name: kind
     for module in (network, protocol, dataset, doses, parameter)
-    for name, found in vars(module).items()
-    if isinstance(found, type) and is_dataclass(found)
+    for name, kind in vars(module).items()
+    if isinstance(kind, type) and is_dataclass(kind)
 }
 _SINGLE: dict[str, sympy.Basic] = {
     type(x).__name__: x
@@ -84,11 +84,11 @@ def _decoded(value: Any) -> Any:
         return tuple(_decoded(v) for v in value)
     if not isinstance(value, dict):
         return value
-    ((name, held),) = value.items()
+    ((name, content),) = value.items()
     if name == "formula":
-        return _formula(held)
-    found = {k: _decoded(v) for k, v in held.items()}
-    return found if name == "map" else _CLASSES[name](**found)
+        return _formula(content)
+    fields = {k: _decoded(v) for k, v in content.items()}
+    return fields if name == "map" else _CLASSES[name](**fields)
 
 
 def _tree(x: sympy.Basic) -> Any:
@@ -114,17 +114,21 @@ def _formula(tree: Any) -> sympy.Basic:
         return sympy.Symbol(tree)
     if isinstance(tree, int):
         return sympy.Integer(tree)
-    name, *rest = tree
+    name, *arguments = tree
     if name == "Rational":
-        return sympy.Rational(*map(int, rest))
+        return sympy.Rational(*map(int, arguments))
     if name == "Float":
-        return sympy.Float(float(rest[0])) if len(rest) == 1 else sympy.Float(str(rest[0]), precision=int(rest[1]))
+        return (
+            sympy.Float(float(arguments[0]))
+            if len(arguments) == 1
+            else sympy.Float(str(arguments[0]), precision=int(arguments[1]))
+        )
     if name in _SINGLE:
         return _SINGLE[name]
     head: Any = ExprCondPair if name == "ExprCondPair" else getattr(sympy, name)
     if not (isinstance(head, type) and issubclass(head, sympy.Basic)):
         raise KeyError(name)
-    args = [_formula(a) for a in rest]
+    args = [_formula(a) for a in arguments]
     make: Any = head
     return make(*args, evaluate=False) if issubclass(head, _AS_WRITTEN) else make(*args)
 

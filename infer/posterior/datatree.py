@@ -31,7 +31,7 @@ from ..problem.failures import count_kinds
 from ..problem.parameter_space import search_bounds
 from ..problem.problem import Problem
 from .file import MARK, PosteriorFileError, read, save
-from .fitted import GROUP, keep
+from .fitted import GROUP, store_fitted
 
 CHUNK = 256  # draws handed to the device at once
 BATCH = 32  # draws simulated at once
@@ -126,7 +126,7 @@ def to_datatree(
         "sample_stats": _sample_stats(stats, failures),
         **groups,
         "observed_data": observed_data(problem),
-        GROUP: keep(problem),
+        GROUP: store_fitted(problem),
         "prior": _parameters(estimated, {p.name: draw_prior(p, PRIOR_DRAWS, rng)[None] for p in estimated}),
     }
     root = xr.Dataset(attrs={**_provenance(problem, seed), **{k: _attribute(v) for k, v in known.items()}})
@@ -162,15 +162,15 @@ def _map_draws(function, draws: np.ndarray) -> tuple[np.ndarray, ...]:
     results = jax.eval_shape(function, jax.ShapeDtypeStruct(draws.shape[1:], float))
     full = [i for i, r in enumerate(results) if 0 not in r.shape]  # JAX cannot batch what is empty
     batch = min(BATCH, n)
-    size = min(CHUNK, -(-n // batch) * batch)  # whole batches: a rest would be compiled again
+    size = min(CHUNK, -(-n // batch) * batch)  # whole batches: a smaller one would be compiled again
     compiled = jax.jit(lambda x: jax.lax.map(lambda d: [function(d)[i] for i in full], x, batch_size=batch))
     parts = []
     for start in range(0, n, size):
         chunk = draws[start : start + size]
         padded = np.concatenate([chunk, np.repeat(chunk[-1:], size - len(chunk), axis=0)])
         parts.append([np.asarray(a)[: len(chunk)] for a in compiled(jnp.asarray(padded))])
-    found = dict(zip(full, (np.concatenate(p) for p in zip(*parts, strict=True)), strict=True))
-    return tuple(found.get(i, np.zeros((n, *r.shape), r.dtype)) for i, r in enumerate(results))
+    arrays = dict(zip(full, (np.concatenate(p) for p in zip(*parts, strict=True)), strict=True))
+    return tuple(arrays.get(i, np.zeros((n, *r.shape), r.dtype)) for i, r in enumerate(results))
 
 
 def replicate(problem: Problem, mean: np.ndarray, sd: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -204,10 +204,10 @@ def observed_data(problem: Problem) -> xr.Dataset:
 
 def rows_of(problem: Problem) -> dict[str, np.ndarray]:
     """Positions of each observable's rows among the measurements; observables without rows are left out."""
-    found: dict[str, list[int]] = {n: [] for n in problem.dataset.observables}
+    positions: dict[str, list[int]] = {n: [] for n in problem.dataset.observables}
     for i, m in enumerate(problem.dataset.measurements):
-        found[m.observable].append(i)
-    return {n: np.array(r) for n, r in found.items() if r}
+        positions[m.observable].append(i)
+    return {n: np.array(r) for n, r in positions.items() if r}
 
 
 def _rows_array(problem: Problem, name: str, rows, values, leading: tuple[str, ...], attrs) -> xr.DataArray:
@@ -233,10 +233,12 @@ def _log_likelihood(problem: Problem, evaluated: Evaluated, shape: tuple[int, in
     free = problem.nuisance.group < 0
     variables = {}
     for name, rows in rows_of(problem).items():
-        kept = rows[free[rows]]
-        if len(kept):
-            values = evaluated.rows[:, kept].reshape(*shape, -1)
-            variables[safe(name)] = _rows_array(problem, name, kept, values, _SAMPLE, {"pointwise_unit": "measurement"})
+        free_rows = rows[free[rows]]
+        if len(free_rows):
+            values = evaluated.rows[:, free_rows].reshape(*shape, -1)
+            variables[safe(name)] = _rows_array(
+                problem, name, free_rows, values, _SAMPLE, {"pointwise_unit": "measurement"}
+            )
     if len(problem.nuisance):
         variables[SCALES] = xr.DataArray(
             evaluated.scales.reshape(*shape, -1),

@@ -1,4 +1,4 @@
-"""What a posterior was fitted to, kept in its file: a folder of results needs nothing else to predict."""
+"""What a posterior was fitted to, stored in its file: a folder of results needs nothing else to predict."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def of_problem(problem: Problem) -> Fitted:
     )
 
 
-def keep(problem: Problem) -> xr.Dataset:
+def store_fitted(problem: Problem) -> xr.Dataset:
     """The group of a posterior's tree that holds what `problem` is fitted to, as text."""
     fitted = of_problem(problem)
     texts = {"dataset": to_text(fitted.dataset), "priors": to_text(dict(problem.parameters))}
@@ -81,7 +81,7 @@ def keep(problem: Problem) -> xr.Dataset:
     return xr.Dataset({**variables, "parameters": ("parameter", list(fitted.parameters))}, attrs=attrs)
 
 
-def kept(tree: xr.DataTree) -> Fitted | None:
+def read_fitted(tree: xr.DataTree) -> Fitted | None:
     """What a posterior's tree says that it was fitted to; None where it does not.
 
     Raises `PosteriorFileError` where that cannot be read.
@@ -117,12 +117,12 @@ def changes(fitted: Fitted) -> list[str]:
         return []  # published data, or a model, that lie elsewhere now
     except (ValueError, OSError):
         return ["it can no longer be read"]
-    found = [
+    changed = [
         words for part, words in _PARTS.items() if to_text(getattr(fitted.dataset, part)) != to_text(getattr(now, part))
     ]
     if fitted.network is not None and _equations(fitted.network) != _equations(network):
-        found.insert(0, "model")
-    return found
+        changed.insert(0, "model")
+    return changed
 
 
 def _equations(network: Network) -> str:
@@ -136,11 +136,11 @@ def fitted_settings(tree: xr.DataTree) -> Settings:
     Where and how that machine solved is not taken over.
     """
     try:
-        found = Settings.restored(json.loads(tree.attrs.get("solver_settings", "{}")))
+        settings = Settings.restored(json.loads(tree.attrs.get("solver_settings", "{}")))
     except (ValueError, TypeError) as error:
         log.warning("note: the posterior was made with settings of the solver that cannot be taken over: %s", error)
         return Settings()
-    return with_layout_of(found, Settings())
+    return with_layout_of(settings, Settings())
 
 
-__all__ = ["GROUP", "Fitted", "changes", "fitted_settings", "keep", "kept", "of_problem"]
+__all__ = ["GROUP", "Fitted", "changes", "fitted_settings", "of_problem", "read_fitted", "store_fitted"]

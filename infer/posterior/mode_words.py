@@ -50,12 +50,12 @@ def _judge_optima(
     count = len(optima)
     began = json.loads(tree.attrs.get("chain_started_at_optimum", "[]"))
     part = np.array([[np.mean(chain == k + 1) for k in range(count)] for chain in place])  # chains × optima
-    held = part.mean(0)
+    shares_of_draws = part.mean(0)
     listed = _listed(tree, optima, began)
     differ = ", ".join(json.loads(tree.attrs.get("optima_differ_in", "[]"))[:4])
     head = f"{count} optima of the posterior were found; they differ most in {differ}. {listed}"
     if np.all(part >= _SEEN) and worst_rhat <= acceptable:
-        shares = ", ".join(f"{100 * h:.0f}%" for h in held)
+        shares = ", ".join(f"{100 * h:.0f}%" for h in shares_of_draws)
         return Said(_GOOD, [f"{head} Every chain visits each of them; of the draws they hold {shares}."])
     occupied = np.flatnonzero(part.max(0) >= _SEEN)
     missed = [k for k in range(count) if k not in occupied]
@@ -171,15 +171,15 @@ def judge_ridges(tree: xr.DataTree, table: pd.DataFrame, *, trusted: bool) -> Sa
     contraction = table["contraction"].to_numpy(dtype=float)
     order = np.argsort(-np.nan_to_num(contraction), kind="stable")
     candidates = [int(i) for i in order if contraction[i] > _ALONE]
-    found = _combinations(posterior, names, candidates) if trusted else []
-    words = [_alone(c, table) for c in found]
+    combinations = _combinations(posterior, names, candidates) if trusted else []
+    words = [_alone(c, table) for c in combinations]
     stats = tree["sample_stats"].dataset if "sample_stats" in tree.children else xr.Dataset()
     diverging = np.asarray(stats["diverging"].values, dtype=bool) if "diverging" in stats else np.zeros((0, 0), bool)
     if not diverging.any():
         return Said(_GOOD, words)
-    ridge = {n for c in found for n in c.exponents}
-    open_ = {n: f for n in names if (f := _between_bounds(posterior[n])) is not None and _is_open(f)}
-    concerned = [n for n in open_ if n in ridge] or ([*open_] if _at_bounds(open_, diverging) else [])
+    ridge = {n for c in combinations for n in c.exponents}
+    unbounded = {n: f for n in names if (f := _between_bounds(posterior[n])) is not None and _is_open(f)}
+    concerned = [n for n in unbounded if n in ridge] or ([*unbounded] if _at_bounds(unbounded, diverging) else [])
     if not concerned:
         return Said(_GOOD, words)
     words.append(

@@ -29,7 +29,7 @@ _VERDICTS = {"good": "Converged.", "acceptable": "Converged, barely.", "not conv
 _ITEM = {"initial_indent": "- ", "subsequent_indent": "  ", "break_long_words": False}
 _WARM_UP = "warm up longer, look at the traces."
 _NAME = 25  # columns for a parameter's name
-_MANY = 40  # parameters; beyond, those of single gels are summed up in one line
+_MANY = 40  # parameters; beyond, those of single runs are summed up in one line
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,7 @@ class Summary:
         return "\n".join(_lines(self))
 
     def _repr_html_(self) -> str:
-        """For notebooks: the verdict, what to do, and the table, parameters of single gels and plates last."""
+        """For notebooks: the verdict, what to do, and the table, parameters of single runs last."""
         columns = [*COLUMNS, "contraction", "unit"]
         names = sorted(self.table.index, key=lambda name: "[" in str(name))
         rows = self.table.to_dict("index")
@@ -224,9 +224,9 @@ def _judge(tree: xr.DataTree, table: pd.DataFrame) -> tuple[str, list[str]]:
     least = np.nanmin(ess) if np.isfinite(ess).any() else np.inf
     if least < GOOD_ESS:
         level = max(level, 1 if least >= ACCEPTABLE_ESS else 2)
-        few = [names[i] for i in np.argsort(ess, kind="stable") if ess[i] < GOOD_ESS]
+        scarce = [names[i] for i in np.argsort(ess, kind="stable") if ess[i] < GOOD_ESS]
         words.append(
-            f"The effective sample size is only {least:.0f} (good: ≥ {GOOD_ESS}); least: {_names(few)}."
+            f"The effective sample size is only {least:.0f} (good: ≥ {GOOD_ESS}); least: {_names(scarce)}."
             + ("" if modes.apart else f" Draw about {max(2.0, np.ceil(GOOD_ESS / max(least, 1.0))):.0f} times as much.")
         )
     level = max(level, _judge_sampler(tree, words))
@@ -235,7 +235,7 @@ def _judge(tree: xr.DataTree, table: pd.DataFrame) -> tuple[str, list[str]]:
     level = max(level, ridges.level)
     words += _failed_solves(tree)
     if tree.attrs.get("complete") in ("false", "False", 0):
-        words.append("The run was stopped before it had all its draws; the same call goes on with it.")
+        words.append("The run was stopped before it had all its draws; the same call resumes it.")
     if said := tree.attrs.get("below_zero"):
         words.append(f"{said[0].upper()}{said[1:]}.")
     words += [f"{text[:1].upper()}{text[1:]}." for text in json.loads(tree.attrs.get(NOISE, "[]"))]
@@ -325,9 +325,9 @@ def _number(value: float, width: int = 9) -> str:
 
 def _lines(summary: Summary) -> list[str]:
     table = summary.table
-    gels = np.array(["[" in str(n) for n in table.index])
-    collapsed = len(table) > _MANY and bool(gels.any()) and not bool(gels.all())
-    shown = table.loc[~gels] if collapsed else table
+    of_runs = np.array(["[" in str(n) for n in table.index])
+    collapsed = len(table) > _MANY and bool(of_runs.any()) and not bool(of_runs.all())
+    shown = table.loc[~of_runs] if collapsed else table
     lines = [summary.title, "", _header()]
     for name, row in shown.to_dict("index").items():
         numbers = "".join(_number(float(row[c])) for c in COLUMNS[:5])
@@ -335,10 +335,10 @@ def _lines(summary: Summary) -> list[str]:
         ess = "".join((f"{row[c]:.0f}" if np.isfinite(row[c]) else "–").rjust(7) for c in ("ess_bulk", "ess_tail"))
         lines.append(f"{_short(str(name)):<{_NAME}}{numbers}{rhat.rjust(7)}{ess}{_number(float(row['mcse']))}")
     if collapsed:
-        rest = table.loc[gels]
-        least = np.fmin(rest["ess_bulk"], rest["ess_tail"]).min()
-        worst = f"R-hat ≤ {rest['r_hat'].max():.3f}, ESS ≥ {least:.0f}"
-        lines.append(f"… and {len(rest)} of single gels or plates ({worst}), see summary.csv, or .table")
+        hidden = table.loc[of_runs]
+        least = np.fmin(hidden["ess_bulk"], hidden["ess_tail"]).min()
+        worst = f"R-hat ≤ {hidden['r_hat'].max():.3f}, ESS ≥ {least:.0f}"
+        lines.append(f"… and {len(hidden)} of single gels or plates ({worst}), see summary.csv, or .table")
     if summary.truth is not None:
         lines += ["", *_truth_lines(summary.truth)]
     lines += ["", _VERDICTS[summary.verdict]]

@@ -20,7 +20,7 @@ from ...models.solvers.dispatch import falls_back
 from ..posterior.datatree import map_draws, safe, thinned
 from ..problem.problem import Problem
 from ..problem.readout import Assays
-from .gels import Values, alignment, average_gel
+from .runs import Values, alignment, average_run
 
 _QUANTILES = 33  # of the noise, for each draw, in a predictive band
 
@@ -66,9 +66,9 @@ def posterior_values(
     missing = [n for n in problem.names if safe(n) not in known and n not in fixed]
     if missing:
         raise ValueError(f"the posterior is not of this problem: it lacks {', '.join(missing)}")
-    kept = thinned(known.sizes["chain"] * known.sizes["draw"], draws)
+    positions = thinned(known.sizes["chain"] * known.sizes["draw"], draws)
     columns = [
-        known[safe(n)].values.reshape(-1)[kept] if safe(n) in known else np.full(len(kept), fixed[n])
+        known[safe(n)].values.reshape(-1)[positions] if safe(n) in known else np.full(len(positions), fixed[n])
         for n in problem.names
     ]
     return np.stack(columns, axis=1)
@@ -87,14 +87,14 @@ def curves(
     *,
     pairs: Sequence[tuple[str, str]] | None = None,
     protocols: Mapping[str, Protocol] | None = None,
-    gel: Mapping[str, Sequence[ArrayLike]] | None = None,
+    run: Mapping[str, Sequence[ArrayLike]] | None = None,
 ) -> dict[tuple[str, str], Curve]:
     """Courses of observables under protocols, in one batch; by default all pairs that were measured.
 
-    `times` in the model's unit, common or by pair; those before a protocol's start are left out. `protocols` by
-    name are by default those of the data. `gel` gives
-    for an observable what fills its placeholders, numbers or one value a draw (see `average_gel`); by default
-    scales are 1, offsets 0 and noise is that of the average gel.
+    `times` in the model's unit, common or by pair; those before a protocol's start are left out.
+    `protocols` by name are by default those of the data. `run` gives for an observable what fills its placeholders,
+    numbers or one value per draw (see `average_run`); by default scales are 1, offsets 0 and noise is that of the
+    average run.
     """
     values = np.atleast_2d(np.asarray(values, dtype=float))
     if pairs is None:
@@ -105,7 +105,7 @@ def curves(
         grid = np.unique(np.asarray(times[pair] if isinstance(times, Mapping) else times, dtype=float))
         grids[pair] = grid[grid >= protocols[pair[1]].start]
     points = [(o, p, float(t)) for (o, p), grid in grids.items() for t in grid]
-    mean, sd = _predict(problem, values, protocols, points, gel)
+    mean, sd = _predict(problem, values, protocols, points, run)
     ends = np.cumsum([len(g) for g in grids.values()])[:-1]
     return {
         (o, p): Curve(problem.dataset.observables[o], p, grid, m, s)
@@ -125,7 +125,7 @@ def over_doses(
     time: float,
     template: str | Protocol,
     *,
-    gel: Mapping[str, Sequence[ArrayLike]] | None = None,
+    run: Mapping[str, Sequence[ArrayLike]] | None = None,
 ) -> Curve:
     """A measured observable at `time` over `doses` of `input`, in model units, all else as in the protocol
     `template`.
@@ -138,20 +138,20 @@ def over_doses(
     points = [(observable, name, time) for name in protocols]
     if len(protocols) < len(at):
         raise ValueError("doses must differ from each other")
-    mean, sd = _predict(problem, np.atleast_2d(np.asarray(values, dtype=float)), protocols, points, gel)
+    mean, sd = _predict(problem, np.atleast_2d(np.asarray(values, dtype=float)), protocols, points, run)
     return Curve(problem.dataset.observables[observable], protocol.name, at, mean, sd)
 
 
 def with_dose(protocol: Protocol, input: str, dose: float) -> Protocol:
     """The protocol with another dose of `input`, wherever it gives one; wash-out stays wash-out."""
-    given = [s.time for s in protocol.steps if s.assign.get(input, 0.0) != 0.0 or input in s.add]
-    if not given:
-        given = [s.time for s in protocol.steps if input in s.assign][:1]
-    if not given:
+    dosing_times = [s.time for s in protocol.steps if s.assign.get(input, 0.0) != 0.0 or input in s.add]
+    if not dosing_times:
+        dosing_times = [s.time for s in protocol.steps if input in s.assign][:1]
+    if not dosing_times:
         raise ValueError(f"protocol {protocol.name!r} gives no {input!r}: use one that does as a template")
 
     def changed(step: Step) -> Step:
-        if step.time not in given:
+        if step.time not in dosing_times:
             return step
         if input in step.add:
             return replace(step, add={**step.add, input: dose})
@@ -175,10 +175,10 @@ def dose_of(protocol: Protocol, input: str, template: Protocol) -> float | None:
 def _without(protocol: Protocol, input: str):
     """What a protocol does, one input left out."""
 
-    def rest(values):
+    def remaining(values):
         return tuple(sorted((n, v) for n, v in values.items() if n != input))
 
-    steps = [(s.time, rest(s.assign), rest(s.add)) for s in protocol.steps]
+    steps = [(s.time, remaining(s.assign), remaining(s.add)) for s in protocol.steps]
     before = None if protocol.preequilibration is None else tuple(sorted(protocol.preequilibration.items()))
     return before, tuple(s for s in steps if s[1] or s[2])
 
@@ -188,15 +188,15 @@ def _predict(
     values: Float[np.ndarray, "draws names"],
     protocols: Mapping[str, Protocol],
     points: Sequence[tuple[str, str, float]],
-    gel: Mapping[str, Sequence[ArrayLike]] | None,
+    run: Mapping[str, Sequence[ArrayLike]] | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Means and standard deviations, draws × points, as if measured on `gel`."""
+    """Means and standard deviations, draws × points, as if measured in `run`."""
     named = as_mapping(problem, values)
     observables = list(dict.fromkeys(o for o, _, _ in points))
     extra: dict[str, np.ndarray] = {}
     arguments: dict[str, tuple[str, ...]] = {}
     for o in observables:
-        filling = (gel or {}).get(o) or _unit_gel(problem, o, named, len(values))
+        filling = (run or {}).get(o) or _unit_run(problem, o, named, len(values))
         names = [f"gel[{o}]{i}" for i in range(len(filling))]
         extra |= {n: np.broadcast_to(np.asarray(v, float), (len(values),)) for n, v in zip(names, filling, strict=True)}
         arguments[o] = tuple(names)
@@ -214,9 +214,9 @@ def _predict(
     return mean, sd
 
 
-def _unit_gel(problem: Problem, observable: str, values: Values, draws: int) -> list[ArrayLike]:
-    neutral = alignment(problem.dataset.observables[observable]).unit_gel
+def _unit_run(problem: Problem, observable: str, values: Values, draws: int) -> list[ArrayLike]:
+    neutral = alignment(problem.dataset.observables[observable]).unit_run
     if not neutral:
         return []
-    average = average_gel(problem.dataset, observable, values, draws)
+    average = average_run(problem.dataset, observable, values, draws)
     return [a if np.isnan(n) else n for n, a in zip(neutral, average, strict=True)]

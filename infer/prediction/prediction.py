@@ -19,7 +19,7 @@ from ...models.protocols.text import parse_protocol
 from ..problem.problem import Problem
 from ..result import Calibration, read_posterior
 from .curves import Curve, as_mapping, curves, posterior_values
-from .gels import average_gel
+from .runs import average_run
 
 POINTS = 90  # times along a course, unless times are asked for
 _SHOWN = 20  # rows in a notebook
@@ -161,8 +161,8 @@ def predicted(
     values = posterior_values(problem, tree, draws=draws)
     by_draw = as_mapping(problem, values)
     names = list(dict.fromkeys(o for o, _ in grids))
-    runs = {n: average_gel(problem.dataset, n, by_draw, len(values)) for n in names}
-    found = curves(problem, values, grids, pairs=list(grids), protocols=protocols, gel=runs)
+    runs = {n: average_run(problem.dataset, n, by_draw, len(values)) for n in names}
+    found = curves(problem, values, grids, pairs=list(grids), protocols=protocols, run=runs)
     return Prediction(found, problem.dataset.time_unit, len(values))
 
 

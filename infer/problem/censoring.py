@@ -46,13 +46,13 @@ def with_censored(
     """
     rows = np.flatnonzero(np.abs(tail) == 1)
     if len(rows):
-        found = noise[rows].log_distribution(jnp.asarray(-tail[rows] * r[..., rows]))
-        density = density.at[..., rows].set(found)
+        log_probability = noise[rows].log_distribution(jnp.asarray(-tail[rows] * r[..., rows]))
+        density = density.at[..., rows].set(log_probability)
     rows = np.flatnonzero(tail == INTERVAL)
     if len(rows):
         assert width is not None, "an interval has two limits"
-        found = noise[rows].log_between(r[..., rows], r[..., rows] + width[..., rows])
-        density = density.at[..., rows].set(found)
+        log_probability = noise[rows].log_between(r[..., rows], r[..., rows] + width[..., rows])
+        density = density.at[..., rows].set(log_probability)
     return density
 
 

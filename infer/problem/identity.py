@@ -56,7 +56,7 @@ def problem_parts(problem: Problem) -> Identity:
         "measurements": content_hash(data.measurements, _LABELS),
         "protocols": content_hash({n: p for n, p in data.protocols.items() if n in protocols}),
         "observables": content_hash({n: o for n, o in data.observables.items() if n in observables}),
-        "priors": {n: content_hash(_known_of(p)) for n, p in problem.parameters.items()},
+        "priors": {n: content_hash(_compared_part(p)) for n, p in problem.parameters.items()},
         "sampled parameters": list(problem.space.names),
         "integrated scales": list(problem.nuisance.names),
     }
@@ -67,7 +67,7 @@ def problem_digest(problem: Problem) -> str:
     return content_hash(problem_parts(problem))
 
 
-def _known_of(parameter: Parameter) -> tuple:
+def _compared_part(parameter: Parameter) -> tuple:
     """The part of a parameter that changes draws. A prior is compared by its text: a new field changes no identity."""
     prior = None if parameter.prior is None else parameter.prior.text
     return prior, parameter.value, parameter.unit, parameter.scale
@@ -96,8 +96,8 @@ def run_parts(problem: Problem, **more: object) -> Identity:
 
 
 def _versions(engine: str) -> dict[str, str]:
-    found = {name: version(name) for name in (*_PACKAGES, *_OF_ENGINE[engine])}
-    return found | {"hexamer": f"{found['hexamer']}, code {_code()}"}
+    versions = {name: version(name) for name in (*_PACKAGES, *_OF_ENGINE[engine])}
+    return versions | {"hexamer": f"{versions['hexamer']}, code {_code()}"}
 
 
 _NOT_OF_DRAWS = (
@@ -130,9 +130,9 @@ def _code() -> str:
 
 def _plain(settings: Settings) -> Identity:
     """The settings that change numbers. The engine that solves has a part of its own in the identity."""
-    kept = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name not in ("solver", "device")}
-    found = settings.diffrax
-    return kept | {"solver": found.name, "derivative": found.derivative, "precision": settings.precision}
+    plain = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name not in ("solver", "device")}
+    diffrax = settings.diffrax
+    return plain | {"solver": diffrax.name, "derivative": diffrax.derivative, "precision": settings.precision}
 
 
 def with_layout_of(settings: Settings, other: Settings) -> Settings:
@@ -149,28 +149,30 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What differs between two identities, in words, the most telling first."""
     if old.get("format") != new["format"]:
         return [f"its files have format {old.get('format', 1)}, of another version of hexamer; this one's is {FORMAT}"]
-    found: list[str] = []
+    messages: list[str] = []
     for key in sorted({*old, *new}, key=lambda k: (_ORDER.get(k, 5), k)):
         was, now = old.get(key), new.get(key)
         if was == now:
             continue
         if key == SAMPLER and isinstance(was, Mapping) and isinstance(now, Mapping):
-            found += _of_samplers(was, now)
+            messages += _of_samplers(was, now)
         elif isinstance(was, Mapping) and isinstance(now, Mapping):
             changed = [n for n in sorted({*was, *now}) if was.get(n) != now.get(n)]
             if key == "version" and old.get("engine") != new["engine"]:
                 changed = [n for n in changed if n in was and n in now]  # others are those of one engine
             if changed:
-                found.append(_said(key, changed, was, now))
+                messages.append(_said(key, changed, was, now))
         elif key in ("measurements", "protocols", "observables"):
-            found.append(f"the {key} changed")
+            messages.append(f"the {key} changed")
         elif isinstance(was, list) and isinstance(now, list):
-            found.append(f"the {key} changed ({_listed(was, now)})")
+            messages.append(f"the {key} changed ({_listed(was, now)})")
         elif key == "engine":
-            found.append(f"engine was {_short(was)}, now {_short(now)}; only the one that it was made with resumes it")
+            messages.append(
+                f"engine was {_short(was)}, now {_short(now)}; only the one that it was made with resumes it"
+            )
         else:
-            found.append(f"{key} was {_short(was)}, now {_short(now)}")
-    return found
+            messages.append(f"{key} was {_short(was)}, now {_short(now)}")
+    return messages
 
 
 def _of_samplers(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from ...data import Dataset, bundled
 from ...data import load as load_dataset
 from ...models.load import load_model
 from .problem import Problem
-from .usage import check_same_units, without_idle
+from .usage import check_same_units, without_unused
 
 
 def load_problem(
@@ -48,13 +48,13 @@ def load_problem(
     """
     if dataset is None:
         dataset = load_dataset(source)
-    given = {*dataset.parameters, *(options.get("priors") or {})}
-    given = given.union(*(q.targets for q in dataset.protocols.values()))
-    compiled = load_model(dataset.model if model is None else model, independent=given)
+    independent = {*dataset.parameters, *(options.get("priors") or {})}
+    independent = independent.union(*(q.targets for q in dataset.protocols.values()))
+    compiled = load_model(dataset.model if model is None else model, independent=independent)
     options["source"] = str(source) if source in bundled() else str(Path(source).resolve())
     if model is not None:
         check_same_units(dataset, compiled)
-        dataset = replace(dataset, model=str(model), parameters=without_idle(compiled, dataset))
+        dataset = replace(dataset, model=str(model), parameters=without_unused(compiled, dataset))
         options["other_model"] = str(Path(model).resolve()) if Path(model).is_file() else str(model)
     return Problem(compiled, dataset, **options)
 

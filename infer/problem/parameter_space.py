@@ -74,13 +74,13 @@ class _Densities:
 
 
 def _densities(priors: Sequence[Prior]) -> list[_Densities]:
-    found = []
+    densities = []
     for family in dict.fromkeys(FAMILIES[p.family] for p in priors):
         rows = np.array([i for i, p in enumerate(priors) if p.family == family.name])
         mine = [priors[i] for i in rows]
         numbers = ([p.location for p in mine], [p.spread for p in mine], [p.shape or 1.0 for p in mine])
-        found.append(_Densities(family, rows, *(np.array(n, dtype=float) for n in numbers)))
-    return found
+        densities.append(_Densities(family, rows, *(np.array(n, dtype=float) for n in numbers)))
+    return densities
 
 
 class ParameterSpace:

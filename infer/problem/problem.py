@@ -17,11 +17,11 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from ...data.dataset import Dataset
-from ...data.deviations import deviations
+from ...data.deviations import find_deviations
 from ...data.parameter import Parameter
 from ...errors import HexamerError
 from ...models.compiled.model import Model
-from ...models.compiled.volumes import check_given
+from ...models.compiled.volumes import check_volumes
 from ...models.listing import counted, listed
 from ...models.simulation import require_x64
 from ...models.solvers.dispatch import falls_back
@@ -129,7 +129,7 @@ class Problem:
         assays = Assays(model, dataset, tuple(parameters))
         self._set(dataset=dataset, parameters=MappingProxyType(parameters), nuisance=nuisance, space=space)
         self._set(assays=assays, model=assays.model, settings=settings, source=source, other_model=other_model)
-        self._set(_deviations=deviations(dataset, elsewhere=computed))
+        self._set(_deviations=find_deviations(dataset, elsewhere=computed))
 
     def _set(self, **values: object) -> None:
         self.__dict__.update(values)
@@ -174,8 +174,8 @@ class Problem:
         return _fixed(base)
 
     @cached_property
-    def _held(self) -> tuple[Float[np.ndarray, " held"], Int[np.ndarray, " names"]]:
-        """Values of what is not estimated, and the order that puts them behind the estimated ones among `names`."""
+    def _fixed_and_order(self) -> tuple[Float[np.ndarray, " fixed"], Int[np.ndarray, " names"]]:
+        """Values of the fixed parameters, and the order that puts them behind the estimated ones among `names`."""
         positions = np.setdiff1d(np.arange(len(self.names)), self.position)
         return self.base[positions], np.argsort(np.concatenate([self.position, positions]))
 
@@ -195,8 +195,8 @@ class Problem:
             A new problem.
         """
         other = object.__new__(type(self))
-        given = {n: self.__dict__[n] for n in Problem.__annotations__}  # not what is compiled for its settings
-        other.__dict__.update(given, settings=replace(settings or self.settings, **changes))
+        parts = {n: self.__dict__[n] for n in Problem.__annotations__}  # not what is compiled for its settings
+        other.__dict__.update(parts, settings=replace(settings or self.settings, **changes))
         return other
 
     def placed(self, sets: int = 1) -> AbstractContextManager[list]:
@@ -210,8 +210,8 @@ class Problem:
 
     def values(self, z: Z | Float[np.ndarray, " parameters"]) -> Float[Array, " names"]:
         """All parameters' values, in the order of `names`; scales that are integrated out are 1."""
-        held, order = self._held
-        return jnp.concatenate([self.space.constrain(jnp.asarray(z)), jnp.asarray(held)])[order]
+        fixed, order = self._fixed_and_order
+        return jnp.concatenate([self.space.constrain(jnp.asarray(z)), jnp.asarray(fixed)])[order]
 
     def read(self, values: Float[Array, " names"]) -> Readout:
         """What the assays read at parameter values."""
@@ -338,18 +338,19 @@ class Problem:
                 f"{', '.join(unknown)}: no parameter of this problem; leave out what it does not use, and "
                 "give a prior or a fixed value to what it holds at the model's own"
             )
-        given = {n: p.value for n, p in self.parameters.items()} | dict(values or {})
-        missing = [n for n in self.names if given[n] is None]
+        by_name = {n: p.value for n, p in self.parameters.items()} | dict(values or {})
+        missing = [n for n in self.names if by_name[n] is None]
         if missing:
             raise MissingValueError(f"no value for {listed(missing, _NAMED)}: give one to each")
         for name, observable in self._deviations.items():
-            if name in given and float(given[name]) < 0:  # pyright: ignore[reportArgumentType]
+            if name in by_name and float(by_name[name]) < 0:  # pyright: ignore[reportArgumentType]
                 raise ValueError(
-                    f"{name} is {given[name]:g}, and it is a standard deviation of {observable}: give a number above 0"
+                    f"{name} is {by_name[name]:g}, and it is a standard deviation of {observable}: give a number above "
+                    "0"
                 )
-        known = {n: float(v) for n, v in given.items() if v is not None}
-        check_given(self.model, known, [*self.dataset.protocols.values()])
-        return np.array([float(given[n]) for n in self.names])  # pyright: ignore[reportArgumentType]
+        known = {n: float(v) for n, v in by_name.items() if v is not None}
+        check_volumes(self.model, known, [*self.dataset.protocols.values()])
+        return np.array([float(by_name[n]) for n in self.names])  # pyright: ignore[reportArgumentType]
 
     def why_failed(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
         """Sentences on the kinds of failure in `failed` at `vector`.

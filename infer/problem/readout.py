@@ -83,17 +83,17 @@ class Assays:
     def _formulas(self, observable: Observable) -> tuple[sympy.Expr, sympy.Expr]:
         """Mean and standard deviation on the observable's scale, over names of the model but its rules."""
         model = self.model
-        own = {*model.names, *self.names, *observable.placeholders}  # else `time` is that of the simulation
-        unknown = sorted(observable.symbols - {*own, "time", TIME.name})
+        names = {*model.names, *self.names, *observable.placeholders}  # else `time` is that of the simulation
+        unknown = sorted(observable.symbols - {*names, "time", TIME.name})
         if unknown:
             file = self.dataset.described_in
             where = f"{file}, 'observables.{observable.name}': " if file else ""
             raise ValueError(
                 f"{where}observable {observable.name!r} uses {', '.join(unknown)}: no species, rule or parameter of "
-                f"{model.name}, and no parameter of the data set{near(unknown[0], sorted(own))}"
+                f"{model.name}, and no parameter of the data set{near(unknown[0], sorted(names))}"
             )
-        mean = bind_time(observable.scale.formula(observable.formula), own)
-        spread = bind_time(observable.noise_formula, own)
+        mean = bind_time(observable.scale.formula(observable.formula), names)
+        spread = bind_time(observable.noise_formula, names)
         written = inline({**model.rules, _MEAN: mean, _SPREAD: spread})
         states = [s.name for s in model.symbols]
         return bounded(written[_MEAN], states), bounded(written[_SPREAD], states)
@@ -108,8 +108,8 @@ class Assays:
         """Simulates all protocols and reads every row; NaN where a trajectory failed."""
         solution = solve(self.model, self.plan, settings, values, small_batch=True)
         mean, sd = self.reading(settings, values, solution)
-        held = jax.lax.stop_gradient(solution.y)
-        low = lowest(self.model, held, settings.rtol, settings.atol, jnp)
+        states = jax.lax.stop_gradient(solution.y)
+        low = lowest(self.model, states, settings.rtol, settings.atol, jnp)
         return Readout(mean, sd, solution.status, solution.steps, low)
 
 

@@ -11,7 +11,7 @@ from ...models.compiled.starts import unsound_starts
 from ...models.listing import listed
 from ...models.solvers.settings import Settings
 from ...models.solvers.status import Status
-from ...models.solvers.unsettled import unsettled
+from ...models.solvers.unsettled import find_unsettled
 from .readout import Assays
 
 
@@ -29,16 +29,16 @@ def why_not_solved(
         return tuple(starts)
     if not len(assays.plan.equilibration_parameters):
         return ()
-    return tuple(unsettled(assays.model, assays.plan, settings, vector).sentences())
+    return tuple(find_unsettled(assays.model, assays.plan, settings, vector).sentences())
 
 
 def without_derivative(names: Sequence[str], slopes: Float[np.ndarray, " names"]) -> tuple[str, ...]:
     """A sentence on the parameters by which a finite likelihood has no finite derivative; empty if there are none."""
-    found = [n for n, slope in zip(names, slopes, strict=True) if not np.isfinite(slope)]
-    if not found:
+    undefined = [n for n, slope in zip(names, slopes, strict=True) if not np.isfinite(slope)]
+    if not undefined:
         return ()
     return (
-        f"the likelihood is finite, but not its derivative by {listed(found)}: look for a root or power at 0 in "
+        f"the likelihood is finite, but not its derivative by {listed(undefined)}: look for a root or power at 0 in "
         "the formulas",
     )
 

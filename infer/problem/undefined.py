@@ -22,19 +22,24 @@ def undefined_rows(assays: Assays, readout: Readout, densities: Float[np.ndarray
     """
     data = assays.dataset
     solved = (np.asarray(readout.status) == Status.OK)[assays.row_protocol]
-    found: dict[tuple[str, str], list[int]] = {}
+    rows_by_reason: dict[tuple[str, str], list[int]] = {}
     reasons: dict[tuple[str, str], str] = {}
     for i in np.flatnonzero(solved & ~np.isfinite(np.asarray(densities))):
         m = data.measurements[i]
         observable = data.observables[m.observable]
         kind, reason = _reason(observable, float(readout.mean[i]), float(readout.sd[i]), m.value)
         reasons.setdefault((m.observable, kind), reason)
-        found.setdefault((m.observable, kind), []).append(int(i))
+        rows_by_reason.setdefault((m.observable, kind), []).append(int(i))
     said = [
-        f"observable {name!r}, {_places(data, rows)}: {reasons[name, kind]}" for (name, kind), rows in found.items()
+        f"observable {name!r}, {_places(data, rows)}: {reasons[name, kind]}"
+        for (name, kind), rows in rows_by_reason.items()
     ]
     more = len(said) - _SHOWN
-    return said if more <= 0 else [*said[:_SHOWN], f"{more} more such reasons, of {', '.join({n for n, _ in found})}"]
+    return (
+        said
+        if more <= 0
+        else [*said[:_SHOWN], f"{more} more such reasons, of {', '.join({n for n, _ in rows_by_reason})}"]
+    )
 
 
 def _places(data: Dataset, rows: list[int]) -> str:

@@ -13,7 +13,7 @@ from ...data.parameter import FIXED, Parameter
 from ...data.quantities.model_units import ModelUnits
 from ...data.quantities.units import UnitError
 from ...models.compiled.model import Model
-from ...models.compiled.volumes import check_given, volumes_of
+from ...models.compiled.volumes import check_volumes, volumes_of
 from ...models.load import load_network
 
 log = logging.getLogger(__name__)
@@ -60,21 +60,20 @@ def _check_axes(dataset: Dataset, estimated: Sequence[Parameter]) -> None:
 def _check_used(model: Model, dataset: Dataset, parameters: Mapping[str, Parameter]) -> None:
     """Raises `ValueError` for parameters with a prior, or values of `[fixed]`, that change nothing."""
     used = _used(model, dataset)
-    idle = [p for n, p in parameters.items() if p.estimated and n not in used]
-    held = [p for n, p in parameters.items() if p.source == FIXED and n not in used]
-    if not idle and not held:
+    unused = [p for n, p in parameters.items() if p.estimated and n not in used]
+    unused_fixed = [p for n, p in parameters.items() if p.source == FIXED and n not in used]
+    if not unused and not unused_fixed:
         return
     free = sorted(used - parameters.keys())
     text = ""
-    if idle:
-        named = ", ".join(p.name for p in idle)
+    if unused:
+        named = ", ".join(p.name for p in unused)
         text = f"no part of the model or the data uses {named}: remove their priors, or correct their names"
-        text += "".join(_why_idle(p, model, free) for p in idle)
-    if held:
-        text += (
-            f"{'; ' if text else ''}[fixed] of problem.toml names what nothing uses: {', '.join(p.name for p in held)}"
-        )
-        text += "".join(_why_idle(p, model, free) for p in held)
+        text += "".join(_why_unused(p, model, free) for p in unused)
+    if unused_fixed:
+        named = ", ".join(p.name for p in unused_fixed)
+        text += f"{'; ' if text else ''}[fixed] of problem.toml names what nothing uses: {named}"
+        text += "".join(_why_unused(p, model, free) for p in unused_fixed)
     raise ValueError(text)
 
 
@@ -115,13 +114,13 @@ def _check_volumes(model: Model, dataset: Dataset, parameters: Mapping[str, Para
         raise ValueError("; ".join(problems))
     fixed = {n: p.value for n, p in parameters.items() if not p.estimated and p.value is not None}
     try:
-        check_given(model, fixed, [*dataset.protocols.values()])
+        check_volumes(model, fixed, [*dataset.protocols.values()])
     except ValueError as error:
         table = "" if dataset.time_unit else "the table of conditions: "  # of a PEtab problem
         raise ValueError(f"{table}{error}") from None
 
 
-def _why_idle(parameter: Parameter, model: Model, free: Collection[str]) -> str:
+def _why_unused(parameter: Parameter, model: Model, free: Collection[str]) -> str:
     """Where a name that nothing uses stands, what the model has by it, and which is meant."""
     name = parameter.name
     fixed = parameter.source == FIXED  # the heading says where
@@ -144,27 +143,27 @@ def converted(priors: Mapping[str, Parameter], dataset: Dataset, model: Model) -
     """
     if model.network is None or not dataset.time_unit:
         return dict(priors)
-    units, found = ModelUnits(model.network), {}
+    units, parameters = ModelUnits(model.network), {}
     for name, parameter in priors.items():
         old = dataset.parameters.get(name)
         same = old is not None and old.unit == parameter.unit
         if same or name not in model.network.parameters:
-            found[name] = parameter
+            parameters[name] = parameter
             continue
         try:
-            found[name] = in_model_units(parameter, units, {})
+            parameters[name] = in_model_units(parameter, units, {})
         except UnitError as error:
             raise ValueError(f"the prior of {name} is in {parameter.unit!r}; expected {error}") from None
-    return found
+    return parameters
 
 
-def without_idle(model: Model, dataset: Dataset) -> dict[str, Parameter]:
+def without_unused(model: Model, dataset: Dataset) -> dict[str, Parameter]:
     """Parameters without those of `[fixed]` that were meant for the problem's own network."""
     used = _used(model, dataset)
-    idle = [n for n, p in dataset.parameters.items() if p.source == FIXED and n not in used]
-    if idle:
-        log.warning("[fixed] of problem.toml names what nothing in %s uses: %s", model.name, ", ".join(idle))
-    return {n: p for n, p in dataset.parameters.items() if n not in idle}
+    unused = [n for n, p in dataset.parameters.items() if p.source == FIXED and n not in used]
+    if unused:
+        log.warning("[fixed] of problem.toml names what nothing in %s uses: %s", model.name, ", ".join(unused))
+    return {n: p for n, p in dataset.parameters.items() if n not in unused}
 
 
 def check_same_units(dataset: Dataset, model: Model) -> None:
@@ -172,19 +171,19 @@ def check_same_units(dataset: Dataset, model: Model) -> None:
     if not dataset.time_unit or not dataset.model or model.network is None:
         return
     try:
-        own = load_network(dataset.model)
+        network_of_data = load_network(dataset.model)
     except (ValueError, OSError):
         return  # its own network is not needed, and may be lost
-    ours, theirs = ModelUnits(own), ModelUnits(model.network)
+    ours, theirs = ModelUnits(network_of_data), ModelUnits(model.network)
     for what, one, other in (
         ("times", dataset.time_unit, str(theirs.time)),
         ("concentrations", str(ours.concentration), str(theirs.concentration)),
     ):
         if one != other:
             raise ValueError(
-                f"{model.name} has its {what} in {other}, and the network {own.name} of the data has them in {one}: "
-                "name the network as `model` in problem.toml, so that they are converted"
+                f"{model.name} has its {what} in {other}, and the network {network_of_data.name} of the data has them "
+                f"in {one}: name the network as `model` in problem.toml, so that they are converted"
             )
 
 
-__all__ = ["check_parts", "check_same_units", "converted", "without_idle"]
+__all__ = ["check_parts", "check_same_units", "converted", "without_unused"]

@@ -83,15 +83,15 @@ def _lines(result: DoseResponse, along: str, fits: HillFits) -> Iterator[str]:
     others = [str(d) for d in data["kind"].dims if d not in ("draw", "condition")]
     for dim in others:
         if along != "dose":
-            kept = data[dim].values > 0 if dim == "dose" else np.arange(data.sizes[dim]) == 0
-            data = data.isel({dim: np.flatnonzero(kept)})
+            selected = data[dim].values > 0 if dim == "dose" else np.arange(data.sizes[dim]) == 0
+            data = data.isel({dim: np.flatnonzero(selected)})
     for where in product(*([(d, i) for i in range(data.sizes[d])] for d in ("condition", *others))):
         one = data.isel(dict(where))
-        given = [(result.doses(d), float(one[d])) for d in others]
-        amounts = [f"{d.name} {x:.3g} {d.unit}" for d, x in given if x > 0 or d is not result.ligand]
+        amounts_here = [(result.doses(d), float(one[d])) for d in others]
+        amounts = [f"{d.name} {x:.3g} {d.unit}" for d, x in amounts_here if x > 0 or d is not result.ligand]
         label = ", ".join(filter(None, [str(one["condition"].values), *amounts])) or fits.doses.name
-        found = HillFits(one, fits.doses, fits.name)
-        counts = found.kinds
+        fits_here = HillFits(one, fits.doses, fits.name)
+        counts = fits_here.kinds
         undetermined = [f"{n} {k.replace('_', ' ')}" for k, n in counts.items() if k != CurveStatus.OK.label]
         mixed = f" [of {sum(counts.values())} draws {', '.join(undetermined)}]" if len(counts) > 1 else ""
-        yield f"{label}: {describe(found, 'EC50' if along == 'dose' else f'IC50 of {along}')}{mixed}"
+        yield f"{label}: {describe(fits_here, 'EC50' if along == 'dose' else f'IC50 of {along}')}{mixed}"

@@ -180,11 +180,11 @@ class NUTS:
     @property
     def identity(self) -> dict[str, Any]:
         """The options that change the draws, and a hash of where the chains start."""
-        own: dict[str, Any] = {"name": "NUTS", "chains": self.chains, "warmup": self.warmup, "draws": self.draws}
-        own |= {"chunk": self.chunk, "target_acceptance": self.target_acceptance}
-        own |= {"max_tree_depth": self.max_tree_depth}
-        own |= {"origins": list(self.origins)} if len(set(self.origins)) > 1 else {}
-        return {**own, "start": _digest(self.start.centre, self.start.scale, self.points)}
+        options: dict[str, Any] = {"name": "NUTS", "chains": self.chains, "warmup": self.warmup, "draws": self.draws}
+        options |= {"chunk": self.chunk, "target_acceptance": self.target_acceptance}
+        options |= {"max_tree_depth": self.max_tree_depth}
+        options |= {"origins": list(self.origins)} if len(set(self.origins)) > 1 else {}
+        return {**options, "start": _digest(self.start.centre, self.start.scale, self.points)}
 
     def init(self, devices: Sequence[Any]) -> NUTSState:
         """The chains at their starting points; one that fails is moved towards the centre.
@@ -216,10 +216,10 @@ class NUTS:
         stops = sorted({*windows(self.warmup), self.warmup, self.warmup + self.draws})
         length = min(self.chunk, next(stop for stop in stops if stop > state.done) - state.done)
         warmup, done = state.done < self.warmup, state.done + length
-        chains, told = self._advance(state, length)
-        u = self.start.centre + told.pop("w") @ state.scale.T
-        failed = told.pop("kinds").sum((0, 1))
-        leapfrogs = int(told["n_steps"].sum()) if warmup else 0
+        chains, info = self._advance(state, length)
+        u = self.start.centre + info.pop("w") @ state.scale.T
+        failed = info.pop("kinds").sum((0, 1))
+        leapfrogs = int(info["n_steps"].sum()) if warmup else 0
         state = state._replace(
             chains=chains,
             done=done,
@@ -230,7 +230,7 @@ class NUTS:
             state = self._whitened(state, np.concatenate(state.seen, axis=1)[:, window])
         if done == self.warmup:
             state = self._with_shared_step_sizes(state)
-        return state, Block(warmup, u, {name: told[name] for name in _STATS}, failed)
+        return state, Block(warmup, u, {name: info[name] for name in _STATS}, failed)
 
     def info(self, state: NUTSState) -> Info:
         """How many iterations are done, and of which phase."""
@@ -338,8 +338,8 @@ class NUTS:
         devices = set(state.devices)
         with ThreadPoolExecutor(len(devices)) as pool:
             results = dict(pair for pairs in pool.map(work, devices) for pair in pairs)
-        told = [results[c][1] for c in range(self.chains)]
-        arrays = {k: np.stack([np.asarray(x[k])[:length] for x in told]) for k in told[0]}
+        info = [results[c][1] for c in range(self.chains)]
+        arrays = {k: np.stack([np.asarray(x[k])[:length] for x in info]) for k in info[0]}
         return tuple(results[c][0] for c in range(self.chains)), arrays
 
     def _iterate(self, state: HMCState, chain, scale, length) -> tuple[HMCState, dict]:
@@ -365,11 +365,11 @@ class NUTS:
             }
 
         def put(i, carried):
-            state, told = iterate(carried[0])
-            return state, jax.tree.map(lambda all_, one: all_.at[i].set(one), carried[1], told)
+            state, info = iterate(carried[0])
+            return state, jax.tree.map(lambda all_, one: all_.at[i].set(one), carried[1], info)
 
-        _, told = jax.eval_shape(iterate, state)
-        empty = jax.tree.map(lambda x: jnp.zeros((self.chunk, *x.shape), x.dtype), told)
+        _, info = jax.eval_shape(iterate, state)
+        empty = jax.tree.map(lambda x: jnp.zeros((self.chunk, *x.shape), x.dtype), info)
         return jax.lax.fori_loop(0, length, put, (state, empty))
 
 

@@ -79,18 +79,20 @@ class Store:
         path = self.folder / _name(number)
         way_out = "remove it and the chunks after it to resume before it"
         arrays = load_arrays(path, way_out)
-        run, found = str(arrays.pop("run", None)), arrays.pop("number", None)
+        run, stored_number = str(arrays.pop("run", None)), arrays.pop("number", None)
         if run != self._id:
             raise StoreError(f"{path} belongs to another run: put this run's back, or {way_out}")
-        if found != number:
-            raise StoreError(f"{path} is chunk {found} of this run, not {number}: put the right one back, or {way_out}")
+        if stored_number != number:
+            raise StoreError(
+                f"{path} is chunk {stored_number} of this run, not {number}: put the right one back, or {way_out}"
+            )
         return arrays
 
 
 def chunk_numbers(folder: Path) -> list[int]:
     """The numbers of the chunks in a folder, in order."""
-    found = (_CHUNK.fullmatch(p.name) for p in folder.glob("chunk-*.npz"))
-    return sorted(int(m[1]) for m in found if m)
+    matches = (_CHUNK.fullmatch(p.name) for p in folder.glob("chunk-*.npz"))
+    return sorted(int(m[1]) for m in matches if m)
 
 
 def check_run(folder: Path, identity: Mapping[str, object]) -> None:

@@ -57,7 +57,7 @@ def conserved(
     ]
     for divisor_of in (_denominator, _shared):
         apart = {i: _grouped(row, set(parameters)) for i, row in enumerate(rows) if row and i not in dependent}
-        left = _tied(apart)
+        left = _balances_with_shared_terms(apart)
         grouped = [{factor: sympy.cancel(part) for factor, part in apart[i].items()} for i in left]
         divisors = [divisor_of(before.values()) for before in grouped]
         null_rows, which = _null([_divided(before, d) for before, d in zip(grouped, divisors, strict=True)], {})
@@ -84,13 +84,13 @@ def _row(pairs: Terms) -> Row:
     row: Row = {}
     for coefficient, rate in pairs:
         number, factor = sympy.sympify(coefficient).as_coeff_Mul()
-        for n, term in _apart(rate if factor == 1 else factor * rate):
+        for n, term in _split_terms(rate if factor == 1 else factor * rate):
             row[term] = row.get(term, Fraction(0)) + _fraction(number) * n
     return {term: n for term, n in row.items() if n != 0}
 
 
 @lru_cache(maxsize=4096)
-def _apart(rate: sympy.Expr) -> tuple[tuple[Fraction, sympy.Expr], ...]:
+def _split_terms(rate: sympy.Expr) -> tuple[tuple[Fraction, sympy.Expr], ...]:
     whole = sympy.expand(rate) if _terms_at_most(rate) <= LARGEST else rate
     pairs = (term.as_coeff_Mul() for term in sympy.Add.make_args(whole))
     return tuple((_fraction(n), term) for n, term in pairs)
@@ -118,13 +118,13 @@ def _grouped(row: Row, parameters: set[sympy.Symbol]) -> dict[sympy.Expr, sympy.
     """The coefficient, a rational function of parameters, of each part of a balance that may change in time."""
     before: dict[sympy.Expr, sympy.Expr] = {}
     for term, n in row.items():
-        own = [f for f in sympy.Mul.make_args(term) if f.free_symbols <= parameters and f.is_rational_function()]
-        part = sympy.Mul(*own)
+        constants = [f for f in sympy.Mul.make_args(term) if f.free_symbols <= parameters and f.is_rational_function()]
+        part = sympy.Mul(*constants)
         before[term / part] = before.get(term / part, sympy.Integer(0)) + part * _number(n)
     return before
 
 
-def _tied(balances: Mapping[int, Collection[sympy.Expr]]) -> list[int]:
+def _balances_with_shared_terms(balances: Mapping[int, Collection[sympy.Expr]]) -> list[int]:
     """The balances each of whose terms stands in another one too: none else can be part of a conserved sum."""
     left = dict(balances)
     while True:
@@ -150,7 +150,7 @@ def _shared(before: Collection[sympy.Expr]) -> sympy.Expr:
 def _divided(before: Mapping[sympy.Expr, sympy.Expr], divisor: sympy.Expr) -> Row:
     row: Row = {}
     for factor, part in before.items():
-        for n, term in _apart(sympy.cancel(part / divisor)):
+        for n, term in _split_terms(sympy.cancel(part / divisor)):
             row[term * factor] = row.get(term * factor, Fraction(0)) + n
     return row
 

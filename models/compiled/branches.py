@@ -35,10 +35,10 @@ class _Shield:
         if not e.args or isinstance(e, sympy.logic.boolalg.Boolean):  # a condition has no derivative
             return e
         if (e, needed) not in self._done:
-            self._done[e, needed] = self._made(e, needed)
+            self._done[e, needed] = self._rewrite(e, needed)
         return self._done[e, needed]
 
-    def _made(self, e: sympy.Basic, needed: sympy.Basic) -> sympy.Basic:
+    def _rewrite(self, e: sympy.Basic, needed: sympy.Basic) -> sympy.Basic:
         if not isinstance(e, sympy.Piecewise):
             arguments = [self(a, needed) for a in e.args]
             return e if tuple(arguments) == e.args else e.func(*arguments)

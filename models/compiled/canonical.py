@@ -23,7 +23,7 @@ class NoIdentityError(HexamerError, ValueError):
     """Content that has no canonical text, such as a Python function that JAX cannot look into."""
 
 
-def canonical(value: object, left_out: LeftOut = {}) -> str:  # noqa: B006
+def canonical_text(value: object, left_out: LeftOut = {}) -> str:  # noqa: B006
     """The text of plain values, arrays, sympy expressions, and collections and dataclasses of them.
 
     Equal content has equal text. Numbers are exact; the order of a sequence counts, that of a mapping or a set does
@@ -43,21 +43,21 @@ def canonical(value: object, left_out: LeftOut = {}) -> str:  # noqa: B006
         return f"dtype {value}"
     if is_dataclass(value) and not isinstance(value, type):
         names = [f.name for f in fields(value) if f.name not in left_out.get(type(value), ())]
-        content = ", ".join(f"{n}={canonical(getattr(value, n), left_out)}" for n in names)
+        content = ", ".join(f"{n}={canonical_text(getattr(value, n), left_out)}" for n in names)
         return f"{type(value).__name__}({content})"
     if isinstance(value, Mapping):
-        pairs = sorted((canonical(k, left_out), canonical(v, left_out)) for k, v in value.items())
+        pairs = sorted((canonical_text(k, left_out), canonical_text(v, left_out)) for k, v in value.items())
         return "{" + ", ".join(f"{k}: {v}" for k, v in pairs) + "}"
     if isinstance(value, Set):
-        return "{" + ", ".join(sorted(canonical(v, left_out) for v in value)) + "}"
+        return "{" + ", ".join(sorted(canonical_text(v, left_out) for v in value)) + "}"
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
-        return "(" + ", ".join(canonical(v, left_out) for v in value) + ")"
+        return "(" + ", ".join(canonical_text(v, left_out) for v in value) + ")"
     raise NoIdentityError(f"a {type(value).__name__} has no content that can be compared between runs")
 
 
 def content_hash(value: object, left_out: LeftOut = {}) -> str:  # noqa: B006
-    """The first 32 digits of the SHA-256 of `canonical`."""
-    return hashlib.sha256(canonical(value, left_out).encode()).hexdigest()[:32]
+    """The first 32 digits of the SHA-256 of `canonical_text`."""
+    return hashlib.sha256(canonical_text(value, left_out).encode()).hexdigest()[:32]
 
 
 def _array(value: np.ndarray | np.generic | jax.Array) -> str:
@@ -65,7 +65,7 @@ def _array(value: np.ndarray | np.generic | jax.Array) -> str:
         return f"{value.dtype} {_array(jax.random.key_data(jnp.asarray(value)))}"
     array = np.asarray(value)
     if array.dtype.hasobject:
-        return canonical(array.tolist())
+        return canonical_text(array.tolist())
     # NaNs of several bit patterns are one value.
     if array.dtype.kind == "f":
         array = np.where(np.isnan(array), np.array(np.nan, array.dtype), array)

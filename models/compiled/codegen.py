@@ -61,8 +61,8 @@ def guarded_log(base: Elements) -> Float[Array, ...]:
 
 def excess(size: Float[Array, ...]) -> Float[Array, ...]:
     """How far `size` lies beyond ±`ROOM`, with no derivative; see `hexamer.models.compiled.stable`."""
-    held = jax.lax.stop_gradient(size)
-    return jnp.maximum(held - ROOM, 0.0) + jnp.minimum(held + ROOM, 0.0)
+    constant = jax.lax.stop_gradient(size)
+    return jnp.maximum(constant - ROOM, 0.0) + jnp.minimum(constant + ROOM, 0.0)
 
 
 def _log_size(x: Elements) -> Float[Array, ...]:
@@ -95,10 +95,10 @@ class _Guard:
         if not e.args:
             return sympy.nan if e is sympy.I else e  # the root or logarithm of a negative number
         if e not in self._done:
-            self._done[e] = self._made(e)
+            self._done[e] = self._rewrite(e)
         return self._done[e]
 
-    def _made(self, e: sympy.Basic) -> sympy.Basic:
+    def _rewrite(self, e: sympy.Basic) -> sympy.Basic:
         if isinstance(e, sympy.Mul):
             # A factor's denominator and what stands above it are brought into range together.
             return quotient(_rebuilt(e, [self._raised(a) if isinstance(a, sympy.Pow) else self(a) for a in e.args]))

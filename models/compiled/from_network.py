@@ -289,8 +289,8 @@ def _moieties(conserved: Conserved, volumes: Sequence[sympy.Expr]) -> tuple[np.n
 
 def _amounts(terms: Mapping[str, Terms], volumes: Sequence[sympy.Expr], clock: str | None) -> list[Terms]:
     """The terms of the rate of change of each state's amount; those of the time, `clock`, occur nowhere else."""
-    own: Terms = [(sympy.Integer(1), sympy.Symbol("<dt>"))]
+    of_clock: Terms = [(sympy.Integer(1), sympy.Symbol("<dt>"))]
     return [
-        own if n == clock else [(c * v, r) for c, r in pairs]
+        of_clock if n == clock else [(c * v, r) for c, r in pairs]
         for (n, pairs), v in zip(terms.items(), volumes, strict=True)
     ]

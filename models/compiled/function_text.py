@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import jax
 import numpy as np
 
-from .canonical import NoIdentityError, canonical
+from .canonical import NoIdentityError, canonical_text
 
 # Names are labels; meshes, layouts and options of the compiler are the same for all that runs here.
 _LABELS = {
@@ -31,7 +31,7 @@ _LIBRARIES = {"jax", "jaxlib", "numpy", "builtins", "functools"}
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+|id=\d{6,}|<function |<locals>")
 
 
-def function_text(f: Callable, *shapes: tuple[int, ...], second: bool = True) -> str:
+def text_of_function(f: Callable, *shapes: tuple[int, ...], second: bool = True) -> str:
     """The text of `f` over float64 arguments of `shapes`, and of its derivatives.
 
     The derivatives are the forward and the reverse one, and (`second`) the reverse of the forward one. They belong to
@@ -57,12 +57,12 @@ def function_text(f: Callable, *shapes: tuple[int, ...], second: bool = True) ->
 
 def _traced(f: Callable, arguments: Sequence[jax.ShapeDtypeStruct], *, needed: bool) -> str:
     try:
-        found = jax.make_jaxpr(f)(*arguments)
+        jaxpr = jax.make_jaxpr(f)(*arguments)
     except Exception as error:  # any: what a function without this derivative raises is its own affair
         if needed:
             raise
         return f"none ({type(error).__name__})"
-    return _jaxpr(found)
+    return _jaxpr(jaxpr)
 
 
 def _jaxpr(closed) -> str:
@@ -104,11 +104,11 @@ def _param(name: str, value) -> str:
     if isinstance(value, (tuple, list)) and not hasattr(value, "_fields"):
         return "(" + ", ".join(_param(name, v) for v in value) + ")"
     try:
-        return canonical(value)
+        return canonical_text(value)
     except NoIdentityError:
         pass
     if hasattr(value, "__array__"):
-        return canonical(np.asarray(value))
+        return canonical_text(np.asarray(value))
     if isinstance(value, type):
         return f"{value.__module__}.{value.__qualname__}"
     if not callable(value) and not _ADDRESS.search(text := repr(value)):

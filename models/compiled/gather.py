@@ -17,7 +17,7 @@ LONGEST = 8  # uses of one element that are summed by gathers; beyond, a scatter
 Gather = Callable[[Float[Array, " size"]], Float[Array, " count"]]
 
 
-def gather(index: np.ndarray, size: int) -> Gather:
+def make_gather(index: np.ndarray, size: int) -> Gather:
     """`x[index]` for x of length `size`, reverse-differentiable only."""
     index = np.asarray(index, dtype=np.int32)
     uses = np.bincount(index, minlength=size)

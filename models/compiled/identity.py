@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from .canonical import content_hash
-from .function_text import function_text
+from .function_text import text_of_function
 from .model import Model
 
 # Fields of a model that no part holds as they are, and why. All others are parts, new ones too.
@@ -86,4 +86,4 @@ def _functions(model: Model) -> dict[str, str]:
         "volumes": (model.volumes, (p,)),
         "weights": (model.weights, (p,)),
     }
-    return {name: function_text(f, *shapes, second=name == "rhs") for name, (f, shapes) in functions.items()}
+    return {name: text_of_function(f, *shapes, second=name == "rhs") for name, (f, shapes) in functions.items()}

@@ -31,7 +31,7 @@ _REMEDY = (
 )
 
 
-def jumps(rates: Mapping[str, Iterable[sympy.Expr]], parameters: Mapping[str, float]) -> list[str]:
+def find_jumps(rates: Mapping[str, Iterable[sympy.Expr]], parameters: Mapping[str, float]) -> list[str]:
     """One sentence for each condition on the state at which parts of `rates`, by what they change, jump.
 
     Where both sides agree, as of max(0, A - K), nothing jumps. Both are compared for parameters near the values of
@@ -50,7 +50,7 @@ def jumps(rates: Mapping[str, Iterable[sympy.Expr]], parameters: Mapping[str, fl
 
 
 def warning(places: Collection[str]) -> str:
-    """A note on a model whose rates jump at `places` (sentences of `jumps`), with the way out."""
+    """A note on a model whose rates jump at `places` (sentences of `find_jumps`), with the way out."""
     return (
         f"{'; '.join(places)}. No step stops there: what lasts shorter than a step may be passed over. And derivatives "
         f"leave out that the moment moves with the parameters, so map and fit refuse this model. To fit it, {_REMEDY}"
@@ -73,12 +73,12 @@ class _Search:
 
     def conditions(self, e: sympy.Expr) -> list[str]:
         steps = [f for f in e.atoms(sympy.floor, sympy.ceiling, sympy.sign) if f.free_symbols & self.states]
-        found = [to_infix(f) for f in sorted(steps, key=str)]
+        texts = [to_infix(f) for f in sorted(steps, key=str)]
         if any(r.free_symbols & self.states for r in e.atoms(Relational)):
             rate = _Rate(e)
             crossed = [r for d, r in rate.borders.items() if d.free_symbols & self.states and self.jumps(rate, d)]
-            found += [to_infix(r) for r in crossed]
-        return found
+            texts += [to_infix(r) for r in crossed]
+        return texts
 
     def jumps(self, rate: _Rate, d: sympy.Expr) -> bool:
         """True if the rate differs between d > 0 and d < 0 at one of a sample of points with d = 0, or none is found.
@@ -136,12 +136,12 @@ class _Rate:
 
     def __call__(self, values: Mapping[sympy.Symbol, float], truths: Mapping[Relational, bool]) -> float:
         """NaN where it is no real number."""
-        given = [values[s] for s in self.symbols]
+        numbers = [values[s] for s in self.symbols]
         flags = [
-            float(truths[r] if r in truths else bool(_number(holds, given)))
+            float(truths[r] if r in truths else bool(_number(holds, numbers)))
             for r, holds in zip(self.relations, self._holds, strict=True)
         ]
-        return _number(self._value, [*given, *flags])
+        return _number(self._value, [*numbers, *flags])
 
 
 def _border(relation: Relational) -> tuple[sympy.Expr, bool]:

@@ -18,7 +18,7 @@ from ... import html
 from ..listing import counted, did_you_mean
 from ..networks.formulas import TIME, to_infix
 from ..networks.network import Network
-from .jumps import jumps
+from .jumps import find_jumps
 from .kinetics import Kinetics
 
 State = Float[Array, " species"]
@@ -168,7 +168,7 @@ class Model:
         rates: dict[str, list[sympy.Expr]] = {n: [] for n in self.species}
         for i, r, coefficient in self.kinetics.terms:
             rates[self.species[i]].append(coefficient * self.kinetics.rates[r])
-        return tuple(jumps(rates, dict(zip(self.parameters, self.defaults.tolist(), strict=True))))
+        return tuple(find_jumps(rates, dict(zip(self.parameters, self.defaults.tolist(), strict=True))))
 
     @cached_property
     def in_stretch(self) -> Model:

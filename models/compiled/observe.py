@@ -21,7 +21,7 @@ from ..networks.formulas import TIME, bind_time, inline, parse_infix
 from ..protocols.protocol import Value
 from .codegen import compile_elementwise
 from .domain import ATOL, RTOL, bounded
-from .gather import gather
+from .gather import make_gather
 from .model import Model
 from .plan import Plan
 
@@ -129,11 +129,11 @@ class RowReader:
         self.size = before + len(self._numbers)
         columns = [c for g in self.groups for c in g.columns]
         self._index = np.concatenate(columns) if columns else np.zeros(0, int)
-        self._gather = gather(self._index, self.size)
+        self._gather = make_gather(self._index, self.size)
         self._lengths = tuple(len(c) for c in columns)
         rows = np.concatenate([g.rows for g in groups])
         self._order = np.argsort(rows)
-        self._permute = gather(self._order, len(rows))
+        self._permute = make_gather(self._order, len(rows))
         self.protocol = np.concatenate([g.protocol for g in groups])[self._order]
 
     def _placed(self, group: RowGroup) -> PlacedGroup:

@@ -17,8 +17,8 @@ def volumes_of(model: Model) -> frozenset[str]:
     return frozenset() if model.network is None else frozenset(model.network.compartments) & {*model.parameters}
 
 
-def check_given(model: Model, values: Mapping[str, ArrayLike], protocols: Sequence[Protocol] = ()) -> None:
-    """Raises `ValueError` for volumes that are given as 0 or less, by themselves or in a protocol.
+def check_volumes(model: Model, values: Mapping[str, ArrayLike], protocols: Sequence[Protocol] = ()) -> None:
+    """Raises `ValueError` for volumes of 0 or less, among `values` or in a protocol.
 
     Those that are traced have no numbers yet.
     """
@@ -43,4 +43,4 @@ def _check(what: str, value: ArrayLike) -> None:
         raise ValueError(f"{what} {least:g}; expected a number above 0")
 
 
-__all__ = ["check_given", "volumes_of"]
+__all__ = ["check_volumes", "volumes_of"]

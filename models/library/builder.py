@@ -214,10 +214,10 @@ def _glue(folder: str, roles: Collection[str], *, first: str = "") -> Iterator[_
 def _drug(drug: str, there: Sequence[_Part]) -> list[_Part]:
     """The mechanism of a drug, written for it, and what it does to the modules that are there."""
     mechanism = drug_constants(drug).kind
-    own = _Part(drug, _DRUG.sub(drug, (_folder() / "drugs" / f"{mechanism}.ant").read_text(encoding="utf-8")))
+    part = _Part(drug, _DRUG.sub(drug, (_folder() / "drugs" / f"{mechanism}.ant").read_text(encoding="utf-8")))
     glue = _glue("drugs", {mechanism, *(p.role for p in there)}, first=mechanism)
-    _check_target(drug, own, there)
-    return [own, *(_Part(f"{drug}: {p.role}", _DRUG.sub(drug, p.text)) for p in glue)]
+    _check_target(drug, part, there)
+    return [part, *(_Part(f"{drug}: {p.role}", _DRUG.sub(drug, p.text)) for p in glue)]
 
 
 def _check_target(drug: str, drug_part: _Part, there: Sequence[_Part]) -> None:

@@ -43,11 +43,11 @@ class _Statement:
         return "unit" in self.keyword or "compartment" in self.keyword
 
     def without(self, drop: set[str]) -> str:
-        kept = [item for item, symbol in zip(self.items, self.symbols, strict=True) if symbol not in drop]
-        if len(kept) == len(self.items):
+        remaining = [item for item, symbol in zip(self.items, self.symbols, strict=True) if symbol not in drop]
+        if len(remaining) == len(self.items):
             return self.text
         indent = self.text[: len(self.text) - len(self.text.lstrip())]
-        return indent + self.keyword + ", ".join(kept) if kept else ""
+        return indent + self.keyword + ", ".join(remaining) if remaining else ""
 
 
 @dataclass(frozen=True)
@@ -141,10 +141,10 @@ def _body(module: _Module, drop: set[str]) -> str:
 
 
 def _parse(text: str) -> _Module:
-    found = list(_MODEL.finditer(text))
-    if len(found) != 1:
-        raise ValueError(f"a module file holds exactly one `model name(borrowed) ... end`, not {len(found)}")
-    match = found[0]
+    matches = list(_MODEL.finditer(text))
+    if len(matches) != 1:
+        raise ValueError(f"a module file holds exactly one `model name(borrowed) ... end`, not {len(matches)}")
+    match = matches[0]
     interface = tuple(word.strip() for word in (match["interface"] or "").split(",") if word.strip())
     return _Module(match["name"], text[: match.start()], interface, tuple(_statements(match["body"])))
 

@@ -24,11 +24,11 @@ def _species() -> Mapping[str, Mapping[str, str]]:
 
 @cache
 def _molar_masses() -> Mapping[str, str]:
-    found = {n: f"{row['molar_mass']} {row['unit']}" for n, row in _species().items() if row["molar_mass"]}
+    masses = {n: f"{row['molar_mass']} {row['unit']}" for n, row in _species().items() if row["molar_mass"]}
     for drug in drugs():
         if (mass := drug_constants(drug).values.get("molar_mass")) is not None:
-            found[drug] = f"{mass.value!r} {mass.unit}"
-    return found
+            masses[drug] = f"{mass.value!r} {mass.unit}"
+    return masses
 
 
 def with_facts(network: Network) -> Network:

@@ -36,11 +36,11 @@ def wrong_calls(computed: str) -> list[tuple[int, str]]:
 
 def _calls(computed: str, names: dict[str, list[str]]) -> list[tuple[int, str, int]]:
     """Position, name and number of arguments of each call."""
-    found = []
+    calls = []
     for call in re.finditer(r"(?<![\w.])([A-Za-z_]\w*)\s*\(", computed):
         if call.group(1) in names and (count := _count(computed, call.end())) is not None:
-            found.append((call.start(), call.group(1), count))
-    return found
+            calls.append((call.start(), call.group(1), count))
+    return calls
 
 
 def _count(text: str, at: int) -> int | None:

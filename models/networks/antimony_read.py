@@ -79,11 +79,11 @@ def antimony_to_sbml(source: str | Path) -> str:
             raise UnsupportedModelError(f"{where} cannot be read as Antimony: {_reason(text)}")
         main = antimony.getMainModuleName() or ""
         sbml = antimony.getSBMLString(main) or ""
-    _tell_others(computed, main, where)
+    _log_other_models(computed, main, where)
     return sbml
 
 
-def _tell_others(computed: str, main: str, where: str) -> None:
+def _log_other_models(computed: str, main: str, where: str) -> None:
     """Logs which of several models is read, unless a star in the text says so or the others are parts of it."""
     models = [name for star, name in _MODEL.findall(computed) if not star]
     others = [n for n in dict.fromkeys(models) if n != main and not re.search(rf":\s*{n}\s*\(", computed)]

@@ -156,8 +156,8 @@ def _reserved(written: str, reason: str) -> str:
 def _line_of(pattern: str, text: str) -> int:
     """The first line that holds `pattern`, comments left out; 0 if there is none."""
     computed = computed_part(text)
-    found = re.search(pattern, computed)
-    return computed.count("\n", 0, found.start()) + 1 if found else 0
+    match = re.search(pattern, computed)
+    return computed.count("\n", 0, match.start()) + 1 if match else 0
 
 
 __all__ = ["why_unread"]

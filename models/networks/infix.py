@@ -148,8 +148,8 @@ class _Parser:
 
     def foreign_name(self, at: int) -> re.Match[str] | None:
         """A name outside ASCII, such as a Greek letter: only where a model has exactly this one."""
-        found = re.compile(r"[^\W\d]\w*").match(self.text, at)
-        return found if found is not None and found.group() in self.names else None
+        match = re.compile(r"[^\W\d]\w*").match(self.text, at)
+        return match if match is not None and match.group() in self.names else None
 
     def depth_at(self, at: int) -> int:
         """How many brackets are open before a position."""

@@ -284,8 +284,8 @@ def _log(base: sympy.Expr, a: sympy.Expr) -> sympy.Expr:
 def _tallest(kind: Callable[..., sympy.Expr]) -> Callable[..., sympy.Expr]:
     def build(*args: sympy.Expr) -> sympy.Expr:
         # sympy compares all pairs, through all levels: keep what is large as it is.
-        few = len(args) <= 8 and not any(a.has(sympy.Max, sympy.Min) for a in args)
-        return kind(*args) if few or len(set(args)) == 1 else kind(*args, evaluate=False)
+        comparable = len(args) <= 8 and not any(a.has(sympy.Max, sympy.Min) for a in args)
+        return kind(*args) if comparable or len(set(args)) == 1 else kind(*args, evaluate=False)
 
     return build
 

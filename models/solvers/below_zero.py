@@ -24,14 +24,14 @@ def lowest(model: Model, y: Any, rtol: float, atol: float | None, xp: ModuleType
     """
     course = xp.where(xp.isfinite(y), y, 0.0)
     if atol is None:
-        atol = judged_by(model, course, rtol, xp)[..., None]
+        atol = judging_atol(model, course, rtol, xp)[..., None]
     allowed = TOLERATED * (atol + rtol * xp.abs(course).max(axis=-2))
     low = course.min(axis=-2)
-    falls = (low < -allowed) & (course[..., 0, :] >= -allowed) & np.broadcast_to(_meant_positive(model), low.shape)
+    falls = (low < -allowed) & (course[..., 0, :] >= -allowed) & np.broadcast_to(_starts_nonnegative(model), low.shape)
     return xp.where(falls, low, 0.0).min(axis=tuple(range(low.ndim - 1)))
 
 
-def judged_by(model: Model, y: Any, rtol: Any, xp: ModuleType = np) -> Any:
+def judging_atol(model: Model, y: Any, rtol: Any, xp: ModuleType = np) -> Any:
     """The absolute tolerance that outputs are judged by where it follows the model's own scale: one a trajectory.
 
     `y` is … × times × species; that of the largest species, since a smaller one may be a difference of such.
@@ -43,7 +43,7 @@ def judged_by(model: Model, y: Any, rtol: Any, xp: ModuleType = np) -> Any:
 
 def reading_atol(model: Model, y: jax.Array, rtol: Any, atol: Any) -> Any:
     """The absolute tolerance that formulas over outputs are read with: `atol`, or what follows from the outputs."""
-    return jnp.max(judged_by(model, jax.lax.stop_gradient(y), rtol, jnp)) if atol is None else atol
+    return jnp.max(judging_atol(model, jax.lax.stop_gradient(y), rtol, jnp)) if atol is None else atol
 
 
 def named(model: Model, low: np.ndarray) -> dict[str, float]:
@@ -65,7 +65,7 @@ def sentence(species_below_zero: Mapping[str, float]) -> str:
 
 
 @cache
-def _meant_positive(model: Model) -> np.ndarray:
+def _starts_nonnegative(model: Model) -> np.ndarray:
     with jax.ensure_compile_time_eval():
         start = np.asarray(model.initial(jnp.asarray(np.nan_to_num(model.defaults))))
     return np.isin(model.species, model.nonnegative) & ~(start < 0)

@@ -17,10 +17,10 @@ def method_names() -> list[str]:
 
 def method_class(name: str) -> type:
     """The class of diffrax with this name, in any case of letters. Raises `ValueError` with the names known."""
-    found = {n.casefold(): c for n, c in _methods().items()}.get(name.casefold())
-    if found is None:
+    method = {n.casefold(): c for n, c in _methods().items()}.get(name.casefold())
+    if method is None:
         raise ValueError(f"unknown solver {name!r}; {known_names(name, method_names())}")
-    return found
+    return method
 
 
 def is_rodas5p(name: str) -> bool:

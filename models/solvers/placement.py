@@ -83,7 +83,7 @@ def devices_for(trajectories: int, settings: Settings) -> list[Any]:
         return jax.local_devices(backend="gpu")
     default = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
     if default is not None and not CPU_ALONE.get():
-        return jax.local_devices(backend=default) if isinstance(default, str) else _kin(default)
+        return jax.local_devices(backend=default) if isinstance(default, str) else _devices_like(default)
     if jax.default_backend() != "gpu":
         if trajectories >= LEAST and (why := cuda.why_none()):
             _say_once(logging.WARNING, f"{why}. The CPU solves")
@@ -214,7 +214,7 @@ def require_cpu(why: str) -> list[Any]:
         ) from None
 
 
-def _kin(device: Any) -> list[Any]:
+def _devices_like(device: Any) -> list[Any]:
     """A GPU that the user chose is meant alone; a CPU's devices are its cores."""
     return jax.local_devices(backend="cpu") if device.platform == "cpu" else [device]
 

@@ -18,8 +18,8 @@ class _Shown:
     """Shows the fields alone that are not as by default."""
 
     def __repr__(self) -> str:
-        given = ((f.name, getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) != f.default)  # pyright: ignore[reportArgumentType]
-        return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in given)})"
+        changed = ((f.name, getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) != f.default)  # pyright: ignore[reportArgumentType]
+        return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in changed)})"
 
 
 @dataclass(frozen=True, repr=False)

@@ -53,7 +53,7 @@ class Controller(diffrax.PIDController):
     def adapt_step_size(self, t0, t1, y0, y1_candidate, args, y_error, error_order, controller_state):
         inner, free, refused_last = controller_state
         if self.tiny is not None:
-            y_error = self._loosened(y_error, y0, y1_candidate, refused_last & (t1 - t0 < self.tiny))
+            y_error = self._error_in_judging_units(y_error, y0, y1_candidate, refused_last & (t1 - t0 < self.tiny))
         if self.model is not None:
             ends = jax.lax.stop_gradient((y0, y1_candidate, args))
             refused, free = self._refused(*ends, free)
@@ -65,19 +65,19 @@ class Controller(diffrax.PIDController):
         result = diffrax.RESULTS.where(lost, diffrax.RESULTS.nonlinear_divergence, result)
         return keep, begin, end, jump, (inner, free, ~keep), result
 
-    def _loosened(self, y_error, y0, y1, short: Bool[Array, ""]) -> Float[Array, " species"]:
-        """The error in units in which `_judging` is the absolute tolerance, of a step that is `short`."""
+    def _error_in_judging_units(self, y_error, y0, y1, short: Bool[Array, ""]) -> Float[Array, " species"]:
+        """The error in units in which `_judging_atol` is the absolute tolerance, of a step that is `short`."""
         y0, y1 = jax.lax.stop_gradient((y0, y1))
         relative = self.rtol * jnp.maximum(jnp.abs(y0), jnp.abs(y1))
-        return jnp.where(short, (self.atol + relative) / (self._judging(y0) + relative), 1.0) * y_error
+        return jnp.where(short, (self.atol + relative) / (self._judging_atol(y0) + relative), 1.0) * y_error
 
     def _undefined(self, y: Float[Array, " species"], p: Float[Array, " parameters"]) -> Bool[Array, ""]:
         if self.model is None or self.model.defined is None:
             return jnp.array(False)
         rtol = jax.lax.stop_gradient(jnp.asarray(self.rtol, y.dtype))
-        return jnp.any(self.model.defined(y, p, rtol[None], self._judging(y)) < 0)
+        return jnp.any(self.model.defined(y, p, rtol[None], self._judging_atol(y)) < 0)
 
-    def _judging(self, y: Float[Array, " species"]) -> Float[Array, " species"]:
+    def _judging_atol(self, y: Float[Array, " species"]) -> Float[Array, " species"]:
         """Absolute tolerances that y is judged by: no finer than what rounding makes of the largest species."""
         time = -1 if self.model is None or self.model.time_index is None else self.model.time_index
         largest = jnp.max(jnp.where(np.arange(y.size) == time, 0.0, jnp.abs(y)))
@@ -88,7 +88,7 @@ class Controller(diffrax.PIDController):
         """Which concentrations lie below 0 by more than the solver's error."""
         assert self.model is not None
         kind = np.isin(self.model.species, self.model.nonnegative)
-        return kind & (y < -TOLERATED * (self._judging(size) + self.rtol * size))
+        return kind & (y < -TOLERATED * (self._judging_atol(size) + self.rtol * size))
 
     def _refused(self, y0, y1, p, free) -> tuple[Bool[Array, ""], Bool[Array, " species"]]:
         assert self.model is not None
@@ -96,7 +96,7 @@ class Controller(diffrax.PIDController):
             return jnp.array(False), free
         watched = np.isin(self.model.species, self.model.nonnegative) & ~free
         low = self._below(y1, jnp.maximum(jnp.abs(y0), jnp.abs(y1))) & (y1 < y0) & watched
-        over = (y1 < -NOISE * self._judging(y0)) & (y0 >= 0) & watched
+        over = (y1 < -NOISE * self._judging_atol(y0)) & (y0 >= 0) & watched
         ends = jnp.stack([jnp.where(low | over, 0.0, y1), y1])
         at_0, there = jax.vmap(self.model.rhs, in_axes=(0, None))(ends, p)
         wrong = (low | (over & (there < 0))) & ~(at_0 < 0)

@@ -53,7 +53,7 @@ class Unsettled(NamedTuple):
         return said
 
 
-def unsettled(model: Model, plan: Plan, settings: Settings, values: Float[Array, " names"]) -> Unsettled:
+def find_unsettled(model: Model, plan: Plan, settings: Settings, values: Float[Array, " names"]) -> Unsettled:
     """The species that pre-equilibrations of `plan` leave unsettled; none if each reaches its steady state."""
     if not len(plan.equilibration_parameters):
         return Unsettled({}, ())
@@ -74,10 +74,12 @@ def unsettled(model: Model, plan: Plan, settings: Settings, values: Float[Array,
     )
 
 
-def unsettled_under(model: Model, values: Mapping[str, float], protocol: Protocol, settings: Settings) -> Unsettled:
-    """`unsettled` of the cells of one protocol, with the model's own values where none are given."""
+def find_unsettled_under(
+    model: Model, values: Mapping[str, float], protocol: Protocol, settings: Settings
+) -> Unsettled:
+    """`find_unsettled` of the cells of one protocol, with the model's own values where none are given."""
     plan = compile_plan(model, [protocol], [[protocol.start]], tuple(values))
-    return unsettled(model, plan, settings, jnp.array(list(values.values())))
+    return find_unsettled(model, plan, settings, jnp.array(list(values.values())))
 
 
-__all__ = ["Unsettled", "unsettled", "unsettled_under"]
+__all__ = ["Unsettled", "find_unsettled", "find_unsettled_under"]

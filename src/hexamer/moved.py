@@ -74,10 +74,10 @@ class _Moved(ModuleType):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         old = self.__name__.removeprefix("hexamer.")
         today = ELSEWHERE.get((old, name), f"{MOVED[old]}.{name}")
-        found = _found(today)
-        if found is not virtual_population:  # which warns when it is called
+        value = _look_up(today)
+        if value is not virtual_population:  # which warns when it is called
             _warn(self.__name__, f"hexamer.{today.rpartition('.')[0]}")
-        return found
+        return value
 
 
 # Old attributes of classes: the class, the attribute, the function of today.
@@ -96,16 +96,15 @@ PROPERTIES = [
     ("infer.Problem", "digest", "infer.problem.identity.problem_digest"),
     ("models.Model", "digest", "models.compiled.identity.model_digest"),
 ]
-# Attributes with another name: the class, the old name, the name of today.
+# Attributes with another name: class, old name, name of today. Modules that `import hexamer` does not import call
+# `rename_attribute` themselves.
 ATTRIBUTES = [
     ("data.TableError", "problems", "issues"),
-    ("infer.Condition", "own_start", "start_from_protocol"),
     ("models.Model", "at_rest", "for_steady_state"),
 ]
 # Parameters with another name: the class or module, the function, the old name, the name of today.
 PARAMETERS = [
     ("data", "complexes", "given", "stated"),
-    ("infer.Condition", "__init__", "own_start", "start_from_protocol"),
     ("models.Settings", "restored", "given", "solver"),
 ]
 # Old attributes of draws, now among their facts.
@@ -116,29 +115,36 @@ def _warn(old: str, new: str) -> None:
     warn(f"{old} is now {new}; the old name goes with the next release", DeprecationWarning, stacklevel=3)
 
 
-def _found(name: str) -> Any:
+def _look_up(name: str) -> Any:
     module, _, attribute = f"hexamer.{name}".rpartition(".")
     return getattr(import_module(module), attribute)
 
 
-def _passing_on(old: str, new: str) -> Callable[..., Any]:
+def _alias_of(old: str, new: str) -> Callable[..., Any]:
     def call(*arguments: Any, **options: Any) -> Any:
         _warn(old, f"hexamer.{new}")
-        return _found(new)(*arguments, **options)  # looked up when it is called: what it needs may be slow to import
+        return _look_up(new)(*arguments, **options)  # looked up when it is called: what it needs may be slow to import
 
     call.__doc__ = f"The old name of `hexamer.{new}`."
     return call
 
 
-def _attribute(old: str, new: str, today: str) -> Callable[[Any], Any]:
-    def read(owner: Any) -> Any:
-        _warn(old, new)
-        return getattr(owner, today)
+def rename_attribute(owner: type, old: str, new: str) -> None:
+    """Lets the attribute `new` of a class be read by its old name, too."""
 
-    return read
+    def read(instance: Any) -> Any:
+        _warn(f"{owner.__name__}.{old}", f"{owner.__name__}.{new}")
+        return getattr(instance, new)
+
+    setattr(owner, old, property(read))
 
 
-def _taking(function: Callable[..., Any], name: str, old: str, new: str) -> Callable[..., Any]:
+def rename_argument(owner: type, old: str, new: str) -> None:
+    """Lets a class be made with the argument `new` by its old name, too."""
+    owner.__init__ = _accept_old_name(owner.__init__, owner.__name__, old, new)
+
+
+def _accept_old_name(function: Callable[..., Any], name: str, old: str, new: str) -> Callable[..., Any]:
     """`function` that takes the parameter `new` also by its old name."""
 
     @wraps(function)
@@ -154,13 +160,13 @@ def _taking(function: Callable[..., Any], name: str, old: str, new: str) -> Call
 def composition(network: Any, given: Any = None) -> Any:
     """The old name of `hexamer.data.parts_by_species`."""
     _warn("hexamer.data.composition", "hexamer.data.parts_by_species")
-    return _found("data.parts_by_species")(network, given)
+    return _look_up("data.parts_by_species")(network, given)
 
 
 def seen(network: Any, part: str, **options: Any) -> Any:
     """The old name of `hexamer.data.total_concentration`."""
     _warn("hexamer.data.seen", "hexamer.data.total_concentration")
-    return _found("data.total_concentration")(network, part, **options)
+    return _look_up("data.total_concentration")(network, part, **options)
 
 
 def _of_data(name: str) -> Any:
@@ -169,7 +175,7 @@ def _of_data(name: str) -> Any:
         return {"composition": composition, "seen": seen}[name]  # which warn when they are called
     if name == "Problem":
         _warn("hexamer.data.Problem", "hexamer.data.Issue")
-        return _found("data.Issue")
+        return _look_up("data.Issue")
     package = sys.modules["hexamer.data"]
     raise AttributeError(f"module {package.__name__!r} has no attribute {name!r}", name=name, obj=package)
 
@@ -202,7 +208,7 @@ def virtual_population(
     _warn("hexamer.infer.virtual_population", "hexamer.infer.dose_response(Ensemble.vary(...), ...)")
     of_source = {n: options.pop(n) for n in ("parameters", "model") if n in options}
     masses = options.get("molar_mass")
-    ensemble = _found("infer.doses.ensemble.ensemble_of")(source, **of_source, draws=options.pop("draws", 20))
+    ensemble = _look_up("infer.doses.ensemble.ensemble_of")(source, **of_source, draws=options.pop("draws", 20))
     varied = ensemble.vary(
         varies,
         size=size,
@@ -210,7 +216,7 @@ def virtual_population(
         correlation=correlation,
         molar_mass=masses if isinstance(masses, Mapping) else None,
     )
-    return _found("infer.dose_response")(varied, ligand, doses, **options)
+    return _look_up("infer.dose_response")(varied, ligand, doses, **options)
 
 
 def _renamed_or(others: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -219,10 +225,10 @@ def _renamed_or(others: Callable[[str], Any]) -> Callable[[str], Any]:
     def get(name: str) -> Any:
         if name not in OF_INFER:
             return others(name)
-        found = _found(OF_INFER[name])
-        if found is not virtual_population:  # which warns when it is called
+        value = _look_up(OF_INFER[name])
+        if value is not virtual_population:  # which warns when it is called
             _warn(f"hexamer.infer.{name}", f"hexamer.{OF_INFER[name]}")
-        return found
+        return value
 
     return get
 
@@ -231,7 +237,7 @@ def _bundled_or(others: Callable[[str], Any]) -> Callable[[str], Any]:
     """Bundled networks were attributes of `hexamer.models`, compiled when looked at; `others` knows all other names."""
 
     def get(name: str) -> Any:
-        if name not in _found("models.bundled")():
+        if name not in _look_up("models.bundled")():
             return others(name)
         _warn(f"hexamer.models.{name}", f"hexamer.load_model({name!r})")
         return _compiled(name)
@@ -241,26 +247,24 @@ def _bundled_or(others: Callable[[str], Any]) -> Callable[[str], Any]:
 
 @cache
 def _compiled(name: str) -> Any:
-    return _found("models.load_model")(name)
+    return _look_up("models.load_model")(name)
 
 
 def register() -> None:
     """Makes the old names importable, and the old attributes of classes and of `hexamer.models` readable."""
     for owner, name, new in METHODS:
-        call = _passing_on(f"{owner.rpartition('.')[2]}.{name}", new)
-        setattr(_found(owner), name, call if name in ("numpyro_model", "to_sbml") else staticmethod(call))
+        call = _alias_of(f"{owner.rpartition('.')[2]}.{name}", new)
+        setattr(_look_up(owner), name, call if name in ("numpyro_model", "to_sbml") else staticmethod(call))
     for owner, name, new in PROPERTIES:
-        setattr(_found(owner), name, property(_passing_on(f"{owner.rpartition('.')[2]}.{name}", new)))
+        setattr(_look_up(owner), name, property(_alias_of(f"{owner.rpartition('.')[2]}.{name}", new)))
     for owner, name, new in ATTRIBUTES:
-        word = owner.rpartition(".")[2]
-        setattr(_found(owner), name, property(_attribute(f"{word}.{name}", f"{word}.{new}", new)))
+        rename_attribute(_look_up(owner), name, new)
     for owner, function, name, new in PARAMETERS:
-        word = f"hexamer.{owner}" + ("" if function == "__init__" else f".{function}")
-        kind = staticmethod if owner == "models.Settings" else lambda f: f
-        setattr(_found(owner), function, kind(_taking(getattr(_found(owner), function), word, name, new)))
+        call = _accept_old_name(getattr(_look_up(owner), function), f"hexamer.{owner}.{function}", name, new)
+        setattr(_look_up(owner), function, call if owner == "data" else staticmethod(call))
     import_module("hexamer.data").__dict__["__getattr__"] = _of_data
     for name, fact in FACTS.items():
-        setattr(_found("infer.Draws"), name, property(_fact(name, fact)))
+        setattr(_look_up("infer.Draws"), name, property(_fact(name, fact)))
     for module, knowing in (("models", _bundled_or), ("infer", _renamed_or)):
         names = import_module(f"hexamer.{module}").__dict__
         names["__getattr__"] = knowing(names["__getattr__"])

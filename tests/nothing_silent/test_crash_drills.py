@@ -323,6 +323,6 @@ def test_interrupted_fit_says_where_its_draws_are(problem: Path, tmp_path: Path)
     status, seconds, err = interrupted(process)
     assert status == 130
     assert seconds < 2
-    said = f"interrupted; draws are in {out / 'chains'}, and the same command goes on from there"
+    said = f"interrupted; draws are in {out / 'chains'}, and the same command resumes the run"
     assert err.strip().splitlines()[-1] == said
     assert parts(out) == []

@@ -73,7 +73,7 @@ def test_a_single_dose_is_drawn_without_a_warning(model: Model, doses: list[floa
 
 
 def test_doses_stand_as_they_were_given(model: Model) -> None:
-    given = doses_of(model, "L", "0, 0.1:100:16 ng/ml", molar_mass="21.3 kDa").given
+    given = doses_of(model, "L", "0, 0.1:100:16 ng/ml", molar_mass="21.3 kDa").stated
     assert given[[0, 1, -1]].tolist() == [0.0, 0.1, 100.0]
     found = read(model, "0.3, 3, 7 ng/ml", molar_mass="6.1 kDa").table()
     assert found["dose"].tolist() == [0.3, 3.0, 7.0]

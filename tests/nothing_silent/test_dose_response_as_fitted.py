@@ -128,14 +128,17 @@ def test_cells_of_several_starts_have_to_be_said(rested: Problem) -> None:
     both = of_dataset(data, rested.model)
     assert both.common == start
     assert both.references == {"level"}
-    (said,) = both.left_open(rested.model, {"S"})
+    (said,) = both.notes_on_varied(rested.model, {"S"})
     assert said.startswith("the problem that was fitted sets CHX to 1; here it has the model's own value, 1,")
-    assert both.left_open(rested.model, {"CHX"}) == []
-    assert "several ways (at rest with CHX = 0; at rest with CHX = 1; from the model's initial values)" in both.unclear
+    assert both.notes_on_varied(rested.model, {"CHX"}) == []
+    assert (
+        "several ways (in steady state with CHX = 0; in steady state with CHX = 1; from the model's initial values)"
+        in both.unclear
+    )
     assert of_dataset(data, rested.model, preequilibrate=True).unclear
-    assert of_dataset(data, rested.model, preequilibrate=False).rest is None
+    assert of_dataset(data, rested.model, preequilibrate=False).preequilibration is None
     one = replace(data, protocols={"a": rows["a"], "c": rows["c"]})
-    assert of_dataset(one, rested.model, preequilibrate=True).rest == {"CHX": 0.0}
+    assert of_dataset(one, rested.model, preequilibrate=True).preequilibration == {"CHX": 0.0}
 
 
 @pytest.mark.parametrize("apart", [5.0, 0.0])

@@ -21,9 +21,9 @@ from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
 from hexamer.infer import Ensemble, dose_response
 from hexamer.infer.doses.cells import UnknownStartError
 from hexamer.infer.doses.ensemble import UnknownModelError
-from hexamer.infer.doses.failing import AllFailedError, NeverAtRestError
+from hexamer.infer.doses.failing import AllFailedError, NoSteadyStateError
 from hexamer.infer.posterior import read, save
-from hexamer.infer.posterior.fitted import changes, kept
+from hexamer.infer.posterior.fitted import changes, read_fitted
 from hexamer.models import compile_function, compile_network, load_model, read_antimony
 from hexamer.models.compiled.identity import model_digest
 from support.posteriors import tree_of
@@ -80,7 +80,9 @@ def test_a_rest_that_is_never_reached_is_refused(alone: Path, way: str) -> None:
         "of one condition": {"conditions": {"plain": {}, "rest": rest}},
     }[way]
     many = "0.1:100:4000 ng/ml" if way == "asked for" else DOSES
-    with pytest.raises(NeverAtRestError, match=r"for IL8 would go on changing .*initial values.*remove IL8") as caught:
+    with pytest.raises(
+        NoSteadyStateError, match=r"for IL8 would go on changing .*initial values.*remove IL8"
+    ) as caught:
         dose_response(alone, "EGF", many, **options, **EGF)
     assert "--" not in str(caught.value)
     if way == "of one condition":
@@ -94,7 +96,7 @@ def test_what_goes_on_changing_is_named(engine) -> None:
     text = "model m\n species S = 1, X = 0, P = 0; c = 2;\n a: -> X; S; b: X -> ; X; d: -> P; c*X;\nend\n"
     model = compile_network(read_antimony(text))
     with pytest.raises(
-        NeverAtRestError, match=r"for P would go on changing without end \(P by 2 nM per unit of time\)"
+        NoSteadyStateError, match=r"for P would go on changing without end \(P by 2 nM per unit of time\)"
     ):
         dose_response(model, "S", [1.0], at=1, observe="X", settings=Settings(SOLVERS[engine]), progress=False)
 
@@ -103,7 +105,7 @@ def test_what_goes_on_changing_is_named(engine) -> None:
 def test_a_bare_model_rests_as_before(alone: Path) -> None:
     """Refused by default, solved where no rest is wanted."""
     model = load_model(CASES / "own-receptor-problem" / "model.ant")
-    with pytest.raises(NeverAtRestError, match="IL8"):
+    with pytest.raises(NoSteadyStateError, match="IL8"):
         dose_response(model, "EGF", [1.0], at=5, observe="pERK", progress=False)
     found = dose_response(model, "EGF", [1.0], at=5, observe="pERK", progress=False, preequilibrate=False)
     expected = simulate(model, {}, Protocol().add("EGF", 1.0), [5.0]).y[0, 0, model.index("pERK")]
@@ -148,7 +150,7 @@ CHANGES = {
 def test_a_problem_that_changed_is_told(file: str, egfr, tmp_path: Path) -> None:
     """By what is no longer the same; a comment is no change."""
     shutil.copytree(egfr[0], tmp_path / "problem")
-    fitted = kept(read(egfr[1] / "posterior.nc"))
+    fitted = read_fitted(read(egfr[1] / "posterior.nc"))
     assert fitted is not None
     moved = replace(fitted, source=str(tmp_path / "problem"))
     description = tmp_path / "problem" / "problem.toml"
@@ -192,13 +194,13 @@ def test_results_of_older_versions_say_what_to_give(egfr, tmp_path: Path) -> Non
         Ensemble.from_posterior(old, model=load_problem(problem)).cells(),
     )
     assert given.inputs == now.inputs
-    assert given.rest is now.rest is None
+    assert given.preequilibration is now.preequilibration is None
     model = load_model(problem / "model.ant")
-    with pytest.raises(UnknownStartError, match=r"whether cells come to rest.*pass the problem"):
+    with pytest.raises(UnknownStartError, match=r"whether cells are in steady state.*pass the problem"):
         dose_response(old, "EGF", "1 nM", model=model, **EGF)
     said = Ensemble.from_posterior(old, model=model)
-    assert said.cells(False).rest is None
-    assert said.cells(True).rest == {}
+    assert said.cells(False).preequilibration is None
+    assert said.cells(True).preequilibration == {}
 
 
 def test_a_model_in_python_has_to_be_given() -> None:
@@ -217,7 +219,7 @@ def test_a_model_in_python_has_to_be_given() -> None:
     with pytest.raises(UnknownModelError, match="'mine' of this posterior was written in Python"):
         Ensemble.from_posterior(tree)
     found = Ensemble.from_posterior(tree, model=model)
-    assert found.cells().rest is None
+    assert found.cells().preequilibration is None
     np.testing.assert_array_equal(found.values["k"], tree["posterior"].dataset["k"].values.ravel())
 
 

@@ -18,7 +18,7 @@ import xarray as xr
 from hexamer import Protocol, simulate
 from hexamer.cli import main
 from hexamer.infer import LockedError, StoreError
-from hexamer.infer.calibration import kept_in
+from hexamer.infer.calibration import describe_progress
 from hexamer.infer.posterior.file import PosteriorFileError, read, save
 from hexamer.infer.sampling.store import RUN, Store, chunk_numbers
 from hexamer.infer.storage.files import FileError, write
@@ -214,11 +214,11 @@ def test_posterior_is_read_by_other_programs(posterior: Path) -> None:
 
 
 def test_what_an_interrupted_fit_left_is_said_as_it_is(tmp_path: Path) -> None:
-    assert kept_in(tmp_path).startswith("nothing is kept yet")
+    assert describe_progress(tmp_path).startswith("nothing is kept yet")
     (tmp_path / "start.npz").touch()
-    assert kept_in(tmp_path).startswith(f"no draws yet; the best fit is in {tmp_path}")
+    assert describe_progress(tmp_path).startswith(f"no draws yet; the best fit is in {tmp_path}")
     filled(tmp_path / "chains")
-    assert kept_in(tmp_path).startswith(f"draws are in {tmp_path / 'chains'}")
+    assert describe_progress(tmp_path).startswith(f"draws are in {tmp_path / 'chains'}")
 
 
 Run = Callable[..., tuple[int, str, str]]

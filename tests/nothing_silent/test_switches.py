@@ -274,8 +274,8 @@ def test_conditions_in_what_is_observed_are_read_as_they_stand():
 
 @pytest.mark.tier("slow")
 def test_what_never_rests_is_named_beside_a_timed_input():
-    from hexamer.models.solvers.unsettled import unsettled_under
+    from hexamer.models.solvers.unsettled import find_unsettled_under
 
     text = "model n\n X = 1; S = 0; k = 0.5; t_on = 2\n X' = 1 + piecewise(3, time >= t_on, 0) - k*X\n S' = X\nend"
-    found = unsettled_under(network(text), {}, Protocol.equilibrated(), Settings())
+    found = find_unsettled_under(network(text), {}, Protocol.equilibrated(), Settings())
     assert found.still_changing == {"S": pytest.approx(2.0)}

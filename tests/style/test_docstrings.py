@@ -18,7 +18,7 @@ FACES = ("hexamer", "hexamer.infer", "hexamer.models", "hexamer.data")
 
 # Classes whose docstrings are not in this form yet.
 # Annotations of numbers that are measured or computed; counts, seeds and positions are integers and need no unit.
-NUMBER = re.compile(r"\b(float|Float|ndarray|ArrayLike|Formula|Given|Masses|Value|Z)\b")
+NUMBER = re.compile(r"\b(float|Float|ndarray|ArrayLike|Formula|DosesLike|Masses|Value|Z)\b")
 
 UNIT = re.compile(
     r"\b(dimensionless|units?|fractions?|percent|nM|min|minutes?|seconds?|ng/ml|kDa|g/mol|kg|l/h|zmol|cycles?|bytes"

@@ -154,7 +154,7 @@ def register(source: str, handlers: Sequence[str]) -> list[str]:
     return names
 
 
-_kept: list = []  # loaded modules: their code must stay
+_loaded_modules: list = []  # loaded modules: their code must stay
 
 
 def _compile(wp, source: str, count: int) -> list[int]:
@@ -176,11 +176,11 @@ def _compile(wp, source: str, count: int) -> list[int]:
         except Exception as error:  # of Warp's own, or of what it runs
             said.seek(0)
             raise DoesNotCompile(_first_error(said.read().decode(errors="replace")) or str(error)) from error
-    _kept.append(hand_out)
+    _loaded_modules.append(hand_out)
     return [int(a) for a in out.numpy()]
 
 
 def _first_error(said: str) -> str:
     """The first error that the compiler reports, without the place in a file that nobody knows."""
-    found = re.search(r"error: (.*)", said)
-    return found[1].strip() if found else ""
+    match = re.search(r"error: (.*)", said)
+    return match[1].strip() if match else ""

@@ -49,10 +49,10 @@ def has_warp() -> bool:
 @cache
 def devices() -> tuple[Any, ...]:
     """The CUDA GPUs that JAX has here, as Warp knows them; none where Warp cannot use them."""
-    found = [d for d in gpus() if _is_cuda(d)]
-    if not found or not has_warp() or not warp().is_cuda_available():
+    cuda_devices = [d for d in gpus() if _is_cuda(d)]
+    if not cuda_devices or not has_warp() or not warp().is_cuda_available():
         return ()
-    return tuple(map(warp().device_from_jax, found))
+    return tuple(map(warp().device_from_jax, cuda_devices))
 
 
 def _is_cuda(device: Any) -> bool:

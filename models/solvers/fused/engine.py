@@ -122,8 +122,8 @@ def _solve(task: Task, environment: Float[Array, "sets slots"]):
 
 def _solve_forward(task: Task, environment):
     s = folded(partial(_placed, _recorded, task))(environment)
-    kept = (environment, s.status, s.accepted, s.record, s.steady, s.steady_status)
-    return (s.y, s.status, s.steps, s.rejected), kept
+    residuals = (environment, s.status, s.accepted, s.record, s.steady, s.steady_status)
+    return (s.y, s.status, s.steps, s.rejected), residuals
 
 
 def _solve_backward(task: Task, residuals, cotangents):

@@ -117,10 +117,10 @@ class Layout:
             yield f"  {self.struct.lower()}.{field.name} = {_ARRAYS[kind]}[{i}];"
 
     def _read_arrays(self, kind: Kind) -> Iterator[str]:
-        out, used, own = self.struct.lower(), f"{_ARRAYS[kind]}_used", {f.name for f in self.fields}
+        out, used, own_fields = self.struct.lower(), f"{_ARRAYS[kind]}_used", {f.name for f in self.fields}
         yield f"  int64 {used} = {len(self._numbers(kind))};"
         for field in self._arrays(kind):
-            length = " * ".join(["(int64)1", *(f"{out}.{n}" if n in own else n for n in field.shape)])
+            length = " * ".join(["(int64)1", *(f"{out}.{n}" if n in own_fields else n for n in field.shape)])
             yield f"  {out}.{field.name} = {_ARRAYS[kind]} + {used};"
             yield f"  {used} += {length};"
 

@@ -21,11 +21,11 @@ def on_its_platform(function: Callable[..., Any], what: Hashable, *arrays: jax.A
     """`function(platform, what, *arrays)`, traced for both platforms unless only the CPU can be meant."""
     if CPU_ALONE.get() or not cuda.devices():
         return function("cpu", what, *arrays)
-    return _either(function, what, *arrays)
+    return _on_either_platform(function, what, *arrays)
 
 
 # It has its own `jax.jit`: outside of one the platform would be that of JAX's default device, not that of the arrays.
 @partial(jax.jit, static_argnums=(0, 1))
-def _either(function: Callable[..., Any], what: Hashable, *arrays: jax.Array) -> Any:
+def _on_either_platform(function: Callable[..., Any], what: Hashable, *arrays: jax.Array) -> Any:
     platforms: tuple[Platform, ...] = ("cpu", "cuda")
     return jax.lax.platform_dependent(*arrays, **{p: partial(function, p, what) for p in platforms})

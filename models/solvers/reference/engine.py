@@ -22,7 +22,7 @@ from ..solution import Solution
 from ..status import Status
 from ..step_control import SHORTEST, TINY, controller
 from .rodas5p import Rodas5P
-from .steady_state import steady_state
+from .steady_state import solve_steady_state
 
 CHECKPOINTS = 512  # steps kept for the way back; a longer course recomputes some
 
@@ -71,7 +71,7 @@ def solve(
     start = first
     if len(plan.equilibration_parameters):
         equilibrations = equilibrations_of(model, plan, environment)
-        seek = partial(steady_state, equilibrations.model, settings)
+        seek = partial(solve_steady_state, equilibrations.model, settings)
         steady = jax.vmap(seek, in_axes=(0, 0, None))(equilibrations.y0, equilibrations.p, effective)
         uses = plan.equilibration_of >= 0
         which = plan.equilibration_of.clip(0)

@@ -178,7 +178,7 @@ def _polish(model: Model, tolerances: _Tolerances, y, y0, p) -> Float[Array, " s
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def steady_state(
+def solve_steady_state(
     model: Model,
     settings: Settings,
     y0: Float[Array, " species"],
@@ -206,11 +206,11 @@ def steady_state(
     return SteadyState(y, jnp.where((status == Status.OK) & lost, Status.PATH_DEPENDENT, status), steps, scale)
 
 
-@steady_state.defjvp
+@solve_steady_state.defjvp
 def _steady_state_jvp(model: Model, settings: Settings, primals, tangents):
     y0, p, tolerances = primals
     dy0, dp, _ = tangents
-    steady = steady_state(model, settings, y0, p, tolerances)
+    steady = solve_steady_state(model, settings, y0, p, tolerances)
     ok = steady.status == Status.OK
     y = jnp.where(ok, steady.y, 1.0)
     matrix, constant = _linearised(model, y, p)

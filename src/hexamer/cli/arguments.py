@@ -35,11 +35,11 @@ def _within(value: float, least: float | None, most: float | None) -> None:
 def number(least: float | None = None, most: float | None = None) -> Callable[[str | float], float]:
     """A parser of options that take a number, within bounds if they are given."""
 
-    def parse(given: str | float) -> float:
+    def parse(text: str | float) -> float:
         try:
-            value = _read(given) if isinstance(given, str) else given  # else the option's default
+            value = _read(text) if isinstance(text, str) else text  # else the option's default
         except ValueError as error:
-            raise typer.BadParameter(f"{given!r} is not {error}") from None
+            raise typer.BadParameter(f"{text!r} is not {error}") from None
         _within(value, least, most)
         return value
 
@@ -49,10 +49,10 @@ def number(least: float | None = None, most: float | None = None) -> Callable[[s
 def whole(least: int) -> Callable[[str | int], int]:
     """A parser of options that take a whole number."""
 
-    def parse(given: str | int) -> int:
-        text = str(given).strip()
+    def parse(number: str | int) -> int:
+        text = str(number).strip()
         if not re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
-            raise typer.BadParameter(f"{given!r} is not a whole number")
+            raise typer.BadParameter(f"{number!r} is not a whole number")
         _within(int(text), least, None)
         return int(text)
 
@@ -69,28 +69,28 @@ def count_option(help: str, least: int = 1) -> Any:
     return typer.Option(parser=whole(least), metavar="COUNT", help=help)
 
 
-def texts_by_name(option: str, given: Sequence[str]) -> dict[str, str]:
+def texts_by_name(option: str, assignments: Sequence[str]) -> dict[str, str]:
     """Values by name from NAME=VALUE, still as text. Raises `ValueError` for a name that is given twice."""
-    found: dict[str, str] = {}
-    for text in given:
+    texts: dict[str, str] = {}
+    for text in assignments:
         name, _, value = (x.strip() for x in text.partition("="))
         if not name or not value:
             raise ValueError(f"{option} takes NAME=VALUE, not {text!r}")
-        if name in found:
-            raise ValueError(f"{option} gives {name} twice, as {found[name]} and as {value}: keep one")
-        found[name] = value
-    return found
+        if name in texts:
+            raise ValueError(f"{option} gives {name} twice, as {texts[name]} and as {value}: keep one")
+        texts[name] = value
+    return texts
 
 
-def numbers_by_name(option: str, given: Sequence[str]) -> dict[str, float]:
+def numbers_by_name(option: str, assignments: Sequence[str]) -> dict[str, float]:
     """As `texts_by_name`, of finite numbers."""
-    found: dict[str, float] = {}
-    for name, text in texts_by_name(option, given).items():
+    numbers: dict[str, float] = {}
+    for name, text in texts_by_name(option, assignments).items():
         try:
-            found[name] = _read(text)
+            numbers[name] = _read(text)
         except ValueError as error:
             raise ValueError(f"{option} takes NAME=VALUE with a number, not {f'{name}={text}'!r}: {error}") from None
-    return found
+    return numbers
 
 
 def times(option: str, text: str) -> list[float]:

@@ -63,7 +63,7 @@ PretreatOption = Annotated[
 ]
 PreequilibrateOption = Annotated[
     bool | None,
-    typer.Option(help="Whether cells come to rest first. Default: as in the fitted problem; yes for a model."),
+    typer.Option(help="Whether cells start in steady state. Default: as in the fitted problem; yes for a model."),
 ]
 DrawsOption = Annotated[int, arguments.count_option("Draws of the posterior, evenly spread.")]
 OtherModelOption = Annotated[

@@ -86,11 +86,11 @@ def command(
 
     writable(out)
     source = _posterior(result) if network is None else load_model(network)
-    given = model if problem is None else load_problem(problem)
+    fitted = model if problem is None else load_problem(problem)
     _check_options(network, parameter, at, summary, times)
     masses = arguments.texts_by_name("--molar-mass", molar_mass)
     with pointing_to(_ways_out()):
-        found = run(
+        response = run(
             source,
             ligand,
             doses,
@@ -102,13 +102,13 @@ def command(
             pretreat=pretreat,
             preequilibrate=preequilibrate,
             parameters=arguments.numbers_by_name("--set", parameter) or None,
-            model=given,
+            model=fitted,
             draws=draws,
             settings=settings_of(engine, rtol, atol),
             memory=memory * 2**20,
             progress=not quiet,
         )
-    _say_outcome(found, report(found, out), out)
+    _say_outcome(response, report(response, out), out)
 
 
 def _check_options(
@@ -125,7 +125,7 @@ def _ways_out() -> dict[type[Exception], str]:
     """The options to name in errors of the library that speak of its arguments."""
     from ..infer.doses.cells import MolarMassError, UnknownStartError
     from ..infer.doses.ensemble import UnknownModelError
-    from ..infer.doses.failing import NeverAtRestError
+    from ..infer.doses.failing import NoSteadyStateError
     from ..infer.doses.reading import NoReadoutError
 
     return {
@@ -133,7 +133,7 @@ def _ways_out() -> dict[type[Exception], str]:
         NoReadoutError: "--observe",
         UnknownModelError: "--problem or --model",
         UnknownStartError: "--problem, --preequilibrate, --no-preequilibrate, or a --condition with 'equilibrate'",
-        NeverAtRestError: "--no-preequilibrate",
+        NoSteadyStateError: "--no-preequilibrate",
     }
 
 
@@ -146,12 +146,12 @@ def _reading(at: float | None, summary: SummaryChoice | None, times: str | None)
     }
 
 
-def _say_outcome(found: DoseResponse, lines: Sequence[str], out: Path) -> None:
+def _say_outcome(response: DoseResponse, lines: Sequence[str], out: Path) -> None:
     """Prints the lines of the report. Exits with 2 if no simulation succeeded."""
     for line in lines:
         typer.echo(line)
-    typer.echo(f"{found.data['status'].size} simulations in {found.seconds:.1f} s; all of it in {out}")
-    if sum(found.failed.values()) == found.data["status"].size:
+    typer.echo(f"{response.data['status'].size} simulations in {response.seconds:.1f} s; all of it in {out}")
+    if sum(response.failed.values()) == response.data["status"].size:
         raise typer.Exit(2)
 
 

@@ -56,15 +56,15 @@ def command(
         solver=chosen, rtol=rtol, atol=atol, max_steps=20_000
     )
     if values is not None:
-        idle = sorted(loaded.unknown(values))
-        if held := [n for n in idle if n in loaded.model.parameters]:
+        unused = sorted(loaded.unknown(values))
+        if fixed := [n for n in unused if n in loaded.model.parameters]:
             raise ValueError(
-                f"{at} gives {', '.join(held)}, which the problem holds at the network's own value: "
+                f"{at} gives {', '.join(fixed)}, which the problem holds at the network's own value: "
                 "give a prior, or a value in [fixed] of problem.toml"
             )
-        if idle:
-            typer.echo(f"note: {loaded.name} has no use for {', '.join(idle)}", err=True)
-        values = {n: v for n, v in values.items() if n not in idle}
+        if unused:
+            typer.echo(f"note: {loaded.name} has no use for {', '.join(unused)}", err=True)
+        values = {n: v for n, v in values.items() if n not in unused}
     with pointing_to({MissingValueError: "--at"}):
         result = loaded.evaluate(values)
     for note in result.notes:

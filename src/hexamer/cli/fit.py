@@ -46,7 +46,7 @@ def command(
     atol: AtolOption = None,
     minutes: Annotated[
         float | None,
-        arguments.number_option("Stop sampling after so many minutes; the same command goes on from there."),
+        arguments.number_option("Stop sampling after so many minutes; the same command resumes it."),
     ] = None,
     target_acceptance: Annotated[
         float,
@@ -58,12 +58,12 @@ def command(
     chosen = solver_of(engine, solver)
     dataset = read_data(problem, model)
     use_device(device, chains)
+    from ..infer.calibration import describe_progress, writable
     from ..infer.calibration import fit as run
-    from ..infer.calibration import kept_in, writable
     from ..infer.reports.calibration import report
 
     writable(out)
-    interrupt.leaves(lambda: kept_in(out))
+    interrupt.leaves(lambda: describe_progress(out))
     loaded = load_problem(problem, dataset, model=model).with_settings(rtol=rtol, atol=atol, solver=chosen)
     _say_what_is_estimated(loaded)
     result = run(
@@ -81,7 +81,7 @@ def command(
         say=typer.echo,
     )
     if result is None:
-        typer.echo(f"stopped in the warmup after {minutes:g} minutes; the same command goes on from {out}")
+        typer.echo(f"stopped in the warmup after {minutes:g} minutes; the same command resumes the run in {out}")
         raise typer.Exit(3)
     typer.echo(f"\n{report(result, truth=_truth_of(problem))}")
     _say_how_it_ended(result, out, minutes)
@@ -92,7 +92,7 @@ def _say_how_it_ended(result: Calibration, out: Path, minutes: float | None) -> 
     spent = result.draws.seconds
     typer.echo(f"\nwarmup {spent['warmup']:.0f} s, draws {spent['draws']:.0f} s; all of it in {out}")
     if not result.draws.complete:
-        typer.echo(f"stopped after {minutes:g} minutes; the same command goes on from {out}")
+        typer.echo(f"stopped after {minutes:g} minutes; the same command resumes the run in {out}")
         raise typer.Exit(3)
 
 

@@ -71,10 +71,10 @@ def command(
     units = _units_of(network)
     unitless = dict.fromkeys(set().union(*(q.references for q in protocols)) - loaded.names, "")
     values = read_values(at, unitless, units) if at is not None else {}
-    idle = sorted(set(values) - set(loaded.parameters) - set().union(*(q.references for q in protocols)))
-    if idle:
-        typer.echo(f"note: {loaded.name} has no use for {', '.join(idle)}", err=True)
-    values = {n: v for n, v in values.items() if n not in idle}
+    unused = sorted(set(values) - set(loaded.parameters) - set().union(*(q.references for q in protocols)))
+    if unused:
+        typer.echo(f"note: {loaded.name} has no use for {', '.join(unused)}", err=True)
+    values = {n: v for n, v in values.items() if n not in unused}
     values |= arguments.numbers_by_name("--set", parameter)
     grid = times_of(times)
     arguments.check_memory("--times", len(grid) * len(protocols), len(loaded.species) + len(loaded.rules))
@@ -103,8 +103,8 @@ def _warn_of_errors(
     from ..models.solvers import accuracy
 
     strict = run(model, values, protocols, times, settings=accuracy.stricter(settings))
-    found = accuracy.inexact(model, np.asarray(result.y), np.asarray(strict.y))
-    for sentence in accuracy.words(found, settings):
+    inexact = accuracy.inexact(model, np.asarray(result.y), np.asarray(strict.y))
+    for sentence in accuracy.words(inexact, settings):
         typer.echo(f"warning: {sentence}", err=True)
 
 
@@ -117,13 +117,13 @@ def _say_what_failed(
 ) -> None:
     from ..models import Status
     from ..models.compiled.starts import unsound_starts_under
-    from ..models.solvers.unsettled import unsettled_under
+    from ..models.solvers.unsettled import find_unsettled_under
 
     for protocol, status in zip(protocols, map(Status, map(int, result.status)), strict=True):
         if status == Status.OK:
             continue
         starts = unsound_starts_under(model, values, protocol) if status == Status.NOT_FINITE else ()
-        reasons = starts or unsettled_under(model, values, protocol, settings).sentences()
+        reasons = starts or find_unsettled_under(model, values, protocol, settings).sentences()
         typer.echo(f"protocol {protocol.name!r} failed: {'; '.join(reasons) or status.sentence}", err=True)
 
 

@@ -288,7 +288,7 @@ def test_what_is_read_must_be_said_of_a_model_that_states_no_readout() -> None:
 def test_doses_keep_their_unit(model: Model) -> None:
     found = doses_of(model, "STAT3", [52.0], unit="ng/ml", molar_mass={"STAT3": "88 kDa"}["STAT3"])
     assert found.values[0] == pytest.approx(52 / 88)
-    assert (found.given[0], found.unit, found.model_unit) == (pytest.approx(52.0), "ng/ml", "nM")
+    assert (found.stated[0], found.unit, found.model_unit) == (pytest.approx(52.0), "ng/ml", "nM")
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {

@@ -15,7 +15,7 @@ from hexamer.infer.prediction.curves import (
     posterior_values,
     with_dose,
 )
-from hexamer.infer.prediction.gels import aligned, alignment, average_gel
+from hexamer.infer.prediction.runs import aligned, alignment, average_run
 
 pytestmark = pytest.mark.tier("test")
 
@@ -45,7 +45,7 @@ def test_curves_are_the_closed_form(conversion, conversion_course, values):
 def test_curves_at_times_and_gel_of_their_own(conversion, conversion_course, values):
     pair = ("blot_B", "L 1 nM")
     gel = {"blot_B": [np.array([2.0, 5.0])]}
-    curve = curves(conversion, values, {pair: [40.0, 5.0]}, pairs=[pair], gel=gel)[pair]
+    curve = curves(conversion, values, {pair: [40.0, 5.0]}, pairs=[pair], run=gel)[pair]
     assert list(curve.x) == [5.0, 40.0]
     assert curve.mean[1, 1] == pytest.approx(5 * conversion_course(1, 40, k1=0.1), rel=1e-4)
 
@@ -124,7 +124,7 @@ def test_gels_on_one_axis():
     )
     dataset = Dataset("d", {"x": observable}, {"p": Protocol("p")}, rows)
     named = {"a": np.array([2.0, 2.0, 20.0]), "b": np.array([8.0, 8.0, 80.0])}
-    np.testing.assert_allclose(average_gel(dataset, "x", named, 3), [[4.0, 4.0, 40.0]])
+    np.testing.assert_allclose(average_run(dataset, "x", named, 3), [[4.0, 4.0, 40.0]])
     np.testing.assert_allclose(aligned(dataset, rows, named, 3), [4, 12, 4, 12])
 
 

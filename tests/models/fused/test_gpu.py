@@ -281,8 +281,10 @@ def test_outside_of_jit_arrays_decide(loop: Model, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(cuda, "devices", lambda: (warp().get_device("cpu"),))
     monkeypatch.setattr(gpu, "load", lambda *_, **__: pytest.fail("the GPU's kernels were compiled"))
     compiled: list[str] = []
-    either = platforms._either
-    monkeypatch.setattr(platforms, "_either", lambda f, *rest: compiled.append(f.__name__) or either(f, *rest))
+    either = platforms._on_either_platform
+    monkeypatch.setattr(
+        platforms, "_on_either_platform", lambda f, *rest: compiled.append(f.__name__) or either(f, *rest)
+    )
     found = jax.grad(case.loss("platform"), has_aux=True)(values)
     assert compiled == ["_recorded", "_backward"]
     assert isinstance(either, type(jax.jit(len)))

@@ -10,7 +10,7 @@ import pytest
 from helpers import ENGINES, SOLVERS
 from hexamer import Diffrax
 from hexamer.models import Model, Protocol, Settings, Status, compile_network, read_antimony, simulate
-from hexamer.models.solvers.reference.steady_state import steady_state
+from hexamer.models.solvers.reference.steady_state import solve_steady_state
 
 pytestmark = pytest.mark.tier("test")
 
@@ -42,7 +42,7 @@ def test_state_and_moiety(cycle: Model) -> None:
     assert cycle.time_index is not None
     p = jnp.asarray(cycle.defaults)
     y0 = cycle.initial(p)
-    found = steady_state(cycle, Settings(), y0, p)
+    found = solve_steady_state(cycle, Settings(), y0, p)
     assert found.status == Status.OK
     a, q, g = (float(found.y[cycle.index(n)]) for n in ("A", "Q", "G"))
     phosphorylated = float(found.y[cycle.index("P")])

@@ -53,9 +53,9 @@ EACH(sqrt_, ::sqrt)
 INLINE real exp_(real x)
 {
   const real magic = real_of(12582912.0f);  // 1.5 * 2^23
-  const real held = select_(x > 88.0f, real_of(88.0f), select_(x < -87.0f, real_of(-87.0f), x));
-  const real shifted = held * 1.44269504f + magic, k = shifted - magic;
-  const real r = (held - k * 6.93145752e-1f) - k * 1.42860677e-6f;
+  const real clamped = select_(x > 88.0f, real_of(88.0f), select_(x < -87.0f, real_of(-87.0f), x));
+  const real shifted = clamped * 1.44269504f + magic, k = shifted - magic;
+  const real r = (clamped - k * 6.93145752e-1f) - k * 1.42860677e-6f;
   const real r2 = r * r, r4 = r2 * r2;
   const real p = ((5.0000001201e-1f + 1.6666665459e-1f * r) + (4.1665795894e-2f + 8.3334519073e-3f * r) * r2)
       + (1.3981999507e-3f + 1.9875691500e-4f * r) * r4;
@@ -83,9 +83,9 @@ INLINE real log_(real x)
 INLINE real exp_(real x)
 {
   const real magic = real_of(6755399441055744.0);  // 1.5 * 2^52: adding it rounds to a whole number
-  const real held = select_(x > 709.0, real_of(709.0), select_(x < -708.0, real_of(-708.0), x));
-  const real shifted = held * 1.44269504088896338700e+00 + magic, k = shifted - magic;
-  const real r = (held - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10;
+  const real clamped = select_(x > 709.0, real_of(709.0), select_(x < -708.0, real_of(-708.0), x));
+  const real shifted = clamped * 1.44269504088896338700e+00 + magic, k = shifted - magic;
+  const real r = (clamped - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10;
   const real r2 = r * r, r4 = r2 * r2, r8 = r4 * r4;
   const real p = ((0.5 + 0.16666666666666669 * r) + (0.04166666666662413 + 0.008333333333330062 * r) * r2)
       + r4 * ((0.0013888888917213717 + 0.00019841269863053618 * r) + (2.4801521295954376e-05 + 2.7557268459997064e-06 * r) * r2)

@@ -123,10 +123,10 @@ STATIC void follow(const real* y, const real* q, const real span, const bool* fr
       for (int n = 0; n < SPECIES; n++) {
         real& scale = tolerance.scale[n];
         const double early = AT(first[n], l), met = AT(most[n], l), rate = AT(ahead[n], l), far = met > rate ? met : rate;
-        const double found = met > 0.0 ? met : rate, least = FAINT * known, share = SHARE * known;
+        const double estimate = met > 0.0 ? met : rate, least = FAINT * known, share = SHARE * known;
         const double alone = !(early > 0.0) ? FAINT * far : early > FAINTEST * far ? early : FAINTEST * far;
-        if (!(AT(scale, l) > 0.0) && found > 0.0)
-          AT(scale, l) = !(known > 0.0) ? alone : found < least ? least : found < share ? found : share;
+        if (!(AT(scale, l) > 0.0) && estimate > 0.0)
+          AT(scale, l) = !(known > 0.0) ? alone : estimate < least ? least : estimate < share ? estimate : share;
         if (n != TIME_STATE && AT(scale, l) > largest) largest = AT(scale, l);
       }
       for (int n = 0; n < SPECIES; n++)

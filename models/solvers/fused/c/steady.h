@@ -104,13 +104,13 @@ STATIC void find_steady_states(const Batch& b, Queue& queue)
     for (int n = 0; n < SPECIES; n++) y[n] = select_(good, y1[n], y[n]);
     t = select_(widen_(good), t + step, t);
     floors(plan, loose, strict, atol);
-    const real left = steady_residual(y, q, strict, atol);
+    const real residual = steady_residual(y, q, strict, atol);
     for (int l = 0; l < LANES; l++) {
       Search& s = search[l];
       if (!s.alive) continue;
       s.tried++;
       const bool accepted = AT(good, l) != 0, increased = adapt(pace, l, accepted, AT(factor, l), AT(step, l), INFINITY);
-      if (accepted && AT(left, l) <= THRESHOLD) {
+      if (accepted && AT(residual, l) <= THRESHOLD) {
         end_search(b, s, l, y, loose, OK);
       } else if (!increased && !(AT(pace.h, l) > 1e-12)) {
         end_search(b, s, l, y, loose, !(AT(error, l) < INFINITY) ? NOT_FINITE : STEP_TOO_SMALL);

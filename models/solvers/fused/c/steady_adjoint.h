@@ -92,9 +92,9 @@ INLINE void pull_reduced(const Batch& b, const Adjoint& adjoint, Pulled& s, cons
   }
   for (int k = 0; k < COUNTED; k++) {
     const int n = sum_column(k);
-    const double by = x[dependent(sum_row(k))] * sum_number(k);
-    AT(s.start_bar[n], l) += by * AT(s.weight[k], l);
-    AT(s.weight_bar[k], l) -= by * (AT(s.y[n], l) - start[n]);
+    const double factor = x[dependent(sum_row(k))] * sum_number(k);
+    AT(s.start_bar[n], l) += factor * AT(s.weight[k], l);
+    AT(s.weight_bar[k], l) -= factor * (AT(s.y[n], l) - start[n]);
   }
   double* slots = adjoint.steady_slots + where * plan.slots;
   for (int n = 0; n < SPECIES; n++) {

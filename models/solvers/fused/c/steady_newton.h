@@ -50,7 +50,7 @@ STATIC bool path_dependent(const exact* j, const exact* weight, const exact* y, 
 struct Polished {
   int64 item[LANES];
   int count;
-  exact y[SPECIES], found[SPECIES];  // now, and as the search found them
+  exact y[SPECIES], searched[SPECIES];  // now, and at the end of the search
   exact q[COEFFICIENTS], weight[COUNTED + 1];
   double atol[LANES][SPECIES];
   double start[LANES][SPECIES];
@@ -80,7 +80,7 @@ INLINE bool load_polished(const Batch& b, Queue& queue, Polished& s)
   steady_switches(b, s.item, s.count, p);
   weights(p, s.weight);
   coefficients(p, s.q);
-  for (int n = 0; n < SPECIES; n++) s.found[n] = s.y[n];
+  for (int n = 0; n < SPECIES; n++) s.searched[n] = s.y[n];
   return true;
 }
 
@@ -136,7 +136,7 @@ INLINE void iterate(Polished& s)
   }
 }
 
-// Stores the polished states that are steady and near those that were found; in place of others the latter.
+// Stores the polished states that are steady and near the ends of the search; for others the ends of the search.
 INLINE void store(const Batch& b, Polished& s)
 {
   const double near = SINGLE ? 1e-1 : 1e-2;
@@ -146,19 +146,19 @@ INLINE void store(const Batch& b, Polished& s)
     AT(rtol, l) = tolerances_of(b, s.item[l] % b.sets)[SET_RTOL];
     for (int n = 0; n < SPECIES; n++) AT(atol[n], l) = s.atol[l][n];
   }
-  const exact left = steady_residual(s.y, s.q, rtol, atol);
-  const exact before = SINGLE ? steady_residual(s.found, s.q, rtol, atol) : left;
+  const exact residual = steady_residual(s.y, s.q, rtol, atol);
+  const exact before = SINGLE ? steady_residual(s.searched, s.q, rtol, atol) : residual;
   for (int l = 0; l < s.count; l++) {
-    bool good = AT(left, l) <= THRESHOLD;
+    bool good = AT(residual, l) <= THRESHOLD;
     for (int n = 0; n < SPECIES; n++) {
-      const double x = AT(s.y[n], l), x0 = AT(s.found[n], l);
+      const double x = AT(s.y[n], l), x0 = AT(s.searched[n], l);
       good &= ::fabs(x - x0) <= near * ::fabs(x0) + 1e3 * s.atol[l][n];
       good &= x >= (x0 < 0.0 ? x0 : 0.0) - s.atol[l][n];
     }
     const int64 where = steady_place(b, s.item[l]);
     if (!good && SINGLE && !(AT(before, l) <= THRESHOLD)) b.steady_status[where] = NO_STEADY_STATE;
     if (!good)
-      for (int n = 0; n < SPECIES; n++) AT(s.y[n], l) = AT(s.found[n], l);
+      for (int n = 0; n < SPECIES; n++) AT(s.y[n], l) = AT(s.searched[n], l);
     for (int n = 0; n < SPECIES; n++) steady_row(b, where, STEADY_STATE)[n] = AT(s.y[n], l);
   }
 }

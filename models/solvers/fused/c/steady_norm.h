@@ -16,8 +16,8 @@ STATIC real steady_residual(const real* y, const real* q, const real rtol, const
   for (int n = 0; n < SPECIES; n++) a[n] = real_of(0.0);
   for (int e = 0; e < ENTRIES_USED; e++) a[row_of(e)] += abs_(j[e] * y[column_of(e)]);
   for (int n = 0; n < SPECIES; n++) {
-    const real left = abs_(f[n]) - scalar(4 * 5.9604645e-8) * a[n];
-    f[n] = select_(left < 0, real_of(0.0), left);
+    const real excess = abs_(f[n]) - scalar(4 * 5.9604645e-8) * a[n];
+    f[n] = select_(excess < 0, real_of(0.0), excess);
   }
 #endif
   const real strict = select_(rtol < scalar(STRICTEST), rtol, real_of(STRICTEST));

@@ -91,8 +91,8 @@ STATIC void share(CallFrame* frame, int threads, void (*body)(void*, Queue&), vo
   if (total <= 0) return;
   Job* job = (Job*)::malloc(sizeof(Job));
   if (!job) {  // no memory for what threads share: this one does all
-    Job own = {body, work, {0, total, chunk}, 0, 1};
-    return work_on(&own);
+    Job alone = {body, work, {0, total, chunk}, 0, 1};
+    return work_on(&alone);
   }
   const int64 helpers = (total + chunk - 1) / chunk < threads ? (total + chunk - 1) / chunk - 1 : threads - 1;
   *job = Job {body, work, {0, total, chunk}, 0, (int)helpers + 1};

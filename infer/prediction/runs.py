@@ -1,13 +1,13 @@
-"""Measurements of different gels on one axis.
+"""Measurements of different runs (gels or plates) on one axis.
 
-An observable's formula f depends on placeholders that each gel fills differently (a scale, an offset). Where
-f is affine in the signal g = f(scales 1, offsets 0),
+An observable's formula f depends on placeholders that each run fills differently (a scale, an offset). If f is affine
+in the signal g = f(scales 1, offsets 0),
 
     f = α + β g,   α and β functions of the placeholders alone,
 
-a measurement v moves from its own gel to a reference gel as v' = α_ref + β_ref (v − α) / β. The reference is
-the average gel: geometric means of the scales, means of the offsets, of the same draw. So what all gels
-share, such as a scale that the data leave open, cancels between data and prediction.
+a measurement v moves from its run to a reference run as v' = α_ref + β_ref (v − α) / β. The reference is the average
+run: geometric means of the scales, means of the offsets, of the same draw. So a factor that all runs share, such as a
+scale that the data do not determine, cancels between data and prediction.
 """
 
 from __future__ import annotations
@@ -28,43 +28,43 @@ Values = Mapping[str, Float[np.ndarray, " draws"]]
 
 @dataclass(frozen=True)
 class Alignment:
-    """How an observable's placeholders enter, and the α and β of its formula; None where it is not affine."""
+    """How an observable's placeholders enter, and the α and β of its formula; None if it is not affine."""
 
     roles: tuple[Role, ...]
     affine: Callable[..., tuple[np.ndarray, np.ndarray]] | None
 
     @property
-    def unit_gel(self) -> tuple[float, ...]:
+    def unit_run(self) -> tuple[float, ...]:
         """Scales 1, offsets 0; NaN for noise, which has no neutral value."""
         return tuple({"scale": 1.0, "offset": 0.0, "noise": np.nan}[r] for r in self.roles)
 
 
 def alignment(observable: Observable) -> Alignment:
-    """Which of the placeholders are scales, which offsets, and whether rows can be moved between gels."""
+    """Which of the placeholders are scales, which offsets, and whether rows can be moved between runs."""
     positive = {n: sympy.Symbol(n, positive=True) for n in map(str, observable.formula.free_symbols)}
     f = observable.formula.xreplace({sympy.Symbol(n): s for n, s in positive.items()})
-    held = {positive[p] for p in observable.placeholders if p in positive}
+    symbols = {positive[p] for p in observable.placeholders if p in positive}
     roles: list[Role] = []
     for p in observable.placeholders:
         slope = sympy.diff(f, positive[p]) if p in positive else None
         if slope is None:
             roles.append("noise")
         else:
-            offset = slope.free_symbols <= held - {positive[p]}
+            offset = slope.free_symbols <= symbols - {positive[p]}
             roles.append("offset" if offset else "scale")
-    if not held:
+    if not symbols:
         return Alignment(tuple(roles), _identity)
     neutral = {
         positive[p]: int(r == "scale") for p, r in zip(observable.placeholders, roles, strict=True) if p in positive
     }
     g = f.xreplace({s: sympy.Integer(v) for s, v in neutral.items()})
-    inner = sorted(g.free_symbols - held, key=str)
+    inner = sorted(g.free_symbols - symbols, key=str)
     if not inner:
         return Alignment(tuple(roles), None)
     x = inner[0]
     beta = sympy.simplify(sympy.diff(f, x) / sympy.diff(g, x))
     alpha = sympy.simplify(sympy.expand_log(f - beta * g, force=True))
-    if not (beta.free_symbols | alpha.free_symbols) <= held:
+    if not (beta.free_symbols | alpha.free_symbols) <= symbols:
         return Alignment(tuple(roles), None)
     arguments = [positive.get(p, sympy.Symbol(p)) for p in observable.placeholders]
     compiled = sympy.lambdify(arguments, [alpha, beta], "numpy")
@@ -81,12 +81,12 @@ def _identity(*_: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def filled(m: Measurement, values: Values, draws: int) -> list[Float[np.ndarray, " draws"]]:
-    """What fills a row's placeholders, in every draw."""
+    """Values of a row's placeholders, in every draw."""
     return [np.broadcast_to(values[a] if isinstance(a, str) else float(a), (draws,)) for a in m.arguments]
 
 
-def average_gel(dataset: Dataset, observable: str, values: Values, draws: int) -> list[Float[np.ndarray, " draws"]]:
-    """What fills the placeholders on the average gel, in every draw; each distinct filling counts once."""
+def average_run(dataset: Dataset, observable: str, values: Values, draws: int) -> list[Float[np.ndarray, " draws"]]:
+    """Values of the placeholders in the average run, in every draw; each distinct set of arguments counts once."""
     rows = {m.arguments: m for m in dataset.measurements if m.observable == observable}
     roles = alignment(dataset.observables[observable]).roles
     columns = zip(*(filled(m, values, draws) for m in rows.values()), strict=True)
@@ -103,13 +103,13 @@ def average_gel(dataset: Dataset, observable: str, values: Values, draws: int) -
 def aligned(
     dataset: Dataset, measurements: Sequence[Measurement], values: Values, draws: int
 ) -> Float[np.ndarray, " rows"]:
-    """Measurements of one observable as the average gel would show them: medians over the draws."""
+    """Measurements of one observable as the average run would show them: medians over the draws."""
     observable = dataset.observables[measurements[0].observable]
     affine = alignment(observable).affine
     raw = np.array([m.value for m in measurements])
     if affine is None or affine is _identity:
         return raw
-    alpha_ref, beta_ref = affine(*average_gel(dataset, observable.name, values, draws))
+    alpha_ref, beta_ref = affine(*average_run(dataset, observable.name, values, draws))
     moved: dict[tuple, tuple[np.ndarray, np.ndarray]] = {}
     result = np.empty(len(raw))
     for i, m in enumerate(measurements):
