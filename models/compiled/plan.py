@@ -128,8 +128,12 @@ def compile_plan(
 
     def apply(values: Mapping[str, Value], p: list[int], y: list[int], where: str) -> None:
         for name, value in values.items():
-            target, index = (y, species[name]) if name in species else (p, parameter[name])
-            target[index] = environment.slot(value, where)
+            slot = environment.slot(value, where)
+            # What events change is both: a state, and a parameter that is its value at the start.
+            if name in species:
+                y[species[name]] = slot
+            if name in parameter:
+                p[parameter[name]] = slot
 
     table = ResizeTable(model)
     equilibrations = _Equilibrations()
@@ -147,6 +151,9 @@ def compile_plan(
         row = _segments(protocol, at, defaults, species, segments, zero, apply, environment)
         if model.time_index is not None and protocol.start:
             row[1][0][model.time_index] = environment.slot(protocol.start, "")  # the model's own start is at 0
+        if before is not None:  # what a pre-equilibration changes ends with it
+            for name in species.keys() & parameter.keys():
+                row[1][0][species[name]] = row[0][0][parameter[name]]
         rows.append(_resized(model, protocol, row, before, table))
     columns = [np.array(c) for c in zip(*rows, strict=True)]
     parameters, assign, add = (c.astype(int) for c in columns[:3])
@@ -290,6 +297,12 @@ def _check(model: Model, protocols: Sequence[Protocol], times: Sequence[Sequence
                 f"protocol {protocol.name!r} pre-equilibrates, but {model.name} depends on time explicitly then: "
                 f"{term}; set the inputs that this multiplies to 0 in the pre-equilibration"
             )
+        delayed = [e.name for e in model.kinetics.events if e.delayed] if model.kinetics else []
+        if protocol.start and delayed:
+            problems.append(
+                f"protocol {protocol.name!r} starts at {protocol.start:g}, and {model.name} has events with a delay "
+                f"({', '.join(delayed)}), which count from 0: start at 0"
+            )
         if not len(at):
             problems.append(f"protocol {protocol.name!r} has no output time")
         elif not np.all(np.isfinite(at)):
@@ -301,7 +314,7 @@ def _check(model: Model, protocols: Sequence[Protocol], times: Sequence[Sequence
         elif np.any(np.diff(at) < 0):
             problems.append(f"the output times of protocol {protocol.name!r} do not increase")
     always = set.intersection(*map(_set_at_start, protocols)) if protocols else set()
-    unset = [n for n, v in zip(model.parameters, model.defaults, strict=True) if math.isnan(v)]
+    unset = [n for n, v in zip(model.parameters, model.defaults, strict=True) if math.isnan(v) and n not in model.unused]
     missing = [n for n in unset if n not in names and n not in always]
     if missing:
         problems.append(
