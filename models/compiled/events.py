@@ -1,12 +1,12 @@
 """Events whose triggers depend on time alone: at which passing of which switch they act, and what they set.
 
-A trigger is a Boolean over conditions in time, each of which is a switch (see `hexamer.models.compiled.switches`). So an
-event acts where switches go at whose passing its trigger becomes true. If these go at T, and g is the state after the
-event as a function of the state before it, then moving T by dT moves the state after it by (∂g/∂y f₋ − f₊) dT, f₋ and
-f₊ being the rates before and after.
+A trigger is a Boolean over conditions in time, each of which is a switch (see `hexamer.models.compiled.switches`). So
+an event acts where switches go at whose passing its trigger becomes true. If these go at T, and g is the state after
+the event as a function of the state before it, then moving T by dT moves the state after it by (∂g/∂y f₋ − f₊) dT, f₋
+and f₊ being the rates before and after.
 
-A delay moves the trigger: what acts at t is the trigger at t − delay. If the new values are those of the trigger's time,
-another event keeps them in a state of its own until then.
+A delay moves the trigger: what acts at t is the trigger at t − delay. If the new values are those of the trigger's
+time, another event keeps them in a state of its own until then.
 """
 
 # sympy's annotations say Basic where an expression is meant.
@@ -54,8 +54,8 @@ class TimedEvent:
 class Events:
     """The events of a model as functions of arrays, in the order in which those of one moment act.
 
-    `triggers(p, s)` and `at_start(p, [start])` are 1 where a trigger holds and 0 elsewhere. `values[e](y, p, s)` are what
-    event e sets the states at `targets[e]` to.
+    `triggers(p, s)` and `at_start(p, [start])` are 1 where a trigger holds and 0 elsewhere. `values[e](y, p, s)` are
+    what event e sets the states at `targets[e]` to.
     """
 
     triggers: Callable[..., Float[Array, " events"]]
@@ -88,7 +88,9 @@ class EventReader:
     `rules` are written out; `states` by name have their positions, and `memory` gets those that delayed events need.
     """
 
-    def __init__(self, network: str, rules: Mapping[sympy.Symbol, sympy.Expr], states: Sequence[str], switches: Switches):
+    def __init__(
+        self, network: str, rules: Mapping[sympy.Symbol, sympy.Expr], states: Sequence[str], switches: Switches
+    ):
         self.network, self.rules, self.states, self.switches = network, rules, list(states), switches
         self.memory: list[str] = []
 
@@ -116,8 +118,8 @@ class EventReader:
         priority = self._written(event.priority)
         if not priority.is_number:
             raise FormulaError(
-                f"{self._place(event)}: its priority is {to_infix(priority)}; only numbers are supported yet: write the "
-                "number itself"
+                f"{self._place(event)}: its priority is {to_infix(priority)}; only numbers are supported yet: write "
+                "the number itself"
             )
         return -float(priority)
 
@@ -132,8 +134,8 @@ class EventReader:
             if event.values_at_trigger:
                 values, before_all = self._kept(event, trigger, values, delay, place, keeping), False
             at_0 = as_condition(trigger.xreplace({TIME: sympy.Integer(0)})) if event.initially_true else sympy.false
-            later = sympy.And(TIME >= delay, trigger.xreplace({TIME: TIME - delay}))
-            acts = sympy.Or(later, sympy.And(TIME < delay, at_0))
+            later = sympy.And(delay <= TIME, trigger.xreplace({TIME: TIME - delay}))
+            acts = sympy.Or(later, sympy.And(delay > TIME, at_0))
             if not event.persistent:
                 self._require_one_rise(trigger, place, "be cancelled")
                 acts = sympy.And(acts, trigger)
@@ -160,8 +162,8 @@ class EventReader:
         trigger = as_condition(self._written(event.trigger))
         if moving := self._moving(trigger):
             raise FormulaError(
-                f"{place}: its trigger {to_infix(trigger)} uses {moving}, which the model itself changes, and events are "
-                f"supported yet only if they depend on time alone: {_WAY_OUT}"
+                f"{place}: its trigger {to_infix(trigger)} uses {moving}, which the model itself changes, and events "
+                f"are supported yet only if they depend on time alone: {_WAY_OUT}"
             )
         instants = [r for r in trigger.atoms(sympy.Eq, sympy.Ne) if TIME in r.free_symbols]
         if instants:
@@ -178,8 +180,8 @@ class EventReader:
         moving = self._moving(delay) or ("time" if TIME in delay.free_symbols else "")
         if moving:
             raise FormulaError(
-                f"{place}: its delay {to_infix(delay)} uses {moving}, which changes; only constant delays are supported "
-                f"yet: {_WAY_OUT}"
+                f"{place}: its delay {to_infix(delay)} uses {moving}, which changes; only constant delays are "
+                f"supported yet: {_WAY_OUT}"
             )
         if delay.is_number and not delay > 0:
             raise FormulaError(f"{place}: its delay is {to_infix(delay)}; expected a number from 0 on")

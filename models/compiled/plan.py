@@ -314,7 +314,9 @@ def _check(model: Model, protocols: Sequence[Protocol], times: Sequence[Sequence
         elif np.any(np.diff(at) < 0):
             problems.append(f"the output times of protocol {protocol.name!r} do not increase")
     always = set.intersection(*map(_set_at_start, protocols)) if protocols else set()
-    unset = [n for n, v in zip(model.parameters, model.defaults, strict=True) if math.isnan(v) and n not in model.unused]
+    unset = [
+        n for n, v in zip(model.parameters, model.defaults, strict=True) if math.isnan(v) and n not in model.unused
+    ]
     missing = [n for n in unset if n not in names and n not in always]
     if missing:
         problems.append(

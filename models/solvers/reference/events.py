@@ -78,7 +78,7 @@ def after_events(
     acts: Bool[Array, " events"],
     delay: Float[Array, " events"],
 ) -> Float[Array, " species"]:
-    """The state after the events of one moment. An event that comes later by dT comes to a state that is f dT further."""
+    """The state after the events of one moment. One that comes later by dT comes to a state that is f dT further."""
     events = model.events
     assert events is not None
     fixed = (p, switches) if model.switches else (p,)
