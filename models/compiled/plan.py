@@ -11,15 +11,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
-import sympy
 
 from ..listing import did_you_mean
-from ..networks.formulas import TIME, to_infix
 from ..protocols.protocol import Protocol, Value
 from .model import Model
 from .resize import Resizes, ResizeTable, resized_but_fixed
+from .resting import varying_rate
 
 UNCHANGED = -1
 
@@ -113,13 +113,14 @@ def compile_plan(
     protocols: Sequence[Protocol],
     times: Sequence[Sequence[float]],
     names: Sequence[str],
+    fixed: Mapping[str, float] = MappingProxyType({}),
 ) -> Plan:
-    """Compiles `protocols`, with output `times` for each, against values for `names`.
+    """Compiles `protocols`, with output `times` for each, against values for `names`, of which some are `fixed`.
 
     Raises `ValueError` for every name that a protocol changes and the model does not have, every time before a
     protocol's start, and every parameter left without a value.
     """
-    _check(model, protocols, times, names)
+    _check(model, protocols, times, names, fixed)
     environment = _Environment(names)
     zero = environment.slot(0.0, "")
     defaults = environment.defaults(model)
@@ -218,25 +219,6 @@ def _segments(protocol, at, defaults, species, segments, zero, apply, environmen
     return parameters, assign, add, [s if s <= end else math.inf for s in start], stop
 
 
-def _time_dependent_rate(model: Model, protocol: Protocol, names: Sequence[str]) -> str | None:
-    """A rate that changes with time under the values of the pre-equilibration, None if there is none.
-
-    Conditions in time do not count: before the start they stand as they do just before it.
-    """
-    if not model.rhs_depends_on_time:
-        return None
-    if model.kinetics is None:
-        return "its function uses t"
-    values = {n: v for n, v in zip(model.parameters, model.defaults, strict=True) if n not in names and v == v}
-    values |= protocol.preequilibration or {}
-    numbers = {n: v for n, v in values.items() if not isinstance(v, str)}
-    known = {sympy.Symbol(n): sympy.Integer(int(v)) if v == int(v) else sympy.Float(v) for n, v in numbers.items()}
-    for rate in model.kinetics.rates:
-        if TIME in rate.free_symbols and TIME in rate.xreplace(known).free_symbols:
-            return to_infix(rate)
-    return None
-
-
 def _resized(
     model: Model,
     protocol: Protocol,
@@ -276,7 +258,13 @@ def _set_at_start(protocol: Protocol) -> set[str]:
     return {n for step in protocol.steps if step.time == protocol.start for n in step.assign}
 
 
-def _check(model: Model, protocols: Sequence[Protocol], times: Sequence[Sequence[float]], names: Sequence[str]) -> None:
+def _check(
+    model: Model,
+    protocols: Sequence[Protocol],
+    times: Sequence[Sequence[float]],
+    names: Sequence[str],
+    fixed: Mapping[str, float],
+) -> None:
     problems: list[str] = []
     if not protocols:
         problems.append("no protocol is given")
@@ -292,7 +280,7 @@ def _check(model: Model, protocols: Sequence[Protocol], times: Sequence[Sequence
                     f"protocol {protocol.name!r} adds to {name!r}, which is a parameter of {model.name}, "
                     "not a species: set it instead"
                 )
-        if protocol.preequilibration is not None and (term := _time_dependent_rate(model, protocol, names)):
+        if protocol.preequilibration is not None and (term := varying_rate(model, protocol, names, fixed)):
             problems.append(
                 f"protocol {protocol.name!r} pre-equilibrates, but {model.name} depends on time explicitly then: "
                 f"{term}; set the inputs that this multiplies to 0 in the pre-equilibration"
