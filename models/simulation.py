@@ -156,7 +156,7 @@ def simulate(
     shape = jnp.broadcast_shapes(*map(jnp.shape, parameters.values()))
     _check_doses(model, batch, parameters)
     check_volumes(model, parameters, batch)
-    plan = compile_plan(model, batch, [at.tolist()] * len(batch), names)
+    plan = compile_plan(model, batch, [at.tolist()] * len(batch), names, _numbers(parameters))
     values = [jnp.broadcast_to(jnp.asarray(parameters[n], float), shape) for n in names]
     stacked = jnp.stack(values, -1) if values else jnp.zeros((0,))
     tolerances = Tolerances(checked("rtol", rtol, shape, settings), checked("atol", atol, shape, settings))  # pyright: ignore[reportArgumentType]
@@ -208,6 +208,12 @@ def _check_types(model: object, parameters: Mapping[str, object], protocols: obj
         )
     if text := next(((n, v) for n, v in parameters.items() if isinstance(v, str)), None):
         raise TypeError(f"the parameter {text[0]} is {text[1]!r}: give a number")
+
+
+def _numbers(parameters: Mapping[str, ArrayLike]) -> dict[str, float]:
+    """The values that are one number, known now."""
+    known = {n: v for n, v in parameters.items() if not isinstance(v, Tracer) and np.size(v) == 1}
+    return {n: float(np.ravel(np.asarray(v))[0]) for n, v in known.items()}
 
 
 def _check_doses(model: Model, protocols: Sequence[Protocol], parameters: Mapping[str, ArrayLike]) -> None:

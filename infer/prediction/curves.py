@@ -202,7 +202,7 @@ def _predict(
         arguments[o] = tuple(names)
     rows = tuple(Measurement(o, p, t, 1.0, arguments[o]) for o, p, t in points)
     dataset = replace(problem.dataset, protocols=dict(protocols), measurements=rows)
-    assays = Assays(problem.model, dataset, (*problem.names, *extra))
+    assays = Assays(problem.model, dataset, (*problem.names, *extra), problem.fixed)
 
     def one(v: Float[Array, " names"]) -> tuple[Array, Array]:
         readout = assays.read(problem.settings, v)

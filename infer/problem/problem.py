@@ -126,7 +126,8 @@ class Problem:
         sampled = [p for p in estimated if p.name not in nuisance.names]
         check_parts(model, dataset, parameters, sampled)
         space = ParameterSpace(sampled)
-        assays = Assays(model, dataset, tuple(parameters))
+        fixed = {n: p.value for n, p in parameters.items() if not p.estimated and p.value is not None}
+        assays = Assays(model, dataset, tuple(parameters), fixed)
         self._set(dataset=dataset, parameters=MappingProxyType(parameters), nuisance=nuisance, space=space)
         self._set(assays=assays, model=assays.model, settings=settings, source=source, other_model=other_model)
         self._set(_deviations=find_deviations(dataset, elsewhere=computed))

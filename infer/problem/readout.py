@@ -40,9 +40,12 @@ class Readout(NamedTuple):
 
 
 class Assays:
-    """All observables of a data set compiled against a model and the names of the values they use."""
+    """All observables of a data set compiled against a model and the names of the values they use.
 
-    def __init__(self, model: Model, dataset: Dataset, names: Sequence[str]):
+    `fixed`: those of the values that never change.
+    """
+
+    def __init__(self, model: Model, dataset: Dataset, names: Sequence[str], fixed: Mapping[str, float] | None = None):
         self.dataset = dataset
         self.names = tuple(names)
         self.model = with_inputs_of_protocols(model, dataset)
@@ -56,6 +59,7 @@ class Assays:
             [dataset.protocols[p] for p in self.protocols],
             [sorted_times[p] for p in self.protocols],
             self.names,
+            fixed or {},
         )
         where = {(p, t): (i, j) for i, p in enumerate(self.protocols) for j, t in enumerate(sorted_times[p])}
         # In the order of the rows: that of the description must not decide in which order gradients are summed.

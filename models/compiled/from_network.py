@@ -15,14 +15,15 @@ import numpy as np
 import sympy
 
 from ..networks.formulas import TIME, bind_time, exact_exponents, inline, names_in
-from ..networks.network import Network
+from ..networks.network import Event, Network
 from ..networks.volumes import check_network
 from .balances import Conserved, conserved
 from .codegen import Name, compile_vector, guard
 from .domain import RTOL, atol_of, bounded, margins
+from .events import EventReader, Events, TimedEvent, assigned_names
 from .jumps import warning
 from .kinetics import Kinetics
-from .model import Model, SparseJacobian, clock_name
+from .model import Model, SparseJacobian, arguments_of, at_start, clock_name
 from .switches import Switches
 
 log = logging.getLogger(__name__)
@@ -73,28 +74,36 @@ class _Equations:
     reactions: Sequence[sympy.Expr]  # rates, in the order of the file
     rules: Mapping[str, sympy.Expr]  # those of the network, by name
     switches: Switches
+    events: Sequence[TimedEvent]
     depends_on_time: bool
 
 
 def _equations(network: Network, independent: Collection[str]) -> _Equations:
     derivative = _derivatives(network)
+    # What events change is a state; its value at the start stays a parameter.
+    held = [n for n in assigned_names(network.events) if n not in derivative]
+    derivative |= {n: [] for n in held}
     states = list(derivative)
     quantities, start, assigned = _values(network, states, independent)
+    settable = _settable(network, held, independent)
+    quantities |= settable
+    start |= {n: sympy.Symbol(at_start(n)) for n in settable}
 
     rates = {r.name: r.rate for r in network.reactions if r.name not in network.rules}
-    at_start = inline({**rates, **start, **network.rules, **assigned})
-    at_start = {n: e.xreplace({TIME: sympy.Integer(0)}) for n, e in at_start.items()}
+    initially = inline({**rates, **start, **network.rules, **assigned})
+    initially = {n: e.xreplace({TIME: sympy.Integer(0)}) for n, e in initially.items()}
     # An initial assignment uses the start values of the states, also at later times.
-    rules = inline({**rates, **network.rules, **{n: at_start[n] for n in assigned}})
+    rules = inline({**rates, **network.rules, **{n: initially[n] for n in assigned}})
     written = [sympy.sympify(e) for pairs in derivative.values() for pair in pairs for e in pair]
+    written += [sympy.sympify(e) for event in network.events for e in event.assignments.values()]
     substitution = exact_exponents({sympy.Symbol(n): e for n, e in rules.items()}, written)
 
     def substituted(e: sympy.Expr) -> sympy.Expr:
         return sympy.sympify(e).xreplace(substitution)
 
     terms = {n: [(substituted(c), substituted(r)) for c, r in pairs] for n, pairs in derivative.items()}
-    parameters = {n: value for n, value in quantities.items() if n not in rules and n not in start}
-    initial = [at_start[n] for n in states]
+    parameters = {n: value for n, value in quantities.items() if n not in rules and (n not in start or n in settable)}
+    initial = [initially[n] for n in states]
     public = {n: e for n, e in rules.items() if n in network.rules}
 
     switches = Switches(states)
@@ -102,10 +111,15 @@ def _equations(network: Network, independent: Collection[str]) -> _Equations:
         n: [tuple(switches.freeze(e, f"{network.name}, rate of change of {n}") for e in pair) for pair in pairs]
         for n, pairs in terms.items()
     }
+    reader = EventReader(network.name, substitution, states, switches)
+    events = reader(network.events)
+    for memory in reader.memory:
+        states, initial, terms = [*states, memory], [*initial, sympy.Integer(0)], {**terms, memory: []}
     depends = any(TIME in e.free_symbols for pairs in terms.values() for pair in pairs for e in pair)
+    timed = [*public.values(), *(value for event in events for _, value in event.assigned)]
     time_index = None
     # A model in which nothing changes has time for its state, as an engine solves no fewer than one.
-    if depends or not states or any(TIME in e.free_symbols for e in public.values()):
+    if depends or not states or any(TIME in e.free_symbols for e in timed):
         time_index = len(states)
         clock = clock_name({*states, *parameters, *rules})
         states, initial = [*states, clock], [*initial, sympy.Integer(0)]
@@ -120,6 +134,7 @@ def _equations(network: Network, independent: Collection[str]) -> _Equations:
         reactions=[substituted(r.rate) for r in network.reactions],
         rules=public,
         switches=switches,
+        events=events,
         depends_on_time=depends,
     )
 
@@ -128,7 +143,8 @@ def _compiled(network: Network, equations: _Equations) -> Model:
     states, parameters, switches = equations.states, tuple(equations.parameters), equations.switches
     clock = None if equations.time_index is None else states[equations.time_index]
     amounts = _amounts(equations.terms, equations.volumes, clock)
-    sums = conserved(amounts, [sympy.Symbol(n) for n in parameters], equations.reactions)
+    arguments = arguments_of(parameters, states)
+    sums = conserved(amounts, [sympy.Symbol(n) for n in arguments], equations.reactions)
     moieties, weights = _moieties(sums, equations.volumes)
     kinetics = Kinetics.of(
         [equations.terms[n] for n in states],
@@ -137,14 +153,17 @@ def _compiled(network: Network, equations: _Equations) -> Model:
         weights,
         switches.names,
         switches.times,
+        equations.events,
     )
     f = kinetics.derivatives()
     symbols = [TIME if n == clock else sympy.Symbol(n) for n in states]
-    unknown = names_in(*f, *equations.initial, *switches.times)
-    unknown -= {s.name for s in symbols} | {*parameters, *switches.names}
+    set_by_events = [value for event in equations.events for _, value in event.assigned]
+    triggers = [event.trigger for event in equations.events]
+    unknown = names_in(*f, *equations.initial, *switches.times, *set_by_events, *triggers)
+    unknown -= {s.name for s in symbols} | {*arguments, *switches.names}
     if unknown:
         raise ValueError(f"network {network.name!r} uses names it does not define: {', '.join(sorted(unknown))}")
-    names = (symbols, parameters, switches.names) if switches.names else (symbols, parameters)
+    names = (symbols, arguments, switches.names) if switches.names else (symbols, arguments)
     rhs, jacobian = _with_jacobian(names, f)
     least = tuple(margins(f, [s.name for s in symbols]))
     tolerances = ([RTOL.name], [atol_of(s.name).name for s in symbols])
@@ -155,9 +174,9 @@ def _compiled(network: Network, equations: _Equations) -> Model:
         defaults=np.array(list(equations.parameters.values())),
         rhs=rhs,
         jacobian=jacobian,
-        initial=compile_vector((parameters,), kinetics.initial),
-        volumes=compile_vector((parameters,), kinetics.volumes),
-        weights=compile_vector((parameters,), kinetics.weights),
+        initial=compile_vector((arguments,), kinetics.initial),
+        volumes=compile_vector((arguments,), kinetics.volumes),
+        weights=compile_vector((arguments,), kinetics.weights),
         moieties=moieties,
         dependent=sums.dependent,
         rules=equations.rules,
@@ -165,7 +184,8 @@ def _compiled(network: Network, equations: _Equations) -> Model:
         network=network,
         kinetics=kinetics,
         rhs_depends_on_time=equations.depends_on_time,
-        switch_times=compile_vector((parameters,), switches.times) if switches.times else None,
+        switch_times=compile_vector((arguments,), switches.times) if switches.times else None,
+        events=Events.of(equations.events, symbols, arguments, switches.names),
         nonnegative=tuple(n for n in states if n in network.species),
         margins=least,
         defined=compile_vector((*names, *tolerances), least) if least else None,
@@ -202,6 +222,20 @@ def _with_time(network: Network) -> Network:
         rules=bound(network.rules),
         rates=bound(network.rates),
         initial=bound(network.initial),
+        events=tuple(map(_event_with_time, network.events)),
+    )
+
+
+def _event_with_time(event: Event) -> Event:
+    def bound(e: sympy.Basic | None) -> sympy.Expr | None:
+        return None if e is None else bind_time(sympy.sympify(e), ())
+
+    return replace(
+        event,
+        trigger=bound(event.trigger),
+        assignments={n: bound(e) for n, e in event.assignments.items()},
+        delay=bound(event.delay),
+        priority=bound(event.priority),
     )
 
 
@@ -244,6 +278,21 @@ def _values(
     # Their own value is not what the model means: it has to be given.
     quantities |= dict.fromkeys(assigned.keys() & set(independent) & quantities.keys(), math.nan)
     return quantities, start, {n: e for n, e in assigned.items() if n not in independent}
+
+
+def _settable(network: Network, held: Collection[str], independent: Collection[str]) -> dict[str, float]:
+    """Values of what only events change and no formula gives: parameters, and species that nothing else changes."""
+    settable = {}
+    for name in held:
+        if name in network.species:
+            initial = network.species[name].initial
+            if initial.is_number:
+                settable[name] = float(initial)
+        elif name in network.parameters and (name not in network.initial or name in independent):
+            settable[name] = math.nan if name in network.initial else network.parameters[name].value
+        elif name not in network.parameters:
+            raise ValueError(f"an event of {network.name} changes {name!r}; expected a species or a parameter")
+    return settable
 
 
 def _start(network: Network, name: str) -> sympy.Expr:

@@ -20,6 +20,7 @@ _LEFT_OUT: Mapping[str, str] = {
     "weights": "as rhs",
     "defined": "compiled from the margins, which are a part",
     "switch_times": "compiled from the kinetics",
+    "events": "as switch_times",
     "network": "what is compiled of it is in the kinetics; its units are the part `units`",
     "kinetics": "each of its fields is a part",
 }
@@ -52,7 +53,8 @@ def model_parts(model: Model) -> dict[str, str]:
             add(field.name, getattr(model, field.name))
     if model.kinetics is not None:
         for field in fields(model.kinetics):
-            add(field.name, getattr(model.kinetics, field.name))
+            if field.name != "events" or model.kinetics.events:  # runs are older than events
+                add(field.name, getattr(model.kinetics, field.name))
     else:
         add("functions", _functions(model))
     if model.network is not None:

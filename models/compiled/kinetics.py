@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import sympy
+
+from .events import TimedEvent
 
 
 @dataclass(frozen=True)
@@ -14,6 +16,7 @@ class Kinetics:
 
     `initial`, `volumes`, `weights` (see `Model`) and `switch_times` are over parameters alone. Rates and coefficients
     may hold the `switches`, which are 0 before their time and 1 from then on (see `hexamer.models.compiled.switches`).
+    `events` act where switches go.
     """
 
     rates: tuple[sympy.Expr, ...]
@@ -23,6 +26,7 @@ class Kinetics:
     weights: tuple[sympy.Expr, ...]
     switches: tuple[str, ...] = ()
     switch_times: tuple[sympy.Expr, ...] = ()
+    events: tuple[TimedEvent, ...] = ()
 
     @staticmethod
     def of(
@@ -32,6 +36,7 @@ class Kinetics:
         weights: Sequence[sympy.Expr],
         switches: Sequence[str] = (),
         switch_times: Sequence[sympy.Expr] = (),
+        events: Sequence[TimedEvent] = (),
     ) -> Kinetics:
         """From (coefficient, rate) pairs for each species; a rate that several species share is one."""
         known: dict[sympy.Expr, int] = {}
@@ -48,7 +53,16 @@ class Kinetics:
             tuple(weights),
             tuple(switches),
             tuple(switch_times),
+            tuple(events),
         )
+
+    @property
+    def expressions(self) -> Iterator[sympy.Basic]:
+        """All that it is made of."""
+        yield from (*self.rates, *(c for _, _, c in self.terms))
+        yield from (*self.initial, *self.volumes, *self.weights, *self.switch_times)
+        for event in self.events:
+            yield from (event.trigger, event.at_start, *(value for _, value in event.assigned))
 
     def derivatives(self) -> list[sympy.Expr]:
         """y' of each species."""

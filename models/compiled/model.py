@@ -18,6 +18,7 @@ from ... import html
 from ..listing import counted, did_you_mean
 from ..networks.formulas import TIME, to_infix
 from ..networks.network import Network
+from .events import Events
 from .jumps import find_jumps
 from .kinetics import Kinetics
 
@@ -89,6 +90,9 @@ class Model:
         `switch_times(p)`: moments, in the model's unit of time, at which conditions in time change, if the rates hold
         any; `rhs(y, p, s)` and `jacobian(y, p, s)` then also take the switches s, 0 before its moment and 1 from then
         on.
+    events : Events, optional
+        What sets states when switches go; see `hexamer.models.compiled.events`. A parameter that an event changes is
+        also a state of that name: the parameter is its value at the start, and formulas mean the state.
     nonnegative : tuple of str
         States that are amounts or concentrations.
     margins : tuple of expressions
@@ -114,6 +118,7 @@ class Model:
     kinetics: Kinetics | None = None
     rhs_depends_on_time: bool = False
     switch_times: Callable[[Parameters], Float[Array, " switches"]] | None = None
+    events: Events | None = None
     nonnegative: tuple[str, ...] = ()
     margins: tuple[sympy.Expr, ...] = ()
     defined: Callable[..., Float[Array, " margins"]] | None = None
@@ -221,6 +226,14 @@ class Model:
             rhs_depends_on_time=False,
         )
 
+    @cached_property
+    def unused(self) -> frozenset[str]:
+        """Parameters that no rate, start value, volume, event or rule holds: they need no value."""
+        if self.kinetics is None:
+            return frozenset()
+        used = {s.name for e in (*self.kinetics.expressions, *self.rules.values()) for s in e.free_symbols}
+        return frozenset(n for n, symbol in zip(self.parameters, self.arguments, strict=True) if symbol not in used)
+
     @property
     def names(self) -> frozenset[str]:
         """All that a formula over this model may use."""
@@ -228,9 +241,24 @@ class Model:
         return frozenset((*species, *self.parameters, *self.rules))
 
     @property
+    def arguments(self) -> tuple[str, ...]:
+        """What formulas call the parameters; that of a state which events change is its value at the start."""
+        return arguments_of(self.parameters, self.species)
+
+    @property
     def symbols(self) -> tuple[sympy.Symbol, ...]:
         """Those of the state in formulas; that of time is `TIME`, whatever the state is called."""
         return tuple(TIME if i == self.time_index else sympy.Symbol(n) for i, n in enumerate(self.species))
+
+
+def arguments_of(parameters: Collection[str], states: Collection[str]) -> tuple[str, ...]:
+    """What formulas call each of `parameters`, of which some are the values at the start of `states`."""
+    return tuple(at_start(n) if n in states else n for n in parameters)
+
+
+def at_start(name: str) -> str:
+    """What formulas call the value at the start of a parameter that events change; no identifier can hold a space."""
+    return f"{name} at the start"
 
 
 def clock_name(taken: Collection[str]) -> str:

@@ -44,7 +44,7 @@ def grid(model: Model, plan: Plan, formulas: Sequence[str]) -> Grid:
     model does not have.
     """
     states = [s.name for s in model.symbols]
-    known = [*states, *model.parameters, RTOL.name, ATOL.name]
+    known = [*states, *model.arguments, RTOL.name, ATOL.name]
     known += [] if TIME.name in known else [TIME.name]  # else it is a state
     compiled = [_compiled(model, formula, known, states) for formula in formulas]
     segment = np.take_along_axis(plan.parameters, plan.segment[:, :, None], axis=1)
@@ -140,7 +140,7 @@ class RowReader:
         model, plan = self.model, self.plan
         states = [s.name for s in model.symbols]
         others = [n for n in plan.names if n not in (*states, *model.parameters)]
-        every = (*group.arguments, *states, *model.parameters, *others, TIME.name, RTOL.name, ATOL.name)
+        every = (*group.arguments, *states, *model.arguments, *others, TIME.name, RTOL.name, ATOL.name)
         known = list(dict.fromkeys(every))
         used, function = compile_elementwise(known, group.formulas)
         names = tuple(known[k] for k in used)
@@ -154,9 +154,9 @@ class RowReader:
         if name in states:
             cell = group.protocol * plan.times.shape[1] + group.time
             return len(plan.names) + len(plan.constants) + cell * len(states) + states.index(name)
-        if name in model.parameters:
+        if name in model.arguments:
             segment = plan.segment[group.protocol, group.time]
-            return plan.parameters[group.protocol, segment, model.parameters.index(name)]
+            return plan.parameters[group.protocol, segment, model.arguments.index(name)]
         if name in self._tolerances:
             place = self._number(0.0)
             self._tolerances[name].append(-place - 1)

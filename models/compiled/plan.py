@@ -11,15 +11,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
-import sympy
 
 from ..listing import did_you_mean
-from ..networks.formulas import TIME, to_infix
 from ..protocols.protocol import Protocol, Value
 from .model import Model
 from .resize import Resizes, ResizeTable, resized_but_fixed
+from .resting import varying_rate
 
 UNCHANGED = -1
 
@@ -113,13 +113,14 @@ def compile_plan(
     protocols: Sequence[Protocol],
     times: Sequence[Sequence[float]],
     names: Sequence[str],
+    fixed: Mapping[str, float] = MappingProxyType({}),
 ) -> Plan:
-    """Compiles `protocols`, with output `times` for each, against values for `names`.
+    """Compiles `protocols`, with output `times` for each, against values for `names`, of which some are `fixed`.
 
     Raises `ValueError` for every name that a protocol changes and the model does not have, every time before a
     protocol's start, and every parameter left without a value.
     """
-    _check(model, protocols, times, names)
+    _check(model, protocols, times, names, fixed)
     environment = _Environment(names)
     zero = environment.slot(0.0, "")
     defaults = environment.defaults(model)
@@ -128,8 +129,12 @@ def compile_plan(
 
     def apply(values: Mapping[str, Value], p: list[int], y: list[int], where: str) -> None:
         for name, value in values.items():
-            target, index = (y, species[name]) if name in species else (p, parameter[name])
-            target[index] = environment.slot(value, where)
+            slot = environment.slot(value, where)
+            # What events change is both: a state, and a parameter that is its value at the start.
+            if name in species:
+                y[species[name]] = slot
+            if name in parameter:
+                p[parameter[name]] = slot
 
     table = ResizeTable(model)
     equilibrations = _Equilibrations()
@@ -147,6 +152,9 @@ def compile_plan(
         row = _segments(protocol, at, defaults, species, segments, zero, apply, environment)
         if model.time_index is not None and protocol.start:
             row[1][0][model.time_index] = environment.slot(protocol.start, "")  # the model's own start is at 0
+        if before is not None:  # what a pre-equilibration changes ends with it
+            for name in species.keys() & parameter.keys():
+                row[1][0][species[name]] = row[0][0][parameter[name]]
         rows.append(_resized(model, protocol, row, before, table))
     columns = [np.array(c) for c in zip(*rows, strict=True)]
     parameters, assign, add = (c.astype(int) for c in columns[:3])
@@ -211,25 +219,6 @@ def _segments(protocol, at, defaults, species, segments, zero, apply, environmen
     return parameters, assign, add, [s if s <= end else math.inf for s in start], stop
 
 
-def _time_dependent_rate(model: Model, protocol: Protocol, names: Sequence[str]) -> str | None:
-    """A rate that changes with time under the values of the pre-equilibration, None if there is none.
-
-    Conditions in time do not count: before the start they stand as they do just before it.
-    """
-    if not model.rhs_depends_on_time:
-        return None
-    if model.kinetics is None:
-        return "its function uses t"
-    values = {n: v for n, v in zip(model.parameters, model.defaults, strict=True) if n not in names and v == v}
-    values |= protocol.preequilibration or {}
-    numbers = {n: v for n, v in values.items() if not isinstance(v, str)}
-    known = {sympy.Symbol(n): sympy.Integer(int(v)) if v == int(v) else sympy.Float(v) for n, v in numbers.items()}
-    for rate in model.kinetics.rates:
-        if TIME in rate.free_symbols and TIME in rate.xreplace(known).free_symbols:
-            return to_infix(rate)
-    return None
-
-
 def _resized(
     model: Model,
     protocol: Protocol,
@@ -269,7 +258,13 @@ def _set_at_start(protocol: Protocol) -> set[str]:
     return {n for step in protocol.steps if step.time == protocol.start for n in step.assign}
 
 
-def _check(model: Model, protocols: Sequence[Protocol], times: Sequence[Sequence[float]], names: Sequence[str]) -> None:
+def _check(
+    model: Model,
+    protocols: Sequence[Protocol],
+    times: Sequence[Sequence[float]],
+    names: Sequence[str],
+    fixed: Mapping[str, float],
+) -> None:
     problems: list[str] = []
     if not protocols:
         problems.append("no protocol is given")
@@ -285,10 +280,16 @@ def _check(model: Model, protocols: Sequence[Protocol], times: Sequence[Sequence
                     f"protocol {protocol.name!r} adds to {name!r}, which is a parameter of {model.name}, "
                     "not a species: set it instead"
                 )
-        if protocol.preequilibration is not None and (term := _time_dependent_rate(model, protocol, names)):
+        if protocol.preequilibration is not None and (term := varying_rate(model, protocol, names, fixed)):
             problems.append(
                 f"protocol {protocol.name!r} pre-equilibrates, but {model.name} depends on time explicitly then: "
                 f"{term}; set the inputs that this multiplies to 0 in the pre-equilibration"
+            )
+        delayed = [e.name for e in model.kinetics.events if e.delayed] if model.kinetics else []
+        if protocol.start and delayed:
+            problems.append(
+                f"protocol {protocol.name!r} starts at {protocol.start:g}, and {model.name} has events with a delay "
+                f"({', '.join(delayed)}), which count from 0: start at 0"
             )
         if not len(at):
             problems.append(f"protocol {protocol.name!r} has no output time")
@@ -301,7 +302,9 @@ def _check(model: Model, protocols: Sequence[Protocol], times: Sequence[Sequence
         elif np.any(np.diff(at) < 0):
             problems.append(f"the output times of protocol {protocol.name!r} do not increase")
     always = set.intersection(*map(_set_at_start, protocols)) if protocols else set()
-    unset = [n for n, v in zip(model.parameters, model.defaults, strict=True) if math.isnan(v)]
+    unset = [
+        n for n, v in zip(model.parameters, model.defaults, strict=True) if math.isnan(v) and n not in model.unused
+    ]
     missing = [n for n in unset if n not in names and n not in always]
     if missing:
         problems.append(

@@ -25,7 +25,7 @@ def unsound_starts(model: Model, plan: Plan, values: Float[Array, " names"]) -> 
     assigned = np.concatenate([plan.assign[~rested, 0], plan.equilibration_set])
     y = np.where(assigned == UNCHANGED, jax.vmap(model.initial)(p), np.asarray(environment)[assigned])
     volumes = np.asarray(jax.vmap(model.volumes)(p))
-    bad = _named(model.parameters, np.asarray(p))
+    bad = {n: v for n, v in _named(model.parameters, np.asarray(p)).items() if n not in model.unused}
     if bad:
         return [f"{_listed(bad)}; expected finite numbers"]
     small = [n for n, v in zip(model.species, volumes.T, strict=True) if not np.all(v > 0)]

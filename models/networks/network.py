@@ -130,6 +130,40 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class Event:
+    """Values that names of a network are set to when a condition becomes true.
+
+    Attributes
+    ----------
+    name : str
+        Of the event.
+    trigger : expression
+        The condition.
+    assignments : dict
+        Formulas of the new values, by name of a species or parameter, in its own unit.
+    delay : expression, optional
+        Time between the trigger and the assignments, in the network's unit.
+    priority : expression, optional
+        Of events at one moment, the one with the highest comes first (dimensionless).
+    persistent : bool
+        Whether the assignments follow even if the condition is false again by the end of the delay.
+    initially_true : bool
+        Whether the condition counts as true just before the start: then it does nothing if it is true at the start.
+    values_at_trigger : bool
+        Whether the formulas are evaluated when the condition becomes true, or else after the delay.
+    """
+
+    name: str
+    trigger: sympy.Basic
+    assignments: Mapping[str, sympy.Expr]
+    delay: sympy.Expr | None = None
+    priority: sympy.Expr | None = None
+    persistent: bool = True
+    initially_true: bool = True
+    values_at_trigger: bool = True
+
+
+@dataclass(frozen=True)
 class Network:
     """A reaction network. Names are unique across species, parameters, compartments and rules.
 
@@ -157,6 +191,8 @@ class Network:
         Units of `substance`, `extent`, `volume` and `time`.
     facts : Facts
         What else is known of the network's names. Files do not hold it: `load_network` adds what the library knows.
+    events : tuple of Event
+        In the order of the file.
     """
 
     name: str
@@ -170,6 +206,7 @@ class Network:
     units: Mapping[str, tuple[Unit, ...]] = field(default_factory=dict)
     base_units: Mapping[str, str] = field(default_factory=dict)
     facts: Facts = field(default_factory=Facts)
+    events: tuple[Event, ...] = ()
 
     def __repr__(self) -> str:
         parts = [counted(self.species, "species"), counted(self.reactions, "reaction")]
@@ -208,7 +245,17 @@ class Network:
             html.section(counted(self.species, "species"), species),
             html.section("volumes and parameters", values),
             html.section(counted(rules, "rule"), formulas),
+            *([html.section(counted(self.events, "event"), self._events())] if self.events else ()),
         )
+
+    def _events(self) -> str:
+        from .formulas import to_infix
+
+        def row(event: Event) -> tuple[str, str, str]:
+            changes = "; ".join(f"{n} = {to_infix(e)}" for n, e in event.assignments.items())
+            return event.name, to_infix(event.trigger), changes
+
+        return html.table(("name", "when", "sets"), self.events, row)
 
     @property
     def names(self) -> frozenset[str]:

@@ -15,6 +15,7 @@ import sympy
 from .conditions import as_number
 from .formulas import TIME, FormulaError, from_ast, names_in, to_infix
 from .network import Network, Quantity, Reaction, Species, Unit, UnsupportedModelError
+from .sbml_events import read_events
 from .sbml_text import check_sbml_text
 from .volumes import unsound_volumes
 
@@ -49,7 +50,6 @@ def _document(source: str | Path, where: str) -> tuple[libsbml.SBMLDocument, str
 
 def _refusals(document: libsbml.SBMLDocument, model: libsbml.Model) -> list[str]:
     unsupported = [f"rule {i + 1} is algebraic" for i, r in enumerate(model.getListOfRules()) if r.isAlgebraic()]
-    unsupported += [f"event {e.getId() or i + 1}" for i, e in enumerate(model.getListOfEvents())]
     unsupported += [f"constraint {i + 1}" for i in range(model.getNumConstraints())]
     unsupported += [
         f"reaction {r.getId()} is fast" for r in model.getListOfReactions() if r.isSetFast() and r.getFast()
@@ -84,7 +84,7 @@ def read_sbml(source: str | Path, where: str = "") -> Network:
     Raises
     ------
     UnsupportedModelError
-        Naming every construct that is not supported: algebraic rules, events, constraints, delays, fast reactions,
+        Naming every construct that is not supported: algebraic rules, constraints, delays, fast reactions,
         conversion factors, volumes that change, stoichiometry that changes.
     FileNotFoundError
         For a missing file.
@@ -182,6 +182,7 @@ class _Reader:
             initial={n: e for n, e in initial.items() if n not in species},
             units=self.units(),
             base_units=self.base_units(),
+            events=read_events(model, self.math, self.problems),
         )
         self.problems += unsound_volumes(network)
         return network
@@ -256,6 +257,7 @@ class _Reader:
         """A name that changes with time and that `rule` uses, itself or through other rules; empty if there is none."""
         changing = {s.getId() for s in self.model.getListOfSpecies()} | rates.keys() | {str(TIME)}
         changing |= {r.getId() for r in self.model.getListOfReactions()}
+        changing |= {a.getVariable() for e in self.model.getListOfEvents() for a in e.getListOfEventAssignments()}
         seen: set[str] = set()
         waiting = sorted(names_in(rule))
         while waiting:

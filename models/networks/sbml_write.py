@@ -9,6 +9,7 @@ import sympy
 
 from .formulas import TIME, to_infix
 from .network import Network
+from .sbml_events import write_events
 
 _BASE = {
     "substance": "setSubstanceUnits",
@@ -82,15 +83,16 @@ def write_sbml(network: Network) -> str:
         if volume.unit:
             compartment.setUnits(volume.unit)
     changing = set(network.rules) | set(network.rates)
+    assigned = {name for event in network.events for name in event.assignments}
     for name, quantity in network.parameters.items():
         parameter = model.createParameter()
         parameter.setId(name)
-        parameter.setConstant(name not in changing)
+        parameter.setConstant(name not in changing and name not in assigned)
         if math.isfinite(quantity.value):
             parameter.setValue(quantity.value)
         if quantity.unit:
             parameter.setUnits(quantity.unit)
-    _write_species(model, network, changing, ast)
+    _write_species(model, network, changing, assigned, ast)
     for name, expression in network.initial.items():
         assignment = model.createInitialAssignment()
         assignment.setSymbol(name)
@@ -101,6 +103,7 @@ def write_sbml(network: Network) -> str:
             rule.setVariable(name)
             rule.setMath(ast(expression))
     _write_reactions(model, network, ast)
+    write_events(model, network, ast)
     return libsbml.writeSBMLToString(document)
 
 
@@ -118,15 +121,17 @@ def _write_units(model: libsbml.Model, network: Network) -> None:
             unit.setMultiplier(factor.multiplier)
 
 
-def _write_species(model: libsbml.Model, network: Network, changing: set[str], ast: _Writer) -> None:
-    in_reactions = {s for r in network.reactions for s in r.stoichiometry}
+def _write_species(
+    model: libsbml.Model, network: Network, changing: set[str], assigned: set[str], ast: _Writer
+) -> None:
+    moving = {s for r in network.reactions for s in r.stoichiometry} | changing | assigned
     for name, species in network.species.items():
         element = model.createSpecies()
         element.setId(name)
         element.setCompartment(species.compartment)
         element.setHasOnlySubstanceUnits(species.amount)
         element.setBoundaryCondition(species.fixed or name in changing)
-        element.setConstant(species.fixed and name not in changing and name not in in_reactions)
+        element.setConstant(species.fixed and name not in moving)
         if species.unit:
             element.setSubstanceUnits(species.unit)
         elif "substance" in network.base_units:

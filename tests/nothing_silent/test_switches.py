@@ -264,6 +264,52 @@ def test_rest_under_a_rate_that_moves_with_time_is_refused():
         np.testing.assert_allclose(out.y[0, :, 0], [1, right], rtol=1e-6)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rest_before_an_input_that_moves_with_time_after_its_start(engine: str):
+    """A decaying dose and a ramp, both of them from t_on on; the moment may be a parameter of the caller."""
+    inputs = "piecewise(a*exp(t_on - time), time >= t_on, 0) + max(0, time - t_on)"
+    model = network(f"model m\n X = 1; a = 1; t_on = 2; k = 0.5\n X' = 1 + {inputs} - k*X\nend")
+    right = [2, 2, 2 - 2 * np.exp(-2) + 6 * np.exp(-1)]
+    for values in ({}, {"t_on": 2.0}):
+        out = simulate(model, values, Protocol.equilibrated(), [0.0, 2.0, 4.0], solver=SOLVERS[engine])
+        np.testing.assert_allclose(out.y[0, :, 0], right, rtol=1e-6)
+
+    def end(t_on: jax.Array, a: jax.Array) -> jax.Array:
+        values = {"t_on": t_on, "a": a}
+        return simulate(model, values, Protocol.equilibrated(), [4.0], settings=tight(SOLVERS[engine])).y[0, 0, 0]
+
+    by_moment, by_height = jax.grad(end, argnums=(0, 1))(2.0, 1.0)
+    assert by_height == pytest.approx(2 * np.exp(-1) - 2 * np.exp(-2), rel=1e-6)
+    # x(s) = 2 - 2 exp(-s) + 2 s - 4 + 6 exp(-s/2) with s = 4 - t_on
+    assert by_moment == pytest.approx(-(2 * np.exp(-2) + 2 - 3 * np.exp(-1)), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("values", "before"), [({"a": 0.0}, {}), ({"off": 0.0}, {"a": "off"}), ({"w": 0.0}, {}), ({}, {"w": 0.0})]
+)
+def test_rest_under_an_input_whose_values_make_it_constant(values: dict[str, float], before: dict[str, float | str]):
+    """Its height or its frequency is 0, by the caller's values or by those of the pre-equilibration."""
+    model = network("model m\n X = 1; a = 1; w = 0.1\n X' = 1 + a*sin(w*time) - X\nend")
+    out = simulate(model, values, Protocol("p", preequilibration=before), [0.0], solver=SOLVERS["fused"])
+    np.testing.assert_allclose(out.y[0, 0, 0], 1.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("values", "before"), [({}, {}), ({"a": 1.0}, {}), ({"on": 1.0}, {"a": "on"}), ({}, {"X": 0.0})]
+)
+def test_the_term_that_moves_with_time_is_named(values: dict[str, float], before: dict[str, float | str]):
+    """Also if the state that it multiplies is 0 when the search for rest begins."""
+    model = network("model m\n X = 1; a = 1\n X' = 1 + a*X*sin(time) - X\nend")
+    with pytest.raises(ValueError, match=r"depends on time explicitly then: X\*a\*sin\(time\);"):
+        simulate(model, values, Protocol("p", preequilibration=before), [1.0])
+
+
+def test_an_input_that_has_begun_and_moves_with_time_is_refused():
+    model = network("model m\n X = 1; a = 1; t_on = 2\n X' = piecewise(a*(time - t_on), time >= t_on, 0) - X\nend")
+    with pytest.raises(ValueError, match=r"depends on time explicitly then: "):
+        simulate(model, {}, Protocol.equilibrated(t_on=-1.0), [1.0])
+
+
 def test_conditions_in_what_is_observed_are_read_as_they_stand():
     model = network("model o\n X = 0; a = 2; u := piecewise(5, time >= a && sin(time) > 0, 1)\n X' = 1\nend")
     out = simulate(model, {}, Protocol(), [1.0, 2.0, 4.0], observe=["u"])

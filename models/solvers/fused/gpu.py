@@ -215,6 +215,8 @@ def backward(task: Task, environment, status, accepted, record, steady, steady_s
         waiting &= ~recorded
 
     most = task.max_steps * segments * (1 + task.model.switches)  # steps that one trajectory may have
+    if task.model.events is not None:
+        most += segments * (2 + task.model.switches)  # rows of events
     room = min(memory(task), AGAIN) if capacity else memory(task)  # XLA takes it even where nothing is found again
     size = max(most, min(items * (capacity or most), room // (task.row * 8)))
     nothing = dict(y=(0,) * 4, status=(0, 0), steps=(0, 0), rejected=(0, 0), accepted=(0,) * 3)

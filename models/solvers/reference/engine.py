@@ -21,6 +21,7 @@ from ..settings import Settings, Tolerances
 from ..solution import Solution
 from ..status import Status
 from ..step_control import SHORTEST, TINY, controller
+from .events import Acting, Passing, Segment, acting, after_events, goes_within, segments_of
 from .rodas5p import Rodas5P
 from .steady_state import solve_steady_state
 
@@ -46,6 +47,7 @@ class _Stretches(NamedTuple):
     switches: Float[Array, "stretches switches"]
     before: Float[Array, "stretches switches"]  # those of the stretch before
     delay: Float[Array, " stretches"]  # 0, with the derivative of the moment at which the stretch begins
+    acting: Acting  # the events at which each begins
 
 
 def solve(
@@ -114,19 +116,23 @@ def _course(
 ):
     """One trajectory, segment by segment and stretch by stretch; no step crosses a boundary."""
     count = course.p.shape[0]
-    stretches = jax.vmap(partial(_stretches, model))(course.p, start, stop)
+    stretches = jax.vmap(partial(_stretches, model))(course.p, segments_of(start, stop))
     each = stretches.begin.shape[1]
-    # An output at a boundary belongs to the stretch that ends there.
-    inside = jnp.sum(stretches.end[segment] < times[:, None], axis=1).clip(0, each - 1)
+    # An output at a boundary belongs to the stretch that ends there, unless an event may act then.
+    ends = stretches.end[segment]
+    over = ends < times[:, None] if model.events is None else ends <= times[:, None]
+    inside = jnp.sum(over, axis=1).clip(0, each - 1)
     segment = segment * each + inside
     within = model.in_stretch if model.switches else model
 
     def one(carry, part):
         y, scale, at, status, steps, rejected = carry
-        number, p, assign, add, ratio, assigned, (begin, stop, switches, before, delay) = part
+        number, p, assign, add, ratio, assigned, (begin, stop, switches, before, delay, events) = part
         y = jnp.where(assigned, assign, y * ratio) + add
         if model.switches:
             y = y + delay * jax.lax.stop_gradient(model.rhs(y, p, before) - model.rhs(y, p, switches))
+        if model.events is not None:
+            y = after_events(model, y, p, switches, *events)
         empty = stop <= begin
         end = jnp.where(empty, begin + 1e-6, stop)  # an empty stretch is solved for nothing, briefly
         effective, fixed = tolerances, (p, switches) if model.switches else p
@@ -169,31 +175,41 @@ def _course(
     return at, jnp.where((status == Status.OK) & ~finite, Status.NOT_FINITE, status), steps, rejected
 
 
-def _stretches(model: Model, p: Float[Array, " parameters"], start, stop) -> _Stretches:
+def _stretches(model: Model, p: Float[Array, " parameters"], segment: Segment) -> _Stretches:
     """One segment, split where its switches go."""
-    begin = jnp.minimum(start, stop)
+    begin, stop = segment.begin, segment.stop
     if not model.switches:
-        none = jnp.zeros((1, 0))
-        return _Stretches(begin[None], stop[None], none, none, jnp.zeros(1))
+        none, instant = jnp.zeros((1, 0)), jnp.zeros(1)
+        events = _events(model, p, segment, Passing(jnp.zeros(0), instant, none))
+        return _Stretches(begin[None], stop[None], none, none, instant, events)
     assert model.switch_times is not None
     moments = model.switch_times(p)
     fixed = jax.lax.stop_gradient(moments)
     order = jnp.argsort(fixed)  # those without a moment, NaN, come last
     sorted_moments, fixed = moments[order], fixed[order]
     # A switch at a boundary belongs to the segment that begins there: its derivative is that of going later.
-    inside = (fixed >= begin) & (fixed < stop)
+    inside = (fixed >= begin) & (fixed < stop) if model.events is None else goes_within(fixed, segment)
     bounds = jnp.clip(jnp.where(jnp.isnan(fixed), jnp.inf, fixed), begin, stop)
     # Row j: the first j switches have gone.
     rank = jnp.argsort(order)
     switches = (rank[None, :] < jnp.arange(model.switches + 1)[:, None]).astype(p.dtype)
     delay = jnp.where(inside, jnp.where(inside, sorted_moments, 0.0) - jnp.where(inside, fixed, 0.0), 0.0)
+    delay = jnp.concatenate([jnp.zeros(1), delay])
     return _Stretches(
         jnp.concatenate([begin[None], bounds]),
         jnp.concatenate([bounds, stop[None]]),
         switches,
         jnp.concatenate([switches[:1], switches[:-1]]),
-        jnp.concatenate([jnp.zeros(1), delay]),
+        delay,
+        _events(model, p, segment, Passing(fixed, delay, switches)),
     )
+
+
+def _events(model: Model, p: Float[Array, " parameters"], segment: Segment, passing: Passing) -> Acting:
+    if model.events is not None:
+        return acting(model, p, segment, passing)
+    none = (len(passing.switches), 0)
+    return Acting(jnp.zeros(none, bool), jnp.zeros(none))
 
 
 def _segment(model: Model, settings: Settings, tolerances: Tolerances, y, p, begin, end, times, *, last: bool):

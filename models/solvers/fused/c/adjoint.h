@@ -48,7 +48,8 @@ STATIC void undo_switches(const Batch& b, const Adjoint& adjoint, const Course& 
   const int* index = parameters_in(b.plan, c);
   exact p[ARGUMENTS], times[SWITCHES + 1], u[SWITCHES + 1], p_bar[ARGUMENTS], x[COEFFICIENTS];
   real after[SPECIES], before[SPECIES], changed[COEFFICIENTS];
-  arguments_of(b, c.set, index, 0.5 * (c.from + c.to), p, times);
+  if (EVENTS > 0) arguments_after(b, c.set, index, c.from, p, times);
+  else arguments_of(b, c.set, index, 0.5 * (c.from + c.to), p, times);
   for (int k = 0; k <= SWITCHES; k++) u[k] = exact_of(0.0);
   for (int i = 0; i < COEFFICIENTS; i++) changed[i] = q[i];
   rates(y, q, after);
@@ -76,6 +77,101 @@ STATIC void cross_switches(const Batch& b, const Adjoint& adjoint, Course& c, in
   undo_switches(b, adjoint, c, lane, y, lambda, q);
   c.to = c.from;
   enter_stretch_adjoint(b, c, lane, q);
+}
+
+// The recorded row that the adjoint pass comes to next; true if events act there.
+STATIC const double* next_row(const Batch& b, const Course& c) { return rows_of(b, c.item) + (int64)(c.rows - 1) * ROW; }
+STATIC bool events_are_next(const Batch& b, const Course& c) { return c.tried && next_row(b, c)[RECORD_STEP] == INFINITY; }
+
+// Adds the cotangents of the outputs of a segment from `moment` on: they show the state after the events there.
+STATIC void take_outputs_from(const Batch& b, const Adjoint& adjoint, Course& c, int lane, double moment, real* lambda)
+{
+  const Plan& plan = b.plan;
+  const double* at = plan.at + (int64)c.protocol * plan.times;
+  const int* segment = plan.segment + (int64)c.protocol * plan.times;
+  for (; c.output >= 0 && segment[c.output] == c.segment && at[c.output] >= moment; c.output--)
+    for (int n = 0; n < SPECIES; n++)
+      AT(lambda[n], lane) += adjoint.cotangent[(c.place * plan.times + c.output) * SPECIES + n];
+}
+
+// The product of cotangents of a lane with the rates at y.
+STATIC double along(const exact* y, const real* q, const exact* bar, int lane)
+{
+  real x[SPECIES], f[SPECIES];
+  double sum = 0.0;
+  for (int n = 0; n < SPECIES; n++) x[n] = real_of(AT(y[n], 0));
+  rates(x, q, f);
+  for (int n = 0; n < SPECIES; n++) sum += AT(bar[n], 0) * AT(f[n], lane);
+  return sum;
+}
+
+// Undoes the events that acted at c.from, and the switches there: lambda goes to the state that the next row holds. An event
+// that comes later by dT comes to a state that is dT times the rates further, and what follows it is as much shorter.
+STATIC void undo_events(const Batch& b, const Adjoint& adjoint, Course& c, int lane, real* lambda)
+{
+  const int* index = parameters_in(b.plan, c);
+  const double* row = next_row(b, c);
+  exact p[ARGUMENTS], times[SWITCHES + 1], u[SWITCHES + 1], p_bar[ARGUMENTS], x[COEFFICIENTS];
+  exact base[SPECIES], base_bar[SPECIES], before[SPECIES], after[SPECIES], bar[SPECIES], source_bar[SPECIES];
+  real q[COEFFICIENTS], y[SPECIES];
+  Acting acting;
+  int owner[EVENTS + 1];
+  find_acting(b, c.set, index, c.from, c.segment == 0 && c.from == begin_of(b.plan, c), acting);
+  find_owners(b, c.set, index, c.from, owner);
+  arguments_after(b, c.set, index, c.from, p, times);
+  coefficients(p, x);
+  for (int i = 0; i < COEFFICIENTS; i++) q[i] = real_of(within(AT(x[i], 0)));
+  for (int k = 0; k <= SWITCHES; k++) u[k] = exact_of(0.0);
+  for (int i = 0; i < ARGUMENTS; i++) p_bar[i] = exact_of(0.0);
+  for (int n = 0; n < SPECIES; n++) {
+    y[n] = real_of(row[HEAD + n]);
+    base[n] = exact_of(row[HEAD + n]);
+    base_bar[n] = exact_of(0.0);
+    bar[n] = exact_of(AT(lambda[n], lane));
+  }
+  for (int e = EVENTS - 1; e >= 0; e--) {
+    if (!acting.at[e]) continue;
+    act(p, acting, e, base, before);
+    act(p, acting, e + 1, base, after);
+    double moved = -along(after, q, bar, lane);
+    for (int n = 0; n < SPECIES; n++) source_bar[n] = exact_of(0.0);
+    pull_set_by(e, before_all(e) ? base : before, p, bar, source_bar, p_bar);
+    forget_set_by(e, bar);
+    if (before_all(e)) {
+      moved += along(base, q, source_bar, lane);
+      for (int n = 0; n < SPECIES; n++) base_bar[n] += source_bar[n];
+    } else {
+      for (int n = 0; n < SPECIES; n++) bar[n] += source_bar[n];
+    }
+    moved += along(before, q, bar, lane);
+    if (owner[e] >= 0) AT(u[owner[e]], 0) += moved;
+  }
+  for (int k = 0; k < SWITCHES; k++) u[k] = exact_of(AT(u[k], 0));
+  exact moments_bar[ARGUMENTS];
+  for (int i = 0; i < ARGUMENTS; i++) moments_bar[i] = exact_of(0.0);
+  pull_switch_times(p, u, moments_bar);
+  for (int i = 0; i < ARGUMENTS; i++) p_bar[i] += moments_bar[i];
+  add_parameters(index, 0, p_bar, adjoint.slots + c.place * b.plan.slots);
+  for (int n = 0; n < SPECIES; n++) AT(lambda[n], lane) = AT(bar[n], 0) + AT(base_bar[n], 0);
+  undo_switches(b, adjoint, c, lane, y, lambda, q);
+  c.rows--;
+  c.tried--;
+}
+
+// At the beginning of a stretch takes the outputs there. If events acted, crosses them, into the stretch that ends there if the
+// segment has one; false if none did.
+STATIC bool cross_events(const Batch& b, const Adjoint& adjoint, Course& c, int lane, real* lambda, real* q, real* q_bar)
+{
+  if (c.tried && next_row(b, c)[RECORD_STEP] < INFINITY && next_row(b, c)[RECORD_TIME] >= c.from) return false;
+  take_outputs_from(b, adjoint, c, lane, c.from, lambda);
+  if (!events_are_next(b, c)) return false;
+  leave_stretch(b, adjoint, c, lane, q_bar);
+  undo_events(b, adjoint, c, lane, lambda);
+  if (c.tried) {
+    c.to = c.from;
+    enter_stretch_adjoint(b, c, lane, q);
+  }
+  return true;
 }
 
 // Adds the cotangents of the outputs at the beginning of a segment, those of its parameters and of its jumps.
@@ -111,6 +207,10 @@ STATIC void enter_adjoint(const Batch& b, const Adjoint& adjoint, Course& c, int
   for (; c.segment >= 0; c.segment--) {
     c.tried = b.accepted[c.place * plan.segments + c.segment];
     c.from = c.to = end_of(plan, c);
+    if (EVENTS > 0) {
+      take_outputs_from(b, adjoint, c, lane, c.to, lambda);
+      if (events_are_next(b, c)) undo_events(b, adjoint, c, lane, lambda);
+    }
     if (c.tried) return enter_stretch_adjoint(b, c, lane, q);
     leave(b, adjoint, c, lane, lambda, q_bar);
   }
@@ -221,12 +321,15 @@ STATIC void solve_adjoint(const Batch& b, const Adjoint& adjoint, Queue& queue)
       Course& c = course[l];
       if (!c.alive) continue;
       c.rows--;
-      if (--c.tried) {
+      --c.tried;
+      const bool crossed = EVENTS > 0 && cross_events(b, adjoint, c, l, lambda, q, q_bar);
+      if (c.tried) {
+        if (crossed) continue;
         if (SWITCHES > 0 && rows_of(b, c.item)[(int64)(c.rows - 1) * ROW + RECORD_TIME] < c.from)
           cross_switches(b, adjoint, c, l, y, lambda, q, q_bar);
         continue;
       }
-      if (SWITCHES > 0) undo_switches(b, adjoint, c, l, y, lambda, q);
+      if (SWITCHES > 0 && !crossed) undo_switches(b, adjoint, c, l, y, lambda, q);
       leave(b, adjoint, c, l, lambda, q_bar);
       c.segment--;
       enter_adjoint(b, adjoint, c, l, lambda, q, q_bar);

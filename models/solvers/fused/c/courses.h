@@ -4,6 +4,7 @@
 // takes the next one from the queue, so lanes do not wait for each other. The numbers of a trajectory never depend on its
 // neighbours.
 #pragma once
+#include "events.h"
 #include "queue.h"
 #include "step_control.h"
 
@@ -44,6 +45,50 @@ STATIC void save(const Batch& b, Course& c, int lane, const real* y)
     note_time(b.plan, c, out);
   }
   c.output++;
+}
+
+// Saves the state as that of all outputs of the segment up to `moment`.
+STATIC void save_until(const Batch& b, Course& c, int lane, const real* y, double moment)
+{
+  const double* at = b.plan.at + (int64)c.protocol * b.plan.times;
+  const int* segment = b.plan.segment + (int64)c.protocol * b.plan.times;
+  while (c.output < b.plan.times && segment[c.output] == c.segment && at[c.output] <= moment) save(b, c, lane, y);
+}
+
+// Records the state before events act.
+STATIC void note_events(const Batch& b, Course& c, int lane, double moment, const real* y)
+{
+  if (c.rows < (b.again ? b.room[c.item - b.first] : b.capacity)) {
+    double* row = rows_of(b, c.item) + (int64)c.rows * ROW;
+    row[RECORD_TIME] = moment;
+    row[RECORD_STEP] = INFINITY;
+    for (int n = 0; n < SPECIES; n++) row[HEAD + n] = AT(y[n], lane);
+    for (int i = 0; i < KEPT; i++) row[HEAD + SPECIES + i] = 0.0;
+  }
+  c.rows++;
+  if (b.accepted) b.accepted[c.place * b.plan.segments + c.segment]++;
+}
+
+// Lets the events of a moment act on a lane's state; outputs at that moment show what they leave.
+STATIC void let_events_act(const Batch& b, Course& c, int lane, double moment, bool first, real* y)
+{
+  const int* index = parameters_in(b.plan, c);
+  Acting acting;
+  if (find_acting(b, c.set, index, moment, first, acting)) {
+    exact p[ARGUMENTS], times[SWITCHES + 1], base[SPECIES], after[SPECIES];
+    note_events(b, c, lane, moment, y);
+    arguments_after(b, c.set, index, moment, p, times);
+    for (int n = 0; n < SPECIES; n++) base[n] = exact_of(AT(y[n], lane));
+    act(p, acting, EVENTS, base, after);
+    for (int n = 0; n < SPECIES; n++) AT(y[n], lane) = AT(after[n], 0);
+  }
+  save_until(b, c, lane, y, moment);
+}
+
+// True if what happens at the end of a segment belongs to it, and not to the next one.
+STATIC bool closed(const Plan& plan, const Course& c)
+{
+  return c.segment + 1 == plan.segments || plan.start[segment_of(plan, c) + 1] > end_of(plan, c);
 }
 
 // A failed course is NaN.
@@ -98,8 +143,9 @@ STATIC void enter(const Batch& b, Course& c, int lane, Pace& pace, real* y, real
     const double* at = plan.at + (int64)c.protocol * plan.times;
     const int* segment = plan.segment + (int64)c.protocol * plan.times;
     const bool empty = !(begin < end);
-    while (c.output < plan.times && segment[c.output] == c.segment && (empty || at[c.output] <= begin)) save(b, c, lane, y);
     if (b.accepted) b.accepted[c.place * plan.segments + c.segment] = 0;
+    if (EVENTS > 0 && plan.start[where] < INFINITY) let_events_act(b, c, lane, begin, c.segment == 0, y);
+    while (c.output < plan.times && segment[c.output] == c.segment && (empty || at[c.output] <= begin)) save(b, c, lane, y);
     if (!empty) {
       c.to = begin;
       return enter_stretch(b, c, lane, pace, q, t, stop, longest);
@@ -152,6 +198,7 @@ STATIC void note_step(const Batch& b, Course& c, int lane, const real* y, const 
   const double* at = plan.at + (int64)c.protocol * plan.times;
   const int* segment = plan.segment + (int64)c.protocol * plan.times;
   while (c.output < plan.times && segment[c.output] == c.segment && at[c.output] <= end) {
+    if (EVENTS > 0 && at[c.output] >= c.to) break;  // events may act then
     if (b.y) {
       double* out = b.y + (c.place * plan.times + c.output) * SPECIES;
       const double theta = at[c.output] >= end ? 1.0 : (at[c.output] - t) / h;
@@ -219,8 +266,10 @@ STATIC void solve_courses(const Batch& b, Queue& queue)
       c.refused += !accepted;
       if (accepted && AT(last, l)) {
         if (c.to < end_of(plan, c)) {
+          if (EVENTS > 0) let_events_act(b, c, l, c.to, false, y);
           enter_stretch(b, c, l, pace, q, t, stop, longest);
         } else {
+          if (EVENTS > 0 && closed(plan, c)) let_events_act(b, c, l, c.to, false, y);
           c.segment++;
           enter(b, c, l, pace, y, q, t, stop, longest);
         }

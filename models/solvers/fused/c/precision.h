@@ -44,6 +44,14 @@ INLINE void pull_coefficients(const exact* p, const exact* u, exact* p_bar) { Ex
 INLINE void pull_initial(const exact* p, const exact* u, exact* p_bar) { Exact::pull_initial(p, u, p_bar); }
 INLINE void pull_switch_times(const exact* p, const exact* u, exact* p_bar) { Exact::pull_switch_times(p, u, p_bar); }
 INLINE void pull_weights(const exact* p, const exact* u, exact* p_bar) { Exact::pull_weights(p, u, p_bar); }
+INLINE void triggers(const exact* p, exact* x) { Exact::triggers(p, x); }
+INLINE void at_start(const exact* p, const exact start, exact* x) { Exact::at_start(p, start, x); }
+INLINE void set_by(int e, const exact* y, const exact* p, exact* x) { Exact::set_by(e, y, p, x); }
+INLINE void pull_set_by(int e, const exact* y, const exact* p, const exact* u, exact* y_bar, exact* p_bar)
+{
+  Exact::pull_set_by(e, y, p, u, y_bar, p_bar);
+}
+INLINE void forget_set_by(int e, exact* u) { Exact::forget_set_by(e, u); }
 INLINE void rates(const exact* y, const exact* q, exact* f) { Exact::rates(y, q, f); }
 INLINE void jacobian(const exact* y, const exact* q, exact* j) { Exact::jacobian(y, q, j); }
 INLINE void pull_rates(const exact* y, const exact* q, const exact* u, exact* y_bar, exact* q_bar)

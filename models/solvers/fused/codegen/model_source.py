@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +12,11 @@ from ....compiled.codegen import as_symbol
 from ....compiled.domain import RTOL, atol_of
 from ....compiled.model import Model
 from .coefficients import Coefficients
-from .graph import Graph, Value, emit, pull_back
+from .event_source import event_tables, write_events
+from .graph import Graph, Value, pull_back
 from .lower import Lowering, Unsupported
 from .sparse_lu import Entry, Layout
+from .writer import Writer, indexed, summed, table
 
 LARGEST = 128  # species; beyond, straight-line code takes too long to compile
 
@@ -26,30 +28,6 @@ class Functions:
     text: str
     sizes: Mapping[str, int]
     operations: Mapping[str, int]
-
-
-class _Writer:
-    def __init__(self) -> None:
-        self.parts: list[str] = []
-        self.operations: dict[str, int] = {}
-
-    def function(self, name: str, signature: str, outputs: Mapping[str, Value], *, add: bool = False) -> None:
-        self.operations[name] = next(iter(outputs.values())).graph.operations(outputs.values()) if outputs else 0
-        apart = signature.replace("real* ", "real* __restrict__ ")  # what is read is not what is written
-        self.parts.append(f"STATIC void {name}({apart})\n{{\n{emit(outputs, add=add)}\n}}")
-
-
-def _indexed(name: str, values: Sequence[Value]) -> dict[str, Value]:
-    return {f"{name}[{i}]": v for i, v in enumerate(values)}
-
-
-def _summed(bars: Mapping[str, Value], **names: str) -> dict[str, Value]:
-    """Pull-backs to inputs `y[i]` as additions to `y_bar[i]`, for names y=y_bar."""
-    return {
-        f"{names[key.split('[')[0]]}[{key.split('[')[1]}": value
-        for key, value in bars.items()
-        if key.split("[")[0] in names
-    }
 
 
 class _Equations:
@@ -107,7 +85,7 @@ def write_functions(model: Model) -> Functions:
     states = [s.name for s in model.symbols]
     coefficients = Coefficients([*model.symbols, RTOL.name, *(atol_of(s).name for s in states)])
     equations = _Equations(model, coefficients)
-    out = _Writer()
+    out = Writer()
     entries = _write_equations(out, equations)
     layout = Layout.of(n, entries)
     _write_algebra(out, n, list(entries), layout)
@@ -116,7 +94,7 @@ def write_functions(model: Model) -> Functions:
     # Behind the parameters, of which C has one at least, stand the switches.
     first, switches = max(parameters, 1), model.kinetics.switches
     arguments = graph.inputs("p", first + len(switches))
-    names = dict(zip(model.parameters, arguments, strict=False)) | dict(zip(switches, arguments[first:], strict=True))
+    names = dict(zip(model.arguments, arguments, strict=False)) | dict(zip(switches, arguments[first:], strict=True))
     lower = Lowering(graph, names)
     for name, expressions in (
         ("coefficients", coefficients.parts),
@@ -125,16 +103,18 @@ def write_functions(model: Model) -> Functions:
         ("switch_times", model.kinetics.switch_times),
     ):
         values = [lower(e) for e in expressions]
-        out.function(name, "const real* p, real* x", _indexed("x", values))
+        out.function(name, "const real* p, real* x", indexed("x", values))
         bars = pull_back(values, graph.inputs("u", len(values)))
-        out.function(f"pull_{name}", "const real* p, const real* u, real* p_bar", _summed(bars, p="p_bar"), add=True)
+        out.function(f"pull_{name}", "const real* p, const real* u, real* p_bar", summed(bars, p="p_bar"), add=True)
 
+    write_events(out, model, first)
     out.parts.append(_tables(model, list(entries)))
     sizes = {
         "SPECIES": n,
         "PARAMETERS": first,
         "SWITCHES": len(switches),
         "ARGUMENTS": first + len(switches),
+        "EVENTS": len(model.kinetics.events),
         "COEFFICIENTS": max(len(coefficients.parts), 1),
         "ENTRIES": max(len(entries), 1),
         "ENTRIES_USED": len(entries),
@@ -149,31 +129,31 @@ def write_functions(model: Model) -> Functions:
     return Functions("\n\n".join(out.parts), sizes, out.operations)
 
 
-def _write_equations(out: _Writer, equations: _Equations) -> dict[Entry, Value]:
+def _write_equations(out: Writer, equations: _Equations) -> dict[Entry, Value]:
     """Rates, Jacobian, their pull-backs, and margins. Returns the Jacobian's entries."""
     graph = equations.graph
     f = equations.derivatives()
-    out.function("rates", "const real* y, const real* q, real* f", _indexed("f", f))
+    out.function("rates", "const real* y, const real* q, real* f", indexed("f", f))
     bars = pull_back(f, graph.inputs("u", len(equations.y)))
-    both = _summed(bars, y="y_bar", q="q_bar")
+    both = summed(bars, y="y_bar", q="q_bar")
     pulled = "const real* y, const real* q, const real* u, real* y_bar, real* q_bar"
     out.function("pull_rates", pulled, both, add=True)
 
     entries = equations.jacobian()
     jacobian = list(entries.values())
-    out.function("jacobian", "const real* y, const real* q, real* j", _indexed("j", jacobian))
+    out.function("jacobian", "const real* y, const real* q, real* j", indexed("j", jacobian))
     c = graph.inputs("c", len(jacobian))
-    both = _summed(pull_back(jacobian, c), y="y_bar", q="q_bar")
+    both = summed(pull_back(jacobian, c), y="y_bar", q="q_bar")
     pulled = "const real* y, const real* q, const real* c, real* y_bar, real* q_bar"
     out.function("pull_jacobian", pulled, both, add=True)
 
     margin = equations.margins
     pulled = "const real* y, const real* q, const real rtol, const real* atol, real* margin"
-    out.function("margins", pulled, _indexed("margin", margin))
+    out.function("margins", pulled, indexed("margin", margin))
     return entries
 
 
-def _write_algebra(out: _Writer, n: int, entries: list[Entry], layout: Layout) -> None:
+def _write_algebra(out: Writer, n: int, entries: list[Entry], layout: Layout) -> None:
     """W = I/(γh) − J, its factors, both solves, and Σ uᵢᵀ J kᵢ's cotangent."""
     graph = Graph()
     j = dict(zip(entries, graph.inputs("j", len(entries)), strict=True))
@@ -190,20 +170,16 @@ def _write_algebra(out: _Writer, n: int, entries: list[Entry], layout: Layout) -
     graph = Graph()
     known = {e: graph.input(f"w[{s}]") for e, s in layout.slot.items()}
     b = graph.inputs("b", n)
-    out.function("solve", "const real* w, real* b", _indexed("b", layout.solve(known, b)))
-    out.function("solve_transposed", "const real* w, real* b", _indexed("b", layout.solve_transposed(known, b)))
+    out.function("solve", "const real* w, real* b", indexed("b", layout.solve(known, b)))
+    out.function("solve_transposed", "const real* w, real* b", indexed("b", layout.solve_transposed(known, b)))
     graph = Graph()
     u, k = graph.inputs("u", n), graph.inputs("k", n)
     outer = [u[i] * k[j] for i, j in entries]
-    out.function("add_outer", "const real* u, const real* k, real* c", _indexed("c", outer), add=True)
+    out.function("add_outer", "const real* u, const real* k, real* c", indexed("c", outer), add=True)
 
 
 def _tables(model: Model, entries: list[Entry]) -> str:
     """Where the entries stand, and the conserved moieties, as functions of an index."""
-
-    def table(kind: str, name: str, values: Sequence[float]) -> str:
-        said = ", ".join(repr(v) for v in values) or "0"
-        return f"INLINE {kind} {name}(int i)\n{{\nstatic const {kind} table[] = {{{said}}};\nreturn table[i];\n}}"
 
     rows, columns = np.nonzero(model.moieties)
     return "\n\n".join(
@@ -215,5 +191,6 @@ def _tables(model: Model, entries: list[Entry]) -> str:
             table("double", "sum_number", [float(x) for x in model.moieties[rows, columns]]),
             table("int", "dependent", list(model.dependent)),
             table("int", "nonnegative", [int(s in model.nonnegative) for s in model.species]),
+            *event_tables(model.kinetics.events if model.kinetics else ()),
         ]
     )

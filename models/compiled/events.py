@@ -1,0 +1,234 @@
+"""Events whose triggers depend on time alone: at which passing of which switch they act, and what they set.
+
+A trigger is a Boolean over conditions in time, each of which is a switch (see `hexamer.models.compiled.switches`). So
+an event acts where switches go at whose passing its trigger becomes true. If these go at T, and g is the state after
+the event as a function of the state before it, then moving T by dT moves the state after it by (∂g/∂y f₋ − f₊) dT, f₋
+and f₊ being the rates before and after.
+
+A delay moves the trigger: what acts at t is the trigger at t − delay. If the new values are those of the trigger's
+time, another event keeps them in a state of its own until then.
+"""
+
+# sympy's annotations say Basic where an expression is meant.
+# pyright: reportArgumentType=false, reportReturnType=false, reportAssignmentType=false, reportOperatorIssue=false
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import sympy
+from jaxtyping import Array, Float
+from sympy.core.relational import Relational
+
+from ..listing import listed
+from ..networks.conditions import as_condition, as_number
+from ..networks.formulas import TIME, FormulaError, substitute, to_infix
+from ..networks.network import Event
+from .codegen import Name, compile_vector
+from .switches import Switches
+
+START = sympy.Symbol("<start>")  # the time at which a protocol starts
+_WAY_OUT = "write its moment as time >= T with T a number or a constant parameter, or give it as a step of a protocol"
+
+
+@dataclass(frozen=True)
+class TimedEvent:
+    """An event over states, parameters and switches.
+
+    `trigger` is over parameters and switches; `at_start` is the trigger at the start, over parameters and `START`.
+    `assigned` has positions of states, and their new values. If `before_all`, these are computed from the state before
+    all events of that moment, else from the state that the events before it left.
+    """
+
+    name: str
+    trigger: sympy.Basic
+    at_start: sympy.Basic
+    initially_true: bool
+    assigned: tuple[tuple[int, sympy.Expr], ...]
+    before_all: bool
+    delayed: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """The events of a model as functions of arrays, in the order in which those of one moment act.
+
+    `triggers(p, s)` and `at_start(p, [start])` are 1 where a trigger holds and 0 elsewhere. `values[e](y, p, s)` are
+    what event e sets the states at `targets[e]` to.
+    """
+
+    triggers: Callable[..., Float[Array, " events"]]
+    at_start: Callable[..., Float[Array, " events"]]
+    values: tuple[Callable[..., Float[Array, " targets"]], ...]
+    targets: tuple[np.ndarray, ...]
+    initially_true: np.ndarray
+    before_all: tuple[bool, ...]
+
+    @staticmethod
+    def of(
+        events: Sequence[TimedEvent], states: Sequence[Name], parameters: Sequence[Name], switches: Sequence[Name]
+    ) -> Events | None:
+        """None if there are none."""
+        if not events:
+            return None
+        return Events(
+            compile_vector((parameters, switches), [as_number(e.trigger) for e in events]),
+            compile_vector((parameters, (START,)), [as_number(e.at_start) for e in events]),
+            tuple(compile_vector((states, parameters, switches), [v for _, v in e.assigned]) for e in events),
+            tuple(np.array([i for i, _ in e.assigned]) for e in events),
+            np.array([e.initially_true for e in events]),
+            tuple(e.before_all for e in events),
+        )
+
+
+class EventReader:
+    """Turns a network's events into timed ones.
+
+    `rules` are written out; `states` by name have their positions, and `memory` gets those that delayed events need.
+    """
+
+    def __init__(
+        self, network: str, rules: Mapping[sympy.Symbol, sympy.Expr], states: Sequence[str], switches: Switches
+    ):
+        self.network, self.rules, self.states, self.switches = network, rules, list(states), switches
+        self.memory: list[str] = []
+
+    def __call__(self, events: Sequence[Event]) -> tuple[TimedEvent, ...]:
+        """In the order in which those of one moment act. Raises `FormulaError` naming what is not supported."""
+        ranked = sorted(events, key=self._rank)  # by priority, those without one last; else in the order of the file
+        keeping: list[TimedEvent] = []
+        acting = [self._timed(e, keeping) for e in ranked]
+        return (*keeping, *acting)
+
+    def _place(self, event: Event) -> str:
+        return f"{self.network}, {event.name if event.name.startswith('event ') else f'event {event.name}'}"
+
+    def _written(self, e: sympy.Basic) -> sympy.Expr:
+        return substitute(as_number(sympy.sympify(e)), self.rules)
+
+    def _moving(self, *expressions: sympy.Basic) -> str:
+        """The names in expressions that change with the state, in words."""
+        names = {s.name for e in expressions for s in e.free_symbols} & set(self.states)
+        return listed(sorted(names)) if names else ""
+
+    def _rank(self, event: Event) -> float:
+        if event.priority is None:
+            return float("inf")
+        priority = self._written(event.priority)
+        if not priority.is_number:
+            raise FormulaError(
+                f"{self._place(event)}: its priority is {to_infix(priority)}; only numbers are supported yet: write "
+                "the number itself"
+            )
+        return -float(priority)
+
+    def _timed(self, event: Event, keeping: list[TimedEvent]) -> TimedEvent:
+        place = self._place(event)
+        trigger = self._trigger(event, place)
+        delay = self._delay(event, place)
+        values = {n: self._written(e) for n, e in event.assignments.items()}
+        before_all = event.values_at_trigger
+        acts = trigger
+        if delay != 0:
+            if event.values_at_trigger:
+                values, before_all = self._kept(event, trigger, values, delay, place, keeping), False
+            at_0 = as_condition(trigger.xreplace({TIME: sympy.Integer(0)})) if event.initially_true else sympy.false
+            later = sympy.And(delay <= TIME, trigger.xreplace({TIME: TIME - delay}))
+            acts = sympy.Or(later, sympy.And(delay > TIME, at_0))
+            if not event.persistent:
+                self._require_one_rise(trigger, place, "be cancelled")
+                acts = sympy.And(acts, trigger)
+        return self._frozen(event, acts, values, place, before_all=before_all, delayed=delay != 0)
+
+    def _frozen(
+        self,
+        event: Event,
+        trigger: sympy.Basic,
+        values: Mapping[str, sympy.Expr],
+        place: str,
+        *,
+        before_all: bool,
+        delayed: bool = False,
+    ) -> TimedEvent:
+        assigned = tuple(
+            (self.states.index(n), self.switches.freeze(e, f"{place}, assignment of {n}")) for n, e in values.items()
+        )
+        frozen = self.switches.freeze(trigger, f"{place}, trigger")
+        at_start = trigger.xreplace({TIME: START})
+        return TimedEvent(event.name, frozen, at_start, event.initially_true, assigned, before_all, delayed)
+
+    def _trigger(self, event: Event, place: str) -> sympy.Basic:
+        trigger = as_condition(self._written(event.trigger))
+        if moving := self._moving(trigger):
+            raise FormulaError(
+                f"{place}: its trigger {to_infix(trigger)} uses {moving}, which the model itself changes, and events "
+                f"are supported yet only if they depend on time alone: {_WAY_OUT}"
+            )
+        instants = [r for r in trigger.atoms(sympy.Eq, sympy.Ne) if TIME in r.free_symbols]
+        if instants:
+            raise FormulaError(
+                f"{place}: its trigger compares time by {to_infix(instants[0])}, which differs for one instant only: "
+                f"{_WAY_OUT}"
+            )
+        return trigger
+
+    def _delay(self, event: Event, place: str) -> sympy.Expr:
+        delay = sympy.Integer(0) if event.delay is None else self._written(event.delay)
+        if delay == 0:
+            return sympy.Integer(0)
+        moving = self._moving(delay) or ("time" if TIME in delay.free_symbols else "")
+        if moving:
+            raise FormulaError(
+                f"{place}: its delay {to_infix(delay)} uses {moving}, which changes; only constant delays are "
+                f"supported yet: {_WAY_OUT}"
+            )
+        if delay.is_number and not delay > 0:
+            raise FormulaError(f"{place}: its delay is {to_infix(delay)}; expected a number from 0 on")
+        return delay
+
+    def _kept(
+        self,
+        event: Event,
+        trigger: sympy.Basic,
+        values: Mapping[str, sympy.Expr],
+        delay: sympy.Expr,
+        place: str,
+        keeping: list[TimedEvent],
+    ) -> dict[str, sympy.Expr]:
+        """Values that a delayed event assigns: those of the trigger's time come from states that an event sets then."""
+        moving = {n for n, e in values.items() if self._moving(e)}
+        kept: dict[str, sympy.Expr] = {}
+        read: dict[str, sympy.Expr] = {}
+        for name, value in values.items():
+            if name not in moving:
+                read[name] = value.xreplace({TIME: TIME - delay})
+                continue
+            memory = f"{event.name}_{name}".replace(" ", "_")
+            while memory in self.states or sympy.Symbol(memory) in self.rules:
+                memory += "_"
+            self.memory.append(memory)
+            self.states.append(memory)
+            kept[memory], read[name] = value, sympy.Symbol(memory)
+        if kept:
+            self._require_one_rise(trigger, place, "act with the values of its trigger's time")
+            keeping.append(self._frozen(event, trigger, kept, place, before_all=True))
+        return read
+
+    def _require_one_rise(self, trigger: sympy.Basic, place: str, what: str) -> None:
+        """Raises `FormulaError` unless the trigger becomes true once at most: another rise might come in the delay."""
+        parts = sympy.And.make_args(trigger)
+        if all(isinstance(part, Relational) or TIME not in part.free_symbols for part in parts):
+            return
+        raise FormulaError(
+            f"{place}: it has a delay and is to {what}, and its trigger {to_infix(trigger)} may become true several "
+            f"times, which is not supported yet: {_WAY_OUT}"
+        )
+
+
+def assigned_names(events: Sequence[Event]) -> list[str]:
+    """What events change, each name once, in the order of the file."""
+    return list(dict.fromkeys(n for e in events for n in e.assignments))
+
+
+__all__ = ["START", "EventReader", "Events", "TimedEvent", "assigned_names"]

@@ -1,0 +1,60 @@
+"""The C functions of a model's events: their triggers, what they set, and its pull-back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ....compiled.events import START, TimedEvent
+from ....compiled.model import Model
+from ....networks.conditions import as_number
+from .graph import Graph, pull_back
+from .lower import Lowering
+from .writer import Writer, indexed, summed, table
+
+
+def write_events(out: Writer, model: Model, first: int) -> None:
+    """Writes the functions; a model without events has them too, empty. In `p` the switches stand from `first` on."""
+    assert model.kinetics is not None
+    events, switches = model.kinetics.events, model.kinetics.switches
+    graph = Graph()
+    y, p = graph.inputs("y", len(model.species)), graph.inputs("p", first + len(switches))
+    names = {n: v for n, v in zip([s.name for s in model.symbols], y, strict=True)}
+    names |= dict(zip(model.arguments, p, strict=False)) | dict(zip(switches, p[first:], strict=True))
+    lower = Lowering(graph, {**names, START.name: graph.input("start")})
+    triggers, starts = ([lower(as_number(getattr(e, n))) for e in events] for n in ("trigger", "at_start"))
+    out.function("triggers", "const real* p, real* x", indexed("x", triggers))
+    out.function("at_start", "const real* p, const real start, real* x", indexed("x", starts))
+    u = graph.inputs("u", len(model.species))
+    for e, event in enumerate(events):
+        places = [i for i, _ in event.assigned]
+        values = [lower(v) for _, v in event.assigned]
+        out.function(
+            f"set_by_{e}",
+            "const real* y, const real* p, real* x",
+            {f"x[{i}]": v for i, v in zip(places, values, strict=True)},
+        )
+        bars = pull_back(values, [u[i] for i in places])
+        pulled = "const real* y, const real* p, const real* u, real* y_bar, real* p_bar"
+        out.function(f"pull_set_by_{e}", pulled, summed(bars, y="y_bar", p="p_bar"), add=True)
+        out.function(f"forget_set_by_{e}", "real* u", {f"u[{i}]": graph.lift(0.0) for i in places})
+    for name, signature in (
+        ("set_by", "const real* y, const real* p, real* x"),
+        ("pull_set_by", "const real* y, const real* p, const real* u, real* y_bar, real* p_bar"),
+        ("forget_set_by", "real* u"),
+    ):
+        out.parts.append(_dispatch(name, signature, len(events)))
+
+
+def _dispatch(name: str, signature: str, count: int) -> str:
+    """A function of an event's number that calls that event's."""
+    arguments = ", ".join(a.split()[-1] for a in signature.split(","))
+    cases = "\n".join(f"case {e}: {name}_{e}({arguments}); break;" for e in range(count))
+    return f"STATIC void {name}(int e, {signature})\n{{\nswitch (e) {{\n{cases}\n}}\n}}"
+
+
+def event_tables(events: Sequence[TimedEvent]) -> list[str]:
+    """What is known of each event ahead, as functions of its number."""
+    return [
+        table("int", "initially_true", [int(e.initially_true) for e in events]),
+        table("int", "before_all", [int(e.before_all) for e in events]),
+    ]

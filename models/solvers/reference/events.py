@@ -1,0 +1,99 @@
+"""Events of one segment: in which of its stretches which act, and what they make of the state."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from ...compiled.model import Model
+
+
+class Segment(NamedTuple):
+    """From when to when a segment lasts; what goes at its end belongs to it if it is `closed`."""
+
+    begin: Float[Array, ""]
+    stop: Float[Array, ""]
+    closed: Bool[Array, ""]
+    exists: Bool[Array, ""]  # False: an empty one behind the protocol's end
+    first: Bool[Array, ""]
+
+
+class Passing(NamedTuple):
+    """The switches of a segment in the order in which they go; row j of `switches`: the first j have gone."""
+
+    moments: Float[Array, " passing"]  # NaN: never
+    delay: Float[Array, " stretches"]  # 0, with the derivative of the moment at which the stretch begins
+    switches: Float[Array, "stretches passing"]
+
+
+class Acting(NamedTuple):
+    """Which events act at the beginning of each stretch; `delay` is 0, with the derivative of when they do."""
+
+    acts: Bool[Array, "stretches events"]
+    delay: Float[Array, "stretches events"]
+
+
+def segments_of(start: Float[Array, " segments"], stop: Float[Array, " segments"]) -> Segment:
+    """The segments of a protocol, those behind its end too."""
+    following = jnp.concatenate([start[1:], jnp.full(1, jnp.inf, start.dtype)])
+    first = jnp.arange(start.size) == 0
+    return Segment(jnp.minimum(start, stop), stop, following > stop, start < jnp.inf, first)
+
+
+def goes_within(moments: Float[Array, " passing"], segment: Segment) -> Bool[Array, " passing"]:
+    """Switches that go in a segment: from its begin on, and at its end if it is closed."""
+    return (moments >= segment.begin) & ((moments < segment.stop) | (segment.closed & (moments == segment.stop)))
+
+
+def acting(model: Model, p: Float[Array, " parameters"], segment: Segment, passing: Passing) -> Acting:
+    """An event acts after the last of the switches that go at one moment, if these made its trigger true."""
+    events = model.events
+    assert events is not None
+    moments, stretches = passing.moments, jnp.arange(passing.switches.shape[0])
+    holds = jax.vmap(lambda s: events.triggers(p, s))(passing.switches) > 0.5
+    before = jnp.sum(moments[None, :] < moments[:, None], axis=1)  # the row just before each moment
+    last = jnp.concatenate([moments[1:] != moments[:-1], jnp.ones(min(moments.size, 1), bool)])
+    rises = ~holds[before] & holds[1:] & (last & goes_within(moments, segment))[:, None]
+    acts = jnp.concatenate([jnp.zeros_like(holds[:1]), rises])
+
+    started = events.at_start(p, segment.begin[None]) > 0.5
+    at_start = jnp.sum(moments <= segment.begin)  # the row just after the start
+    starts = (started & ~events.initially_true) | (~started & holds[at_start])
+    acts = jnp.where((segment.first & (stretches == at_start))[:, None], starts, acts)
+    acts &= segment.exists
+    # The switch whose passing made it true, of those at one moment.
+    rose = jnp.concatenate([jnp.zeros_like(holds[:1]), ~holds[:-1] & holds[1:]])
+    owner = jax.lax.cummax(jnp.where(rose, stretches[:, None], 0), axis=0)
+    return Acting(acts, jnp.where(acts, passing.delay[owner], 0.0))
+
+
+def after_events(
+    model: Model,
+    y: Float[Array, " species"],
+    p: Float[Array, " parameters"],
+    switches: Float[Array, " switches"],
+    acts: Bool[Array, " events"],
+    delay: Float[Array, " events"],
+) -> Float[Array, " species"]:
+    """The state after the events of one moment. One that comes later by dT comes to a state that is f dT further."""
+    events = model.events
+    assert events is not None
+    fixed = (p, switches) if model.switches else (p,)
+
+    def after(e: int, source: Array, y: Array) -> Array:
+        values = events.values[e](jnp.where(acts[e], source, 1.0), p, switches)
+        return jnp.where(acts[e], y.at[events.targets[e]].set(values), y)
+
+    course = [y]
+    for e, whole in enumerate(events.before_all):
+        course.append(after(e, y if whole else course[-1], course[-1]))
+    rates = jax.lax.stop_gradient(jax.vmap(lambda y: model.rhs(y, *fixed))(jnp.stack(course)))
+    rates = jnp.where(jnp.isfinite(rates), rates, 0.0)
+    first = y
+    for e, whole in enumerate(events.before_all):
+        y = y + delay[e] * rates[e]
+        y = after(e, first + delay[e] * rates[0] if whole else y, y) - delay[e] * rates[e + 1]
+    return y
