@@ -109,7 +109,7 @@ class EventReader:
 
     def _moving(self, *expressions: sympy.Basic) -> str:
         """The names in expressions that change with the state, in words."""
-        names = {s.name for e in expressions for s in e.free_symbols} & set(self.states)
+        names = {str(s) for e in expressions for s in e.free_symbols} & set(self.states)
         return listed(sorted(names)) if names else ""
 
     def _rank(self, event: Event) -> float:

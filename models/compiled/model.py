@@ -231,7 +231,7 @@ class Model:
         """Parameters that no rate, start value, volume, event or rule holds: they need no value."""
         if self.kinetics is None:
             return frozenset()
-        used = {s.name for e in (*self.kinetics.expressions, *self.rules.values()) for s in e.free_symbols}
+        used = {str(s) for e in (*self.kinetics.expressions, *self.rules.values()) for s in e.free_symbols}
         return frozenset(n for n, symbol in zip(self.parameters, self.arguments, strict=True) if symbol not in used)
 
     @property

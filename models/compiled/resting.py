@@ -1,7 +1,7 @@
 """Whether a model that depends on time is constant under the values of a pre-equilibration, so that cells can rest."""
 
 # sympy's annotations say Basic where an expression is meant.
-# pyright: reportArgumentType=false, reportReturnType=false
+# pyright: reportArgumentType=false, reportReturnType=false, reportOperatorIssue=false
 from __future__ import annotations
 
 import math
@@ -67,7 +67,7 @@ def _switches(
         if moment is sympy.nan:  # it never goes
             found[sympy.Symbol(name)] = sympy.Integer(0)
         elif moment.is_number and moment.is_real:
-            found[sympy.Symbol(name)] = sympy.Integer(bool(moment < protocol.start))
+            found[sympy.Symbol(name)] = sympy.Integer(float(moment) < protocol.start)
     return found
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import roadrunner
 
 from helpers import CASES, ENGINES, SOLVERS, network, tight
 from hexamer import Diffrax, Fused
@@ -306,6 +308,19 @@ def test_the_adjoint_agrees_with_diffrax_on_a_nonlinear_network():
     fused, reference = (jax.value_and_grad(lambda x, s=s: loss(x, s))(at) for s in (Fused(), Diffrax()))
     np.testing.assert_allclose(fused[0], reference[0], rtol=1e-8)
     np.testing.assert_allclose(fused[1], reference[1], rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.tier("slow")
+def test_a_published_model_of_doses_agrees_with_libroadrunner(shared_data: Path):
+    """Dwivedi 2014, an antibody against IL-6 and its receptor, given every two weeks; 40 species, 6 events."""
+    file, times = shared_data / "sbml/BIOMD0000000537.xml", [0.0, 50.0, 300.0, 400.0, 700.0, 1500.0, 2100.0]
+    model = load_model(file)
+    out = simulate(model, {}, Protocol(), times, settings=tight(Fused()))
+    runner = roadrunner.RoadRunner(str(file))
+    runner.integrator.relative_tolerance, runner.integrator.absolute_tolerance = 1e-10, 1e-14
+    runner.timeCourseSelections = [f"[{name}]" for name in model.species]
+    right = np.array(runner.simulate(times=times))
+    np.testing.assert_allclose(out.y[0] / right.max(axis=0), right / right.max(axis=0), rtol=0, atol=1e-7)
 
 
 # --------------------------------------------------------------------------------------------------- files, refusals

@@ -57,7 +57,7 @@ def event(_, model: libsbml.Model) -> None:
     trigger.setInitialValue(True)
     trigger.setPersistent(True)
     assignment = made.createEventAssignment()
-    assignment.setVariable("A")
+    assignment.setVariable(model.getCompartment(0).getId())
     assignment.setMath(math("7"))
 
 
@@ -243,9 +243,12 @@ def test_reads_published_models(shared_data: Path, path: str, species: int, para
     assert np.all(np.isfinite(model.rhs(model.initial(p), p)))
 
 
-def test_refuses_the_events_of_a_published_model(shared_data: Path) -> None:
-    with pytest.raises(UnsupportedModelError, match=r"event Week0\n.*event Week4_0"):
-        read_sbml(shared_data / "sbml/BIOMD0000000537.xml")
+def test_reads_the_events_of_a_published_model(shared_data: Path) -> None:
+    """Doses of an antibody, all of them to one species."""
+    events = read_sbml(shared_data / "sbml/BIOMD0000000537.xml").events
+    assert [e.name for e in events] == ["Week0", "Week4_0", "Week8", "event_1", "event_2", "event_3"]
+    assert len({tuple(e.assignments) for e in events}) == 1
+    assert {e.delay for e in events} == {0}
 
 
 # ------------------------------------------------------------------------------------------- writing

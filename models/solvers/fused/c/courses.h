@@ -143,9 +143,12 @@ STATIC void enter(const Batch& b, Course& c, int lane, Pace& pace, real* y, real
     const double* at = plan.at + (int64)c.protocol * plan.times;
     const int* segment = plan.segment + (int64)c.protocol * plan.times;
     const bool empty = !(begin < end);
-    if (b.accepted) b.accepted[c.place * plan.segments + c.segment] = 0;
-    if (EVENTS > 0 && plan.start[where] < INFINITY) let_events_act(b, c, lane, begin, c.segment == 0, y);
+    if (EVENTS > 0) {
+      if (b.accepted) b.accepted[c.place * plan.segments + c.segment] = 0;
+      if (plan.start[where] < INFINITY) let_events_act(b, c, lane, begin, c.segment == 0, y);
+    }
     while (c.output < plan.times && segment[c.output] == c.segment && (empty || at[c.output] <= begin)) save(b, c, lane, y);
+    if (EVENTS == 0 && b.accepted) b.accepted[c.place * plan.segments + c.segment] = 0;
     if (!empty) {
       c.to = begin;
       return enter_stretch(b, c, lane, pace, q, t, stop, longest);
