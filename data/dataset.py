@@ -143,6 +143,8 @@ class Dataset:
         Files of the measurements, each with the number of rows before it.
     inputs : tuple of Input
         What the cells were given, with its units; none if the source has no such list.
+    derived : dict
+        Formulas of parameters, in the units of what they set, by the name that protocols use them under.
     """
 
     name: str
@@ -157,6 +159,7 @@ class Dataset:
     described_in: str = ""
     tables: tuple[tuple[str, int], ...] = ()
     inputs: tuple[Input, ...] = ()
+    derived: Mapping[str, sympy.Expr] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         problems: list[str] = []

@@ -71,10 +71,18 @@ class PriorDistribution(dist.Distribution):
 
         return jax.pure_callback(natural, jax.ShapeDtypeStruct(u.shape, u.dtype), u, vmap_method="expand_dims")
 
+    def _inside(self, value: Array) -> Array:
+        """Whether a value is in the support; on a bound of a logarithmic prior, too, whose logarithm was rounded."""
+        base, (low, high) = self.prior.scale.log_base, self.prior.bounds
+        if not base:
+            return self.support(value)
+        t = jnp.log(jnp.where(value > 0, value, 1.0)) / base
+        return (value > 0) & (t >= low) & (t <= high)
+
     def log_prob(self, value, intermediates=None):
         """log p(θ): the prior's on its own scale, and the slope of that scale."""
         prior, family, base = self.prior, FAMILIES[self.prior.family], self.prior.scale.log_base
-        inside = self.support(value)
+        inside = self._inside(value)
         value = jnp.where(inside, value, 1.0 if base or not family.on_real_line else prior.location)
         logarithm = jnp.log(value) if base else jnp.zeros_like(value)
         t = logarithm / base if base else value

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from ...data.dataset import Dataset, Observable
 from ...data.native.coverage import near
+from ...models.compiled.codegen import compile_vector
 from ...models.compiled.domain import bounded
 from ...models.compiled.model import Model
 from ...models.compiled.observe import RowGroup
@@ -45,6 +46,7 @@ class Assays:
     def __init__(self, model: Model, dataset: Dataset, names: Sequence[str]):
         self.dataset = dataset
         self.names = tuple(names)
+        self._derived = compile_vector((self.names,), [*dataset.derived.values()])
         self.model = with_inputs_of_protocols(model, dataset)
         times: dict[str, set[float]] = {}
         for m in dataset.measurements:
@@ -55,7 +57,7 @@ class Assays:
             self.model,
             [dataset.protocols[p] for p in self.protocols],
             [sorted_times[p] for p in self.protocols],
-            self.names,
+            (*self.names, *dataset.derived),
         )
         where = {(p, t): (i, j) for i, p in enumerate(self.protocols) for j, t in enumerate(sorted_times[p])}
         # In the order of the rows: that of the description must not decide in which order gradients are summed.
@@ -98,6 +100,10 @@ class Assays:
         states = [s.name for s in model.symbols]
         return bounded(written[_MEAN], states), bounded(written[_SPREAD], states)
 
+    def with_derived(self, values: Float[Array, " names"]) -> Float[Array, " more"]:
+        """Parameter values with those of the data set's formulas behind them, as the plan takes them."""
+        return jnp.concatenate([values, self._derived(values)]) if self.dataset.derived else values
+
     def natural(self, x: Float[np.ndarray, "*batch rows"]) -> Float[np.ndarray, "*batch rows"]:
         """Values on each observable's scale, in the units of the measurements."""
         logarithmic = self.log_base > 0
@@ -106,6 +112,7 @@ class Assays:
 
     def read(self, settings: Settings, values: Float[Array, " names"]) -> Readout:
         """Simulates all protocols and reads every row; NaN where a trajectory failed."""
+        values = self.with_derived(values)
         solution = solve(self.model, self.plan, settings, values, small_batch=True)
         mean, sd = self.reading(settings, values, solution)
         held = jax.lax.stop_gradient(solution.y)

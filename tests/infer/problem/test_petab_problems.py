@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import hexamer
-from hexamer.data.petab.v1 import read_petab
+from hexamer.data.petab import read_petab
 
 pytestmark = pytest.mark.tier("test")
 
