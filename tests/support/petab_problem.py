@@ -52,8 +52,8 @@ obs_a        NaN          4    0.1
 
 
 def table(text: str) -> str:
-    """Columns that blanks separate, as tabs do; `NaN` is an empty cell, and `_` within a formula is a blank."""
-    lines = ["\t".join(line.split()) for line in text.strip().splitlines()]
+    """A table of columns that blanks separate, with tabs; `NaN` is an empty cell."""
+    lines = ["\t".join("" if c == "NaN" else c for c in line.split()) for line in text.strip().splitlines()]
     return "\n".join(lines) + "\n"
 
 
