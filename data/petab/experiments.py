@@ -108,7 +108,22 @@ class Courses:
         """Periods whose changes end with them: PEtab v1's."""
         if len(experiment.periods) > 1:
             self._note_resized(experiment)
-        return [(p.time, _Set(dict(p.changes), {})) for p in experiment.periods]
+        return [(p.time, _Set(self._with_starts(experiment, p), {})) for p in experiment.periods]
+
+    def _with_starts(self, experiment: Experiment, period: Period) -> dict[str, sympy.Expr]:
+        """The changes of a period of v1, and the start values of what the model alone would not state."""
+        if not self._stated:
+            return dict(period.changes)
+        course = _Course(self.entities, self.tables, (), replace(experiment, periods=(period,)))
+        return {**period.changes, **{n: course.at_start(n) for n in self._stated if n not in period.changes}}
+
+    @cached_property
+    def _stated(self) -> tuple[str, ...]:
+        """Constants of v1 with an initial assignment that some condition sets in its place, or that observables use."""
+        changed = {n for e in self.tables.experiments.values() for p in e.periods for n in p.changes}
+        read = {s for o in self.tables.observables.values() for s in o.symbols}
+        names = (changed | read) & self.tables.assigned - self.tables.parameters.keys()
+        return tuple(sorted(n for n in names if n in self.entities.constants)) if names else ()
 
     def _lasting(self, experiment: Experiment) -> list[tuple[float, _Set]]:
         """Periods with what holds on: behind a pre-equilibration the constants that it set."""
@@ -133,7 +148,7 @@ class Courses:
         if experiment.lasting:
             found = _Course(self.entities, self.tables, self._frozen, experiment).begin()
         else:
-            found = _Set({n: e for p in experiment.periods for n, e in p.changes.items()}, {})
+            found = _Set(self._with_starts(experiment, experiment.periods[0]), {})
         holding = {n: e for n, e in found.assign.items() if n not in self.entities.states}
         return self._protocol(name, experiment, [(-math.inf, found), (0.0, _Set(holding, {}))])
 

@@ -30,9 +30,8 @@ _NUMERIC: Mapping[Kind, tuple[str, ...]] = {
 }
 
 
-def check_with_library(path: Path, model: str, cells: Cells, limits: Mapping[int, Limit]) -> list[str]:
+def check_with_library(problem: petab.v1.Problem, cells: Cells) -> list[str]:
     """What petab's own checks say, in its words if they belong to no cell; else it is added to `cells.issues`."""
-    problem = _problem(path, model, cells, limits)
     if said := _check_time(problem, cells):
         return said
     try:
@@ -54,7 +53,12 @@ def _said(error: Exception) -> str:
     return f"petab's checks refuse the problem: {words}"
 
 
-def _problem(path: Path, model: str, cells: Cells, limits: Mapping[int, Limit]) -> petab.v1.Problem:
+def assigned(problem: petab.v1.Problem) -> frozenset[str]:
+    """What has an initial assignment in the model."""
+    return frozenset(a.getSymbol() for a in cast(Any, problem.model).sbml_model.getListOfInitialAssignments())
+
+
+def library_problem(path: Path, model: str, cells: Cells, limits: Mapping[int, Limit]) -> petab.v1.Problem:
     """The tables as petab's own, and the model as it reads it; a row that states a limit is measured there."""
     import petab.v1
     from petab.v1.models.sbml_model import SbmlModel

@@ -47,7 +47,8 @@ class Tables:
 
     - `measurements`: `protocol` is the name of an experiment, and `time` is inf at the steady state;
     - `files`: of the measurements, with the rows before each;
-    - `entities`: of the model, if the reader needed them.
+    - `entities`: of the model, if the reader needed them;
+    - `assigned`: what has an initial assignment in the model, if it did not.
     """
 
     version: int
@@ -59,6 +60,7 @@ class Tables:
     files: tuple[tuple[str, int], ...]
     notes: tuple[str, ...]
     entities: Entities | None = None
+    assigned: frozenset[str] = frozenset()
 
 
 def numbered_lines(cells: Cells) -> tuple[list[int], tuple[tuple[str, int], ...]]:

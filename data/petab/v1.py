@@ -20,7 +20,7 @@ from ..scale import Scale
 from . import v1_cells
 from .cells import Cells
 from .checks import arguments, formula
-from .library import check_with_library, makes_sense
+from .library import assigned, check_with_library, library_problem, makes_sense
 from .limits import Limit, measured, read_limits
 from .tables import Experiment, Period, Tables, numbered_lines
 from .v1_priors import check_priors, prior_of
@@ -40,7 +40,8 @@ def read_v1(files: Files) -> Tables:
     readable = v1_cells.check_formulas(cells)
     if cells.issues.found and not (readable and makes_sense(cells)):
         raise unreadable(path, lines(cells.issues.found))
-    said = check_with_library(path, files.model, cells, limits)
+    problem = library_problem(path, files.model, cells, limits)
+    said = check_with_library(problem, cells)
     if said or cells.issues.found:
         raise unreadable(path, [*lines(cells.issues.found), *said])
     problems: list[str] = []
@@ -59,6 +60,7 @@ def read_v1(files: Files) -> Tables:
         parameters=parameters,
         files=measured_in,
         notes=(*cells.notes, *files.notes, *_assumptions(cells)),
+        assigned=assigned(problem),
     )
 
 
