@@ -44,6 +44,7 @@ class Courses:
         self.tables = tables
         self.protocols: dict[str, Protocol] = {}
         self.derived: dict[str, sympy.Expr] = {}
+        self.continued: dict[str, tuple[Protocol, float]] = {}
         self.problems: list[str] = []
         self.notes: list[str] = []
         self._resized: dict[str, None] = {}
@@ -140,17 +141,26 @@ class Courses:
 
     def _at_rest(self, experiment: Experiment, name: str) -> Protocol:
         """A protocol that starts in the steady state of the experiment's last period."""
-        if len(experiment.periods) > 1:
-            raise ValueError(
-                "a measurement at time inf after more than one period is not supported: the steady state may depend on "
-                "what went before. Write a late time in place of inf"
-            )
-        if experiment.lasting:
-            found = _Course(self.entities, self.tables, self._frozen, experiment).begin()
+        last = experiment.periods[-1]
+        if not experiment.lasting:
+            begun = self._with_starts(experiment, last)
+        elif len(experiment.periods) == 1:
+            begun = _Course(self.entities, self.tables, self._frozen, experiment).begin().assign
         else:
-            found = _Set(self._with_starts(experiment, experiment.periods[0]), {})
-        holding = {n: e for n, e in found.assign.items() if n not in self.entities.states}
-        return self._protocol(name, experiment, [(-math.inf, found), (0.0, _Set(holding, {}))])
+            begun = self._held(experiment)
+        holding = {n: e for n, e in begun.items() if n not in self.entities.states}
+        if len(experiment.periods) > 1:
+            begun = holding
+            self.continued[name] = self._course(experiment, experiment.name), last.time
+        return self._protocol(name, experiment, [(-math.inf, _Set(begun, {})), (0.0, _Set(holding, {}))])
+
+    def _held(self, experiment: Experiment) -> dict[str, sympy.Expr]:
+        """The constants that hold at the end of an experiment of v2."""
+        course = _Course(self.entities, self.tables, self._frozen, experiment)
+        course.begin()
+        for period in experiment.periods[1:]:
+            course.go_on(period)
+        return course.constants
 
     def _values(self, changes: Changes) -> dict[str, Value]:
         return {n: self._value(e) for n, e in changes.items()}

@@ -22,9 +22,8 @@ def read_petab(path: str | Path) -> Dataset:
     on from one to the next.
 
     Raises ValueError, with all that was found, for a problem that is not sound and for what is not supported: PEtab
-    extensions that are required, several problems or models, models other than SBML, v1's mapping tables, changes by a
-    formula of the state other than a sum with what is changed, and steady states after several periods.
-    FileNotFoundError lists the files that are missing.
+    extensions that are required, several problems or models, models other than SBML, v1's mapping tables, and changes
+    by a formula of the state other than a sum with what is changed. FileNotFoundError lists the files that are missing.
     """
     path = Path(path).resolve()
     files = _files(path)
@@ -42,6 +41,7 @@ def read_petab(path: str | Path) -> Dataset:
         tables=tables.files,
         parameters=tables.parameters,
         derived=courses.derived,
+        continued=courses.continued,
         model=str(tables.model),
         source=f"PEtab v{tables.version} problem {path.name}",
         time_unit="",  # PEtab states none: times and concentrations are in the model's units by definition

@@ -14,7 +14,6 @@ from jaxtyping import Array, Float, Int
 
 from ...data.dataset import Dataset, Observable
 from ...data.native.coverage import near
-from ...models.compiled.codegen import compile_vector
 from ...models.compiled.domain import bounded
 from ...models.compiled.model import Model
 from ...models.compiled.observe import RowGroup
@@ -25,6 +24,7 @@ from ...models.solvers.dispatch import solve
 from ...models.solvers.reading import Reading
 from ...models.solvers.settings import Settings
 from .censoring import tails, uppers
+from .plan_values import PlanValues
 from .row_noise import RowNoise
 
 _MEAN, _SPREAD = "<mean>", "<sd>"  # no names of a model
@@ -46,7 +46,7 @@ class Assays:
     def __init__(self, model: Model, dataset: Dataset, names: Sequence[str]):
         self.dataset = dataset
         self.names = tuple(names)
-        self._derived = compile_vector((self.names,), [*dataset.derived.values()])
+        self._values = PlanValues(with_inputs_of_protocols(model, dataset), dataset, self.names)
         self.model = with_inputs_of_protocols(model, dataset)
         times: dict[str, set[float]] = {}
         for m in dataset.measurements:
@@ -55,9 +55,9 @@ class Assays:
         sorted_times = {p: sorted(t) for p, t in times.items()}
         self.plan = compile_plan(
             self.model,
-            [dataset.protocols[p] for p in self.protocols],
+            [self._values.continuing(dataset.protocols[p]) for p in self.protocols],
             [sorted_times[p] for p in self.protocols],
-            (*self.names, *dataset.derived),
+            self._values.names,
         )
         where = {(p, t): (i, j) for i, p in enumerate(self.protocols) for j, t in enumerate(sorted_times[p])}
         # In the order of the rows: that of the description must not decide in which order gradients are summed.
@@ -100,9 +100,9 @@ class Assays:
         states = [s.name for s in model.symbols]
         return bounded(written[_MEAN], states), bounded(written[_SPREAD], states)
 
-    def with_derived(self, values: Float[Array, " names"]) -> Float[Array, " more"]:
-        """Parameter values with those of the data set's formulas behind them, as the plan takes them."""
-        return jnp.concatenate([values, self._derived(values)]) if self.dataset.derived else values
+    def of_plan(self, settings: Settings, values: Float[Array, " names"]) -> Float[Array, " more"]:
+        """Parameter values with what follows from them behind, as the plan takes them."""
+        return self._values(settings, values)
 
     def natural(self, x: Float[np.ndarray, "*batch rows"]) -> Float[np.ndarray, "*batch rows"]:
         """Values on each observable's scale, in the units of the measurements."""
@@ -112,7 +112,7 @@ class Assays:
 
     def read(self, settings: Settings, values: Float[Array, " names"]) -> Readout:
         """Simulates all protocols and reads every row; NaN where a trajectory failed."""
-        values = self.with_derived(values)
+        values = self.of_plan(settings, values)
         solution = solve(self.model, self.plan, settings, values, small_batch=True)
         mean, sd = self.reading(settings, values, solution)
         held = jax.lax.stop_gradient(solution.y)

@@ -24,7 +24,7 @@ def why_not_solved(
     """
     if not failed:
         return ()
-    values = assays.with_derived(vector)
+    values = assays.of_plan(settings, vector)
     starts = unsound_starts(assays.model, assays.plan, values) if Status.NOT_FINITE.label in failed else ()
     if starts:
         return tuple(starts)

@@ -211,12 +211,6 @@ def test_priors(write: Write, given: str, prior: Prior) -> None:
         ("yaml", "sbml_files: [model.xml]", "model_files: {m: {language: pysb}}", "'pysb': only SBML"),
         ("yaml", "problems:", "extensions: {sub: {}}\nproblems:", "extensions are not supported: sub"),
         ("yaml", "  observable_files: [observables.tsv]\n", "", "problems/0: missing key observable_files"),
-        (
-            "measurements",
-            "0    1.5",
-            "inf  1.5",
-            r"conditions.tsv, row 2: before → after: a measurement at time inf after",
-        ),
         ("measurements", "5    0.5", "-inf 0.5", r"row 3, 'time' holds '-inf'; expected a number from 0 up, or inf"),
         ("measurements", "5    0.5", "-1   0.5", r"row 3, 'time' holds '-1'; expected a number from 0 up"),
         ("measurements", "5    0.5", "5    0", r"row 3, 'measurement' holds '0'.*obs_b is on a logarithmic scale"),

@@ -128,12 +128,6 @@ WRONG = [
         "row 1, 'measurement' holds nothing; expected a finite number; delete the row",
     ),
     ("measurements", "4    0.1", "4 0", "row 3, 'measurement' holds '0'; .*obs_b is on a logarithmic scale"),
-    (
-        "measurements",
-        "9    0.1",
-        "inf 0.1",
-        "experiments.tsv, row 1: e1: a measurement at time inf after more than one",
-    ),
     ("measurements", "experimentId", "simulationConditionId", "'experimentId': the column is missing"),
     ("measurements", "obs_b ", "obs_c ", "row 3, 'observableId' holds 'obs_c'; expected one of obs_a, obs_b"),
     (

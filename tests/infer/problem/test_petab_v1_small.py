@@ -70,6 +70,21 @@ def test_the_steady_state_at_time_inf(tmp_path: Path) -> None:
     assert protocols == ["c → steady state", "d → steady state", "c", "d"]
 
 
+def test_the_steady_state_after_another(tmp_path: Path) -> None:
+    """A is added to what is left of B in the first steady state."""
+    path = written(
+        tmp_path,
+        {
+            "conditions": "conditionId A a0\nbefore NaN 4\nafter 5 NaN",
+            "measurements": "observableId preequilibrationConditionId simulationConditionId time measurement\n"
+            "obs_a before after inf 0.5\nobs_a before after 1 0.5\nobs_a NaN after inf 0.5",
+        },
+    )
+    b = 4 * K1 / (K1 + K2)
+    expected = [(5 + b) * K2 / (K1 + K2), relaxed(5, b, K1, K2, 1), 5 * K2 / (K1 + K2)]
+    np.testing.assert_allclose(readings(path), expected, rtol=3e-5)
+
+
 def test_time_in_a_formula_has_no_steady_state(tmp_path: Path) -> None:
     tables = {
         "observables": "observableId observableFormula noiseFormula\nobs_a A+time 0.5",

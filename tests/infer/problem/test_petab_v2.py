@@ -159,6 +159,19 @@ COURSES = {
         },
         [REST, relaxed(1, 0, K1, K2, 1), 3 * REST],
     ),
+    "steady states after several periods": (
+        {
+            "conditions": changes("before a0 2", "before k2 3", "spike A A+5", "slow k2 0.4", "last B 1"),
+            "experiments": course("e1 -inf before", "e1 0 spike", "e2 0 NaN", "e2 1 slow", "e2 2 last", "e1 2 slow"),
+            "measurements": at("e1 inf", "e1 0", "e2 inf"),
+            "parameters": "parameterId lowerBound upperBound nominalValue estimate\nk1 0 10 0.8 true",
+        },
+        [
+            7 * 0.4 / (K1 + 0.4),
+            2 * 3 / (K1 + 3) + 5,
+            (relaxed(relaxed(1, 0, K1, 0.25, 1), 1 - relaxed(1, 0, K1, 0.25, 1), K1, 0.4, 1) + 1) * 0.4 / (K1 + 0.4),
+        ],
+    ),
     "an experiment that starts at another time": (
         {
             "conditions": changes("spike A A+1"),
@@ -184,9 +197,10 @@ def test_experiments(tmp_path: Path, name: str) -> None:
     np.testing.assert_allclose(readings(write_problem(tmp_path, tables)), expected, rtol=3e-5, atol=1e-6)
 
 
-def test_gradients_of_formulas(tmp_path: Path) -> None:
-    """By parameters of formulas that set, add, and resize, against differences."""
-    tables, _ = COURSES["a parameter holds until it is set again"]
+@pytest.mark.parametrize("name", ["a parameter holds until it is set again", "steady states after several periods"])
+def test_gradients(tmp_path: Path, name: str) -> None:
+    """By a parameter of formulas that set, and through two steady states, against differences."""
+    tables, _ = COURSES[name]
     problem = hexamer.load_problem(write_problem(tmp_path, tables)).with_settings(rtol=1e-10)
     z = jnp.asarray(problem.space.unconstrain({"k1": 0.8}))
     slope = jax.grad(problem.log_likelihood)(z)
