@@ -51,7 +51,7 @@ def load(name_or_path: str | Path) -> Dataset:
     if path.is_file() and path.name == FILE:
         return read_folder(path.parent)
     if path.is_file() and path.suffix in (".yaml", ".yml"):
-        from .petab.v1 import read_petab  # a second to import, and few need it
+        from .petab.read import read_petab  # a second to import, and few need it
 
         return read_petab(path)
     known = f"the bundled data sets are {', '.join(bundled())}"

@@ -143,6 +143,11 @@ class Dataset:
         Files of the measurements, each with the number of rows before it.
     inputs : tuple of Input
         What the cells were given, with its units; none if the source has no such list.
+    derived : dict
+        Formulas of parameters, in the units of what they set, by the name that protocols use them under.
+    continued : dict
+        By protocol, the protocol and the time (in the model's unit) whose state its pre-equilibration begins with; the
+        others begin with the model's initial values.
     """
 
     name: str
@@ -157,6 +162,8 @@ class Dataset:
     described_in: str = ""
     tables: tuple[tuple[str, int], ...] = ()
     inputs: tuple[Input, ...] = ()
+    derived: Mapping[str, sympy.Expr] = field(default_factory=dict)
+    continued: Mapping[str, tuple[Protocol, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         problems: list[str] = []

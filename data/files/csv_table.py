@@ -76,17 +76,19 @@ def quote(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "…") if text else ""
 
 
-def read_table(path: Path, issues: Issues, *, delimiter: str = ",", short_rows: bool = False) -> Table | None:
+def read_table(
+    path: Path, issues: Issues, *, delimiter: str = ",", short_rows: bool = False, may_be_empty: bool = False
+) -> Table | None:
     """The table at `path` (UTF-8, first line the header); None where it cannot be read at all.
 
-    Blank lines are skipped. Added to `problems`: no such file, not UTF-8, no header, no rows, a column
-    without name or named twice, a row with too few (unless `short_rows`), too many or only empty cells.
+    Blank lines are skipped. Added to `issues`: no such file, not UTF-8, no header, no rows (unless `may_be_empty`), a
+    column without name or named twice, a row with too few (unless `short_rows`), too many or only empty cells.
     """
     text = read_text(path, issues)
     records = None if text is None else _records(text, path.name, delimiter, issues)
     if records is None:
         return None
-    return _table(records, path.name, delimiter, issues, short_rows=short_rows)
+    return _table(records, path.name, delimiter, issues, short_rows=short_rows, may_be_empty=may_be_empty)
 
 
 _NAMES = {",": "commas", "\t": "tabs", ";": "semicolons"}
@@ -109,7 +111,13 @@ def _records(text: str, file: str, delimiter: str, issues: Issues) -> list[tuple
 
 
 def _table(
-    records: list[tuple[int, list[str]]], file: str, delimiter: str, issues: Issues, *, short_rows: bool
+    records: list[tuple[int, list[str]]],
+    file: str,
+    delimiter: str,
+    issues: Issues,
+    *,
+    short_rows: bool,
+    may_be_empty: bool,
 ) -> Table | None:
     if not records:
         issues.add(file, "the file is empty; expected a header line and rows")
@@ -139,7 +147,7 @@ def _table(
             issues.add(file, expected + hint, row=number, holds=f"{len(cells)} cells")
         else:
             rows.append(Row(number, dict(zip(header, [*cells, *[""] * missing], strict=True))))
-    if len(records) == 1:
+    if len(records) == 1 and not may_be_empty:
         issues.add(file, "the table has a header but no rows")
     return Table(file, tuple(header), tuple(rows))
 

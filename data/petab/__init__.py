@@ -1,5 +1,5 @@
-"""PEtab v1 problems."""
+"""PEtab problems, of version 1 and 2."""
 
-from .v1 import read_petab
+from .read import read_petab
 
 __all__ = ["read_petab"]

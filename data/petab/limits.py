@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from ..dataset import Censored
+from ..dataset import Censored, Measurement
 from ..files.csv_table import hint_of
 from .cells import Cells, is_missing, number_or_nan
 
@@ -34,7 +34,7 @@ class Limit(NamedTuple):
 
 
 def read_limits(cells: Cells) -> dict[int, Limit]:
-    """The limits by position of the row in the measurement tables; what cannot be read is added to `cells.problems`."""
+    """The limits by position of the row in the measurement tables; what cannot be read is added to `cells.issues`."""
     limits: dict[int, Limit] = {}
     for index, row in enumerate(cells.rows["measurement"]):
         kind, bounds = (row.cells.get(c, "") for c in ("measurementType", "censoringBounds"))
@@ -53,6 +53,25 @@ def read_limits(cells: Cells) -> dict[int, Limit]:
     if limits:
         cells.notes.append(f"rows that state limits (censoringBounds), whose 'measurement' is not read: {len(limits)}")
     return limits
+
+
+def measured(
+    cells: Cells, index: int, experiment: str, arguments: tuple[float | str, ...], limit: Limit | None, line: int
+) -> Measurement:
+    """A row of the measurement table, sound by now; with its limit, if it states one."""
+    text = cells.rows["measurement"][index].cells
+    labels = [cells.text("measurement", index, column) for column in ("datasetId", "replicateId")]
+    return Measurement(
+        text["observableId"],
+        experiment,
+        number_or_nan(text["time"]),
+        number_or_nan(text["measurement"]) if limit is None else limit.value,
+        arguments,
+        "/".join(label for label in labels if label),
+        line,
+        "" if limit is None else limit.censored,
+        None if limit is None else limit.upper,
+    )
 
 
 def _limit(cells: Cells, index: int, kind: Censored, bounds: str) -> Limit | None:

@@ -17,7 +17,7 @@ def solver_words(problem: Problem, values: Float[Array, " names"]) -> list[str]:
     model, plan = problem.model, problem.assays.plan
     with problem.placed():
         results = [
-            jax.jit(lambda v, s=settings: solve(model, plan, s, v).y)(jnp.asarray(values))
+            jax.jit(lambda v, s=settings: solve(model, plan, s, problem.assays.of_plan(s, v)).y)(jnp.asarray(values))
             for settings in (problem.settings, stricter(problem.settings))
         ]
     return words(inexact(model, *map(np.asarray, results)), problem.settings)

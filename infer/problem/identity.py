@@ -12,10 +12,11 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from ...data.dataset import Measurement
+from ...data.dataset import Dataset, Measurement
 from ...data.parameter import Parameter
 from ...models.compiled.canonical import LeftOut, content_hash
 from ...models.compiled.identity import model_parts
+from ...models.protocols.protocol import Protocol
 from ...models.solvers.dispatch import uses_fused
 from ...models.solvers.settings import Settings
 from ...models.solvers.solver import shared_out_as
@@ -54,12 +55,17 @@ def problem_parts(problem: Problem) -> Identity:
     return {
         "model": model_parts(problem.model),
         "measurements": content_hash(data.measurements, _LABELS),
-        "protocols": content_hash({n: p for n, p in data.protocols.items() if n in protocols}),
+        "protocols": content_hash({n: _with_continued(data, p) for n, p in data.protocols.items() if n in protocols}),
         "observables": content_hash({n: o for n, o in data.observables.items() if n in observables}),
         "priors": {n: content_hash(_compared_part(p)) for n, p in problem.parameters.items()},
         "sampled parameters": list(problem.space.names),
         "integrated scales": list(problem.nuisance.names),
     }
+
+
+def _with_continued(data: Dataset, protocol: Protocol) -> Protocol | tuple:
+    """A protocol, with what its pre-equilibration continues if it continues another."""
+    return (protocol, *data.continued[protocol.name]) if protocol.name in data.continued else protocol
 
 
 def problem_digest(problem: Problem) -> str:

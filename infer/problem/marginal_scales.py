@@ -24,6 +24,7 @@ from jaxtyping import Array, Float
 from ...data.dataset import Dataset, Observable
 from ...data.noise import Normal
 from ...data.parameter import Parameter
+from ...models.networks.formulas import names_in
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +101,7 @@ def find_nuisance(
     """
     known = {p.name: p for p in parameters}
     direct = frozenset(elsewhere).union(*(o.symbols for o in dataset.observables.values()))
-    direct = direct.union(*(p.references for p in dataset.protocols.values()))
+    direct = direct.union(names_in(*dataset.derived.values()), *(p.references for p in dataset.protocols.values()))
     taken = np.full(len(dataset), -1)
     names: list[str] = []
     slope = np.zeros(len(dataset))

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 from numpyro.distributions import constraints
 from numpyro.distributions.transforms import AffineTransform, ExpTransform, Transform
@@ -71,10 +72,19 @@ class PriorDistribution(dist.Distribution):
 
         return jax.pure_callback(natural, jax.ShapeDtypeStruct(u.shape, u.dtype), u, vmap_method="expand_dims")
 
+    def _inside(self, value: ArrayLike) -> Array:
+        """Whether a value is in the support; on a bound of a logarithmic prior, too, whose logarithm was rounded."""
+        base, (low, high) = self.prior.scale.log_base, self.prior.bounds
+        if not base:
+            return jnp.asarray(self.support(value))
+        value = jnp.asarray(value)
+        t = jnp.log(jnp.where(value > 0, value, 1.0)) / base
+        return jnp.asarray((value > 0) & (t >= low) & (t <= high))
+
     def log_prob(self, value, intermediates=None):
         """log p(θ): the prior's on its own scale, and the slope of that scale."""
         prior, family, base = self.prior, FAMILIES[self.prior.family], self.prior.scale.log_base
-        inside = self.support(value)
+        inside = self._inside(value)
         value = jnp.where(inside, value, 1.0 if base or not family.on_real_line else prior.location)
         logarithm = jnp.log(value) if base else jnp.zeros_like(value)
         t = logarithm / base if base else value

@@ -24,6 +24,7 @@ from ...models.solvers.dispatch import solve
 from ...models.solvers.reading import Reading
 from ...models.solvers.settings import Settings
 from .censoring import tails, uppers
+from .plan_values import PlanValues
 from .row_noise import RowNoise
 
 _MEAN, _SPREAD = "<mean>", "<sd>"  # no names of a model
@@ -48,6 +49,7 @@ class Assays:
     def __init__(self, model: Model, dataset: Dataset, names: Sequence[str], fixed: Mapping[str, float] | None = None):
         self.dataset = dataset
         self.names = tuple(names)
+        self._values = PlanValues(with_inputs_of_protocols(model, dataset), dataset, self.names)
         self.model = with_inputs_of_protocols(model, dataset)
         times: dict[str, set[float]] = {}
         for m in dataset.measurements:
@@ -56,9 +58,9 @@ class Assays:
         sorted_times = {p: sorted(t) for p, t in times.items()}
         self.plan = compile_plan(
             self.model,
-            [dataset.protocols[p] for p in self.protocols],
+            [self._values.continuing(dataset.protocols[p]) for p in self.protocols],
             [sorted_times[p] for p in self.protocols],
-            self.names,
+            self._values.names,
             fixed or {},
         )
         where = {(p, t): (i, j) for i, p in enumerate(self.protocols) for j, t in enumerate(sorted_times[p])}
@@ -102,6 +104,10 @@ class Assays:
         states = [s.name for s in model.symbols]
         return bounded(written[_MEAN], states), bounded(written[_SPREAD], states)
 
+    def of_plan(self, settings: Settings, values: Float[Array, " names"]) -> Float[Array, " more"]:
+        """Parameter values with what follows from them behind, as the plan takes them."""
+        return self._values(settings, values)
+
     def natural(self, x: Float[np.ndarray, "*batch rows"]) -> Float[np.ndarray, "*batch rows"]:
         """Values on each observable's scale, in the units of the measurements."""
         logarithmic = self.log_base > 0
@@ -110,6 +116,7 @@ class Assays:
 
     def read(self, settings: Settings, values: Float[Array, " names"]) -> Readout:
         """Simulates all protocols and reads every row; NaN where a trajectory failed."""
+        values = self.of_plan(settings, values)
         solution = solve(self.model, self.plan, settings, values, small_batch=True)
         mean, sd = self.reading(settings, values, solution)
         states = jax.lax.stop_gradient(solution.y)

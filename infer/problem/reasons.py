@@ -24,12 +24,13 @@ def why_not_solved(
     """
     if not failed:
         return ()
-    starts = unsound_starts(assays.model, assays.plan, vector) if Status.NOT_FINITE.label in failed else ()
+    values = assays.of_plan(settings, vector)
+    starts = unsound_starts(assays.model, assays.plan, values) if Status.NOT_FINITE.label in failed else ()
     if starts:
         return tuple(starts)
     if not len(assays.plan.equilibration_parameters):
         return ()
-    return tuple(find_unsettled(assays.model, assays.plan, settings, vector).sentences())
+    return tuple(find_unsettled(assays.model, assays.plan, settings, values).sentences())
 
 
 def without_derivative(names: Sequence[str], slopes: Float[np.ndarray, " names"]) -> tuple[str, ...]:

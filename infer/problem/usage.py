@@ -15,6 +15,7 @@ from ...data.quantities.units import UnitError
 from ...models.compiled.model import Model
 from ...models.compiled.volumes import check_volumes, volumes_of
 from ...models.load import load_network
+from ...models.networks.formulas import names_in
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ def _used(model: Model, dataset: Dataset) -> set[str]:
     """
     computed = {*model.species, *model.rules} - set(model.parameters)
     used = {*model.parameters, *(n for p in dataset.protocols.values() for n in p.references)}
+    used |= names_in(*dataset.derived.values())
     for o in dataset.observables.values():
         used |= o.symbols - computed
     return used | {a for m in dataset.measurements for a in m.arguments if isinstance(a, str)}

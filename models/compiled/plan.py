@@ -233,6 +233,8 @@ def _resized(
     """
     parameters, assign, add, start, stop = row
     scale = [[UNCHANGED] * len(model.species) for _ in parameters]
+    if protocol.resizing_keeps == "concentrations":
+        return parameters, assign, add, start, stop, scale
     stop = list(stop)
     steps = {step.time: step for step in protocol.steps}
     before = equilibrated

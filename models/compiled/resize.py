@@ -1,8 +1,8 @@
 """Compartments that a protocol resizes: amounts are kept, so concentrations change by the ratio of the volumes.
 
 Where a step (or the end of a pre-equilibration) changes a compartment's volume from V to V', what lies in it stays:
-c' = c V/V' (SBML level 3, 4.12.6, for events; PEtab v2 for conditions). A species that the same step sets has the value
-that it is set to, in the new volume.
+c' = c V/V' (SBML level 3, 4.12.6, for events). A species that the same step sets has the value that it is set to, in
+the new volume. PEtab v2's conditions keep concentrations instead; see `Protocol.resizing_keeps`.
 
 Each ratio is one more number of the environment, behind the plan's constants. It is computed before the solve, so that
 engines only multiply, and derivatives by an estimated volume are JAX's.

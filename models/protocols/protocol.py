@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 Value = float | str
 """A number, or the name of a parameter that holds it (so that a dose or an initial value can be estimated)."""
@@ -68,6 +69,9 @@ class Protocol:
         In order of time.
     start : float
         The time at which the experiment starts, in the model's unit (min).
+    resizing_keeps : str
+        What stays as it is in a compartment that a step resizes: `"amounts"` (SBML), so that concentrations change, or
+        `"concentrations"` (PEtab v2). Species that are amounts keep them in both.
 
     Examples
     --------
@@ -80,6 +84,7 @@ class Protocol:
     preequilibration: Mapping[str, Value] | None = None
     steps: tuple[Step, ...] = ()
     start: float = 0.0
+    resizing_keeps: Literal["amounts", "concentrations"] = "amounts"
 
     def __post_init__(self) -> None:
         times = [step.time for step in self.steps]

@@ -11,7 +11,7 @@ import sympy
 
 from helpers import CASES, ENGINES, SOLVERS, little_work
 from hexamer.data import TableError, parse_formula, read_folder
-from hexamer.data.petab.v1 import read_petab
+from hexamer.data.petab import read_petab
 from hexamer.infer.doses.text import parse_conditions
 from hexamer.models import FormulaError, compile_network, parse_infix, read_antimony, simulate
 from hexamer.models.networks.dialects import PETAB

@@ -14,7 +14,7 @@ from scipy import stats
 
 from helpers import ENGINES, SOLVERS
 from hexamer import Settings, load_problem
-from hexamer.data.petab.v1 import read_petab
+from hexamer.data.petab import read_petab
 
 pytestmark = pytest.mark.tier("test")
 

@@ -15,7 +15,7 @@ import pytest
 
 from helpers import ENGINES, SOLVERS
 from hexamer import Model, Protocol, Settings, load_problem, simulate
-from hexamer.data.petab.v1 import read_petab
+from hexamer.data.petab import read_petab
 from hexamer.models import compile_network, read_antimony
 from hexamer.models.compiled.plan import compile_plan
 from hexamer.models.protocols.protocol import Step

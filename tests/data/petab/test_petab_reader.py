@@ -10,7 +10,7 @@ import pytest
 import sympy
 
 from hexamer.data.parameter import Prior
-from hexamer.data.petab.v1 import read_petab
+from hexamer.data.petab import read_petab
 from hexamer.models.protocols.protocol import Protocol, Step
 
 pytestmark = pytest.mark.tier("check")
@@ -194,7 +194,12 @@ def test_priors(write: Write, given: str, prior: Prior) -> None:
 @pytest.mark.parametrize(
     ("table", "old", "new", "message"),
     [
-        ("yaml", "format_version: 1", "format_version: 2.0.0", "format_version is 2.0.0: only PEtab v1"),
+        (
+            "yaml",
+            "format_version: 1",
+            "format_version: 3.0.0",
+            "format_version is 3.0.0: PEtab v1 and v2 are supported",
+        ),
         (
             "yaml",
             "  condition_files",
@@ -206,7 +211,7 @@ def test_priors(write: Write, given: str, prior: Prior) -> None:
         ("yaml", "sbml_files: [model.xml]", "model_files: {m: {language: pysb}}", "'pysb': only SBML"),
         ("yaml", "problems:", "extensions: {sub: {}}\nproblems:", "extensions are not supported: sub"),
         ("yaml", "  observable_files: [observables.tsv]\n", "", "problems/0: missing key observable_files"),
-        ("measurements", "5    0.5", "inf  0.5", r"measurements.tsv, row 3, 'time' holds 'inf'.*steady state"),
+        ("measurements", "5    0.5", "-inf 0.5", r"row 3, 'time' holds '-inf'; expected a number from 0 up, or inf"),
         ("measurements", "5    0.5", "-1   0.5", r"row 3, 'time' holds '-1'; expected a number from 0 up"),
         ("measurements", "5    0.5", "5    0", r"row 3, 'measurement' holds '0'.*obs_b is on a logarithmic scale"),
         ("measurements", "after                 2.5", "later                 2.5", "later"),

@@ -14,7 +14,7 @@ import pytest
 
 import hexamer
 from helpers import slowly
-from hexamer.data.petab.v1 import read_petab
+from hexamer.data.petab import read_petab
 
 pytestmark = pytest.mark.tier("test")
 

@@ -1,21 +1,26 @@
-"""Bounds and prior of a row of a PEtab parameter table: whether they can be, checked where they stand."""
+"""Bounds and prior of a row of PEtab v1's parameter table: whether they can be, checked where they stand."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..files.csv_table import parse_number
+from ..prior import Prior
 from ..scale import Scale
 from .cells import Cells, is_missing, number_or_nan
+from .checks import bound_on
 
-TYPES = (
-    "uniform",
-    "normal",
-    "laplace",
-    "logNormal",
-    "logLaplace",
-    "parameterScaleUniform",
-    "parameterScaleNormal",
-    "parameterScaleLaplace",
-)
+PRIORS: Mapping[str, tuple[str, Scale | None]] = {
+    "uniform": ("uniform", Scale.LIN),
+    "normal": ("normal", Scale.LIN),
+    "laplace": ("laplace", Scale.LIN),
+    "logNormal": ("normal", Scale.LOG),  # of the natural logarithm, whatever the parameter's scale
+    "logLaplace": ("laplace", Scale.LOG),
+    "parameterScaleUniform": ("uniform", None),
+    "parameterScaleNormal": ("normal", None),
+    "parameterScaleLaplace": ("laplace", None),
+}
+"""PEtab's objective priors: family, and the scale it is on, None for that of the parameter."""
 
 
 def check_priors(cells: Cells) -> None:
@@ -49,8 +54,8 @@ def _check_prior(cells: Cells, index: int) -> None:
     kind, numbers = row.get("objectivePriorType", ""), row.get("objectivePriorParameters", "")
     kind = "parameterScaleUniform" if is_missing(kind) else kind
     column = "objectivePriorParameters"
-    if kind not in TYPES:
-        return cells.complain("parameter", index, "objectivePriorType", f"one of {', '.join(TYPES)}")
+    if kind not in PRIORS:
+        return cells.complain("parameter", index, "objectivePriorType", f"one of {', '.join(PRIORS)}")
     if is_missing(numbers):
         if kind != "parameterScaleUniform":
             cells.complain("parameter", index, column, f"two numbers separated by ';', which {kind!r} needs")
@@ -76,4 +81,16 @@ def _bounds(row, kind: str) -> tuple[float, float]:
     return low, high
 
 
-__all__ = ["check_priors"]
+def prior_of(row: Mapping[str, str], scale: Scale) -> Prior:
+    """The objective prior of one row, truncated by its bounds, which the table gives on the linear scale."""
+    family, fixed_scale = PRIORS[row.get("objectivePriorType", "parameterScaleUniform")]
+    on = fixed_scale or scale
+    low, high = (bound_on(number_or_nan(row[c]), on) for c in ("lowerBound", "upperBound"))
+    numbers = row.get("objectivePriorParameters")
+    first, second = (low, high) if numbers is None else map(float, numbers.split(";"))
+    if family == "uniform":
+        return Prior("uniform", on, lower=max(low, first), upper=min(high, second))
+    return Prior(family, on, location=first, spread=second, lower=low, upper=high)
+
+
+__all__ = ["PRIORS", "check_priors", "prior_of"]
