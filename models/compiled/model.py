@@ -65,7 +65,8 @@ class Model:
     initial : callable
         `initial(p)`: the state at the start, in model units.
     volumes : callable
-        `volumes(p)`: what turns each symbol into an amount: the compartment's volume in model units, or 1.
+        `volumes(p)`: what turns each symbol into an amount: the compartment's volume in model units, or 1. A volume that
+        moves is that at the start.
     weights : callable
         `weights(p)`: what each non-zero entry of `moieties` is multiplied with, row by row: a volume in model units, or
         with a factor of parameters (see `hexamer.models.compiled.balances`).
@@ -75,6 +76,9 @@ class Model:
         For each moiety, the position of a species that follows from it.
     rules : dict
         Formulas by name, over species, parameters and time.
+    computed : dict
+        What else formulas may use, over the same: parameters and volumes that an initial assignment gives, and rates of
+        reactions, amount per time.
     time_index : int, optional
         Position of the state that is time.
     network : Network, optional
@@ -107,6 +111,7 @@ class Model:
     moieties: np.ndarray
     dependent: tuple[int, ...]
     rules: Mapping[str, sympy.Expr] = field(default_factory=dict)
+    computed: Mapping[str, sympy.Expr] = field(default_factory=dict)
     time_index: int | None = None
     network: Network | None = None
     kinetics: Kinetics | None = None
@@ -223,7 +228,12 @@ class Model:
     def names(self) -> frozenset[str]:
         """All that a formula over this model may use."""
         species = (n for i, n in enumerate(self.species) if i != self.time_index)
-        return frozenset((*species, *self.parameters, *self.rules))
+        return frozenset((*species, *self.parameters, *self.formulas))
+
+    @property
+    def formulas(self) -> dict[str, sympy.Expr]:
+        """Rules, and what else is computed, by name."""
+        return {**self.computed, **self.rules}
 
     @property
     def symbols(self) -> tuple[sympy.Symbol, ...]:

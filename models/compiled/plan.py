@@ -20,6 +20,7 @@ from ..networks.formulas import TIME, to_infix
 from ..protocols.protocol import Protocol, Value
 from .model import Model
 from .resize import Resizes, ResizeTable, resized_but_fixed
+from .volumes import jumping_volumes
 
 UNCHANGED = -1
 
@@ -285,6 +286,7 @@ def _check(model: Model, protocols: Sequence[Protocol], times: Sequence[Sequence
                     f"protocol {protocol.name!r} adds to {name!r}, which is a parameter of {model.name}, "
                     "not a species: set it instead"
                 )
+        problems += jumping_volumes(model, protocol)
         if protocol.preequilibration is not None and (term := _time_dependent_rate(model, protocol, names)):
             problems.append(
                 f"protocol {protocol.name!r} pre-equilibrates, but {model.name} depends on time explicitly then: "
