@@ -296,3 +296,30 @@ def test_what_initial_assignments_and_reactions_give_can_be_observed() -> None:
     model = compile_network(read_antimony(text))
     courses = simulate(model, {}, Protocol(), [0.0], observe=("A*c", "J0"))
     np.testing.assert_allclose([courses.observed["A*c"][0, 0], courses.observed["J0"][0, 0]], [9.0, 4.5])
+
+
+# ------------------------------------------------------------------------------------------- constraints
+
+
+def test_constraints_are_checked_along_the_course(caplog: pytest.LogCaptureFixture) -> None:
+    """A = 3 exp(-k t) falls below 1 at t = ln 3 / k: at 2.2 for k = 0.5, after the end for k = 0.1."""
+
+    def change(model: libsbml.Model) -> None:
+        for formula, message in (("A > 1", "too little &lt;A&gt;"), ("A >= 0", "")):
+            made = model.createConstraint()
+            made.setMath(libsbml.parseL3Formula(formula))
+            if message:
+                made.setMessage(f'<message><p xmlns="http://www.w3.org/1999/xhtml">{message}</p></message>')
+
+    network = read_sbml(decay(change))
+    assert read_sbml(write_sbml(network)).constraints == network.constraints
+    model = compile_network(network)
+    times = [0.0, 1.0, 2.0, 3.0, 4.0]
+    with caplog.at_level(logging.WARNING):
+        courses = simulate(model, {"k": np.array([0.5, 0.1])}, Protocol(), times)
+    np.testing.assert_array_equal(courses.constraints["constraint 1"], [[3.0], [np.nan]])
+    np.testing.assert_array_equal(courses.constraints["constraint 2"], [[np.nan], [np.nan]])
+    assert "decay: constraint 1, (A > 1), does not hold at t = 3: too little <A>" in caplog.text
+    assert "constraint 2" not in caplog.text
+    traced = jax.jit(lambda k: simulate(model, {"k": k}, Protocol(), times).constraints["constraint 1"])
+    np.testing.assert_array_equal(traced(0.5), [3.0])
