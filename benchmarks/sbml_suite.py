@@ -45,11 +45,8 @@ _LEVEL = re.compile(r"sbml-l(\d)v(\d)\.xml$")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a case asks for: its output times, its variables, and how near the numbers must come."""
+    """What a case asks for: its variables, and how near the numbers must come at the times of the results."""
 
-    start: float
-    duration: float
-    steps: int
     variables: tuple[str, ...]
     absolute: float
     relative: float
@@ -66,12 +63,9 @@ class Settings:
             return tuple(n.strip() for n in stated.get(key, "").split(",") if n.strip())
 
         return Settings(
-            float(stated.get("start") or 0),
-            float(stated["duration"]),
-            int(stated["steps"]),
             names("variables"),
-            float(stated["absolute"]),
-            float(stated["relative"]),
+            float(stated.get("absolute") or "nan"),  # a case without a time course has none
+            float(stated.get("relative") or "nan"),
             names("amount"),
             names("concentration"),
         )
@@ -90,6 +84,11 @@ class Verdict:
 def model_file(folder: Path) -> Path:
     """The case's model of the highest level and version."""
     return max(folder.glob("*sbml-l*v*.xml"), key=lambda f: _LEVEL.search(f.name).groups())  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def settings_file(folder: Path) -> Path:
+    """The case's settings."""
+    return folder / f"{folder.name}-settings.txt"
 
 
 def tags_of(folder: Path) -> tuple[str, ...]:
@@ -112,23 +111,37 @@ def formula(network: Network, name: str, settings: Settings) -> str:
     return name
 
 
+def results_of(folder: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The times of a case, and the right values at each by variable."""
+    with (folder / f"{folder.name}-results.csv").open(newline="") as file:
+        head, *rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
+    times, *columns = np.array(rows, float).T
+    return times, dict(zip(head[1:], columns, strict=True))
+
+
+def distance(settings: Settings, right: np.ndarray, got: np.ndarray) -> np.ndarray:
+    """How far each value is off, in the case's tolerances: right is at most 1."""
+    same = (right == got) | (np.isnan(right) & np.isnan(got))
+    with np.errstate(invalid="ignore"):
+        far = np.abs(got - right) / (settings.absolute + settings.relative * np.abs(right))
+    return np.where(same, 0.0, np.where(np.isnan(far), np.inf, far))
+
+
 def deviations(folder: Path, solver: Solver | None = None) -> dict[str, tuple[float, float]]:
     """By variable: the largest distance in the case's tolerances (right: at most 1), and its time.
 
     Raises what hexamer raises, and `RuntimeError` with the status of a solve that failed.
     """
-    settings = Settings.read(folder / f"{folder.name}-settings.txt")
-    with (folder / f"{folder.name}-results.csv").open(newline="") as file:
-        head, *rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
-    expected = np.array(rows, float)
+    settings = Settings.read(settings_file(folder))
     network = load_network(model_file(folder))
     model = hexamer.load_model(network)
+    times, right = results_of(folder)
     columns = {name: formula(network, name, settings) for name in settings.variables}
     result = hexamer.simulate(
         model,
         {},
         Protocol(),
-        expected[:, 0],
+        times,
         observe=tuple(dict.fromkeys(columns.values())),
         rtol=min(1e-8, settings.relative * 1e-3),
         atol=min(1e-12, settings.absolute * 1e-6),
@@ -139,12 +152,8 @@ def deviations(folder: Path, solver: Solver | None = None) -> dict[str, tuple[fl
         raise RuntimeError(f"{status!r}: {status}")
     found = {}
     for name, observed in columns.items():
-        right, got = expected[:, head.index(name)], np.asarray(result.observed[observed])[0]
-        same = (right == got) | (np.isnan(right) & np.isnan(got))
-        with np.errstate(invalid="ignore"):
-            far = np.abs(got - right) / (settings.absolute + settings.relative * np.abs(right))
-        far = np.where(same, 0.0, np.where(np.isnan(far), np.inf, far))
-        found[name] = float(far.max()), float(expected[far.argmax(), 0])
+        far = distance(settings, right[name], np.asarray(result.observed[observed])[0])
+        found[name] = float(far.max()), float(times[far.argmax()])
     return found
 
 
@@ -168,7 +177,7 @@ def judge_all(folders: Iterable[Path], workers: int = 1) -> list[Verdict]:
     """Runs cases, in `workers` processes if there are more than one."""
     if workers == 1:
         return [judge(f) for f in folders]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), max_tasks_per_child=50) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         return list(pool.map(judge, folders))
 
 
