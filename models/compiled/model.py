@@ -65,8 +65,8 @@ class Model:
     initial : callable
         `initial(p)`: the state at the start, in model units.
     volumes : callable
-        `volumes(p)`: what turns each symbol into an amount: the compartment's volume in model units, or 1. A volume that
-        moves is that at the start.
+        `volumes(p)`: what turns each symbol into an amount: the compartment's volume in model units, or 1. Of a
+        volume that moves it is the one at the start.
     weights : callable
         `weights(p)`: what each non-zero entry of `moieties` is multiplied with, row by row: a volume in model units, or
         with a factor of parameters (see `hexamer.models.compiled.balances`).

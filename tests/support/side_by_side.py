@@ -1,5 +1,7 @@
 """Several networks as one, side by side, so that diffrax, which compiles for seconds, compiles once for all of them."""
 
+# sympy's annotations say Basic where an expression is meant.
+# pyright: reportArgumentType=false, reportReturnType=false
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -32,7 +34,7 @@ def side_by_side(networks: Mapping[str, tuple[Network, float]]) -> Network:
     return whole
 
 
-def renamed(expression: sympy.Expr, network: Network, prefix: str, duration: sympy.Expr) -> sympy.Expr:
+def renamed(expression: sympy.Expr, network: Network, prefix: str, duration: sympy.Expr | float) -> sympy.Expr:
     """`expression` over the names of the block `prefix`, whose time is a part of `duration`."""
     used = {str(s) for s in expression.free_symbols} & {r.name for r in network.reactions}
     assert not used, f"{network.name}: {used} are rates of reactions"
