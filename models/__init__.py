@@ -7,7 +7,7 @@ from .library import bundled, il6
 from .load import load_model, load_network
 from .networks.antimony_read import read_antimony
 from .networks.formulas import FormulaError, parse_infix
-from .networks.network import Network, Quantity, Reaction, Species, UnsupportedModelError
+from .networks.network import Constraint, Network, Quantity, Reaction, Species, UnsupportedModelError
 from .networks.sbml_read import read_sbml
 from .networks.sbml_write import write_sbml
 from .protocols.protocol import Protocol, Step
@@ -38,6 +38,7 @@ __getattr__, __dir__ = later(
 
 __all__ = [
     "Auto",
+    "Constraint",
     "DerivativeError",
     "Diffrax",
     "FormulaError",

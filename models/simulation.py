@@ -17,6 +17,8 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from .compiled.constraints import first_failures
+from .compiled.constraints import sentence as failing
 from .compiled.model import Model
 from .compiled.observe import grid
 from .compiled.plan import Plan, compile_plan
@@ -49,6 +51,9 @@ class Trajectories(NamedTuple):
         The solver's steps, and those of them that it rejected; counts, dimensionless.
     observed : dict of arrays, … × protocols × times
         By observable, in the units of its formula.
+    constraints : dict of arrays, … × protocols
+        By constraint of the model: the time of the first output at which it does not hold, in the model's unit; NaN if
+        it holds at all.
     """
 
     times: Float[Array, " times"]
@@ -57,6 +62,7 @@ class Trajectories(NamedTuple):
     steps: Int[Array, "*batch protocols"]
     rejected: Int[Array, "*batch protocols"]
     observed: dict[str, Float[Array, "*batch protocols times"]]
+    constraints: dict[str, Float[Array, "*batch protocols"]]
 
     def __repr__(self) -> str:
         shape = " × ".join(map(str, np.shape(self.y)))
@@ -91,7 +97,7 @@ def simulate(
 
     Works under `jax.jit`, `jax.vmap` and `jax.grad` (with `Diffrax(derivative="forward")`, `jax.jvp` instead). A
     failed trajectory is NaN with zero gradient; `status` says why. A logged warning names species that the model takes
-    below 0.
+    below 0, and constraints of the model that do not hold at an output.
 
     Parameters
     ----------
@@ -170,25 +176,31 @@ def simulate(
         kinds = {d.platform for d in where}
         note_ignored(settings, f"parameters lie on {', '.join(map(str, where))}, where they were put", kinds)
     with contextlib.nullcontext() if decided else placed(math.prod(shape) * len(batch), settings):
-        solution, observed = solve_all(stacked, tolerances)
+        solution, observed, constraints = solve_all(stacked, tolerances)
     if not isinstance(solution.y, Tracer) and not isinstance(tolerances.rtol, Tracer) and solution.y.size:
         loosest = (None if x is None else float(np.max(x)) for x in tolerances)
         if said := sentence(named(model, lowest(model, np.asarray(solution.y), *loosest))):  # pyright: ignore[reportArgumentType]
             log.warning("%s: %s", model.name, said)
-    return Trajectories(jnp.asarray(at), solution.y, solution.status, solution.steps, solution.rejected, observed)
+    if constraints and model.network is not None and not isinstance(solution.y, Tracer):
+        failures = {n: np.asarray(times) for n, times in constraints.items()}
+        if said := failing(model.network.constraints, failures):
+            log.warning("%s: %s", model.name, said)
+    at = jnp.asarray(at)
+    return Trajectories(at, solution.y, solution.status, solution.steps, solution.rejected, observed, constraints)
 
 
 @lru_cache(maxsize=64)
 def _compiled(
     model: Model, plan: Plan, settings: Settings, observe: tuple[str, ...], axes: int
-) -> Callable[[Float[Array, "*batch names"], Tolerances], tuple[Solution, dict[str, Array]]]:
+) -> Callable[[Float[Array, "*batch names"], Tolerances], tuple[Solution, dict[str, Array], dict[str, Array]]]:
     """What `simulate` calls, the same function for the same arguments, so that it is compiled once for each shape."""
-    read = grid(model, plan, observe)
+    read, first = grid(model, plan, observe), first_failures(model, plan)
 
-    def one(v: Float[Array, " names"], tolerances: Tolerances) -> tuple[Solution, dict[str, Array]]:
+    def one(v: Float[Array, " names"], tolerances: Tolerances) -> tuple[Solution, dict[str, Array], dict[str, Array]]:
         solution = solve(model, plan, settings, v, tolerances=tolerances)
         atol = reading_atol(model, solution.y, tolerances.rtol, tolerances.atol)
-        return solution, dict(zip(observe, read(v, solution.y, tolerances.rtol, atol), strict=True))
+        observed = dict(zip(observe, read(v, solution.y, tolerances.rtol, atol), strict=True))
+        return solution, observed, first(v, solution.y, tolerances.rtol, atol)
 
     for _ in range(axes):
         one = jax.vmap(one)

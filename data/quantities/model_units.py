@@ -97,6 +97,7 @@ class ModelUnits:
         for species in self.network.species.values():
             counted = unit_of_amount(self.network, species.name)
             moved = any(species.name in r.stoichiometry for r in self.network.reactions) and not species.fixed
+            moved = moved and not species.conversion  # a factor with a unit of its own
             if counted is not None and turned is not None and moved and not _same(counted, turned):
                 raise UnitError(
                     f"the model {self.network.name!r} counts the species {species.name} in {named(counted)}, but its "
@@ -106,7 +107,8 @@ class ModelUnits:
     def _check_reactions(self) -> None:
         """Species that one reaction turns over are counted in one unit."""
         for reaction in self.network.reactions:
-            moved = [n for n in reaction.stoichiometry if not self.network.species[n].fixed]
+            species = (self.network.species[n] for n in reaction.stoichiometry)
+            moved = [s.name for s in species if not s.fixed and not s.conversion]
             known = {n: u for n in moved if (u := unit_of_amount(self.network, n)) is not None}
             first = next(iter(known), "")
             for name, unit in known.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import sympy
 
@@ -48,6 +48,10 @@ def check_masses(masses: Mapping[str, str | float | None]) -> None:
             raise MolarMassError(f"{name}: {error}") from None
 
 
+def _symbols(expressions: Iterable[sympy.Basic]) -> set[sympy.Basic]:
+    return set().union(*(e.free_symbols for e in expressions))
+
+
 def has_target(model: Model, name: str) -> bool:
     """True if the rate of any other species depends on `name`, or if the model states no network."""
     if model.network is None:
@@ -59,7 +63,9 @@ def has_target(model: Model, name: str) -> bool:
         if not more:
             break
         through |= more
-    touched = (set(r.stoichiometry) for r in model.network.reactions if r.rate.free_symbols & through)
+    reactions = model.network.reactions
+    used = ([r.rate, *r.stoichiometry.values()] for r in reactions)
+    touched = (set(r.stoichiometry) for r, e in zip(reactions, used, strict=True) if _symbols(e) & through)
     rates = (n for n, e in model.network.rates.items() if e.free_symbols & through)
     return bool(set().union(*touched, rates) - {name})
 

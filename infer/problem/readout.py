@@ -100,7 +100,7 @@ class Assays:
             )
         mean = bind_time(observable.scale.formula(observable.formula), names)
         spread = bind_time(observable.noise_formula, names)
-        written = inline({**model.rules, _MEAN: mean, _SPREAD: spread})
+        written = inline({**model.formulas, _MEAN: mean, _SPREAD: spread})
         states = [s.name for s in model.symbols]
         return bounded(written[_MEAN], states), bounded(written[_SPREAD], states)
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import sympy
 
+from ..networks.derivatives import Derivatives, Terms, volume_of
 from ..networks.formulas import TIME, bind_time, exact_exponents, inline, names_in
-from ..networks.network import Event, Network
+from ..networks.network import Network
 from ..networks.volumes import check_network
 from .balances import Conserved, conserved
 from .codegen import Name, compile_vector, guard
@@ -27,8 +28,6 @@ from .model import Model, SparseJacobian, arguments_of, at_start, clock_name
 from .switches import Switches
 
 log = logging.getLogger(__name__)
-
-Terms = list[tuple[sympy.Expr, sympy.Expr]]  # (coefficient, rate)
 
 
 def compile_network(network: Network, *, independent: Collection[str] = ()) -> Model:
@@ -70,16 +69,19 @@ class _Equations:
     parameters: Mapping[str, float]  # with their default values
     terms: Mapping[str, Terms]  # the derivative of each state is the sum of them
     initial: Sequence[sympy.Expr]
-    volumes: Sequence[sympy.Expr]
+    volumes: Sequence[sympy.Expr]  # those that move: at the start
+    diluted: frozenset[str]  # states that a moving volume dilutes
     reactions: Sequence[sympy.Expr]  # rates, in the order of the file
     rules: Mapping[str, sympy.Expr]  # those of the network, by name
+    computed: Mapping[str, sympy.Expr]  # what else formulas may use
     switches: Switches
     events: Sequence[TimedEvent]
     depends_on_time: bool
 
 
 def _equations(network: Network, independent: Collection[str]) -> _Equations:
-    derivative = _derivatives(network)
+    derivatives = Derivatives(network)
+    derivative = derivatives.terms
     # What events change is a state; its value at the start stays a parameter.
     held = [n for n in assigned_names(network.events) if n not in derivative]
     derivative |= {n: [] for n in held}
@@ -101,10 +103,19 @@ def _equations(network: Network, independent: Collection[str]) -> _Equations:
     def substituted(e: sympy.Expr) -> sympy.Expr:
         return sympy.sympify(e).xreplace(substitution)
 
-    terms = {n: [(substituted(c), substituted(r)) for c, r in pairs] for n, pairs in derivative.items()}
+    moving = {TIME, *map(sympy.Symbol, states)}
+
+    def pair(coefficient: sympy.Expr, rate: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr]:
+        """A coefficient that changes in time becomes a factor of the rate."""
+        c, r = substituted(coefficient), substituted(rate)
+        return (sympy.Integer(1), c * r) if c.free_symbols & moving else (c, r)
+
+    at_zero = {sympy.Symbol(n): initially[n] for n in states} | {TIME: sympy.Integer(0)}
+    terms = {n: [pair(c, r) for c, r in pairs] for n, pairs in derivative.items()}
     parameters = {n: value for n, value in quantities.items() if n not in rules and (n not in start or n in settable)}
     initial = [initially[n] for n in states]
     public = {n: e for n, e in rules.items() if n in network.rules}
+    computed = {n: e for n, e in rules.items() if n not in network.rules}
 
     switches = Switches(states)
     terms = {
@@ -130,9 +141,11 @@ def _equations(network: Network, independent: Collection[str]) -> _Equations:
         parameters=parameters,
         terms=terms,
         initial=initial,
-        volumes=[bounded(substituted(_volume(network, n))) for n in states],
+        volumes=[bounded(substituted(volume_of(network, n)).xreplace(at_zero)) for n in states],
+        diluted=frozenset(filter(derivatives.dilutes, states)),
         reactions=[substituted(r.rate) for r in network.reactions],
         rules=public,
+        computed=computed,
         switches=switches,
         events=events,
         depends_on_time=depends,
@@ -142,8 +155,9 @@ def _equations(network: Network, independent: Collection[str]) -> _Equations:
 def _compiled(network: Network, equations: _Equations) -> Model:
     states, parameters, switches = equations.states, tuple(equations.parameters), equations.switches
     clock = None if equations.time_index is None else states[equations.time_index]
-    amounts = _amounts(equations.terms, equations.volumes, clock)
     arguments = arguments_of(parameters, states)
+    alone = equations.diluted if clock is None else equations.diluted | {clock}
+    amounts = _amounts(equations.terms, equations.volumes, alone)
     sums = conserved(amounts, [sympy.Symbol(n) for n in arguments], equations.reactions)
     moieties, weights = _moieties(sums, equations.volumes)
     kinetics = Kinetics.of(
@@ -180,6 +194,7 @@ def _compiled(network: Network, equations: _Equations) -> Model:
         moieties=moieties,
         dependent=sums.dependent,
         rules=equations.rules,
+        computed=equations.computed,
         time_index=equations.time_index,
         network=network,
         kinetics=kinetics,
@@ -218,46 +233,16 @@ def _with_time(network: Network) -> Network:
     return replace(
         network,
         species={n: replace(s, initial=bind_time(sympy.sympify(s.initial), ())) for n, s in network.species.items()},
-        reactions=tuple(replace(r, rate=bind_time(sympy.sympify(r.rate), ())) for r in network.reactions),
+        reactions=tuple(
+            replace(r, rate=bind_time(sympy.sympify(r.rate), ()), stoichiometry=bound(r.stoichiometry))
+            for r in network.reactions
+        ),
         rules=bound(network.rules),
         rates=bound(network.rates),
         initial=bound(network.initial),
-        events=tuple(map(_event_with_time, network.events)),
+        constraints=tuple(replace(c, condition=bind_time(c.condition, ())) for c in network.constraints),
+        events=tuple(e.with_formulas(lambda f: bind_time(f, ())) for e in network.events),
     )
-
-
-def _event_with_time(event: Event) -> Event:
-    def bound(e: sympy.Basic | None) -> sympy.Expr | None:
-        return None if e is None else bind_time(sympy.sympify(e), ())
-
-    return replace(
-        event,
-        trigger=bound(event.trigger),
-        assignments={n: bound(e) for n, e in event.assignments.items()},
-        delay=bound(event.delay),
-        priority=bound(event.priority),
-    )
-
-
-def _derivatives(network: Network) -> dict[str, Terms]:
-    """The states, and the terms whose sum is the derivative of each."""
-    derivative: dict[str, Terms] = {}
-    for name, species in network.species.items():
-        if name not in network.rates and not species.fixed and name not in network.rules:
-            derivative[name] = []
-        elif name in network.rates:
-            derivative[name] = [(sympy.Integer(1), network.rates[name])]
-    for name, rate in network.rates.items():
-        derivative.setdefault(name, [(sympy.Integer(1), rate)])
-    for reaction in network.reactions:
-        for name, number in reaction.stoichiometry.items():
-            species = network.species.get(name)
-            if species is None:
-                raise ValueError(f"reaction {reaction.name} changes {name!r}, which is no species")
-            if species.fixed or name in network.rules or name in network.rates:
-                continue
-            derivative[name].append((number / _volume(network, name), reaction.rate))
-    return derivative
 
 
 def _values(
@@ -296,14 +281,9 @@ def _settable(network: Network, held: Collection[str], independent: Collection[s
 
 
 def _start(network: Network, name: str) -> sympy.Expr:
-    """The start value of a parameter that has a rate rule."""
-    return network.initial.get(name, sympy.Float(network.parameters[name].value))
-
-
-def _volume(network: Network, state: str) -> sympy.Expr:
-    """The factor from a state's symbol to its amount: the volume of its compartment, or 1."""
-    species = network.species.get(state)
-    return sympy.Integer(1) if species is None or species.amount else sympy.Symbol(species.compartment)
+    """The start value of a parameter or a compartment that has a rate rule."""
+    quantity = network.parameters.get(name) or network.compartments[name]
+    return network.initial.get(name, sympy.Float(quantity.value))
 
 
 def _with_jacobian(names: Sequence[Sequence[Name]], f: list[sympy.Expr]) -> tuple[Callable, Callable]:
@@ -336,10 +316,9 @@ def _moieties(conserved: Conserved, volumes: Sequence[sympy.Expr]) -> tuple[np.n
     return matrix, weights
 
 
-def _amounts(terms: Mapping[str, Terms], volumes: Sequence[sympy.Expr], clock: str | None) -> list[Terms]:
-    """The terms of the rate of change of each state's amount; those of the time, `clock`, occur nowhere else."""
-    of_clock: Terms = [(sympy.Integer(1), sympy.Symbol("<dt>"))]
+def _amounts(terms: Mapping[str, Terms], volumes: Sequence[sympy.Expr], alone: Collection[str]) -> list[Terms]:
+    """The terms of the rate of change of each state's amount; those of `alone`, as time, are in no conserved sum."""
     return [
-        of_clock if n == clock else [(c * v, r) for c, r in pairs]
+        [(sympy.Integer(1), sympy.Symbol(f"<d {n}>"))] if n in alone else [(c * v, r) for c, r in pairs]
         for (n, pairs), v in zip(terms.items(), volumes, strict=True)
     ]

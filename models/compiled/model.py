@@ -68,7 +68,8 @@ class Model:
     initial : callable
         `initial(p)`: the state at the start, in model units.
     volumes : callable
-        `volumes(p)`: what turns each symbol into an amount: the compartment's volume in model units, or 1.
+        `volumes(p)`: what turns each symbol into an amount: the compartment's volume in model units, or 1. Of a
+        volume that moves it is the one at the start.
     weights : callable
         `weights(p)`: what each non-zero entry of `moieties` is multiplied with, row by row: a volume in model units, or
         with a factor of parameters (see `hexamer.models.compiled.balances`).
@@ -78,6 +79,9 @@ class Model:
         For each moiety, the position of a species that follows from it.
     rules : dict
         Formulas by name, over species, parameters and time.
+    computed : dict
+        What else formulas may use, over the same: parameters and volumes that an initial assignment gives, and rates of
+        reactions, amount per time.
     time_index : int, optional
         Position of the state that is time.
     network : Network, optional
@@ -113,6 +117,7 @@ class Model:
     moieties: np.ndarray
     dependent: tuple[int, ...]
     rules: Mapping[str, sympy.Expr] = field(default_factory=dict)
+    computed: Mapping[str, sympy.Expr] = field(default_factory=dict)
     time_index: int | None = None
     network: Network | None = None
     kinetics: Kinetics | None = None
@@ -238,7 +243,12 @@ class Model:
     def names(self) -> frozenset[str]:
         """All that a formula over this model may use."""
         species = (n for i, n in enumerate(self.species) if i != self.time_index)
-        return frozenset((*species, *self.parameters, *self.rules))
+        return frozenset((*species, *self.parameters, *self.formulas))
+
+    @property
+    def formulas(self) -> dict[str, sympy.Expr]:
+        """Rules, and what else is computed, by name."""
+        return {**self.computed, **self.rules}
 
     @property
     def arguments(self) -> tuple[str, ...]:

@@ -30,13 +30,13 @@ States = Float[Array, "protocols times species"]
 Grid = Callable[[Float[Array, " names"], States, Tolerance, Tolerance], list[Float[Array, "protocols times"]]]
 
 
-def expression_of(model: Model, formula: str) -> sympy.Expr:
+def expression_of(model: Model, formula: str | sympy.Expr) -> sympy.Expr:
     """A formula over species, parameters and rules of `model`, over species and parameters alone."""
-    expression = bind_time(parse_infix(formula, model.names), model.names)
-    return inline({**model.rules, "": expression})[""]
+    expression = bind_time(parse_infix(formula, model.names), model.names) if isinstance(formula, str) else formula
+    return inline({**model.formulas, "": expression})[""]
 
 
-def grid(model: Model, plan: Plan, formulas: Sequence[str]) -> Grid:
+def grid(model: Model, plan: Plan, formulas: Sequence[str | sympy.Expr]) -> Grid:
     """A function `(values, y, rtol, atol)` of a plan's values and states that reads each of `formulas`.
 
     Formulas are over the model's species, rules and parameters, and time. The solver's tolerances say how far below 0
@@ -71,7 +71,7 @@ def grid(model: Model, plan: Plan, formulas: Sequence[str]) -> Grid:
     return read
 
 
-def _compiled(model: Model, formula: str, known: Sequence[str], states: Sequence[str]):
+def _compiled(model: Model, formula: str | sympy.Expr, known: Sequence[str], states: Sequence[str]):
     expression = expression_of(model, formula)
     try:
         return compile_elementwise(known, [bounded(expression, states)])
@@ -79,7 +79,7 @@ def _compiled(model: Model, formula: str, known: Sequence[str], states: Sequence
         unknown = sorted({str(s) for s in expression.free_symbols} - set(known))
         meant = did_you_mean(unknown, [*model.rules, *model.species, *model.parameters])
         raise ValueError(
-            f"cannot observe {formula!r} in {model.name}: {error}; rules: {', '.join(model.rules) or 'none'}; "
+            f"cannot observe {str(formula)!r} in {model.name}: {error}; rules: {', '.join(model.rules) or 'none'}; "
             f"species: {', '.join(model.species)}{meant}"
         ) from None
 

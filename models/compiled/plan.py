@@ -20,6 +20,7 @@ from ..protocols.protocol import Protocol, Value
 from .model import Model
 from .resize import Resizes, ResizeTable, resized_but_fixed
 from .resting import varying_rate
+from .volumes import jumping_volumes
 
 UNCHANGED = -1
 
@@ -282,6 +283,7 @@ def _check(
                     f"protocol {protocol.name!r} adds to {name!r}, which is a parameter of {model.name}, "
                     "not a species: set it instead"
                 )
+        problems += jumping_volumes(model, protocol)
         if protocol.preequilibration is not None and (term := varying_rate(model, protocol, names, fixed)):
             problems.append(
                 f"protocol {protocol.name!r} pre-equilibrates, but {model.name} depends on time explicitly then: "

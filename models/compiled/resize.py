@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 
 from ..networks.formulas import names_in
 from .model import Model
+from .volumes import moved_by
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,11 @@ class ResizeTable:
     def __post_init__(self) -> None:
         kinetics = self.model.kinetics
         volumes: Sequence[sympy.Expr] = () if kinetics is None else kinetics.volumes
-        self._names = [names_in(sympy.sympify(v)) for v in volumes]
+        species = {} if self.model.network is None else self.model.network.species
+        moved = moved_by(self.model)  # `volumes` are those at the start
+        moving = {n for n, s in species.items() if s.compartment in moved}
+        of_species = zip(self.model.species, volumes, strict=False)
+        self._names = [frozenset() if n in moving else names_in(sympy.sympify(v)) for n, v in of_species]
 
     def ratios(self, before: Sequence[int], after: Sequence[int]) -> dict[int, int]:
         """Numbers of the ratios by species, where parameters at `before` in the environment are then at `after`."""

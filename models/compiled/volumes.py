@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import sympy
 from jax.core import Tracer
 from jax.typing import ArrayLike
 
+from ..networks.formulas import names_in
 from ..protocols.protocol import Protocol
 from .model import Model
 
@@ -15,6 +17,32 @@ from .model import Model
 def volumes_of(model: Model) -> frozenset[str]:
     """Parameters of `model` that are volumes of compartments."""
     return frozenset() if model.network is None else frozenset(model.network.compartments) & {*model.parameters}
+
+
+def moved_by(model: Model) -> dict[str, frozenset[str]]:
+    """Compartments with concentrations whose volumes move in time, and the names that their volumes follow."""
+    if model.network is None:
+        return {}
+    states = {s.name for s in model.symbols}
+    inside = {s.compartment for s in model.network.species.values() if not s.amount}
+    found = {c: {c} if c in states else names_in(model.rules.get(c, sympy.Integer(0))) for c in inside}
+    return {c: frozenset(names) for c, names in found.items() if names & states}
+
+
+def jumping_volumes(model: Model, protocol: Protocol) -> list[str]:
+    """A sentence for each volume that moves in time and that `protocol` also sets after its start.
+
+    The concentrations in it would have to jump by a ratio that is known only on the way.
+    """
+    late = set().union(*(s.assign.keys() | s.add.keys() for s in protocol.steps if s.time > protocol.start))
+    if protocol.preequilibration is not None:
+        late = {*protocol.targets, *protocol.preequilibration}
+    return [
+        f"protocol {protocol.name!r} changes {', '.join(sorted(names & late))}, which the volume of compartment {c} "
+        "follows; it moves in time, so this is supported at the protocol's start only: make it part of the model"
+        for c, names in moved_by(model).items()
+        if names & late
+    ]
 
 
 def check_volumes(model: Model, values: Mapping[str, ArrayLike], protocols: Sequence[Protocol] = ()) -> None:
@@ -43,4 +71,4 @@ def _check(what: str, value: ArrayLike) -> None:
         raise ValueError(f"{what} {least:g}; expected a number above 0")
 
 
-__all__ = ["check_volumes", "volumes_of"]
+__all__ = ["check_volumes", "jumping_volumes", "moved_by", "volumes_of"]

@@ -68,10 +68,17 @@ _SHARED: dict[str, Function] = {
     "sqrt": _with_number("sqrt", "root", 2),
     "log10": _with_number("log10", "log", 10),
 }
+_HYPERBOLIC = ("sinh", "cosh", "sec", "csc", "cot", "sech", "csch", "coth")
+_INVERSE = {
+    f"a{name}": f"arc{name}"
+    for name in ("cos", "sin", "tan", "sec", "csc", "cot", "cosh", "sinh", "tanh", "sech", "csch", "coth")
+}
 SBML = Dialect(
     functions={
         **_SHARED,
         **{name: _plain(name) for name in ("floor", "ceiling", "power", "plus", "minus", "times", "divide", "log")},
+        **{name: _plain(name) for name in (*_HYPERBOLIC, *_INVERSE.values())},
+        **{short: _plain(name) for short, name in _INVERSE.items()},
         **{name: _plain(name) for name in (*RELATIONS.values(), "and", "or", "xor", "not", "implies")},
         "ceil": _plain("ceiling"),
         "root": _root,
@@ -85,36 +92,18 @@ INSTEAD = {
     "quotient": "write floor(x/y) for x, y > 0",
     "mod": "write x - y*floor(x/y)",
     "log2": "write ln(x)/ln(2)",
-    "sinh": "write (exp(x) - exp(-x))/2",
-    "cosh": "write (exp(x) + exp(-x))/2",
     "sign": "write piecewise(1, x > 0, -1, x < 0, 0)",
     "heaviside": "write piecewise(1, x >= 0, 0)",
 }
 """Advice that ends a message on a function that is not supported, by the function."""
 
-_PETAB_ONLY = (
-    *("sinh", "cosh", "sec", "csc", "cot", "sech", "csch", "coth", "arccos", "arcsin", "arctan", "arcsec", "arccsc"),
-    *("arccot", "arccosh", "arcsinh", "arctanh", "arcsech", "arccsch", "arccoth", "sign"),
-)
-MATHEMATICS = {
-    *_PETAB_ONLY,
-    *INSTEAD,
-    "acos",
-    "asin",
-    "atan",
-    "acosh",
-    "asinh",
-    "atanh",
-    "factorial",
-    "delay",
-    "rateOf",
-}
+MATHEMATICS = {*INSTEAD, *_HYPERBOLIC, *_INVERSE, *_INVERSE.values(), "factorial", "delay", "rateOf"}
 """Names of functions that are not supported, and that cannot be meant as a product."""
 
 PETAB = Dialect(
     functions={
         **_SHARED,
-        **{name: _plain(name) for name in _PETAB_ONLY},
+        **{name: _plain(name) for name in (*_HYPERBOLIC, *_INVERSE.values(), "sign")},
         "log": _petab_log,
         "log2": _with_number("log2", "log", 2),
     },

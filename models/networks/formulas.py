@@ -15,7 +15,7 @@ from sympy.printing.str import StrPrinter
 
 from .conditions import as_condition, as_number, without_ite
 from .infix import parse_infix as parse_infix
-from .operations import TIME, FormulaError, Operand, check_result, exact, operate, real, symbol
+from .operations import TIME, FormulaError, Operand, RateOf, check_result, exact, operate, real, symbol
 
 LARGEST = 100_000
 """How many numbers, names and operations a formula may have, once functions and rules are written out."""
@@ -43,6 +43,17 @@ _OPERATIONS: dict[int, str] = {
     libsbml.AST_FUNCTION_COS: "cos",
     libsbml.AST_FUNCTION_TAN: "tan",
     libsbml.AST_FUNCTION_TANH: "tanh",
+    libsbml.AST_FUNCTION_QUOTIENT: "quotient",
+    libsbml.AST_FUNCTION_REM: "rem",
+    libsbml.AST_FUNCTION_FACTORIAL: "factorial",
+    **{
+        getattr(libsbml, f"AST_FUNCTION_{name.upper()}"): name
+        for name in (
+            *("sinh", "cosh", "sec", "csc", "cot", "sech", "csch", "coth"),
+            *("arccos", "arcsin", "arctan", "arcsec", "arccsc", "arccot"),
+            *("arccosh", "arcsinh", "arctanh", "arcsech", "arccsch", "arccoth"),
+        )
+    },
     libsbml.AST_FUNCTION_PIECEWISE: "piecewise",
     libsbml.AST_RELATIONAL_LT: "lt",
     libsbml.AST_RELATIONAL_LEQ: "leq",
@@ -64,6 +75,7 @@ _CONSTANTS = {
     libsbml.AST_NAME_TIME: Operand(TIME),
     libsbml.AST_NAME_AVOGADRO: Operand(sympy.Float(6.02214179e23), 6.02214179e23),
 }
+_INSTEAD = {libsbml.AST_FUNCTION_DELAY: "write the delay as a chain of first-order steps"}
 _FIRST = {libsbml.AST_FUNCTION_ROOT: 2, libsbml.AST_FUNCTION_LOG: 10}  # the operand that may be left out
 _CHAINS = {libsbml.AST_PLUS, libsbml.AST_TIMES}
 
@@ -192,10 +204,14 @@ def _from_ast(node: libsbml.ASTNode, functions: Functions, arguments: Mapping[st
     operands = [_from_ast(child, functions, arguments) for child in _children(node)]
     if kind == libsbml.AST_FUNCTION and node.getName() in functions:
         return _call(functions[node.getName()], operands, functions)
+    if kind == libsbml.AST_FUNCTION_RATE_OF:
+        return Operand(RateOf(*(o.expression for o in operands)))
     if kind in _FIRST and len(operands) == 1:
         operands.insert(0, Operand(sympy.Integer(_FIRST[kind]), float(_FIRST[kind])))
     if kind not in _OPERATIONS:
-        raise FormulaError(f"the function {node.getName() or libsbml.formulaToL3String(node)!r} is not supported")
+        name = node.getName() or libsbml.formulaToL3String(node)
+        way_out = _INSTEAD.get(kind, "")
+        raise FormulaError(f"the function {name!r} is not supported{way_out and f'; {way_out}'}")
     return operate(_OPERATIONS[kind], operands)
 
 

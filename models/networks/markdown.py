@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import cycle
 
+from .derivatives import Derivatives
 from .formulas import to_infix
 from .network import Network, Reaction
 
@@ -69,7 +70,9 @@ def _arrows(reaction: Reaction, drivers: Sequence[str]) -> Iterator[str]:
 
 
 def _sides(reaction: Reaction, sign: int) -> list[str]:
-    return [s for s, n in reaction.stoichiometry.items() if n * sign > 0]
+    """Species that a reaction uses (`sign` -1) or makes; of a formula the written form says which."""
+    written = {s for s, _ in (reaction.reactants if sign < 0 else reaction.products)}
+    return [s for s, n in reaction.stoichiometry.items() if (n * sign > 0 if n.is_number else s in written)]
 
 
 def _drivers(reaction: Reaction, shown: Collection[str]) -> list[str]:
@@ -90,13 +93,18 @@ def _equations(network: Network) -> str:
     changes: dict[str, list[str]] = {}
     for reaction in network.reactions:
         for name, number in reaction.stoichiometry.items():
-            size = "" if abs(number) == 1 else f"{abs(number)} "
-            changes.setdefault(name, []).append(f"{'-' if number < 0 else '+'} {size}{reaction.name}")
+            factor = network.species[name].conversion
+            size = f"{abs(number)} " if number.is_number else f"({number}) "
+            size = "" if abs(number) == 1 else size
+            sign = "-" if number.is_negative else "+"
+            changes.setdefault(name, []).append(f"{sign} {factor and f'{factor} '}{size}{reaction.name}")
+    moving = Derivatives(network).moving if changes else ()
     for name, species in network.species.items():
         if name in changes and not species.fixed and name not in network.rules:
             right = " ".join(changes[name]).removeprefix("+ ")
             volume = "" if species.amount else f"{species.compartment} "
-            lines.append(f"{volume}d({name})/dt = {right}")
+            left = f"d({volume}{name})/dt" if volume and species.compartment in moving else f"{volume}d({name})/dt"
+            lines.append(f"{left} = {right}")
     return "```\n" + "\n".join(lines) + "\n```\n" if lines else ""
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import sympy
 
@@ -34,6 +35,8 @@ class Species:
         Whether no reaction changes it (SBML: boundary condition or constant).
     unit : str
         Of its substance; empty: the network's.
+    conversion : str
+        The parameter that turns a reaction's extent into this species' substance; empty: they are the same.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Species:
     amount: bool = False
     fixed: bool = False
     unit: str = ""
+    conversion: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Reaction:
     rate : expression
         Amount per time, in the network's units.
     stoichiometry : dict
-        Net change of each species: negative for what is consumed.
+        Net change of each species: negative for what is consumed; numbers, or formulas over the network's names.
     reactants, products, modifiers : tuple
         The written form, for export.
     """
@@ -70,7 +74,7 @@ class Reaction:
     @property
     def reversible(self) -> bool:
         """True if the rate falls below zero where there is product and nothing to make it from."""
-        used = {s for s, n in self.stoichiometry.items() if n < 0}
+        used = {s for s, n in self.stoichiometry.items() if n.is_negative} or {s for s, _ in self.reactants}
         point = {s: sympy.Integer(0 if str(s) in used else 1) for s in self.rate.free_symbols}
         value = self.rate.xreplace(point)
         return bool(used and value.is_number and value.is_negative)
@@ -82,7 +86,26 @@ class Reaction:
 
 
 def _side(terms: Sequence[tuple[str, sympy.Expr]]) -> str:
-    return " + ".join(s if n == 1 else f"{n} {s}" for s, n in terms) or "∅"
+    return " + ".join(s if n == 1 else f"{n if n.is_Atom else f'({n})'} {s}" for s, n in terms) or "∅"
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """What a model takes for true at every time.
+
+    Attributes
+    ----------
+    name : str
+        What messages call it.
+    condition : expression
+        True, or a number other than 0, as long as the constraint holds.
+    message : str
+        What the model says if it does not; may be empty.
+    """
+
+    name: str
+    condition: sympy.Basic
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -162,6 +185,29 @@ class Event:
     initially_true: bool = True
     values_at_trigger: bool = True
 
+    @property
+    def formulas(self) -> tuple[sympy.Basic, ...]:
+        """All its formulas: the trigger, the new values, delay and priority."""
+        return tuple(
+            sympy.sympify(e)
+            for e in (self.trigger, *self.assignments.values(), self.delay, self.priority)
+            if e is not None
+        )
+
+    def with_formulas(self, change: Callable[[sympy.Basic], sympy.Basic]) -> Event:
+        """The same event with each formula changed by a function."""
+
+        def changed(e: sympy.Basic | None) -> Any:
+            return None if e is None else change(sympy.sympify(e))
+
+        return replace(
+            self,
+            trigger=changed(self.trigger),
+            assignments={n: changed(e) for n, e in self.assignments.items()},
+            delay=changed(self.delay),
+            priority=changed(self.priority),
+        )
+
 
 @dataclass(frozen=True)
 class Network:
@@ -193,6 +239,8 @@ class Network:
         What else is known of the network's names. Files do not hold it: `load_network` adds what the library knows.
     events : tuple of Event
         In the order of the file.
+    constraints : tuple of Constraint
+        What is to hold at every time; `simulate` says where it does not.
     """
 
     name: str
@@ -207,6 +255,7 @@ class Network:
     base_units: Mapping[str, str] = field(default_factory=dict)
     facts: Facts = field(default_factory=Facts)
     events: tuple[Event, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
 
     def __repr__(self) -> str:
         parts = [counted(self.species, "species"), counted(self.reactions, "reaction")]

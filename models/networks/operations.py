@@ -18,14 +18,19 @@ import sympy
 
 from ...errors import HexamerError
 from .conditions import as_condition, as_number, is_condition, without_ite
+from .whole_numbers import factorial, factorial_of_number, quotient, rem
 
 TIME = sympy.Symbol("<time>")
 """The time of a simulation. No name of a model can equal it: a parameter may well be called `time`."""
+
+RateOf = sympy.Function("rateOf")
+"""The derivative in time of a name, until `models.networks.derivatives` writes it out."""
 
 LARGEST_EXPONENT = 2**31
 """Of a power with a number as exponent: compiled code holds it as an integer."""
 
 _EXACT = 2**53
+_FLOATS_FIRST = {"floor", "ceiling", "min", "max", "quotient", "rem", "factorial"}  # of numbers: as floats say
 _FLOATS_EXACT_INTEGERS = 10**9  # bases beyond are not searched for exact roots
 
 
@@ -117,7 +122,7 @@ def operate(name: str, operands: Sequence[Operand]) -> Operand:
             raise FormulaError(
                 f"{_said(name, ', '.join(f'{v:g}' for v in values))} is below 5e-324, the smallest number"
             )
-        if name in ("floor", "ceiling", "min", "max") or _beyond_exact(name, numbers):
+        if name in _FLOATS_FIRST or _beyond_exact(name, numbers):
             return Operand(_as_exact(value), value)
     return _checked(name, operation.symbolic(*(o.expression for o in numbers)), value, numbers)
 
@@ -349,6 +354,9 @@ _OPERATIONS: dict[str, _Operation] = {
     "xor": _Operation(lambda *a: sympy.Xor(*a), None, 0, None, conditions=True),
     "not": _Operation(sympy.Not, None, 1, 1, conditions=True),
     "implies": _Operation(lambda a, b: sympy.Or(sympy.Not(a), b), None, 2, 2, conditions=True),
+    "quotient": _Operation(quotient, lambda a, b: float(math.trunc(a / b)), 2, 2),
+    "rem": _Operation(rem, math.fmod, 2, 2),
+    "factorial": _Operation(factorial, factorial_of_number, 1, 1),
     "sinh": _Operation(sympy.sinh, math.sinh, 1, 1),
     "cosh": _Operation(sympy.cosh, math.cosh, 1, 1),
     "sec": _Operation(sympy.sec, _inverted(math.cos), 1, 1),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from xml.sax.saxutils import escape
 
 import libsbml
 import sympy
 
+from .conditions import as_condition
 from .formulas import TIME, to_infix
 from .network import Network
 from .sbml_events import write_events
@@ -79,7 +81,7 @@ def write_sbml(network: Network) -> str:
         compartment.setId(name)
         compartment.setSize(volume.value)
         compartment.setSpatialDimensions(3)
-        compartment.setConstant(name not in network.rules)
+        compartment.setConstant(name not in network.rules and name not in network.rates)
         if volume.unit:
             compartment.setUnits(volume.unit)
     changing = set(network.rules) | set(network.rates)
@@ -102,6 +104,7 @@ def write_sbml(network: Network) -> str:
             rule = create()
             rule.setVariable(name)
             rule.setMath(ast(expression))
+    _write_constraints(model, network, ast)
     _write_reactions(model, network, ast)
     write_events(model, network, ast)
     return libsbml.writeSBMLToString(document)
@@ -132,6 +135,8 @@ def _write_species(
         element.setHasOnlySubstanceUnits(species.amount)
         element.setBoundaryCondition(species.fixed or name in changing)
         element.setConstant(species.fixed and name not in moving)
+        if species.conversion:
+            element.setConversionFactor(species.conversion)
         if species.unit:
             element.setSubstanceUnits(species.unit)
         elif "substance" in network.base_units:
@@ -160,10 +165,34 @@ def _write_reactions(model: libsbml.Model, network: Network, ast: _Writer) -> No
             for species, number in side:
                 reference = create()
                 reference.setSpecies(species)
-                reference.setStoichiometry(float(number))
-                reference.setConstant(True)
+                reference.setConstant(bool(number.is_number))
+                if number.is_number:
+                    reference.setStoichiometry(float(number))
+                else:
+                    _write_rule_of(reference, f"count_of_{species}_in_{reaction.name}", number, model, ast)
         used = {s for s, _ in (*reactants, *products)}
         named = {str(s) for s in reaction.rate.free_symbols} & set(network.species)
         for species in sorted((named | set(reaction.modifiers)) - used):
             element.createModifier().setSpecies(species)
         element.createKineticLaw().setMath(ast(reaction.rate))
+
+
+def _write_rule_of(
+    reference: libsbml.SpeciesReference, name: str, number: sympy.Expr, model: libsbml.Model, ast: _Writer
+) -> None:
+    """A stoichiometry that is a formula: an assignment rule of the reference's name."""
+    while model.getElementBySId(name) is not None:
+        name += "_"
+    reference.setId(name)
+    rule = model.createAssignmentRule()
+    rule.setVariable(name)
+    rule.setMath(ast(number))
+
+
+def _write_constraints(model: libsbml.Model, network: Network, ast: _Writer) -> None:
+    for constraint in network.constraints:
+        element = model.createConstraint()
+        element.setMath(ast(as_condition(constraint.condition)))  # pyright: ignore[reportArgumentType]
+        if constraint.message:
+            text = escape(constraint.message)
+            element.setMessage(f'<message><p xmlns="http://www.w3.org/1999/xhtml">{text}</p></message>')

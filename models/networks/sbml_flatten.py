@@ -1,0 +1,34 @@
+"""Models that are made of parts (SBML's package `comp`): libsbml puts them together, into one model without parts.
+
+What lies in the part `A` is called `A__name` then.
+"""
+
+from __future__ import annotations
+
+import libsbml
+
+from .network import UnsupportedModelError
+
+
+def flatten(document: libsbml.SBMLDocument, where: str) -> None:
+    """Puts the parts of a document together, in place.
+
+    Raises `UnsupportedModelError` if libsbml cannot, as for a part in a file that is not there.
+    """
+    before = document.getNumErrors()
+    options = libsbml.ConversionProperties()
+    options.addOption("flatten comp", True)
+    options.addOption("performValidation", False)
+    options.addOption("leavePorts", False)
+    options.addOption("abortIfUnflattenable", "none")
+    if document.convert(options) == libsbml.LIBSBML_OPERATION_SUCCESS and document.getPlugin("comp") is None:
+        return
+    said = [document.getError(i) for i in range(before, document.getNumErrors())]
+    reasons = [" ".join(e.getMessage().split()) for e in said if e.getSeverity() >= libsbml.LIBSBML_SEV_ERROR]
+    raise UnsupportedModelError(
+        f"{where} has parts (package 'comp') that libsbml does not put together:\n  "
+        + "\n  ".join(reasons[:5] or ["it does not say why"])
+    )
+
+
+__all__ = ["flatten"]
