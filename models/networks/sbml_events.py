@@ -45,8 +45,6 @@ def _event(
             problems.append(
                 f"{what} changes the volume of compartment {variable}; change it by a step of a protocol instead"
             )
-        elif model.getSpecies(variable) is None and model.getParameter(variable) is None:
-            problems.append(f"{what} changes {variable}, a stoichiometry; expected a species or a parameter")
     delay = e.getDelay() if e.isSetDelay() and e.getDelay().isSetMath() else None
     if delay is not None and e.isSetTimeUnits():
         problems.append(f"{what} has its delay in {e.getTimeUnits()}; expected the model's own unit of time")
