@@ -8,7 +8,7 @@ whole is one gather.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from types import MappingProxyType
@@ -261,6 +261,25 @@ def _set_at_start(protocol: Protocol) -> set[str]:
     return {n for step in protocol.steps if step.time == protocol.start for n in step.assign}
 
 
+def _against_events(model: Model, protocol: Protocol) -> Iterator[str]:
+    """What a protocol does that events do not allow for yet."""
+    events = model.kinetics.events if model.kinetics else ()
+    if protocol.start and (delayed := [e.name for e in events if e.delayed]):
+        yield (
+            f"protocol {protocol.name!r} starts at {protocol.start:g}, and {model.name} has events with a delay "
+            f"({', '.join(delayed)}), which count from 0: start at 0"
+        )
+    for step in (s for s in protocol.steps if s.time > protocol.start):
+        for event in events:
+            expressions = [event.at_start, *(v for _, v in event.assigned if event.delayed)]
+            used = {str(symbol) for e in expressions for symbol in e.free_symbols}
+            if changed := sorted(step.assign.keys() & used & set(model.parameters)):
+                yield (
+                    f"protocol {protocol.name!r} sets {', '.join(changed)} at {step.time:g}, which decides when the "
+                    f"event {event.name} of {model.name} acts; this is not supported yet: set it at the start"
+                )
+
+
 def _check(
     model: Model,
     protocols: Sequence[Protocol],
@@ -289,12 +308,7 @@ def _check(
                 f"protocol {protocol.name!r} pre-equilibrates, but {model.name} depends on time explicitly then: "
                 f"{term}; set the inputs that this multiplies to 0 in the pre-equilibration"
             )
-        delayed = [e.name for e in model.kinetics.events if e.delayed] if model.kinetics else []
-        if protocol.start and delayed:
-            problems.append(
-                f"protocol {protocol.name!r} starts at {protocol.start:g}, and {model.name} has events with a delay "
-                f"({', '.join(delayed)}), which count from 0: start at 0"
-            )
+        problems += _against_events(model, protocol)
         if not len(at):
             problems.append(f"protocol {protocol.name!r} has no output time")
         elif not np.all(np.isfinite(at)):

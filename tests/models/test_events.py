@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pathlib import Path
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import roadrunner
 
-from helpers import CASES, ENGINES, SOLVERS, network, tight
+from helpers import ENGINES, SOLVERS, network, tight
 from hexamer import Diffrax, Fused
-from hexamer.models import FormulaError, Protocol, Settings, load_model, read_antimony, read_sbml, simulate, write_sbml
+from hexamer.models import Protocol, Settings, simulate
+from hexamer.models.compiled.plan import compile_plan
+from hexamer.models.solvers.fused.engine import solve
 
 pytestmark = pytest.mark.tier("test")
-
-
-def expected(case: str) -> dict:
-    return json.loads((CASES / case / "expected.json").read_text())
 
 
 def course(
@@ -51,34 +47,6 @@ def same_with_slopes(
     right = jax.jacrev(by_position(closed), argnums=every)(*at)
     for name, one, other in zip(names, slopes, right, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6, err_msg=name)
-
-
-# -------------------------------------------------------------------------------------------------------- the cases
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("form", ["model.xml", "model.ant"])
-def test_doses_at_fixed_times(form: str, engine: str):
-    right = expected("event-at-fixed-time")
-    model = load_model(CASES / "event-at-fixed-time" / form)
-
-    def d(dose: jax.Array, t2: jax.Array) -> jax.Array:
-        values = {"dose": dose, "t2": t2}
-        settings = tight(SOLVERS[engine])
-        return simulate(model, values, Protocol(), right["times"], observe=["D"], settings=settings).observed["D"][0]
-
-    np.testing.assert_allclose(d(jnp.array(3.0), jnp.array(12.0)), right["D"], rtol=1e-7, atol=1e-9)
-    slopes = jax.jacrev(d, argnums=(0, 1))(3.0, 12.0)
-    for slope, name in zip(slopes, ("dose", "t2"), strict=True):
-        assert slope[-1] == pytest.approx(right["gradient_D20_by"][name], rel=1e-6)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_an_event_acts_at_the_start_if_its_trigger_was_false_before(engine: str):
-    right = expected("event-fires-at-start")
-    model = load_model(CASES / "event-fires-at-start" / "model.xml")
-    out = simulate(model, {}, Protocol(), right["times"], solver=SOLVERS[engine])
-    np.testing.assert_allclose(out.y[0, :, 0], right["S"], rtol=1e-6)
 
 
 # ---------------------------------------------------------------------------------------------- values and gradients
@@ -270,6 +238,22 @@ def test_steps_that_are_solved_again_have_the_same_gradient(solver: Fused):
     np.testing.assert_array_equal(whole, again)
 
 
+@pytest.mark.parametrize("record", [256, 3])
+def test_the_kernels_of_a_gpu_solve_the_same(record: int):
+    """On the CPU, one trajectory after the other; few recorded steps are solved again."""
+    model = network(DOSES.replace("model m", "model m\n at0: at (time >= 0), t0=false: S = 3*S"))
+    plan = compile_plan(model, [Protocol(), Protocol().add("S", 2.0, at=5.0)], [TIMES] * 2, ("t1", "t2", "dose"))
+    settings = tight(Fused(record=record))
+
+    def loss(values: jax.Array, backend: Literal["platform", "gpu"]) -> jax.Array:
+        return jnp.sum(jnp.sin(solve(model, plan, settings, values, backend=backend).y))
+
+    values = jnp.array([2.0, 5.0, 3.0])
+    cpu, gpu = (jax.value_and_grad(loss)(values, backend) for backend in ("platform", "gpu"))
+    np.testing.assert_allclose(gpu[0], cpu[0], rtol=1e-12)
+    np.testing.assert_allclose(gpu[1], cpu[1], rtol=1e-9)
+
+
 def test_in_float32():
     model = network(DOSES)
 
@@ -308,71 +292,3 @@ def test_the_adjoint_agrees_with_diffrax_on_a_nonlinear_network():
     fused, reference = (jax.value_and_grad(lambda x, s=s: loss(x, s))(at) for s in (Fused(), Diffrax()))
     np.testing.assert_allclose(fused[0], reference[0], rtol=1e-8)
     np.testing.assert_allclose(fused[1], reference[1], rtol=1e-6, atol=1e-7)
-
-
-@pytest.mark.tier("slow")
-def test_a_published_model_of_doses_agrees_with_libroadrunner(shared_data: Path):
-    """Dwivedi 2014, an antibody against IL-6 and its receptor, given every two weeks; 40 species, 6 events."""
-    file, times = shared_data / "sbml/BIOMD0000000537.xml", [0.0, 50.0, 300.0, 400.0, 700.0, 1500.0, 2100.0]
-    model = load_model(file)
-    out = simulate(model, {}, Protocol(), times, settings=tight(Fused()))
-    runner = roadrunner.RoadRunner(str(file))
-    runner.integrator.relative_tolerance, runner.integrator.absolute_tolerance = 1e-10, 1e-14
-    runner.timeCourseSelections = [f"[{name}]" for name in model.species]
-    right = np.array(runner.simulate(times=times))
-    np.testing.assert_allclose(out.y[0] / right.max(axis=0), right / right.max(axis=0), rtol=0, atol=1e-7)
-
-
-# --------------------------------------------------------------------------------------------------- files, refusals
-
-
-@pytest.mark.tier("check")
-def test_events_are_written_and_read():
-    text = """model m
-     S = 1; k = 1; J: S -> ; k*S
-     a: at 2 after (time >= 3 && k > 0), priority=k, persistent=false, t0=false, fromTrigger=false: S = S + 1, k = 2
-     at (time > 3): S = piecewise(1, S > 2, 0)
-    end"""
-    one = read_antimony(text)
-    assert [e.name for e in one.events] == ["a", "_E0"]
-    assert not any((one.events[0].persistent, one.events[0].initially_true, one.events[0].values_at_trigger))
-    assert read_sbml(write_sbml(one)).events == one.events
-    assert "event" in one._repr_html_()
-
-
-@pytest.mark.tier("check")
-@pytest.mark.parametrize(
-    ("event", "words"),
-    [
-        ("at (S < 0.5): S = 1", ["event e", "uses S", "time >= T"]),
-        ("at (S < 0.5 && time > 3): S = 1", ["event e", "uses S"]),
-        ("at (time >= n): n = n + 1", ["event e", "uses n"]),
-        ("at S after (time > 3): S = 1", ["event e", "delay", "uses S"]),
-        ("at time after (time > 3): S = 1", ["event e", "delay", "uses time"]),
-        ("at -1 after (time > 3): S = 1", ["event e", "delay is -1"]),
-        ("at (time > 3), priority=k: S = 1", ["event e", "priority is k", "number"]),
-        ("at (time == 3): S = 1", ["event e", "one instant"]),
-        ("at (sin(time) > 0): S = 1", ["event e", "not linear in time"]),
-        ("at 1 after (time > 1 && time < 2 || time > 3): S = S + 1", ["event e", "several times"]),
-        ("at 1 after (time > 1 && time < 2 || time > 3), persistent=false: S = 1", ["event e", "be cancelled"]),
-    ],
-)
-def test_what_is_not_supported_is_refused_by_name(event: str, words: list[str]):
-    with pytest.raises(FormulaError) as error:
-        network(f"model r\n S = 1; k = 1; n = 2; J: S -> ; k*S\n e: {event}\nend")
-    for word in words:
-        assert word in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.tier("check")
-def test_volumes_that_events_change_are_refused_by_name():
-    with pytest.raises(ValueError, match=r"event e changes the volume of compartment c"):
-        read_antimony("model r\n compartment c = 1; species S in c = 1; J: S -> ; S\n e: at (time > 3): c = 2\nend")
-
-
-@pytest.mark.tier("check")
-def test_a_delay_counts_from_zero():
-    model = network("model r\n S = 1; S' = 0\n e: at 1 after (time > 3): S = 2\nend")
-    with pytest.raises(ValueError, match=r"starts at -5, and r has events with a delay \(e\)"):
-        simulate(model, {}, Protocol(start=-5.0), [1.0])

@@ -118,11 +118,7 @@ def _course(
     count = course.p.shape[0]
     stretches = jax.vmap(partial(_stretches, model))(course.p, segments_of(start, stop))
     each = stretches.begin.shape[1]
-    # An output at a boundary belongs to the stretch that ends there, unless an event may act then.
-    ends = stretches.end[segment]
-    over = ends < times[:, None] if model.events is None else ends <= times[:, None]
-    inside = jnp.sum(over, axis=1).clip(0, each - 1)
-    segment = segment * each + inside
+    segment = segment * each + _inside(model, stretches.end[segment], times).clip(0, each - 1)
     within = model.in_stretch if model.switches else model
 
     def one(carry, part):
@@ -173,6 +169,12 @@ def _course(
         at = at.at[:, model.time_index].set(times)
     finite = jnp.all(jnp.isfinite(at))
     return at, jnp.where((status == Status.OK) & ~finite, Status.NOT_FINITE, status), steps, rejected
+
+
+def _inside(model: Model, ends: Float[Array, "times stretches"], times: Float[Array, " times"]):
+    """In which stretch each output lies: at a boundary in the one that ends there, unless an event may act then."""
+    over = ends < times[:, None] if model.events is None else ends <= times[:, None]
+    return jnp.sum(over, axis=1)
 
 
 def _stretches(model: Model, p: Float[Array, " parameters"], segment: Segment) -> _Stretches:
