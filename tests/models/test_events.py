@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import jax
@@ -125,7 +126,7 @@ def test_doses_of_one_moment_that_have_times_of_their_own(engine: str):
         return (jnp.exp(-k * 4.0) + 3 * jnp.exp(-k * (4.0 - t1)) + 5 * jnp.exp(-k * (4.0 - t2)))[None]
 
     slopes = jax.jacrev(lambda t1, t2: found(t1=t1, t2=t2), argnums=(0, 1))(2.0, 2.0)
-    right = jax.jacrev(lambda t1, t2: closed(0.3, t1, t2), argnums=(0, 1))(2.0, 2.0)
+    right = jax.jacrev(lambda t1, t2: closed(jnp.array(0.3), t1, t2), argnums=(0, 1))(2.0, 2.0)
     np.testing.assert_allclose(found(), [np.exp(-1.2) + 8 * np.exp(-0.6)], rtol=1e-7)
     np.testing.assert_allclose(slopes, right, rtol=1e-6)
 
@@ -234,7 +235,7 @@ def test_steps_that_are_solved_again_have_the_same_gradient(solver: Fused):
     def end(t1: jax.Array, dose: jax.Array, solver: Fused) -> jax.Array:
         return simulate(model, {"t1": t1, "dose": dose}, Protocol(), [8.0], solver=solver).y[0, 0, 0]
 
-    whole, again = (jax.grad(lambda *x, s=s: end(*x, s), argnums=(0, 1))(2.0, 3.0) for s in (Fused(), solver))
+    whole, again = (jax.grad(partial(end, solver=s), argnums=(0, 1))(2.0, 3.0) for s in (Fused(), solver))
     np.testing.assert_array_equal(whole, again)
 
 
@@ -261,7 +262,7 @@ def test_in_float32():
         return simulate(model, {"t1": t1, "dose": dose}, Protocol(), [8.0], settings=settings).y[0, 0, 0]
 
     double, single = (
-        jax.value_and_grad(lambda *x, s=s: end(*x, s), argnums=(0, 1))(2.0, 3.0)
+        jax.value_and_grad(partial(end, settings=s), argnums=(0, 1))(2.0, 3.0)
         for s in (Settings(Fused()), Settings(Fused(precision="float32"), rtol=1e-4))
     )
     np.testing.assert_allclose(single[0], double[0], rtol=1e-4)

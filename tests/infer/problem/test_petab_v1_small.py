@@ -153,7 +153,7 @@ def test_truncated_priors(tmp_path: Path, name: str) -> None:
     )
     found = float(PriorDistribution(problem.parameters["k1"]).log_prob(jnp.asarray(0.8)))
     mass = family.cdf(6) - family.cdf(0.2)
-    assert found == pytest.approx(float(family.logpdf(0.8) - math.log(mass)), rel=1e-9)
+    assert found == pytest.approx(float(family.logpdf(0.8) - math.log(mass)), rel=1e-9)  # pyright: ignore[reportAttributeAccessIssue]
     assert problem.parameters["k1"].search_scale == scale
 
 
