@@ -24,14 +24,14 @@ def unsound_volumes(network: Network) -> list[str]:
 
 
 def _set_by_events(network: Network) -> list[str]:
-    """A sentence for each volume that an event changes at once, with concentrations in it, which would have to jump."""
+    """A sentence for each volume whose rule follows what an event sets, with concentrations in it, which would jump."""
     assigned = {name for event in network.events for name in event.assignments}
     if not assigned:
         return []
     formulas = inline({n: sympy.sympify(e) for n, e in network.rules.items()})
     messages = []
     for name in dict.fromkeys(s.compartment for s in network.species.values() if not s.amount):
-        used = assigned & {name, *names_in(formulas.get(name, sympy.Integer(0)))}
+        used = assigned & names_in(formulas.get(name, sympy.Integer(0)))
         if used:
             messages.append(
                 f"the volume of compartment {name} follows {', '.join(sorted(used))}, which an event sets, and holds "
