@@ -39,6 +39,10 @@ class Curve:
     mean: Float[np.ndarray, "draws points"]
     sd: Float[np.ndarray, "draws points"]
 
+    def __repr__(self) -> str:
+        draws, points = self.mean.shape
+        return f"Curve({self.observable.name!r} under {self.protocol!r}, {draws} draws × {points} points)"
+
     def signal(self, probabilities: float | Sequence[float]) -> Float[np.ndarray, "quantiles points"]:
         """Quantiles of the curve itself, as measured (not on a logarithm's scale)."""
         return self._linear(np.nanquantile(self.mean, probabilities, axis=0))

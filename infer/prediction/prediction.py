@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from ... import html
 from ...data.dataset import Dataset
-from ...models.listing import counted, known_names
+from ...models.listing import counted, did_you_mean, known_names, listed
 from ...models.protocols.protocol import Protocol
 from ...models.protocols.text import parse_protocol
 from ..problem.problem import Problem
@@ -23,6 +24,9 @@ from .runs import average_run
 
 POINTS = 90  # times along a course, unless times are asked for
 _SHOWN = 20  # rows in a notebook
+_NAMED = 4  # protocols in a message
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +36,8 @@ class Prediction:
     Attributes
     ----------
     curves : dict of Curve
-        By observable and protocol; a curve has `x`, the times, and per draw `mean` and `sd` of a measurement.
+        By observable and protocol. A curve has `x`, the times, and `mean` and `sd` of a measurement, draws × times, on
+        the observable's scale (`curve.observable.scale`).
     time_unit : str
         Of all times.
     draws : int
@@ -57,10 +62,11 @@ class Prediction:
             `median`, `lower` and `upper` are of the curve itself, `new_lower` and `new_upper` of a new measurement with
             its noise; all in the observable's `unit`. `failed` counts the draws whose simulation failed.
         """
-        if not 0 < interval < 1:
-            raise ValueError(f"interval is a probability between 0 and 1, such as 0.9, not {interval}")
+        if not isinstance(interval, int | float) or not 0 < interval < 1:
+            raise ValueError(f"interval is a probability between 0 and 1, such as 0.9, not {interval!r}")
         tails = [(1 - interval) / 2, (1 + interval) / 2]
-        return pd.concat([_rows(protocol, c, tails) for (_, protocol), c in self.curves.items()], ignore_index=True)
+        rows = [_rows(protocol, c, self.time_unit, tails) for (_, protocol), c in self.curves.items()]
+        return pd.concat(rows, ignore_index=True)
 
     def __repr__(self) -> str:
         observables, protocols = ({pair[i] for pair in self.curves} for i in (0, 1))
@@ -75,7 +81,7 @@ class Prediction:
         return html.form(title, html.table(columns, rows, tuple, _SHOWN))
 
 
-def _rows(protocol: str, curve: Curve, tails: Sequence[float]) -> pd.DataFrame:
+def _rows(protocol: str, curve: Curve, time_unit: str, tails: Sequence[float]) -> pd.DataFrame:
     median, lower, upper = curve.signal([0.5, *tails])
     new_lower, new_upper = curve.replicated(tails)
     return pd.DataFrame(
@@ -83,6 +89,7 @@ def _rows(protocol: str, curve: Curve, tails: Sequence[float]) -> pd.DataFrame:
             "observable": curve.observable.name,
             "protocol": protocol,
             "time": curve.x,
+            "time_unit": time_unit,
             "median": median,
             "lower": lower,
             "upper": upper,
@@ -111,13 +118,15 @@ def predict(
     result : Calibration or path
         What `fit` returned, or its folder.
     times : array, shape (times,), optional
-        In the unit of the data's times; by default 90 from the first to the last measured time of each observable, and
-        the measured ones. Times before a protocol starts are left out.
+        In the unit of the data's times, in any order; the result has each once, in order. By default 90 from the first
+        to the last measured time of each observable, and the measured ones. Times before a protocol starts are left
+        out.
     observables : str or list of str, optional
         Names; by default all that were measured.
     protocols : list of str or Protocol, optional
         Names of protocols of the data, protocols of your own, or their text, such as "equilibrate; add IL6 0.5", in the
-        model's units; by default those under which an observable was measured.
+        model's units; by default those under which an observable was measured. If cells of the data are in steady state
+        before anything is done, and those of a new protocol are not, a warning is logged.
     draws : int, optional
         About how many draws of the posterior, evenly spread over all chains; None: all.
 
@@ -129,12 +138,14 @@ def predict(
     Raises
     ------
     ValueError
-        For unknown observables, protocols that cannot be read, or times that are not finite numbers.
+        For unknown observables, protocols that cannot be read or that have a name of the data's, and times that are not
+        finite numbers or that all lie before a protocol.
+    TypeError
+        For arguments of another kind.
     FileNotFoundError
         If the folder holds no posterior.
     """
-    if draws is not None and draws < 1:
-        raise ValueError(f"draws must be at least 1, not {draws}")
+    _check_kinds(result, observables, protocols, draws)
     calibration = result if isinstance(result, Calibration) else read_posterior(result)
     problem = calibration.problem
     dataset = problem.dataset
@@ -146,6 +157,8 @@ def predict(
     else:
         pairs = [(o, p) for o in names for p in chosen]
     grids = _grids(dataset, names, times)
+    for name, protocol in (chosen or {}).items():
+        _check_start(dataset, protocol, max(max(grids[o]) for o, p in pairs if p == name))
     return predicted(problem, calibration.tree, {pair: grids[pair[0]] for pair in pairs}, protocols=chosen, draws=draws)
 
 
@@ -166,6 +179,37 @@ def predicted(
     return Prediction(found, problem.dataset.time_unit, len(values))
 
 
+def _check_kinds(result: object, observables: object, protocols: object, draws: object) -> None:
+    if not isinstance(result, Calibration | str | Path):
+        raise TypeError(f"result is what fit returned, or its folder, not {result!r}")
+    whole = isinstance(draws, int | np.integer)
+    if not (draws is None or (whole and draws >= 1)):
+        kind = ValueError if whole else TypeError
+        raise kind(f"draws must be a whole number of at least 1, or None for all, not {draws!r}")
+    for name, value, one in (("observables", observables, str), ("protocols", protocols, str | Protocol)):
+        if value is None or isinstance(value, one):
+            continue
+        items = list(value) if isinstance(value, Iterable) else [None]
+        if not all(isinstance(v, one) for v in items):
+            raise TypeError(f"{name} is a name or a list of them, not {value!r}")
+        if not items:
+            raise ValueError(f"{name} is an empty list; leave it out for all that were measured")
+
+
+def _check_start(dataset: Dataset, protocol: Protocol, last: float) -> None:
+    """Refuses a protocol after all times; warns about cells that start in another way than those of the data."""
+    if protocol.start > last:
+        raise ValueError(f"protocol {protocol.name!r} starts at {protocol.start:g}, after the last of times, {last:g}")
+    steady = all(q.preequilibration is not None for q in dataset.protocols.values())
+    if steady and protocol.preequilibration is None:
+        log.warning(
+            "protocol %r starts from the model's initial values, and cells of the data from a steady state: "
+            "write 'equilibrate; %s' (in Python, Protocol.equilibrated) for that",
+            protocol.name,
+            protocol.name,
+        )
+
+
 def _observables(dataset: Dataset, names: str | Sequence[str] | None) -> list[str]:
     measured = list(dict.fromkeys(m.observable for m in dataset.measurements))
     if names is None:
@@ -183,15 +227,21 @@ def _protocols(dataset: Dataset, wanted: str | Protocol | Iterable[str | Protoco
         protocol = one if isinstance(one, Protocol) else dataset.protocols.get(one) or _read(dataset, one)
         if chosen.setdefault(protocol.name, protocol) != protocol:
             raise ValueError(f"two different protocols are named {protocol.name!r}: name them apart")
+        if dataset.protocols.get(protocol.name, protocol) != protocol:
+            raise ValueError(f"a protocol of the data is named {protocol.name!r}, and differs: name yours apart")
     return chosen
 
 
 def _read(dataset: Dataset, text: str) -> Protocol:
+    text = " ".join(text.split())
     try:
+        if not text:
+            raise ValueError("a protocol's text cannot be empty")
         return parse_protocol(text)
     except ValueError as error:
-        known = known_names([text], dataset.protocols)
-        raise ValueError(f"{text!r} is not a protocol of the data ({known}), and {error}") from None
+        known = listed([repr(n) for n in dataset.protocols], _NAMED)
+        meant = did_you_mean(text, dataset.protocols)
+        raise ValueError(f"{text!r} is not a protocol of the data (they are {known}{meant}), and {error}") from None
 
 
 def _grids(dataset: Dataset, names: Sequence[str], times: ArrayLike | None) -> dict[str, np.ndarray]:

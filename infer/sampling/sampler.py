@@ -36,6 +36,11 @@ class Block:
     failed: Int[np.ndarray, " statuses"] | None = None
     seconds: float = 0.0
 
+    def __repr__(self) -> str:
+        chains, draws, parameters = self.u.shape
+        phase = "warmup" if self.warmup else "draws"
+        return f"Block({phase}: {chains} chains × {draws} draws × {parameters} parameters)"
+
 
 class Info(NamedTuple):
     """How far a sampler is, and what it reports of its run.

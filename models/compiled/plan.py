@@ -8,7 +8,7 @@ whole is one gather.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from types import MappingProxyType
@@ -23,6 +23,7 @@ from .resting import varying_rate
 from .volumes import jumping_volumes
 
 UNCHANGED = -1
+_Setter = Callable[[Mapping[str, Value], list[int], list[int], str], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,15 +129,7 @@ def compile_plan(
     species = {n: i for i, n in enumerate(model.species)}
     parameter = {n: i for i, n in enumerate(model.parameters)}
 
-    def apply(values: Mapping[str, Value], p: list[int], y: list[int], where: str) -> None:
-        for name, value in values.items():
-            slot = environment.slot(value, where)
-            # What events change is both: a state, and a parameter that is its value at the start.
-            if name in species:
-                y[species[name]] = slot
-            if name in parameter:
-                p[parameter[name]] = slot
-
+    apply = _setter(environment, species, parameter)
     table = ResizeTable(model)
     equilibrations = _Equilibrations()
     rows = []
@@ -146,10 +139,9 @@ def compile_plan(
         if protocol.preequilibration is None:
             equilibrations.of.append(-1)
         else:
-            p, y = list(defaults), [UNCHANGED] * len(species)
-            apply(protocol.preequilibration, p, y, f"protocol {protocol.name!r}")
-            equilibrations.add(p, y, protocol.start, timed=bool(model.switches))
-            before = p
+            before, y = list(defaults), [UNCHANGED] * len(species)
+            apply(protocol.preequilibration, before, y, f"protocol {protocol.name!r}")
+            equilibrations.add(before, y, protocol.start, timed=bool(model.switches))
         row = _segments(protocol, at, defaults, species, segments, zero, apply, environment)
         if model.time_index is not None and protocol.start:
             row[1][0][model.time_index] = environment.slot(protocol.start, "")  # the model's own start is at 0
@@ -181,6 +173,21 @@ def compile_plan(
         times=padded,
         segment=segment,
     )
+
+
+def _setter(environment: _Environment, species: Mapping[str, int], parameter: Mapping[str, int]) -> _Setter:
+    """Writes the slots of values by name into the rows of parameters and of species."""
+
+    def apply(values: Mapping[str, Value], p: list[int], y: list[int], where: str) -> None:
+        for name, value in values.items():
+            slot = environment.slot(value, where)
+            # What events change is both: a state, and a parameter that is its value at the start.
+            if name in species:
+                y[species[name]] = slot
+            if name in parameter:
+                p[parameter[name]] = slot
+
+    return apply
 
 
 def _outputs(times: Sequence[Sequence[float]], start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -56,6 +56,7 @@ def test_a_new_protocol_against_the_closed_form(result, conversion_course):
     for new, of_curve in (("new_lower", "lower"), ("upper", "new_upper")):
         assert np.all(table[new].to_numpy() < table[of_curve].to_numpy())
     assert list(table["unit"]) == ["au", "au"]
+    assert list(table["time_unit"]) == ["min", "min"]
     assert list(table["failed"]) == [0, 0]
 
 
@@ -74,7 +75,12 @@ def test_a_folder_and_a_protocol_of_your_own(folder, result):
     ("options", "message"),
     [
         ({"observables": "blot_C"}, "'blot_C' was not measured; known: .*did you mean 'blot_B'"),
-        ({"protocols": "L 2 nM"}, "'L 2 nM' is not a protocol of the data .*known: L 1 nM.* and cannot read"),
+        ({"protocols": "L 2 nM"}, "'L 2 nM' is not a protocol of the data .*'L 1 nM', .* and cannot read"),
+        ({"protocols": "  "}, "'' is not a protocol of the data .* cannot be empty"),
+        ({"protocols": Protocol("L 1 nM").set(L=1.5)}, "a protocol of the data is named 'L 1 nM', and differs"),
+        ({"protocols": "set L 2", "times": [-2, -1]}, "'set L 2' starts at 0, after the last of times, -1"),
+        ({"protocols": []}, "protocols is an empty list; leave it out"),
+        ({"observables": []}, "observables is an empty list; leave it out"),
         ({"protocols": "add ligand 2"}, "changes 'ligand', which"),
         ({"protocols": "add L 2"}, "adds to 'L', which is a parameter .* set it"),
         ({"protocols": "add A -2"}, "-2"),
@@ -83,7 +89,7 @@ def test_a_folder_and_a_protocol_of_your_own(folder, result):
         ({"times": []}, "one or more finite numbers"),
         ({"times": [0, np.nan]}, "one or more finite numbers"),
         ({"times": ["soon"]}, "one or more finite numbers"),
-        ({"draws": 0}, "draws must be at least 1"),
+        ({"draws": 0}, "draws must be a whole number of at least 1"),
     ],
 )
 def test_what_cannot_be_predicted_is_refused_by_name(result, options, message):
@@ -91,9 +97,37 @@ def test_what_cannot_be_predicted_is_refused_by_name(result, options, message):
         hexamer.predict(result, **options)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"draws": 2.5}, "draws must be a whole number"),
+        ({"draws": "all"}, "draws must be a whole number"),
+        ({"observables": 3}, "observables is a name or a list of them, not 3"),
+        ({"protocols": [5]}, r"protocols is a name or a list of them, not \[5\]"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_by_name(result, options, message):
+    with pytest.raises(TypeError, match=message):
+        hexamer.predict(result, **options)
+    with pytest.raises(TypeError, match="result is what fit returned, or its folder, not 3"):
+        hexamer.predict(3)  # pyright: ignore[reportArgumentType]
+
+
 def test_an_interval_is_a_probability(result):
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        hexamer.predict(result, [5], draws=2).table(90)
+    prediction = hexamer.predict(result, [5], draws=2)
+    for wrong in (90, 0, "half"):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            prediction.table(wrong)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_start_unlike_that_of_the_data_is_said(result, caplog):
+    every = result.problem.dataset.protocols.values()
+    steady = all(q.preequilibration is not None for q in every)
+    hexamer.predict(result, [5], protocols="set L 2", draws=2)
+    assert ("starts from the model's initial values" in caplog.text) == steady
+    caplog.clear()
+    hexamer.predict(result, [5], protocols="equilibrate; set L  2", draws=2)
+    assert not caplog.text
 
 
 def test_a_folder_without_a_posterior(tmp_path):

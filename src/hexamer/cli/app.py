@@ -23,7 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Calibrates mechanistic models of receptor signalling with full Bayesian uncertainty.\n\n"
     "PROBLEM is a bundled name (il6_demo, hepg2, hepg2_assembly, hepatocytes), a folder with problem.toml, "
-    "measurements.csv and priors.csv, or a PEtab v1 YAML file. MODEL is a bundled network (il6_stat3, il6_full, "
+    "measurements.csv and priors.csv, or a PEtab YAML file. MODEL is a bundled network (il6_stat3, il6_full, "
     "hepg2_core, …), parts of one joined by + (il6_stat3+tocilizumab+T_cell), or an Antimony (.ant) or SBML (.xml) "
     "file.",
 )
