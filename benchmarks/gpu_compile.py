@@ -186,13 +186,13 @@ def nvcc_rows(name: str, architectures: Sequence[int], precisions: Sequence[str]
         began = time.perf_counter()
         try:
             with tempfile.TemporaryDirectory() as folder:
-                said = cubin(name, precision, arch, Path(folder))[1]
+                output = cubin(name, precision, arch, Path(folder))[1]
         except DriverFailed as failed:
             yield row | {"error": str(failed)}
             continue
         seconds = time.perf_counter() - began
         by_kernel = {}
-        for entry in said.split("Compiling entry function")[1:]:
+        for entry in output.split("Compiling entry function")[1:]:
             if kernel := kernel_in(entry.split("'")[1]):
                 by_kernel[kernel] = _measured(entry)
         for kernel in KERNELS.values():
@@ -257,20 +257,20 @@ def _unknown(row: Mapping[str, Any]) -> str:
 def changed(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[str]:
     """Sentences on rows that differ from an earlier record by more than `ALLOWED`, or cannot be compared with it."""
     known = {(r["model"], r["precision"], r["arch"]): r for r in before}
-    said = []
+    sentences = []
     for row in now:
         name = f"{row['model']}, {row['precision']}, {row['arch']}"
         old = known.get((row["model"], row["precision"], row["arch"]), {"error": "it was not counted then"})
         if why := _unknown(row) or _unknown(old):
-            said.append(f"{name}: not compared: {why}")
+            sentences.append(f"{name}: not compared: {why}")
             continue
         for way in ("forward", "back"):
             if abs(row[way] / old[way] - 1) > ALLOWED:
-                said.append(
+                sentences.append(
                     f"{name}: a step {way} moves {row[way]:,} bytes of local memory, {row[way] / old[way] - 1:+.0%} of "
                     f"the {old[way]:,} on record: explain it, or mend it; then record anew"
                 )
-    return said
+    return sentences
 
 
 # -------------------------------------------------------------------------------------------------------------- script
@@ -354,8 +354,8 @@ def main() -> None:
     for row in counted:
         print(json.dumps(row), flush=True)
     if options.against:
-        if said := changed(known["local_bytes_a_step"], counted):
-            sys.exit("\n".join(said))
+        if report_text := changed(known["local_bytes_a_step"], counted):
+            sys.exit("\n".join(report_text))
         print(f"local bytes a step are those of {options.against}, within {ALLOWED:.0%}")
         return
     report["local_bytes_a_step"] = merged(known["local_bytes_a_step"], counted)
@@ -369,8 +369,8 @@ def main() -> None:
                 options.json.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     failed = sum("error" in row for row in [*counted, *compiled])
     unmeasured = sorted({row["not_measured"] for row in [*counted, *compiled] if "not_measured" in row})
-    said = f"{len(compiled) - sum('error' in r for r in compiled)} of {len(compiled)} kernels compiled"
-    print("; not measured: ".join([said, *unmeasured]))
+    report_text = f"{len(compiled) - sum('error' in r for r in compiled)} of {len(compiled)} kernels compiled"
+    print("; not measured: ".join([report_text, *unmeasured]))
     print(by_network(report["kernels"]))
     if failed:
         sys.exit(f"{failed} rows above are errors")

@@ -18,10 +18,10 @@ DRY = "DRY RUN on the CPU: it tells whether all of it runs and is right, and no 
 
 
 def table(lines: Sequence[Row], *, dry: bool) -> str:
-    return "\n".join(f"{line['line']:70} {_said(line, dry=dry)}".rstrip() for line in lines)
+    return "\n".join(f"{line['line']:70} {_describe_line(line, dry=dry)}".rstrip() for line in lines)
 
 
-def _said(line: Row, *, dry: bool) -> str:
+def _describe_line(line: Row, *, dry: bool) -> str:
     if "not_installed" in line:
         return f"FAILED  {line['not_installed']} is not installed"
     if "error" in line:

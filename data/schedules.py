@@ -85,8 +85,8 @@ def from_start(schedule: Schedule, start: float) -> Schedule:
     """
     if len(schedule) > 1 and schedule[0][0] == -math.inf and schedule[1][0] == start:
         raise ScheduleError(
-            f"a value for '{PRE}' that lasts beyond the start at {_number(start)}; what the cells are brought to rest "
-            "with belongs into `preequilibrate` of the description"
+            f"a value for '{PRE}' that lasts beyond the start at {_number(start)}; a value that holds only "
+            "during pre-equilibration belongs into `preequilibrate` of the description"
         )
     return tuple((max(t, start), v) for t, v in schedule)
 

@@ -179,12 +179,12 @@ def simulate(
         solution, observed, constraints = solve_all(stacked, tolerances)
     if not isinstance(solution.y, Tracer) and not isinstance(tolerances.rtol, Tracer) and solution.y.size:
         loosest = (None if x is None else float(np.max(x)) for x in tolerances)
-        if said := sentence(named(model, lowest(model, np.asarray(solution.y), *loosest))):  # pyright: ignore[reportArgumentType]
-            log.warning("%s: %s", model.name, said)
+        if note := sentence(named(model, lowest(model, np.asarray(solution.y), *loosest))):  # pyright: ignore[reportArgumentType]
+            log.warning("%s: %s", model.name, note)
     if constraints and model.network is not None and not isinstance(solution.y, Tracer):
         failures = {n: np.asarray(times) for n, times in constraints.items()}
-        if said := failing(model.network.constraints, failures):
-            log.warning("%s: %s", model.name, said)
+        if note := failing(model.network.constraints, failures):
+            log.warning("%s: %s", model.name, note)
     at = jnp.asarray(at)
     return Trajectories(at, solution.y, solution.status, solution.steps, solution.rejected, observed, constraints)
 

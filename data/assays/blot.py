@@ -10,7 +10,7 @@ from ..formula import Formula
 from ..noise import Noise
 from ..quantities.dimensions import check_same
 from .assay import BACKGROUND_KEY, OFFSET_KEY, SD_OF_LOG, SD_OF_SIGNAL, SD_REL, Assay, Key
-from .parts import OFFSET, SCALE, SD, filled, joined, noise_needed, plain, sees, sees_molecules
+from .parts import OFFSET, SCALE, SD, formula_or_placeholder, joined, noise_needed, plain, sees, sees_molecules
 
 
 def blot(
@@ -80,8 +80,8 @@ def blot(
     """
     sees_molecules(name, "a blot", signal, network)
     u = plain(signal, name)
-    s, placeholders = filled(scale, SCALE, name)
-    o, of_run = filled(offset, OFFSET, name)
+    s, placeholders = formula_or_placeholder(scale, SCALE, name)
+    o, of_run = formula_or_placeholder(offset, OFFSET, name)
     background, relative = plain(sd, name), plain(sd_rel, name)
 
     def with_scale(formula: Formula) -> sympy.Expr:
@@ -154,8 +154,8 @@ def blot_ratio(
     u, t = plain(signal, name), plain(total, name)
     with sees(name, "two amounts or concentrations of one protein", signal):
         check_same(network, {"signal": u, "total": t})
-    s, placeholders = filled(scale, SCALE, name)
-    spread, row_sd = filled(sd, SD, name)
+    s, placeholders = formula_or_placeholder(scale, SCALE, name)
+    spread, row_sd = formula_or_placeholder(sd, SD, name)
     noise_needed(name, spread)
     ratio = s * (u + plain(background, name)) / (t + plain(left_over, name) * u)
     return Observable(name, ratio, spread, placeholders + row_sd, "log", noise, unit)

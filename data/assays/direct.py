@@ -11,7 +11,7 @@ from ..formula import Formula
 from ..noise import Noise
 from ..scale import Scale
 from .assay import SD_ON_SCALE, Assay
-from .parts import SD, filled, in_unit, noise_needed, plain
+from .parts import SD, formula_or_placeholder, in_unit, noise_needed, plain
 from .row_values import RowValues
 
 
@@ -55,7 +55,7 @@ def direct(
     AssayError
         If `network` declares units by which the signal cannot be in `unit`.
     """
-    spread, placeholders = filled(sd, SD, name)
+    spread, placeholders = formula_or_placeholder(sd, SD, name)
     noise_needed(name, spread)
     signal = in_unit(name, f"a quantity in {unit!r}", signal, unit, network)
     return Observable(name, plain(signal, name), spread, placeholders, scale, noise, unit)

@@ -17,7 +17,7 @@ from ..quantities.composition import total_concentration
 from ..quantities.toml_keys import take_composition, take_molar_mass
 from ..quantities.units import UnitError, conversion_factor, is_concentration
 from .assay import SD_BETWEEN, SD_OF_LOG, Assay, Key
-from .parts import SCALE, SD, filled, in_unit, joined, noise_needed, plain
+from .parts import SCALE, SD, formula_or_placeholder, in_unit, joined, noise_needed, plain
 from .row_values import RowValues
 from .standards import take_standards
 
@@ -83,8 +83,8 @@ def elisa(
     value is the limit.
     """
     signal = in_unit(name, f"a concentration in {unit!r}", signal, unit, network, molar_mass)
-    s, placeholders = filled(scale, SCALE, name)
-    reading, row_sd = filled(sd, SD, name)
+    s, placeholders = formula_or_placeholder(scale, SCALE, name)
+    reading, row_sd = formula_or_placeholder(sd, SD, name)
     between = plain(sd_between, name)
     spread = reading if between == 0 else sympy.sqrt(reading**2 + between**2)
     noise_needed(name, spread)

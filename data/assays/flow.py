@@ -7,7 +7,7 @@ from ..dataset import Observable
 from ..formula import Formula
 from ..noise import Noise
 from .assay import BACKGROUND_KEY, Assay
-from .parts import OFFSET, SCALE, SD, filled, noise_needed, plain, sees_molecules
+from .parts import OFFSET, SCALE, SD, formula_or_placeholder, noise_needed, plain, sees_molecules
 
 
 def flow_cytometry(
@@ -57,9 +57,9 @@ def flow_cytometry(
     """
     sees_molecules(name, "fluorescence", molecules, network)
     reserved = (SCALE, SD, OFFSET)
-    s, placeholders = filled(scale, SCALE, name, reserved=reserved)
-    b, of_experiment = filled(background, OFFSET, name, reserved=reserved)
-    spread, row_sd = filled(sd, SD, name, reserved=reserved)
+    s, placeholders = formula_or_placeholder(scale, SCALE, name, reserved=reserved)
+    b, of_experiment = formula_or_placeholder(background, OFFSET, name, reserved=reserved)
+    spread, row_sd = formula_or_placeholder(sd, SD, name, reserved=reserved)
     noise_needed(name, spread)
     formula = s * (plain(molecules, name, reserved=reserved) + b)
     return Observable(name, formula, spread, placeholders + of_experiment + row_sd, "log", noise, unit)

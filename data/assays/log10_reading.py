@@ -15,7 +15,7 @@ from ..noise import Noise
 from ..quantities.units import is_share
 from .assay import OFFSET_KEY, Assay
 from .conversion import Conversion, Log10
-from .parts import OFFSET, SCALE, SD, filled, noise_needed, plain, sees_molecules
+from .parts import OFFSET, SCALE, SD, formula_or_placeholder, noise_needed, plain, sees_molecules
 from .row_values import RowValues
 
 _RESERVED = (SCALE, OFFSET, SD)
@@ -70,9 +70,9 @@ def log10_reading(
         shares ("percent").
     """
     sees_molecules(name, "a reading in log10", signal, network, ("percent",) if is_share(unit) else ())
-    s, of_scale = filled(scale, SCALE, name, reserved=_RESERVED)
-    o, of_offset = filled(offset, OFFSET, name, reserved=_RESERVED)
-    spread, row_sd = filled(sd, SD, name, reserved=_RESERVED)
+    s, of_scale = formula_or_placeholder(scale, SCALE, name, reserved=_RESERVED)
+    o, of_offset = formula_or_placeholder(offset, OFFSET, name, reserved=_RESERVED)
+    spread, row_sd = formula_or_placeholder(sd, SD, name, reserved=_RESERVED)
     noise_needed(name, spread)
     formula = sympy.log(s * plain(signal, name, reserved=_RESERVED) + o) / sympy.log(10)
     return Observable(name, formula, spread, of_scale + of_offset + row_sd, noise=noise, unit=f"log10({unit})")

@@ -7,7 +7,7 @@ from ..dataset import Observable
 from ..formula import Formula
 from ..noise import Noise
 from .assay import BACKGROUND_KEY, SD_OF_LOG, Assay, Key
-from .parts import SCALE, SD, filled, noise_needed, plain, sees_molecules
+from .parts import SCALE, SD, formula_or_placeholder, noise_needed, plain, sees_molecules
 
 
 def luciferase(
@@ -67,8 +67,8 @@ def luciferase(
     """
     for enzyme in (firefly, renilla):
         sees_molecules(name, "luciferase", enzyme, network)
-    s, placeholders = filled(scale, SCALE, name)
-    spread, row_sd = filled(sd, SD, name)
+    s, placeholders = formula_or_placeholder(scale, SCALE, name)
+    spread, row_sd = formula_or_placeholder(sd, SD, name)
     noise_needed(name, spread)
     formula = s * (plain(firefly, name) + plain(background, name)) / plain(renilla, name)
     return Observable(name, formula, spread, placeholders + row_sd, "log", noise, unit)

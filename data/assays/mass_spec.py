@@ -16,7 +16,7 @@ from ..noise import Noise
 from ..quantities.dimensions import check_same
 from .assay import Assay
 from .conversion import Cell, Conversion
-from .parts import SCALE, SD, AssayError, filled, noise_needed, plain, sees
+from .parts import SCALE, SD, AssayError, formula_or_placeholder, noise_needed, plain, sees
 
 
 def phosphorylation_degree(
@@ -77,8 +77,8 @@ def phosphorylation_degree(
     with sees(name, "two amounts or concentrations of one protein", phospho):
         check_same(network, {"phospho": p, "total": t})
     without = _unphosphorylated(name, p, t, network)
-    s, placeholders = filled(scale, SCALE, name)
-    spread, row_sd = filled(sd, SD, name)
+    s, placeholders = formula_or_placeholder(scale, SCALE, name)
+    spread, row_sd = formula_or_placeholder(sd, SD, name)
     noise_needed(name, spread)
     return Observable(name, sympy.log(s * p / without), spread, placeholders + row_sd, noise=noise, unit="logit")
 

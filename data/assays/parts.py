@@ -31,7 +31,7 @@ def plain(
     return parsed
 
 
-def filled(
+def formula_or_placeholder(
     formula: Formula | None, placeholder: str, name: str, *, reserved: tuple[str, ...] = (SCALE, SD)
 ) -> tuple[sympy.Expr, tuple[str, ...]]:
     """A formula, or the placeholder if each row fills it, and the placeholders that remain."""

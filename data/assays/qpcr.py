@@ -16,7 +16,7 @@ from ..formula import Formula
 from ..noise import Noise
 from .assay import Assay
 from .conversion import Cell, Conversion, Log10
-from .parts import SCALE, SD, filled, plain, sees_molecules
+from .parts import SCALE, SD, formula_or_placeholder, plain, sees_molecules
 from .row_values import RowValues
 
 _OTHER_SIDE: dict[Censored, Censored] = {"": "", "left": "right", "right": "left"}
@@ -65,8 +65,8 @@ def qpcr(
         If `network` declares units by which m is neither an amount nor a concentration.
     """
     sees_molecules(name, "qPCR", signal, network)
-    s, placeholders = filled(scale, SCALE, name)
-    spread, row_sd = filled(sd, SD, name)
+    s, placeholders = formula_or_placeholder(scale, SCALE, name)
+    spread, row_sd = formula_or_placeholder(sd, SD, name)
     formula = sympy.log(s * plain(signal, name)) / sympy.log(10)
     return Observable(name, formula, spread, placeholders + row_sd, noise=noise, unit=f"log10({unit})")
 

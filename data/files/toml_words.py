@@ -29,11 +29,11 @@ _WORDS = (
 )
 
 
-def why_unread(said: str, text: str) -> str:
+def why_unread(message: str, text: str) -> str:
     """An error message of tomllib on `text`, in plain words."""
-    said = said.splitlines()[0] if said else said
-    place = _PLACE.fullmatch(said)
-    reason = place.group(1) if place else said
+    message = message.splitlines()[0] if message else message
+    place = _PLACE.fullmatch(message)
+    reason = place.group(1) if place else message
     for pattern, words in _WORDS:
         if match := re.match(pattern, reason):
             reason = match.expand(words)

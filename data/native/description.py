@@ -24,7 +24,7 @@ from ..quantities.units import UnitError, conversion_factor, quantity_of, split_
 from ..schedules import Input
 from .conditions import Conditions
 from .inputs import take_inputs
-from .observables import Reading, make_reading
+from .observables import ObservableEntry, make_entry
 
 FILE, MEASUREMENTS, PRIORS = "problem.toml", "measurements.csv", "priors.csv"
 STANDARD_COLUMNS = ("observable", "time", "value", "unit", "experiment", "replicate", "sd")
@@ -55,7 +55,7 @@ class Description:
     columns: Mapping[str, str]  # the table's name of each standard column
     ignored_columns: tuple[str, ...]
     inputs: tuple[Input, ...]
-    readings: Mapping[str, Reading]
+    entries: Mapping[str, ObservableEntry]
     fixed: Mapping[str, Fixed]
     prior_units: bool  # priors are converted from the units in their table; else they are in the model's
     literature: bool  # constants of the network have the literature's priors where no others are given
@@ -88,8 +88,8 @@ def _parse(content: dict[str, Any], folder: Path, issues: Issues) -> Description
     time_unit, time_factor = _time(top, units)
     inputs = take_inputs(top, units)
     unit_column = top.choice("units", ("column", "observables")) == "column"
-    made = {n: make_reading(s, n, load, unit_column=unit_column) for n, s in top.sections("observables").items()}
-    readings = {n: r for n, r in made.items() if r is not None}
+    made = {n: make_entry(s, n, load, unit_column=unit_column) for n, s in top.sections("observables").items()}
+    entries = {n: r for n, r in made.items() if r is not None}
     if "observables" not in content:
         top.complain("observables", "the table is missing; expected [observables.<name>] for each observable")
     columns = dict.fromkeys(STANDARD_COLUMNS, "")
@@ -114,7 +114,7 @@ def _parse(content: dict[str, Any], folder: Path, issues: Issues) -> Description
         columns={standard: column or standard for standard, column in columns.items()},
         ignored_columns=top.texts("ignore_columns"),
         inputs=inputs,
-        readings=readings,
+        entries=entries,
         fixed=_fixed(top),
         prior_units=top.choice("prior_units", ("column", "model")) == "column",
         literature=top.flag("literature"),

@@ -59,7 +59,7 @@ def read_folder(folder: str | Path) -> Dataset:
         parameters = {n: in_model_units(p, description.units, {}) for n, p in published.items()} | parameters
     return Dataset(
         name=description.name,
-        observables={name: reading.observable for name, reading in description.readings.items()},
+        observables={name: entry.observable for name, entry in description.entries.items()},
         protocols=rows.protocols,
         measurements=rows.measurements,
         parameters=parameters,
@@ -75,7 +75,7 @@ def read_folder(folder: str | Path) -> Dataset:
 
 def _needed(description: Description, rows: Rows) -> list[str]:
     """Names of all parameters of scale, offset and noise."""
-    noise = [p for reading in description.readings.values() for p in reading.parameters]
+    noise = [p for entry in description.entries.values() for p in entry.parameters]
     return list(dict.fromkeys([*rows.scales, *noise]))
 
 
@@ -95,7 +95,7 @@ def _parameters(description: Description, rows: Rows, priors: PriorTable, issues
                 missed.add(name.partition("[")[0])
             else:
                 parameters[name] = parameter
-    unmeasured = [n for r in description.readings.values() for n in r.families if n not in needed]
+    unmeasured = [n for r in description.entries.values() for n in r.families if n not in needed]
     check_patterns(priors, needed, description.fixed, unmeasured, description.units.network, PRIORS, issues)
     _check_inputs(description, priors, issues)
     return _converted(parameters, description, issues)
@@ -135,9 +135,9 @@ def _check_inputs(description: Description, priors: PriorTable, issues: Issues) 
 def _converted(parameters: dict[str, Parameter], description: Description, issues: Issues) -> dict[str, Parameter]:
     """All parameters in the units of the model and of the assays."""
     expected: dict[str, str] = {}
-    for reading in description.readings.values():
-        expected = {**reading.parameter_units, **expected}
-    signals = SignalUnits(description.readings, description.units, parameters)
+    for entry in description.entries.values():
+        expected = {**entry.parameter_units, **expected}
+    signals = SignalUnits(description.entries, description.units, parameters)
     converted, reported = {}, []
     for name, parameter in parameters.items():
         fixed = description.fixed.get(name)
@@ -159,7 +159,7 @@ def _converted(parameters: dict[str, Parameter], description: Description, issue
 def _notes(description: Description, rows: Rows, priors: PriorTable | None) -> list[str]:
     measured = {m.observable for m in rows.measurements}
     needed = _needed(description, rows)
-    notes = [f"observable {name!r} has no measurements" for name in description.readings if name not in measured]
+    notes = [f"observable {name!r} has no measurements" for name in description.entries if name not in measured]
     if rows.unmeasured:
         notes.append(f"conditions without measurements: {', '.join(sorted(rows.unmeasured))}")
     notes += _unchecked(description, priors)

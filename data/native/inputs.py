@@ -50,7 +50,7 @@ def _input(section: Section, name: str, units: ModelUnits) -> Input:
         section.complain("model_unit", "text in quotes", stated)
         stated = None
     mass = take_molar_mass(section)
-    quantities = {key: take_quantity(section, key, *said) for key, said in _SAY.items()}
+    quantities = {key: take_quantity(section, key, *texts) for key, texts in _SAY.items()}
     dose = {key: value for key, value in quantities.items() if value is not None}
     unread = [key for key in _SAY if key not in dose and section.take(key) is not None]
     column = section.text("column", name)

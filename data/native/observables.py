@@ -22,8 +22,8 @@ Load = Callable[[], Network | None]
 
 
 @dataclass(frozen=True)
-class Reading:
-    """An observable, and what its rows bring."""
+class ObservableEntry:
+    """An observable as `problem.toml` describes it, and how the rows of its measurements are read."""
 
     observable: Observable
     values: RowValues
@@ -56,8 +56,10 @@ class Reading:
         return f"{self.offset_key}_{self.offset_group}[{experiment}]"
 
 
-def make_reading(section: Section, name: str, load: Load = lambda: None, *, unit_column: bool = True) -> Reading | None:
-    """The reading of observable `name`; None where it is too wrong for more than its problems.
+def make_entry(
+    section: Section, name: str, load: Load = lambda: None, *, unit_column: bool = True
+) -> ObservableEntry | None:
+    """The entry of observable `name`; None if its errors leave too little to go on.
 
     `load` gives the network, whose species and units say what the assay can see. `unit_column`: each row has its unit,
     so that an absolute observable may be in the assay's.
@@ -87,8 +89,8 @@ def make_reading(section: Section, name: str, load: Load = lambda: None, *, unit
         section.complain("", str(error))
         return None
     log_scale = observable.scale is not Scale.LIN
-    offset_key = Reading.offset_key if assay.background is None else assay.background.name
-    return Reading(
+    offset_key = ObservableEntry.offset_key if assay.background is None else assay.background.name
+    return ObservableEntry(
         observable,
         replace(values, log_scale=log_scale),
         scale_group=groups.get("scale"),

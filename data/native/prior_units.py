@@ -75,7 +75,7 @@ def _undeclared(name: str, stated: str, units: ModelUnits) -> tuple[float, str]:
 
 
 def _into(stated: str, wanted: str) -> tuple[float, str]:
-    """Into the unit of an assay; what is counted in a cell may leave the cell unsaid."""
+    """The factor from `stated` to an assay's unit `wanted`, and the unit after it; either may leave out "/cell"."""
     one, other = (unit.removesuffix("/cell") for unit in (stated, wanted))
     if one == other:
         return 1.0, stated

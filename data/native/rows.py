@@ -21,7 +21,7 @@ from ..quantities.units import UnitError, conversion_factor, known_quantity
 from ..schedules import make_protocol, protocol_name
 from .conditions import Schedules, read_conditions, schedules_in
 from .description import Description
-from .observables import Reading
+from .observables import ObservableEntry
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,15 @@ def read_rows(path: Path, description: Description, issues: Issues) -> Rows:
 
 
 def _check_header(table: Table, description: Description, issues: Issues) -> bool:
-    names, readings = description.columns, description.readings.values()
+    names, entries = description.columns, description.entries.values()
     required = {names[c] for c in ("observable", "time", "value")}
     required |= {names["unit"]} if description.unit_column else set()
     conditions = description.conditions
     required |= {i.column for i in description.inputs} if conditions is None else {conditions.column}
-    of_plates = [r for r in readings if r.scale_group or r.offset_group or r.values.standards]
+    of_plates = [r for r in entries if r.scale_group or r.offset_group or r.values.standards]
     required |= {names["experiment"]} if of_plates else set()
-    required |= {r.values.reference_column for r in readings if r.values.reference_column}
-    required |= {_sd_column(r, description) for r in readings if r.sd_column}
+    required |= {r.values.reference_column for r in entries if r.values.reference_column}
+    required |= {_sd_column(r, description) for r in entries if r.sd_column}
     optional = {names[c] for c in ("experiment", "replicate", "sd")} | set(description.ignored_columns)
     return check_columns(table, issues, required=required, optional=optional)
 
@@ -71,15 +71,15 @@ def _curves(
     """Curves by plate, of the observables that are read off them; None where a table cannot be read."""
     experiment = description.columns["experiment"]
     return {
-        name: read_standards(folder / reading.values.standards.file, reading.values.standards, experiment, issues)
-        for name, reading in description.readings.items()
-        if reading.values.standards is not None
+        name: read_standards(folder / entry.values.standards.file, entry.values.standards, experiment, issues)
+        for name, entry in description.entries.items()
+        if entry.values.standards is not None
     }
 
 
-def _sd_column(reading: Reading, description: Description) -> str:
+def _sd_column(entry: ObservableEntry, description: Description) -> str:
     """`sd` is the standard column, which the table may name otherwise."""
-    return description.columns["sd"] if reading.sd_column in (None, "sd") else reading.sd_column
+    return description.columns["sd"] if entry.sd_column in (None, "sd") else entry.sd_column
 
 
 def _way_out(text: str) -> str:
@@ -120,16 +120,16 @@ class _Reader:
         schedules = self._schedules(row)
         experiment = row.cells.get(names["experiment"], "")
         observable = row.cells[names["observable"]]
-        reading = self.description.readings.get(observable)
-        if reading is None:
+        entry = self.description.entries.get(observable)
+        if entry is None:
             number_in(row, names["value"], self.table.file, self.issues)
-            self._complain(row, names["observable"], one_of(observable, self.description.readings))
+            self._complain(row, names["observable"], one_of(observable, self.description.entries))
             return None
-        cell, factor = self._value(row, reading.values, observable)
-        read_off = self._read_off(row, reading, cell, experiment)
-        arguments = self._arguments(row, reading, experiment, factor, read_off)
-        reference = self._reference(row, reading.values)
-        if reading.fold and schedules is not None:
+        cell, factor = self._value(row, entry.values, observable)
+        read_off = self._read_off(row, entry, cell, experiment)
+        arguments = self._arguments(row, entry, experiment, factor, read_off)
+        reference = self._reference(row, entry.values)
+        if entry.fold and schedules is not None:
             self._folds.setdefault((observable, experiment), []).append((row, not any(schedules)))
         if len(self.issues.entries) > before or time is None or cell is None or schedules is None:
             return None
@@ -137,7 +137,7 @@ class _Reader:
         protocol = self._protocol(schedules)
         if read_off is not None:
             cell = Cell(float(read_off.value[0]), read_off.censored[0])
-        measured = reading.values.conversion.measured(cell, reference)
+        measured = entry.values.conversion.measured(cell, reference)
         return Measurement(
             observable,
             protocol,
@@ -202,9 +202,9 @@ class _Reader:
             self._complain(row, column, expected + hint_of(text[1:].strip()))
         return cell
 
-    def _read_off(self, row: Row, reading: Reading, cell: Cell | None, experiment: str) -> ReadBack | None:
+    def _read_off(self, row: Row, entry: ObservableEntry, cell: Cell | None, experiment: str) -> ReadBack | None:
         """The concentration in the observable's unit, where the value is a response."""
-        standards, curves = reading.values.standards, self.curves.get(reading.observable.name)
+        standards, curves = entry.values.standards, self.curves.get(entry.observable.name)
         if standards is None or curves is None:
             return None
         if experiment not in curves:
@@ -214,7 +214,7 @@ class _Reader:
         curve = curves.get(experiment)
         if curve is None or cell is None:
             return None
-        factor = conversion_factor(standards.unit, reading.values.unit, reading.values.molar_mass)
+        factor = conversion_factor(standards.unit, entry.values.unit, entry.values.molar_mass)
         read = curve.read_back(cell.value, wells=standards.wells, dilution=standards.dilution)
         return replace(read, value=read.value * factor)
 
@@ -235,34 +235,34 @@ class _Reader:
                 self._complain(rows[0][0], self.description.columns["experiment"], expected)
 
     def _arguments(
-        self, row: Row, reading: Reading, experiment: str, factor: float, read_off: ReadBack | None
+        self, row: Row, entry: ObservableEntry, experiment: str, factor: float, read_off: ReadBack | None
     ) -> tuple[Value, ...]:
         """What fills the observable's placeholders, in their order."""
         arguments: list[Value] = []
         names = self.description.columns
-        for placeholder in reading.observable.placeholders:
+        for placeholder in entry.observable.placeholders:
             if placeholder in (SCALE, OFFSET):
-                parameter = (reading.scale_of if placeholder == SCALE else reading.offset_of)(experiment)
+                parameter = (entry.scale_of if placeholder == SCALE else entry.offset_of)(experiment)
                 if not experiment:
                     expected = f"the gel or plate, since each has {'a scale' if placeholder == SCALE else 'an offset'}"
                     self._complain(row, names["experiment"], f"{expected} of its own")
                 else:
                     self.scales[parameter] = None
                 arguments.append(parameter)
-            elif reading.values.standards is not None:
+            elif entry.values.standards is not None:
                 arguments.append(math.nan if read_off is None else float(read_off.sd[0]))
             else:
-                arguments.append(self._sd(row, _sd_column(reading, self.description), reading, factor))
-        if reading.sd_column is None and row.cells.get(names["sd"]):
-            expected = f"an empty cell, since the noise of {reading.observable.name} is given by parameters"
+                arguments.append(self._sd(row, _sd_column(entry, self.description), entry, factor))
+        if entry.sd_column is None and row.cells.get(names["sd"]):
+            expected = f"an empty cell, since the noise of {entry.observable.name} is given by parameters"
             self._complain(row, names["sd"], expected)
         return tuple(arguments)
 
-    def _sd(self, row: Row, column: str, reading: Reading, factor: float) -> float:
+    def _sd(self, row: Row, column: str, entry: ObservableEntry, factor: float) -> float:
         sd = number_in(row, column, self.table.file, self.issues)
         if sd is not None and sd <= 0:
             self._complain(row, column, "a standard deviation above 0")
-        return math.nan if sd is None else sd * (factor if reading.sd_in_unit else 1.0)
+        return math.nan if sd is None else sd * (factor if entry.sd_in_unit else 1.0)
 
     def _check_duplicate(self, row: Row, condition: tuple[object, ...], value: Cell) -> None:
         """Equal conditions are a mistake, unless replicates are numbered or the description allows them."""

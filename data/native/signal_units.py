@@ -13,7 +13,7 @@ from ..parameter import Parameter
 from ..quantities.dimensions import unit_of_formula
 from ..quantities.model_units import SAME, ModelUnits, named
 from ..quantities.units import UnitError, known_quantity, quantity_of
-from .observables import Reading
+from .observables import ObservableEntry
 
 if TYPE_CHECKING:
     import pint
@@ -33,11 +33,13 @@ class Wanted:
 class SignalUnits:
     """Units that follow from signals, by the parameter's name; none where a signal's unit is not known."""
 
-    def __init__(self, readings: Mapping[str, Reading], units: ModelUnits, stated: Mapping[str, Parameter]) -> None:
+    def __init__(
+        self, entries: Mapping[str, ObservableEntry], units: ModelUnits, stated: Mapping[str, Parameter]
+    ) -> None:
         self._named: dict[str, Wanted] = {}
         self._families: dict[str, Wanted] = {}
-        for name, reading in readings.items():
-            for key, wanted in _of_reading(name, reading, units, stated):
+        for name, entry in entries.items():
+            for key, wanted in _of_entry(name, entry, units, stated):
                 (self._families if key.endswith("[") else self._named).setdefault(key, wanted)
 
     def of(self, name: str) -> Wanted | None:
@@ -45,33 +47,33 @@ class SignalUnits:
         return self._named.get(name) or (self._families.get(family) if name.endswith("]") else None)
 
 
-def _of_reading(
-    name: str, reading: Reading, units: ModelUnits, stated: Mapping[str, Parameter]
+def _of_entry(
+    name: str, entry: ObservableEntry, units: ModelUnits, stated: Mapping[str, Parameter]
 ) -> Iterator[tuple[str, Wanted]]:
     """Names of parameters, or the starts of families of them up to the bracket, each with what its unit must become."""
-    read = known_quantity(reading.values.unit)
-    signal = _signal(reading.signal, units)
-    scales = [n for n, role in reading.roles.items() if role == "scale"]
-    scales += [] if reading.scale_group is None else [f"scale_{reading.scale_group}["]
+    read = known_quantity(entry.values.unit)
+    signal = _signal(entry.signal, units)
+    scales = [n for n, role in entry.roles.items() if role == "scale"]
+    scales += [] if entry.scale_group is None else [f"scale_{entry.scale_group}["]
     relative = all(is_arbitrary(p.unit) for n, p in stated.items() if any(_covers(s, n) for s in scales))
     if read is not None:
-        offsets = [n for n, role in reading.roles.items() if role == "reading"]
-        if reading.offset_group and reading.offset_key == "offset":
-            offsets.append(f"offset_{reading.offset_group}[")
+        offsets = [n for n, role in entry.roles.items() if role == "reading"]
+        if entry.offset_group and entry.offset_key == "offset":
+            offsets.append(f"offset_{entry.offset_group}[")
         yield from ((n, Wanted(read, f"the unit that {name} is read in")) for n in offsets)
     if signal.unit is not None:
-        why = f"a reading of {name} in {reading.values.unit} over its signal in {named(signal.unit)}"
+        why = f"a reading of {name} in {entry.values.unit} over its signal in {named(signal.unit)}"
         unit = (quantity_of("au") if read is None else read) / signal.unit
         yield from ((n, Wanted(unit, why, scale=True)) for n in scales)
     why = f"the unit of the signal of {name}, which it is added to before the scale"
-    noise = signal if reading.noise_of is None else _signal(reading.noise_of, units)
-    for parameter, role in reading.roles.items():
+    noise = signal if entry.noise_of is None else _signal(entry.noise_of, units)
+    for parameter, role in entry.roles.items():
         if role == "signal" and signal.unit is not None:
             yield parameter, Wanted(signal.unit, why, relative=relative, plain=signal.plain)
         if role == "noise" and noise.unit is not None:
             yield parameter, Wanted(noise.unit, why, relative=relative and not noise.declared, plain=noise.plain)
-    if signal.unit is not None and reading.offset_group and reading.offset_key == "background":
-        yield f"background_{reading.offset_group}[", Wanted(signal.unit, why, relative=relative, plain=signal.plain)
+    if signal.unit is not None and entry.offset_group and entry.offset_key == "background":
+        yield f"background_{entry.offset_group}[", Wanted(signal.unit, why, relative=relative, plain=signal.plain)
 
 
 def _covers(key: str, name: str) -> bool:

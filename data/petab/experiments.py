@@ -27,7 +27,7 @@ from .entities import Entities
 from .tables import Experiment, Period, Tables
 
 Changes = Mapping[str, sympy.Expr]
-_AT_REST = " → steady state"
+_STEADY_SUFFIX = " → steady state"
 
 
 class _Set(NamedTuple):
@@ -50,20 +50,20 @@ class Courses:
         self._resized: dict[str, None] = {}
 
     def placed(self, m: Measurement) -> Measurement:
-        """A measurement under the protocol of its experiment; one at time inf under another, which starts at rest."""
+        """A measurement under the protocol of its experiment; at time inf, under one that starts in steady state."""
         experiment = self.tables.experiments[m.protocol]
-        at_rest = math.isinf(m.time)
-        name = experiment.name + (_AT_REST if at_rest else "")
+        steady = math.isinf(m.time)
+        name = experiment.name + (_STEADY_SUFFIX if steady else "")
         if name not in self.protocols:
-            make = self._at_rest if at_rest else self._course
+            make = self._steady_state if steady else self._course
             try:
                 self.protocols[name] = make(experiment, name)
             except ValueError as error:
                 self.protocols[name] = Protocol(name)
                 self.problems.append(f"{experiment.place}: {experiment.name}: {error}")
-        if at_rest and "time" in self.tables.observables[m.observable].symbols:
+        if steady and "time" in self.tables.observables[m.observable].symbols:
             self.problems.append(f"row {m.row}: {m.observable} uses time, and is measured at time inf")
-        return replace(m, protocol=name, time=0.0) if at_rest else m
+        return replace(m, protocol=name, time=0.0) if steady else m
 
     @cached_property
     def entities(self) -> Entities:
@@ -139,7 +139,7 @@ class Courses:
             periods.append((0.0, _Set(course.constants, {})))
         return periods
 
-    def _at_rest(self, experiment: Experiment, name: str) -> Protocol:
+    def _steady_state(self, experiment: Experiment, name: str) -> Protocol:
         """A protocol that starts in the steady state of the experiment's last period."""
         last = experiment.periods[-1]
         if not experiment.lasting:

@@ -47,7 +47,7 @@ def makes_sense(cells: Cells) -> bool:
     return all(cells.rows.values()) and not telling
 
 
-def _said(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     """The words of a library, which a user may not place, with whose they are."""
     words = " ".join((str(error.args[0]) if error.args else "").split()) or type(error).__name__
     return f"petab's checks refuse the problem: {words}"
@@ -76,7 +76,7 @@ def library_problem(path: Path, model: str, cells: Cells, limits: Mapping[int, L
                 parameter_df=cast(pd.DataFrame, petab.v1.get_parameter_df(frames["parameter"])),
             )
     except Exception as error:  # a library meets a file that nobody has checked yet
-        raise unreadable(path, [_said(error)]) from error
+        raise unreadable(path, [_describe_error(error)]) from error
 
 
 def _frame(cells: Cells, kind: Kind) -> pd.DataFrame:

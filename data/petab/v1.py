@@ -41,9 +41,9 @@ def read_v1(files: Files) -> Tables:
     if cells.issues.entries and not (readable and makes_sense(cells)):
         raise unreadable(path, lines(cells.issues.entries))
     problem = library_problem(path, files.model, cells, limits)
-    said = check_with_library(problem, cells)
-    if said or cells.issues.entries:
-        raise unreadable(path, [*lines(cells.issues.entries), *said])
+    refusals = check_with_library(problem, cells)
+    if refusals or cells.issues.entries:
+        raise unreadable(path, [*lines(cells.issues.entries), *refusals])
     problems: list[str] = []
     observables = _observables(cells, problems)
     parameters = _parameters(cells, problems)

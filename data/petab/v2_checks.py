@@ -105,14 +105,14 @@ class NameCheck:
                 self.cells.complain(
                     "observable", index, "observableId", "a name that the model does not have: rename the observable"
                 )
-            own = {kind: set(placeholders_of(self.cells, index, kind)) for kind in ("observable", "noise")}
-            for kind, names in own.items():
+            placeholders = {kind: set(placeholders_of(self.cells, index, kind)) for kind in ("observable", "noise")}
+            for kind, names in placeholders.items():
                 if shadowing := sorted(names & (self.model.names | {*self.parameters})):
                     expected = f"names that neither the model nor the parameter table has; they have {shadowing[0]}"
                     self.cells.complain("observable", index, f"{kind}Placeholders", expected)
             allowed = {
-                "observableFormula": own["observable"],
-                "noiseFormula": own["observable"] | own["noise"] | {name},
+                "observableFormula": placeholders["observable"],
+                "noiseFormula": placeholders["observable"] | placeholders["noise"] | {name},
             }
             for column, more in allowed.items():
                 expression = self.formulas.get(("observable", index, column))

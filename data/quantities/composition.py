@@ -140,7 +140,7 @@ def complexes(
 def _check_products(
     network: Network, parts: set[str], of: Mapping[str, Counter[str]], stated: set[str], name: str
 ) -> None:
-    """What is made of all `parts` and is said to hold nothing but itself is a complex by a name of its own."""
+    """Raises `AssayError` if a reaction joins all `parts` into a species whose composition nothing states."""
     in_others = {part for s, copies in of.items() if copies != Counter([s]) for part in copies}
     for reaction in network.reactions:
         taken = sum((of[s] for s in _species(reaction.reactants, network)), Counter())

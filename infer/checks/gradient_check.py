@@ -134,8 +134,8 @@ def check_gradient(
         (_, status), _ = jax.jit(with_status)(jnp.asarray(z))
     kinds = count_kinds(np.asarray(status))
     why = problem.why_failed(kinds, problem.values(jnp.asarray(z))) or Status.sentences(kinds)
-    said = "; ".join(why) or "the density of the prior or of a row is infinite"
-    raise ValueError(f"the gradient cannot be checked where there is no density ({said}): choose another z")
+    reasons = "; ".join(why) or "the density of the prior or of a row is infinite"
+    raise ValueError(f"the gradient cannot be checked where there is no density ({reasons}): choose another z")
 
 
 def nominal_point(problem: Problem) -> np.ndarray:

@@ -44,7 +44,7 @@ class Doses:
 
     @property
     def stated(self) -> Float[np.ndarray, " doses"]:
-        """The doses in the unit they were given in; 100 is 100, and not what conversion there and back leaves of it."""
+        """The doses in the unit they were given in, free of the rounding of two conversions: 100 is 100 again."""
         return np.array([float(f"{x:.{_DIGITS}g}") for x in self.values / self.per_unit])
 
 

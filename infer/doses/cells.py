@@ -21,7 +21,7 @@ from .amounts import Doses, DosesLike, doses_of
 
 
 class UnknownStartError(HexamerError, ValueError):
-    """How cells start is not known, or not one for all, so that it has to be said."""
+    """It is not known how cells start, or conditions differ in it, so the caller has to state it."""
 
 
 class MolarMassError(UnitError):
@@ -36,14 +36,15 @@ Preequilibration = Mapping[str, Value] | None
 class Cells:
     """How cells start, and what is known of the inputs that conditions may change.
 
-    `preequilibration` applies to every condition that does not say itself how its cells start; `unclear` says why there
-    is none, if so. `inputs_off` are inputs that are set, and 0 unless a condition sets them; `common` holds the values
-    that all protocols of the fitted problem set at their start, `varied` those that differ; `inputs` are the problem's,
-    by their name in the model.
+    `preequilibration` applies to every condition that does not state how its cells start. If it is not known how they
+    start, `why_unknown` is a sentence that says why; else it is empty. `inputs_off` maps inputs of kind `set` to 0, the
+    value that they have unless a condition sets them. `common` holds the values that all protocols of the fitted
+    problem set at their start, and `varied` those that differ between protocols. `inputs` are the problem's inputs, by
+    their name in the model.
     """
 
     preequilibration: Preequilibration = field(default_factory=dict)
-    unclear: str = ""
+    why_unknown: str = ""
     inputs_off: Mapping[str, Value] = field(default_factory=dict)
     common: Mapping[str, Value] = field(default_factory=dict)
     varied: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
@@ -111,8 +112,8 @@ def of_unknown(preequilibrate: bool | None = None) -> Cells:
     if preequilibrate is not None:
         return of_model(preequilibrate)
     return Cells(
-        unclear="the posterior does not say whether cells are in steady state before the experiment, as files of older "
-        "versions do not: pass the problem that was fitted, or set `preequilibrate`"
+        why_unknown="the posterior does not say whether cells are in steady state before the experiment, as files of "
+        "older versions do not: pass the problem that was fitted, or set `preequilibrate`"
     )
 
 
@@ -124,13 +125,13 @@ def of_dataset(dataset: Dataset, model: Model, preequilibrate: bool | None = Non
     preequilibrations = [
         None if r is None else {n: v for n, v in r.items() if n in known} for r in _preequilibrations(dataset)
     ]
-    unclear, preequilibration = "", None
+    why_unknown, preequilibration = "", None
     if preequilibrate is not False:
         with_equilibration = [r for r in preequilibrations if r is not None]
         candidates = preequilibrations if preequilibrate is None else with_equilibration or [off]
         preequilibration = candidates[0]
         if len(candidates) > 1:
-            unclear = (
+            why_unknown = (
                 "the problem that was fitted starts its cells in several ways "
                 f"({'; '.join(map(_words, candidates[:4]))}): say in each condition how they start, by a protocol"
                 + (
@@ -141,7 +142,7 @@ def of_dataset(dataset: Dataset, model: Model, preequilibrate: bool | None = Non
             )
     return Cells(
         preequilibration,
-        unclear,
+        why_unknown,
         inputs_off={n: v for n, v in off.items() if inputs[n].kind == "set"},
         common={} if dataset.inputs else _common(dataset, known),
         varied={} if dataset.inputs else _varied(dataset, known),

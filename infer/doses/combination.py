@@ -1,4 +1,4 @@
-r"""Two drugs together: what each alone lets expect by Bliss and by Loewe, and what the pair does beyond it.
+r"""Two drugs together: the effect expected by Bliss and by Loewe from each drug alone, and the excess of the pair.
 
 The effect of a treatment is the share of the response to the ligand that it takes away, from 0 (none) to 1 (all):
 
@@ -147,10 +147,10 @@ def _position(result: DoseResponse, dose: float | None) -> int:
 def _margin(doses: np.ndarray, effect: Float[np.ndarray, "draws conditions doses"]):
     """The Hill curve of a drug alone for every draw and condition, its misfit and its kind.
 
-    The foot is held at no effect; a drug that does nothing (`FLAT`) expects nothing.
+    The bottom of the curve is fixed at no effect; of a drug that does nothing (`FLAT`), no effect is expected.
     """
 
-    curve, kind = fit_curves(doses, effect, foot=0.0, reference=1.0)
+    curve, kind = fit_curves(doses, effect, fixed_bottom=0.0, reference=1.0)
     none, bad = (
         kind == CurveStatus.FLAT,
         np.isin(kind, (CurveStatus.FAILED, CurveStatus.NO_FOOT, CurveStatus.NOT_SIGMOID)),

@@ -185,8 +185,8 @@ def _base(reader: _Added, condition: Condition, when: Mapping[str, float], value
     course.check_doses(() if model.network is None else model.network.species, {})
     preequilibration = course.preequilibration
     if condition.protocol is None or not condition.start_from_protocol:
-        if cells.unclear:
-            raise UnknownStartError(cells.unclear)
+        if cells.why_unknown:
+            raise UnknownStartError(cells.why_unknown)
         preequilibration = cells.preequilibration
     if twice := sorted(set(fixed) & course.targets):
         raise ValueError(f"condition {label!r} gives {', '.join(twice)} a value, and its protocol another")

@@ -1,4 +1,4 @@
-"""Experiments that fail as a whole are told by their first trajectories, with the reason and the way out."""
+"""Stops an experiment if all of its first trajectories fail, with the reason and what to do about it."""
 
 from __future__ import annotations
 

@@ -97,28 +97,31 @@ def fit_curves(
     doses: Float[np.ndarray, " doses"],
     e: Float[np.ndarray, "*batch doses"],
     *,
-    foot: float | None = None,
+    fixed_bottom: float | None = None,
     reference: float = 0.0,
 ) -> tuple[HillCurve, Int[np.ndarray, "*batch"]]:
     """Hill curves of all responses `e`, and a `CurveStatus` for each: if that is not `OK`, a curve is but a guess.
 
-    `foot` holds the bottom at that value. `reference` is added to the responses to tell which are flat.
+    `fixed_bottom` keeps the bottom of each curve at that value. `reference` is added to the responses to tell which are
+    flat.
     """
     flat = np.reshape(np.asarray(e, dtype=float), (-1, len(doses)))
     whole = np.where(np.all(np.isfinite(flat), axis=1)[:, None], flat, doses)
-    curve = _least_squares(doses, whole, foot)
+    curve = _least_squares(doses, whole, fixed_bottom)
     kind = _kinds(doses, flat + reference, curve)
     shape = np.shape(e)[:-1]
     return HillCurve(*(v.reshape(shape) for v in curve)), kind.reshape(shape)
 
 
-def _least_squares(d: Float[np.ndarray, " doses"], e: Float[np.ndarray, "n doses"], foot: float | None) -> HillCurve:
+def _least_squares(
+    d: Float[np.ndarray, " doses"], e: Float[np.ndarray, "n doses"], fixed_bottom: float | None
+) -> HillCurve:
     low, high = _bounds(d)
-    offset = np.min(e, axis=1, keepdims=True) if foot is None else np.full((len(e), 1), foot)
+    offset = np.min(e, axis=1, keepdims=True) if fixed_bottom is None else np.full((len(e), 1), fixed_bottom)
     scale = np.maximum(np.max(e, axis=1) - np.min(e, axis=1), 1e-300)[:, None]
     y = (e - offset) / scale
-    x = _best_of_grid(d, y, low, high, foot is None)
-    r, j = _residual(d, y, x, foot is None)
+    x = _best_of_grid(d, y, low, high, fixed_bottom is None)
+    r, j = _residual(d, y, x, fixed_bottom is None)
     damping = np.full(len(y), 1e-3)
     for _ in range(_ITERATIONS):
         normal = np.einsum("nda,ndb->nab", j, j)
@@ -126,7 +129,7 @@ def _least_squares(d: Float[np.ndarray, " doses"], e: Float[np.ndarray, "n doses
         step = np.linalg.solve(normal + slack[:, :, None] * np.eye(4), -np.einsum("nda,nd->na", j, r)[..., None])
         tried = x + step[..., 0]
         tried[:, :2] = np.clip(tried[:, :2], low, high)
-        r_tried, j_tried = _residual(d, y, tried, foot is None)
+        r_tried, j_tried = _residual(d, y, tried, fixed_bottom is None)
         better = np.sum(r_tried**2, axis=1) < np.sum(r**2, axis=1)
         x, r = np.where(better[:, None], tried, x), np.where(better[:, None], r_tried, r)
         j = np.where(better[:, None, None], j_tried, j)
@@ -169,13 +172,13 @@ def _best_of_grid(d: np.ndarray, y: Float[np.ndarray, "n doses"], low, high, fre
 def _kinds(d: np.ndarray, e: Float[np.ndarray, "n doses"], curve: HillCurve) -> Int[np.ndarray, " n"]:
     least = d[d > 0].min()
     at_ends = occupancy(d[[0, -1]], curve.ec50[:, None], curve.slope[:, None])
-    # Dose 0 shows the foot, but an EC50 below all other doses is still a guess.
-    foot = curve.ec50 >= least if d[0] == 0 else at_ends[:, 0] <= 1 - PLATEAU
+    # Dose 0 shows the bottom, but an EC50 below all other doses is still a guess.
+    shows_bottom = curve.ec50 >= least if d[0] == 0 else at_ends[:, 0] <= 1 - PLATEAU
     finite = np.all(np.isfinite(e), axis=1)
     change = np.max(e, axis=1) - np.min(e, axis=1)
     flat = change <= FLAT * np.max(np.abs(e), axis=1)
     return np.select(
-        [~finite, flat, curve.misfit > MISFIT, at_ends[:, 1] < PLATEAU, ~foot],
+        [~finite, flat, curve.misfit > MISFIT, at_ends[:, 1] < PLATEAU, ~shows_bottom],
         [CurveStatus.FAILED, CurveStatus.FLAT, CurveStatus.NOT_SIGMOID, CurveStatus.NO_PLATEAU, CurveStatus.NO_FOOT],
         CurveStatus.OK,
     )
@@ -186,7 +189,7 @@ class HillFits:
     """Hill curves of every draw (and condition, and doses of what else is varied).
 
     `data` holds `ec50` (in the unit that doses were given in), `model_ec50` (in the model's), `emax` (the plateau),
-    `bottom` (the foot), `slope`, `misfit` and `kind`, a `CurveStatus`. If the doses do not determine a curve, all but
+    `bottom`, `slope`, `misfit` and `kind`, a `CurveStatus`. If the doses do not determine a curve, all but
     `kind` are NaN. `name` is what tables call `ec50`: EC50, or IC50 along doses of a drug.
     """
 

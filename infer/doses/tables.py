@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def as_table(data: xr.Dataset, source: xr.Dataset) -> pd.DataFrame:
-    """Rows by condition and doses: `dose` as it was given, and `dose_unit`; so for the doses of each drug.
+    """One row per condition and dose. Columns `dose` and `dose_unit` are as given, and each drug has such a pair, too.
 
     `source` is what `data` was computed from, whose coordinates state their unit. Doses in the model's unit
     (`model_…`) are left out.

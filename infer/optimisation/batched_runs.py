@@ -37,7 +37,7 @@ def run_batched(starts: Starts, evaluate: Callable[..., Any], limits: Limits, la
                 continue
             index, run, start = entry
             starts.count(int(statuses[lane]), points[lane])
-            run.tell(float(values[lane]), gradients[lane])
+            run.advance(float(values[lane]), gradients[lane])
             if run.reason:
                 running[lane] = None
                 starts.finish(index, run, start)

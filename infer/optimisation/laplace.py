@@ -62,7 +62,7 @@ def find_mode(problem: Problem, z: Float[np.ndarray, " parameters"]) -> Float[np
     run = Minimiser(problem.space.unfold(z))
     while not run.reason:
         value, gradient = problem.potential(jnp.asarray(run.trial))
-        run.tell(float(value), np.asarray(gradient))
+        run.advance(float(value), np.asarray(gradient))
     return run.z
 
 

@@ -54,7 +54,7 @@ class Minimiser:
     def converged(self) -> bool:
         return self.reason in CONVERGED
 
-    def tell(self, value: float, gradient: np.ndarray) -> None:
+    def advance(self, value: float, gradient: np.ndarray) -> None:
         """Takes the objective at `trial` and sets the next `trial`, or a `reason` to stop."""
         self.evaluations += 1
         usable = np.isfinite(value) and bool(np.all(np.isfinite(gradient)))

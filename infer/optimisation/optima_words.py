@@ -18,25 +18,25 @@ _SHOWN = 6  # optima, and parameters, at most
 def describe_optima(ended: Endings) -> list[str]:
     """Sentences about several optima, and about parameters that fits of equal objective do not determine."""
     near = comparable(ended.optima)
-    said = _several(ended, near) if len(near) > 1 else []
+    sentences = _several(ended, near) if len(near) > 1 else []
     for number, optimum in enumerate(near, start=1):
         if optimum.valley:
-            said.append(_of_valley(ended, optimum, number if len(near) > 1 else None))
+            sentences.append(_of_valley(ended, optimum, number if len(near) > 1 else None))
     worse = len(ended.optima) - len(near)
     if worse:
         o = ended.optima[len(near)]
         what = "a local optimum" if worse == 1 else f"{worse} local optima, the best of which is"
         starts = sum(len(w.members) for w in ended.optima[len(near) :])
-        said.append(
+        sentences.append(
             f"{starts} {'start ends' if starts == 1 else 'starts end'} in {what} worse by "
             f"{o.objective - ended.optima[0].objective:.1f} (rank {o.rank + 1}): "
             f"{', '.join(_differ(ended, ended.optima[0], o))} differ most."
         )
-    return said
+    return sentences
 
 
 def _several(ended: Endings, near: list[Optimum]) -> list[str]:
-    said = [
+    sentences = [
         f"{len(near)} distinct optima have objectives within {COMPARABLE:g} of the best: the data do not decide "
         f"between them. {_rises(near)} Report all of them, or exclude some by prior knowledge or by "
         "further measurements."
@@ -47,13 +47,13 @@ def _several(ended: Endings, near: list[Optimum]) -> list[str]:
         values = _values(ended, optimum.rank)
         listed = ", ".join(f"{n} = {values[n]:.4g}" for n in names)
         count = len(optimum.members)
-        said.append(
+        sentences.append(
             f"Optimum {number}: objective {optimum.objective:.4f}, {count} start{'' if count == 1 else 's'} "
             f"(best: rank {optimum.rank + 1}); {listed}."
         )
     if len(near) > _SHOWN:
-        said.append(f"{len(near) - _SHOWN} more optima are in the record.")
-    return said
+        sentences.append(f"{len(near) - _SHOWN} more optima are in the record.")
+    return sentences
 
 
 def _rises(near: list[Optimum]) -> str:

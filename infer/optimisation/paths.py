@@ -37,7 +37,7 @@ def bent_rise(evaluate: Evaluate, a: np.ndarray, b: np.ndarray) -> float:
     while active := [r for r in runs if not r.reason]:
         values, gradients = evaluate(np.array([r.trial for r in active]))
         for run, value, gradient in zip(active, values, gradients, strict=True):
-            run.tell(float(value), gradient - (gradient @ along) * along)
+            run.advance(float(value), gradient - (gradient @ along) * along)
     path = np.array([a, *(r.z for r in runs), b])
     hops = path[:-1, None] + BETWEEN[:, None] * np.diff(path, axis=0)[:, None]
     reached = np.array([r.value for r in runs])

@@ -29,7 +29,7 @@ from .stopping import FAILED_START, NO_DESCENT, Limits
 _UNMOVED = 50  # steps in a row that lead nowhere, after which a run is given up; 40 halvings make 1e-12 of a step
 
 
-class Evaluation(NamedTuple):
+class ReportedEvaluation(NamedTuple):
     """A reported evaluation; the gradient is None if the optimiser asked for the objective alone."""
 
     z: np.ndarray
@@ -48,7 +48,7 @@ class SteppedRun:
 
     def __init__(self, start: np.ndarray, limits: Limits):
         self.limits = limits
-        self.z, self.value, self.gradient = start, np.inf, None  # where it was lowest
+        self.z, self.value, self.gradient = start, np.inf, None  # of the lowest evaluation
         self.position = start
         self.iterations = self.evaluations = self.unmoved = 0
         self.reason = ""
@@ -59,8 +59,8 @@ class SteppedRun:
         """True if the objective is finite at the start."""
         return bool(np.isfinite(self.value))
 
-    def hear(self, evaluations: list[Evaluation]) -> None:
-        """Takes evaluations; the first of a run is at its start."""
+    def record(self, evaluations: list[ReportedEvaluation]) -> None:
+        """Takes note of evaluations; the first of a run is at its start."""
         for evaluation in evaluations:
             self.evaluations += 1
             if self.evaluations == 1 and not evaluation.usable:
@@ -72,9 +72,9 @@ class SteppedRun:
         if self.started and not self.trace:
             self.trace.append(self.value)
 
-    def step(self, evaluations: list[Evaluation], position: np.ndarray, verdict: Verdict) -> None:
+    def step(self, evaluations: list[ReportedEvaluation], position: np.ndarray, verdict: Verdict) -> None:
         """Takes the evaluations of a step, the point after it and the verdict; sets a `reason` to stop."""
-        self.hear(evaluations)
+        self.record(evaluations)
         if self.reason:
             return
         value = _value_at(position, evaluations)
@@ -91,8 +91,8 @@ class SteppedRun:
             self.reason = NO_DESCENT
 
 
-def _value_at(position: np.ndarray, evaluations: list[Evaluation]) -> float:
-    """The objective there; if only rounding tells it from a point that was evaluated, of the last one that was."""
+def _value_at(position: np.ndarray, evaluations: list[ReportedEvaluation]) -> float:
+    """The objective at `position`; if no evaluated point equals it, as after rounding, the last evaluated objective."""
     last = evaluations[-1].value if evaluations else np.inf
     return next((e.value for e in evaluations if np.array_equal(e.z, position)), last)
 
@@ -102,7 +102,7 @@ class Steps:
 
     def __init__(self, optimiser: Optimiser, problem: Problem, kind: Objective):
         self.parameters = len(problem.space)
-        self.reports: defaultdict[int, list[Evaluation]] = defaultdict(list)
+        self.reports: defaultdict[int, list[ReportedEvaluation]] = defaultdict(list)
         self.lock, self.compiled = threading.Lock(), set()
         self.constant: Any = None  # in all states; known when `init` has been traced
         evaluate = _reporting(problem, kind, self._report)
@@ -121,7 +121,7 @@ class Steps:
     def _report(self, packed: Array) -> np.ndarray:
         number, value, status, *_ = row = np.asarray(packed)
         z, gradient = row[3 : 3 + self.parameters], row[3 + self.parameters :]
-        evaluation = Evaluation(z, float(value), gradient if len(gradient) else None, int(status))
+        evaluation = ReportedEvaluation(z, float(value), gradient if len(gradient) else None, int(status))
         self.reports[int(number)].append(evaluation)
         return np.asarray(value)
 
@@ -140,13 +140,13 @@ class Steps:
         number, run = jax.device_put(np.array(index), device), SteppedRun(start, limits)
         with on(device):
             state = self._call("init", device, number, jax.device_put(start, device))
-            run.hear(self._take_evaluations(index, starts))
+            run.record(self._take_evaluations(index, starts))
             while not (run.reason or starts.stopped):
                 state, position, verdict = self._call("step", device, number, state)
                 run.step(self._take_evaluations(index, starts), np.asarray(position), verdict)
         return run
 
-    def _take_evaluations(self, index: int, starts: Starts) -> list[Evaluation]:
+    def _take_evaluations(self, index: int, starts: Starts) -> list[ReportedEvaluation]:
         """The evaluations of a run since the last call; counts those that failed."""
         evaluations = self.reports.pop(index, [])
         for evaluation in evaluations:

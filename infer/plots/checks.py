@@ -27,9 +27,9 @@ from ..posterior.datatree import map_draws, safe
 from ..prediction.curves import posterior_values
 from ..problem.evaluation import Evaluation
 from ..problem.problem import Problem
-from .limits import censored, counted, draw_points, limit_handles
+from .limits import censored, describe_inside, draw_points, limit_handles
 from .margins import legend_outside, note_below
-from .style import BLUE, GREY, VERMILION, grid, pages, say_cut, shown_from, styled, time_label
+from .style import BLUE, GREY, VERMILION, grid, note_cut_axis, pages, shown_from, styled, time_label
 
 BAND = 1.645  # ± of a standard normal: 90%
 IN_SAMPLE = "in-sample: these rows were fitted, so they lie somewhat closer than new measurements would"
@@ -94,7 +94,7 @@ def _residual_page(problem: Problem, tree: xr.DataTree, names, time_unit: str) -
         _residuals(ax, time, r, tail, time_label(time_unit))
         ax.set_ylabel("residual [normal quantile]", fontsize=8)
         ax.set_title(name)
-        ax.set_title(counted(np.abs(r) <= BAND, tail, "90%"), loc="right", fontsize=8, fontweight="normal")
+        ax.set_title(describe_inside(np.abs(r) <= BAND, tail, "90%"), loc="right", fontsize=8, fontweight="normal")
     _legend(figure, problem, names)
     return figure
 
@@ -130,21 +130,21 @@ def observed_predicted(problem: Problem, tree: xr.DataTree) -> list[Figure]:
     """
     names = [n for n in problem.dataset.observables if safe(n) in tree["observed_data"]]
     middle = predicted(problem, tree)
-    return [_against_page(problem, tree, page, middle) for page in pages(names)]
+    return [_observed_predicted_page(problem, tree, page, middle) for page in pages(names)]
 
 
-def _against_page(problem: Problem, tree: xr.DataTree, names, middle: np.ndarray) -> Figure:
+def _observed_predicted_page(problem: Problem, tree: xr.DataTree, names, middle: np.ndarray) -> Figure:
     figure, axes = grid(len(names), columns=4, height=3.1)
     for ax, name in zip(axes, names, strict=True):
-        _against(ax, problem, tree, name, middle[_rows(problem, name)])
+        _draw_observed_predicted(ax, problem, tree, name, middle[_rows(problem, name)])
     bar = Line2D([], [], color=BLUE, alpha=0.4, lw=1.2, label="90% of new measurements, noise included")
     _legend(figure, problem, names, bar)
     return figure
 
 
-def _against(ax: Axes, problem: Problem, tree: xr.DataTree, name: str, middle: np.ndarray) -> None:
+def _draw_observed_predicted(ax: Axes, problem: Problem, tree: xr.DataTree, name: str, middle: np.ndarray) -> None:
     tail, measured = _tail(problem, name), _measured(tree, name)
-    low, high = _ninety(_replicated(tree, name))
+    low, high = _replicate_interval(_replicated(tree, name))
     inside = np.abs(standardised(problem, tree, name)) <= BAND  # the same as in `residuals`
     scored = tail == ""
     both = np.concatenate([measured, middle[scored]])
@@ -152,7 +152,7 @@ def _against(ax: Axes, problem: Problem, tree: xr.DataTree, name: str, middle: n
     logarithmic = bool(len(both)) and both.min() > 0 and both.max() > 20 * both.min()
     if logarithmic and np.any(both < (least := shown_from(measured))):
         both = both[both >= least]
-        say_cut(ax)
+        note_cut_axis(ax)
     if logarithmic:
         ax.set_xscale("log")
         ax.set_yscale("log")
@@ -171,11 +171,11 @@ def _against(ax: Axes, problem: Problem, tree: xr.DataTree, name: str, middle: n
     ax.set_title(name, fontsize=8.5)
     ax.set_xlabel(f"predicted [{unit}]" if unit else "predicted", fontsize=8)
     ax.set_ylabel(f"observed [{unit}]" if unit else "observed", fontsize=8)
-    count = counted(inside, tail, "90%").replace(", ", ",\n")
+    count = describe_inside(inside, tail, "90%").replace(", ", ",\n")
     ax.set_title(count, loc="right", fontsize=7, fontweight="normal")
 
 
-def _ninety(replicated: Float[np.ndarray, "draws rows"]) -> Float[np.ndarray, "2 rows"]:
+def _replicate_interval(replicated: Float[np.ndarray, "draws rows"]) -> Float[np.ndarray, "2 rows"]:
     """The replicates between which a measurement's normal quantile lies within ±1.645; NaN without any."""
     count = np.sum(np.isfinite(replicated), axis=0)
     beyond = np.ceil(special.ndtr(-BAND) * (count + 1) - 0.5).astype(int)  # replicates below, at least
@@ -240,7 +240,7 @@ def _evaluated(left: Axes, right: Axes, problem: Problem, result: Evaluation, na
     r = observable.noise.normal_score((value - middle) / sd)
     time = np.array([problem.dataset.measurements[i].time for i in mine])
     _residuals(right, time[scored], r[scored], tail[scored], time_label(time_unit))
-    right.set_title(f"{name}: {counted(np.abs(r) <= BAND, tail, f'±{BAND}')}", fontsize=8.5)
+    right.set_title(f"{name}: {describe_inside(np.abs(r) <= BAND, tail, f'±{BAND}')}", fontsize=8.5)
     right.set_ylabel("residual [sd]" if observable.noise == Normal() else "residual [normal quantile]")
 
 

@@ -18,7 +18,7 @@ from ..prediction.runs import aligned, average_run
 from ..problem.problem import Problem
 from .fit import BANDS, axis_label
 from .limits import censored, draw_points, limit_handles
-from .style import BLUE, INK, breathe, grid, shown_from, styled
+from .style import BLUE, INK, grid, set_y_limits, shown_from, styled
 
 
 @styled
@@ -60,7 +60,7 @@ def dose(
         draw_points(ax, measured, value, censored(rows), INK, ms=4.5, label="measured")
         drawn.append(value)
         least = shown_from(value)
-    breathe(ax, np.concatenate([np.ravel(d) for d in drawn]), least=least)
+    set_y_limits(ax, np.concatenate([np.ravel(d) for d in drawn]), least=least)
     ax.set_xlabel(f"{input} [{dose_unit}]" if dose_unit else input)
     ax.set_ylabel(axis_label(curve.observable, problem.dataset.measurements))
     unit = problem.dataset.time_unit if time_unit is None else time_unit

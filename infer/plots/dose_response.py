@@ -18,7 +18,7 @@ from ..doses.hill import CurveStatus, HillFits
 from ..doses.quantiles import quantiles_over_draws
 from ..doses.result import DoseResponse
 from .dose import dose_axis
-from .style import COLOURS, breathe, grid, styled
+from .style import COLOURS, grid, set_y_limits, styled
 
 BAND = (0.05, 0.95)
 MOST_MARKED = 12  # doses, each of which is marked
@@ -97,7 +97,7 @@ def _figure(result: DoseResponse, along: str, other: str | None, conditions: Seq
         ax.legend(loc="best", fontsize=7.5)
     drawn = np.concatenate([np.asarray(line.get_ydata(), float) for ax in axes for line in ax.lines])
     for ax in axes:
-        breathe(ax, drawn)
+        set_y_limits(ax, drawn)
     return figure
 
 

@@ -42,8 +42,8 @@ def limit_handles(tail: np.ndarray, colour: str) -> list[Line2D]:
     ]
 
 
-def counted(inside: np.ndarray, tail: np.ndarray, within: str) -> str:
-    """How many measured rows lie inside; limits are none of them, and are said beside."""
+def describe_inside(inside: np.ndarray, tail: np.ndarray, within: str) -> str:
+    """Text that says how many measured rows lie inside; limits do not count as such rows, and their number follows."""
     measured = tail == ""
     limits = int(np.sum(~measured))
     beside = f", {limits} limit{'s' if limits > 1 else ''} not scored" if limits else ""

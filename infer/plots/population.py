@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from ...models.listing import known_names
 from ..doses.result import DoseResponse
 from .dose import dose_axis
-from .style import BLUE, COLOURS, INK, breathe, grid, styled
+from .style import BLUE, COLOURS, INK, grid, set_y_limits, styled
 
 _BANDS = ((0.05, 0.95, 0.18), (0.25, 0.75, 0.34))
 
@@ -50,7 +50,7 @@ def population(result: DoseResponse, *, conditions: Sequence[str] | None = None,
         ax.set_title(name or "population")
         ax.set_ylabel(result.reading)
     for ax in axes[: len(names)]:
-        breathe(ax, np.concatenate(drawn))
+        set_y_limits(ax, np.concatenate(drawn))
     axes[0].legend(fontsize=7.5)
     if gated:
         positive = result.positive().isel(draw=draw)

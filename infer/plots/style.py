@@ -94,19 +94,19 @@ def shown_from(measured: np.ndarray) -> float:
     return float(positive.min()) / _BELOW if positive.size else 0.0
 
 
-def say_cut(axes: Axes) -> None:
-    """Says in a panel that something lies below its axis."""
+def note_cut_axis(axes: Axes) -> None:
+    """Writes into a panel that lower values lie below its axis."""
     axes.annotate("lower values lie below the axis", (0.02, 0.02), xycoords="axes fraction", fontsize=6.5, color=GREY)
 
 
-def breathe(axes: Axes, values: np.ndarray, *, part: float = 0.08, least: float = 0.0) -> None:
+def set_y_limits(axes: Axes, values: np.ndarray, *, part: float = 0.08, least: float = 0.0) -> None:
     """Limits of the y axis around finite values, with some room, on its scale; a logarithmic one from `least`."""
     v = np.asarray(values, dtype=float).ravel()
     logarithmic = axes.get_yscale() == "log"
     v = v[np.isfinite(v) & ((v > 0) | (not logarithmic))]
     if logarithmic and np.any(v < least):
         v = np.append(v[v >= least], least)
-        say_cut(axes)
+        note_cut_axis(axes)
     if not v.size:
         return
     low, high = v.min(), v.max()

@@ -115,8 +115,8 @@ def to_datatree(
         evaluated = evaluate_draws(problem, flat)
         log_scales = rng.normal(evaluated.location, evaluated.spread)
         values |= dict(zip(problem.nuisance.names, np.exp(log_scales).T, strict=True))
-        if said := sentence(named(problem.model, evaluated.lowest.min(axis=0))):
-            known["below_zero"] = said
+        if note := sentence(named(problem.model, evaluated.lowest.min(axis=0))):
+            known["below_zero"] = note
         if predictive:
             groups["log_likelihood"] = _log_likelihood(problem, evaluated, shape)
             groups["posterior_predictive"] = _replicates(problem, evaluated, log_scales, shape, rng)

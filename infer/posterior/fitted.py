@@ -107,7 +107,10 @@ def read_fitted(tree: xr.DataTree) -> Fitted | None:
 
 
 def changes(fitted: Fitted) -> list[str]:
-    """What of the problem is no longer as it was fitted, where it was loaded from; empty where nothing is there."""
+    """The parts of the problem that changed, in the place it was loaded from, since the fit; empty if none did.
+
+    Also empty if that place is not known or its files are gone.
+    """
     if not fitted.source or not (fitted.source in bundled() or Path(fitted.source).exists()):
         return []
     try:

@@ -15,38 +15,41 @@ from ..optimisation.ridges import Combination, find_combinations
 from .datatree import on_search_scale
 
 HEAVY = 0.05  # of the probability: an optimum that may hold more must have draws
-_ALONE = 0.2  # posterior sd / prior sd of a parameter that may not be determined alone
-_STAYS = 0.99  # of a chain's draws
-_SEEN = 0.001  # of a chain's draws, in an optimum that it visited
-_EDGE = 0.5  # 90% interval over the distance between the bounds: of a parameter that is open between them
+_UNDETERMINED_RATIO = 0.2  # posterior sd / prior sd of a parameter that may not be determined alone
+_STAYING_SHARE = 0.99  # of a chain's draws
+_VISITED_SHARE = 0.001  # of a chain's draws, in an optimum that it visited
+_OPEN_WIDTH = 0.5  # 90% interval over the distance between the bounds: of a parameter that is open between them
 _DRAWS = 4000  # looked at for combinations
 _GOOD, _ACCEPTABLE, _BAD = 0, 1, 2
 
 
-class Said(NamedTuple):
-    """`level` 0 to 2, as of a summary's verdict; `apart`: chains lie in different places, so more draws do not help."""
+class Judgement(NamedTuple):
+    """Sentences on the draws, and how bad it is: `level` 0 to 2, as of a summary's verdict.
+
+    `apart`: chains lie in different places, so more draws do not help.
+    """
 
     level: int
     words: list[str]
     apart: bool = False
 
 
-def judge_modes(tree: xr.DataTree, worst_rhat: float, acceptable: float) -> Said:
+def judge_modes(tree: xr.DataTree, worst_rhat: float, acceptable: float) -> Judgement:
     """Whether the chains saw all optima that were found, and where chains lie in different places, which."""
     optima = json.loads(tree.attrs.get("optima", "[]"))
     stats = tree["sample_stats"].dataset if "sample_stats" in tree.children else xr.Dataset()
     if len(optima) > 1 and "optimum" in stats:
-        said = _judge_optima(tree, optima, np.asarray(stats["optimum"].values, dtype=int), worst_rhat, acceptable)
-        if said.apart or worst_rhat <= acceptable:
-            return said
+        judgement = _judge_optima(tree, optima, np.asarray(stats["optimum"].values, dtype=int), worst_rhat, acceptable)
+        if judgement.apart or worst_rhat <= acceptable:
+            return judgement
         other = _judge_chains(tree, stats)
-        return Said(max(said.level, other.level), said.words + other.words, other.apart)
-    return _judge_chains(tree, stats) if worst_rhat > acceptable else Said(_GOOD, [])
+        return Judgement(max(judgement.level, other.level), judgement.words + other.words, other.apart)
+    return _judge_chains(tree, stats) if worst_rhat > acceptable else Judgement(_GOOD, [])
 
 
 def _judge_optima(
     tree: xr.DataTree, optima: list[dict], place: np.ndarray, worst_rhat: float, acceptable: float
-) -> Said:
+) -> Judgement:
     count = len(optima)
     began = json.loads(tree.attrs.get("chain_started_at_optimum", "[]"))
     part = np.array([[np.mean(chain == k + 1) for k in range(count)] for chain in place])  # chains × optima
@@ -54,18 +57,20 @@ def _judge_optima(
     listed = _listed(tree, optima, began)
     differ = ", ".join(json.loads(tree.attrs.get("optima_differ_in", "[]"))[:4])
     head = f"{count} optima of the posterior were found; they differ most in {differ}. {listed}"
-    if np.all(part >= _SEEN) and worst_rhat <= acceptable:
+    if np.all(part >= _VISITED_SHARE) and worst_rhat <= acceptable:
         shares = ", ".join(f"{100 * h:.0f}%" for h in shares_of_draws)
-        return Said(_GOOD, [f"{head} Every chain visits each of them; of the draws they hold {shares}."])
-    occupied = np.flatnonzero(part.max(0) >= _SEEN)
+        return Judgement(_GOOD, [f"{head} Every chain visits each of them; of the draws they hold {shares}."])
+    occupied = np.flatnonzero(part.max(0) >= _VISITED_SHARE)
     missed = [k for k in range(count) if k not in occupied]
     if len(occupied) > 1:
-        return Said(_BAD, [f"{head} {_where(part)} {_cannot_weigh(missed)}"], apart=True)
+        return Judgement(_BAD, [f"{head} {_where(part)} {_explain_weights(missed)}"], apart=True)
     heavy = [k for k in missed if k + 1 not in began or optima[k]["share"] >= HEAVY]
     if heavy:
-        return Said(_BAD, [f"{head} All draws lie in optimum {occupied[0] + 1}. {_cannot_weigh(missed)}"], apart=False)
+        return Judgement(
+            _BAD, [f"{head} All draws lie in optimum {occupied[0] + 1}. {_explain_weights(missed)}"], apart=False
+        )
     left = _and([str(k + 1) for k in missed])
-    return Said(
+    return Judgement(
         _GOOD,
         [
             f"{head} The chains that began at optimum {left} left it in the warmup and no draw lies there; by its "
@@ -76,34 +81,34 @@ def _judge_optima(
 
 def _listed(tree: xr.DataTree, optima: list[dict], began: Sequence[int]) -> str:
     names = json.loads(tree.attrs.get("optima_differ_in", "[]"))[:4]
-    said = []
+    sentences = []
     for k, optimum in enumerate(optima, start=1):
         chains = [str(c + 1) for c, o in enumerate(began) if o == k]
         values = ", ".join(f"{n} = {optimum['values'][n]:.3g}" for n in names)
         begun = f"chain{'s' * (len(chains) > 1)} {_and(chains)} began here" if chains else "no chain began here"
         height = optimum["objective"]
         shown = f"−log posterior {height:.2f}, " if height is not None and np.isfinite(height) else ""
-        said.append(f"Optimum {k}: {shown}{optimum['starts']} starts, {values}; {begun}.")
-    return " ".join(said)
+        sentences.append(f"Optimum {k}: {shown}{optimum['starts']} starts, {values}; {begun}.")
+    return " ".join(sentences)
 
 
 def _where(part: np.ndarray) -> str:
     """Which chain lies where."""
-    said = []
-    stays = [int(np.argmax(p)) if p.max() >= _STAYS else -1 for p in part]
+    places = []
+    stays = [int(np.argmax(p)) if p.max() >= _STAYING_SHARE else -1 for p in part]
     for k in sorted({s for s in stays if s >= 0}):
         chains = [str(c + 1) for c, s in enumerate(stays) if s == k]
         verb = "stays" if len(chains) == 1 else "stay"
-        said.append(f"chain{'s' * (len(chains) > 1)} {_and(chains)} {verb} in optimum {k + 1}")
+        places.append(f"chain{'s' * (len(chains) > 1)} {_and(chains)} {verb} in optimum {k + 1}")
     for c, s in enumerate(stays):
         if s < 0:
-            shares = ", ".join(f"{100 * p:.0f}% in {k + 1}" for k, p in enumerate(part[c]) if p >= _SEEN)
-            said.append(f"chain {c + 1} changes between them ({shares})")
-    text = "; ".join(said) + "."
+            shares = ", ".join(f"{100 * p:.0f}% in {k + 1}" for k, p in enumerate(part[c]) if p >= _VISITED_SHARE)
+            places.append(f"chain {c + 1} changes between them ({shares})")
+    text = "; ".join(places) + "."
     return text[0].upper() + text[1:]
 
 
-def _cannot_weigh(missed: Sequence[int]) -> str:
+def _explain_weights(missed: Sequence[int]) -> str:
     unseen = f"No draw lies in optimum {_and([str(k + 1) for k in missed])}. " if missed else ""
     return (
         f"{unseen}NUTS alone cannot weigh optima that its chains do not cross between: how many draws lie in each "
@@ -113,15 +118,15 @@ def _cannot_weigh(missed: Sequence[int]) -> str:
     )
 
 
-def _judge_chains(tree: xr.DataTree, stats: xr.Dataset) -> Said:
+def _judge_chains(tree: xr.DataTree, stats: xr.Dataset) -> Judgement:
     """Names the chains whose draws do not overlap with those of the others."""
     groups, parameter = chains_apart(tree["posterior"].dataset)
     if len(groups) < 2:
-        return Said(_GOOD, [])
+        return Judgement(_GOOD, [])
     height = np.asarray(stats["lp"].values, dtype=float).mean(1) if "lp" in stats else None
     scatter = float(np.asarray(stats["lp"].values).std(1).mean()) if "lp" in stats else 0.0
     draws = tree["posterior"].dataset[parameter].values
-    said = []
+    places = []
     for group in groups:
         where = f"{np.median(draws[group]):.3g}"
         text = f"chain{'s' * (len(group) > 1)} {_and([str(c + 1) for c in group])} about {where}"
@@ -129,11 +134,11 @@ def _judge_chains(tree: xr.DataTree, stats: xr.Dataset) -> Said:
             below = height.max() - height[group].mean()
             if below > max(3.0, 2 * scatter):
                 text += f" (log density lower by {below:.1f}: a worse optimum, in which the sampler is stuck)"
-        said.append(text)
-    return Said(
+        places.append(text)
+    return Judgement(
         _BAD,
         [
-            f"The chains lie in {len(groups)} separate places, apart in {parameter} for instance: {'; '.join(said)}. "
+            f"The chains lie in {len(groups)} separate places, apart in {parameter} for instance: {'; '.join(places)}. "
             "More draws do not mend that. Look for best fits from more starts, and sample again from other starts; "
             "where places of similar density remain, the posterior has several modes, which NUTS alone cannot weigh."
         ],
@@ -161,7 +166,7 @@ def chains_apart(posterior: xr.Dataset) -> tuple[list[list[int]], str]:
     return groups, names[int(np.argmax((gap / width).max((1, 2))))]
 
 
-def judge_ridges(tree: xr.DataTree, table: pd.DataFrame, *, trusted: bool) -> Said:
+def judge_ridges(tree: xr.DataTree, table: pd.DataFrame, *, trusted: bool) -> Judgement:
     """Parameters that only a combination of is determined, and what divergences there or at bounds mean.
 
     `trusted`: the chains agree, so that correlations of their draws are the posterior's.
@@ -170,25 +175,25 @@ def judge_ridges(tree: xr.DataTree, table: pd.DataFrame, *, trusted: bool) -> Sa
     names = [str(n) for n in table.index]
     contraction = table["contraction"].to_numpy(dtype=float)
     order = np.argsort(-np.nan_to_num(contraction), kind="stable")
-    candidates = [int(i) for i in order if contraction[i] > _ALONE]
+    candidates = [int(i) for i in order if contraction[i] > _UNDETERMINED_RATIO]
     combinations = _combinations(posterior, names, candidates) if trusted else []
-    words = [_alone(c, table) for c in combinations]
+    words = [_describe_combination(c, table) for c in combinations]
     stats = tree["sample_stats"].dataset if "sample_stats" in tree.children else xr.Dataset()
     diverging = np.asarray(stats["diverging"].values, dtype=bool) if "diverging" in stats else np.zeros((0, 0), bool)
     if not diverging.any():
-        return Said(_GOOD, words)
+        return Judgement(_GOOD, words)
     ridge = {n for c in combinations for n in c.exponents}
     unbounded = {n: f for n in names if (f := _between_bounds(posterior[n])) is not None and _is_open(f)}
     concerned = [n for n in unbounded if n in ridge] or ([*unbounded] if _at_bounds(unbounded, diverging) else [])
     if not concerned:
-        return Said(_GOOD, words)
+        return Judgement(_GOOD, words)
     words.append(
         f"{int(diverging.sum())} draws diverged while {_and(concerned[:4])} {'is' if len(concerned) == 1 else 'are'} "
         "open between the bounds of the prior: draws near the bounds may be missing, and the intervals above be too "
         "narrow. Sample with a target acceptance of 0.99; or fix one of the parameters, or narrow its bounds by prior "
         "knowledge."
     )
-    return Said(_BAD, words)
+    return Judgement(_BAD, words)
 
 
 def _combinations(posterior: xr.Dataset, names: Sequence[str], candidates: list[int]) -> list[Combination]:
@@ -199,7 +204,7 @@ def _combinations(posterior: xr.Dataset, names: Sequence[str], candidates: list[
     return find_combinations(names, draws, candidates)
 
 
-def _alone(c: Combination, table: pd.DataFrame) -> str:
+def _describe_combination(c: Combination, table: pd.DataFrame) -> str:
     alone = _and(list(c.exponents))
     ranges = ", ".join(f"{n} {table.loc[n, '5%']:.3g} to {table.loc[n, '95%']:.3g}" for n in c.exponents)
     return f"{alone} alone are not determined ({ranges}); {listed_combinations([c])} (90% intervals)."
@@ -215,7 +220,7 @@ def _between_bounds(array: xr.DataArray) -> np.ndarray | None:
 
 def _is_open(fraction: np.ndarray) -> bool:
     low, high = np.quantile(fraction, [0.05, 0.95])
-    return bool(high - low > _EDGE)
+    return bool(high - low > _OPEN_WIDTH)
 
 
 def _at_bounds(fractions: dict[str, np.ndarray], diverging: np.ndarray) -> bool:

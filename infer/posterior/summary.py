@@ -236,8 +236,8 @@ def _judge(tree: xr.DataTree, table: pd.DataFrame) -> tuple[str, list[str]]:
     words += _failed_solves(tree)
     if tree.attrs.get("complete") in ("false", "False", 0):
         words.append("The run was stopped before it had all its draws; the same call resumes it.")
-    if said := tree.attrs.get("below_zero"):
-        words.append(f"{said[0].upper()}{said[1:]}.")
+    if note := tree.attrs.get("below_zero"):
+        words.append(f"{note[0].upper()}{note[1:]}.")
     words += [f"{text[:1].upper()}{text[1:]}." for text in json.loads(tree.attrs.get(NOISE, "[]"))]
     dominated = [n for n, c in zip(names, contraction, strict=True) if c > PRIOR_DOMINATED]
     if dominated:

@@ -19,7 +19,7 @@ from ...models.compiled.identity import model_parts
 from ...models.protocols.protocol import Protocol
 from ...models.solvers.dispatch import uses_fused
 from ...models.solvers.settings import Settings
-from ...models.solvers.solver import shared_out_as
+from ...models.solvers.solver import with_resources_of
 from .problem import Problem
 
 # The format of a stored run's identity. Format 1 (without a number) left out start values, rate rules and Python
@@ -143,7 +143,7 @@ def _plain(settings: Settings) -> Identity:
 
 def with_layout_of(settings: Settings, other: Settings) -> Settings:
     """`settings`, with what changes no draw from `other`: how the same arithmetic is shared out, kept and placed."""
-    return replace(settings, solver=shared_out_as(settings.solver, other.solver), device=other.device)
+    return replace(settings, solver=with_resources_of(settings.solver, other.solver), device=other.device)
 
 
 def run_id(identity: Mapping[str, Any]) -> str:
@@ -157,57 +157,57 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         return [f"its files have format {old.get('format', 1)}, of another version of hexamer; this one's is {FORMAT}"]
     messages: list[str] = []
     for key in sorted({*old, *new}, key=lambda k: (_ORDER.get(k, 5), k)):
-        was, now = old.get(key), new.get(key)
-        if was == now:
+        before, after = old.get(key), new.get(key)
+        if before == after:
             continue
-        if key == SAMPLER and isinstance(was, Mapping) and isinstance(now, Mapping):
-            messages += _of_samplers(was, now)
-        elif isinstance(was, Mapping) and isinstance(now, Mapping):
-            changed = [n for n in sorted({*was, *now}) if was.get(n) != now.get(n)]
+        if key == SAMPLER and isinstance(before, Mapping) and isinstance(after, Mapping):
+            messages += _of_samplers(before, after)
+        elif isinstance(before, Mapping) and isinstance(after, Mapping):
+            changed = [n for n in sorted({*before, *after}) if before.get(n) != after.get(n)]
             if key == "version" and old.get("engine") != new["engine"]:
-                changed = [n for n in changed if n in was and n in now]  # others are those of one engine
+                changed = [n for n in changed if n in before and n in after]  # others are those of one engine
             if changed:
-                messages.append(_said(key, changed, was, now))
+                messages.append(_describe_changes(key, changed, before, after))
         elif key in ("measurements", "protocols", "observables"):
             messages.append(f"the {key} changed")
-        elif isinstance(was, list) and isinstance(now, list):
-            messages.append(f"the {key} changed ({_listed(was, now)})")
+        elif isinstance(before, list) and isinstance(after, list):
+            messages.append(f"the {key} changed ({_listed(before, after)})")
         elif key == "engine":
             messages.append(
-                f"engine was {_short(was)}, now {_short(now)}; only the one that it was made with resumes it"
+                f"engine was {_short(before)}, now {_short(after)}; only the one that it was made with resumes it"
             )
         else:
-            messages.append(f"{key} was {_short(was)}, now {_short(now)}")
+            messages.append(f"{key} was {_short(before)}, now {_short(after)}")
     return messages
 
 
-def _of_samplers(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def _of_samplers(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Differences between two samplers, in words."""
-    if was.get("name") != now.get("name"):
-        return [f"the sampler was {_short(was.get('name'))}, now {_short(now.get('name'))}"]
-    changed = [n for n in sorted({*was, *now}) if was.get(n) != now.get(n)]
+    if before.get("name") != after.get("name"):
+        return [f"the sampler was {_short(before.get('name'))}, now {_short(after.get('name'))}"]
+    changed = [n for n in sorted({*before, *after}) if before.get(n) != after.get(n)]
     words = {"start": "the points that the chains start from changed"}
-    return [words.get(n, f"{n} was {_short(was.get(n))}, now {_short(now.get(n))}") for n in changed]
+    return [words.get(n, f"{n} was {_short(before.get(n))}, now {_short(after.get(n))}") for n in changed]
 
 
-def _said(key: str, changed: list[str], was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+def _describe_changes(key: str, changed: list[str], before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     if key == "model":
         return f"the model changed: its {', '.join(changed)}"
     if key == _VALUES:
-        return f"{key} changed: " + "; ".join(f"{n} was {was.get(n)}, now {now.get(n)}" for n in changed)
+        return f"{key} changed: " + "; ".join(f"{n} was {before.get(n)}, now {after.get(n)}" for n in changed)
     if key == "priors":
         return f"priors or values changed: {', '.join(changed)}"
     if key == "version":
-        made = ", ".join(f"{n} {was.get(n, '(none)')} (now {now.get(n, '(none)')})" for n in changed)
+        made = ", ".join(f"{n} {before.get(n, '(none)')} (now {after.get(n, '(none)')})" for n in changed)
         return f"it was made with {made}, and draws go on bit for bit only with the same versions: install those"
     if key == "settings":
         changed = sorted(changed, key=lambda n: (_SETTINGS.get(n, 9), n))
-    return "; ".join(f"{n} was {_setting(n, was.get(n))}, now {_setting(n, now.get(n))}" for n in changed)
+    return "; ".join(f"{n} was {_setting(n, before.get(n))}, now {_setting(n, after.get(n))}" for n in changed)
 
 
-def _listed(was: list, now: list) -> str:
-    gone, come = [str(n) for n in was if n not in now], [str(n) for n in now if n not in was]
-    parts = [f"without {', '.join(gone)}" if gone else "", f"with {', '.join(come)}" if come else ""]
+def _listed(before: list, after: list) -> str:
+    removed, added = [str(n) for n in before if n not in after], [str(n) for n in after if n not in before]
+    parts = [f"without {', '.join(removed)}" if removed else "", f"with {', '.join(added)}" if added else ""]
     return "; ".join(filter(None, parts)) or "another order"
 
 

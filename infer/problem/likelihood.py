@@ -23,7 +23,7 @@ class Terms(NamedTuple):
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def safe(
+def reject_failures(
     function: Callable[[Z], tuple[Float[Array, ""], Int[Array, ""]]], z: Z
 ) -> tuple[Float[Array, ""], Int[Array, ""]]:
     """`function(z) -> (value, status)`, with value −inf and zero gradient where the status is a failure."""
@@ -43,7 +43,7 @@ def _backward(function, gradient, cotangents):
     return (cotangents[0] * gradient,)
 
 
-safe.defvjp(_forward, _backward)
+reject_failures.defvjp(_forward, _backward)
 
 
-__all__ = ["Terms", "safe"]
+__all__ = ["Terms", "reject_failures"]

@@ -27,7 +27,7 @@ class PlanValues:
     def __init__(self, model: Model, dataset: Dataset, names: Sequence[str]):
         self.model = model
         self._formulas = compile_vector((tuple(names),), [*dataset.derived.values()])
-        own = (*names, *dataset.derived)
+        with_derived = (*names, *dataset.derived)
         self._states = [i for i in range(len(model.species)) if i != model.time_index]
         used = {m.protocol for m in dataset.measurements}
         continued = {n: c for n, c in dataset.continued.items() if n in used}
@@ -35,8 +35,8 @@ class PlanValues:
         self._plan = None
         if continued:
             protocols, times = zip(*continued.values(), strict=True)
-            self._plan = compile_plan(model, protocols, [[t] for t in times], own)
-        self.names = (*own, *(name for begun in self._begun.values() for name in begun))
+            self._plan = compile_plan(model, protocols, [[t] for t in times], with_derived)
+        self.names = (*with_derived, *(name for begun in self._begun.values() for name in begun))
 
     def continuing(self, protocol: Protocol) -> Protocol:
         """The protocol, whose pre-equilibration begins with the states of the one that it continues, if it does."""

@@ -31,7 +31,7 @@ from ...models.solvers.status import Status
 from .censoring import with_censored
 from .evaluation import Evaluation
 from .failures import count_kinds, worst
-from .likelihood import Terms, safe
+from .likelihood import Terms, reject_failures
 from .marginal_scales import Nuisance, find_nuisance
 from .parameter_space import ParameterSpace, Z
 from .readout import Assays, Readout
@@ -244,7 +244,7 @@ class Problem:
 
     def log_likelihood(self, z: Z) -> Float[Array, ""]:
         """Log likelihood at z, scales integrated out; −inf with zero gradient where a simulation failed."""
-        return safe(partial(self._objective, prior=None), z)[0]
+        return reject_failures(partial(self._objective, prior=None), z)[0]
 
     def log_density(self, z: Z) -> Float[Array, ""]:
         """Log posterior density over z, unnormalised; −inf with zero gradient where a simulation failed.
@@ -284,7 +284,7 @@ class Problem:
         Infinite with zero gradient if a simulation failed.
         """
         prior = {"posterior": "mode", "likelihood": None, "density": "density"}[kind]
-        value, status = safe(partial(self._objective, prior=prior), z)
+        value, status = reject_failures(partial(self._objective, prior=prior), z)
         return -value, status
 
     def _objective(self, z: Z, *, prior: str | None) -> tuple[Float[Array, ""], Int[Array, ""]]:

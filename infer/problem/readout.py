@@ -21,7 +21,7 @@ from ...models.compiled.plan import compile_plan
 from ...models.networks.formulas import TIME, bind_time, inline
 from ...models.solvers.below_zero import lowest
 from ...models.solvers.dispatch import solve
-from ...models.solvers.reading import Reading
+from ...models.solvers.reading import SolutionReader
 from ...models.solvers.settings import Settings
 from .censoring import tails, uppers
 from .plan_values import PlanValues
@@ -66,7 +66,7 @@ class Assays:
         where = {(p, t): (i, j) for i, p in enumerate(self.protocols) for j, t in enumerate(sorted_times[p])}
         # In the order of the rows: that of the description must not decide in which order gradients are summed.
         used = [dataset.observables[n] for n in dict.fromkeys(m.observable for m in dataset.measurements)]
-        self.reading = Reading(self.model, self.plan, [self._group(o, where) for o in used])
+        self.reading = SolutionReader(self.model, self.plan, [self._group(o, where) for o in used])
         self.row_protocol = self.reading.rows.protocol
         self.log_base = np.array([dataset.observables[m.observable].scale.log_base for m in dataset.measurements])
         self.tail = tails(dataset)

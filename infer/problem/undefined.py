@@ -30,15 +30,15 @@ def undefined_rows(assays: Assays, readout: Readout, densities: Float[np.ndarray
         kind, reason = _reason(observable, float(readout.mean[i]), float(readout.sd[i]), m.value)
         reasons.setdefault((m.observable, kind), reason)
         rows_by_reason.setdefault((m.observable, kind), []).append(int(i))
-    said = [
+    sentences = [
         f"observable {name!r}, {_places(data, rows)}: {reasons[name, kind]}"
         for (name, kind), rows in rows_by_reason.items()
     ]
-    more = len(said) - _SHOWN
+    more = len(sentences) - _SHOWN
     return (
-        said
+        sentences
         if more <= 0
-        else [*said[:_SHOWN], f"{more} more such reasons, of {', '.join({n for n, _ in rows_by_reason})}"]
+        else [*sentences[:_SHOWN], f"{more} more such reasons, of {', '.join({n for n, _ in rows_by_reason})}"]
     )
 
 

@@ -13,7 +13,7 @@ import sympy
 
 
 class Taken(sympy.Function):
-    """x, whose derivative is 0 where the condition that follows does not hold."""
+    """`Taken(x, condition)`: the value x; its derivative is that of x if the condition holds, else 0."""
 
     nargs = 2
 

@@ -17,7 +17,7 @@ from sympy.printing.numpy import JaxPrinter
 from ..networks.operations import real
 from .branches import shielded
 from .guarded import Ceiling, Floor, Power, Size
-from .stable import LOG_OF_ZERO, ROOM, logarithm, quotient, saturated
+from .stable import LOG_OF_ZERO, ROOM, logarithm, quotient_in_range, saturated
 
 Elements = Float[Array, "..."] | float  # what acts on each element
 Compiled = Callable[..., Float[Array, " n"]]
@@ -101,9 +101,11 @@ class _Guard:
     def _rewrite(self, e: sympy.Basic) -> sympy.Basic:
         if isinstance(e, sympy.Mul):
             # A factor's denominator and what stands above it are brought into range together.
-            return quotient(_rebuilt(e, [self._raised(a) if isinstance(a, sympy.Pow) else self(a) for a in e.args]))
+            return quotient_in_range(
+                _rebuilt(e, [self._raised(a) if isinstance(a, sympy.Pow) else self(a) for a in e.args])
+            )
         if isinstance(e, sympy.Pow):
-            return quotient(self._raised(e))
+            return quotient_in_range(self._raised(e))
         arguments = [self(a) for a in e.args]
         match e:
             case sympy.exp() | sympy.tanh():

@@ -50,7 +50,7 @@ def bounded(
     rtol: sympy.Expr | float = RTOL,
     atol: sympy.Expr | float = ATOL,
 ) -> sympy.Expr:
-    """`expression`, and no number where one of its powers is none."""
+    """`expression`, or NaN if one of its powers is undefined."""
     known = {RTOL: sympy.sympify(rtol)} | {atol_of(s): sympy.sympify(atol) for s in states}
     unknown = [m.xreplace(known) for m in margins([expression], states)]
     if not unknown:

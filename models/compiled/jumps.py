@@ -44,8 +44,8 @@ def find_jumps(rates: Mapping[str, Iterable[sympy.Expr]], parameters: Mapping[st
             for condition in search.conditions(e):
                 names_by_condition.setdefault(condition, []).append(name)
     return [
-        f"the rate of change of {', '.join(dict.fromkeys(names))} jumps at {said}"
-        for said, names in names_by_condition.items()
+        f"the rate of change of {', '.join(dict.fromkeys(names))} jumps at {condition}"
+        for condition, names in names_by_condition.items()
     ]
 
 
@@ -96,10 +96,10 @@ class _Search:
             if root is None:
                 continue
             known = True
-            strangers = {r: rng.random() < 0.5 for r in rate.relations if not r.free_symbols & d.free_symbols}
+            unrelated_truths = {r: rng.random() < 0.5 for r in rate.relations if not r.free_symbols & d.free_symbols}
             step = _STRIDE * (abs(root) or 1.0)
             at = [{**point, moved: x} for x in (root, root - step, root + step)]
-            truths = [strangers | rate.truths(d, positive=p) for p in (True, False)]
+            truths = [unrelated_truths | rate.truths(d, positive=p) for p in (True, False)]
             (one, *beside), (other, *behind) = ([rate(values, truth) for values in at] for truth in truths)
             size = max((abs(x) for x in (*beside, *behind) if math.isfinite(x)), default=0.0)
             if max(abs(one), abs(other)) < _INFINITE * size and abs(one - other) > _SAME * size:

@@ -15,6 +15,7 @@ import sympy
 from jaxtyping import Array, Float
 
 from ... import html
+from ...moved import rename_attribute
 from ..listing import counted, did_you_mean
 from ..networks.formulas import TIME, to_infix
 from ..networks.network import Network
@@ -181,7 +182,7 @@ class Model:
         return tuple(find_jumps(rates, dict(zip(self.parameters, self.defaults.tolist(), strict=True))))
 
     @cached_property
-    def in_stretch(self) -> Model:
+    def between_switches(self) -> Model:
         """The model between two moments of its switches: its p is a pair, the parameters and the switches."""
         inner = self.jacobian
         assert isinstance(inner, SparseJacobian)
@@ -259,6 +260,9 @@ class Model:
     def symbols(self) -> tuple[sympy.Symbol, ...]:
         """Those of the state in formulas; that of time is `TIME`, whatever the state is called."""
         return tuple(TIME if i == self.time_index else sympy.Symbol(n) for i, n in enumerate(self.species))
+
+
+rename_attribute(Model, "in_stretch", "between_switches")
 
 
 def arguments_of(parameters: Collection[str], states: Collection[str]) -> tuple[str, ...]:

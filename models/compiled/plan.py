@@ -19,7 +19,7 @@ from ..listing import did_you_mean
 from ..protocols.protocol import Protocol, Value
 from .model import Model
 from .resize import Resizes, ResizeTable, resized_but_fixed
-from .resting import varying_rate
+from .steady_inputs import varying_rate
 from .volumes import jumping_volumes
 
 UNCHANGED = -1

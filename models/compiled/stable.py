@@ -89,7 +89,7 @@ def _product(e: sympy.Mul, m: sympy.Expr) -> sympy.Expr:
     return other_factors * sympy.Mul(*(scaled(a, share) for a, share in zip(sizes, shares, strict=True)))
 
 
-def quotient(e: sympy.Expr) -> sympy.Expr:
+def quotient_in_range(e: sympy.Expr) -> sympy.Expr:
     """A product or power with its denominators, and sums under a real power, in range."""
     powers, others, m = [], [], sympy.Integer(0)
     for a in sympy.Mul.make_args(e):

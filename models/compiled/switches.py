@@ -49,10 +49,10 @@ class Switches:
         return self._without_kinks(frozen, place)
 
     def _switch(self, relation: Relational, place: str) -> sympy.Basic:
-        said = to_infix(relation)
+        condition = to_infix(relation)
         if mixed := sorted(map(str, relation.free_symbols & self._states)):
             raise FormulaError(
-                f"{place}: the condition {said} compares time with {', '.join(mixed)}, which the model itself "
+                f"{place}: the condition {condition} compares time with {', '.join(mixed)}, which the model itself "
                 f"changes; this is not supported yet: {_UNTIL_EVENTS}"
             )
         difference = relation.lhs - relation.rhs
@@ -63,7 +63,7 @@ class Switches:
         slope = sympy.simplify(sympy.diff(difference, TIME))
         if TIME in slope.free_symbols or difference.atoms(sympy.floor, sympy.ceiling):
             raise FormulaError(
-                f"{place}: the condition {said} is not linear in time, so the moments at which it changes are not "
+                f"{place}: the condition {condition} is not linear in time, so the moments at which it changes are not "
                 f"known; this is not supported yet: {_UNTIL_EVENTS}"
             )
         offset = difference.xreplace({TIME: sympy.Integer(0)})

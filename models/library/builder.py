@@ -184,8 +184,8 @@ def _modules(asked: Sequence[Module], replacements: Mapping[str, Path | str]) ->
             f"unknown module {', '.join(map(repr, unknown)) or '(none given)'}; known: {', '.join(known)}; "
             f"or the path of an Antimony file, ending in .ant{did_you_mean(unknown, known)}"
         )
-    if strangers := [n for n in replacements if n not in wanted]:
-        raise ValueError(f"replace: {', '.join(strangers)} is not among the modules {', '.join(map(str, wanted))}")
+    if unknown := [n for n in replacements if n not in wanted]:
+        raise ValueError(f"replace: {', '.join(unknown)} is not among the modules {', '.join(map(str, wanted))}")
     parts = []
     for module in wanted:
         source = replacements.get(str(module), module)
@@ -211,25 +211,25 @@ def _glue(folder: str, roles: Collection[str], *, first: str = "") -> Iterator[_
             yield _Part("+".join(names), file.read_text(encoding="utf-8"))
 
 
-def _drug(drug: str, there: Sequence[_Part]) -> list[_Part]:
+def _drug(drug: str, modules: Sequence[_Part]) -> list[_Part]:
     """The mechanism of a drug, written for it, and what it does to the modules that are there."""
     mechanism = drug_constants(drug).kind
     part = _Part(drug, _DRUG.sub(drug, (_folder() / "drugs" / f"{mechanism}.ant").read_text(encoding="utf-8")))
-    glue = _glue("drugs", {mechanism, *(p.role for p in there)}, first=mechanism)
-    _check_target(drug, part, there)
+    glue = _glue("drugs", {mechanism, *(p.role for p in modules)}, first=mechanism)
+    _check_target(drug, part, modules)
     return [part, *(_Part(f"{drug}: {p.role}", _DRUG.sub(drug, p.text)) for p in glue)]
 
 
-def _check_target(drug: str, drug_part: _Part, there: Sequence[_Part]) -> None:
+def _check_target(drug: str, drug_part: _Part, modules: Sequence[_Part]) -> None:
     """Raises `ValueError` if no module contains what the drug acts on."""
-    owned = {symbol for part in there for symbol in owned_by(part.text)}
+    owned = {symbol for part in modules for symbol in owned_by(part.text)}
     missing = [symbol for symbol in interface_of(drug_part.text) if symbol not in owned]
     shared = _SHARED.get(drug_constants(drug).kind)
-    if shared and not any(shared in interface_of(part.text) for part in there):
+    if shared and not any(shared in interface_of(part.text) for part in modules):
         missing.append(f"a module that borrows {shared}")
     if missing:
         raise ValueError(f"drugs: {drug} has no target here: it needs {', '.join(missing)}; the modules are "
-                         f"{', '.join(p.role for p in there)}")  # fmt: skip
+                         f"{', '.join(p.role for p in modules)}")  # fmt: skip
 
 
 def _sums(drugs: Sequence[str]) -> list[_Part]:

@@ -102,21 +102,21 @@ def owned_by(text: str) -> frozenset[str]:
 def _owners(modules: Sequence[_Module]) -> dict[str, str]:
     """The module that owns each symbol; every contradiction at once in one ValueError."""
     owner: dict[str, str] = {}
-    said = {module.name: module.declarations() for module in modules}
+    declared = {module.name: module.declarations() for module in modules}
     problems = []
     for module in modules:
-        mine = said[module.name]
-        missing = [symbol for symbol in module.interface if symbol not in mine]
+        declarations = declared[module.name]
+        missing = [symbol for symbol in module.interface if symbol not in declarations]
         problems += [f"{module.name} borrows {symbol} but gives it no stand-in" for symbol in missing]
-        for symbol in mine.keys() - set(module.interface):
+        for symbol in declarations.keys() - set(module.interface):
             if symbol not in owner:
                 owner[symbol] = module.name
                 continue
             other = owner[symbol]
             if symbol not in module.shared():
                 problems.append(f"{symbol} is owned by {other} and by {module.name}: one should borrow it")
-            elif said[other][symbol] != mine[symbol]:
-                theirs, ours = "; ".join(said[other][symbol]), "; ".join(mine[symbol])
+            elif declared[other][symbol] != declarations[symbol]:
+                theirs, ours = "; ".join(declared[other][symbol]), "; ".join(declarations[symbol])
                 problems.append(f"{symbol} differs: `{theirs}` in {other}, `{ours}` in {module.name}")
     if problems:
         raise ValueError("these modules do not fit together:\n  " + "\n  ".join(sorted(problems)))

@@ -14,7 +14,7 @@ from ..listing import listed
 from .antimony_calls import wrong_calls
 from .antimony_chains import bracketed_comparisons
 from .antimony_words import computed_part, why_unread
-from .infix import character, meant
+from .infix import character, replacement_of
 from .network import Network, UnsupportedModelError
 from .operations import is_nonzero
 from .sbml_read import read_sbml
@@ -121,7 +121,7 @@ def _check(text: str, computed: str, where: str) -> None:
     """Refuses what libantimony drops or reads to its middle. Comments and names in quotes may hold anything."""
     problems = []
     for match in re.finditer(r"[^\x00-\x7f]", computed):
-        better = meant(match.group())
+        better = replacement_of(match.group())
         advice = f"; write {better}" if better else "; Antimony knows ASCII only, outside comments and quotes"
         problems.append((match.start(), f"{character(match.group())} has no meaning{advice}"))
     for match in _MALFORMED.finditer(computed):

@@ -58,17 +58,17 @@ def computed_part(text: str) -> str:
     return _SILENT.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text)
 
 
-def why_unread(said: str, text: str) -> str:
+def why_unread(message: str, text: str) -> str:
     """An error message of libantimony on `text`, in plain words; it quotes nothing of other files."""
-    said = " ".join(said.split())
-    if elsewhere := _ELSEWHERE.search(said):
+    message = " ".join(message.split())
+    if elsewhere := _ELSEWHERE.search(message):
         return f"line {elsewhere.group(2)} of the file {elsewhere.group(1)!r}, which it imports, is not Antimony"
-    match = _LINE.match(said)
-    reason, line = said[match.end() :] if match else said, int(match.group(1)) if match else 0
-    if unit := re.search(r"unknown unit definition: '([^']*)'", said):
+    match = _LINE.match(message)
+    reason, line = message[match.end() :] if match else message, int(match.group(1)) if match else 0
+    if unit := re.search(r"unknown unit definition: '([^']*)'", message):
         line, reason = (
             _line_of(rf"(?<![A-Za-z_])[0-9.]+(?:[eE][+-]?[0-9]+)?[ \t]*{re.escape(unit.group(1))}\b", text),
-            said,
+            message,
         )
     if both := _BOTH.search(reason):
         line = _line_of(rf"\b{re.escape(both.group(1))}\s*(?::=|'\s*=)", text) or line

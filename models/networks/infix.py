@@ -114,7 +114,7 @@ def character(c: str) -> str:
     return repr(c) if c.isascii() and c.isprintable() else f"{c!r} (U+{ord(c):04X}{f', {name}' if name else ''})"
 
 
-def meant(c: str) -> str | None:
+def replacement_of(c: str) -> str | None:
     """What to write in place of a character that stands for another, None where that is unknown."""
     if c.isspace() or unicodedata.category(c) == "Cf":
         return "a plain space, or nothing"
@@ -157,7 +157,7 @@ class _Parser:
 
     def unknown(self, at: int) -> str:
         c = self.text[at]
-        better = meant(c)
+        better = replacement_of(c)
         if c == ";" and self.depth_at(at):
             better = "a comma between the arguments of a function"
         return f"{character(c)} has no meaning in a formula" + (f"; write {better}" if better else "")
@@ -193,19 +193,19 @@ class _Parser:
         shown = token.text if token.kind == "end" else repr(token.text)
         return self.refuse(token.at, f"{what} was expected, not {shown}")
 
-    def made(self, at: int, build: Callable[[], Operand]) -> Operand:
+    def build_at(self, at: int, build: Callable[[], Operand]) -> Operand:
         try:
             return build()
         except FormulaError as error:
             raise self.refuse(at, str(error)) from None
 
     def operate(self, name: str, operands: Sequence[Operand], at: int) -> Operand:
-        return self.made(at, lambda: operate(name, operands))
+        return self.build_at(at, lambda: operate(name, operands))
 
     def formula(self) -> sympy.Basic:
         if self.here.kind == "end":
             raise FormulaError(f"cannot read the formula {self.text!r}: it is empty")
-        result = self.either()
+        result = self.junction()
         if self.here.kind != "end":
             raise self.expected("an operator")
         try:
@@ -214,7 +214,7 @@ class _Parser:
             raise FormulaError(f"cannot read the formula {quoted(self.text)}: {error}") from None
         return result.expression
 
-    def either(self) -> Operand:
+    def junction(self) -> Operand:
         """Comparisons joined by && or by ||."""
         self.depth += 1
         if self.depth > DEEPEST:
@@ -285,13 +285,13 @@ class _Parser:
     def primary(self) -> Operand:
         token = self.here
         if self.take("("):
-            inner = self.either()
+            inner = self.junction()
             if not self.take(")"):
                 raise self.expected("an operator")
             return inner
         if token.kind == "number":
             self.next += 1
-            return self.made(token.at, lambda: number(float(token.text), token.text))
+            return self.build_at(token.at, lambda: number(float(token.text), token.text))
         if token.kind != "name":
             raise self.expected("a number, a name or a bracket")
         self.next += 1
@@ -309,7 +309,7 @@ class _Parser:
         operands = []
         if not self.take(")"):
             while True:
-                operands.append(self.either())
+                operands.append(self.junction())
                 if self.take(")"):
                     break
                 if not self.take(","):
@@ -317,8 +317,8 @@ class _Parser:
         function = self.dialect.functions.get(token.text)
         if function is None:
             product = "a product is written with *" if len(operands) == 1 and token.text not in MATHEMATICS else ""
-            said = f"the function {token.text!r} is not supported"
-            raise self.refuse(token.at, "; ".join(filter(None, [said, INSTEAD.get(token.text, product)])))
+            reason = f"the function {token.text!r} is not supported"
+            raise self.refuse(token.at, "; ".join(filter(None, [reason, INSTEAD.get(token.text, product)])))
         if token.text in self.dialect.hints and len(operands) == 1:
             raise self.refuse(token.at, f"{token.text} is ambiguous; {self.dialect.hints[token.text]}")
-        return self.made(token.at, lambda: function(operands))
+        return self.build_at(token.at, lambda: function(operands))

@@ -86,7 +86,7 @@ def symbol(name: str | sympy.Symbol) -> Operand:
 
 @dataclass(frozen=True, slots=True)
 class _Operation:
-    """What an operation makes of expressions, what of floats (None: Booleans), and how many it takes."""
+    """An operation on expressions, and on floats (None: it has to do with Booleans); how many operands it takes."""
 
     symbolic: Callable[..., sympy.Basic]
     numeric: Callable[..., float] | None
@@ -120,7 +120,7 @@ def operate(name: str, operands: Sequence[Operand]) -> Operand:
         value = _evaluated(name, operation.numeric, values)
         if value == 0 and name == "power" and values[0] != 0:
             raise FormulaError(
-                f"{_said(name, ', '.join(f'{v:g}' for v in values))} is below 5e-324, the smallest number"
+                f"{_describe_call(name, ', '.join(f'{v:g}' for v in values))} is below 5e-324, the smallest number"
             )
         if name in _FLOATS_FIRST or _beyond_exact(name, numbers):
             return Operand(_as_exact(value), value)
@@ -174,23 +174,23 @@ def _numeric(o: Operand) -> Operand:
 
 
 def _evaluated(name: str, function: Callable[..., float], values: Sequence[float]) -> float:
-    said = ", ".join(f"{v:g}" for v in values)
+    arguments = ", ".join(f"{v:g}" for v in values)
     try:
         value = function(*values)
     except ZeroDivisionError:
-        raise FormulaError(f"{_said(name, said)} divides by 0") from None
+        raise FormulaError(f"{_describe_call(name, arguments)} divides by 0") from None
     except OverflowError:
-        raise FormulaError(f"{_said(name, said)} is not finite: it is beyond 1.8e308") from None
+        raise FormulaError(f"{_describe_call(name, arguments)} is not finite: it is beyond 1.8e308") from None
     except ValueError:
-        raise FormulaError(f"{_said(name, said)} is not a real number") from None
+        raise FormulaError(f"{_describe_call(name, arguments)} is not a real number") from None
     if isinstance(value, complex):
-        raise FormulaError(f"{_said(name, said)} is not a real number")
+        raise FormulaError(f"{_describe_call(name, arguments)} is not a real number")
     if not math.isfinite(value):
-        raise FormulaError(f"{_said(name, said)} is not finite")
+        raise FormulaError(f"{_describe_call(name, arguments)} is not finite")
     return value
 
 
-def _said(name: str, arguments: str) -> str:
+def _describe_call(name: str, arguments: str) -> str:
     return f"{name}({arguments if len(arguments) < 80 else arguments[:77] + '…'})"
 
 

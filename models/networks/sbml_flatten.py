@@ -23,8 +23,8 @@ def flatten(document: libsbml.SBMLDocument, where: str) -> None:
     options.addOption("abortIfUnflattenable", "none")
     if document.convert(options) == libsbml.LIBSBML_OPERATION_SUCCESS and document.getPlugin("comp") is None:
         return
-    said = [document.getError(i) for i in range(before, document.getNumErrors())]
-    reasons = [" ".join(e.getMessage().split()) for e in said if e.getSeverity() >= libsbml.LIBSBML_SEV_ERROR]
+    errors = [document.getError(i) for i in range(before, document.getNumErrors())]
+    reasons = [" ".join(e.getMessage().split()) for e in errors if e.getSeverity() >= libsbml.LIBSBML_SEV_ERROR]
     raise UnsupportedModelError(
         f"{where} has parts (package 'comp') that libsbml does not put together:\n  "
         + "\n  ".join(reasons[:5] or ["it does not say why"])

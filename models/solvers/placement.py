@@ -75,11 +75,11 @@ def devices_for(trajectories: int, settings: Settings) -> list[Any]:
 
     Raises `Unsupported` (a `ValueError`) saying why where a device is asked for that is not there.
     """
-    device, asker = requested_device(settings)
+    device, request = requested_device(settings)
     if device == "cpu":
-        return require_cpu(f"{asker} asks for it")
+        return require_cpu(f"{request} asks for it")
     if device == "gpu":
-        _require_gpu(settings, asker)
+        _require_gpu(settings, request)
         return jax.local_devices(backend="gpu")
     default = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
     if default is not None and not CPU_ALONE.get():
@@ -142,11 +142,11 @@ def require_asked() -> None:
             f"{str(error) or 'nothing'}). Unset JAX_PLATFORMS to use the CPU; for an NVIDIA GPU: "
             f"{cuda.why_none() or cuda.INSTALL}"
         ) from None
-    device, asker = requested_device(Settings())
+    device, request = requested_device(Settings())
     if device == "gpu":
-        _require_gpu(Settings(Diffrax()), asker)  # whether Warp is needed, the settings of a solve say
+        _require_gpu(Settings(Diffrax()), request)  # whether Warp is needed, the settings of a solve say
     elif device == "cpu":
-        require_cpu(f"{asker} asks for it")
+        require_cpu(f"{request} asks for it")
 
 
 def placed(trajectories: int, settings: Settings) -> AbstractContextManager[list[Any]]:
@@ -198,9 +198,9 @@ def requested_device(settings: Settings) -> tuple[Device, str]:
 
 def note_ignored(settings: Settings, why: str, platforms: Collection[str] = ()) -> None:
     """Logs once that another device was asked for than these `platforms`, where others decide."""
-    device, asker = requested_device(settings)
+    device, request = requested_device(settings)
     if device != "auto" and set(platforms) != {device}:
-        _say_once(logging.WARNING, f"{asker} has no effect here: {why}")
+        _say_once(logging.WARNING, f"{request} has no effect here: {why}")
 
 
 def require_cpu(why: str) -> list[Any]:
@@ -223,7 +223,7 @@ def _needs_warp(settings: Settings) -> bool:
     return not isinstance(settings.solver, Diffrax)
 
 
-def _require_gpu(settings: Settings, asker: str) -> None:
+def _require_gpu(settings: Settings, request: str) -> None:
     if not cuda.gpus():
         if platforms := cuda.requested_platforms():
             way_out = (
@@ -236,9 +236,9 @@ def _require_gpu(settings: Settings, asker: str) -> None:
                 "JAX finds none. To solve on the CPU, do not ask for the GPU; with an NVIDIA GPU and a driver for CUDA "
                 f"13 (R580 or newer), on Linux or WSL2: {cuda.INSTALL}"
             )
-        raise Unsupported(f"there is no GPU here, and {asker} asks for it: {way_out}")
+        raise Unsupported(f"there is no GPU here, and {request} asks for it: {way_out}")
     if _needs_warp(settings) and (why := cuda.why_none()):
-        raise Unsupported(f"the fused engine cannot use the GPU here, and {asker} asks for it: {why}")
+        raise Unsupported(f"the fused engine cannot use the GPU here, and {request} asks for it: {why}")
 
 
 @cache

@@ -26,8 +26,8 @@ from .status import Status
 log = logging.getLogger(__name__)
 
 
-class Reading:
-    """Means and standard deviations of all rows of `groups`, whose formulas are these two."""
+class SolutionReader:
+    """Reads means and standard deviations of all rows of `groups` from solutions; each group holds both formulas."""
 
     def __init__(self, model: Model, plan: Plan, groups: Sequence[RowGroup]):
         self.model, self.plan = model, plan
@@ -73,4 +73,4 @@ class Reading:
             return None
 
 
-__all__ = ["Reading"]
+__all__ = ["SolutionReader"]

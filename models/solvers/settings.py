@@ -115,12 +115,12 @@ class Settings:
 
     @property
     def precision(self) -> Precision:
-        """In which the fused engine takes its steps."""
+        """The number format in which the fused engine takes its steps."""
         return self.fused.precision
 
     @property
     def derivative(self) -> Derivative:
-        """The one that a solve has."""
+        """The mode of differentiation that a solve allows."""
         return self.diffrax.derivative
 
     def stored(self) -> dict[str, Any]:

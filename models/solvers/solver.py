@@ -149,7 +149,7 @@ def in_doubles(solver: Solver) -> Solver:
     return _with_fused(solver, replace(parts_of(solver)[0], precision="float64"))
 
 
-def shared_out_as(solver: Solver, other: Solver) -> Solver:
+def with_resources_of(solver: Solver, other: Solver) -> Solver:
     """`solver` with the threads, record and memory of `other`, which change no number."""
     return _with_fused(solver, replace(parts_of(other)[0], precision=parts_of(solver)[0].precision))
 
@@ -161,4 +161,14 @@ def _with_fused(solver: Solver, fused: Fused) -> Solver:
     return fused if isinstance(solver, Fused) else solver
 
 
-__all__ = ["Auto", "Derivative", "Diffrax", "Fused", "Precision", "Solver", "in_doubles", "parts_of", "shared_out_as"]
+__all__ = [
+    "Auto",
+    "Derivative",
+    "Diffrax",
+    "Fused",
+    "Precision",
+    "Solver",
+    "in_doubles",
+    "parts_of",
+    "with_resources_of",
+]

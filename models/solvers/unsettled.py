@@ -36,21 +36,21 @@ class Unsettled(NamedTuple):
 
     def sentences(self) -> list[str]:
         """Sentences that name them, with the way out."""
-        said = []
+        found = []
         if self.still_changing:
             change = "changes" if len(self.still_changing) == 1 else "change"
-            said.append(
+            found.append(
                 f"pre-equilibration reaches no steady state, since {listed(self.still_changing)} still {change}: "
-                "give what is made a loss, take out of the model what only accumulates, grows or oscillates, or do not "
-                "pre-equilibrate"
+                "let the model remove what it makes, leave out species that only accumulate, grow or oscillate, or do "
+                "not pre-equilibrate"
             )
         if self.lost:
-            said.append(
-                f"what {listed(self.lost)} {'comes' if len(self.lost) == 1 else 'come'} to in pre-equilibration "
-                "depends on the way there, which is not solved exactly: take it out of the model, or let the protocol "
+            found.append(
+                f"the steady state of {listed(self.lost)} depends on the path from the initial values, which "
+                "pre-equilibration does not solve exactly: take it out of the model, or let the protocol "
                 "start earlier instead of pre-equilibrating, as Protocol(start=-1000) does"
             )
-        return said
+        return found
 
 
 def find_unsettled(model: Model, plan: Plan, settings: Settings, values: Float[Array, " names"]) -> Unsettled:

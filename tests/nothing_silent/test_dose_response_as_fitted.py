@@ -133,9 +133,9 @@ def test_cells_of_several_starts_have_to_be_said(rested: Problem) -> None:
     assert both.notes_on_varied(rested.model, {"CHX"}) == []
     assert (
         "several ways (in steady state with CHX = 0; in steady state with CHX = 1; from the model's initial values)"
-        in both.unclear
+        in both.why_unknown
     )
-    assert of_dataset(data, rested.model, preequilibrate=True).unclear
+    assert of_dataset(data, rested.model, preequilibrate=True).why_unknown
     assert of_dataset(data, rested.model, preequilibrate=False).preequilibration is None
     one = replace(data, protocols={"a": rows["a"], "c": rows["c"]})
     assert of_dataset(one, rested.model, preequilibrate=True).preequilibration == {"CHX": 0.0}

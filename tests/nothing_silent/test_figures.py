@@ -20,7 +20,7 @@ from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior, dir
 from hexamer.data.noise import Laplace, Normal, StudentT
 from hexamer.infer import plots
 from hexamer.infer.checks.solver_noise import drowned_noise
-from hexamer.infer.plots.checks import BAND, _ninety, predicted, standardised
+from hexamer.infer.plots.checks import BAND, _replicate_interval, predicted, standardised
 from hexamer.infer.plots.fit import axis_label
 from hexamer.infer.posterior import to_datatree
 from hexamer.infer.posterior.summary import NOISE, summarise
@@ -171,7 +171,7 @@ def test_two_figures_count_alike(draws: int, problem: Problem, tree) -> None:
     if draws > 20:
         for name in ("a", "robust"):
             values = one["posterior_predictive"][name].values.reshape(draws, -1)
-            low, high = _ninety(values)
+            low, high = _replicate_interval(values)
             measured = one["observed_data"][name].values
             between = (measured > low) & (measured < high)
             np.testing.assert_array_equal(between, np.abs(standardised(problem, one, name)) <= BAND)

@@ -31,7 +31,7 @@ def ended(objective, starts: np.ndarray):
         values, gradients = evaluate(np.array([r.trial for r in runs]))
         for run, value, gradient in zip(runs, values, gradients, strict=True):
             if not run.reason:
-                run.tell(float(value), gradient)
+                run.advance(float(value), gradient)
     runs.sort(key=lambda r: r.value)
     z, value = np.array([r.z for r in runs]), np.array([r.value for r in runs])
     return find_optima(evaluate, z, value, z), z

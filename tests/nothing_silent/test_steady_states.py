@@ -208,7 +208,7 @@ def test_what_depends_on_the_way_to_rest_is_named(name: str, engine: str, tmp_pa
     command = ["simulate", str(tmp_path / "model.ant"), "--out", str(tmp_path / "out.csv"), "--times", "0,1"]
     done = CliRunner().invoke(app, [*command, "--protocol", "equilibrate", "--engine", engine])
     assert done.exit_code == 2
-    assert "what B comes to in pre-equilibration depends on the way there" in done.stderr
+    assert "the steady state of B depends on the path from the initial values" in done.stderr
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -168,14 +168,14 @@ def _compile(wp, source: str, count: int) -> list[int]:
     def hand_out(out: addresses_type):  # pyright: ignore[reportInvalidTypeForm]
         addresses(out)
 
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         try:
-            with diverted(said.fileno()), quiet(wp):
+            with diverted(output.fileno()), quiet(wp):
                 out = wp.zeros(count, dtype=wp.uint64, device="cpu")
                 wp.launch(hand_out, dim=1, inputs=[out], device="cpu")
         except Exception as error:  # of Warp's own, or of what it runs
-            said.seek(0)
-            raise DoesNotCompile(_first_error(said.read().decode(errors="replace")) or str(error)) from error
+            output.seek(0)
+            raise DoesNotCompile(_first_error(output.read().decode(errors="replace")) or str(error)) from error
     _loaded_modules.append(hand_out)
     return [int(a) for a in out.numpy()]
 

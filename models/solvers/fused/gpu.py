@@ -201,7 +201,7 @@ def backward(task: Task, environment, status, accepted, record, steady, steady_s
     zero = jnp.where(waiting, 0.0, 0.0)[..., None]  # one that varies over a mesh as the arguments do
     start, slots = (jnp.broadcast_to(zero, (sets, protocols, n)) for n in (len(task.model.species), task.slots))
 
-    def go_back(where, rows, start, slots):
+    def run_adjoint(where, rows, start, slots):
         arrays = (*plan, environment, status, accepted, where.T, rows, cotangent)
         threads, count = _shared(task, items, back=True)
         return _call(kernels.course_adjoint, threads, *arrays, count=count, start=start, slots=slots)[1:]
@@ -211,7 +211,7 @@ def backward(task: Task, environment, status, accepted, record, steady, steady_s
             waiting & (needed <= capacity) & (record[:, :, 0, contract.RECORD.index("STEP")] > 0)
         )  # zeros stand for what was not recorded
         where = jnp.where(recorded, _stride(task, sets, capacity), -1)
-        start, slots = go_back(where, record.reshape(-1, task.row), start, slots)
+        start, slots = run_adjoint(where, record.reshape(-1, task.row), start, slots)
         waiting &= ~recorded
 
     most = task.max_steps * segments * (1 + task.model.switches)  # steps that one trajectory may have
@@ -229,7 +229,7 @@ def backward(task: Task, environment, status, accepted, record, steady, steady_s
         arrays = (*plan, environment, steady, steady_status, steady_status, where.T, needed.T)
         threads, count = _shared(task, items, back=False)
         *_, rows = _call(kernels.course, threads, *arrays, count=count, **nothing, rows=(size, task.row))
-        return waiting & ~now, *go_back(where, rows, start, slots)
+        return waiting & ~now, *run_adjoint(where, rows, start, slots)
 
     _, start, slots = jax.lax.while_loop(lambda state: jnp.any(state[0]), some, (waiting, start, slots))
     steady_slots = jnp.zeros((sets, equilibrations, task.slots))

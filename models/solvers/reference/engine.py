@@ -119,7 +119,7 @@ def _course(
     stretches = jax.vmap(partial(_stretches, model))(course.p, segments_of(start, stop))
     each = stretches.begin.shape[1]
     segment = segment * each + _inside(model, stretches.end[segment], times).clip(0, each - 1)
-    within = model.in_stretch if model.switches else model
+    within = model.between_switches if model.switches else model
 
     def one(carry, part):
         y, scale, at, status, steps, rejected = carry

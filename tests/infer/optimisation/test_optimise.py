@@ -25,7 +25,7 @@ def minimise(function, start: list[float], **options) -> Minimiser:
     value_and_grad = jax.jit(jax.value_and_grad(function))
     while not run.reason:
         value, gradient = value_and_grad(jnp.asarray(run.trial))
-        run.tell(float(value), np.asarray(gradient))
+        run.advance(float(value), np.asarray(gradient))
     return run
 
 
@@ -49,7 +49,7 @@ def test_minima(function, start: list[float], minimum: list[float]) -> None:
 @pytest.mark.parametrize("bad", [np.inf, np.nan])
 def test_a_start_that_fails_is_not_converged(bad: float) -> None:
     run = Minimiser(np.zeros(2), Limits(max_iterations=100))
-    run.tell(bad, np.zeros(2))  # a failed solve has gradient zero
+    run.advance(bad, np.zeros(2))  # a failed solve has gradient zero
     assert run.reason == "failed at its start"
     assert not run.converged
 

@@ -15,7 +15,7 @@ import pytest
 from hexamer import Problem, Settings
 from hexamer.infer import find_map
 from hexamer.infer.optimisation.optimisers import Verdict, adapted
-from hexamer.infer.optimisation.stepped_runs import Evaluation, SteppedRun
+from hexamer.infer.optimisation.stepped_runs import ReportedEvaluation, SteppedRun
 from hexamer.infer.optimisation.stopping import Limits
 
 pytestmark = pytest.mark.tier("test")
@@ -130,9 +130,9 @@ def test_a_run_that_only_climbs_or_fails_has_not_converged() -> None:
 
     def run_over(values: list[float]) -> SteppedRun:
         run = SteppedRun(np.zeros(1), limits)
-        run.hear([Evaluation(np.zeros(1), 1.0, DOWN, 0)])
+        run.record([ReportedEvaluation(np.zeros(1), 1.0, DOWN, 0)])
         for k, value in enumerate(values, start=1):
-            run.step([Evaluation(np.array([float(k)]), value, DOWN, 0)], np.array([float(k)]), GOES_ON)
+            run.step([ReportedEvaluation(np.array([float(k)]), value, DOWN, 0)], np.array([float(k)]), GOES_ON)
             if run.reason:
                 break
         return run

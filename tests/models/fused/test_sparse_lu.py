@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hexamer.models.solvers.fused.codegen.graph import Graph
-from hexamer.models.solvers.fused.codegen.sparse_lu import Entry, Layout
+from hexamer.models.solvers.fused.codegen.sparse_lu import Entry, SparseLayout
 
 pytestmark = pytest.mark.tier("check")
 
@@ -27,7 +27,7 @@ def sparse(size: int, seed: int) -> tuple[np.ndarray, list[Entry]]:
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 13, 21, 30])
 def test_solves(size: int, seed: int, evaluate: Callable) -> None:
     matrix, entries = sparse(size, seed)
-    layout = Layout.of(size, entries)
+    layout = SparseLayout.of(size, entries)
     b = np.random.default_rng(seed).normal(size=size)
     graph = Graph()
     known = {e: graph.input(str(e)) for e in [*entries, *((i, i) for i in range(size))]}
@@ -44,7 +44,7 @@ def test_solves(size: int, seed: int, evaluate: Callable) -> None:
 @pytest.mark.parametrize("size", [1, 7, 30])
 def test_layout_holds_every_entry(size: int) -> None:
     _, entries = sparse(size, 0)
-    layout = Layout.of(size, entries)
+    layout = SparseLayout.of(size, entries)
     assert sorted(layout.order) == list(range(size))
     assert {*entries, *((i, i) for i in range(size))} <= layout.slot.keys()
     assert sorted(layout.slot.values()) == list(range(len(layout.slot)))
@@ -65,19 +65,19 @@ def test_an_arrow_does_not_fill_in() -> None:
     size = 12
     entries = [(0, i) for i in range(1, size)] + [(i, 0) for i in range(1, size)]
     assert filled_in_order(size, entries) == size**2
-    assert len(Layout.of(size, entries).slot) == 3 * size - 2
+    assert len(SparseLayout.of(size, entries).slot) == 3 * size - 2
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_fills_in_no_more_than_the_natural_order(seed: int) -> None:
     _, entries = sparse(30, seed)
-    assert len(Layout.of(30, entries).slot) <= filled_in_order(30, entries)
+    assert len(SparseLayout.of(30, entries).slot) <= filled_in_order(30, entries)
 
 
 def test_a_chain_does_not_fill_in_and_costs_as_its_length() -> None:
     def cost(size: int) -> int:
         entries = [(i, j) for i in range(size) for j in (i - 1, i + 1) if 0 <= j < size]
-        layout = Layout.of(size, entries)
+        layout = SparseLayout.of(size, entries)
         assert len(layout.slot) == len(entries) + size
         graph = Graph()
         w = layout.factorise({e: graph.input(str(e)) for e in layout.slot})

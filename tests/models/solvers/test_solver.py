@@ -17,7 +17,7 @@ from hexamer.infer import fit
 from hexamer.infer.problem.identity import run_parts, with_layout_of
 from hexamer.models import compile_network, read_antimony
 from hexamer.models.solvers.diffrax_methods import method_names
-from hexamer.models.solvers.solver import Solver, in_doubles, parts_of, shared_out_as
+from hexamer.models.solvers.solver import Solver, in_doubles, parts_of, with_resources_of
 from hexamer.models.solvers.solver_words import diffrax_by_name, solver_by_words
 
 pytestmark = pytest.mark.tier("check")
@@ -136,7 +136,7 @@ def test_how_work_is_shared_out_is_no_part_of_the_numbers() -> None:
     settings, here = Settings(Auto(SINGLE), rtol=1e-4, device="gpu"), Settings(Fused(threads=5, record=9))
     taken = with_layout_of(settings, here)
     assert taken == Settings(Auto(Fused("float32", threads=5, record=9)), rtol=1e-4)
-    assert shared_out_as(Diffrax(), Fused(threads=5)) == Diffrax()
+    assert with_resources_of(Diffrax(), Fused(threads=5)) == Diffrax()
     assert in_doubles(Auto(SINGLE)) == Auto(replace(SINGLE, precision="float64"))
     assert in_doubles(FORWARD) == FORWARD
     assert parts_of(FORWARD) == (Fused(), FORWARD)

@@ -323,13 +323,13 @@ def emit(outputs: Mapping[str, Value], *, add: bool = False) -> str:
             continue
         kind = "mask" if op in _MASKS else "real"
         if op == "input":
-            said = arguments[0]
+            value_text = arguments[0]
         elif op in _SYMBOL:
-            said = f"{text(arguments[0])} {_SYMBOL[op]} {text(arguments[1])}"
+            value_text = f"{text(arguments[0])} {_SYMBOL[op]} {text(arguments[1])}"
         elif op == "neg":
-            said = f"-{text(arguments[0])}"
+            value_text = f"-{text(arguments[0])}"
         elif op == "div" and graph.nodes[arguments[0]] == ("const", 1.0):
-            said = f"rcp_({text(arguments[1])})"
+            value_text = f"rcp_({text(arguments[1])})"
         elif op in _POWERS:
             x, n, *m = arguments
             log = logarithm(x)
@@ -340,14 +340,14 @@ def emit(outputs: Mapping[str, Value], *, add: bool = False) -> str:
             else:
                 raised = share(f"lower{key}", f"exp_(({text(n)} - 1) * {log}{less})")
             one = share(f"fade{m[0]}", f"fade_({text(m[0])})") if m else "real_of(1.0)"
-            said = f"{op}_({text(x)}, {text(n)}, {log}, {raised}, {one})"
+            value_text = f"{op}_({text(x)}, {text(n)}, {log}, {raised}, {one})"
         elif op == "guarded_log":
-            said = logarithm(arguments[0])
+            value_text = logarithm(arguments[0])
         elif op == "frozen":
-            said = text(arguments[0])
+            value_text = text(arguments[0])
         else:
-            said = f"{op}_({', '.join(map(text, arguments))})"
-        lines.append(f"const {kind} t{i} = {said};")
+            value_text = f"{op}_({', '.join(map(text, arguments))})"
+        lines.append(f"const {kind} t{i} = {value_text};")
     for name, value in outputs.items():
         if not (add and value.number == 0):
             lines.append(f"{name} {'+=' if add else '='} {text(value.index)};")

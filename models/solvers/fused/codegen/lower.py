@@ -133,9 +133,9 @@ class Lowering:
                     result = graph.node(op, result, low(a))
                 return result
             case sympy.ITE():
-                condition, yes, no = map(low, e.args)
-                no = graph.node("and", graph.node("not", condition), no)
-                return graph.node("or", graph.node("and", condition, yes), no)
+                condition, if_true, if_false = map(low, e.args)
+                if_false = graph.node("and", graph.node("not", condition), if_false)
+                return graph.node("or", graph.node("and", condition, if_true), if_false)
             case sympy.Xor():
                 result = low(e.args[0])
                 for a in map(low, e.args[1:]):

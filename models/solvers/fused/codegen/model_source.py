@@ -15,7 +15,7 @@ from .coefficients import Coefficients
 from .event_source import event_tables, write_events
 from .graph import Graph, Value, pull_back
 from .lower import Lowering, Unsupported
-from .sparse_lu import Entry, Layout
+from .sparse_lu import Entry, SparseLayout
 from .writer import Writer, indexed, summed, table
 
 LARGEST = 128  # species; beyond, straight-line code takes too long to compile
@@ -87,7 +87,7 @@ def write_functions(model: Model) -> Functions:
     equations = _Equations(model, coefficients)
     out = Writer()
     entries = _write_equations(out, equations)
-    layout = Layout.of(n, entries)
+    layout = SparseLayout.of(n, entries)
     _write_algebra(out, n, list(entries), layout)
 
     graph = Graph()
@@ -153,7 +153,7 @@ def _write_equations(out: Writer, equations: _Equations) -> dict[Entry, Value]:
     return entries
 
 
-def _write_algebra(out: Writer, n: int, entries: list[Entry], layout: Layout) -> None:
+def _write_algebra(out: Writer, n: int, entries: list[Entry], layout: SparseLayout) -> None:
     """W = I/(γh) − J, its factors, both solves, and Σ uᵢᵀ J kᵢ's cotangent."""
     graph = Graph()
     j = dict(zip(entries, graph.inputs("j", len(entries)), strict=True))

@@ -11,14 +11,14 @@ Entry = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Layout:
+class SparseLayout:
     """Order of elimination, and a slot for each entry of the filled matrix."""
 
     order: tuple[int, ...]
     slot: Mapping[Entry, int]
 
     @staticmethod
-    def of(size: int, entries: Iterable[Entry]) -> Layout:
+    def of(size: int, entries: Iterable[Entry]) -> SparseLayout:
         """Markowitz: eliminate next the unknown whose pivot fills in least."""
         columns: list[set[int]] = [set() for _ in range(size)]  # rows with an entry in the column
         rows: list[set[int]] = [set() for _ in range(size)]
@@ -39,7 +39,7 @@ class Layout:
             for j in right:
                 columns[j].discard(pivot)
                 columns[j] |= below
-        return Layout(tuple(order), {e: k for k, e in enumerate(sorted(filled))})
+        return SparseLayout(tuple(order), {e: k for k, e in enumerate(sorted(filled))})
 
     def factorise(self, matrix: Mapping[Entry, Value]) -> dict[Entry, Value]:
         """L D U in place of the matrix: L below, U above, both with 1 on the diagonal, and there D's inverse."""

@@ -1,4 +1,4 @@
-"""Whether a model that depends on time is constant under the values of a pre-equilibration, so that cells can rest."""
+"""Finds a rate that changes with time during pre-equilibration, so that there is no steady state."""
 
 # sympy's annotations say Basic where an expression is meant.
 # pyright: reportArgumentType=false, reportReturnType=false, reportOperatorIssue=false
