@@ -30,6 +30,7 @@ from .codegen import Name, compile_vector
 from .conditions import ConditionReader, Conditions
 from .switches import Switches
 
+_NONE = sympy.Integer(0)
 START = sympy.Symbol("<start>")  # the time at which a protocol starts
 _WAY_OUT = "write its moment as time >= T with T a number or a constant parameter, or give it as a step of a protocol"
 
@@ -52,6 +53,7 @@ class TimedEvent:
     before_all: bool
     delayed: bool = False
     persistent: bool = True
+    delay: sympy.Expr = _NONE  # of a trigger that holds conditions on the state
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,7 @@ class Events:
 
     `triggers(p, s)` and `at_start(p, [start])` are 1 where a trigger holds and 0 elsewhere; if there are `conditions`
     on the state, both take also which of them hold. `values[e](y, p, s)` are what event e sets the states at
-    `targets[e]` to.
+    `targets[e]` to, and `delays(y, p, s)`, None if there are none, how much later than its trigger each acts.
     """
 
     triggers: Callable[..., Float[Array, " events"]]
@@ -71,6 +73,7 @@ class Events:
     before_all: tuple[bool, ...]
     persistent: np.ndarray
     conditions: Conditions | None = None
+    delays: Callable[..., Float[Array, " events"]] | None = None
 
     @staticmethod
     def of(
@@ -93,6 +96,9 @@ class Events:
             tuple(e.before_all for e in events),
             np.array([e.persistent for e in events]),
             Conditions.of(conditions, [e.trigger for e in events], (states, parameters, switches)),
+            compile_vector((states, parameters, switches), [e.delay for e in events])
+            if any(e.delay != 0 for e in events)
+            else None,
         )
 
 
@@ -152,10 +158,13 @@ class EventReader:
     def _timed(self, event: Event, keeping: list[TimedEvent]) -> TimedEvent:
         place = self._place(event)
         trigger = self._trigger(event, place)
-        delay = self._delay(event, place)
+        delay = self._delay(event, trigger, place)
         values = {n: self._written(e) for n, e in event.assignments.items()}
         before_all = event.values_at_trigger
         acts = trigger
+        if delay != 0 and self._moving(trigger):
+            delay = self.switches.freeze(delay, f"{place}, delay")
+            return self._frozen(event, trigger, values, place, before_all=before_all, delay=delay)
         if delay != 0:
             if event.values_at_trigger:
                 values, before_all = self._kept(event, trigger, values, delay, place, keeping), False
@@ -176,6 +185,7 @@ class EventReader:
         *,
         before_all: bool,
         delayed: bool = False,
+        delay: sympy.Expr = _NONE,
     ) -> TimedEvent:
         assigned = tuple(
             (self.states.index(n), self.switches.freeze(e, f"{place}, assignment of {n}")) for n, e in values.items()
@@ -184,16 +194,11 @@ class EventReader:
         frozen = self.switches.freeze(trigger, f"{place}, trigger")
         at_start = trigger.xreplace({TIME: START})
         persistent = event.persistent or delayed  # what a delay leaves of it is part of the trigger
-        return TimedEvent(event.name, frozen, at_start, event.initially_true, assigned, before_all, delayed, persistent)
+        start = event.initially_true
+        return TimedEvent(event.name, frozen, at_start, start, assigned, before_all, delayed, persistent, delay)
 
     def _trigger(self, event: Event, place: str) -> sympy.Basic:
         trigger = as_condition(self._written(event.trigger))
-        moving = self._moving(trigger)
-        if moving and event.delay is not None and self._written(event.delay) != 0:
-            raise FormulaError(
-                f"{place}: it has a delay, and its trigger {to_infix(trigger)} uses {moving}, which the model itself "
-                f"changes; such an event is not supported yet: {_WAY_OUT}"
-            )
         instants = [r for r in trigger.atoms(sympy.Eq, sympy.Ne) if TIME in r.free_symbols and not self._moving(r)]
         if instants:
             raise FormulaError(
@@ -202,12 +207,12 @@ class EventReader:
             )
         return trigger
 
-    def _delay(self, event: Event, place: str) -> sympy.Expr:
+    def _delay(self, event: Event, trigger: sympy.Basic, place: str) -> sympy.Expr:
         delay = sympy.Integer(0) if event.delay is None else self._written(event.delay)
         if delay == 0:
             return sympy.Integer(0)
         moving = self._moving(delay) or ("time" if TIME in delay.free_symbols else "")
-        if moving:
+        if moving and not self._moving(trigger):
             raise FormulaError(
                 f"{place}: its delay {to_infix(delay)} uses {moving}, which changes; only constant delays are "
                 f"supported yet: {_WAY_OUT}"

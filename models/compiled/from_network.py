@@ -128,7 +128,8 @@ def _equations(network: Network, independent: Collection[str]) -> _Equations:
     for memory in reader.memory:
         states, initial, terms = [*states, memory], [*initial, sympy.Integer(0)], {**terms, memory: []}
     depends = any(TIME in e.free_symbols for pairs in terms.values() for pair in pairs for e in pair)
-    timed = [*public.values(), *reader.conditions, *(value for event in events for _, value in event.assigned)]
+    timed = [*public.values(), *reader.conditions, *(event.delay for event in events)]
+    timed += [*(value for event in events for _, value in event.assigned)]
     time_index = None
     # A model in which nothing changes has time for its state, as an engine solves no fewer than one.
     if depends or not states or any(TIME in e.free_symbols for e in timed):
@@ -177,7 +178,11 @@ def _compiled(network: Network, equations: _Equations) -> Model:
     set_by_events = [value for event in equations.events for _, value in event.assigned]
     triggers = [event.trigger for event in equations.events]
     unknown = names_in(*f, *equations.initial, *switches.times, *set_by_events, *triggers, *equations.conditions)
-    unknown -= {s.name for s in symbols} | {*arguments, *switches.names, *(f"condition {k}" for k in range(len(equations.conditions)))}
+    unknown -= {s.name for s in symbols} | {
+        *arguments,
+        *switches.names,
+        *(f"condition {k}" for k in range(len(equations.conditions))),
+    }
     if unknown:
         raise ValueError(f"network {network.name!r} uses names it does not define: {', '.join(sorted(unknown))}")
     names = (symbols, arguments, switches.names) if switches.names else (symbols, arguments)

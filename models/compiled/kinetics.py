@@ -65,7 +65,7 @@ class Kinetics:
         yield from (*self.rates, *(c for _, _, c in self.terms))
         yield from (*self.initial, *self.volumes, *self.weights, *self.switch_times, *self.conditions)
         for event in self.events:
-            yield from (event.trigger, event.at_start, *(value for _, value in event.assigned))
+            yield from (event.trigger, event.at_start, event.delay, *(value for _, value in event.assigned))
 
     def derivatives(self) -> list[sympy.Expr]:
         """y' of each species."""

@@ -126,7 +126,7 @@ def _course(
     by_state = model.events is not None and model.events.conditions is not None
 
     def one(carry, part):
-        y, scale, at, status, steps, rejected, *known = carry
+        y, scale, at, status, steps, rejected, *recalled = carry
         number, p, assign, add, ratio, assigned, (begin, stop, switches, before, delay, events) = part
         y = jnp.where(assigned, assign, y * ratio) + add
         if model.switches:
@@ -142,13 +142,14 @@ def _course(
         if by_state:
             here = segment == number
             acting = StateEvents(model, p, switches, reverse=settings.derivative == "reverse")
-            memory, waiting = acting.opened(known[0], y, delay, events, number)
+            memory, full = acting.opened(recalled[0], y, begin, delay, events, number)
             between = Between(
                 partial(_until, within, settings, effective, fixed),
                 lambda y, a, b: _segment(within, settings, effective, y, fixed, a, b, jnp.clip(times, a, b), last=True),
             )
-            now = first_pass(y, begin, at, status, steps, rejected, acting)
-            now, memory = acting.run(between, memory, waiting, now, stop, times, here)
+            status = jnp.where((status == Status.OK) & full, Status.TOO_MANY_EVENTS, status)
+            now = first_pass(y, begin, at, status, steps, rejected, acting, memory)
+            now, memory = acting.run(between, memory, now, stop, times, here)
             return (now.y, scale, now.at, now.status, now.steps, now.rejected, memory), None
         saved, last, outcome, taken, refused = _segment(
             within,
@@ -238,7 +239,8 @@ def _until(model: Model, settings: Settings, tolerances: Tolerances, p, y, begin
     tolerances = jax.lax.stop_gradient(tolerances)
     event = diffrax.Event(lambda t, y, args, **_: jnp.where(jnp.any(went(y)), -1.0, 1.0), Bracket(rtol=0.0, atol=0.0))
     solution = _integrate(model, settings, tolerances, y, p, begin, end, diffrax.SaveAt(t1=True), event)
-    assert solution.ts is not None and solution.ys is not None
+    assert solution.ts is not None
+    assert solution.ys is not None
     found = solution.ts[-1], solution.ys[-1], _outcome(solution.result)
     found = (*found, solution.stats["num_steps"], solution.stats["num_rejected_steps"])
     return jax.lax.stop_gradient(found)

@@ -20,10 +20,11 @@ from ..status import Status
 from .events import Passing, Segment, goes_within
 
 MOST = 1000  # moments of events within one stretch
+SLOTS = 8  # how often an event that has a delay may wait at a time
 CHECKPOINTS = 32  # of them kept for the way back
 UNMOVED = 1e-13  # relative: a condition whose sides differ as before, but for rounding
 INSTANT = 1e-13  # of a stretch: what follows sooner is of the same moment
-GRAZING = 1e-9  # of both sides of a condition, over the length of a stretch: the least slope
+GRAZING = 1e-9  # of both sides of a condition and of its root before, over a stretch: the least slope
 
 
 class Due(NamedTuple):
@@ -42,14 +43,19 @@ class Memory(NamedTuple):
     held: Bool[Array, " events"]  # triggers, when they were last looked at
     seen: Bool[Array, " events"]  # triggers in the stretch before, which may be within the same moment
     owed: Float[Array, " events"]  # 0, with the derivative of the moment at which each became true
+    waiting: Waiting
 
 
 class Waiting(NamedTuple):
-    """Events that are to act now, and what each does so with."""
+    """Events that are to act, and what each does so with; several of one that has a delay."""
 
-    acts: Bool[Array, " events"]
-    owed: Float[Array, " events"]
-    source: Float[Array, "events species"]  # the state when its trigger became true
+    when: Float[Array, "slots events"]  # ∞: none
+    owed: Float[Array, "slots events"]  # 0, with the derivative of `when`
+    source: Float[Array, "slots events species"]  # the state when its trigger became true
+
+    def due(self, t: Float[Array, ""]) -> Bool[Array, "slots events"]:
+        """Which are to act at t."""
+        return self.when <= t
 
 
 class _Pass(NamedTuple):
@@ -63,7 +69,6 @@ class _Pass(NamedTuple):
     status: Int[Array, ""]
     steps: Int[Array, ""]
     rejected: Int[Array, ""]
-    count: Int[Array, ""]
 
 
 class Between(NamedTuple):
@@ -85,10 +90,13 @@ def due_in(segment: Segment, passing: Passing) -> Due:
 
 def nothing_known(model: Model, y: Float[Array, " species"]) -> Memory:
     """Before a course starts."""
-    assert model.events is not None and model.events.conditions is not None
+    assert model.events is not None
+    assert model.events.conditions is not None
     events, conditions = model.events.conditions.used.shape
-    none = jnp.zeros(events, bool)
-    return Memory(jnp.zeros(conditions, y.dtype), jnp.zeros(conditions, bool), none, none, jnp.zeros(events, y.dtype))
+    none, slots = jnp.zeros(events, bool), SLOTS if model.events.delays is not None else 1
+    zero = jnp.zeros((slots, events), y.dtype)
+    waiting = Waiting(zero + jnp.inf, zero, jnp.broadcast_to(y, (slots, events, y.size)))
+    return Memory(jnp.zeros(conditions, y.dtype), jnp.zeros(conditions, bool), none, none, zero[0], waiting)
 
 
 class StateEvents:
@@ -103,7 +111,8 @@ class StateEvents:
         reverse: bool = True,
     ):
         self.reverse = reverse
-        assert model.events is not None and model.events.conditions is not None
+        assert model.events is not None
+        assert model.events.conditions is not None
         self.model, self.events, self.p, self.switches = model, model.events, p, switches
         self.conditions: Conditions = model.events.conditions
 
@@ -139,7 +148,25 @@ class StateEvents:
         moved = jnp.abs(root - root_before) > UNMOVED * (self.size(y) + jnp.abs(root_before))
         return root, jnp.where(moved, self.conditions.hold(root), hold), moved
 
-    def opened(self, memory: Memory, y, delay, due: Due, number) -> tuple[Memory, Waiting]:
+    def put(self, waiting: Waiting, rise: Bool[Array, " events"], t, y, owed) -> tuple[Waiting, Bool[Array, ""]]:
+        """With the events whose triggers have become true at t, and whether there was room for them."""
+        when = jnp.broadcast_to(t, rise.shape)
+        source = y + owed[:, None] * self.rates(y)[None, :]
+        if (after := self.events.delays) is not None:
+            delays = jax.vmap(lambda y: after(y, self.p, self.switches))(source)
+            delay = jnp.where(rise, jnp.diagonal(delays), 0.0)
+            owed = owed + delay - jax.lax.stop_gradient(delay)
+            when = when + jax.lax.stop_gradient(delay)
+        free = waiting.when == jnp.inf
+        slot = (jnp.arange(free.shape[0])[:, None] == jnp.argmax(free, axis=0)[None, :]) & rise[None, :] & free
+        full = jnp.any(rise & ~jnp.any(free, axis=0))
+        return Waiting(
+            jnp.where(slot, when[None, :], waiting.when),
+            jnp.where(slot, owed[None, :], waiting.owed),
+            jnp.where(slot[:, :, None], source, waiting.source),
+        ), full
+
+    def opened(self, memory: Memory, y, t, delay, due: Due, number) -> tuple[Memory, Bool[Array, ""]]:
         """At the beginning of a stretch: which events act, by what a switch or a step of the protocol has changed."""
         root, hold, _ = self.updated(memory.root, memory.hold, y)
         hold = jnp.where(number == 0, self.conditions.hold(root), hold)
@@ -149,33 +176,44 @@ class StateEvents:
         starts = (started & ~self.events.initially_true) | (~started & holds)
         acts = jnp.where(due.opening, starts, holds & ~memory.held) & due.due
         held = jnp.where(due.due, holds, memory.held)
-        source = jnp.broadcast_to(y, (acts.size, y.size))
-        return Memory(root, hold, held, holds, owed), Waiting(acts, owed, source)
+        kept = self._kept(memory.waiting, held)
+        waiting, full = self.put(kept, acts, t, y, owed)
+        return Memory(root, hold, held, holds, owed, waiting), full
+
+    def _kept(self, waiting: Waiting, holds: Bool[Array, " events"]) -> Waiting:
+        """Without those that are not persistent and whose triggers are no longer true."""
+        stays = holds | self.events.persistent
+        return waiting._replace(when=jnp.where(stays[None, :], waiting.when, jnp.inf))
 
     def act(self, now: _Pass) -> _Pass:
         """After the first of the events that wait, if there is one."""
         waiting, y = now.waiting, now.y
-        some = jnp.any(waiting.acts)
-        first = (jnp.arange(waiting.acts.size) == jnp.argmax(waiting.acts)) & some
-        for e in range(waiting.acts.size):
-            y = jnp.where(first[e], self._after(e, now.y, waiting, first[e]), y)
+        due = waiting.due(now.t)
+        some = jnp.any(due)
+        first = (jnp.arange(due.shape[1]) == jnp.argmax(jnp.any(due, axis=0))) & some
+        # Of one event the one that was to act first.
+        slot = jnp.argmin(jnp.where(due, waiting.when, jnp.inf), axis=0)
+        owed = jnp.take_along_axis(waiting.owed, slot[None, :], axis=0)[0]
+        source = jax.vmap(lambda s, k: s[k], in_axes=(1, 0))(waiting.source, slot)
+        for e in range(first.size):
+            y = jnp.where(first[e], self._after(e, now.y, owed[e], source[e], first[e]), y)
         before = jax.lax.stop_gradient(self.root(now.y))
         _, hold, moved = self.updated(before, now.hold, y)
         hold = jnp.where(some, hold, now.hold)
         holds = jnp.where(some, self.triggers(hold), now.held)
         rise = holds & ~now.held
-        acts = (waiting.acts & ~first & (holds | self.events.persistent)) | rise
-        owed = jnp.where(rise, jnp.sum(jnp.where(first, waiting.owed, 0.0)), waiting.owed)
-        source = jnp.where(rise[:, None], y, waiting.source)
+        done = (jnp.arange(due.shape[0])[:, None] == slot[None, :]) & first[None, :]
+        waiting = self._kept(waiting._replace(when=jnp.where(done, jnp.inf, waiting.when)), holds)
+        cause = jnp.sum(jnp.where(first, owed, 0.0))
+        waiting, full = self.put(waiting, rise, now.t, y, jnp.broadcast_to(cause, rise.shape))
+        status = jnp.where((now.status == Status.OK) & full, Status.TOO_MANY_EVENTS, now.status)
         fresh = now.fresh & ~(moved & some)
-        return now._replace(y=y, hold=hold, held=holds, fresh=fresh, waiting=Waiting(acts, owed, source))
+        return now._replace(y=y, hold=hold, held=holds, fresh=fresh, waiting=waiting, status=status)
 
-    def _after(self, e: int, y, waiting: Waiting, acts) -> Float[Array, " species"]:
+    def _after(self, e: int, y, delay, source, acts) -> Float[Array, " species"]:
         """The state after event e. One that comes later by dT comes to a state that is f dT further."""
-        delay, source = waiting.owed[e], y
-        if self.events.before_all[e]:
-            source = waiting.source[e]
-        source = source + delay * self.rates(source)
+        if not self.events.before_all[e]:
+            source = y + delay * self.rates(y)
         values = self.events.values[e](jnp.where(acts, source, 1.0), self.p, self.switches)
         y = (y + delay * self.rates(y)).at[self.events.targets[e]].set(values)
         return y - delay * self.rates(y)
@@ -202,30 +240,30 @@ class StateEvents:
 
         return went
 
-    def run(
-        self, between: Between, memory: Memory, waiting: Waiting, start: _Pass, stop, times, here
-    ) -> tuple[_Pass, Memory]:
+    def run(self, between: Between, memory: Memory, start: _Pass, stop, times, here) -> tuple[_Pass, Memory]:
         """To the end of a stretch. Outputs at `times` that are `here` are written to `at`."""
         length = jnp.maximum(stop - start.t, 1e-6)
-        start = start._replace(hold=memory.hold, held=memory.held, waiting=waiting)
 
         def more(now: _Pass) -> Array:
-            return (now.status == Status.OK) & (jnp.any(now.waiting.acts) | (now.t < stop))
+            return (now.status == Status.OK) & (jnp.any(now.waiting.due(now.t)) | (now.t < stop))
 
         def one(now: _Pass) -> _Pass:
             now = self.act(now)
             return self._onwards(between, now, stop, length, times, here)
 
         start = start._replace(at=jnp.where((here & (times >= start.t))[:, None], start.y, start.at))
-        how = {"kind": "checkpointed", "checkpoints": CHECKPOINTS} if self.reverse else {"kind": "lax"}
-        now = eqxi.while_loop(more, one, start, max_steps=MOST, **how)
+        kind, kept = ("checkpointed", CHECKPOINTS) if self.reverse else ("lax", None)
+        now = eqxi.while_loop(more, one, start, max_steps=MOST, kind=kind, checkpoints=kept)
         status = jnp.where(more(now), Status.TOO_MANY_EVENTS, now.status)
         root = jax.lax.stop_gradient(self.root(now.y))
-        return now._replace(status=status), Memory(root, now.hold, now.held, now.held, jnp.zeros_like(memory.owed))
+        return now._replace(status=status), Memory(
+            root, now.hold, now.held, now.held, jnp.zeros_like(memory.owed), now.waiting
+        )
 
     def _onwards(self, between: Between, now: _Pass, stop, length, times, here) -> _Pass:
         """Solves to the next moment at which a condition goes, or to the end, unless events wait."""
-        go = ~jnp.any(now.waiting.acts) & (now.t < stop)
+        go = ~jnp.any(now.waiting.due(now.t)) & (now.t < stop)
+        stop = jnp.minimum(stop, jnp.min(now.waiting.when))
         now = jax.tree.map(lambda a, b: jnp.where(go, a, b), self.turned(now), now)
         instant = now.t + INSTANT * length
         went = self.went(now)
@@ -241,13 +279,10 @@ class StateEvents:
         hold = now.hold ^ gone
         holds = self.triggers(hold)
         rise = holds & ~now.held
-        owed, grazes = self._owed(y, gone, length)
+        owed, grazes = self._owed(y, gone, jnp.abs(jax.lax.stop_gradient(self.root(now.y))), length)
         outcome = jnp.where((outcome == Status.OK) & jnp.any(rise & grazes), Status.GRAZING_EVENT, outcome)
-        waiting = Waiting(
-            now.waiting.acts | rise,
-            jnp.where(rise, owed, now.waiting.owed),
-            jnp.where(rise[:, None], y, now.waiting.source),
-        )
+        waiting, full = self.put(self._kept(now.waiting, holds), rise, jnp.where(go, moment, now.t), y, owed)
+        outcome = jnp.where((outcome == Status.OK) & full, Status.TOO_MANY_EVENTS, outcome)
         steps, rejected = jnp.where(go, taken, 0), jnp.where(go, refused, 0)
         return _Pass(
             jnp.where(go, moment, now.t),
@@ -260,26 +295,27 @@ class StateEvents:
             jnp.where(now.status == Status.OK, outcome, now.status),
             now.steps + steps + jnp.where(solved, more, 0),
             now.rejected + rejected + jnp.where(solved, thrown, 0),
-            now.count + 1,
         )
 
-    def _owed(self, y, gone: Bool[Array, " conditions"], length) -> tuple[Float[Array, " events"], Bool[Array, " events"]]:
-        """For each event 0 with the derivative of the moment of its condition that has `gone`, and whether that has none."""
+    def _owed(
+        self, y, gone: Bool[Array, " conditions"], reach: Float[Array, " conditions"], length
+    ) -> tuple[Float[Array, " events"], Bool[Array, " events"]]:
+        """For each event 0 with the derivative of the moment at which its condition went, and whether it has none.
+
+        `reach` is how far roots were from 0 before.
+        """
         slope, root = self.slope(y), self.root(y)
-        grazes = ~(jnp.abs(slope) * length > GRAZING * self.size(y))
+        grazes = ~(jnp.abs(slope) * length > GRAZING * (self.size(y) + reach))
         late = -(root - jax.lax.stop_gradient(root)) / jnp.where(grazes, 1.0, slope)
         late = jnp.where(gone & ~grazes, late, 0.0)
         owner = jnp.argmax(self.conditions.used & gone, axis=1)
         return late[owner], (gone & grazes)[owner]
 
 
-def first_pass(y, t, at, status, steps, rejected, events: StateEvents) -> _Pass:
+def first_pass(y, t, at, status, steps, rejected, events: StateEvents, memory: Memory) -> _Pass:
     """Where a stretch begins."""
-    count, number = events.conditions.used.shape
-    none = jnp.zeros(count, bool)
-    waiting = Waiting(none, jnp.zeros(count, y.dtype), jnp.broadcast_to(y, (count, y.size)))
-    no = jnp.zeros(number, bool)
-    return _Pass(t, y, no, none, no, waiting, at, status, steps, rejected, jnp.zeros((), int))
+    no = jnp.zeros(events.conditions.used.shape[1], bool)
+    return _Pass(t, y, memory.hold, memory.held, no, memory.waiting, at, status, steps, rejected)
 
 
 __all__ = ["Between", "Due", "Memory", "StateEvents", "Waiting", "due_in", "first_pass", "nothing_known"]
