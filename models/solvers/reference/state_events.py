@@ -19,7 +19,9 @@ from ...compiled.model import Model
 from ..status import Status
 from .events import Passing, Segment, goes_within
 
-MOST = 1000  # moments of events within one stretch
+MOST = 20_000  # moments of events within one stretch
+BURST = 100  # of them one after the other, each sooner than `SOON` of the stretch after the one before
+SOON = 1e-9
 SLOTS = 8  # how often an event that has a delay may wait at a time
 CHECKPOINTS = 32  # of them kept for the way back
 UNMOVED = 1e-13  # relative: a condition whose sides differ as before, but for rounding
@@ -69,6 +71,7 @@ class _Pass(NamedTuple):
     status: Int[Array, ""]
     steps: Int[Array, ""]
     rejected: Int[Array, ""]
+    burst: Int[Array, ""]
 
 
 class Between(NamedTuple):
@@ -232,7 +235,7 @@ class StateEvents:
         y = jax.lax.stop_gradient(start.y)
         root = jax.lax.stop_gradient(self.root(y))
         unsettled = self.conditions.hold(root) != start.hold
-        noise = jnp.where(unsettled, 2 * jnp.abs(root) + UNMOVED * self.size(y), -1.0)
+        noise = jnp.where(unsettled, (1 + 1e-6) * jnp.abs(root) + UNMOVED * self.size(y), -1.0)
 
         def went(y: Array) -> Array:
             root = jax.lax.stop_gradient(self.root(y))
@@ -245,7 +248,10 @@ class StateEvents:
         length = jnp.maximum(stop - start.t, 1e-6)
 
         def more(now: _Pass) -> Array:
-            return (now.status == Status.OK) & (jnp.any(now.waiting.due(now.t)) | (now.t < stop))
+            return (now.status == Status.OK) & (now.burst < BURST) & unfinished(now)
+
+        def unfinished(now: _Pass) -> Array:
+            return jnp.any(now.waiting.due(now.t)) | (now.t < stop)
 
         def one(now: _Pass) -> _Pass:
             now = self.act(now)
@@ -254,7 +260,7 @@ class StateEvents:
         start = start._replace(at=jnp.where((here & (times >= start.t))[:, None], start.y, start.at))
         kind, kept = ("checkpointed", CHECKPOINTS) if self.reverse else ("lax", None)
         now = eqxi.while_loop(more, one, start, max_steps=MOST, kind=kind, checkpoints=kept)
-        status = jnp.where(more(now), Status.TOO_MANY_EVENTS, now.status)
+        status = jnp.where((now.status == Status.OK) & unfinished(now), Status.TOO_MANY_EVENTS, now.status)
         root = jax.lax.stop_gradient(self.root(now.y))
         return now._replace(status=status), Memory(
             root, now.hold, now.held, now.held, jnp.zeros_like(memory.owed), now.waiting
@@ -272,7 +278,9 @@ class StateEvents:
         moment = jnp.where(go, jnp.where(jnp.any(gone), found, stop), now.t)
         solved = moment > instant
         saved, last, outcome, more, thrown = between.solve(now.y, now.t, jnp.where(solved, moment, instant))
-        y = jnp.where(solved, last, now.y)
+        # What goes too soon to solve for is taken from the search, so that the course has turned when it acts.
+        soon = jnp.any(gone) & ~solved
+        y = jnp.where(solved, last, now.y + jnp.where(soon, jax.lax.stop_gradient(y_found - now.y), 0.0))
         saved = jnp.where(solved, saved, y)
         at = jnp.where((here & (times >= now.t))[:, None], saved, now.at)
         outcome = jnp.where(solved & (status == Status.OK), outcome, jnp.where(go, status, Status.OK))
@@ -295,6 +303,7 @@ class StateEvents:
             jnp.where(now.status == Status.OK, outcome, now.status),
             now.steps + steps + jnp.where(solved, more, 0),
             now.rejected + rejected + jnp.where(solved, thrown, 0),
+            jnp.where(go & (moment > now.t + SOON * length), 0, now.burst + 1),
         )
 
     def _owed(
@@ -315,7 +324,7 @@ class StateEvents:
 def first_pass(y, t, at, status, steps, rejected, events: StateEvents, memory: Memory) -> _Pass:
     """Where a stretch begins."""
     no = jnp.zeros(events.conditions.used.shape[1], bool)
-    return _Pass(t, y, memory.hold, memory.held, no, memory.waiting, at, status, steps, rejected)
+    return _Pass(t, y, memory.hold, memory.held, no, memory.waiting, at, status, steps, rejected, jnp.zeros((), int))
 
 
 __all__ = ["Between", "Due", "Memory", "StateEvents", "Waiting", "due_in", "first_pass", "nothing_known"]
