@@ -1,7 +1,8 @@
-"""Events whose triggers depend on time alone: at which passing of which switch they act, and what they set.
+"""Events: at which passing of which switch or condition they act, and what they set.
 
-A trigger is a Boolean over conditions in time, each of which is a switch (see `hexamer.models.compiled.switches`). So
-an event acts where switches go at whose passing its trigger becomes true. If these go at T, and g is the state after
+A trigger is a Boolean over conditions in time, each of which is a switch (see `hexamer.models.compiled.switches`), and
+conditions on the state (see `hexamer.models.compiled.conditions`). So an event acts where one of these goes at whose
+passing its trigger becomes true. If these go at T, and g is the state after
 the event as a function of the state before it, then moving T by dT moves the state after it by (∂g/∂y f₋ − f₊) dT, f₋
 and f₊ being the rates before and after.
 
@@ -26,17 +27,20 @@ from ..networks.conditions import as_condition, as_number
 from ..networks.formulas import TIME, FormulaError, substitute, to_infix
 from ..networks.network import Event
 from .codegen import Name, compile_vector
+from .conditions import ConditionReader, Conditions
 from .switches import Switches
 
+_NONE = sympy.Integer(0)
 START = sympy.Symbol("<start>")  # the time at which a protocol starts
 _WAY_OUT = "write its moment as time >= T with T a number or a constant parameter, or give it as a step of a protocol"
 
 
 @dataclass(frozen=True)
 class TimedEvent:
-    """An event over states, parameters and switches.
+    """An event over states, parameters, switches and conditions on the state.
 
-    `trigger` is over parameters and switches; `at_start` is the trigger at the start, over parameters and `START`.
+    `trigger` is over parameters, switches and conditions; `at_start` is the trigger at the start, over parameters,
+    `START` and conditions.
     `assigned` has positions of states, and their new values. If `before_all`, these are computed from the state before
     all events of that moment, else from the state that the events before it left.
     """
@@ -48,14 +52,17 @@ class TimedEvent:
     assigned: tuple[tuple[int, sympy.Expr], ...]
     before_all: bool
     delayed: bool = False
+    persistent: bool = True
+    delay: sympy.Expr = _NONE  # of a trigger that holds conditions on the state
 
 
 @dataclass(frozen=True, eq=False)
 class Events:
     """The events of a model as functions of arrays, in the order in which those of one moment act.
 
-    `triggers(p, s)` and `at_start(p, [start])` are 1 where a trigger holds and 0 elsewhere. `values[e](y, p, s)` are
-    what event e sets the states at `targets[e]` to.
+    `triggers(p, s)` and `at_start(p, [start])` are 1 where a trigger holds and 0 elsewhere; if there are `conditions`
+    on the state, both take also which of them hold. `values[e](y, p, s)` are what event e sets the states at
+    `targets[e]` to, and `delays(y, p, s)`, None if there are none, how much later than its trigger each acts.
     """
 
     triggers: Callable[..., Float[Array, " events"]]
@@ -64,35 +71,60 @@ class Events:
     targets: tuple[np.ndarray, ...]
     initially_true: np.ndarray
     before_all: tuple[bool, ...]
+    persistent: np.ndarray
+    conditions: Conditions | None = None
+    delays: Callable[..., Float[Array, " events"]] | None = None
 
     @staticmethod
     def of(
-        events: Sequence[TimedEvent], states: Sequence[Name], parameters: Sequence[Name], switches: Sequence[Name]
+        events: Sequence[TimedEvent],
+        states: Sequence[Name],
+        parameters: Sequence[Name],
+        switches: Sequence[Name],
+        conditions: Sequence[Relational] = (),
     ) -> Events | None:
         """None if there are none."""
         if not events:
             return None
+        held = ([f"condition {k}" for k in range(len(conditions))],) if conditions else ()
         return Events(
-            compile_vector((parameters, switches), [as_number(e.trigger) for e in events]),
-            compile_vector((parameters, (START,)), [as_number(e.at_start) for e in events]),
+            compile_vector((parameters, switches, *held), [as_number(e.trigger) for e in events]),
+            compile_vector((parameters, (START,), *held), [as_number(e.at_start) for e in events]),
             tuple(compile_vector((states, parameters, switches), [v for _, v in e.assigned]) for e in events),
             tuple(np.array([i for i, _ in e.assigned]) for e in events),
             np.array([e.initially_true for e in events]),
             tuple(e.before_all for e in events),
+            np.array([e.persistent for e in events]),
+            Conditions.of(conditions, [e.trigger for e in events], (states, parameters, switches)),
+            compile_vector((states, parameters, switches), [e.delay for e in events])
+            if any(e.delay != 0 for e in events)
+            else None,
         )
 
 
 class EventReader:
     """Turns a network's events into timed ones.
 
-    `rules` are written out; `states` by name have their positions, and `memory` gets those that delayed events need.
+    `rules` are written out; `states` by name have their positions, of which `moving` change by themselves, and
+    `memory` gets those that delayed events need. `conditions` are those on the state.
     """
 
     def __init__(
-        self, network: str, rules: Mapping[sympy.Symbol, sympy.Expr], states: Sequence[str], switches: Switches
+        self,
+        network: str,
+        rules: Mapping[sympy.Symbol, sympy.Expr],
+        states: Sequence[str],
+        moving: Sequence[str],
+        switches: Switches,
     ):
         self.network, self.rules, self.states, self.switches = network, rules, list(states), switches
+        self._conditions = ConditionReader(states, moving, switches)
         self.memory: list[str] = []
+
+    @property
+    def conditions(self) -> tuple[Relational, ...]:
+        """Conditions on the state in triggers, in the order of their symbols."""
+        return tuple(self._conditions.conditions)
 
     def __call__(self, events: Sequence[Event]) -> tuple[TimedEvent, ...]:
         """In the order in which those of one moment act. Raises `FormulaError` naming what is not supported."""
@@ -126,10 +158,13 @@ class EventReader:
     def _timed(self, event: Event, keeping: list[TimedEvent]) -> TimedEvent:
         place = self._place(event)
         trigger = self._trigger(event, place)
-        delay = self._delay(event, place)
+        delay = self._delay(event, trigger, place)
         values = {n: self._written(e) for n, e in event.assignments.items()}
         before_all = event.values_at_trigger
         acts = trigger
+        if delay != 0 and self._moving(trigger):
+            delay = self.switches.freeze(delay, f"{place}, delay")
+            return self._frozen(event, trigger, values, place, before_all=before_all, delay=delay)
         if delay != 0:
             if event.values_at_trigger:
                 values, before_all = self._kept(event, trigger, values, delay, place, keeping), False
@@ -150,22 +185,21 @@ class EventReader:
         *,
         before_all: bool,
         delayed: bool = False,
+        delay: sympy.Expr = _NONE,
     ) -> TimedEvent:
         assigned = tuple(
             (self.states.index(n), self.switches.freeze(e, f"{place}, assignment of {n}")) for n, e in values.items()
         )
+        trigger = self._conditions.replace(trigger, f"{place}, trigger")
         frozen = self.switches.freeze(trigger, f"{place}, trigger")
         at_start = trigger.xreplace({TIME: START})
-        return TimedEvent(event.name, frozen, at_start, event.initially_true, assigned, before_all, delayed)
+        persistent = event.persistent or delayed  # what a delay leaves of it is part of the trigger
+        start = event.initially_true
+        return TimedEvent(event.name, frozen, at_start, start, assigned, before_all, delayed, persistent, delay)
 
     def _trigger(self, event: Event, place: str) -> sympy.Basic:
         trigger = as_condition(self._written(event.trigger))
-        if moving := self._moving(trigger):
-            raise FormulaError(
-                f"{place}: its trigger {to_infix(trigger)} uses {moving}, which the model itself changes, and events "
-                f"are supported yet only if they depend on time alone: {_WAY_OUT}"
-            )
-        instants = [r for r in trigger.atoms(sympy.Eq, sympy.Ne) if TIME in r.free_symbols]
+        instants = [r for r in trigger.atoms(sympy.Eq, sympy.Ne) if TIME in r.free_symbols and not self._moving(r)]
         if instants:
             raise FormulaError(
                 f"{place}: its trigger compares time by {to_infix(instants[0])}, which differs for one instant only: "
@@ -173,12 +207,12 @@ class EventReader:
             )
         return trigger
 
-    def _delay(self, event: Event, place: str) -> sympy.Expr:
+    def _delay(self, event: Event, trigger: sympy.Basic, place: str) -> sympy.Expr:
         delay = sympy.Integer(0) if event.delay is None else self._written(event.delay)
         if delay == 0:
             return sympy.Integer(0)
         moving = self._moving(delay) or ("time" if TIME in delay.free_symbols else "")
-        if moving:
+        if moving and not self._moving(trigger):
             raise FormulaError(
                 f"{place}: its delay {to_infix(delay)} uses {moving}, which changes; only constant delays are "
                 f"supported yet: {_WAY_OUT}"

@@ -76,6 +76,7 @@ class _Equations:
     computed: Mapping[str, sympy.Expr]  # what else formulas may use
     switches: Switches
     events: Sequence[TimedEvent]
+    conditions: Sequence[sympy.Basic]  # on the state, in triggers of events
     depends_on_time: bool
 
 
@@ -122,12 +123,13 @@ def _equations(network: Network, independent: Collection[str]) -> _Equations:
         n: [tuple(switches.freeze(e, f"{network.name}, rate of change of {n}") for e in pair) for pair in pairs]
         for n, pairs in terms.items()
     }
-    reader = EventReader(network.name, substitution, states, switches)
+    reader = EventReader(network.name, substitution, states, [n for n in states if terms[n]], switches)
     events = reader(network.events)
     for memory in reader.memory:
         states, initial, terms = [*states, memory], [*initial, sympy.Integer(0)], {**terms, memory: []}
     depends = any(TIME in e.free_symbols for pairs in terms.values() for pair in pairs for e in pair)
-    timed = [*public.values(), *(value for event in events for _, value in event.assigned)]
+    timed = [*public.values(), *reader.conditions, *(event.delay for event in events)]
+    timed += [*(value for event in events for _, value in event.assigned)]
     time_index = None
     # A model in which nothing changes has time for its state, as an engine solves no fewer than one.
     if depends or not states or any(TIME in e.free_symbols for e in timed):
@@ -148,6 +150,7 @@ def _equations(network: Network, independent: Collection[str]) -> _Equations:
         computed=computed,
         switches=switches,
         events=events,
+        conditions=reader.conditions,
         depends_on_time=depends,
     )
 
@@ -168,13 +171,18 @@ def _compiled(network: Network, equations: _Equations) -> Model:
         switches.names,
         switches.times,
         equations.events,
+        equations.conditions,
     )
     f = kinetics.derivatives()
     symbols = [TIME if n == clock else sympy.Symbol(n) for n in states]
     set_by_events = [value for event in equations.events for _, value in event.assigned]
     triggers = [event.trigger for event in equations.events]
-    unknown = names_in(*f, *equations.initial, *switches.times, *set_by_events, *triggers)
-    unknown -= {s.name for s in symbols} | {*arguments, *switches.names}
+    unknown = names_in(*f, *equations.initial, *switches.times, *set_by_events, *triggers, *equations.conditions)
+    unknown -= {s.name for s in symbols} | {
+        *arguments,
+        *switches.names,
+        *(f"condition {k}" for k in range(len(equations.conditions))),
+    }
     if unknown:
         raise ValueError(f"network {network.name!r} uses names it does not define: {', '.join(sorted(unknown))}")
     names = (symbols, arguments, switches.names) if switches.names else (symbols, arguments)
@@ -200,7 +208,7 @@ def _compiled(network: Network, equations: _Equations) -> Model:
         kinetics=kinetics,
         rhs_depends_on_time=equations.depends_on_time,
         switch_times=compile_vector((arguments,), switches.times) if switches.times else None,
-        events=Events.of(equations.events, symbols, arguments, switches.names),
+        events=Events.of(equations.events, symbols, arguments, switches.names, equations.conditions),
         nonnegative=tuple(n for n in states if n in network.species),
         margins=least,
         defined=compile_vector((*names, *tolerances), least) if least else None,

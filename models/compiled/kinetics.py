@@ -16,7 +16,7 @@ class Kinetics:
 
     `initial`, `volumes`, `weights` (see `Model`) and `switch_times` are over parameters alone. Rates and coefficients
     may hold the `switches`, which are 0 before their time and 1 from then on (see `hexamer.models.compiled.switches`).
-    `events` act where switches go.
+    `events` act where switches and `conditions` on the state go.
     """
 
     rates: tuple[sympy.Expr, ...]
@@ -27,6 +27,7 @@ class Kinetics:
     switches: tuple[str, ...] = ()
     switch_times: tuple[sympy.Expr, ...] = ()
     events: tuple[TimedEvent, ...] = ()
+    conditions: tuple[sympy.Basic, ...] = ()
 
     @staticmethod
     def of(
@@ -37,6 +38,7 @@ class Kinetics:
         switches: Sequence[str] = (),
         switch_times: Sequence[sympy.Expr] = (),
         events: Sequence[TimedEvent] = (),
+        conditions: Sequence[sympy.Basic] = (),
     ) -> Kinetics:
         """From (coefficient, rate) pairs for each species; a rate that several species share is one."""
         known: dict[sympy.Expr, int] = {}
@@ -54,15 +56,16 @@ class Kinetics:
             tuple(switches),
             tuple(switch_times),
             tuple(events),
+            tuple(conditions),
         )
 
     @property
     def expressions(self) -> Iterator[sympy.Basic]:
         """All that it is made of."""
         yield from (*self.rates, *(c for _, _, c in self.terms))
-        yield from (*self.initial, *self.volumes, *self.weights, *self.switch_times)
+        yield from (*self.initial, *self.volumes, *self.weights, *self.switch_times, *self.conditions)
         for event in self.events:
-            yield from (event.trigger, event.at_start, *(value for _, value in event.assigned))
+            yield from (event.trigger, event.at_start, event.delay, *(value for _, value in event.assigned))
 
     def derivatives(self) -> list[sympy.Expr]:
         """y' of each species."""

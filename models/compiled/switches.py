@@ -48,6 +48,10 @@ class Switches:
         frozen = expression.xreplace({r: self._switch(r, place) for r in sorted(conditions, key=str)})
         return self._without_kinks(frozen, place)
 
+    def freeze_kinks(self, expression: sympy.Expr, place: str) -> sympy.Expr:
+        """As `freeze`, of an expression that may hold time and the state side by side, and no condition."""
+        return self._without_kinks(expression, place) if TIME in expression.free_symbols else expression
+
     def _switch(self, relation: Relational, place: str) -> sympy.Basic:
         condition = to_infix(relation)
         if mixed := sorted(map(str, relation.free_symbols & self._states)):

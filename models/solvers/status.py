@@ -15,6 +15,8 @@ class Status(enum.IntEnum):
     NOT_FINITE = 3
     NO_STEADY_STATE = 4
     PATH_DEPENDENT = 5
+    TOO_MANY_EVENTS = 6
+    GRAZING_EVENT = 7
 
     @property
     def label(self) -> str:
@@ -47,4 +49,6 @@ _SENTENCES = {
     Status.NO_STEADY_STATE: "pre-equilibration reached no steady state: is a species made and never removed?",
     Status.PATH_DEPENDENT: "what is left at the end of pre-equilibration depends on the way there, which is not solved "
     "exactly: let the protocol start earlier instead, as Protocol(start=-1000) does",
+    Status.TOO_MANY_EVENTS: "events follow one another without end: does one make its own trigger true again?",
+    Status.GRAZING_EVENT: "the trigger of an event only just becomes true, so that its moment has no derivative",
 }

@@ -119,9 +119,6 @@ def test_events_are_written_and_read():
 @pytest.mark.parametrize(
     ("event", "words"),
     [
-        ("at (S < 0.5): S = 1", ["event e", "uses S", "time >= T"]),
-        ("at (S < 0.5 && time > 3): S = 1", ["event e", "uses S"]),
-        ("at (time >= n): n = n + 1", ["event e", "uses n"]),
         ("at S after (time > 3): S = 1", ["event e", "delay", "uses S"]),
         ("at time after (time > 3): S = 1", ["event e", "delay", "uses time"]),
         ("at -1 after (time > 3): S = 1", ["event e", "delay is -1"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -21,8 +22,10 @@ from ..settings import Settings, Tolerances
 from ..solution import Solution
 from ..status import Status
 from ..step_control import SHORTEST, TINY, controller
+from .bracket import Bracket
 from .events import Acting, Passing, Segment, acting, after_events, goes_within, segments_of
 from .rodas5p import Rodas5P
+from .state_events import Between, Due, StateEvents, due_in, first_pass, nothing_known
 from .steady_state import solve_steady_state
 
 CHECKPOINTS = 512  # steps kept for the way back; a longer course recomputes some
@@ -47,7 +50,7 @@ class _Stretches(NamedTuple):
     switches: Float[Array, "stretches switches"]
     before: Float[Array, "stretches switches"]  # those of the stretch before
     delay: Float[Array, " stretches"]  # 0, with the derivative of the moment at which the stretch begins
-    acting: Acting  # the events at which each begins
+    acting: Acting | Due  # the events at which each begins
 
 
 def solve(
@@ -120,14 +123,15 @@ def _course(
     each = stretches.begin.shape[1]
     segment = segment * each + _inside(model, stretches.end[segment], times).clip(0, each - 1)
     within = model.between_switches if model.switches else model
+    by_state = model.events is not None and model.events.conditions is not None
 
     def one(carry, part):
-        y, scale, at, status, steps, rejected = carry
+        y, scale, at, status, steps, rejected, *recalled = carry
         number, p, assign, add, ratio, assigned, (begin, stop, switches, before, delay, events) = part
         y = jnp.where(assigned, assign, y * ratio) + add
         if model.switches:
             y = y + delay * jax.lax.stop_gradient(model.rhs(y, p, before) - model.rhs(y, p, switches))
-        if model.events is not None:
+        if model.events is not None and not by_state:
             y = after_events(model, y, p, switches, *events)
         empty = stop <= begin
         end = jnp.where(empty, begin + 1e-6, stop)  # an empty stretch is solved for nothing, briefly
@@ -135,6 +139,18 @@ def _course(
         if effective.atol is None:
             here, known = filled(within, scale, *jax.lax.stop_gradient((y, fixed)), end - begin)
             effective, scale = Tolerances(effective.rtol, floors(effective.rtol, here)), jnp.where(empty, scale, known)
+        if by_state:
+            here = segment == number
+            acting = StateEvents(model, p, switches, reverse=settings.derivative == "reverse")
+            memory, full = acting.opened(recalled[0], y, begin, delay, events, number)
+            between = Between(
+                partial(_until, within, settings, effective, fixed),
+                lambda y, a, b: _segment(within, settings, effective, y, fixed, a, b, jnp.clip(times, a, b), last=True),
+            )
+            status = jnp.where((status == Status.OK) & full, Status.TOO_MANY_EVENTS, status)
+            now = first_pass(y, begin, at, status, steps, rejected, acting, memory)
+            now, memory = acting.run(between, memory, now, stop, times, here)
+            return (now.y, scale, now.at, now.status, now.steps, now.rejected, memory), None
         saved, last, outcome, taken, refused = _segment(
             within,
             settings,
@@ -153,6 +169,7 @@ def _course(
 
     zero = jnp.zeros((), int)
     carry = (course.y0, course.scale, jnp.zeros((times.size, course.y0.size), course.y0.dtype), zero, zero, zero)
+    carry = (*carry, nothing_known(model, course.y0)) if by_state else carry
     # What a step of the protocol changes, it changes at the start of the first stretch of its segment.
     first = (np.arange(count * each) % each == 0)[:, None]
     of_segment = (course.p, course.assign, course.add, course.ratio, assigned)
@@ -164,7 +181,7 @@ def _course(
         carry, _ = one(carry, jax.tree.map(lambda x: x[0], parts))
     else:
         carry, _ = jax.lax.scan(one, carry, parts)
-    _, _, at, status, steps, rejected = carry
+    _, _, at, status, steps, rejected, *_ = carry
     if model.time_index is not None:  # to the last digit: what is observed may compare it with a moment
         at = at.at[:, model.time_index].set(times)
     finite = jnp.all(jnp.isfinite(at))
@@ -207,22 +224,57 @@ def _stretches(model: Model, p: Float[Array, " parameters"], segment: Segment) -
     )
 
 
-def _events(model: Model, p: Float[Array, " parameters"], segment: Segment, passing: Passing) -> Acting:
+def _events(model: Model, p: Float[Array, " parameters"], segment: Segment, passing: Passing) -> Acting | Due:
+    if model.events is not None and model.events.conditions is not None:
+        return due_in(segment, passing)
     if model.events is not None:
         return acting(model, p, segment, passing)
     none = (len(passing.switches), 0)
     return Acting(jnp.zeros(none, bool), jnp.zeros(none))
 
 
+def _until(model: Model, settings: Settings, tolerances: Tolerances, p, y, begin, end, went: Callable):
+    """When `went(y)` first holds for one of its entries, and the state then; without derivatives."""
+    y, p, begin, end = jax.lax.stop_gradient((y, p, begin, end))
+    tolerances = jax.lax.stop_gradient(tolerances)
+    event = diffrax.Event(lambda t, y, args, **_: jnp.where(jnp.any(went(y)), -1.0, 1.0), Bracket(rtol=0.0, atol=0.0))
+    solution = _integrate(model, settings, tolerances, y, p, begin, end, diffrax.SaveAt(t1=True), event)
+    assert solution.ts is not None
+    assert solution.ys is not None
+    found = solution.ts[-1], solution.ys[-1], _outcome(solution.result)
+    found = (*found, solution.stats["num_steps"], solution.stats["num_rejected_steps"])
+    return jax.lax.stop_gradient(found)
+
+
 def _segment(model: Model, settings: Settings, tolerances: Tolerances, y, p, begin, end, times, *, last: bool):
+    save = [diffrax.SubSaveAt(ts=times), *([diffrax.SubSaveAt(t1=True)] if last else [])]
+    solution = _integrate(model, settings, tolerances, y, p, begin, end, diffrax.SaveAt(subs=save))
+    assert solution.ys is not None
+    saved, stats = solution.ys[0], solution.stats
+    status = _outcome(solution.result)
+    return saved, solution.ys[1][0] if last else y, status, stats["num_steps"], stats["num_rejected_steps"]
+
+
+def _outcome(result):
+    return jnp.select(
+        [
+            (result == diffrax.RESULTS.successful) | (result == diffrax.RESULTS.event_occurred),
+            result == diffrax.RESULTS.max_steps_reached,
+            result == diffrax.RESULTS.dt_min_reached,
+        ],
+        [Status.OK, Status.TOO_MANY_STEPS, Status.STEP_TOO_SMALL],
+        Status.NOT_FINITE,
+    )
+
+
+def _integrate(model: Model, settings: Settings, tolerances: Tolerances, y, p, begin, end, save, event=None):
     length = end - begin
     reverse = settings.derivative == "reverse"
     solver = settings.diffrax.method or Rodas5P(model.rhs, model.jacobian, reverse)
     limits = {"shortest": SHORTEST * length, "longest": settings.longest_step * length, "tiny": TINY * length}
     steps = controller(settings.rtol, 1.0, **limits, model=model)
     steps = eqx.tree_at(lambda c: (c.rtol, c.atol), steps, tuple(tolerances))
-    save = [diffrax.SubSaveAt(ts=times), *([diffrax.SubSaveAt(t1=True)] if last else [])]
-    solution = diffrax.diffeqsolve(
+    return diffrax.diffeqsolve(
         diffrax.ODETerm(lambda t, y, p: model.rhs(y, p)),
         solver,
         t0=begin,
@@ -230,7 +282,8 @@ def _segment(model: Model, settings: Settings, tolerances: Tolerances, y, p, beg
         dt0=None,
         y0=y,
         args=p,
-        saveat=diffrax.SaveAt(subs=save),
+        saveat=save,
+        event=event,
         stepsize_controller=steps,
         adjoint=diffrax.RecursiveCheckpointAdjoint(checkpoints=min(settings.max_steps, CHECKPOINTS))
         if reverse
@@ -238,20 +291,6 @@ def _segment(model: Model, settings: Settings, tolerances: Tolerances, y, p, beg
         max_steps=settings.max_steps,
         throw=False,
     )
-    assert solution.ys is not None
-    saved = solution.ys[0]
-    result = solution.result
-    status = jnp.select(
-        [
-            result == diffrax.RESULTS.successful,
-            result == diffrax.RESULTS.max_steps_reached,
-            result == diffrax.RESULTS.dt_min_reached,
-        ],
-        [Status.OK, Status.TOO_MANY_STEPS, Status.STEP_TOO_SMALL],
-        Status.NOT_FINITE,
-    )
-    stats = solution.stats
-    return saved, solution.ys[1][0] if last else y, status, stats["num_steps"], stats["num_rejected_steps"]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))

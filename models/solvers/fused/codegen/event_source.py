@@ -8,7 +8,7 @@ from ....compiled.events import START, TimedEvent
 from ....compiled.model import Model
 from ....networks.conditions import as_number
 from .graph import Graph, pull_back
-from .lower import Lowering
+from .lower import Lowering, Unsupported
 from .writer import Writer, indexed, summed, table
 
 
@@ -16,6 +16,11 @@ def write_events(out: Writer, model: Model, first: int) -> None:
     """Writes the functions; a model without events has them too, empty. In `p` the switches stand from `first` on."""
     assert model.kinetics is not None
     events, switches = model.kinetics.events, model.kinetics.switches
+    if by_state := [e.name for e in events if any(str(s).startswith("condition ") for s in e.trigger.free_symbols)]:
+        raise Unsupported(
+            f"model {model.name!r} has events whose triggers depend on the state ({', '.join(by_state)}), which the "
+            "fused engine does not look for"
+        )
     graph = Graph()
     y, p = graph.inputs("y", len(model.species)), graph.inputs("p", first + len(switches))
     names = {n: v for n, v in zip([s.name for s in model.symbols], y, strict=True)}
