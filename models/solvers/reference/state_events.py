@@ -230,6 +230,13 @@ class StateEvents:
         falls = ~jnp.any(holds & ~now.held)
         return now._replace(hold=jnp.where(falls, hold, now.hold), held=jnp.where(falls, holds, now.held))
 
+    def about_to_go(self, hold: Bool[Array, " conditions"], y) -> Bool[Array, " conditions"]:
+        """Conditions whose roots are 0 but for rounding: with `A < 1`, `A <= 1` and `2*A < 2` go at the same moment."""
+        y = jax.lax.stop_gradient(y)
+        slope, root = self.slope(y), jax.lax.stop_gradient(self.root(y))
+        at_root = (jnp.abs(root) <= UNMOVED * self.size(y)) & (slope != 0)
+        return at_root & (((slope > 0) == self.conditions.above) != hold)
+
     def went(self, start: _Pass) -> Callable[[Array], Bool[Array, " conditions"]]:
         """Which conditions have gone since `start`; what is rounding of a root that is 0 there does not count."""
         y = jax.lax.stop_gradient(start.y)
@@ -275,6 +282,7 @@ class StateEvents:
         went = self.went(now)
         found, y_found, status, taken, refused = between.seek(now.y, now.t, jnp.where(go, stop, instant), went)
         gone = went(y_found) & go
+        gone |= self.about_to_go(now.hold, y_found) & jnp.any(gone)
         moment = jnp.where(go, jnp.where(jnp.any(gone), found, stop), now.t)
         solved = moment > instant
         saved, last, outcome, more, thrown = between.solve(now.y, now.t, jnp.where(solved, moment, instant))
