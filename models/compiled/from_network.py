@@ -92,11 +92,7 @@ def _equations(network: Network, independent: Collection[str]) -> _Equations:
     quantities |= settable
     start |= {n: sympy.Symbol(at_start(n)) for n in settable}
 
-    rates = {r.name: r.rate for r in network.reactions if r.name not in network.rules}
-    initially = inline({**rates, **start, **network.rules, **assigned})
-    initially = {n: e.xreplace({TIME: sympy.Integer(0)}) for n, e in initially.items()}
-    # An initial assignment uses the start values of the states, also at later times.
-    rules = inline({**rates, **network.rules, **{n: initially[n] for n in assigned}})
+    initially, rules = _written_out(network, start, assigned)
     written = [sympy.sympify(e) for pairs in derivative.values() for pair in pairs for e in pair]
     written += [sympy.sympify(e) for event in network.events for e in event.assignments.values()]
     substitution = exact_exponents({sympy.Symbol(n): e for n, e in rules.items()}, written)
@@ -104,15 +100,8 @@ def _equations(network: Network, independent: Collection[str]) -> _Equations:
     def substituted(e: sympy.Expr) -> sympy.Expr:
         return sympy.sympify(e).xreplace(substitution)
 
-    moving = {TIME, *map(sympy.Symbol, states)}
-
-    def pair(coefficient: sympy.Expr, rate: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr]:
-        """A coefficient that changes in time becomes a factor of the rate."""
-        c, r = substituted(coefficient), substituted(rate)
-        return (sympy.Integer(1), c * r) if c.free_symbols & moving else (c, r)
-
     at_zero = {sympy.Symbol(n): initially[n] for n in states} | {TIME: sympy.Integer(0)}
-    terms = {n: [pair(c, r) for c, r in pairs] for n, pairs in derivative.items()}
+    terms = _terms(derivative, substituted, {TIME, *map(sympy.Symbol, states)})
     parameters = {n: value for n, value in quantities.items() if n not in rules and (n not in start or n in settable)}
     initial = [initially[n] for n in states]
     public = {n: e for n, e in rules.items() if n in network.rules}
@@ -153,6 +142,29 @@ def _equations(network: Network, independent: Collection[str]) -> _Equations:
         conditions=reader.conditions,
         depends_on_time=depends,
     )
+
+
+def _written_out(
+    network: Network, start: Mapping[str, sympy.Expr], assigned: Mapping[str, sympy.Expr]
+) -> tuple[dict[str, sympy.Expr], dict[str, sympy.Expr]]:
+    """Values at time 0, and rules, by name: names of rules and rates in them are written out."""
+    rates = {r.name: r.rate for r in network.reactions if r.name not in network.rules}
+    initially = inline({**rates, **start, **network.rules, **assigned})
+    initially = {n: e.xreplace({TIME: sympy.Integer(0)}) for n, e in initially.items()}
+    # An initial assignment uses the start values of the states, also at later times.
+    return initially, inline({**rates, **network.rules, **{n: initially[n] for n in assigned}})
+
+
+def _terms(
+    derivative: Mapping[str, Terms], substituted: Callable[[sympy.Expr], sympy.Expr], moving: Collection[sympy.Symbol]
+) -> dict[str, Terms]:
+    """The terms of each derivative with rules written out; a coefficient that changes in time becomes a factor."""
+
+    def pair(coefficient: sympy.Expr, rate: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr]:
+        c, r = substituted(coefficient), substituted(rate)
+        return (c, r) if c.free_symbols.isdisjoint(moving) else (sympy.Integer(1), c * r)
+
+    return {n: [pair(c, r) for c, r in pairs] for n, pairs in derivative.items()}
 
 
 def _compiled(network: Network, equations: _Equations) -> Model:
