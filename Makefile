@@ -48,6 +48,7 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/deptry .
+	$(BIN)/python -m pytest -q -m check tests/style/test_layers.py tests/style/test_sizes.py
 
 types: .venv/ready
 	$(BIN)/basedpyright --level error

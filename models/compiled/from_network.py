@@ -93,9 +93,7 @@ def _equations(network: Network, independent: Collection[str]) -> _Equations:
     start |= {n: sympy.Symbol(at_start(n)) for n in settable}
 
     initially, rules = _written_out(network, start, assigned)
-    written = [sympy.sympify(e) for pairs in derivative.values() for pair in pairs for e in pair]
-    written += [sympy.sympify(e) for event in network.events for e in event.assignments.values()]
-    substitution = exact_exponents({sympy.Symbol(n): e for n, e in rules.items()}, written)
+    substitution = _substitution(network, derivative, rules)
 
     def substituted(e: sympy.Expr) -> sympy.Expr:
         return sympy.sympify(e).xreplace(substitution)
@@ -153,6 +151,15 @@ def _written_out(
     initially = {n: e.xreplace({TIME: sympy.Integer(0)}) for n, e in initially.items()}
     # An initial assignment uses the start values of the states, also at later times.
     return initially, inline({**rates, **network.rules, **{n: initially[n] for n in assigned}})
+
+
+def _substitution(
+    network: Network, derivative: Mapping[str, Terms], rules: Mapping[str, sympy.Expr]
+) -> dict[sympy.Symbol, sympy.Expr]:
+    """The formula of each name that follows from others."""
+    written = [sympy.sympify(e) for pairs in derivative.values() for pair in pairs for e in pair]
+    written += [sympy.sympify(e) for event in network.events for e in event.assignments.values()]
+    return exact_exponents({sympy.Symbol(n): e for n, e in rules.items()}, written)
 
 
 def _terms(

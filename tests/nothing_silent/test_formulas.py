@@ -88,7 +88,7 @@ REFUSED = {
     "abs(piecewise(0, x < x, 11))^(sqrt(abs(abs(pi)^10)))": "beyond the largest",
     "(x/1e-3)^150": "of 1000.0.x to the power of 150 a factor is beyond .* give the number in it a name",
     "rem(x, 2)": r"'rem' is not supported; write x - y\*floor\(x/y\)",
-    "arccos(x)": r"the function 'arccos' is not supported$",
+    "erf(x)": r"at column 1, the function 'erf' is not supported; a product is written with \*$",
     "+".join(["x"] * LONGEST): "too long",
     "": "empty",
     " ": "empty",
