@@ -16,7 +16,7 @@ import pytest
 
 import typecheck
 
-typecheck.install()
+_without_typecheck = typecheck.install()
 # A vector that meets a matrix by accident is an error; where it is meant, the code says so.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -29,8 +29,12 @@ if "HEXAMER_DATA" not in os.environ and _BESIDE.is_dir():
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Allows ranks to differ in the tier `slow`: many of its tests write formulas over arrays by numpy's rules."""
+    """Takes the checks of annotations and ranks away from the tier `slow`.
+
+    Many of its tests write formulas over arrays by numpy's rules; with annotations two thirds of it have run.
+    """
     if "slow" in config.option.markexpr:
+        _without_typecheck()
         jax.config.update("jax_numpy_rank_promotion", "allow")
 
 
