@@ -26,7 +26,8 @@ class PlanValues:
 
     def __init__(self, model: Model, dataset: Dataset, names: Sequence[str]):
         self.model = model
-        self._formulas = compile_vector((tuple(names),), [*dataset.derived.values()])
+        derived = [*dataset.derived.values()]
+        self._formulas = compile_vector((tuple(names),), derived) if derived else None
         with_derived = (*names, *dataset.derived)
         self._states = [i for i in range(len(model.species)) if i != model.time_index]
         used = {m.protocol for m in dataset.measurements}
@@ -47,7 +48,8 @@ class PlanValues:
 
     def __call__(self, settings: Settings, values: Float[Array, " names"]) -> Float[Array, " more"]:
         """The values of `self.names`; NaN for states of a protocol that fails."""
-        values = jnp.concatenate([values, self._formulas(values)])
+        if self._formulas is not None:
+            values = jnp.concatenate([values, self._formulas(values)])
         if self._plan is None:
             return values
         y = solve(self.model, self._plan, settings, values, small_batch=True).y

@@ -49,8 +49,8 @@ class Assays:
     def __init__(self, model: Model, dataset: Dataset, names: Sequence[str], fixed: Mapping[str, float] | None = None):
         self.dataset = dataset
         self.names = tuple(names)
-        self._values = PlanValues(with_inputs_of_protocols(model, dataset), dataset, self.names)
         self.model = with_inputs_of_protocols(model, dataset)
+        self._values = PlanValues(self.model, dataset, self.names)
         times: dict[str, set[float]] = {}
         for m in dataset.measurements:
             times.setdefault(m.protocol, set()).add(m.time)

@@ -19,6 +19,16 @@ model tiny
 end
 """
 
+YAML_V1 = """
+format_version: 1
+parameter_file: parameters.tsv
+problems:
+- sbml_files: [model.xml]
+  condition_files: [conditions.tsv]
+  observable_files: [observables.tsv]
+  measurement_files: [measurements.tsv]
+"""
+
 YAML = """
 format_version: 2.0.0
 model_files: {tiny: {location: model.xml, language: sbml}}

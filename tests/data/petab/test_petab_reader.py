@@ -12,6 +12,7 @@ import sympy
 from hexamer.data.parameter import Prior
 from hexamer.data.petab import read_petab
 from hexamer.models.protocols.protocol import Protocol, Step
+from support.petab_problem import YAML_V1 as YAML
 
 pytestmark = pytest.mark.tier("check")
 
@@ -26,15 +27,6 @@ model tiny
 end
 """
 
-YAML = """
-format_version: 1
-parameter_file: parameters.tsv
-problems:
-- sbml_files: [model.xml]
-  condition_files: [conditions.tsv]
-  observable_files: [observables.tsv]
-  measurement_files: [measurements.tsv]
-"""
 
 CONDITIONS = """
 conditionId conditionName A  cell k1

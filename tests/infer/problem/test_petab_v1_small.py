@@ -14,19 +14,11 @@ from scipy import stats
 import hexamer
 from hexamer.data.petab import read_petab
 from hexamer.infer.problem.numpyro_model import PriorDistribution
+from support.petab_problem import YAML_V1 as YAML
 from support.petab_problem import relaxed, write_problem
 
 pytestmark = pytest.mark.tier("test")
 
-YAML = """
-format_version: 1
-parameter_file: parameters.tsv
-problems:
-- sbml_files: [model.xml]
-  condition_files: [conditions.tsv]
-  observable_files: [observables.tsv]
-  measurement_files: [measurements.tsv]
-"""
 PARAMETERS = """
 parameterId parameterScale lowerBound upperBound nominalValue estimate
 k1          log10          1e-3       10         0.8          1
