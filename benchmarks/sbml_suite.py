@@ -45,7 +45,7 @@ _LEVEL = re.compile(r"sbml-l(\d)v(\d)\.xml$")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a case asks for: its variables, and how near the numbers must come at the times of the results."""
+    """Settings of a case: its variables, and the tolerances at the times of the results."""
 
     variables: tuple[str, ...]
     absolute: float
@@ -73,7 +73,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a case: one of `VERDICTS`, why, and the case's tags."""
+    """The result of a case: one of `VERDICTS`, the reason, and the case's tags."""
 
     case: str
     kind: str
@@ -99,7 +99,7 @@ def tags_of(folder: Path) -> tuple[str, ...]:
 
 
 def formula(network: Network, name: str, settings: Settings) -> str:
-    """What to observe for a variable: a species as the amount or the concentration that the case asks for."""
+    """The formula to observe for a variable: of a species, the amount or the concentration, as the case asks."""
     rates = {r.name: r.rate for r in network.reactions}
     species = network.species.get(name)
     if species is None:

@@ -90,7 +90,7 @@ def split(text: str) -> list[str]:
 
 
 def arguments(cells: Cells, index: int) -> tuple[float | str, ...]:
-    """What a measurement fills its observable's placeholders with."""
+    """The values of an observable's placeholders in a measurement."""
     parts = [p for c in ("observableParameters", "noiseParameters") for p in split(cells.text("measurement", index, c))]
     return tuple(part if (value := parse_number(part)) is None else value for part in parts)
 

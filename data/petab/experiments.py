@@ -31,7 +31,7 @@ _STEADY_SUFFIX = " → steady state"
 
 
 class _Set(NamedTuple):
-    """What a period sets, and what it adds to states; over parameters alone."""
+    """The values that a period sets, and those that it adds to states: formulas of parameters alone."""
 
     assign: dict[str, sympy.Expr]
     add: dict[str, sympy.Expr]
@@ -233,7 +233,7 @@ class _Course:
         return self.at_start(name)
 
     def go_on(self, period: Period) -> _Set:
-        """What the next period sets and adds. All is evaluated before anything is set."""
+        """The values that the next period sets and adds, all evaluated before the first is set."""
         found = _Set({}, {})
         for name, expression in period.changes.items():
             new = self.model.written(expression, self._now, period.time)

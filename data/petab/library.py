@@ -42,7 +42,7 @@ def check_with_library(problem: petab.v1.Problem, cells: Cells) -> list[str]:
 
 
 def makes_sense(cells: Cells) -> bool:
-    """Whether petab can make sense of the cells, so that its checks add something to ours."""
+    """True if petab can read the cells, so that its checks add to ours."""
     telling = [p for p in cells.issues.entries if p.column not in ("time", None)]
     return all(cells.rows.values()) and not telling
 
@@ -54,7 +54,7 @@ def _describe_error(error: Exception) -> str:
 
 
 def assigned(problem: petab.v1.Problem) -> frozenset[str]:
-    """What has an initial assignment in the model."""
+    """The names that have an initial assignment in the model."""
     return frozenset(a.getSymbol() for a in cast(Any, problem.model).sbml_model.getListOfInitialAssignments())
 
 

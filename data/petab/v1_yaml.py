@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def files_of_v1(path: Path, config: Mapping[str, Any]) -> Files:
-    """What the YAML file names, after refusing by name what this reader does not support."""
+    """The files that the YAML file names. Refuses by name what this reader does not support."""
     if issues := _unsupported(config) or _malformed(config):
         raise unreadable(path, issues)
     tables, part = config["parameter_file"], config["problems"][0]
@@ -37,7 +37,7 @@ def files_of_v1(path: Path, config: Mapping[str, Any]) -> Files:
 
 
 def _unsupported(config: Mapping[str, Any]) -> list[str]:
-    """What a PEtab YAML file may ask for and this reader does not support."""
+    """Features of PEtab YAML files that this reader does not support."""
     messages: list[str] = []
     if config.get("extensions"):
         messages.append(f"PEtab extensions are not supported: {', '.join(map(str, config['extensions']))}")
