@@ -23,6 +23,7 @@ _LEFT_OUT: Mapping[str, str] = {
     "events": "as switch_times",
     "network": "what is compiled of it is in the kinetics; its units are the part `units`",
     "kinetics": "each of its fields is a part",
+    "computed": "of names of reactions, and of formulas that are in the kinetics",
 }
 # How a message calls a field that is a part; other fields by their own name.
 _WORDS = {

@@ -38,7 +38,7 @@ class Acting(NamedTuple):
 
 def segments_of(start: Float[Array, " segments"], stop: Float[Array, " segments"]) -> Segment:
     """The segments of a protocol, those behind its end too."""
-    following = jnp.concatenate([start[1:], jnp.full(1, jnp.inf, start.dtype)])
+    following = jnp.concatenate([start[1:], jnp.full(1, jnp.inf)])
     first = jnp.arange(start.size) == 0
     return Segment(jnp.minimum(start, stop), stop, following > stop, start < jnp.inf, first)
 
