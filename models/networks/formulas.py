@@ -13,7 +13,7 @@ import libsbml
 import sympy
 from sympy.printing.str import StrPrinter
 
-from .conditions import as_condition, as_number, without_ite
+from .conditions import as_condition, as_number, replace, without_ite
 from .infix import parse_infix as parse_infix
 from .operations import TIME, FormulaError, Operand, RateOf, check_result, exact, operate, real, symbol
 
@@ -371,7 +371,7 @@ def substitute(expression: sympy.Basic, values: Mapping[sympy.Symbol, sympy.Basi
         truth = as_condition(rule[name])
         if isinstance(rule[name], sympy.Piecewise):
             rule[sympy.Ne(name, 0)], rule[sympy.Eq(name, 0)] = truth, sympy.Not(truth)
-    return as_number(without_ite(real(expression.xreplace(rule))))
+    return as_number(without_ite(real(replace(expression, rule))))
 
 
 def exact_exponents(

@@ -17,7 +17,7 @@ from itertools import pairwise
 import sympy
 
 from ...errors import HexamerError
-from .conditions import as_condition, as_number, is_condition, without_ite
+from .conditions import as_condition, as_number, is_condition, piecewise
 from .whole_numbers import factorial, factorial_of_number, quotient, rem
 
 TIME = sympy.Symbol("<time>")
@@ -230,7 +230,7 @@ def _piecewise(operands: Sequence[Operand]) -> sympy.Basic:
     pairs = [p for p in pairs if p[1] is not sympy.false]
     if not pairs:
         raise FormulaError("piecewise has no value: no condition in it ever holds")
-    return pairs[0][0] if pairs[0][1] is sympy.true else without_ite(sympy.Piecewise(*pairs))
+    return pairs[0][0] if pairs[0][1] is sympy.true else piecewise(pairs)
 
 
 def _compared(name: str, operands: Sequence[Operand]) -> sympy.Basic:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import sympy
 
@@ -77,3 +79,25 @@ def test_circle_is_named() -> None:
 def test_names() -> None:
     assert names_in(parse_infix("x + y*x"), parse_infix("z")) == {"x", "y", "z"}
     assert names_in() == frozenset()
+
+
+@pytest.mark.parametrize(
+    "inner", ["xor(y < 0, y < 1)", "sin(y) < 0.5", "xor(y < 0, z < 1)", "y < 0 || z < 1", "!(y == z)"]
+)
+@pytest.mark.parametrize("outer", ["piecewise(1, {} < x, 2)", "1 + 2*({} < x)", "piecewise(1, xor({} < x, z < 1), 2)"])
+def test_piecewise_within_a_condition(inner: str, outer: str) -> None:
+    """The same whether it is written there or comes from a rule."""
+    piecewise = f"piecewise(2, {inner}, y)"
+    written = parse_infix(outer.format(piecewise))
+    by_rule = inline({"k": parse_infix(piecewise), "f": parse_infix(outer.format("k"))})["f"]
+    for point in itertools.product((-0.5, 2.5), (-0.3, 0.2, 0.7, 2.0), (-0.3, 0.5, 1.5)):
+        at = dict(zip((x, y, z), point, strict=True))
+        k = parse_infix(piecewise).subs(at)
+        expected = parse_infix(outer.format("k")).subs({**at, sympy.Symbol("k"): k})
+        assert written.subs(at) == by_rule.subs(at) == expected
+
+
+def test_condition_of_a_piecewise_that_may_have_no_value() -> None:
+    """False then, as any comparison with what is not a number."""
+    read = parse_infix("piecewise(1, x < piecewise(2, y < 0, 3, y > 1), 0)")
+    assert [read.subs({x: 0, y: at}) for at in (-1, 0.5, 2)] == [1, 0, 1]
