@@ -329,7 +329,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--most", type=positive_count, default=10**4, help="trajectories that the other methods get (default 10000)"
     )
-    parser.add_argument("--repeats", type=positive_count, default=5, help="of each timing (default 5)")
+    parser.add_argument("--repeats", type=positive_count, help="of each timing (default 5; 1 in a dry run)")
     parser.add_argument(
         "--minutes", type=positive_number, default=5.0, help="after which no new row begins (default 5)"
     )
@@ -337,6 +337,7 @@ def arguments() -> argparse.Namespace:
     options = parser.parse_args()
     choose_devices(parser, dry_run=options.dry_run)
     options.counts = options.counts or list(DRY if options.dry_run else COUNTS)
+    options.repeats = options.repeats or (1 if options.dry_run else 5)
     if not options.dry_run and not cuda.devices():
         platforms = cuda.requested_platforms()
         why = f"JAX_PLATFORMS={platforms} leaves it out; unset that" if platforms else cuda.why_none()

@@ -326,7 +326,7 @@ def main() -> None:
     parser.add_argument(
         "--counts", type=positive_count, nargs="+", help="trajectories that are timed (default 100000 1000000)"
     )
-    parser.add_argument("--repeats", type=positive_count, default=3, help="of each timing (default 3)")
+    parser.add_argument("--repeats", type=positive_count, help="of each timing (default 3; 1 in a dry run)")
     parser.add_argument(
         "--part", choices=["1", "2", "both"], default="both", help="1: the kernels alone, 2: through JAX (default both)"
     )
@@ -340,6 +340,7 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true", help="on the CPU, to see that all of it runs")
     options = parser.parse_args()
     options.counts = options.counts or ([16] if options.dry_run else [10**5, 10**6])
+    options.repeats = options.repeats or (1 if options.dry_run else 3)
     choose_devices(parser, dry_run=options.dry_run)
     backend: Backend = "platform" if cuda.devices() and not options.dry_run else "gpu"
     report: Row = {

@@ -1,6 +1,6 @@
 """The engine under AddressSanitizer and UBSan, without a GPU: its kernels, and the CPU's in 4 and 8 lanes.
 
-    python -m benchmarks.gpu_sanitize [--models hepg2_core il6_stat3 switched] [--precisions float64 float32]
+    python -m benchmarks.gpu_sanitize [--models hepg2_core il6_stat3 switched events] [--precisions float64 float32]
 
 `gpu_driver.cu` gives every array its exact size on the heap and fills it with NaN. Cases: doses to cells with and
 without rest before, and protocols of all kinds at sets of parameters some of which fail; steps kept, and too many to be
@@ -37,6 +37,17 @@ model switched
 end
 """
 
+EVENTS = """
+model events
+  species R = 0; P = 1; Q = 0; t1 = 4; t2 = 12; gain = 0.5; left = 0.3; k = 0.3; d = 0.1; IL6 = 1;
+  J0: -> R; k*IL6; J1: R -> ; d*R; J2: P -> Q; k*P*R/(1 + P); J3: Q -> P; d*Q;
+  first: at (time >= t1), priority=2: P = P + gain*IL6, k = 0.2;
+  second: at 3 after (time >= t1), fromTrigger=true: R = 0.5*R;
+  third: at (time >= t2): Q = left*Q, R = R + Q;
+end
+"""
+TEXTS = {"switched": SWITCHED, "events": EVENTS}
+
 MIXED: Mapping[str, Sequence[Protocol]] = {
     "il6_stat3": [
         Protocol.equilibrated("dose").add("IL6", 0.48),
@@ -54,11 +65,16 @@ MIXED: Mapping[str, Sequence[Protocol]] = {
         Protocol("set").set(at=7, k=1.0, R=0.5),
         Protocol.equilibrated("rest", d=0.3).add("P", 0.4, at=3),
     ],
+    "events": [
+        Protocol("plain"),
+        Protocol("set").set(at=7, d=0.2, R=0.5),
+        Protocol.equilibrated("rest", IL6=0.5).add("P", 0.4, at=3),
+    ],
 }
 
 
 def model_of(name: str) -> Model:
-    return compile_network(read_antimony(SWITCHED)) if name == "switched" else load_model(name)
+    return compile_network(read_antimony(TEXTS[name])) if name in TEXTS else load_model(name)
 
 
 def settings_of(precision: str, **more) -> Settings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 import json
 import math
 import re
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks import gpu
-from benchmarks.gpu_compile import changed, merged, traffic
+from benchmarks.gpu_compile import KERNELS, by_network, changed, merged, traffic
 from benchmarks.measures import plain
 
 pytestmark = pytest.mark.tier("test")
@@ -204,3 +205,46 @@ def test_arguments_are_checked_first(
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
     assert json.loads((tmp_path / "other.json").read_text()) == empty
+
+
+# ------------------------------------------------------------------------------------------------------- documents
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks/results"
+DOCUMENT = (ROOT / "docs/fused_engine.md").read_text()
+
+
+def test_the_document_has_the_figures_of_the_compile_table() -> None:
+    report = json.loads((RESULTS / "gpu_compile.json").read_text())
+    assert by_network(report["kernels"]) in DOCUMENT
+    for row in report["local_bytes_a_step"]:
+        assert f"| {row['model']}, {row['precision']} | {row['forward']:,} | {row['back']:,} |" in DOCUMENT
+    of = {"compiler": "nvrtc", "arch": "sm_90", "stages_kept": False}
+    rows = [row for row in report["kernels"] if of.items() <= row.items()]
+    for kernel, precision in itertools.product(KERNELS.values(), ("float64", "float32")):
+        cells = [f"`{kernel}`"]
+        for model in ("il6_stat3", "hepg2_core"):
+            asked = {"model": model, "kernel": kernel, "precision": precision}.items()
+            (row,) = [row for row in rows if asked <= row.items()]
+            cells += [f"{row[key]:,}" for key in ("registers", "stack_bytes", "spill_store_bytes")]
+        assert f"| {' | '.join(cells)} |" in DOCUMENT
+
+
+def test_the_document_has_the_figures_of_the_first_run() -> None:
+    """What ran on a card, how far its numbers are from the CPU's, and what it took."""
+    report = json.loads((RESULTS / "gpu_first_run.json").read_text())
+    assert not report["dry_run"]
+    lines = {line["line"]: line for line in report["lines"] if "left_out" not in line}
+    assert f"ran {len(lines)} of the " in DOCUMENT
+    judged = {name: line for name, line in lines.items() if "good" in line}
+    assert all(line["good"] for line in judged.values())
+    assert f"All {len(judged)} questions" in DOCUMENT
+    assert all(line.get("same_steps", 1) == 1 for name, line in judged.items() if "float64" in name)
+    for precision, value, gradient in (("float64", 3e-9, 3e-11), ("float32", 1.5e-4, 2e-5)):
+        for of, most in (("value_off", value), ("gradient_off", gradient)):
+            off = [max(line.get(of, 0), line.get(f"{of}_cpu", 0)) for n, line in judged.items() if precision in n]
+            assert most / 2 < max(off) <= most
+    for label in ("float64, 1e-6", "float64, 1e-4", "float32, 1e-4"):
+        times = [lines[f"by JAX: il6_stat3, {label}: {what} of 100000"]["seconds"] for what in ("forward", "gradient")]
+        row = f"| {label.replace(', ', ', rtol ')} | " + " | ".join(f"{1e3 * s:,.0f} ms" for s in times)
+        assert row in DOCUMENT

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 # An H200 took 49 ms for the gradients of 768 trajectories of il6_stat3, which keep only a part of it busy; in that time
 # one core of a CPU finds 220. For many, it was as fast as 5 cores (forward; 11 for gradients), in float32 as 8 (21):
 # `benchmarks/results/gpu_first_run.json`. Threads that had gone different ways stayed apart in those kernels, and do so
-# no longer. What that gains is not measured yet.
+# no longer; no card has run them since.
 PER_CORE, LEAST = 220, 500
 CORES_OF_A_GPU = {"float64": 5, "float32": 8}
 SLOW_IN_FLOAT64 = (75, 86, 87, 89, 120, 121)  # architectures: 1/32 or 1/64 of float32, no faster than a CPU's cores
@@ -98,7 +98,7 @@ def devices_for(trajectories: int, settings: Settings) -> list[Any]:
             _say_once(
                 logging.WARNING,
                 f"calls of {enough} trajectories or more are solved on the GPU. hexamer's code for it is tested on "
-                "CPUs, and was run on one GPU, an H200. HEXAMER_DEVICE=cpu keeps to the CPU",
+                "CPUs; one GPU, an H200, ran an earlier state of it. HEXAMER_DEVICE=cpu keeps to the CPU",
             )
         return jax.local_devices()
     return _cpus_beside_a_gpu(trajectories, enough)

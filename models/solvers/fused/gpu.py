@@ -21,6 +21,7 @@ from jax.interpreters import mlir
 from jaxtyping import Array, Float
 
 from ...compiled.model import Model
+from ..machine import usable_cores
 from ..status import Status
 from . import contract, cuda
 from .build import functions_of, quiet, warp
@@ -30,6 +31,7 @@ from .gpu_kernels import Kernels, write_kernels
 from .stacks import reserve
 
 BLOCK = 32  # threads, which step together
+AT_ONCE = 4  # kernels that are compiled side by side, at most
 WARPS = (2, 8)  # of a multiprocessor: with fewer it waits for its memory, and more have no registers
 CACHE = {
     75: 76,
@@ -65,10 +67,12 @@ def load(model: Model, names: Sequence[str], *, single: bool, keep_stages: bool,
     wp, kernels = warp(), kernels_of(model, single=single, keep_stages=keep_stages)
     wanted = [getattr(kernels, name) for name in names]
     with _lock, quiet(wp):
-        if cards := [d for d in on if d.is_cuda]:
+        cards = [d for d in on if d.is_cuda]
+        if cards:
             reserve(model.name, len(model.species), names, cards)
         try:
-            wp.force_load([*on], [kernel.module for kernel in wanted], block_dim=BLOCK)
+            side_by_side = min(usable_cores(), AT_ONCE) if cards else 0  # NVRTC does not hold Python's lock
+            wp.force_load([*on], [kernel.module for kernel in wanted], block_dim=BLOCK, max_workers=side_by_side)
             for device in on:
                 for kernel in wanted:  # the function too, or CUDA loads it at its first launch, in a graph's capture
                     kernel.module.load(device, block_dim=BLOCK if device.is_cuda else 1).get_kernel_hooks(kernel)

@@ -25,11 +25,15 @@ needs_a_compiler = pytest.mark.skipif(
     [
         ("switched", 1),
         *(pytest.param(n, w, marks=pytest.mark.tier("slow")) for n, w in [("switched", 4), ("switched", 8)]),
-        *(pytest.param(n, w, marks=pytest.mark.tier("slow")) for n in ("hepg2_core", "il6_stat3") for w in (1, 4, 8)),
+        *(
+            pytest.param(n, w, marks=pytest.mark.tier("slow"))
+            for n in ("events", "hepg2_core", "il6_stat3")
+            for w in (1, 4, 8)
+        ),
     ],
 )
 def test_sanitizers_find_nothing(name: str, lanes: int, precision: str, tmp_path: Path) -> None:
-    """Jumps, rests, switches and failing sets; and values, gradients and steps are the CPU's."""
+    """Jumps, rests, switches, events and failing sets; and values, gradients and steps are the CPU's."""
     found = list(rows([name], [precision], [lanes], tmp_path))
     assert len(found) == 6
     for row in found:
@@ -38,12 +42,13 @@ def test_sanitizers_find_nothing(name: str, lanes: int, precision: str, tmp_path
 
 
 @needs_a_compiler
+@pytest.mark.parametrize("name", ["switched", "events"])
 @pytest.mark.parametrize("lanes", [1, 8])
 @pytest.mark.parametrize("single", [False, True])
-def test_compilers_warn_of_nothing(lanes: int, single: bool, tmp_path: Path) -> None:
-    """The engine of a network with switches and moieties, and the driver around it."""
+def test_compilers_warn_of_nothing(name: str, lanes: int, single: bool, tmp_path: Path) -> None:
+    """The engine of a network with switches and moieties, of one with events, and the driver around it."""
     header = tmp_path / "source.h"
-    header.write_text(source_of(model_of("switched"), lanes=lanes, single=single))
+    header.write_text(source_of(model_of(name), lanes=lanes, single=single))
     warned = ["-Wall", "-Wshadow", "-Werror", "-Wno-psabi"]  # an ABI changed with the vectors of an older compiler
     command = [compiler(), "-x", "c++", "-std=c++17", "-fsyntax-only", "-march=native", "-flax-vector-conversions"]
     command += [*warned, f'-DSOURCE="{header}"', str(DRIVER)]
@@ -93,7 +98,8 @@ def test_a_small_error_is_not_good(found: str, instead: str, tmp_path: Path) -> 
 
 @pytest.mark.tier("slow")
 @pytest.mark.skipif(nvcc() is None, reason="CUDA's own compiler is not installed")
+@pytest.mark.parametrize("name", ["switched", "events"])
 @pytest.mark.parametrize("single", [False, True])
-def test_nvcc_takes_the_source(single: bool, tmp_path: Path) -> None:
-    """All kernels of a network with switches, rests and jumps, for the newest architecture that it knows."""
-    build(tmp_path, "switched", source_of(model_of("switched"), single=single), cuda=True, flags=("-arch=all-major",))
+def test_nvcc_takes_the_source(name: str, single: bool, tmp_path: Path) -> None:
+    """All kernels of a network with switches, rests and jumps, and of one with events, for all major architectures."""
+    build(tmp_path, name, source_of(model_of(name), single=single), cuda=True, flags=("-arch=all-major",))

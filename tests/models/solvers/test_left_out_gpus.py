@@ -165,3 +165,19 @@ def test_kernels_ask_for_room_before_they_are_loaded(machine: Machine, monkeypat
     card.free_memory, card.alias = 2**20, "cuda:7"
     with pytest.raises(stacks.NoRoomError, match="steady states of hepg2_core"):
         gpu.load(model, ("steady", "course"), **given)
+
+
+def test_kernels_of_a_card_compile_side_by_side(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Warp loads one module after the other unless it is told how many at once."""
+    machine()
+    monkeypatch.setattr(gpu, "usable_cores", lambda: 16)
+    loaded: list[tuple[int, int]] = []
+
+    def note(devices: Any, modules: list[Any], *, max_workers: int, **_: Any) -> None:
+        loaded.append((len(modules), max_workers))
+        raise RuntimeError("there is no card")
+
+    monkeypatch.setattr(gpu.warp(), "force_load", note)
+    with pytest.raises(Unsupported, match="there is no card"):
+        gpu.load(load_model("hepg2_core"), ("course", "slot"), single=False, keep_stages=False, on=cuda.devices())
+    assert loaded == [(2, gpu.AT_ONCE)]
