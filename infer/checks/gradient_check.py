@@ -1,8 +1,8 @@
-"""A check of a problem's gradient: automatic differentiation against central differences."""
+"""A check of a problem's gradient: automatic differentiation against differences, and the solver's part in it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import jax
@@ -10,9 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ...models.solvers.accuracy import stricter
 from ...models.solvers.dispatch import falls_back
 from ...models.solvers.status import Status
 from ..problem.failures import count_kinds
+from .differences import differences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 STEPS = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
 """Step sizes in z, where a prior without bounds has standard deviation 1."""
+FINER_RTOL = 1e-9
+"""Relative tolerance of the second run, which tells the solver's error from a wrong gradient."""
+FINER_STEPS = (3e-6, 1e-6, 1e-7, 1e-8, 1e-9)
+"""Steps that the second run has besides: densities of oscillators bend within larger ones, and those at a cliff."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +40,20 @@ class GradientCheck:
     gradient : array, parameters
         The gradient over z (dimensionless), as the sampler uses it.
     difference : array, parameters
-        The central difference (dimensionless) at the step in `step`.
+        The difference (dimensionless) at the step in `step`; NaN if the density is finite on neither side.
     step : array, parameters
-        The step in z (dimensionless) at which the two agree best.
+        The largest step in z (dimensionless) at which the two agree, or the one at which they agree best.
     error : array, parameters
         Distance of the two, relative to the norm of the gradient or to 1, whichever is larger; dimensionless.
     tolerance : float
-        The check passes if the norm of `error` is at most this; dimensionless.
+        The largest norm of `error` that is agreement; dimensionless.
+    side : tuple of str
+        What each difference is from: "both" sides, or the one where the density is finite, "above" or "below" z;
+        "none" if there is neither.
+    finer : GradientCheck or None
+        The same at a relative tolerance of 1e-9, if the two did not agree; else None.
+    not_finer : str
+        Why there is no density at that tolerance; empty if there is one, or none was asked for.
     """
 
     names: tuple[str, ...]
@@ -49,39 +62,86 @@ class GradientCheck:
     step: np.ndarray
     error: np.ndarray
     tolerance: float
+    side: tuple[str, ...] = ()
+    finer: GradientCheck | None = None
+    not_finer: str = ""
+
+    @property
+    def agrees(self) -> bool:
+        """True if both gradients agree at the problem's own tolerance."""
+        return bool(np.linalg.norm(self.error) <= self.tolerance)
 
     @property
     def passes(self) -> bool:
-        """True if the norm of `error` is at most `tolerance`."""
-        return bool(np.linalg.norm(self.error) <= self.tolerance)
+        """True if the gradient is right: both agree, here or at the finer tolerance."""
+        return self.agrees or (self.finer is not None and self.finer.agrees)
+
+    @property
+    def solver_error(self) -> float:
+        """How far the gradient moves at the finer tolerance, relative to its norm (dimensionless); NaN without it."""
+        if self.finer is None:
+            return float("nan")
+        return float(np.linalg.norm(self.gradient - self.finer.gradient)) / _scale(self.finer.gradient)
 
     def __repr__(self) -> str:
         verdict = "passes" if self.passes else "fails"
-        error = float(np.linalg.norm(self.error))
+        error = float(np.linalg.norm((self.finer or self).error))
+        by_solver = f", of which the solver {self.solver_error:.1e}" if self.finer is not None and self.passes else ""
         return (
-            f"GradientCheck({len(self.names)} parameters, {verdict}: error {error:.1e}, tolerance {self.tolerance:.0e})"
+            f"GradientCheck({len(self.names)} parameters, {verdict}: error {error:.1e}, "
+            f"tolerance {self.tolerance:.0e}{by_solver})"
         )
 
     def __str__(self) -> str:
+        shown = self if self.finer is None else self.finer
+        return "\n".join([*shown._table(), *self._verdict()])
+
+    def _table(self) -> list[str]:
         width = max(len("parameter"), *map(len, self.names)) if self.names else len("parameter")
         lines = [f"{'parameter':<{width}}  {'gradient':>13}  {'difference':>13}  {'step':>7}  {'error':>8}"]
-        for name, g, d, h, e in zip(self.names, self.gradient, self.difference, self.step, self.error, strict=True):
+        rows = zip(self.names, self.gradient, self.difference, self.step, self.error, strict=True)
+        for (name, g, d, h, e), side in zip(rows, self.side or ("both",) * len(self.names), strict=True):
             mark = "  <-" if not e <= self.tolerance else ""
-            lines.append(f"{name:<{width}}  {g:13.6g}  {d:13.6g}  {h:7.0e}  {e:8.1e}{mark}")
+            from_one = f"  from {side} z" if side in ("above", "below") else ""
+            lines.append(f"{name:<{width}}  {g:13.6g}  {d:13.6g}  {h:7.0e}  {e:8.1e}{from_one}{mark}")
+        return lines
+
+    def _verdict(self) -> list[str]:
         total = float(np.linalg.norm(self.error))
-        if self.passes:
+        if self.agrees:
             verdict = f"The gradient passes: it agrees with central differences within {total:.1e} of its norm"
-            return "\n".join([*lines, f"{verdict} (tolerance {self.tolerance:.0e})."])
-        worst = self.names[int(np.argmax(np.nan_to_num(self.error, nan=np.inf)))]
-        return "\n".join(
-            [
-                *lines,
-                f"The gradient fails: it differs from central differences by {total:.1e} of its norm "
-                f"(tolerance {self.tolerance:.0e}), most in {worst}.",
-                "Tighten rtol and atol, and see whether the error follows them: then it is the solver's.",
-                "If not, look for a kink in a formula (abs, min, max, piecewise) here, or report a bug.",
+            return [f"{verdict} (tolerance {self.tolerance:.0e})."]
+        if self.finer is not None and self.finer.agrees:
+            within = float(np.linalg.norm(self.finer.error))
+            return [
+                f"The gradient passes: at rtol {FINER_RTOL:g}, shown here, it agrees with central differences within "
+                f"{within:.1e} of its norm (tolerance {self.tolerance:.0e}).",
+                f"At the problem's own rtol they differ by {total:.1e}, and the gradient is off by "
+                f"{self.solver_error:.1e}: that is the solver's error. Where it matters, solve at a finer rtol.",
+                *self.finer._cliffs(),
             ]
-        )
+        untold = [f"Whether that is the solver's error is not known: {self.not_finer}."] if self.not_finer else []
+        at = f" at rtol {FINER_RTOL:g}" if self.finer is not None else ""
+        return [*(self.finer or self)._failure(at), *untold]
+
+    def _cliffs(self) -> list[str]:
+        steep = [n for n, h in zip(self.names, self.step, strict=True) if h < min(STEPS) / 5]
+        if not steep:
+            return []
+        return [f"The density bends within {min(self.step):.0e} of z, in {', '.join(steep)}: z lies at a cliff."]
+
+    def _failure(self, at: str) -> list[str]:
+        if nowhere := [n for n, side in zip(self.names, self.side, strict=False) if side == "none"]:
+            return [
+                f"The gradient cannot be checked in {', '.join(nowhere)}: the density is finite on neither side of z, "
+                "at any step. Choose another z."
+            ]
+        worst = self.names[int(np.argmax(np.nan_to_num(self.error, nan=np.inf)))]
+        return [
+            f"The gradient fails: it differs from central differences by {float(np.linalg.norm(self.error)):.1e} of "
+            f"its norm{at} (tolerance {self.tolerance:.0e}), most in {worst}.",
+            "Look for a kink in a formula (abs, min, max, piecewise) here, or report a bug.",
+        ]
 
 
 @falls_back
@@ -96,7 +156,9 @@ def check_gradient(
     """Compares the gradient of `problem.log_density` with central differences.
 
     Each parameter is compared at all `steps`, since rounding and the solver's error ruin small ones and curvature large
-    ones, and the best is taken.
+    ones; one at which they agree is enough. If the density is finite on one side of z alone, the difference is from
+    that side. If the two do not agree, they are compared once more at a relative tolerance of 1e-9: there, the solver's
+    error is gone, and a wrong gradient is not.
 
     Parameters
     ----------
@@ -125,6 +187,19 @@ def check_gradient(
     z = nominal_point(problem) if z is None else np.asarray(z, dtype=float)
     if z.shape != (len(problem.space),):
         raise ValueError(f"z must hold {len(problem.space)} parameters, not be of shape {z.shape}")
+    check = _at_own_tolerance(problem, z, steps, tolerance, batch)
+    if check.agrees or problem.settings.rtol <= FINER_RTOL:
+        return check
+    finer = problem.with_settings(replace(stricter(problem.settings), rtol=FINER_RTOL))
+    try:
+        return replace(check, finer=_at_own_tolerance(finer, z, (*steps, *FINER_STEPS), tolerance, batch))
+    except ValueError as error:
+        return replace(check, not_finer=f"at rtol {FINER_RTOL:g} {error}")
+
+
+def _at_own_tolerance(
+    problem: Problem, z: np.ndarray, steps: Sequence[float], tolerance: float, batch: int
+) -> GradientCheck:
     with problem.placed(batch):
         value, gradient = jax.jit(jax.value_and_grad(problem.log_density))(jnp.asarray(z))
         if np.isfinite(value):
@@ -157,22 +232,13 @@ def compare(
     batch: int = 16,
 ) -> GradientCheck:
     """`gradient` against central differences of `density` at `z`."""
-    count = len(z)
-    sizes = np.repeat(np.asarray(steps, dtype=float), count)
-    shift = np.tile(np.eye(count), (len(steps), 1)) * sizes[:, None]
-    points = jnp.asarray(np.concatenate([z + shift, z - shift]))
-    up, down = np.split(np.asarray(jax.jit(lambda p: jax.lax.map(density, p, batch_size=batch))(points)), 2)
-    with np.errstate(invalid="ignore"):
-        central = ((up - down) / (2 * sizes)).reshape(len(steps), count)
-    distance = np.where(np.isfinite(central), np.abs(central - gradient), np.inf)
-    best = np.argmin(distance, axis=0) if count else np.zeros(0, dtype=int)
-    column = np.arange(count)
-    scale = max(1.0, float(np.linalg.norm(gradient)))
+    enough = 0.1 * tolerance * _scale(gradient) / max(1.0, np.sqrt(len(z)))  # all together a tenth of the tolerance
+    found = differences(density, z, gradient, steps, batch, enough)
+    distance = np.where(np.isfinite(found.value), np.abs(found.value - gradient), np.inf)
     return GradientCheck(
-        names,
-        gradient,
-        central[best, column],
-        np.asarray(steps, dtype=float)[best],
-        distance[best, column] / scale,
-        tolerance,
+        names, gradient, found.value, found.step, distance / _scale(gradient), tolerance, side=found.side
     )
+
+
+def _scale(gradient: np.ndarray) -> float:
+    return max(1.0, float(np.linalg.norm(gradient)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,10 @@ from benchmarks.measures import ROOT, answer_of, gradient_error, module
 pytestmark = pytest.mark.tier("programs")
 
 
+@pytest.mark.usefixtures("shared_data")
 def test_amici_finds_our_value_and_gradient(tmp_path: Path) -> None:
     assert find_python() is not None, "AMICI has no environment: call `make peers`"
-    comparison = Comparison("il6_demo", tmp_path, ROOT / "results" / "amici", with_amici=True)
+    comparison = Comparison("hepg2", tmp_path, ROOT / "results" / "amici", with_amici=True)
     check = comparison.meta["reference_check"]
     assert check["method"] == "amici-forward"
     assert check["value_difference"] < 1e-10
@@ -25,13 +25,3 @@ def test_amici_finds_our_value_and_gradient(tmp_path: Path) -> None:
     p = [comparison.case["values"][n] for n in comparison.case["parameters"]]
     assert ours["value"] == pytest.approx(reference["value"], rel=1e-9)
     assert gradient_error(ours["gradient"], reference["gradient"], p) < 1e-6
-
-
-@pytest.mark.parametrize("problem", ["hepg2"])
-def test_amici_on_published_data(problem: str, tmp_path: Path, shared_data: Path) -> None:
-    assert os.environ["HEXAMER_DATA"] == str(shared_data)
-    assert find_python() is not None, "AMICI has no environment: call `make peers`"
-    check = Comparison(problem, tmp_path, ROOT / "results" / "amici", with_amici=True).meta["reference_check"]
-    assert check["method"] == "amici-forward"
-    assert check["value_difference"] < 1e-10
-    assert check["gradient_difference"] < 1e-6

@@ -165,3 +165,37 @@ def test_what_was_lost_on_the_way_is_told(absent: Model, engine: str) -> None:
     """With ligand at the start, what is left of S at rest depends on the way there, which is not solved exactly."""
     found = simulate(absent, {"L0": 0.5}, Protocol("rest", {"L": "L0"}), [0.0], solver=SOLVERS[engine], settings=TIGHT)
     assert found.status[0] == Status.PATH_DEPENDENT
+
+
+FAST = """
+model fast
+  species A = 1, B = 0, C = 0;
+  there = {fast}; back = {fast}*0.3; made = 0.2; lost = 0.1; input = 0;
+  J0: A -> B;  there*A;
+  J1: B -> A;  back*B;
+  J2: -> C;    made*B + input;
+  J3: C -> ;   lost*C;
+end
+"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_fast_turnover_leaves_rounding_and_no_change(engine: str) -> None:
+    """Two large rates nearly cancel: what rounding leaves of them is beyond a fine tolerance for ever."""
+    model = compile_network(read_antimony(FAST.format(fast="3e9")))
+    protocol = Protocol(preequilibration={"input": 0.0})
+    settings = Settings(SOLVERS[engine], rtol=1e-11)
+    course = simulate(model, {}, protocol, [0.0], observe=("A", "B", "C"), settings=settings)
+    assert int(course.status[0]) == Status.OK
+    b = 1 / 1.3
+    for name, right in (("A", 0.3 * b), ("B", b), ("C", 2 * b)):
+        assert float(course.observed[name][0, 0]) == pytest.approx(right, rel=1e-9)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_growth_beside_a_fast_turnover_is_no_steady_state(engine: str) -> None:
+    text = FAST.format(fast="3e9").replace("lost = 0.1", "lost = 0")
+    model = compile_network(read_antimony(text))
+    settings = Settings(SOLVERS[engine], rtol=1e-11)
+    course = simulate(model, {}, Protocol(preequilibration={"input": 0.0}), [0.0], settings=settings)
+    assert int(course.status[0]) == Status.NO_STEADY_STATE

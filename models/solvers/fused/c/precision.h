@@ -62,6 +62,10 @@ INLINE exact steady_residual(const exact* y, const exact* q, const exact rtol, c
 {
   return Exact::steady_residual(y, q, rtol, atol);
 }
+INLINE exact residual_but_rounding(const exact* y, const exact* q, const exact rtol, const exact* atol)
+{
+  return Exact::residual_but_rounding(y, q, rtol, atol);
+}
 #else
 typedef real exact;
 typedef mask exact_mask;

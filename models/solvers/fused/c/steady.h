@@ -115,7 +115,8 @@ STATIC void find_steady_states(const Batch& b, Queue& queue)
       } else if (!increased && !(AT(pace.h, l) > 1e-12)) {
         end_search(b, s, l, y, loose, !(AT(error, l) < INFINITY) ? NOT_FINITE : STEP_TOO_SMALL);
       } else if (AT(t, l) >= HORIZON) {
-        end_search(b, s, l, y, loose, NO_STEADY_STATE);
+        const bool found = AT(residual_but_rounding(y, q, strict, atol), l) <= THRESHOLD;
+        end_search(b, s, l, y, loose, found ? OK : NO_STEADY_STATE);
       } else if (s.tried >= plan.max_steps) {
         end_search(b, s, l, y, loose, TOO_MANY_STEPS);
       }

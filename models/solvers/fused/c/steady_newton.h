@@ -146,7 +146,7 @@ INLINE void store(const Batch& b, Polished& s)
     AT(rtol, l) = tolerances_of(b, s.item[l] % b.sets)[SET_RTOL];
     for (int n = 0; n < SPECIES; n++) AT(atol[n], l) = s.atol[l][n];
   }
-  const exact residual = steady_residual(s.y, s.q, rtol, atol);
+  const exact residual = residual_but_rounding(s.y, s.q, rtol, atol);
   const exact before = SINGLE ? steady_residual(s.searched, s.q, rtol, atol) : residual;
   for (int l = 0; l < s.count; l++) {
     bool good = AT(residual, l) <= THRESHOLD;
