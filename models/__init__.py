@@ -6,6 +6,7 @@ from ..later import later
 from .library import bundled, il6
 from .load import load_model, load_network
 from .networks.antimony_read import read_antimony
+from .networks.copasi import read_copasi
 from .networks.formulas import FormulaError, parse_infix
 from .networks.network import Constraint, Network, Quantity, Reaction, Species, UnsupportedModelError
 from .networks.sbml_read import read_sbml
@@ -62,6 +63,7 @@ __all__ = [
     "load_network",
     "parse_infix",
     "read_antimony",
+    "read_copasi",
     "read_sbml",
     "simulate",
     "write_sbml",

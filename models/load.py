@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +11,19 @@ from .library.constants import drugs
 from .library.facts import with_facts
 from .listing import did_you_mean
 from .networks.antimony_read import read_antimony
+from .networks.copasi import read_copasi
 from .networks.network import Network
 from .networks.sbml_read import read_sbml
 
 if TYPE_CHECKING:
     from .compiled.model import Model
 
-SUFFIXES = (".ant", ".xml", ".sbml")
+READERS: Mapping[str, Callable[[Path], Network]] = {
+    ".ant": read_antimony,
+    ".xml": read_sbml,
+    ".sbml": read_sbml,
+    ".cps": read_copasi,
+}
 
 
 def load_network(source: str | Path) -> Network:
@@ -29,8 +35,9 @@ def load_network(source: str | Path) -> Network:
     Parameters
     ----------
     source : str or path
-        A name, such as `il6_stat3`, or a file (`.ant`, `.xml`, `.sbml`). A name may compose modules, drugs and a cell
-        type: `il6_stat3+tocilizumab+T_cell`.
+        A name, such as `il6_stat3`, or a file: Antimony (`.ant`), SBML (`.xml`, `.sbml`) or COPASI (`.cps`,
+        which needs the extra `hexamer[copasi]`). A name may compose modules, drugs and a cell type:
+        `il6_stat3+tocilizumab+T_cell`.
 
     Returns
     -------
@@ -45,6 +52,8 @@ def load_network(source: str | Path) -> Network:
         For a missing file.
     UnsupportedModelError
         For a file that cannot be read whole.
+    ImportError
+        For a COPASI file without copasi-basico.
 
     Examples
     --------
@@ -52,16 +61,16 @@ def load_network(source: str | Path) -> Network:
     12
     """
     path = Path(source)
-    if path.suffix not in SUFFIXES:
+    if path.suffix not in READERS:
         if (network := find(str(source))) is not None:
             return network
         raise ValueError(
             f"unknown network {str(source)!r}: give one of {', '.join(bundled())}, parts joined by '+', "
-            f"or a file ending in .ant, .xml or .sbml{did_you_mean(str(source), bundled())}"
+            f"or a file ending in .ant, .xml, .sbml or .cps{did_you_mean(str(source), bundled())}"
         )
     if not path.is_file():
         raise FileNotFoundError(f"there is no network file {path}")
-    return with_facts(read_antimony(path) if path.suffix == ".ant" else read_sbml(path))
+    return with_facts(READERS[path.suffix](path))
 
 
 def load_model(source: str | Path | Network, *, independent: Collection[str] = ()) -> Model:

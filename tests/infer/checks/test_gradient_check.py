@@ -137,7 +137,9 @@ def test_the_solvers_error_is_told_from_a_wrong_gradient(
 
 
 @pytest.mark.tier("slow")
-@pytest.mark.parametrize("name", ["Boehm_JProteomeRes2014", "Elowitz_Nature2000", "Crauste_CellSystems2017"])
+@pytest.mark.parametrize(
+    "name", ["Boehm_JProteomeRes2014", "Brannmark_JBC2010", "Elowitz_Nature2000", "Crauste_CellSystems2017"]
+)
 def test_published_problems_pass(name: str, shared_data: Path) -> None:
     check = check_gradient(load_problem(shared_data / "petab" / name / f"{name}.yaml"))
     assert check.passes, str(check)
