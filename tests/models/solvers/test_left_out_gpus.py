@@ -161,7 +161,7 @@ def test_kernels_ask_for_room_before_they_are_loaded(machine: Machine, monkeypat
     with pytest.raises(
         Unsupported, match=r"kernels of model 'hepg2_core' do not compile or load on NVIDIA H200 \(no PTX"
     ):
-        gpu.load(model, ("steady", "course"), **given)
+        gpu.load_kernels(model, ("steady", "course"), **given)
     card.free_memory, card.alias = 2**20, "cuda:7"
     with pytest.raises(stacks.NoRoomError, match="steady states of hepg2_core"):
-        gpu.load(model, ("steady", "course"), **given)
+        gpu.load_kernels(model, ("steady", "course"), **given)
