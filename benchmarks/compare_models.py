@@ -17,7 +17,7 @@ import arviz as az
 import numpy as np
 import xarray as xr
 
-from hexamer.infer import read
+from hexamer.infer import read_datatree
 
 
 def units(tree: xr.DataTree, grouped: set[str]) -> dict[str, np.ndarray]:
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("results", type=Path, nargs="+")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    trees = {folder.name: read(folder / "posterior.nc") for folder in arguments.results}
+    trees = {folder.name: read_datatree(folder / "posterior.nc") for folder in arguments.results}
     grouped = set.union(*(integrated(t) for t in trees.values()))
     terms = {name: units(tree, grouped) for name, tree in trees.items()}
     order = list(next(iter(terms.values())))

@@ -110,7 +110,7 @@ def diffrax_worker(draws: int) -> dict[str, Any]:
     from hexamer import Settings, load_model
     from hexamer.infer.doses import Condition, doses_of
     from hexamer.infer.doses.conditions import design
-    from hexamer.models.compiled.observe import grid
+    from hexamer.models.compiled.observe import grid_reader
     from hexamer.models.compiled.plan import compile_plan
 
     from .throughput import run
@@ -123,7 +123,7 @@ def diffrax_worker(draws: int) -> dict[str, Any]:
     names = (*model.parameters, *made.values)
     plan = compile_plan(model, made.protocols, [np.linspace(0, 180, TIMES).tolist()] * len(made.protocols), names)
     values = jnp.asarray(np.concatenate([model.defaults * spread, extra], axis=1))
-    formula = grid(model, plan, ["pSTAT3_total"])
+    formula = grid_reader(model, plan, ["pSTAT3_total"])
     read = jax.vmap(lambda v, y: formula(v, y, 1e-6, 1e-9)[0])
     before = os.getloadavg()[0]
     solution, seconds, compile_s = run(model, plan, Settings(Diffrax()), values)

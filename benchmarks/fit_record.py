@@ -12,12 +12,12 @@ from typing import Any
 
 import pandas as pd
 
-from hexamer.infer import read
+from hexamer.infer import read_datatree
 
 
 def record(folder: Path) -> dict[str, Any]:
     """The run's record, but for what only a watch tells."""
-    tree = read(folder / "posterior.nc")
+    tree = read_datatree(folder / "posterior.nc")
     stats: Any = tree["sample_stats"]
     attributes: dict[str, Any] = {str(k): v for k, v in tree.attrs.items()}
     summary: Any = pd.read_csv(folder / "summary.csv", index_col=0)

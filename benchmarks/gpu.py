@@ -40,8 +40,8 @@ from jaxtyping import Array, Float
 from hexamer import Fused, Model, Settings
 from hexamer.models import Status, load_model
 from hexamer.models.solvers.fused import cuda, engine
-from hexamer.models.solvers.fused.build import functions_of
 from hexamer.models.solvers.fused.call import Backend
+from hexamer.models.solvers.fused.compilation import functions_of
 from hexamer.models.solvers.solution import Solution
 
 from .arguments import choose_devices, network_name, positive_count, positive_number, report_file

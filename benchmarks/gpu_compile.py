@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from hexamer.models import bundled, load_model
-from hexamer.models.solvers.fused.build import functions_of, quiet, warp
+from hexamer.models.solvers.fused.compilation import functions_of, quiet, warp
 from hexamer.models.solvers.fused.gpu_kernels import Kernels, write_kernels
 
 from .arguments import network_name, positive_count, report_file

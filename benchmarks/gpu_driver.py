@@ -23,7 +23,7 @@ from hexamer import Fused, Model, Protocol, Settings
 from hexamer.models.compiled.plan import Plan, compile_plan
 from hexamer.models.solvers.fused import cpu as native
 from hexamer.models.solvers.fused import engine
-from hexamer.models.solvers.fused.build import functions_of
+from hexamer.models.solvers.fused.compilation import functions_of
 from hexamer.models.solvers.fused.source import engine_source
 
 from .throughput import NM_PER_NG_ML, TIMES

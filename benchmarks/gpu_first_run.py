@@ -36,8 +36,8 @@ import numpy as np
 from hexamer import Fused, Model, Protocol, Settings, simulate
 from hexamer.models import load_model
 from hexamer.models.solvers.fused import cuda
-from hexamer.models.solvers.fused.build import warp
 from hexamer.models.solvers.fused.call import Backend
+from hexamer.models.solvers.fused.compilation import warp
 from hexamer.models.solvers.machine import usable_cores
 from hexamer.models.solvers.placement import break_even
 

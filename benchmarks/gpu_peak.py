@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from hexamer.models.solvers.fused.build import quiet, warp
 from hexamer.models.solvers.fused.codegen.model_source import Functions
+from hexamer.models.solvers.fused.compilation import quiet, warp
 
 STAGES, EARLY = 8, 5  # of them before `ADDED` of rodas5p.h
 CHAINS, ROUNDS = 16, 4096  # multiply-adds of a thread that do not wait for each other, and rounds of them

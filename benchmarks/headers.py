@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import sympy
 
-from hexamer.models.solvers.fused.build import functions_of
+from hexamer.models.solvers.fused.compilation import functions_of
 from hexamer.models.solvers.fused.observables import Group, observable_headers
 from hexamer.models.solvers.fused.source import model_headers
 from hexamer.models.solvers.fused.xla import handler_headers

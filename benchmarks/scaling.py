@@ -87,8 +87,8 @@ def work(species: int, repeats: int, *, check: bool) -> Row:
 
 def building(model: Model) -> Row:
     """The size of a network and of its code, and the seconds that writing and compiling it take."""
-    from hexamer.models.solvers.fused.build import build, warp
     from hexamer.models.solvers.fused.codegen.model_source import write_functions
+    from hexamer.models.solvers.fused.compilation import build, warp
     from hexamer.models.solvers.fused.cpu import NARROW, WIDE
 
     assert model.network is not None

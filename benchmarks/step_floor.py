@@ -23,8 +23,8 @@ from hexamer import Fused, Model, Protocol, Settings
 from hexamer.models import load_model
 from hexamer.models.compiled.plan import compile_plan
 from hexamer.models.solvers.dispatch import solve
-from hexamer.models.solvers.fused.build import OPTIONS, quiet, warp
 from hexamer.models.solvers.fused.codegen.model_source import write_functions
+from hexamer.models.solvers.fused.compilation import OPTIONS, quiet, warp
 from hexamer.models.solvers.fused.cpu import NARROW, WIDE
 from hexamer.models.solvers.fused.source import engine_source
 

@@ -22,7 +22,7 @@ from .dataset import Censored, Dataset, Measurement, Observable
 from .errors import AssayError
 from .files.issues import Issue, TableError
 from .formula import FormulaError, parse_formula
-from .literature import literature
+from .literature_table import literature
 from .native.folder import read_folder
 from .native.prior_table import PriorTable, read_priors
 from .native.values import read_values

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ..later import later
+from ..late_imports import later
 from ..models.variation import Spread
 from .calibration import fit
 from .checks.gradient_check import GradientCheck, check_gradient
@@ -23,7 +23,7 @@ from .storage.lock import LockedError
 if TYPE_CHECKING:
     from .doses import Condition, DoseResponse, Ensemble, arm_share, combination, dose_response
     from .posterior.datatree import to_datatree
-    from .posterior.file import PosteriorFileError, read, save
+    from .posterior.file import PosteriorFileError, read_datatree, save_datatree
     from .posterior.summary import Summary, summarise
     from .prediction.prediction import Prediction, predict
     from .reports.calibration import report, report_fits
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = later(
     __name__,
     dict.fromkeys(("Condition", "DoseResponse", "Ensemble", "arm_share", "combination", "dose_response"), "doses")
-    | dict.fromkeys(("PosteriorFileError", "read", "save"), "posterior.file")
+    | dict.fromkeys(("PosteriorFileError", "read_datatree", "save_datatree"), "posterior.file")
     | dict.fromkeys(("Summary", "summarise"), "posterior.summary")
     | dict.fromkeys(("Prediction", "predict"), "prediction.prediction")
     | dict.fromkeys(("report", "report_fits"), "reports.calibration")
@@ -47,8 +47,8 @@ __all__ += ["curvature", "find_map", "find_mode", "fit", "load_problem"]
 # Samplers and their draws:
 __all__ += ["NUTS", "Block", "Draws", "Info", "LockedError", "Sampler", "StoreError", "run_sampler", "sample"]
 # Results:
-__all__ += ["Calibration", "PosteriorFileError", "Summary", "read", "read_posterior", "report", "report_fits"]
-__all__ += ["save", "summarise", "to_datatree"]
+__all__ += ["Calibration", "PosteriorFileError", "Summary", "read_datatree", "read_posterior", "report", "report_fits"]
+__all__ += ["save_datatree", "summarise", "to_datatree"]
 # What they predict:
 __all__ += ["Condition", "DoseResponse", "Ensemble", "Prediction", "Spread", "arm_share", "combination"]
 __all__ += ["dose_response", "predict"]

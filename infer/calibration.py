@@ -19,7 +19,7 @@ from .checks.solver_choice import choose_solver, with_steps
 from .optimisation.fits import SEARCH
 from .optimisation.laplace import Curvature
 from .optimisation.many_starts import find_map
-from .optimisation.modes import Modes, chain_starts, find_modes, restored, stored
+from .optimisation.modes import Modes, chain_starts, find_modes, restored_modes, stored_modes
 from .problem.identity import Identity, run_parts, with_layout_of
 from .problem.problem import Problem
 from .sampling.nuts import sample
@@ -147,7 +147,7 @@ def _start(
     if prepared is None:
         prepared = _prepare(problem, folder, starts, seed, choose, progress, say)
         texts = {"identity": json.dumps(identity), "settings": json.dumps(prepared[1].stored())}
-        parts = {**{n: np.array(t) for n, t in texts.items()}, **prepared[0]._asdict(), **stored(prepared[2])}
+        parts = {**{n: np.array(t) for n, t in texts.items()}, **prepared[0]._asdict(), **stored_modes(prepared[2])}
         save_arrays(folder / START, parts)
     chosen = with_layout_of(prepared[1], problem.settings)
     # The problem itself where it can be: what is compiled for it stays.
@@ -189,7 +189,7 @@ def _load(path: Path, identity: Identity, solver: Solver) -> tuple[Curvature, Se
     try:
         refuse_another(path.parent, json.loads(str(arrays["identity"])), identity)
         start = Curvature(**{k: arrays[k] for k in Curvature._fields})
-        modes = restored(arrays, list(arrays), start)
+        modes = restored_modes(arrays, list(arrays), start)
         return start, Settings.restored(json.loads(str(arrays["settings"])), solver), modes
     except (KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{path} is damaged ({error}): {_SEARCH_AGAIN}") from None

@@ -22,7 +22,7 @@ from .optimisation.fits import SEARCH, Fits
 from .optimisation.laplace import Curvature
 from .optimisation.modes import Modes, nearest, record
 from .posterior.datatree import safe, thinned, to_datatree
-from .posterior.file import POSTERIOR, PosteriorFileError, file_of, read, save
+from .posterior.file import POSTERIOR, PosteriorFileError, file_of, read_datatree, save_datatree
 from .posterior.fitted import fitted_settings, read_fitted
 from .posterior.summary import NOISE, Summary, summarise
 from .problem.problem import Problem
@@ -66,9 +66,9 @@ class Calibration:
     def tree(self) -> xr.DataTree:
         """The posterior as an ArviZ `DataTree`; of draws in memory it is computed and written to `posterior.nc`."""
         if self.sampled is None:
-            return read(self.folder / POSTERIOR)
+            return read_datatree(self.folder / POSTERIOR)
         tree = self.datatree()
-        save(tree, self.folder / POSTERIOR)
+        save_datatree(tree, self.folder / POSTERIOR)
         return tree
 
     def datatree(self, *, predictive: bool = True) -> xr.DataTree:
@@ -172,7 +172,7 @@ def read_posterior(folder: str | Path, problem: Problem | None = None) -> Calibr
         If it is damaged, does not hold its problem, or is of another problem than `problem`.
     """
     path = file_of(folder)
-    tree = read(path)
+    tree = read_datatree(path)
     calibration = Calibration(_problem(tree, path) if problem is None else problem, path.parent)
     _check_problem(calibration.problem, tree, path)
     calibration.__dict__["tree"] = tree

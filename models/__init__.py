@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ..later import later
+from ..late_imports import later
 from .library import bundled, il6
 from .load import load_model, load_network
 from .networks.antimony_read import read_antimony

@@ -13,6 +13,16 @@ def listed(names: Iterable[str], most: int = 4) -> str:
     return ", ".join(all_names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
+def with_and(names: Iterable[object]) -> str:
+    """All names, as in a sentence.
+
+    >>> with_and(["A", "B", "C"])
+    'A, B and C'
+    """
+    *others, last = map(str, names)
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 def counted(things: Sized, noun: str) -> str:
     """How many there are: `1 species`, `2 parameters`.
 
@@ -60,4 +70,4 @@ def one_of(unknown: object, known: Iterable[str]) -> str:
     return f"one of {', '.join(names)}{did_you_mean(str(unknown), names)}"
 
 
-__all__ = ["counted", "did_you_mean", "known_names", "listed", "one_of"]
+__all__ = ["counted", "did_you_mean", "known_names", "listed", "one_of", "with_and"]

@@ -17,15 +17,15 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from .compiled.constraints import constraint_warning as failing
 from .compiled.constraints import first_failures
-from .compiled.constraints import sentence as failing
 from .compiled.model import Model
-from .compiled.observe import grid
+from .compiled.observe import grid_reader
 from .compiled.plan import Plan, compile_plan
 from .compiled.volumes import check_volumes
 from .listing import did_you_mean
 from .protocols.protocol import Protocol
-from .solvers.below_zero import lowest, named, reading_atol, sentence
+from .solvers.below_zero import below_zero_warning, by_species, lowest, reading_atol
 from .solvers.dispatch import falls_back, solve
 from .solvers.placement import default_platform, note_ignored, placed
 from .solvers.settings import Settings, Tolerances
@@ -179,7 +179,7 @@ def simulate(
         solution, observed, constraints = solve_all(stacked, tolerances)
     if not isinstance(solution.y, Tracer) and not isinstance(tolerances.rtol, Tracer) and solution.y.size:
         loosest = (None if x is None else float(np.max(x)) for x in tolerances)
-        if note := sentence(named(model, lowest(model, np.asarray(solution.y), *loosest))):  # pyright: ignore[reportArgumentType]
+        if note := below_zero_warning(by_species(model, lowest(model, np.asarray(solution.y), *loosest))):  # pyright: ignore[reportArgumentType]
             log.warning("%s: %s", model.name, note)
     if constraints and model.network is not None and not isinstance(solution.y, Tracer):
         failures = {n: np.asarray(times) for n, times in constraints.items()}
@@ -194,7 +194,7 @@ def _compiled(
     model: Model, plan: Plan, settings: Settings, observe: tuple[str, ...], axes: int
 ) -> Callable[[Float[Array, "*batch names"], Tolerances], tuple[Solution, dict[str, Array], dict[str, Array]]]:
     """What `simulate` calls, the same function for the same arguments, so that it is compiled once for each shape."""
-    read, first = grid(model, plan, observe), first_failures(model, plan)
+    read, first = grid_reader(model, plan, observe), first_failures(model, plan)
 
     def one(v: Float[Array, " names"], tolerances: Tolerances) -> tuple[Solution, dict[str, Array], dict[str, Array]]:
         solution = solve(model, plan, settings, v, tolerances=tolerances)

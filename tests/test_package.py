@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def test_wheel_holds_every_module_and_data_file(wheel: zipfile.ZipFile) -> None:
     expected |= {f"hexamer/{path.relative_to(own)}" for path in (*own.glob("*.py"), *(own / "cli").glob("*.py"))}
     held = set(wheel.namelist())
     assert expected <= held
-    assert {"hexamer/__init__.py", "hexamer/cli/app.py", "hexamer/py.typed"} <= held
+    assert {"hexamer/__init__.py", "hexamer/cli/application.py", "hexamer/py.typed"} <= held
 
 
 def test_wheel_takes_no_other_name(wheel: zipfile.ZipFile) -> None:
@@ -194,6 +195,36 @@ def test_old_names_of_attributes_and_parameters_warn_and_give_those_of_today() -
     assert total == data.total_concentration(network, "IL6", where="medium")
     with pytest.warns(DeprecationWarning, match=r"^hexamer.data.complexes\(given=...\) is now "):
         assert data.complexes(network, ["IL6"], given={}) == data.complexes(network, ["IL6"])  # pyright: ignore[reportCallIssue]
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "today"),
+    [
+        ("data.composition", "composition", "moved.composition"),  # which warn when they are called
+        ("data.composition", "seen", "moved.seen"),
+        ("infer", "read", "infer.read_datatree"),
+        ("infer", "save", "infer.save_datatree"),
+        ("infer.posterior", "read", "infer.read_datatree"),
+        ("infer.posterior_file", "save", "infer.save_datatree"),
+        ("infer.doses.failing", "NeverAtRestError", "infer.doses.failing.NoSteadyStateError"),
+    ],
+)
+def test_old_names_in_modules_warn_and_are_those_of_today(module: str, old: str, today: str) -> None:
+    place, _, name = today.rpartition(".")
+    expected = getattr(importlib.import_module(f"hexamer.{place}"), name)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert getattr(importlib.import_module(f"hexamer.{module}"), old) is expected
+    assert bool(said) == (place != "moved")
+    assert all("the old name goes with the next release" in str(w.message) for w in said)
+
+
+def test_settings_tell_their_solver_in_old_words() -> None:
+    settings = Settings(hexamer.Fused(threads=3, record=64, memory=10**6))
+    for name, value in {"engine": "fused", "threads": 3, "record": 64, "memory": 10**6}.items():
+        with pytest.warns(DeprecationWarning, match=rf"^Settings.{name} is now "):
+            assert getattr(settings, name) == value
+    assert Settings.restored(settings.stored()) == settings
 
 
 def test_bundled_networks_as_attributes_warn_and_are_compiled_once() -> None:

@@ -11,17 +11,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .assay import Assay
-from .blot import BLOT, BLOT_RATIO, blot, blot_ratio
-from .coip import COIP, coip
-from .copy_number import COPY_NUMBER, copy_number
-from .direct import DIRECT, direct
-from .elisa import ELISA, elisa
+from .co_immunoprecipitation import COIP, coip
+from .copies_per_cell import COPY_NUMBER, copy_number
+from .direct_reading import DIRECT, direct
 from .flow import FLOW_CYTOMETRY, LUMINEX, flow_cytometry, luminex
-from .log10_reading import LOG10_READING, log10_reading
-from .luciferase import LUCIFERASE, luciferase
+from .immunoassay import ELISA, elisa
+from .logarithmic_reading import LOG10_READING, log10_reading
 from .mass_spec import PHOSPHORYLATION_DEGREE, logit, phosphorylation_degree
 from .parts import OFFSET, SCALE, SD, AssayError
-from .qpcr import QPCR, QPCR_CT, log10_expression, qpcr
+from .quantitative_pcr import QPCR, QPCR_CT, log10_expression, qpcr
+from .reporter_gene import LUCIFERASE, luciferase
+from .western_blot import BLOT, BLOT_RATIO, blot, blot_ratio
 
 _ALL = (
     BLOT,

@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 from ..dataset import Censored
 
 
-class Cell(NamedTuple):
+class NumberOrLimit(NamedTuple):
     """A number, or a limit of one: `<2.5` is 2.5, censored on the left."""
 
     value: float
@@ -36,7 +36,7 @@ class Conversion:
         del value, name
         return None
 
-    def measured(self, cell: Cell, reference: float) -> Cell:
+    def measured(self, cell: NumberOrLimit, reference: float) -> NumberOrLimit:
         """The measurement of a cell. `reference`: cycles of a reference gene, 0 without one."""
         del reference
         return cell
@@ -52,9 +52,9 @@ class Log10(Conversion):
     positive = True
     sd_in_unit = False
 
-    def measured(self, cell: Cell, reference: float) -> Cell:
+    def measured(self, cell: NumberOrLimit, reference: float) -> NumberOrLimit:
         del reference
         return cell._replace(value=math.log10(cell.value))
 
 
-__all__ = ["UNCHANGED", "Cell", "Conversion", "Log10"]
+__all__ = ["UNCHANGED", "Conversion", "Log10", "NumberOrLimit"]

@@ -15,7 +15,7 @@ from ..formula import Formula
 from ..noise import Noise
 from ..quantities.dimensions import check_same
 from .assay import Assay
-from .conversion import Cell, Conversion
+from .conversion import Conversion, NumberOrLimit
 from .parts import SCALE, SD, AssayError, formula_or_placeholder, noise_needed, plain, sees
 
 
@@ -148,7 +148,7 @@ class _Logit(Conversion):
             return None
         return f"a share between 0 and 1, since {name} is read in logits; a limit, such as <0.01, where none is seen"
 
-    def measured(self, cell: Cell, reference: float) -> Cell:
+    def measured(self, cell: NumberOrLimit, reference: float) -> NumberOrLimit:
         del reference
         return cell._replace(value=float(logit(cell.value)))
 

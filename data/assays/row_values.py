@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 from ..dataset import Censored
 from ..files.csv_table import parse_number
-from .conversion import UNCHANGED, Cell, Conversion
+from .conversion import UNCHANGED, Conversion, NumberOrLimit
 from .standards import Standards
 
 _LIMITS: dict[str, Censored] = {"<": "left", ">": "right"}
 
 
-def parse_limit(text: str) -> Cell | None:
+def parse_limit(text: str) -> NumberOrLimit | None:
     """`<2.5` or `>500`; None for anything else."""
     censored = _LIMITS.get(text[:1])
     value = parse_number(text[1:].strip())
-    return None if censored is None or value is None else Cell(value, censored)
+    return None if censored is None or value is None else NumberOrLimit(value, censored)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ Schedules = tuple[Schedule, ...]
 
 
 @dataclass(frozen=True)
-class Conditions:
+class ConditionTable:
     """Where the columns of the inputs are, if not in the table of measurements."""
 
     file: str = "conditions.csv"
@@ -45,7 +45,7 @@ def schedules_in(row: Row, inputs: Sequence[Input], file: str, issues: Issues) -
 
 
 def read_conditions(
-    path: Path, conditions: Conditions, inputs: Sequence[Input], issues: Issues
+    path: Path, conditions: ConditionTable, inputs: Sequence[Input], issues: Issues
 ) -> Mapping[str, Schedules | None] | None:
     """Schedules by condition, None for one with problems; None in place of all if the table cannot be read."""
     table = read_table(path, issues)

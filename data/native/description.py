@@ -22,7 +22,7 @@ from ..published import Published
 from ..quantities.model_units import SAME, ModelUnits
 from ..quantities.units import UnitError, conversion_factor, quantity_of, split_quantity
 from ..schedules import Input
-from .conditions import Conditions
+from .conditions import ConditionTable
 from .inputs import take_inputs
 from .observables import ObservableEntry, make_entry
 
@@ -51,7 +51,7 @@ class Description:
     preequilibration: Mapping[str, Value] | None
     replicates: str  # `numbered` in a column, `unnumbered` (told apart by their values) or `unchecked`
     unit_column: bool  # else every value is in the unit of its observable
-    conditions: Conditions | None  # where the inputs' columns are, if not in the measurements
+    conditions: ConditionTable | None  # where the inputs' columns are, if not in the measurements
     columns: Mapping[str, str]  # the table's name of each standard column
     ignored_columns: tuple[str, ...]
     inputs: tuple[Input, ...]
@@ -126,7 +126,7 @@ def _parse(content: dict[str, Any], folder: Path, issues: Issues) -> Description
 
 
 def _check_columns(
-    top: Section, inputs: tuple[Input, ...], standard: Mapping[str, str], conditions: Conditions | None
+    top: Section, inputs: tuple[Input, ...], standard: Mapping[str, str], conditions: ConditionTable | None
 ) -> None:
     """An input's column is its own."""
     for item in inputs if conditions is None else ():
@@ -136,20 +136,20 @@ def _check_columns(
             top.complain(f"inputs.{item.name}{key}", expected, item.column)
 
 
-def _conditions(top: Section) -> Conditions | None:
+def _conditions(top: Section) -> ConditionTable | None:
     section = top.section("schedules")
     if section is None:
         return None
-    made = Conditions(
-        section.file_beside("file", Conditions.file),
-        section.text("column", Conditions.column),
+    made = ConditionTable(
+        section.file_beside("file", ConditionTable.file),
+        section.text("column", ConditionTable.column),
         section.texts("ignore_columns"),
     )
     section.done()
     return made
 
 
-def _published(top: Section, folder: Path, conditions: Conditions | None) -> Published | None:
+def _published(top: Section, folder: Path, conditions: ConditionTable | None) -> Published | None:
     section = top.section("published")
     if section is None:
         return None

@@ -8,7 +8,7 @@ from ...models.listing import listed
 from ...models.load import load_network
 from ..dataset import Dataset
 from ..files.issues import Issues
-from ..literature import literature
+from ..literature_table import literature
 from ..parameter import FIXED, Parameter
 from ..quantities.units import UnitError
 from .coverage import check_patterns, near

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 from ...models.listing import did_you_mean
 from ..files.toml_section import Section
-from ..quantities.model_units import SAME, ModelUnit, ModelUnits, named
+from ..quantities.model_units import SAME, ModelUnit, ModelUnits, bench_unit
 from ..quantities.toml_keys import take_molar_mass, take_quantity
 from ..quantities.units import (
     UnitError,
     conversion_factor,
     known_quantity,
     molar_mass_kda,
-    parts_of,
     quantity_of,
     registry,
+    unit_parts,
 )
 from ..schedules import Input
 
@@ -134,7 +134,9 @@ def _check_stated(unit: str, stated: str, target: str, kind: str, declared: pint
         said = None
     if declared is not None:
         if said is None or not said.is_compatible_with(declared) or _ratio(said, declared) > SAME:
-            raise _UnitOfModelError(f"{str(named(declared))!r}, as the model declares {target}; or leave the key out")
+            raise _UnitOfModelError(
+                f"{str(bench_unit(declared))!r}, as the model declares {target}; or leave the key out"
+            )
     elif said is None and stated != unit:
         raise _UnitOfModelError("a unit that is known, or the text of `unit`")
     elif said is not None and kind == "add" and not _countable(said, stated):
@@ -157,7 +159,7 @@ def _countable(unit: pint.Quantity, text: str) -> bool:
 def _per_weight(unit: str) -> bool:
     """Whether a unit is a dose per body weight, such as mg/kg or nmol/kg."""
     try:
-        parts = parts_of(unit)
+        parts = unit_parts(unit)
     except UnitError:
         return False
     kinds = {u: quantity_of(u) for u in parts}
@@ -204,7 +206,7 @@ def _way_out(unit: str, dose: dict[str, pint.Quantity], wanted: pint.Quantity, e
         return meant or "; write the doses as concentrations, such as 'nM' or 'ng/ml'"
     if "[international_unit]" in quantity.dimensionality and "activity" not in dose:
         lacking.append('activity = "50 IU/ug", the units in a mass of the substance, with its molar_mass')
-    if any(part == "enzyme_unit" for part in parts_of(unit)):
+    if any(part == "enzyme_unit" for part in unit_parts(unit)):
         lacking.append(f"{unit.replace('U', 'IU')!r} and its activity if international units are meant")
     if _per_weight(unit) and "weight" not in dose:
         lacking.append('weight = "70 kg", of the body')

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..parameter import Parameter
-from ..quantities.model_units import SAME, ModelUnits, named
+from ..quantities.model_units import SAME, ModelUnits, bench_unit
 from ..quantities.units import UnitError, conversion_factor, quantity_of, split_quantity
 from .signal_units import Wanted, conversion
 
@@ -48,12 +48,12 @@ def _conversion(
     if not quantity.is_compatible_with(declared):
         if "[arbitrary]" in quantity.dimensionality:
             return units.coherent(stated)
-        raise UnitError(f"a unit that can become {str(named(declared))!r}, which the model has {name} in")
+        raise UnitError(f"a unit that can become {str(bench_unit(declared))!r}, which the model has {name} in")
     factor = float((quantity / declared).to_base_units().magnitude)
     if abs(factor - 1) < SAME:
         return 1.0, stated
     same, word = units.coherent(stated)
-    known = named(declared)
+    known = bench_unit(declared)
     return factor, word if same != 1 and abs(same / factor - 1) < SAME else str(known)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from ...models.listing import one_of
 from ...models.protocols.protocol import Protocol, Value
 from ..assays import OFFSET, SCALE
-from ..assays.conversion import Cell
+from ..assays.conversion import NumberOrLimit
 from ..assays.row_values import RowValues, parse_limit
 from ..assays.standard_curve import ReadBack, StandardCurve
 from ..assays.standards import read_standards
@@ -136,7 +136,7 @@ class _Reader:
         self._check_duplicate(row, (observable, schedules, time, experiment), cell)
         protocol = self._protocol(schedules)
         if read_off is not None:
-            cell = Cell(float(read_off.value[0]), read_off.censored[0])
+            cell = NumberOrLimit(float(read_off.value[0]), read_off.censored[0])
         measured = entry.values.conversion.measured(cell, reference)
         return Measurement(
             observable,
@@ -167,7 +167,7 @@ class _Reader:
         self.used.add(name)
         return self.conditions[name]
 
-    def _value(self, row: Row, values: RowValues, name: str) -> tuple[Cell | None, float]:
+    def _value(self, row: Row, values: RowValues, name: str) -> tuple[NumberOrLimit | None, float]:
         """The value or its limit, in the unit of the observable's values, and the factor that took it there."""
         names, factor = self.description.columns, 1.0
         cell = self._cell(row, names["value"])
@@ -188,21 +188,23 @@ class _Reader:
             self._complain(row, names["value"], expected)
         return cell._replace(value=values.conversion.in_unit(cell.value, factor)), factor
 
-    def _cell(self, row: Row, column: str) -> Cell | None:
+    def _cell(self, row: Row, column: str) -> NumberOrLimit | None:
         """A number, or a limit such as `<2.5`."""
         text = row.cells.get(column, "")
         if text[:1] not in ("<", ">"):
             value = parse_number(text)
             if value is None:
                 self._complain(row, column, "a finite number" + (hint_of(text) or _way_out(text)))
-            return None if value is None else Cell(value)
+            return None if value is None else NumberOrLimit(value)
         cell = parse_limit(text)
         if cell is None:
             expected = "a finite number, or a limit of one, such as <2.5 or >500"
             self._complain(row, column, expected + hint_of(text[1:].strip()))
         return cell
 
-    def _read_off(self, row: Row, entry: ObservableEntry, cell: Cell | None, experiment: str) -> ReadBack | None:
+    def _read_off(
+        self, row: Row, entry: ObservableEntry, cell: NumberOrLimit | None, experiment: str
+    ) -> ReadBack | None:
         """The concentration in the observable's unit, where the value is a response."""
         standards, curves = entry.values.standards, self.curves.get(entry.observable.name)
         if standards is None or curves is None:
@@ -264,7 +266,7 @@ class _Reader:
             self._complain(row, column, "a standard deviation above 0")
         return math.nan if sd is None else sd * (factor if entry.sd_in_unit else 1.0)
 
-    def _check_duplicate(self, row: Row, condition: tuple[object, ...], value: Cell) -> None:
+    def _check_duplicate(self, row: Row, condition: tuple[object, ...], value: NumberOrLimit) -> None:
         """Equal conditions are a mistake, unless replicates are numbered or the description allows them."""
         if self.description.replicates == "unchecked":
             return

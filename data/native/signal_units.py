@@ -11,7 +11,7 @@ import sympy
 from ..formula import Formula, parse_formula
 from ..parameter import Parameter
 from ..quantities.dimensions import unit_of_formula
-from ..quantities.model_units import SAME, ModelUnits, named
+from ..quantities.model_units import SAME, ModelUnits, bench_unit
 from ..quantities.units import UnitError, known_quantity, quantity_of
 from .observables import ObservableEntry
 
@@ -62,7 +62,7 @@ def _of_entry(
             offsets.append(f"offset_{entry.offset_group}[")
         yield from ((n, Wanted(read, f"the unit that {name} is read in")) for n in offsets)
     if signal.unit is not None:
-        why = f"a reading of {name} in {entry.values.unit} over its signal in {named(signal.unit)}"
+        why = f"a reading of {name} in {entry.values.unit} over its signal in {bench_unit(signal.unit)}"
         unit = (quantity_of("au") if read is None else read) / signal.unit
         yield from ((n, Wanted(unit, why, scale=True)) for n in scales)
     why = f"the unit of the signal of {name}, which it is added to before the scale"
@@ -130,7 +130,7 @@ def conversion(stated: str, wanted: Wanted, units: ModelUnits) -> tuple[float, s
 
 def _text(unit: pint.Quantity) -> str:
     parts = f"{unit.units:~}".replace(" ", "")
-    return parts if "au" in parts and float(unit.magnitude) == 1 else str(named(unit))
+    return parts if "au" in parts and float(unit.magnitude) == 1 else str(bench_unit(unit))
 
 
 __all__ = ["SignalUnits", "Wanted", "conversion", "is_arbitrary"]

@@ -14,8 +14,8 @@ from ...models.networks.infix import parse_infix
 from ...models.networks.operations import FormulaError
 from ..files.csv_table import hint_of, parse_number
 from ..scale import Scale
-from .cells import Cells, Kind, is_missing, number_or_nan
 from .limits import KINDS, Limit
+from .table_cells import TableCells, TableKind, is_missing, number_or_nan
 
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 FORMULAS = ("observableFormula", "noiseFormula")
@@ -24,7 +24,9 @@ Placeholders = Mapping[str, Mapping[str, Sequence[str]]]
 """By observable, those that `observableParameters` and `noiseParameters` fill, as `observable` and `noise`."""
 
 
-def check_number(cells: Cells, kind: Kind, index: int, column: str, *, infinite: bool = False, empty: bool) -> None:
+def check_number(
+    cells: TableCells, kind: TableKind, index: int, column: str, *, infinite: bool = False, empty: bool
+) -> None:
     text = cells.rows[kind][index].cells.get(column, "")
     if empty and is_missing(text):
         return
@@ -34,7 +36,7 @@ def check_number(cells: Cells, kind: Kind, index: int, column: str, *, infinite:
         cells.complain(kind, index, column, "a finite number" + hint_of(text))
 
 
-def check_name(cells: Cells, kind: Kind, index: int, column: str, *, empty: bool = False) -> None:
+def check_name(cells: TableCells, kind: TableKind, index: int, column: str, *, empty: bool = False) -> None:
     text = cells.rows[kind][index].cells.get(column, "")
     if not (empty and is_missing(text)) and (is_missing(text) or not _NAME.fullmatch(text)):
         cells.complain(kind, index, column, "a name: a letter or _, then letters, digits or _")
@@ -46,14 +48,14 @@ def is_name(text: str) -> bool:
 
 
 def check_choice(
-    cells: Cells, kind: Kind, index: int, column: str, options: tuple[str, ...], *, empty: bool = True
+    cells: TableCells, kind: TableKind, index: int, column: str, options: tuple[str, ...], *, empty: bool = True
 ) -> None:
     text = cells.rows[kind][index].cells.get(column, "")
     if text not in options and not (empty and is_missing(text)):
         cells.complain(kind, index, column, f"one of {', '.join(options)}")
 
 
-def check_unique(cells: Cells, kind: Kind) -> None:
+def check_unique(cells: TableCells, kind: TableKind) -> None:
     """Each id stands once."""
     seen: dict[str, str] = {}
     column = f"{kind}Id"
@@ -64,7 +66,7 @@ def check_unique(cells: Cells, kind: Kind) -> None:
         seen.setdefault(name, place)
 
 
-def check_arguments(cells: Cells, index: int) -> None:
+def check_arguments(cells: TableCells, index: int) -> None:
     """The cells of a measurement that fill placeholders hold numbers and names."""
     for column in ("observableParameters", "noiseParameters"):
         text = cells.text("measurement", index, column)
@@ -75,7 +77,7 @@ def check_arguments(cells: Cells, index: int) -> None:
                 break
 
 
-def check_measured_at(cells: Cells, index: int, least: float = 0.0) -> None:
+def check_measured_at(cells: TableCells, index: int, least: float = 0.0) -> None:
     """The time of a measurement, at least `least`; inf is that of the steady state."""
     time = cells.rows["measurement"][index].cells["time"]
     value = number_or_nan(time)
@@ -89,13 +91,13 @@ def split(text: str) -> list[str]:
     return [] if is_missing(text) else [part.strip() for part in text.split(";")]
 
 
-def arguments(cells: Cells, index: int) -> tuple[float | str, ...]:
+def arguments(cells: TableCells, index: int) -> tuple[float | str, ...]:
     """The values of an observable's placeholders in a measurement."""
     parts = [p for c in ("observableParameters", "noiseParameters") for p in split(cells.text("measurement", index, c))]
     return tuple(part if (value := parse_number(part)) is None else value for part in parts)
 
 
-def check_filled(cells: Cells, placeholders: Placeholders, remedy: str) -> None:
+def check_filled(cells: TableCells, placeholders: Placeholders, remedy: str) -> None:
     """Each row names an observable that there is, and fills as many placeholders as that has.
 
     `remedy`, with `{kind}` and `{name}`, says how an observable gets a placeholder.
@@ -122,7 +124,7 @@ def check_filled(cells: Cells, placeholders: Placeholders, remedy: str) -> None:
         cells.complain("measurement", rows[0], f"{kind}Parameters", expected + more)
 
 
-def check_values(cells: Cells, limits: dict[int, Limit], scales: Mapping[str, Scale]) -> None:
+def check_values(cells: TableCells, limits: dict[int, Limit], scales: Mapping[str, Scale]) -> None:
     """Measurements and limits that their observable's scale cannot have."""
     for index, row in enumerate(cells.rows["measurement"]):
         limit = limits.get(index)
@@ -147,7 +149,7 @@ def bound_on(value: float, scale: Scale) -> float:
     return -math.inf if scale != "lin" and value <= 0 else scale.of(value)
 
 
-def note_nominal(cells: Cells, index: int, scale: str = "lin") -> None:
+def note_nominal(cells: TableCells, index: int, scale: str = "lin") -> None:
     """A nominal value that the search cannot reach is evaluated all the same, which is said."""
     row = cells.rows["parameter"][index]
     value = parse_number(row.cells.get("nominalValue", ""))
@@ -161,7 +163,7 @@ def note_nominal(cells: Cells, index: int, scale: str = "lin") -> None:
         cells.notes.append(f"{where}: outside of its bounds, {low:g} to {high:g}; it is evaluated as it is")
 
 
-def read_formula(cells: Cells, kind: Kind, index: int, column: str) -> sympy.Expr | None:
+def read_formula(cells: TableCells, kind: TableKind, index: int, column: str) -> sympy.Expr | None:
     """A cell as a formula; a problem and None if it cannot be read."""
     try:
         return formula(cells.rows[kind][index].cells[column])

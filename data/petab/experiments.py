@@ -26,7 +26,7 @@ from ..dataset import Measurement
 from .entities import Entities
 from .tables import Experiment, Period, Tables
 
-Changes = Mapping[str, sympy.Expr]
+ChangeFormulas = Mapping[str, sympy.Expr]
 _STEADY_SUFFIX = " → steady state"
 
 
@@ -162,10 +162,10 @@ class Courses:
             course.go_on(period)
         return course.constants
 
-    def _values(self, changes: Changes) -> dict[str, Value]:
+    def _values(self, changes: ChangeFormulas) -> dict[str, Value]:
         return {n: self._value(e) for n, e in changes.items()}
 
-    def _doses(self, changes: Changes) -> dict[str, Value]:
+    def _doses(self, changes: ChangeFormulas) -> dict[str, Value]:
         """As `_values`; what is taken away is a formula, as a dose of the protocol cannot be below 0."""
         return {n: self._value(e, number=not e.is_negative) for n, e in changes.items()}
 

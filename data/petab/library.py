@@ -14,23 +14,23 @@ import pandas as pd
 import sympy
 
 from ..files.csv_table import parse_number
-from .cells import Cells, Kind, is_missing, number_or_nan
 from .checks import FORMULAS, formula
+from .findings import lint, logged_errors
 from .limits import Limit
-from .lint import errors_of, lint
+from .table_cells import TableCells, TableKind, is_missing, number_or_nan
 from .v1_cells import UNNAMED
 from .yaml_file import unreadable
 
 if TYPE_CHECKING:
     import petab.v1
 
-_NUMERIC: Mapping[Kind, tuple[str, ...]] = {
+_NUMERIC: Mapping[TableKind, tuple[str, ...]] = {
     "measurement": ("measurement", "time"),
     "parameter": ("lowerBound", "upperBound", "nominalValue", "estimate"),
 }
 
 
-def check_with_library(problem: petab.v1.Problem, cells: Cells) -> list[str]:
+def check_with_library(problem: petab.v1.Problem, cells: TableCells) -> list[str]:
     """What petab's own checks say, in its words if they belong to no cell; else it is added to `cells.issues`."""
     if said := _check_time(problem, cells):
         return said
@@ -41,7 +41,7 @@ def check_with_library(problem: petab.v1.Problem, cells: Cells) -> list[str]:
         return ["a formula of the observable table is too long for petab's checks, which take some 300 terms"]
 
 
-def makes_sense(cells: Cells) -> bool:
+def makes_sense(cells: TableCells) -> bool:
     """True if petab can read the cells, so that its checks add to ours."""
     telling = [p for p in cells.issues.entries if p.column not in ("time", None)]
     return all(cells.rows.values()) and not telling
@@ -58,7 +58,7 @@ def assigned(problem: petab.v1.Problem) -> frozenset[str]:
     return frozenset(a.getSymbol() for a in cast(Any, problem.model).sbml_model.getListOfInitialAssignments())
 
 
-def library_problem(path: Path, model: str, cells: Cells, limits: Mapping[int, Limit]) -> petab.v1.Problem:
+def library_problem(path: Path, model: str, cells: TableCells, limits: Mapping[int, Limit]) -> petab.v1.Problem:
     """The tables as petab's own, and the model as it reads it; a row that states a limit is measured there."""
     import petab.v1
     from petab.v1.models.sbml_model import SbmlModel
@@ -67,7 +67,7 @@ def library_problem(path: Path, model: str, cells: Cells, limits: Mapping[int, L
     for index, limit in limits.items():
         frames["measurement"].loc[index, "measurement"] = limit.value
     try:
-        with errors_of("petab.v1"):
+        with logged_errors("petab.v1"):
             return petab.v1.Problem(
                 model=SbmlModel.from_file(path.parent / model),
                 condition_df=petab.v1.get_condition_df(frames["condition"]),
@@ -79,7 +79,7 @@ def library_problem(path: Path, model: str, cells: Cells, limits: Mapping[int, L
         raise unreadable(path, [_describe_error(error)]) from error
 
 
-def _frame(cells: Cells, kind: Kind) -> pd.DataFrame:
+def _frame(cells: TableCells, kind: TableKind) -> pd.DataFrame:
     """Cells with numbers where the column has numbers; empty ones are NaN, as petab expects them."""
     columns = list(dict.fromkeys(c for row in cells.rows[kind] for c in row.cells))
     values: dict[str, list[Any]] = {}
@@ -100,7 +100,7 @@ def _value(text: str, *, numeric: bool) -> float | str:
     return math.nan if is_missing(text) else text
 
 
-def _check_time(problem: petab.v1.Problem, cells: Cells) -> list[str]:
+def _check_time(problem: petab.v1.Problem, cells: TableCells) -> list[str]:
     """Formulas that use PEtab's time although the model calls something else `time`."""
     if problem.model is None or not problem.model.has_entity_with_id("time"):
         return []

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ..dataset import Censored, Measurement
 from ..files.csv_table import hint_of
-from .cells import Cells, is_missing, number_or_nan
+from .table_cells import TableCells, is_missing, number_or_nan
 
 KINDS: dict[str, Censored] = {
     "left-censored": "left",
@@ -33,7 +33,7 @@ class Limit(NamedTuple):
     upper: float | None = None
 
 
-def read_limits(cells: Cells) -> dict[int, Limit]:
+def read_limits(cells: TableCells) -> dict[int, Limit]:
     """The limits by position of the row in the measurement tables; what cannot be read is added to `cells.issues`."""
     limits: dict[int, Limit] = {}
     for index, row in enumerate(cells.rows["measurement"]):
@@ -56,7 +56,7 @@ def read_limits(cells: Cells) -> dict[int, Limit]:
 
 
 def measured(
-    cells: Cells, index: int, experiment: str, arguments: tuple[float | str, ...], limit: Limit | None, line: int
+    cells: TableCells, index: int, experiment: str, arguments: tuple[float | str, ...], limit: Limit | None, line: int
 ) -> Measurement:
     """A row of the measurement table, sound by now; with its limit, if it states one."""
     text = cells.rows["measurement"][index].cells
@@ -74,7 +74,7 @@ def measured(
     )
 
 
-def _limit(cells: Cells, index: int, kind: Censored, bounds: str) -> Limit | None:
+def _limit(cells: TableCells, index: int, kind: Censored, bounds: str) -> Limit | None:
     parts = [part.strip() for part in bounds.split(";")]
     numbers = [number_or_nan(part) for part in parts]
     hint = next((hint_of(part) for part in parts if hint_of(part)), "")

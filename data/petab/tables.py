@@ -10,8 +10,8 @@ import sympy
 
 from ..dataset import Measurement, Observable
 from ..parameter import Parameter
-from .cells import Cells
 from .entities import Entities
+from .table_cells import TableCells
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Tables:
     assigned: frozenset[str] = frozenset()
 
 
-def numbered_lines(cells: Cells) -> tuple[list[int], tuple[tuple[str, int], ...]]:
+def numbered_lines(cells: TableCells) -> tuple[list[int], tuple[tuple[str, int], ...]]:
     """Lines of the measurements, those of a file counted on from the last one's, and the files with the rows before."""
     lines: list[int] = []
     files: list[tuple[str, int]] = []

@@ -18,10 +18,10 @@ from ..files.issues import lines
 from ..parameter import Parameter
 from ..scale import Scale
 from . import v1_cells
-from .cells import Cells
 from .checks import arguments, formula
 from .library import assigned, check_with_library, library_problem, makes_sense
 from .limits import Limit, measured, read_limits
+from .table_cells import TableCells
 from .tables import Experiment, Period, Tables, numbered_lines
 from .v1_priors import check_priors, prior_of
 from .yaml_file import Files, unreadable
@@ -64,7 +64,7 @@ def read_v1(files: Files) -> Tables:
     )
 
 
-def _observables(cells: Cells, problems: list[str]) -> dict[str, Observable]:
+def _observables(cells: TableCells, problems: list[str]) -> dict[str, Observable]:
     placeholders, scales = v1_cells.placeholders(cells), v1_cells.scales(cells)
     formulas = {row["observableId"]: formula(row["observableFormula"]) for _, row in cells.each("observable")}
     written = {sympy.Symbol(n): e for n, e in formulas.items()}
@@ -96,7 +96,7 @@ def _named(before: str, after: str) -> str:
     return f"{before} → {after}" if before else after
 
 
-def _experiments(cells: Cells) -> dict[str, Experiment]:
+def _experiments(cells: TableCells) -> dict[str, Experiment]:
     """One for each pair of conditions that a measurement names.
 
     A condition sets parameters, species or compartments to a number or to a parameter of the parameter table;
@@ -121,7 +121,7 @@ def _override(text: str) -> sympy.Expr:
     return sympy.Symbol(text) if value is None else sympy.Float(value)
 
 
-def _parameters(cells: Cells, problems: list[str]) -> dict[str, Parameter]:
+def _parameters(cells: TableCells, problems: list[str]) -> dict[str, Parameter]:
     parameters: dict[str, Parameter] = {}
     for index, row in cells.each("parameter"):
         name, scale = row["parameterId"], Scale(row["parameterScale"])
@@ -139,14 +139,14 @@ def _parameters(cells: Cells, problems: list[str]) -> dict[str, Parameter]:
     return parameters
 
 
-def _measurements(cells: Cells, limits: Mapping[int, Limit], row_numbers: list[int]) -> list[Measurement]:
+def _measurements(cells: TableCells, limits: Mapping[int, Limit], row_numbers: list[int]) -> list[Measurement]:
     return [
         measured(cells, index, _named(*_pair(row)), arguments(cells, index), limits.get(index), row_numbers[index])
         for index, row in cells.each("measurement")
     ]
 
 
-def _assumptions(cells: Cells) -> list[str]:
+def _assumptions(cells: TableCells) -> list[str]:
     """What the reader assumed where the tables say nothing, and what it left unread."""
     notes: list[str] = []
     flat: dict[str, list[str]] = {}

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from ..files.csv_table import hint_of, parse_number
 from ..scale import Scale
-from .cells import LIMITS, Cells, Kind, Sheet, is_missing, read_cells
 from .checks import (
     FORMULAS,
     Placeholders,
@@ -28,6 +27,7 @@ from .checks import (
     read_formula,
 )
 from .limits import Limit
+from .table_cells import LIMITS, Sheet, TableCells, TableKind, is_missing, read_cells
 
 REPEATED = {"observableTransformation": "lin", "noiseDistribution": "normal"}
 """Columns of the observable table that older measurement tables repeat, with their defaults."""
@@ -36,7 +36,7 @@ UNNAMED = ("conditionId", "conditionName")
 _REMEDY = "write {kind}Parameter1_{name} there for what the cell holds"
 
 
-def read_tables(files: Mapping[Kind, list[Path]], folder: Path) -> Cells:
+def read_tables(files: Mapping[TableKind, list[Path]], folder: Path) -> TableCells:
     """All tables, each cell checked by itself and against the other tables."""
     cells = read_cells(files, folder, LAYOUT)
     for kind in ("condition", "observable", "parameter"):
@@ -45,7 +45,7 @@ def read_tables(files: Mapping[Kind, list[Path]], folder: Path) -> Cells:
     return cells
 
 
-def placeholders(cells: Cells) -> Placeholders:
+def placeholders(cells: TableCells) -> Placeholders:
     """Those of each observable, by what fills them."""
     rows = [row.cells for row in cells.rows["observable"]]
     return {r["observableId"]: {kind: _numbered(r, kind) for kind in ("observable", "noise")} for r in rows}
@@ -57,13 +57,13 @@ def _numbered(observable: Mapping[str, str], kind: str) -> list[str]:
     return [f"{kind}Parameter{n}_{observable['observableId']}" for n in sorted(found, key=int)]
 
 
-def scales(cells: Cells) -> dict[str, Scale]:
+def scales(cells: TableCells) -> dict[str, Scale]:
     """The scale of each observable's noise; linear if the table holds no scale."""
     stated = {row["observableId"]: row.get("observableTransformation", "lin") for _, row in cells.each("observable")}
     return {n: Scale(s) if s in {*Scale} else Scale.LIN for n, s in stated.items() if n}
 
 
-def check_repeated(cells: Cells, limits: dict[int, Limit]) -> None:
+def check_repeated(cells: TableCells, limits: dict[int, Limit]) -> None:
     """Measurements that repeat another scale or noise than their observable's, or that its scale cannot have."""
     observables = {row.cells["observableId"]: row.cells for row in cells.rows["observable"]}
     for index, row in enumerate(cells.rows["measurement"]):
@@ -75,7 +75,7 @@ def check_repeated(cells: Cells, limits: dict[int, Limit]) -> None:
     check_values(cells, limits, scales(cells))
 
 
-def check_formulas(cells: Cells) -> bool:
+def check_formulas(cells: TableCells) -> bool:
     """True if all formulas can be read; else petab's own reader is not called."""
     before = len(cells.issues.entries)
     for index, row in cells.each("observable"):
@@ -84,7 +84,7 @@ def check_formulas(cells: Cells) -> bool:
     return len(cells.issues.entries) == before
 
 
-def _check_measurement(cells: Cells, index: int) -> None:
+def _check_measurement(cells: TableCells, index: int) -> None:
     check_name(cells, "measurement", index, "observableId")
     check_name(cells, "measurement", index, "simulationConditionId")
     check_name(cells, "measurement", index, "preequilibrationConditionId", empty=True)
@@ -92,7 +92,7 @@ def _check_measurement(cells: Cells, index: int) -> None:
     check_measured_at(cells, index)
 
 
-def _check_condition(cells: Cells, index: int) -> None:
+def _check_condition(cells: TableCells, index: int) -> None:
     check_name(cells, "condition", index, "conditionId")
     for column, text in cells.rows["condition"][index].cells.items():
         if column in UNNAMED or is_missing(text):
@@ -101,7 +101,7 @@ def _check_condition(cells: Cells, index: int) -> None:
             cells.complain("condition", index, column, "a finite number, or a parameter's name" + hint_of(text))
 
 
-def _check_observable(cells: Cells, index: int) -> None:
+def _check_observable(cells: TableCells, index: int) -> None:
     check_name(cells, "observable", index, "observableId")
     row = cells.rows["observable"][index].cells
     for column in FORMULAS:
@@ -117,7 +117,7 @@ def _check_observable(cells: Cells, index: int) -> None:
     check_choice(cells, "observable", index, "noiseDistribution", ("normal", "laplace"))
 
 
-def _check_parameter(cells: Cells, index: int) -> None:
+def _check_parameter(cells: TableCells, index: int) -> None:
     row = cells.rows["parameter"][index].cells
     check_name(cells, "parameter", index, "parameterId")
     estimate = parse_number(row["estimate"])
@@ -139,7 +139,7 @@ def _check_parameter(cells: Cells, index: int) -> None:
         cells.complain("parameter", index, "parameterType", expected)
 
 
-LAYOUT: Mapping[Kind, Sheet] = {
+LAYOUT: Mapping[TableKind, Sheet] = {
     "measurement": Sheet(
         ("observableId", "simulationConditionId", "measurement", "time"),
         ("preequilibrationConditionId", "observableParameters", "noiseParameters", "datasetId", "replicateId"),

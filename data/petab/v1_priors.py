@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from ..files.csv_table import parse_number
 from ..prior import Prior
 from ..scale import Scale
-from .cells import Cells, is_missing, number_or_nan
 from .checks import bound_on
+from .table_cells import TableCells, is_missing, number_or_nan
 
 PRIORS: Mapping[str, tuple[str, Scale | None]] = {
     "uniform": ("uniform", Scale.LIN),
@@ -23,7 +23,7 @@ PRIORS: Mapping[str, tuple[str, Scale | None]] = {
 """PEtab's objective priors: family, and the scale it is on, None for that of the parameter."""
 
 
-def check_priors(cells: Cells) -> None:
+def check_priors(cells: TableCells) -> None:
     """Bounds and objective priors of all estimated parameters; what is wrong becomes a problem of its cell."""
     wrong = {(p.file, p.row) for p in cells.issues.entries}
     for index, row in enumerate(cells.rows["parameter"]):
@@ -31,7 +31,7 @@ def check_priors(cells: Cells) -> None:
             _check_bounds(cells, index) and _check_prior(cells, index)
 
 
-def _check_bounds(cells: Cells, index: int) -> bool:
+def _check_bounds(cells: TableCells, index: int) -> bool:
     row = cells.rows["parameter"][index].cells
     low, high, scale = number_or_nan(row["lowerBound"]), number_or_nan(row["upperBound"]), row["parameterScale"]
     before = len(cells.issues.entries)
@@ -49,7 +49,7 @@ def _check_bounds(cells: Cells, index: int) -> bool:
     return len(cells.issues.entries) == before
 
 
-def _check_prior(cells: Cells, index: int) -> None:
+def _check_prior(cells: TableCells, index: int) -> None:
     row = cells.rows["parameter"][index].cells
     kind, numbers = row.get("objectivePriorType", ""), row.get("objectivePriorParameters", "")
     kind = "parameterScaleUniform" if is_missing(kind) else kind

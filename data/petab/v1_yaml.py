@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from .yaml_file import Files, listed, unknown_key, unreadable
+from .yaml_file import Files, entries_of, unknown_key, unreadable
 
 if TYPE_CHECKING:
     import jsonschema
@@ -46,13 +46,13 @@ def _unsupported(config: Mapping[str, Any]) -> list[str]:
     if len(parts) > 1:
         messages.append(f"it holds {len(parts)} problems: give each a YAML file of its own")
     for part in (p for p in parts if isinstance(p, dict)):
-        if mappings := listed(part.get("mapping_files")):
+        if mappings := entries_of(part.get("mapping_files")):
             messages.append(f"mapping tables are not supported: {', '.join(mappings)}")
         models = part.get("model_files")
         for name, model in models.items() if isinstance(models, dict) else ():
             language = model.get("language") if isinstance(model, dict) else None
             messages.append(f"model {name!r} in language {language!r}: only SBML is supported")
-        files = listed(part.get("sbml_files"))
+        files = entries_of(part.get("sbml_files"))
         if len(files) > 1:
             messages.append(f"it names {len(files)} models, {', '.join(files)}: only one is supported")
     return messages

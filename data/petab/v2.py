@@ -16,13 +16,13 @@ from ..dataset import Measurement, Observable
 from ..files.issues import lines
 from ..parameter import Parameter
 from ..scale import Scale
-from .cells import Cells, number_or_nan, read_cells
 from .checks import arguments, check_filled, check_unique, check_values
 from .entities import Entities
 from .limits import Limit, measured, read_limits
+from .table_cells import TableCells, number_or_nan, read_cells
 from .tables import Experiment, Period, Tables, numbered_lines
 from .v2_cells import LAYOUT, placeholders_of
-from .v2_checks import Formulas, NameCheck, aliases_of, check_experiments, read_formulas
+from .v2_checks import CellFormulas, NameCheck, aliases_of, check_experiments, read_formulas
 from .v2_priors import prior_of, search_scale
 from .yaml_file import Files, unreadable
 
@@ -62,7 +62,7 @@ def read_v2(files: Files) -> Tables:
     )
 
 
-def _check(cells: Cells, limits: dict[int, Limit], model_id: str) -> Formulas:
+def _check(cells: TableCells, limits: dict[int, Limit], model_id: str) -> CellFormulas:
     """Checks of the tables against one another; returns the formulas that can be read."""
     for kind in ("observable", "parameter"):
         check_unique(cells, kind)
@@ -80,7 +80,7 @@ def _check(cells: Cells, limits: dict[int, Limit], model_id: str) -> Formulas:
     return read_formulas(cells)
 
 
-def _rows_of_observables(cells: Cells) -> dict[str, Mapping[str, str]]:
+def _rows_of_observables(cells: TableCells) -> dict[str, Mapping[str, str]]:
     return {row["observableId"]: row for _, row in cells.each("observable") if "observableId" in row}
 
 
@@ -94,7 +94,7 @@ def _renamed(expression: sympy.Expr, aliases: Mapping[str, str]) -> sympy.Expr:
     return substitute(expression, {sympy.Symbol(n): sympy.Symbol(to) for n, to in aliases.items()})
 
 
-def _observables(cells: Cells, formulas: Formulas, aliases: Mapping[str, str]) -> dict[str, Observable]:
+def _observables(cells: TableCells, formulas: CellFormulas, aliases: Mapping[str, str]) -> dict[str, Observable]:
     observables: dict[str, Observable] = {}
     for index, row in cells.each("observable"):
         name = row["observableId"]
@@ -112,7 +112,7 @@ def _observables(cells: Cells, formulas: Formulas, aliases: Mapping[str, str]) -
     return observables
 
 
-def _experiments(cells: Cells, formulas: Formulas, aliases: Mapping[str, str]) -> dict[str, Experiment]:
+def _experiments(cells: TableCells, formulas: CellFormulas, aliases: Mapping[str, str]) -> dict[str, Experiment]:
     """Those of the table, and one of the model as it is if a measurement names none."""
     changes: dict[str, dict[str, sympy.Expr]] = {}
     for index, row in cells.each("condition"):
@@ -137,7 +137,7 @@ def _experiments(cells: Cells, formulas: Formulas, aliases: Mapping[str, str]) -
 
 
 def _measurements(
-    cells: Cells, limits: Mapping[int, Limit], row_numbers: list[int], aliases: Mapping[str, str]
+    cells: TableCells, limits: Mapping[int, Limit], row_numbers: list[int], aliases: Mapping[str, str]
 ) -> list[Measurement]:
     measurements = []
     for index, row in cells.each("measurement"):
@@ -147,7 +147,7 @@ def _measurements(
     return measurements
 
 
-def _parameters(cells: Cells, aliases: Mapping[str, str]) -> dict[str, Parameter]:
+def _parameters(cells: TableCells, aliases: Mapping[str, str]) -> dict[str, Parameter]:
     parameters: dict[str, Parameter] = {}
     for index, row in cells.each("parameter"):
         name = aliases.get(row["parameterId"], row["parameterId"])
@@ -163,7 +163,7 @@ def _parameters(cells: Cells, aliases: Mapping[str, str]) -> dict[str, Parameter
     return parameters
 
 
-def _assumptions(cells: Cells, parameters: Mapping[str, Parameter], aliases: Mapping[str, str]) -> list[str]:
+def _assumptions(cells: TableCells, parameters: Mapping[str, Parameter], aliases: Mapping[str, str]) -> list[str]:
     """What the reader assumed where the tables say nothing."""
     notes: list[str] = []
     estimated = [(i, row) for i, row in cells.each("parameter") if row["estimate"].lower() == "true"]

@@ -9,7 +9,6 @@ import math
 from collections.abc import Mapping
 
 from ..files.csv_table import hint_of
-from .cells import LIMITS, Cells, Kind, Sheet, number_or_nan
 from .checks import (
     FORMULAS,
     check_arguments,
@@ -21,6 +20,7 @@ from .checks import (
     note_nominal,
     split,
 )
+from .table_cells import LIMITS, Sheet, TableCells, TableKind, number_or_nan
 from .v2_priors import check_prior
 
 NOISE = ("normal", "laplace", "log-normal", "log-laplace")
@@ -28,12 +28,12 @@ _EXPERIMENTS = "PEtab v2 has no such column: write experimentId, and the experim
 _PRIORS = "PEtab v2 has no such column: write priorDistribution and priorParameters"
 
 
-def placeholders_of(cells: Cells, index: int, kind: str) -> list[str]:
+def placeholders_of(cells: TableCells, index: int, kind: str) -> list[str]:
     """Those that a row of the observable table names; `kind` is `observable` or `noise`."""
     return [p for p in split(cells.text("observable", index, f"{kind}Placeholders")) if p]
 
 
-def _check_measurement(cells: Cells, index: int) -> None:
+def _check_measurement(cells: TableCells, index: int) -> None:
     check_name(cells, "measurement", index, "observableId")
     check_name(cells, "measurement", index, "experimentId", empty=True)
     check_arguments(cells, index)
@@ -42,14 +42,14 @@ def _check_measurement(cells: Cells, index: int) -> None:
         cells.complain("measurement", index, "time", "a number, or inf for the steady state")
 
 
-def _check_condition(cells: Cells, index: int) -> None:
+def _check_condition(cells: TableCells, index: int) -> None:
     check_name(cells, "condition", index, "conditionId")
     check_name(cells, "condition", index, "targetId")
     if not cells.text("condition", index, "targetValue"):
         cells.complain("condition", index, "targetValue", "a number or a formula; delete the row if nothing is set")
 
 
-def _check_experiment(cells: Cells, index: int) -> None:
+def _check_experiment(cells: TableCells, index: int) -> None:
     check_name(cells, "experiment", index, "experimentId")
     check_name(cells, "experiment", index, "conditionId", empty=True)
     time = cells.rows["experiment"][index].cells["time"]
@@ -58,7 +58,7 @@ def _check_experiment(cells: Cells, index: int) -> None:
         cells.complain("experiment", index, "time", expected + hint_of(time))
 
 
-def _check_observable(cells: Cells, index: int) -> None:
+def _check_observable(cells: TableCells, index: int) -> None:
     check_name(cells, "observable", index, "observableId")
     for column in FORMULAS:
         if not cells.text("observable", index, column):
@@ -70,7 +70,7 @@ def _check_observable(cells: Cells, index: int) -> None:
             cells.complain("observable", index, f"{kind}Placeholders", "names separated by ';', each once")
 
 
-def _check_parameter(cells: Cells, index: int) -> None:
+def _check_parameter(cells: TableCells, index: int) -> None:
     check_name(cells, "parameter", index, "parameterId")
     estimate = cells.rows["parameter"][index].cells["estimate"]
     if estimate.lower() not in ("true", "false"):
@@ -86,7 +86,7 @@ def _check_parameter(cells: Cells, index: int) -> None:
     return None
 
 
-def _check_mapping(cells: Cells, index: int) -> None:
+def _check_mapping(cells: TableCells, index: int) -> None:
     check_name(cells, "mapping", index, "petabEntityId")
     there, name = (cells.text("mapping", index, c) for c in ("modelEntityId", "petabEntityId"))
     if there and there != name and is_name(there):
@@ -94,7 +94,7 @@ def _check_mapping(cells: Cells, index: int) -> None:
         cells.complain("mapping", index, "modelEntityId", expected)
 
 
-LAYOUT: Mapping[Kind, Sheet] = {
+LAYOUT: Mapping[TableKind, Sheet] = {
     "measurement": Sheet(
         ("observableId", "experimentId", "time", "measurement"),
         ("observableParameters", "noiseParameters", "datasetId", "replicateId", "modelId"),

@@ -10,18 +10,18 @@ import sympy
 from ...models.listing import listed
 from ...models.networks.formulas import names_in
 from ..native.coverage import near
-from .cells import Cells, Kind, number_or_nan
 from .checks import FORMULAS, is_name, read_formula, split
 from .entities import Entities
+from .table_cells import TableCells, TableKind, number_or_nan
 from .v2_cells import placeholders_of
 
-Formulas = Mapping[tuple[Kind, int, str], sympy.Expr]
+CellFormulas = Mapping[tuple[TableKind, int, str], sympy.Expr]
 """Those of the observable and the condition table, by kind, position of the row and column."""
 
 
-def read_formulas(cells: Cells) -> dict[tuple[Kind, int, str], sympy.Expr]:
+def read_formulas(cells: TableCells) -> dict[tuple[TableKind, int, str], sympy.Expr]:
     """All formulas that can be read; the others become issues."""
-    columns: tuple[tuple[Kind, tuple[str, ...]], ...] = (("observable", FORMULAS), ("condition", ("targetValue",)))
+    columns: tuple[tuple[TableKind, tuple[str, ...]], ...] = (("observable", FORMULAS), ("condition", ("targetValue",)))
     formulas = {}
     for kind, names in columns:
         for index, row in cells.each(kind):
@@ -32,7 +32,7 @@ def read_formulas(cells: Cells) -> dict[tuple[Kind, int, str], sympy.Expr]:
     return formulas
 
 
-def check_experiments(cells: Cells) -> None:
+def check_experiments(cells: TableCells) -> None:
     """Conditions that there are, none twice at one time, and each target set once; measurements within."""
     rows_by_condition: dict[str, list[tuple[int, str]]] = {}
     for index, row in cells.each("condition"):
@@ -60,7 +60,7 @@ def check_experiments(cells: Cells) -> None:
     _check_measured(cells, first_times(cells))
 
 
-def first_times(cells: Cells) -> dict[str, float]:
+def first_times(cells: TableCells) -> dict[str, float]:
     """The first finite time of each experiment; 0 if it has none."""
     times: dict[str, list[float]] = {}
     for _, row in cells.each("experiment"):
@@ -68,7 +68,7 @@ def first_times(cells: Cells) -> dict[str, float]:
     return {name: min((t for t in all_of if math.isfinite(t)), default=0.0) for name, all_of in times.items()}
 
 
-def _check_measured(cells: Cells, starts: Mapping[str, float]) -> None:
+def _check_measured(cells: TableCells, starts: Mapping[str, float]) -> None:
     for index, row in cells.each("measurement"):
         name = row.get("experimentId")
         if name is not None and name not in starts:
@@ -83,7 +83,7 @@ def _check_measured(cells: Cells, starts: Mapping[str, float]) -> None:
 class NameCheck:
     """Which names the tables may use: those of the model, of the parameter table, placeholders and aliases."""
 
-    def __init__(self, cells: Cells, model: Entities, aliases: Mapping[str, str], formulas: Formulas):
+    def __init__(self, cells: TableCells, model: Entities, aliases: Mapping[str, str], formulas: CellFormulas):
         self.cells, self.model, self.aliases, self.formulas = cells, model, aliases, formulas
         self.parameters = [row["parameterId"] for _, row in cells.each("parameter") if "parameterId" in row]
         self.targets = {row["targetId"] for _, row in cells.each("condition") if "targetId" in row}
@@ -124,7 +124,9 @@ class NameCheck:
                     expected = "a formula without 'time', as the model calls something else so: rename that"
                     self.cells.complain("observable", index, column, expected)
 
-    def _unknown(self, kind: Kind, index: int, column: str, names: Collection[str], more: Collection[str] = ()) -> None:
+    def _unknown(
+        self, kind: TableKind, index: int, column: str, names: Collection[str], more: Collection[str] = ()
+    ) -> None:
         known = {*self.model.names, *self.parameters, *self.aliases, *more, "time"}
         for name in sorted(set(names) - known)[:1]:
             expected = f"names that the model or the parameter table has; neither has {name!r}{near(name, known)}"
@@ -202,7 +204,7 @@ class NameCheck:
                 self.cells.complain("parameter", index, "parameterId", expected)
 
 
-def aliases_of(cells: Cells, model: Entities) -> dict[str, str]:
+def aliases_of(cells: TableCells, model: Entities) -> dict[str, str]:
     """What the mapping table's names stand for in the network: local parameters, which have their own name there."""
     aliases: dict[str, str] = {}
     for index, row in cells.each("mapping"):

@@ -14,8 +14,8 @@ import numpy as np
 from ..files.csv_table import hint_of, parse_number
 from ..prior import Prior
 from ..scale import Scale
-from .cells import Cells, number_or_nan
 from .checks import bound_on, split
+from .table_cells import TableCells, number_or_nan
 
 _DECADES = 100.0  # a ratio: what spans so much is searched on a logarithmic scale
 
@@ -65,7 +65,7 @@ FAMILIES: Mapping[str, _Family] = {
 """PEtab v2's priors."""
 
 
-def check_prior(cells: Cells, index: int) -> None:
+def check_prior(cells: TableCells, index: int) -> None:
     """The bounds and the prior of an estimated parameter; what is wrong becomes an issue of its cell."""
     low, high = _bounds(cells, index)
     lower = cells.text("parameter", index, "lowerBound")
@@ -100,7 +100,7 @@ def check_prior(cells: Cells, index: int) -> None:
     return None
 
 
-def _check_without(cells: Cells, index: int, numbers: list[str]) -> None:
+def _check_without(cells: TableCells, index: int, numbers: list[str]) -> None:
     """A parameter without a prior, which is uniform within its bounds."""
     if numbers:
         return cells.complain(
@@ -112,7 +112,7 @@ def _check_without(cells: Cells, index: int, numbers: list[str]) -> None:
     return None
 
 
-def prior_of(cells: Cells, index: int) -> Prior:
+def prior_of(cells: TableCells, index: int) -> Prior:
     """The prior of a row that has been checked, truncated by its bounds; uniform within them if the table has none."""
     low, high = _bounds(cells, index)
     name = cells.text("parameter", index, "priorDistribution") or "uniform"
@@ -138,7 +138,7 @@ def search_scale(prior: Prior) -> Scale:
     return Scale.LOG10 if wide else Scale.LIN
 
 
-def _bounds(cells: Cells, index: int) -> tuple[float, float]:
+def _bounds(cells: TableCells, index: int) -> tuple[float, float]:
     low, high = (number_or_nan(cells.text("parameter", index, c)) for c in ("lowerBound", "upperBound"))
     return low, high
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .cells import Kind
+from .table_cells import TableKind
 from .yaml_file import Files, unknown_key, unreadable
 
 _REQUIRED = ("parameter_files", "model_files", "measurement_files", "observable_files")
-_TABLES: Mapping[str, Kind] = {
+_TABLES: Mapping[str, TableKind] = {
     "condition_files": "condition",
     "experiment_files": "experiment",
     "mapping_files": "mapping",

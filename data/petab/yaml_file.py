@@ -12,7 +12,7 @@ import yaml
 from ..files.issues import Issues
 from ..files.text_file import read_text
 from ..native.coverage import near
-from .cells import Kind
+from .table_cells import TableKind
 
 
 def unreadable(path: Path, issues: list[str]) -> ValueError:
@@ -27,7 +27,7 @@ class Files(NamedTuple):
     path: Path
     model: str
     model_id: str
-    tables: Mapping[Kind, list[Path]]
+    tables: Mapping[TableKind, list[Path]]
     notes: tuple[str, ...]
 
     def check(self) -> None:
@@ -42,7 +42,7 @@ class Files(NamedTuple):
             raise unreadable(path, [f"{name} is a folder; expected a file" for name in folders])
 
 
-def _listed_twice(path: Path, tables: Mapping[Kind, list[Path]]) -> list[str]:
+def _listed_twice(path: Path, tables: Mapping[TableKind, list[Path]]) -> list[str]:
     """Tables that would count twice, also under two names."""
     issues, first = [], {}
     for kind, files in tables.items():
@@ -120,6 +120,6 @@ def unknown_key(key: object, where: str, known: Sequence[str]) -> str:
     )
 
 
-def listed(value: object) -> list[str]:
+def entries_of(value: object) -> list[str]:
     """The entries of a list as text; nothing else is a list."""
     return [str(v) for v in value] if isinstance(value, list) else []

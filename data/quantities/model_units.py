@@ -20,7 +20,7 @@ from .dimensions import (
     unit_of_amount,
     unit_of_symbol,
 )
-from .units import UnitError, conversion_factor, parts_of, quantity_of, registry
+from .units import UnitError, conversion_factor, quantity_of, registry, unit_parts
 
 if TYPE_CHECKING:
     import pint
@@ -46,7 +46,7 @@ class ModelUnit(NamedTuple):
         return self.name if self.number == 1 else f"{self.number:g} {self.name}"
 
 
-def named(unit: pint.Quantity) -> ModelUnit:
+def bench_unit(unit: pint.Quantity) -> ModelUnit:
     """A unit by the name it has on the bench, or as a multiple of one."""
     first = None
     for name in _NAMES:
@@ -79,13 +79,17 @@ class ModelUnits:
             raise UnitError("; ".join(undefined[:3]))
         time, extent, substance = (declared_unit(self.network, w) for w in ("time", "extent", "substance"))
         if time is not None and not time.check("[time]"):
-            raise UnitError(f"the model {name!r} declares its unit of time as {named(time)}, which is not a time")
+            raise UnitError(f"the model {name!r} declares its unit of time as {bench_unit(time)}, which is not a time")
         for what, unit in (("extent", extent), ("substance", substance)):
             if unit is not None and not (unit.dimensionless or unit.check("[substance]") or unit.check("[mass]")):
-                raise UnitError(f"the model {name!r} declares its unit of {what} as {named(unit)}, which is no amount")
+                raise UnitError(
+                    f"the model {name!r} declares its unit of {what} as {bench_unit(unit)}, which is no amount"
+                )
         volume = declared_unit(self.network, "volume")
         if volume is not None and not (volume.check("[volume]") or volume.dimensionless):
-            raise UnitError(f"the model {name!r} declares its unit of volume as {named(volume)}, which is no volume")
+            raise UnitError(
+                f"the model {name!r} declares its unit of volume as {bench_unit(volume)}, which is no volume"
+            )
         self._check_extent(extent, substance)
 
     def _check_extent(self, extent: pint.Quantity | None, substance: pint.Quantity | None) -> None:
@@ -100,8 +104,8 @@ class ModelUnits:
             moved = moved and not species.conversion  # a factor with a unit of its own
             if counted is not None and turned is not None and moved and not _same(counted, turned):
                 raise UnitError(
-                    f"the model {self.network.name!r} counts the species {species.name} in {named(counted)}, but its "
-                    f"reactions turn over {named(turned)}: declare one unit of substance and of extent"
+                    f"the model {self.network.name!r} counts the species {species.name} in {bench_unit(counted)}, "
+                    f"but its reactions turn over {bench_unit(turned)}: declare one unit of substance and of extent"
                 )
 
     def _check_reactions(self) -> None:
@@ -114,8 +118,9 @@ class ModelUnits:
             for name, unit in known.items():
                 if not _same(unit, known[first]):
                     raise UnitError(
-                        f"the model {self.network.name!r} counts the species {first} in {named(known[first])} and "
-                        f"{name} in {named(unit)}, and the reaction {reaction.name} turns over both: declare one unit"
+                        f"the model {self.network.name!r} counts the species {first} in {bench_unit(known[first])} "
+                        f"and {name} in {bench_unit(unit)}, and the reaction {reaction.name} turns over both: declare "
+                        "one unit"
                     )
 
     @cached_property
@@ -138,11 +143,11 @@ class ModelUnits:
 
     @cached_property
     def time(self) -> ModelUnit:
-        return named(self.assumed.time)
+        return bench_unit(self.assumed.time)
 
     @cached_property
     def concentration(self) -> ModelUnit:
-        return named(self.assumed.concentration)
+        return bench_unit(self.assumed.concentration)
 
     @cached_property
     def _volume(self) -> pint.Quantity | None:
@@ -169,7 +174,7 @@ class ModelUnits:
         """The unit of a species, parameter or compartment; None for a parameter that declares none."""
         self._check_defined(name)
         unit = unit_of_symbol(self.network, name, self.assumed)
-        return None if unit is None else named(unit)
+        return None if unit is None else bench_unit(unit)
 
     def declared(self, name: str) -> pint.Quantity | None:
         self._check_defined(name)
@@ -195,7 +200,7 @@ class ModelUnits:
         return self._coherent[unit, numbers]
 
     def _made_coherent(self, unit: str, *, numbers: bool) -> tuple[float, str]:
-        parts = _by_concentration(parts_of(unit))
+        parts = _by_concentration(unit_parts(unit))
         mass = any("[mass]" in quantity_of(u).dimensionality for u in parts)
         factor, words = 1.0, []
         for part, exponent in parts.items():
@@ -213,7 +218,7 @@ class ModelUnits:
     def follows(self, unit: str, *, numbers: bool = False) -> bool:
         """True if all parts of a unit are times, amounts or volumes of the model; `numbers` allows parts such as %."""
         parts = [
-            part for part in _by_concentration(parts_of(unit)) if not (numbers and quantity_of(part).dimensionless)
+            part for part in _by_concentration(unit_parts(unit)) if not (numbers and quantity_of(part).dimensionless)
         ]
         return (bool(parts) or numbers) and all(
             self._model_unit(part, keeps_volume=False) is not None for part in parts
@@ -225,18 +230,18 @@ class ModelUnits:
         if kind.check("[time]"):
             return self.time
         if kind.check("1/[time]"):
-            return named(1 / self.assumed.time)
+            return bench_unit(1 / self.assumed.time)
         if kind.check("[substance]/[volume]"):
-            if len({str(named(v)) for v in self._volumes}) > 1:
+            if len({str(bench_unit(v)) for v in self._volumes}) > 1:
                 raise UnitError(
                     "the model's compartments are in several units, so declare this one's unit in the model"
                 )
             return self.concentration
         if kind.check("[substance]") and (amount := self._amount) is not None:
-            return named(amount) if amount.check("[substance]") else None
+            return bench_unit(amount) if amount.check("[substance]") else None
         if kind.check("[volume]") and not keeps_volume and (self._volume is not None or self._amount is not None):
             volume = self._volume if self._volume is not None else registry().Quantity(1.0, "l")
-            return named(volume) if volume.check("[volume]") else None
+            return bench_unit(volume) if volume.check("[volume]") else None
         return None
 
     def notes(self) -> list[str]:
@@ -294,4 +299,4 @@ def _joined(words: list[tuple[str, float]]) -> str:
     return f"{above}/{below[0]}" if len(below) == 1 else f"{above}/({' '.join(below)})"
 
 
-__all__ = ["ModelUnit", "ModelUnits", "named"]
+__all__ = ["ModelUnit", "ModelUnits", "bench_unit"]

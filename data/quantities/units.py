@@ -146,7 +146,7 @@ def quantity_of(unit: str) -> pint.Quantity:
 
 
 @functools.cache
-def parts_of(unit: str) -> dict[str, float]:
+def unit_parts(unit: str) -> dict[str, float]:
     """The named units that a unit is made of, with their exponents: `1/(nM min)` is {nanomolar: -1, minute: -1}."""
     return {str(name): float(exponent) for name, exponent in quantity_of(unit).unit_items()}  # pyright: ignore
 

@@ -14,7 +14,7 @@ from ...models.solvers.accuracy import stricter
 from ...models.solvers.dispatch import falls_back
 from ...models.solvers.status import Status
 from ..problem.failures import count_kinds
-from .differences import differences
+from .difference_quotients import nearest_differences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -233,7 +233,7 @@ def compare(
 ) -> GradientCheck:
     """`gradient` against central differences of `density` at `z`."""
     enough = 0.1 * tolerance * _scale(gradient) / max(1.0, np.sqrt(len(z)))  # all together a tenth of the tolerance
-    found = differences(density, z, gradient, steps, batch, enough)
+    found = nearest_differences(density, z, gradient, steps, batch, enough)
     distance = np.where(np.isfinite(found.value), np.abs(found.value - gradient), np.inf)
     return GradientCheck(
         names, gradient, found.value, found.step, distance / _scale(gradient), tolerance, side=found.side

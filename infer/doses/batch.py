@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
 from ...models.compiled.model import Model
-from ...models.compiled.observe import grid
+from ...models.compiled.observe import grid_reader
 from ...models.compiled.plan import Plan, compile_plan
 from ...models.protocols.protocol import Protocol
 from ...models.solvers.below_zero import reading_atol
@@ -22,7 +22,7 @@ from ...models.solvers.dispatch import falls_back, solve, uses_fused
 from ...models.solvers.placement import devices_for, on
 from ...models.solvers.settings import Settings
 from ...models.solvers.status import Status
-from .course_summary import CourseSummary, summarise
+from .course_summary import CourseSummary, summarise_courses
 from .failing import check_first
 
 _COPIES = 2  # of a chunk's states that are held at once, at most
@@ -109,13 +109,13 @@ def _compiled(
     settings: Settings,
     devices: Sequence[Any],
 ) -> Callable[[np.ndarray], tuple[Array, Array]]:
-    read = grid(model, plan, [observe])
+    read = grid_reader(model, plan, [observe])
 
     def one(values: Float[Array, " names"]) -> tuple[Array, Array]:
         solution = solve(model, plan, settings, values)
         atol = reading_atol(model, solution.y, settings.rtol, settings.atol)
         (course,) = read(values, solution.y, settings.rtol, atol)
-        response = summarise(summary, times, course)
+        response = summarise_courses(summary, times, course)
         failed = solution.status != Status.OK
         finite = jnp.all(jnp.isfinite(response), axis=-1)
         status = jnp.where(failed | finite, solution.status, Status.NOT_FINITE)

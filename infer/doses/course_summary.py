@@ -13,7 +13,7 @@ SUMMARIES: tuple[str, ...] = get_args(CourseSummary)
 COURSE = np.concatenate([np.arange(0.0, 60.0, 2.0), np.arange(60.0, 185.0, 5.0)])  # min
 
 
-def summarise(
+def summarise_courses(
     summary: CourseSummary | None, times: Float[np.ndarray, " times"], x: Float[Array, "*batch times"]
 ) -> Float[Array, "*batch _"]:
     """The summary of courses `x` at `times`, with a last axis of length 1; None: the courses as they are.

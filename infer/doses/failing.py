@@ -13,6 +13,7 @@ from ...models.protocols.protocol import Protocol
 from ...models.solvers.settings import Settings
 from ...models.solvers.status import Status
 from ...models.solvers.unsettled import find_unsettled_under
+from ...moved import rename_names
 from ..problem.failures import count_kinds
 from .amounts import model_unit
 
@@ -77,3 +78,5 @@ def _describe_unsteady(
 
 
 __all__ = ["AllFailedError", "NoSteadyStateError", "check_first"]
+
+__getattr__ = rename_names(__name__, {"NeverAtRestError": "infer.doses.failing.NoSteadyStateError"})

@@ -17,7 +17,7 @@ from ...models.compiled.identity import model_digest
 from ...models.compiled.model import Model
 from ...models.load import load_model
 from ..posterior.datatree import safe, thinned
-from ..posterior.file import file_of, read
+from ..posterior.file import file_of, read_datatree
 from ..posterior.fitted import Fitted, changes, read_fitted
 from ..problem.load import load_problem
 from ..problem.problem import Problem
@@ -37,7 +37,7 @@ def tree_of(posterior: xr.DataTree | str | Path) -> xr.DataTree:
         raise TypeError(f"a posterior is a tree, a file or a folder; for {posterior!r} use Ensemble.from_model")
     if not Path(posterior).exists() and str(posterior) in bundled():
         raise FileNotFoundError(f"{str(posterior)!r} is a model, not a posterior: Ensemble.from_model takes it")
-    return read(file_of(posterior))
+    return read_datatree(file_of(posterior))
 
 
 def parameters_of(

@@ -175,12 +175,12 @@ def record(problem: Problem, modes: Modes, chains: int) -> dict[str, Any]:
     }
 
 
-def stored(modes: Modes) -> dict[str, np.ndarray]:
-    """The modes as arrays for a file, which `restored` reads."""
+def stored_modes(modes: Modes) -> dict[str, np.ndarray]:
+    """The modes as arrays for a file, which `restored_modes` reads."""
     return {f"modes_{k}": np.asarray(v) for k, v in modes._asdict().items()}
 
 
-def restored(arrays: Any, names: Sequence[str], start: Curvature) -> Modes:
+def restored_modes(arrays: Any, names: Sequence[str], start: Curvature) -> Modes:
     """Modes read from the arrays of a file; files of older versions hold none, and give one mode, from `start`."""
     if "modes_centre" in names:
         return Modes(**{k: arrays[f"modes_{k}"] for k in Modes._fields})

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from ...models.listing import with_and
 from .optima import BARRIER, COMPARABLE, EQUAL, Endings, Optimum, comparable, differing
 from .ridges import Combination, find_combinations
 
@@ -74,9 +75,8 @@ def _of_valley(ended: Endings, optimum: Optimum, number: int | None) -> str:
     more = f" and {len(spread) - _SHOWN} more" if len(spread) > _SHOWN else ""
     whose = "Starts" if number is None else f"Starts of optimum {number}"
     text = f"{whose} of equal objective lie along a valley in which it rises by less than {BARRIER:g}: {ranges}{more}. "
-    alone = (
-        _and([names[i] for i in spread[:_SHOWN]]) if not more else ", ".join(names[i] for i in spread[:_SHOWN]) + more
-    )
+    first = [names[i] for i in spread[:_SHOWN]]
+    alone = ", ".join(first) + more if more else with_and(first)
     text += f"{alone} alone {'is' if len(spread) == 1 else 'are'} not determined"
     combinations = find_combinations(names, values, spread)
     return text + (f"; {listed_combinations(combinations)}." if combinations else ".")
@@ -85,10 +85,6 @@ def _of_valley(ended: Endings, optimum: Optimum, number: int | None) -> str:
 def listed_combinations(combinations: list[Combination]) -> str:
     """Such as `the product s·x0 is (9.9 to 10.1)`."""
     return "; ".join(f"the {c.kind} {c.text} is: {_range(c)}" for c in combinations)
-
-
-def _and(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _range(c: Combination) -> str:

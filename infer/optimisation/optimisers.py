@@ -13,8 +13,9 @@ import optax
 import optimistix
 from jaxtyping import Array, Bool, Float
 
-Z = Float[Array, " parameters"]
-Value = Callable[[Z], Float[Array, ""]]
+from ..problem.parameter_space import Z
+
+PointObjective = Callable[[Z], Float[Array, ""]]
 """An objective of one z, infinite if a simulation fails; it can be differentiated in reverse mode."""
 
 _SHORTER = 0.2  # of a step that ends where the simulation fails
@@ -32,11 +33,11 @@ class Verdict(NamedTuple):
 class Optimiser(Protocol):
     """One run, as functions that JAX compiles. A state is a pytree of arrays of constant shapes."""
 
-    def init(self, objective: Value, z: Z) -> Any:
+    def init(self, objective: PointObjective, z: Z) -> Any:
         """The state of a run that begins at z."""
         ...
 
-    def step(self, objective: Value, state: Any) -> Any:
+    def step(self, objective: PointObjective, state: Any) -> Any:
         """The state after one iteration, or after a trial that was rejected."""
         ...
 
@@ -44,7 +45,7 @@ class Optimiser(Protocol):
         """The current point; it stays the same after a rejected step."""
         ...
 
-    def verdict(self, objective: Value, state: Any) -> Verdict: ...
+    def verdict(self, objective: PointObjective, state: Any) -> Verdict: ...
 
 
 class _Descent(NamedTuple):
@@ -61,11 +62,11 @@ class OptaxOptimiser:
 
     transformation: optax.GradientTransformationExtraArgs
 
-    def init(self, objective: Value, z: Z) -> _Descent:
+    def init(self, objective: PointObjective, z: Z) -> _Descent:
         value, gradient = jax.value_and_grad(objective)(z)
         return _Descent(z, value, gradient, self.transformation.init(z), jnp.ones(()))
 
-    def step(self, objective: Value, state: _Descent) -> _Descent:
+    def step(self, objective: PointObjective, state: _Descent) -> _Descent:
         known = {"value": state.value, "grad": state.gradient, "value_fn": objective}
         updates, inner = self.transformation.update(state.gradient, state.inner, state.z, **known)
         z = state.z + state.shrink * jnp.asarray(updates)
@@ -82,7 +83,7 @@ class OptaxOptimiser:
     def position(self, state: _Descent) -> Z:
         return state.z
 
-    def verdict(self, objective: Value, state: _Descent) -> Verdict:
+    def verdict(self, objective: PointObjective, state: _Descent) -> Verdict:
         return Verdict(jnp.array(False), state.shrink < _SHORTEST)  # optax has no criterion of its own
 
 
@@ -97,12 +98,12 @@ class OptimistixOptimiser:
 
     minimiser: optimistix.AbstractMinimiser
 
-    def init(self, objective: Value, z: Z) -> _Iterate:
+    def init(self, objective: PointObjective, z: Z) -> _Iterate:
         value = jax.ShapeDtypeStruct((), z.dtype)
         inner = self.minimiser.init(_with_arguments(objective), z, None, {}, value, None, frozenset())
         return _Iterate(z, inner)
 
-    def step(self, objective: Value, state: _Iterate) -> _Iterate:
+    def step(self, objective: PointObjective, state: _Iterate) -> _Iterate:
         function = _with_arguments(objective)
         z, inner, _ = self.minimiser.step(function, state.z, None, {}, state.inner, frozenset())
         return _Iterate(z, inner)
@@ -110,14 +111,14 @@ class OptimistixOptimiser:
     def position(self, state: _Iterate) -> Z:
         return state.z
 
-    def verdict(self, objective: Value, state: _Iterate) -> Verdict:
+    def verdict(self, objective: PointObjective, state: _Iterate) -> Verdict:
         function = _with_arguments(objective)
         ended, result = self.minimiser.terminate(function, state.z, None, {}, state.inner, frozenset())
         fine = result == optimistix.RESULTS.successful
         return Verdict(ended & fine, ~fine)
 
 
-def _with_arguments(objective: Value) -> Callable[[Z, Any], tuple[Float[Array, ""], None]]:
+def _with_arguments(objective: PointObjective) -> Callable[[Z, Any], tuple[Float[Array, ""], None]]:
     """The signature that optimistix calls: of z and arguments, the value and what goes with it."""
     return lambda z, _: (objective(z), None)
 

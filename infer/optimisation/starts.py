@@ -21,7 +21,7 @@ WIDE = (1e-5, 1e3)
 Initial = Literal["prior", "wide"]
 
 
-class Run(Protocol):
+class OptimiserRun(Protocol):
     """One run of an optimiser: the best point so far, its objective, and why it ended (`reason`, empty before)."""
 
     z: np.ndarray
@@ -71,7 +71,7 @@ class Starts:
         self.random = [np.random.default_rng([seed, i]) for i in range(count)]
         self.waiting = list(reversed(range(count)))
         self.attempts: Counter[int] = Counter()
-        self.done: dict[int, tuple[Run, np.ndarray]] = {}
+        self.done: dict[int, tuple[OptimiserRun, np.ndarray]] = {}
         self.failed: Counter[str] = Counter()
         self.failing: dict[str, np.ndarray] = {}  # the first z that failed in each way
         self.redrawn = 0
@@ -88,7 +88,7 @@ class Starts:
             return index, np.asarray(self.points[index])
         return index, draw_start(self.problem, self.random[index], self.initial)
 
-    def finish(self, index: int, run: Run, start: np.ndarray) -> None:
+    def finish(self, index: int, run: OptimiserRun, start: np.ndarray) -> None:
         """Takes a finished run; if its start failed, another is to be drawn."""
         with self.lock:
             self.attempts[index] += 1

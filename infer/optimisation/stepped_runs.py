@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, Int
 
 from ...models.solvers.placement import on
 from ..problem.problem import Objective, Problem
-from .optimisers import Optimiser, Value, Verdict
+from .optimisers import Optimiser, PointObjective, Verdict
 from .starts import Starts
 from .stopping import FAILED_START, NO_DESCENT, Limits
 
@@ -112,7 +112,7 @@ class Steps:
             return arrays
 
         def step(number: Int[Array, ""], state: Any) -> Any:
-            objective: Value = lambda z: evaluate(z, number)  # noqa: E731
+            objective: PointObjective = lambda z: evaluate(z, number)  # noqa: E731
             after = optimiser.step(objective, eqx.combine(state, self.constant))
             return _split(after)[0], optimiser.position(after), optimiser.verdict(objective, after)
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from ..optimisation.optima import comparable
 from .arms import arm_share
 from .checks import evaluation, observed_predicted, residuals
-from .dose import dose
-from .dose_response import dose_response, drug_response
-from .fit import fit
+from .dose_curves import dose_response, drug_response
+from .dose_readings import dose
+from .dose_surface import surface
+from .observable_panels import fit
 from .optimiser import starts, traces, waterfall
 from .parameters import chains, prior_posterior
-from .population import population
-from .surface import surface
+from .population_bands import population
 
 if TYPE_CHECKING:
     import xarray as xr

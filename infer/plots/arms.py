@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 from ...models.listing import known_names
 from ..doses.quantiles import quantiles_over_draws
-from .dose import dose_axis
-from .style import COLOURS, grid, styled
+from .dose_readings import dose_axis
+from .style import COLOURS, panel_grid, styled
 
 
 @styled
@@ -31,7 +31,7 @@ def arm_share(shares: xr.Dataset, *, conditions: Sequence[str] | None = None) ->
     names = known if conditions is None else list(conditions)
     if unknown := sorted(set(names) - set(known)):
         raise ValueError(f"unknown conditions {', '.join(unknown)}; {known_names(unknown, known)}")
-    figure, axes = grid(len(names), columns=3, height=3.2)
+    figure, axes = panel_grid(len(names), columns=3, height=3.2)
     doses = share["dose"]
     for ax, name in zip(axes, names, strict=True):
         for arm, colour in zip(share["arm"].values, COLOURS, strict=False):

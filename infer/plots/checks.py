@@ -24,12 +24,12 @@ from scipy import special
 
 from ...data.noise import Normal
 from ..posterior.datatree import map_draws, safe
-from ..prediction.curves import posterior_values
+from ..prediction.assay_curves import posterior_values
 from ..problem.evaluation import Evaluation
 from ..problem.problem import Problem
 from .limits import censored, describe_inside, draw_points, limit_handles
 from .margins import legend_outside, note_below
-from .style import BLUE, GREY, VERMILION, grid, note_cut_axis, pages, shown_from, styled, time_label
+from .style import BLUE, GREY, VERMILION, note_cut_axis, pages, panel_grid, shown_from, styled, time_label
 
 BAND = 1.645  # ± of a standard normal: 90%
 IN_SAMPLE = "in-sample: these rows were fitted, so they lie somewhat closer than new measurements would"
@@ -47,7 +47,7 @@ def standardised(problem: Problem, tree: xr.DataTree, observable: str) -> np.nda
     return special.ndtri((below + 0.5) / (np.sum(np.isfinite(replicated), axis=0) + 1))
 
 
-def predicted(problem: Problem, tree: xr.DataTree, *, draws: int = 200) -> Float[np.ndarray, " rows"]:
+def median_readings(problem: Problem, tree: xr.DataTree, *, draws: int = 200) -> Float[np.ndarray, " rows"]:
     """Posterior medians of what each row would read without noise, in its run, in the unit of the measurements."""
     values = posterior_values(problem, tree, draws=draws)
     (mean,) = map_draws(problem, lambda v: (jnp.asarray(problem.read(v).mean),), values)
@@ -87,7 +87,7 @@ def residuals(problem: Problem, tree: xr.DataTree, *, time_unit: str | None = No
 
 
 def _residual_page(problem: Problem, tree: xr.DataTree, names, time_unit: str) -> Figure:
-    figure, axes = grid(len(names), height=2.3)
+    figure, axes = panel_grid(len(names), height=2.3)
     for ax, name in zip(axes, names, strict=True):
         r, tail = standardised(problem, tree, name), _tail(problem, name)
         time = tree["observed_data"].dataset[f"time[{safe(name)}]"].values
@@ -129,12 +129,12 @@ def observed_predicted(problem: Problem, tree: xr.DataTree) -> list[Figure]:
     in its place, noise included. The mark of a limit whose prediction lies beyond the axes stands at their edge.
     """
     names = [n for n in problem.dataset.observables if safe(n) in tree["observed_data"]]
-    middle = predicted(problem, tree)
+    middle = median_readings(problem, tree)
     return [_observed_predicted_page(problem, tree, page, middle) for page in pages(names)]
 
 
 def _observed_predicted_page(problem: Problem, tree: xr.DataTree, names, middle: np.ndarray) -> Figure:
-    figure, axes = grid(len(names), columns=4, height=3.1)
+    figure, axes = panel_grid(len(names), columns=4, height=3.1)
     for ax, name in zip(axes, names, strict=True):
         _draw_observed_predicted(ax, problem, tree, name, middle[_rows(problem, name)])
     bar = Line2D([], [], color=BLUE, alpha=0.4, lw=1.2, label="90% of new measurements, noise included")
@@ -214,7 +214,7 @@ def evaluation(problem: Problem, result: Evaluation, *, time_unit: str | None = 
     clock = problem.dataset.time_unit if time_unit is None else time_unit
     figures = []
     for page in pages(names, 6):
-        figure, axes = grid(2 * len(page), columns=2, height=2.6)
+        figure, axes = panel_grid(2 * len(page), columns=2, height=2.6)
         for name, left, right in zip(page, axes[::2], axes[1::2], strict=True):
             _evaluated(left, right, problem, result, name, clock)
         _legend(figure, problem, page)
@@ -244,4 +244,4 @@ def _evaluated(left: Axes, right: Axes, problem: Problem, result: Evaluation, na
     right.set_ylabel("residual [sd]" if observable.noise == Normal() else "residual [normal quantile]")
 
 
-__all__ = ["evaluation", "observed_predicted", "predicted", "residuals", "standardised"]
+__all__ = ["evaluation", "median_readings", "observed_predicted", "residuals", "standardised"]

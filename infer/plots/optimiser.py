@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from .style import BLUE, COLOURS, GREY, INK, VERMILION, grid, shortened, styled
+from .style import BLUE, COLOURS, GREY, INK, VERMILION, panel_grid, shortened, styled
 
 NEAR = 0.1  # a start that ends within this of the best found the same optimum
 
@@ -30,7 +30,7 @@ def waterfall(objectives: Float[ArrayLike, " starts"], converged: ArrayLike | No
     order = np.argsort(np.where(np.isfinite(values), values, np.inf), kind="stable")
     values, done = values[order], done[order]
     finite = np.isfinite(values)
-    figure, (ax,) = grid(1, height=3.6)
+    figure, (ax,) = panel_grid(1, height=3.6)
     figure.set_figwidth(6.4)
     if finite.any():
         distance = values[finite] - values[0]
@@ -71,7 +71,7 @@ def starts(
     """
     x, objectives = np.asarray(x, dtype=float), np.asarray(objectives, dtype=float)
     shown = [i for i in np.argsort(objectives) if np.isfinite(objectives[i])][:best]
-    figure, (ax,) = grid(1, height=max(3.0, 0.2 * len(names) + 1.0))
+    figure, (ax,) = panel_grid(1, height=max(3.0, 0.2 * len(names) + 1.0))
     figure.set_figwidth(7.2)
     position = np.arange(len(names))
     several = [set(o) for o in optima[: len(COLOURS)]] if len(optima) > 1 else []
@@ -114,7 +114,7 @@ def traces(histories: Sequence[ArrayLike]) -> Figure:
     finite = [h[np.isfinite(h)] for h in paths]
     ends = np.array([h[-1] if len(h) else np.inf for h in finite])
     best = min((h.min() for h in finite if len(h)), default=0.0)
-    figure, (ax,) = grid(1, height=3.6)
+    figure, (ax,) = panel_grid(1, height=3.6)
     figure.set_figwidth(6.4)
     for history, end in zip(paths, ends, strict=True):
         near = end - best <= NEAR

@@ -26,7 +26,7 @@ from ..posterior.datatree import on_search_scale, safe
 from ..posterior.fitted import read_fitted
 from ..posterior.summary import summarise
 from .margins import legend_outside
-from .style import BLUE, COLOURS, GREY, VERMILION, grid, pages, shortened, styled
+from .style import BLUE, COLOURS, GREY, VERMILION, pages, panel_grid, shortened, styled
 
 _TAIL = 3.0  # widths of the middle 68 % beyond it that are shown
 _RANKED = 500  # draws of each chain, at most: the time that it takes grows with their square
@@ -55,7 +55,7 @@ def _chosen(tree: xr.DataTree, names: Sequence[str] | None) -> list[str]:
 
 
 def _densities(tree: xr.DataTree, names: Sequence[str], truth: Mapping[str, float]) -> Figure:
-    figure, axes = grid(len(names), columns=4, height=2.1)
+    figure, axes = panel_grid(len(names), columns=4, height=2.1)
     handles, priors = {}, _priors(tree)
     for ax, name in zip(axes, names, strict=True):
         after = on_search_scale(tree["posterior"].dataset[name]).ravel()
@@ -141,7 +141,7 @@ def chains(tree: xr.DataTree, names: Sequence[str] | None = None, *, most: int =
     posterior = tree["posterior"].dataset[names].map(lambda array: array.copy(data=on_search_scale(array)))
     shown = tree.assign(posterior=xr.DataTree(posterior))
     slowest = arviz_stats.ess(posterior, sample_dims="draw").min()  # of all chains it falls where they disagree
-    figure, axes = grid(2 * len(names), columns=2, width=16.0, height=1.75)
+    figure, axes = panel_grid(2 * len(names), columns=2, width=16.0, height=1.75)
     for name, left, right in zip(names, axes[::2], axes[1::2], strict=True):
         one, row = posterior[[name]], table.loc[name]
         plot_trace(shown, var_names=name, plot_collection=_panel(one, figure, left), visuals=_TRACE)

@@ -68,7 +68,7 @@ def styled[**P, T](function: Callable[P, T]) -> Callable[P, T]:
 _BELOW = 100.0  # how far below the lowest measurement a logarithmic axis reaches
 
 
-def grid(panels: int, *, columns: int = 3, width: float = 12.0, height: float = 2.8) -> tuple[Figure, list[Axes]]:
+def panel_grid(panels: int, *, columns: int = 3, width: float = 12.0, height: float = 2.8) -> tuple[Figure, list[Axes]]:
     """A figure with that many panels, row by row; `height` is of one row, inches."""
     columns = min(columns, max(panels, 1))
     rows = max(1, math.ceil(panels / columns))

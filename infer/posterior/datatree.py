@@ -24,13 +24,13 @@ from jaxtyping import Array, Float, Int
 
 from ...data.parameter import Parameter, draw_prior
 from ...models.compiled.identity import model_digest
-from ...models.solvers.below_zero import named, sentence
+from ...models.solvers.below_zero import below_zero_warning, by_species
 from ...models.solvers.dispatch import falls_back
 from ..problem.censoring import recorded, uppers
 from ..problem.failures import count_kinds
 from ..problem.parameter_space import search_bounds
 from ..problem.problem import Problem
-from .file import MARK, PosteriorFileError, read, save
+from .file import MARK
 from .fitted import GROUP, store_fitted
 
 CHUNK = 256  # draws handed to the device at once
@@ -115,7 +115,7 @@ def to_datatree(
         evaluated = evaluate_draws(problem, flat)
         log_scales = rng.normal(evaluated.location, evaluated.spread)
         values |= dict(zip(problem.nuisance.names, np.exp(log_scales).T, strict=True))
-        if note := sentence(named(problem.model, evaluated.lowest.min(axis=0))):
+        if note := below_zero_warning(by_species(problem.model, evaluated.lowest.min(axis=0))):
             known["below_zero"] = note
         if predictive:
             groups["log_likelihood"] = _log_likelihood(problem, evaluated, shape)
@@ -350,12 +350,9 @@ def on_search_scale(array: xr.DataArray) -> np.ndarray:
 
 __all__ = [
     "Evaluated",
-    "PosteriorFileError",
     "evaluate_draws",
     "observed_data",
     "on_search_scale",
-    "read",
     "replicate",
-    "save",
     "to_datatree",
 ]

@@ -19,7 +19,7 @@ class PosteriorFileError(FileError):
     """A posterior's file cannot be read or written; the message names the file and what to do."""
 
 
-def save(tree: xr.DataTree, path: str | Path) -> Path:
+def save_datatree(tree: xr.DataTree, path: str | Path) -> Path:
     """Writes a posterior as NetCDF; a reader sees the old file or the new one, never a part.
 
     Parameters
@@ -60,7 +60,7 @@ def file_of(place: str | Path) -> Path:
     return path / POSTERIOR if path.is_dir() else path
 
 
-def read(path: str | Path) -> xr.DataTree:
+def read_datatree(path: str | Path) -> xr.DataTree:
     """The posterior in a file, loaded into memory.
 
     Parameters

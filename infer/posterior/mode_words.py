@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ...models.listing import with_and
 from ..optimisation.optima_words import listed_combinations
 from ..optimisation.ridges import Combination, find_combinations
 from .datatree import on_search_scale
@@ -69,7 +70,7 @@ def _judge_optima(
         return Judgement(
             _BAD, [f"{head} All draws lie in optimum {occupied[0] + 1}. {_explain_weights(missed)}"], apart=False
         )
-    left = _and([str(k + 1) for k in missed])
+    left = with_and([str(k + 1) for k in missed])
     return Judgement(
         _GOOD,
         [
@@ -85,7 +86,7 @@ def _listed(tree: xr.DataTree, optima: list[dict], began: Sequence[int]) -> str:
     for k, optimum in enumerate(optima, start=1):
         chains = [str(c + 1) for c, o in enumerate(began) if o == k]
         values = ", ".join(f"{n} = {optimum['values'][n]:.3g}" for n in names)
-        begun = f"chain{'s' * (len(chains) > 1)} {_and(chains)} began here" if chains else "no chain began here"
+        begun = f"chain{'s' * (len(chains) > 1)} {with_and(chains)} began here" if chains else "no chain began here"
         height = optimum["objective"]
         shown = f"−log posterior {height:.2f}, " if height is not None and np.isfinite(height) else ""
         sentences.append(f"Optimum {k}: {shown}{optimum['starts']} starts, {values}; {begun}.")
@@ -99,7 +100,7 @@ def _where(part: np.ndarray) -> str:
     for k in sorted({s for s in stays if s >= 0}):
         chains = [str(c + 1) for c, s in enumerate(stays) if s == k]
         verb = "stays" if len(chains) == 1 else "stay"
-        places.append(f"chain{'s' * (len(chains) > 1)} {_and(chains)} {verb} in optimum {k + 1}")
+        places.append(f"chain{'s' * (len(chains) > 1)} {with_and(chains)} {verb} in optimum {k + 1}")
     for c, s in enumerate(stays):
         if s < 0:
             shares = ", ".join(f"{100 * p:.0f}% in {k + 1}" for k, p in enumerate(part[c]) if p >= _VISITED_SHARE)
@@ -109,7 +110,7 @@ def _where(part: np.ndarray) -> str:
 
 
 def _explain_weights(missed: Sequence[int]) -> str:
-    unseen = f"No draw lies in optimum {_and([str(k + 1) for k in missed])}. " if missed else ""
+    unseen = f"No draw lies in optimum {with_and([str(k + 1) for k in missed])}. " if missed else ""
     return (
         f"{unseen}NUTS alone cannot weigh optima that its chains do not cross between: how many draws lie in each "
         "follows from where the chains began, and so do the means and intervals above. Report the "
@@ -129,7 +130,7 @@ def _judge_chains(tree: xr.DataTree, stats: xr.Dataset) -> Judgement:
     places = []
     for group in groups:
         where = f"{np.median(draws[group]):.3g}"
-        text = f"chain{'s' * (len(group) > 1)} {_and([str(c + 1) for c in group])} about {where}"
+        text = f"chain{'s' * (len(group) > 1)} {with_and([str(c + 1) for c in group])} about {where}"
         if height is not None:
             below = height.max() - height[group].mean()
             if below > max(3.0, 2 * scatter):
@@ -188,10 +189,10 @@ def judge_ridges(tree: xr.DataTree, table: pd.DataFrame, *, trusted: bool) -> Ju
     if not concerned:
         return Judgement(_GOOD, words)
     words.append(
-        f"{int(diverging.sum())} draws diverged while {_and(concerned[:4])} {'is' if len(concerned) == 1 else 'are'} "
-        "open between the bounds of the prior: draws near the bounds may be missing, and the intervals above be too "
-        "narrow. Sample with a target acceptance of 0.99; or fix one of the parameters, or narrow its bounds by prior "
-        "knowledge."
+        f"{int(diverging.sum())} draws diverged while {with_and(concerned[:4])} "
+        f"{'is' if len(concerned) == 1 else 'are'} open between the bounds of the prior: draws near the bounds may be "
+        "missing, and the intervals above be too narrow. Sample with a target acceptance of 0.99; or fix one of the "
+        "parameters, or narrow its bounds by prior knowledge."
     )
     return Judgement(_BAD, words)
 
@@ -205,7 +206,7 @@ def _combinations(posterior: xr.Dataset, names: Sequence[str], candidates: list[
 
 
 def _describe_combination(c: Combination, table: pd.DataFrame) -> str:
-    alone = _and(list(c.exponents))
+    alone = with_and(list(c.exponents))
     ranges = ", ".join(f"{n} {table.loc[n, '5%']:.3g} to {table.loc[n, '95%']:.3g}" for n in c.exponents)
     return f"{alone} alone are not determined ({ranges}); {listed_combinations([c])} (90% intervals)."
 
@@ -229,8 +230,3 @@ def _at_bounds(fractions: dict[str, np.ndarray], diverging: np.ndarray) -> bool:
         return False
     edge = np.max([np.abs(2 * f - 1) for f in fractions.values()], axis=0)
     return bool(np.median(edge[diverging]) > np.quantile(edge, 0.75))
-
-
-def _and(names: Sequence[str]) -> str:
-    names = list(map(str, names))
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -19,7 +19,7 @@ from ...models.protocols.protocol import Protocol
 from ...models.protocols.text import parse_protocol
 from ..problem.problem import Problem
 from ..result import Calibration, read_posterior
-from .curves import Curve, as_mapping, curves, posterior_values
+from .assay_curves import Curve, as_mapping, curves, posterior_values
 from .runs import average_run
 
 POINTS = 90  # times along a course, unless times are asked for

@@ -22,7 +22,7 @@ from jaxtyping import Float
 
 from ...data.dataset import Dataset, Measurement, Observable
 
-Role = Literal["scale", "offset", "noise"]
+PlaceholderRole = Literal["scale", "offset", "noise"]
 Values = Mapping[str, Float[np.ndarray, " draws"]]
 
 
@@ -30,7 +30,7 @@ Values = Mapping[str, Float[np.ndarray, " draws"]]
 class Alignment:
     """How an observable's placeholders enter, and the α and β of its formula; None if it is not affine."""
 
-    roles: tuple[Role, ...]
+    roles: tuple[PlaceholderRole, ...]
     affine: Callable[..., tuple[np.ndarray, np.ndarray]] | None
 
     @property
@@ -44,7 +44,7 @@ def alignment(observable: Observable) -> Alignment:
     positive = {n: sympy.Symbol(n, positive=True) for n in map(str, observable.formula.free_symbols)}
     f = observable.formula.xreplace({sympy.Symbol(n): s for n, s in positive.items()})
     symbols = {positive[p] for p in observable.placeholders if p in positive}
-    roles: list[Role] = []
+    roles: list[PlaceholderRole] = []
     for p in observable.placeholders:
         slope = sympy.diff(f, positive[p]) if p in positive else None
         if slope is None:
@@ -80,7 +80,7 @@ def _identity(*_: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.array(0.0), np.array(1.0)
 
 
-def filled(m: Measurement, values: Values, draws: int) -> list[Float[np.ndarray, " draws"]]:
+def placeholder_values(m: Measurement, values: Values, draws: int) -> list[Float[np.ndarray, " draws"]]:
     """Values of a row's placeholders, in every draw."""
     return [np.broadcast_to(values[a] if isinstance(a, str) else float(a), (draws,)) for a in m.arguments]
 
@@ -89,7 +89,7 @@ def average_run(dataset: Dataset, observable: str, values: Values, draws: int) -
     """Values of the placeholders in the average run, in every draw; each distinct set of arguments counts once."""
     rows = {m.arguments: m for m in dataset.measurements if m.observable == observable}
     roles = alignment(dataset.observables[observable]).roles
-    columns = zip(*(filled(m, values, draws) for m in rows.values()), strict=True)
+    columns = zip(*(placeholder_values(m, values, draws) for m in rows.values()), strict=True)
     average = []
     for role, column in zip(roles, columns, strict=True):
         stacked = np.stack(column)
@@ -114,7 +114,7 @@ def aligned(
     result = np.empty(len(raw))
     for i, m in enumerate(measurements):
         if m.arguments not in moved:
-            moved[m.arguments] = affine(*filled(m, values, draws))
+            moved[m.arguments] = affine(*placeholder_values(m, values, draws))
         alpha, beta = moved[m.arguments]
         result[i] = np.median(alpha_ref + beta_ref * (raw[i] - alpha) / beta)
     return result

@@ -14,7 +14,7 @@ from ...models.solvers.status import Status
 from .parameter_space import Z
 
 
-class Terms(NamedTuple):
+class LikelihoodTerms(NamedTuple):
     """The pieces of a log likelihood."""
 
     rows: Float[Array, " rows"]  # log density of each row; 0 where its scale is integrated out
@@ -46,4 +46,4 @@ def _backward(function, gradient, cotangents):
 reject_failures.defvjp(_forward, _backward)
 
 
-__all__ = ["Terms", "reject_failures"]
+__all__ = ["LikelihoodTerms", "reject_failures"]

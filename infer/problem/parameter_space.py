@@ -29,7 +29,7 @@ def search_bounds(parameter: Parameter) -> tuple[float, float] | None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Row:
+class _SearchMap:
     """One parameter's numbers; see `ParameterSpace`."""
 
     kind: int
@@ -39,12 +39,12 @@ class _Row:
     upper: float
 
 
-def _row(parameter: Parameter) -> _Row:
+def _search_map(parameter: Parameter) -> _SearchMap:
     prior = effective_prior(parameter)
     scale = parameter.search_scale
     centre, width = prior.typical
     if FAMILIES[prior.family].folded and scale == "lin":
-        return _Row(_FOLDED, 0.0, width, 0.0, math.inf)
+        return _SearchMap(_FOLDED, 0.0, width, 0.0, math.inf)
     lower, upper = (prior.scale.convert(b, scale) for b in prior.bounds)
     bounded = math.isfinite(lower), math.isfinite(upper)
     kind = {(False, False): _AFFINE, (True, True): _INTERVAL, (True, False): _ABOVE, (False, True): _BELOW}
@@ -56,7 +56,7 @@ def _row(parameter: Parameter) -> _Row:
         width = parameter.value if parameter.value is not None and parameter.value > 0 else in_unit
     elif scale != prior.scale:
         centre, width = (prior.scale.convert(c, scale) for c in (centre, width))
-    return _Row(kind[bounded], centre, width, lower if bounded[0] else 0.0, upper if bounded[1] else 0.0)
+    return _SearchMap(kind[bounded], centre, width, lower if bounded[0] else 0.0, upper if bounded[1] else 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,7 @@ class ParameterSpace:
     def __init__(self, parameters: Sequence[Parameter]):
         self.parameters = tuple(parameters)
         self.names = tuple(p.name for p in parameters)
-        rows = [_row(p) for p in parameters]
+        rows = [_search_map(p) for p in parameters]
         self._kind = np.array([r.kind for r in rows], dtype=int)
         self._centre, self._width, self._lower, self._upper = (
             np.array([getattr(r, k) for r in rows], dtype=float) for k in ("centre", "width", "lower", "upper")

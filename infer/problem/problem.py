@@ -31,7 +31,7 @@ from ...models.solvers.status import Status
 from .censoring import with_censored
 from .evaluation import Evaluation
 from .failures import count_kinds, worst
-from .likelihood import Terms, reject_failures
+from .likelihood import LikelihoodTerms, reject_failures
 from .marginal_scales import Nuisance, find_nuisance
 from .parameter_space import ParameterSpace, Z
 from .readout import Assays, Readout
@@ -228,19 +228,19 @@ class Problem:
         density = self.assays.noise.log_density(r) - jnp.log(sd) + self.assays.jacobian
         return with_censored(density, r, self.assays.tail, self.assays.noise, jnp.asarray(self.assays.width) / sd)
 
-    def terms(self, z: Z) -> Terms:
+    def terms(self, z: Z) -> LikelihoodTerms:
         """Log likelihood at z in pieces, scales integrated out."""
         return self.terms_of(self.read(self.values(z)))
 
-    def terms_of(self, readout: Readout) -> Terms:
+    def terms_of(self, readout: Readout) -> LikelihoodTerms:
         """Log likelihood of what the assays read with those scales at 1, in pieces."""
         rows = self.row_densities(readout)
         if not len(self.nuisance):
-            return Terms(rows, jnp.zeros(0), readout.status)
+            return LikelihoodTerms(rows, jnp.zeros(0), readout.status)
         scales = self.nuisance.log_density(jnp.asarray(self.assays.value) - readout.mean, readout.sd)
         integrated = self.nuisance.group >= 0
         extra = np.bincount(self.nuisance.group[integrated], self.assays.jacobian[integrated], len(self.nuisance))
-        return Terms(jnp.where(self.nuisance.group >= 0, 0.0, rows), scales + extra, readout.status)
+        return LikelihoodTerms(jnp.where(self.nuisance.group >= 0, 0.0, rows), scales + extra, readout.status)
 
     def log_likelihood(self, z: Z) -> Float[Array, ""]:
         """Log likelihood at z, scales integrated out; −inf with zero gradient where a simulation failed."""

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from .. import plots
 from ..optimisation.fits import Fits
 from ..optimisation.optima import comparable
-from ..posterior.file import POSTERIOR, save
+from ..posterior.file import POSTERIOR, save_datatree
 from ..posterior.summary import Summary
 from ..problem.problem import Problem
 from ..result import Calibration
@@ -55,7 +55,7 @@ def report(
     folder = calibration.folder if folder is None else Path(folder)
     problem, tree = calibration.problem, calibration.tree
     if folder.resolve() != calibration.folder.resolve():
-        save(tree, folder / POSTERIOR)
+        save_datatree(tree, folder / POSTERIOR)
     known = calibration.sampled_of(truth or {})
     summary = calibration.summary.with_truth(tree, known) if known else calibration.summary
     write(folder / "summary.csv", summary.table.to_csv())

@@ -10,18 +10,18 @@ import numpy as np
 import xarray as xr
 
 from .. import plots
-from ..doses.combination import combination
+from ..doses.drug_pairs import combination
 from ..doses.hill import CurveStatus, HillFits
 from ..doses.result import DoseResponse
 from ..doses.tables import as_table
-from ..plots.dose_response import describe
+from ..plots.dose_curves import describe_half_dose
 from ..storage.files import write
 from .calibration import save_figures
 
 _FEWEST = 5  # doses that a Hill curve needs
 
 
-def report(result: DoseResponse, folder: str | Path) -> list[str]:
+def report_doses(result: DoseResponse, folder: str | Path) -> list[str]:
     """Writes `responses.csv`, `curves*.csv` with EC50 and IC50, `combination.csv` and figures; lines that sum them up.
 
     A figure is drawn of what has one: doses of the ligand, of one drug, of two drugs together. Of a population it
@@ -94,4 +94,4 @@ def _lines(result: DoseResponse, along: str, fits: HillFits) -> Iterator[str]:
         counts = fits_here.kinds
         undetermined = [f"{n} {k.replace('_', ' ')}" for k, n in counts.items() if k != CurveStatus.OK.label]
         mixed = f" [of {sum(counts.values())} draws {', '.join(undetermined)}]" if len(counts) > 1 else ""
-        yield f"{label}: {describe(fits_here, 'EC50' if along == 'dose' else f'IC50 of {along}')}{mixed}"
+        yield f"{label}: {describe_half_dose(fits_here, 'EC50' if along == 'dose' else f'IC50 of {along}')}{mixed}"

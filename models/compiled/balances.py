@@ -24,14 +24,12 @@ from typing import NamedTuple
 import numpy as np
 import sympy
 
+from ..networks.derivatives import Terms
 from .moieties import conserved_moieties
 
 LARGEST = 1000  # terms of a rate that is taken apart: products and powers of sums grow without bound
 
-Terms = Sequence[tuple[sympy.Expr, sympy.Expr]]
-Row = dict[sympy.Expr, Fraction]  # the number before each term
-
-
+TermNumbers = dict[sympy.Expr, Fraction]  # the number before each term
 Sum = dict[int, sympy.Expr]  # what each amount counts in a conserved sum
 
 
@@ -80,8 +78,8 @@ def _without(amount: int, one: Sum, other: Sum) -> Sum:
     return {i: sympy.cancel(e / shared) for i, e in both.items() if e != 0}
 
 
-def _row(pairs: Terms) -> Row:
-    row: Row = {}
+def _row(pairs: Terms) -> TermNumbers:
+    row: TermNumbers = {}
     for coefficient, rate in pairs:
         number, factor = sympy.sympify(coefficient).as_coeff_Mul()
         for n, term in _split_terms(rate if factor == 1 else factor * rate):
@@ -109,12 +107,12 @@ def _terms_at_most(e: sympy.Basic) -> int:
     return 1
 
 
-def _null(rows: Sequence[Row], first: Mapping[sympy.Expr, None]) -> tuple[np.ndarray, tuple[int, ...]]:
+def _null(rows: Sequence[TermNumbers], first: Mapping[sympy.Expr, None]) -> tuple[np.ndarray, tuple[int, ...]]:
     columns = {**first, **dict.fromkeys(e for row in rows for e in row)}
     return conserved_moieties([[row.get(e, Fraction(0)) for e in columns] for row in rows])
 
 
-def _grouped(row: Row, parameters: set[sympy.Symbol]) -> dict[sympy.Expr, sympy.Expr]:
+def _grouped(row: TermNumbers, parameters: set[sympy.Symbol]) -> dict[sympy.Expr, sympy.Expr]:
     """The coefficient, a rational function of parameters, of each part of a balance that may change in time."""
     before: dict[sympy.Expr, sympy.Expr] = {}
     for term, n in row.items():
@@ -147,8 +145,8 @@ def _shared(before: Collection[sympy.Expr]) -> sympy.Expr:
     return sympy.gcd_list(above) / sympy.lcm_list(below)
 
 
-def _divided(before: Mapping[sympy.Expr, sympy.Expr], divisor: sympy.Expr) -> Row:
-    row: Row = {}
+def _divided(before: Mapping[sympy.Expr, sympy.Expr], divisor: sympy.Expr) -> TermNumbers:
+    row: TermNumbers = {}
     for factor, part in before.items():
         for n, term in _split_terms(sympy.cancel(part / divisor)):
             row[term * factor] = row.get(term * factor, Fraction(0)) + n

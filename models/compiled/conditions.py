@@ -87,7 +87,7 @@ class ConditionReader:
 
 
 @dataclass(frozen=True, eq=False)
-class Conditions:
+class StateConditions:
     """Conditions as functions of arrays: `left(y, p, s)` and `right(y, p, s)` are what each compares.
 
     `above`: it holds where left > right; `border`: it holds where they are equal. `same` and `different` are = and !=.
@@ -105,12 +105,12 @@ class Conditions:
     @staticmethod
     def of(
         conditions: Sequence[Relational], triggers: Sequence[sympy.Basic], names: Sequence[Sequence[Name]]
-    ) -> Conditions | None:
+    ) -> StateConditions | None:
         """None if there are none. `names` are those of states, parameters and switches."""
         if not conditions:
             return None
         symbols = [sympy.Symbol(f"condition {k}") for k in range(len(conditions))]
-        return Conditions(
+        return StateConditions(
             compile_vector(names, [c.lhs for c in conditions]),
             compile_vector(names, [c.rhs for c in conditions]),
             np.array([isinstance(c, _ABOVE) for c in conditions]),
@@ -126,4 +126,4 @@ class Conditions:
         return jnp.where(self.different, root != 0, side | (self.border & (root == 0)))
 
 
-__all__ = ["ConditionReader", "Conditions"]
+__all__ = ["ConditionReader", "StateConditions"]

@@ -12,12 +12,12 @@ import numpy as np
 import sympy
 from jaxtyping import Array, Float
 
-from ..networks.conditions import as_condition, as_number
+from ..networks.conditions import as_boolean, as_number
 from ..networks.formulas import TIME, to_infix
 from ..networks.network import Constraint
 from .domain import ATOL, RTOL, TOLERATED
 from .model import Model
-from .observe import States, Tolerance, grid
+from .observe import States, Tolerance, grid_reader
 from .plan import Plan
 
 FirstFailures = Callable[[Float[Array, " names"], States, Tolerance, Tolerance], dict[str, Float[Array, " protocols"]]]
@@ -30,7 +30,7 @@ def first_failures(model: Model, plan: Plan) -> FirstFailures:
     no course. A comparison that is off by no more than the solver's error holds.
     """
     constraints = () if model.network is None else model.network.constraints
-    read = grid(model, plan, [as_number(relaxed(c.condition)) for c in constraints])
+    read = grid_reader(model, plan, [as_number(relaxed(c.condition)) for c in constraints])
 
     def first(values: Float[Array, " names"], y: States, rtol: Tolerance, atol: Tolerance) -> dict[str, Array]:
         solved = jnp.all(jnp.isfinite(y), axis=-1)
@@ -46,7 +46,7 @@ def first_failures(model: Model, plan: Plan) -> FirstFailures:
 
 def relaxed(condition: sympy.Basic) -> sympy.Basic:
     """`condition` with each comparison wider by the error of a course that has the tolerances `RTOL` and `ATOL`."""
-    condition = as_condition(condition)
+    condition = as_boolean(condition)
     if isinstance(condition, (sympy.And, sympy.Or)):
         return condition.func(*map(relaxed, condition.args))
     if condition.free_symbols <= {TIME}:
@@ -61,15 +61,15 @@ def relaxed(condition: sympy.Basic) -> sympy.Basic:
     return sympy.Ge(greater - less + slack, 0)
 
 
-def sentence(constraints: Sequence[Constraint], failures: Mapping[str, np.ndarray]) -> str:
+def constraint_warning(constraints: Sequence[Constraint], failures: Mapping[str, np.ndarray]) -> str:
     """A warning that names each constraint that fails, and when at first; empty if all hold."""
     said = []
     for c in constraints:
         times = failures[c.name][np.isfinite(failures[c.name])]
         if times.size:
             why = f": {c.message}" if c.message else ""
-            said.append(f"{c.name}, {to_infix(as_condition(c.condition))}, does not hold at t = {times.min():g}{why}")
+            said.append(f"{c.name}, {to_infix(as_boolean(c.condition))}, does not hold at t = {times.min():g}{why}")
     return "; ".join(said)
 
 
-__all__ = ["FirstFailures", "first_failures", "relaxed", "sentence"]
+__all__ = ["FirstFailures", "constraint_warning", "first_failures", "relaxed"]

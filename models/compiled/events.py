@@ -23,11 +23,11 @@ from jaxtyping import Array, Float
 from sympy.core.relational import Relational
 
 from ..listing import listed
-from ..networks.conditions import as_condition, as_number
+from ..networks.conditions import as_boolean, as_number
 from ..networks.formulas import TIME, FormulaError, substitute, to_infix
 from ..networks.network import Event
 from .codegen import Name, compile_vector
-from .conditions import ConditionReader, Conditions
+from .conditions import ConditionReader, StateConditions
 from .switches import Switches
 
 _NONE = sympy.Integer(0)
@@ -72,7 +72,7 @@ class Events:
     initially_true: np.ndarray
     before_all: tuple[bool, ...]
     persistent: np.ndarray
-    conditions: Conditions | None = None
+    conditions: StateConditions | None = None
     delays: Callable[..., Float[Array, " events"]] | None = None
 
     @staticmethod
@@ -95,7 +95,7 @@ class Events:
             np.array([e.initially_true for e in events]),
             tuple(e.before_all for e in events),
             np.array([e.persistent for e in events]),
-            Conditions.of(conditions, [e.trigger for e in events], (states, parameters, switches)),
+            StateConditions.of(conditions, [e.trigger for e in events], (states, parameters, switches)),
             compile_vector((states, parameters, switches), [e.delay for e in events])
             if any(e.delay != 0 for e in events)
             else None,
@@ -168,7 +168,7 @@ class EventReader:
         if delay != 0:
             if event.values_at_trigger:
                 values, before_all = self._kept(event, trigger, values, delay, place, keeping), False
-            at_0 = as_condition(trigger.xreplace({TIME: sympy.Integer(0)})) if event.initially_true else sympy.false
+            at_0 = as_boolean(trigger.xreplace({TIME: sympy.Integer(0)})) if event.initially_true else sympy.false
             later = sympy.And(delay <= TIME, trigger.xreplace({TIME: TIME - delay}))
             acts = sympy.Or(later, sympy.And(delay > TIME, at_0))
             if not event.persistent:
@@ -198,7 +198,7 @@ class EventReader:
         return TimedEvent(event.name, frozen, at_start, start, assigned, before_all, delayed, persistent, delay)
 
     def _trigger(self, event: Event, place: str) -> sympy.Basic:
-        trigger = as_condition(self._written(event.trigger))
+        trigger = as_boolean(self._written(event.trigger))
         instants = [r for r in trigger.atoms(sympy.Eq, sympy.Ne) if TIME in r.free_symbols and not self._moving(r)]
         if instants:
             raise FormulaError(

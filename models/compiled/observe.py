@@ -1,8 +1,8 @@
 """Formulas over trajectories: what an assay, a dose response or a user reads of them.
 
-`grid` reads formulas at all protocols and times of a plan. `RowReader` reads other formulas in each row of a table, at
-its own protocol and time, with numbers of its own. Both know where a name of the model lies; `models.solvers.reading`
-reads rows by compiled code where it can.
+`grid_reader` reads formulas at all protocols and times of a plan. `RowReader` reads other formulas in each row of a
+table, at its own protocol and time, with numbers of its own. Both know where a name of the model lies;
+`models.solvers.reading` reads rows by compiled code where it can.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .plan import Plan
 
 Tolerance = Float[Array, ""] | float
 States = Float[Array, "protocols times species"]
-Grid = Callable[[Float[Array, " names"], States, Tolerance, Tolerance], list[Float[Array, "protocols times"]]]
+GridReader = Callable[[Float[Array, " names"], States, Tolerance, Tolerance], list[Float[Array, "protocols times"]]]
 
 
 def expression_of(model: Model, formula: str | sympy.Expr) -> sympy.Expr:
@@ -36,7 +36,7 @@ def expression_of(model: Model, formula: str | sympy.Expr) -> sympy.Expr:
     return inline({**model.formulas, "": expression})[""]
 
 
-def grid(model: Model, plan: Plan, formulas: Sequence[str | sympy.Expr]) -> Grid:
+def grid_reader(model: Model, plan: Plan, formulas: Sequence[str | sympy.Expr]) -> GridReader:
     """A function `(values, y, rtol, atol)` of a plan's values and states that reads each of `formulas`.
 
     Formulas are over the model's species, rules and parameters, and time. The solver's tolerances say how far below 0
@@ -203,4 +203,4 @@ class RowReader:
         return [self._permute(x) if reverse else x[self._order] for x in joined]
 
 
-__all__ = ["PlacedGroup", "RowGroup", "RowReader", "expression_of", "grid"]
+__all__ = ["PlacedGroup", "RowGroup", "RowReader", "expression_of", "grid_reader"]

@@ -25,7 +25,7 @@ def as_number(e: sympy.Basic) -> sympy.Expr:
     return piecewise([(sympy.Integer(1), e), (sympy.Integer(0), sympy.true)])
 
 
-def as_condition(e: sympy.Basic) -> sympy.Basic:
+def as_boolean(e: sympy.Basic) -> sympy.Basic:
     """A number as a condition, true unless it is 0; a Boolean as it is."""
     if is_condition(e):
         return e

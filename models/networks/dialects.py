@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import sympy
 
-from .operations import FormulaError, Operand, number, operate
+from .operations import FormulaError, Operand, number_operand, operate
 
 RELATIONS = {"<": "lt", "<=": "leq", ">": "gt", ">=": "geq", "==": "eq", "!=": "neq"}
 """Names of the comparisons, by how they are written."""
@@ -46,7 +46,7 @@ def _with_number(shown: str, name: str, value: int, *, last: bool = False) -> Fu
 
     def build(operands: Sequence[Operand]) -> Operand:
         _counted(shown, operands, 1, 1)
-        extra = number(float(value), str(value))
+        extra = number_operand(float(value), str(value))
         return operate(name, [*operands, extra] if last else [extra, *operands])
 
     return build
@@ -54,7 +54,7 @@ def _with_number(shown: str, name: str, value: int, *, last: bool = False) -> Fu
 
 def _root(operands: Sequence[Operand]) -> Operand:
     _counted("root", operands, 1, 2)
-    return operate("root", operands if len(operands) == 2 else [number(2.0, "2"), *operands])
+    return operate("root", operands if len(operands) == 2 else [number_operand(2.0, "2"), *operands])
 
 
 def _petab_log(operands: Sequence[Operand]) -> Operand:

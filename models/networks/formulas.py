@@ -13,7 +13,7 @@ import libsbml
 import sympy
 from sympy.printing.str import StrPrinter
 
-from .conditions import as_condition, as_number, replace, without_ite
+from .conditions import as_boolean, as_number, replace, without_ite
 from .infix import parse_infix as parse_infix
 from .operations import TIME, FormulaError, Operand, RateOf, check_result, exact, operate, real, symbol
 
@@ -79,10 +79,10 @@ _INSTEAD = {libsbml.AST_FUNCTION_DELAY: "write the delay as a chain of first-ord
 _FIRST = {libsbml.AST_FUNCTION_ROOT: 2, libsbml.AST_FUNCTION_LOG: 10}  # the operand that may be left out
 _CHAINS = {libsbml.AST_PLUS, libsbml.AST_TIMES}
 
-Functions = Mapping[str, libsbml.FunctionDefinition]
+FunctionDefinitions = Mapping[str, libsbml.FunctionDefinition]
 
 
-def from_ast(node: libsbml.ASTNode, functions: Functions | None = None) -> sympy.Basic:
+def from_ast(node: libsbml.ASTNode, functions: FunctionDefinitions | None = None) -> sympy.Basic:
     """A libsbml syntax tree as a sympy expression; user-defined functions are inlined.
 
     Raises `FormulaError` naming what is not supported, not a finite real number, too large or nested too deeply.
@@ -122,7 +122,7 @@ def _children(node: libsbml.ASTNode) -> list[libsbml.ASTNode]:
     return flat
 
 
-def _extent(node: libsbml.ASTNode, functions: Functions) -> tuple[int, int]:
+def _extent(node: libsbml.ASTNode, functions: FunctionDefinitions) -> tuple[int, int]:
     """How many nodes a formula has and how deep it is, functions written out, without doing so."""
     known: dict[str, tuple[int, int, dict[str, tuple[int, int]]]] = {}
 
@@ -193,7 +193,7 @@ def _extent_of_call(
     return size, depth, total
 
 
-def _from_ast(node: libsbml.ASTNode, functions: Functions, arguments: Mapping[str, Operand]) -> Operand:
+def _from_ast(node: libsbml.ASTNode, functions: FunctionDefinitions, arguments: Mapping[str, Operand]) -> Operand:
     kind = node.getType()
     if kind in _CONSTANTS:
         return _CONSTANTS[kind]
@@ -226,7 +226,9 @@ def _number(node: libsbml.ASTNode) -> Operand:
     return Operand(sympy.Float(value) if value else sympy.Integer(0), value)
 
 
-def _call(definition: libsbml.FunctionDefinition, operands: Sequence[Operand], functions: Functions) -> Operand:
+def _call(
+    definition: libsbml.FunctionDefinition, operands: Sequence[Operand], functions: FunctionDefinitions
+) -> Operand:
     names = [definition.getArgument(i).getName() for i in range(definition.getNumArguments())]
     if len(names) != len(operands):
         raise FormulaError(f"{definition.getId()} takes {len(names)} arguments, not {len(operands)}")
@@ -368,7 +370,7 @@ def substitute(expression: sympy.Basic, values: Mapping[sympy.Symbol, sympy.Basi
     rule: dict[sympy.Basic, sympy.Basic] = {}
     for name, value in exact_exponents(values, [expression]).items():
         rule[name] = as_number(value)
-        truth = as_condition(rule[name])
+        truth = as_boolean(rule[name])
         if isinstance(rule[name], sympy.Piecewise):
             rule[sympy.Ne(name, 0)], rule[sympy.Eq(name, 0)] = truth, sympy.Not(truth)
     return as_number(without_ite(real(replace(expression, rule))))

@@ -16,7 +16,7 @@ from typing import NamedTuple, cast
 import sympy
 
 from .dialects import INSTEAD, MATHEMATICS, PETAB, RELATIONS, SBML, Dialect
-from .operations import FormulaError, Operand, check_result, number, operate, symbol
+from .operations import FormulaError, Operand, check_result, number_operand, operate, symbol
 
 DEEPEST = 60
 """How many levels of brackets and operators a formula may have."""
@@ -96,7 +96,7 @@ def read_number(text: str) -> float | None:
     match = _TOKEN.fullmatch(bare.lstrip("+-"))
     if match is None or match.lastgroup != "number" or len(bare) - len(match.group()) > 1:
         return None
-    value = number(float(match.group()), match.group()).value or 0.0
+    value = number_operand(float(match.group()), match.group()).value or 0.0
     return -value if bare.startswith("-") else value
 
 
@@ -256,7 +256,7 @@ class _Parser:
         while token := self.take("*", "/"):
             first = first or token
             factor = self.signed()
-            one = number(1.0, "1")
+            one = number_operand(1.0, "1")
             factors.append(factor if token.text == "*" else self.operate("divide", [one, factor], token.at))
         return factors[0] if first is None else self.operate("times", factors, first.at)
 
@@ -291,7 +291,7 @@ class _Parser:
             return inner
         if token.kind == "number":
             self.next += 1
-            return self.build_at(token.at, lambda: number(float(token.text), token.text))
+            return self.build_at(token.at, lambda: number_operand(float(token.text), token.text))
         if token.kind != "name":
             raise self.expected("a number, a name or a bracket")
         self.next += 1

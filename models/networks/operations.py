@@ -17,7 +17,7 @@ from itertools import pairwise
 import sympy
 
 from ...errors import HexamerError
-from .conditions import as_condition, as_number, is_condition, piecewise
+from .conditions import as_boolean, as_number, is_condition, piecewise
 from .whole_numbers import factorial, factorial_of_number, quotient, rem
 
 TIME = sympy.Symbol("<time>")
@@ -70,7 +70,7 @@ def is_nonzero(written: str) -> bool:
     return any(c in "123456789" for c in written.lower().partition("e")[0])
 
 
-def number(value: float, written: str) -> Operand:
+def number_operand(value: float, written: str) -> Operand:
     """A number as it is `written` in a formula. Raises `FormulaError` if 64-bit floats cannot hold it."""
     if not math.isfinite(value):
         raise FormulaError(f"the number {written} is beyond the largest that can be computed with, 1.8e308")
@@ -110,7 +110,7 @@ def operate(name: str, operands: Sequence[Operand]) -> Operand:
     if name == "piecewise":
         return _checked(name, _piecewise(operands), None, operands)
     if operation.conditions:
-        return Operand(operation.symbolic(*(as_condition(o.expression) for o in operands)))
+        return Operand(operation.symbolic(*(as_boolean(o.expression) for o in operands)))
     if name in _RELATIONS:
         return Operand(_compared(name, operands))
     numbers = [_numeric(o) for o in operands]
@@ -224,7 +224,7 @@ def _checked(name: str, result: sympy.Basic, value: float | None, operands: Sequ
 def _piecewise(operands: Sequence[Operand]) -> sympy.Basic:
     """Value, condition, value, condition, …, value otherwise."""
     values = [o.expression for o in operands]
-    pairs = [(as_number(values[i]), as_condition(values[i + 1])) for i in range(0, len(values) - 1, 2)]
+    pairs = [(as_number(values[i]), as_boolean(values[i + 1])) for i in range(0, len(values) - 1, 2)]
     if len(values) % 2:
         pairs.append((as_number(values[-1]), sympy.true))
     pairs = [p for p in pairs if p[1] is not sympy.false]

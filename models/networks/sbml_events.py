@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import libsbml
 import sympy
 
-from .conditions import as_condition, as_number
+from .conditions import as_boolean, as_number
 from .network import Event, Network
 
 
@@ -52,7 +52,7 @@ def _event(
     attributes = model.getLevel() > 2  # of the trigger; before level 3 both were true
     return Event(
         name,
-        as_condition(formula(trigger, f"{what}, trigger")),
+        as_boolean(formula(trigger, f"{what}, trigger")),
         assignments,
         None if delay is None else formula(delay, f"{what}, delay"),
         None if priority is None else formula(priority, f"{what}, priority"),

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 import libsbml
 import sympy
 
-from .conditions import as_condition
+from .conditions import as_boolean
 from .formulas import TIME, to_infix
 from .network import Network
 from .sbml_events import write_events
@@ -192,7 +192,7 @@ def _write_rule_of(
 def _write_constraints(model: libsbml.Model, network: Network, ast: _Writer) -> None:
     for constraint in network.constraints:
         element = model.createConstraint()
-        element.setMath(ast(as_condition(constraint.condition)))  # pyright: ignore[reportArgumentType]
+        element.setMath(ast(as_boolean(constraint.condition)))  # pyright: ignore[reportArgumentType]
         if constraint.message:
             text = escape(constraint.message)
             element.setMessage(f'<message><p xmlns="http://www.w3.org/1999/xhtml">{text}</p></message>')

@@ -46,14 +46,14 @@ def reading_atol(model: Model, y: jax.Array, rtol: Any, atol: Any) -> Any:
     return jnp.max(judging_atol(model, jax.lax.stop_gradient(y), rtol, jnp)) if atol is None else atol
 
 
-def named(model: Model, low: np.ndarray) -> dict[str, float]:
+def by_species(model: Model, low: np.ndarray) -> dict[str, float]:
     """What `lowest` found, by the species' names."""
     if not np.size(low):
         return {}
     return {n: float(x) for n, x in zip(model.species, np.asarray(low), strict=True) if x < 0}
 
 
-def sentence(species_below_zero: Mapping[str, float]) -> str:
+def below_zero_warning(species_below_zero: Mapping[str, float]) -> str:
     """A warning about species below 0, empty if there are none."""
     if not species_below_zero:
         return ""

@@ -14,8 +14,8 @@ from ..compiled.plan import Plan
 from .derivatives import reverse_only
 from .fused import cuda
 from .fused import engine as fused_engine
-from .fused.build import require
 from .fused.codegen.lower import DoesNotCompile, Unsupported
+from .fused.compilation import require
 from .placement import default_platform
 from .settings import Settings, Tolerances
 from .solution import Solution

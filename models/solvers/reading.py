@@ -18,7 +18,7 @@ from .dispatch import uses_fused
 from .fused import cuda
 from .fused.codegen.lower import DoesNotCompile, Unsupported
 from .fused.engine import threads
-from .fused.observables import Formulas, Group
+from .fused.observables import Group, RowFormulas
 from .settings import Settings
 from .solution import Solution
 from .status import Status
@@ -58,7 +58,7 @@ class SolutionReader:
         return jnp.where(ok, mean, jnp.nan), jnp.where(ok, sd, jnp.nan)
 
     @cached_property
-    def _compiled(self) -> Formulas | None:
+    def _compiled(self) -> RowFormulas | None:
         """The formulas as compiled code, if all of them have it."""
         groups = []
         for g in self.rows.groups:
@@ -66,7 +66,7 @@ class SolutionReader:
             columns = np.array(g.columns, int).reshape(len(g.names), len(g.group.rows))
             groups.append(Group(g.names, mean, sd, columns, g.group.rows))
         try:
-            return Formulas(groups, self.rows.protocol, len(self.plan.times), self.rows.size, self._by_jax)
+            return RowFormulas(groups, self.rows.protocol, len(self.plan.times), self.rows.size, self._by_jax)
         except Unsupported as reason:
             if isinstance(reason, DoesNotCompile):
                 log.warning("formulas of %s are read by JAX: they do not compile here: %s", self.model.name, reason)

@@ -49,7 +49,7 @@ def smallest(*sizes: Float[Array, "... species"]) -> Scales:
     return jnp.where(least < jnp.inf, least, 0.0)
 
 
-def filled(model: Model, scale: Scales, y, p, span) -> tuple[Scales, Scales]:
+def estimated_scales(model: Model, scale: Scales, y, p, span) -> tuple[Scales, Scales]:
     """Scales for a stretch of `span` from y, and the known ones among them (else 0), for the stretches after it."""
     counts = jnp.arange(scale.size) != (-1 if model.time_index is None else model.time_index)
     first, most, ahead = _scout(model, y, p, span)

@@ -10,8 +10,8 @@ from warnings import warn
 from jaxtyping import Array, Float
 
 from ..listing import did_you_mean, known_names
-from .solver import Auto, Derivative, Diffrax, Fused, Precision, Solver, parts_of
-from .solver_words import WORDS, restored, solver_by_words, stored
+from .solver import Auto, Derivative, Diffrax, Fused, Precision, Solver, engine_options
+from .solver_words import WORDS, restored_solver, solver_by_words, stored_solver
 
 Device = Literal["auto", "cpu", "gpu"]
 # What a precision can keep: errors fall no further below this rtol, and an atol below this may be no number in it.
@@ -106,12 +106,12 @@ class Settings:
     @property
     def fused(self) -> Fused:
         """The options of the fused engine; the default ones if it is not to solve."""
-        return parts_of(self.solver)[0]
+        return engine_options(self.solver)[0]
 
     @property
     def diffrax(self) -> Diffrax:
         """The solver of diffrax; Rodas5P if diffrax is not to solve."""
-        return parts_of(self.solver)[1]
+        return engine_options(self.solver)[1]
 
     @property
     def precision(self) -> Precision:
@@ -131,7 +131,7 @@ class Settings:
         dict
             Strings, numbers and None by name.
         """
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "solver"} | stored(self.solver)
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "solver"} | stored_solver(self.solver)
 
     @staticmethod
     def restored(values: Mapping[str, Any], solver: Solver | None = None) -> Settings:
@@ -155,7 +155,7 @@ class Settings:
             For others than this version knows, and for a method with options of its own that is not given.
         """
         words = {n: v for n, v in values.items() if n in WORDS}
-        return Settings(restored(words, solver), **{n: v for n, v in values.items() if n not in WORDS})
+        return Settings(restored_solver(words, solver), **{n: v for n, v in values.items() if n not in WORDS})
 
 
 def _by_old_words(solver: Solver | str, words: Mapping[str, Any]) -> Solver:

@@ -137,7 +137,7 @@ class Auto(_Shown):
 Solver = Fused | Diffrax | Auto
 
 
-def parts_of(solver: Solver) -> tuple[Fused, Diffrax]:
+def engine_options(solver: Solver) -> tuple[Fused, Diffrax]:
     """The options of the fused engine and those of diffrax that `solver` states; the default ones where it has none."""
     if isinstance(solver, Auto):
         return solver.fused, solver.diffrax
@@ -146,12 +146,12 @@ def parts_of(solver: Solver) -> tuple[Fused, Diffrax]:
 
 def in_doubles(solver: Solver) -> Solver:
     """The same solver, in float64."""
-    return _with_fused(solver, replace(parts_of(solver)[0], precision="float64"))
+    return _with_fused(solver, replace(engine_options(solver)[0], precision="float64"))
 
 
 def with_resources_of(solver: Solver, other: Solver) -> Solver:
     """`solver` with the threads, record and memory of `other`, which change no number."""
-    return _with_fused(solver, replace(parts_of(other)[0], precision=parts_of(solver)[0].precision))
+    return _with_fused(solver, replace(engine_options(other)[0], precision=engine_options(solver)[0].precision))
 
 
 def _with_fused(solver: Solver, fused: Fused) -> Solver:
@@ -168,7 +168,7 @@ __all__ = [
     "Fused",
     "Precision",
     "Solver",
+    "engine_options",
     "in_doubles",
-    "parts_of",
     "with_resources_of",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..listing import known_names
 from .diffrax_methods import is_rodas5p, method_class
-from .solver import Auto, Derivative, Diffrax, Fused, Solver, parts_of
+from .solver import Auto, Derivative, Diffrax, Fused, Solver, engine_options
 
 _KINDS = {Auto: "auto", Fused: "fused", Diffrax: "diffrax"}
 _NUMBERS = ("engine", "solver", "derivative", "precision")  # the words that decide what a solve comes to
@@ -36,7 +36,7 @@ def solver_by_words(
     Raises `ValueError` for names that are unknown or do not go together.
     """
     base = base or Auto()
-    fused, diffrax_solver = parts_of(base)
+    fused, diffrax_solver = engine_options(base)
     kind = _KINDS[type(base)] if engine is None else engine
     if kind not in _KINDS.values():
         raise ValueError(f"unknown engine {engine!r}; {known_names(str(engine), tuple(_KINDS.values()))}")
@@ -58,9 +58,9 @@ def solver_by_words(
     return diffrax_solver
 
 
-def stored(solver: Solver) -> dict[str, Any]:
-    """The solver as plain values, for a file; `restored` reads them."""
-    fused, method = parts_of(solver)
+def stored_solver(solver: Solver) -> dict[str, Any]:
+    """The solver as plain values, for a file; `restored_solver` reads them."""
+    fused, method = engine_options(solver)
     return {
         "engine": _KINDS[type(solver)],
         "solver": method.name,
@@ -69,19 +69,19 @@ def stored(solver: Solver) -> dict[str, Any]:
     }
 
 
-def restored(words: Mapping[str, Any], original: Solver | None = None) -> Solver:
-    """The solver that `stored` wrote, in this version or an earlier one.
+def restored_solver(words: Mapping[str, Any], original: Solver | None = None) -> Solver:
+    """The solver that `stored_solver` wrote, in this version or an earlier one.
 
-    Returns `original` if `stored` writes it alike. Without it, raises `ValueError` for a method with options or of a
-    class that diffrax does not have, which no text can bring back.
+    Returns `original` if `stored_solver` writes it alike. Without it, raises `ValueError` for a method with options or
+    of a class that diffrax does not have, which no text can bring back.
     """
-    if original is not None and all(words.get(n) == stored(original)[n] for n in _NUMBERS):
+    if original is not None and all(words.get(n) == stored_solver(original)[n] for n in _NUMBERS):
         return original
     if "(" in str(words.get("solver", "")):
         raise ValueError(f"the solver {words['solver']} has options of its own: give it again")
     return solver_by_words(**words)
 
 
-WORDS = frozenset(stored(Auto()))
+WORDS = frozenset(stored_solver(Auto()))
 
-__all__ = ["WORDS", "diffrax_by_name", "restored", "solver_by_words", "stored"]
+__all__ = ["WORDS", "diffrax_by_name", "restored_solver", "solver_by_words", "stored_solver"]

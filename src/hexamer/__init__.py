@@ -20,7 +20,7 @@ else:
 
     from . import data, infer, models, moved
     from .infer import NUTS, Draws, Fits, Problem, find_map, fit, load_problem, sample
-    from .later import later
+    from .late_imports import later
     from .models import (
         Auto,
         Diffrax,

@@ -10,26 +10,45 @@ from warnings import warn
 
 MOVED = {
     "data.assay_error": "data.errors",
+    "data.assays.blot": "data.assays.western_blot",
+    "data.assays.coip": "data.assays.co_immunoprecipitation",
+    "data.assays.copy_number": "data.assays.copies_per_cell",
+    "data.assays.direct": "data.assays.direct_reading",
+    "data.assays.elisa": "data.assays.immunoassay",
+    "data.assays.log10_reading": "data.assays.logarithmic_reading",
+    "data.assays.luciferase": "data.assays.reporter_gene",
+    "data.assays.qpcr": "data.assays.quantitative_pcr",
     "data.composition": "data.quantities.composition",
     "data.folder": "data.native.folder",
+    "data.literature": "data.literature_table",
+    "data.petab.lint": "data.petab.findings",
     "data.priors": "data.native.prior_table",
     "data.problems": "data.files.issues",
     "data.standard_curve": "data.assays.standard_curve",
     "data.units": "data.quantities.units",
     "data.values": "data.native.values",
     "infer.curvature": "infer.optimisation.laplace",
+    "infer.doses.combination": "infer.doses.drug_pairs",
     "infer.fit": "infer.calibration",
     "infer.gradient_check": "infer.checks.gradient_check",
     "infer.lock": "infer.storage.lock",
     "infer.optimise": "infer.optimisation.many_starts",
+    "infer.plots.dose": "infer.plots.dose_readings",
+    "infer.plots.dose_response": "infer.plots.dose_curves",
+    "infer.plots.fit": "infer.plots.observable_panels",
+    "infer.plots.population": "infer.plots.population_bands",
+    "infer.plots.surface": "infer.plots.dose_surface",
     "infer.population": "infer.doses.population",
     "infer.posterior_file": "infer.posterior.file",
-    "infer.predict": "infer.prediction.curves",
+    "infer.predict": "infer.prediction.assay_curves",
+    "infer.prediction.curves": "infer.prediction.assay_curves",
+    "infer.problem.numpyro_model": "infer.problem.numpyro_bridge",
     "infer.reporting": "infer.reports.calibration",
     "infer.sample": "infer.sampling.nuts",
     "infer.solver_choice": "infer.checks.solver_choice",
     "infer.store": "infer.sampling.store",
     "infer.summary": "infer.posterior.summary",
+    "later": "late_imports",
     "models.expressions": "models.networks.formulas",
     "models.model": "models.compiled.model",
     "models.network": "models.networks.network",
@@ -38,16 +57,22 @@ MOVED = {
     "models.sbml_read": "models.networks.sbml_read",
     "models.settings": "models.solvers.settings",
     "models.simulate": "models.simulation",
+    "models.solvers.fused.build": "models.solvers.fused.compilation",
+    "models.solvers.reference.inverse": "models.solvers.reference.gauss_jordan",
     "models.status": "models.solvers.status",
 }
 
 
-# Names that have left the module of today, too.
+# Names that have left the module of today, too, or have another name there.
 ELSEWHERE = {
+    ("data.composition", "composition"): "moved.composition",
+    ("data.composition", "seen"): "moved.seen",
     ("data.problems", "Problem"): "data.files.issues.Issue",
     ("data.problems", "Problems"): "data.files.issues.Issues",
     ("infer.fit", "Fit"): "infer.result.Calibration",
     ("infer.optimise", "Fits"): "infer.optimisation.fits.Fits",
+    ("infer.posterior_file", "read"): "infer.read_datatree",
+    ("infer.posterior_file", "save"): "infer.save_datatree",
     ("infer.population", "Correlation"): "models.variation.Correlation",
     ("infer.population", "Population"): "infer.doses.result.DoseResponse",
     ("infer.population", "SERUM"): "models.library.serum.SERUM",
@@ -62,6 +87,8 @@ ELSEWHERE = {
 OF_INFER = {
     "Fit": "infer.Calibration",
     "Population": "infer.doses.result.DoseResponse",
+    "read": "infer.read_datatree",
+    "save": "infer.save_datatree",
     "virtual_population": "moved.virtual_population",
 }
 
@@ -75,7 +102,7 @@ class _Moved(ModuleType):
         old = self.__name__.removeprefix("hexamer.")
         today = ELSEWHERE.get((old, name), f"{MOVED[old]}.{name}")
         value = _look_up(today)
-        if value is not virtual_population:  # which warns when it is called
+        if not any(value is function for function in WARNING):
             _warn(self.__name__, f"hexamer.{today.rpartition('.')[0]}")
         return value
 
@@ -83,7 +110,7 @@ class _Moved(ModuleType):
 # Old attributes of classes: the class, the attribute, the function of today.
 METHODS = [
     ("infer.Problem", "load", "infer.load_problem"),
-    ("infer.Problem", "numpyro_model", "infer.problem.numpyro_model.numpyro_model"),
+    ("infer.Problem", "numpyro_model", "infer.problem.numpyro_bridge.numpyro_model"),
     ("models.Model", "from_function", "models.compile_function"),
     ("models.Model", "load", "models.load_model"),
     ("models.Network", "from_antimony", "models.read_antimony"),
@@ -108,6 +135,7 @@ PARAMETERS = [
     ("models.Settings", "restored", "given", "solver"),
 ]
 # Old attributes of draws, now among their facts.
+OPTIONS = ("engine", "memory", "record", "threads")  # old attributes of settings, now those of their solver
 FACTS = {"max_tree_depth": "max_tree_depth", "warmup_steps": "warmup_leapfrogs"}
 
 
@@ -137,6 +165,18 @@ def rename_attribute(owner: type, old: str, new: str) -> None:
         return getattr(instance, new)
 
     setattr(owner, old, property(read))
+
+
+def rename_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+    """A `__getattr__` for a module in which `names`, the old ones, are called after today's: their names in hexamer."""
+
+    def get(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}", name=name, obj=sys.modules[module])
+        _warn(f"{module}.{name}", f"hexamer.{names[name]}")
+        return _look_up(names[name])
+
+    return get
 
 
 def rename_argument(owner: type, old: str, new: str) -> None:
@@ -188,6 +228,14 @@ def _fact(name: str, fact: str) -> Callable[[Any], Any]:
     return read
 
 
+def _option(name: str) -> Callable[[Any], Any]:
+    def read(settings: Any) -> Any:
+        _warn(f"Settings.{name}", "the class of Settings.solver" if name == "engine" else f"Settings.fused.{name}")
+        return settings.stored()[name]
+
+    return read
+
+
 def posterior_tree(fit: Any, *, predictive: bool = True) -> Any:
     """The old name of `Calibration.datatree`."""
     return fit.datatree(predictive=predictive)
@@ -219,6 +267,9 @@ def virtual_population(
     return _look_up("infer.dose_response")(varied, ligand, doses, **options)
 
 
+WARNING = (composition, seen, virtual_population)  # which warn when they are called
+
+
 def _renamed_or(others: Callable[[str], Any]) -> Callable[[str], Any]:
     """Names that `hexamer.infer` had; `others` knows those of today that are imported when they are needed."""
 
@@ -226,7 +277,7 @@ def _renamed_or(others: Callable[[str], Any]) -> Callable[[str], Any]:
         if name not in OF_INFER:
             return others(name)
         value = _look_up(OF_INFER[name])
-        if value is not virtual_population:  # which warns when it is called
+        if not any(value is function for function in WARNING):
             _warn(f"hexamer.infer.{name}", f"hexamer.{OF_INFER[name]}")
         return value
 
@@ -265,6 +316,8 @@ def register() -> None:
     import_module("hexamer.data").__dict__["__getattr__"] = _of_data
     for name, fact in FACTS.items():
         setattr(_look_up("infer.Draws"), name, property(_fact(name, fact)))
+    for name in OPTIONS:
+        setattr(_look_up("models.Settings"), name, property(_option(name)))
     for module, knowing in (("models", _bundled_or), ("infer", _renamed_or)):
         names = import_module(f"hexamer.{module}").__dict__
         names["__getattr__"] = knowing(names["__getattr__"])

@@ -13,7 +13,7 @@ import pytest
 
 from hexamer import load_problem
 from hexamer.cli import main
-from hexamer.infer.posterior import save
+from hexamer.infer.posterior import save_datatree
 from hexamer.models.solvers.fused import cuda
 
 pytestmark = pytest.mark.tier("test")
@@ -138,7 +138,7 @@ def test_dose_response_of_a_model_that_states_no_readout(run: Run, tmp_path: Pat
 @pytest.mark.tier("slow")
 def test_dose_response_of_a_posterior(run: Run, conversion_tree, conversion_folder: Path, tmp_path: Path) -> None:
     """The half-saturating dose of A ⇌ B at 200 min is about k2/k1, over the draws."""
-    save(conversion_tree, tmp_path / "posterior.nc")
+    save_datatree(conversion_tree, tmp_path / "posterior.nc")
     options = ["--ligand", "L", "--observe", "B", "--doses", "0.001:100:20", "--at", "200", "--quiet"]
     status, out, err = run("dose-response", tmp_path, *options, "--out", tmp_path / "o")
     assert status == 0, err
@@ -147,7 +147,7 @@ def test_dose_response_of_a_posterior(run: Run, conversion_tree, conversion_fold
     curve = pd.read_csv(tmp_path / "o" / "curves.csv").iloc[0]
     assert curve["ec50_lower"] < 0.4 < curve["ec50_upper"]
     older = conversion_tree.drop_nodes("fitted")
-    save(older, tmp_path / "posterior.nc")
+    save_datatree(older, tmp_path / "posterior.nc")
     status, _, err = run("dose-response", tmp_path, *options, "--out", tmp_path / "o")
     assert status == 2
     assert "does not hold its problem" in err

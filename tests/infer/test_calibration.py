@@ -28,7 +28,7 @@ from hexamer.infer import (
     report,
     report_fits,
 )
-from hexamer.infer.posterior import save
+from hexamer.infer.posterior import save_datatree
 from hexamer.infer.storage.files import FileError
 from hexamer.infer.storage.lock import locked
 from hexamer.models import compile_function, compile_network, read_antimony
@@ -228,7 +228,7 @@ def test_a_model_in_python_has_to_be_given(fitted: bool, tmp_path: Path) -> None
         assert made is not None
         assert made.tree is not None
     else:
-        save(tree_of(problem), tmp_path / "posterior.nc")
+        save_datatree(tree_of(problem), tmp_path / "posterior.nc")
     with pytest.raises(PosteriorFileError, match="is of a model written in Python: pass problem="):
         read_posterior(tmp_path)
     assert read_posterior(tmp_path, problem).problem is problem

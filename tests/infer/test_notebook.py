@@ -8,7 +8,7 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from hexamer.infer.posterior import save
+from hexamer.infer.posterior import save_datatree
 
 pytestmark = pytest.mark.tier("test")
 
@@ -36,7 +36,7 @@ def outputs_of(notebook: nbformat.NotebookNode) -> tuple[list, str]:
 
 @pytest.mark.tier("slow")
 def test_it_runs(conversion_folder, conversion_tree, tmp_path):
-    path = save(conversion_tree, tmp_path / "posterior.nc")
+    path = save_datatree(conversion_tree, tmp_path / "posterior.nc")
     notebook = execute(
         "posterior_summary.ipynb", tmp_path, HEXAMER_POSTERIOR=str(path), HEXAMER_PROBLEM=str(conversion_folder)
     )

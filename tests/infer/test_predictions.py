@@ -8,7 +8,7 @@ import xarray as xr
 
 import hexamer
 from hexamer import Problem, Protocol
-from hexamer.infer.posterior.file import save
+from hexamer.infer.posterior.file import save_datatree
 
 pytestmark = pytest.mark.tier("test")
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.tier("test")
 @pytest.fixture(scope="module")
 def folder(conversion_tree: xr.DataTree, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("fitted")
-    save(conversion_tree, path / "posterior.nc")
+    save_datatree(conversion_tree, path / "posterior.nc")
     return path
 
 

@@ -14,8 +14,8 @@ import pytest
 from helpers import CASES, network, tight
 from hexamer import Diffrax
 from hexamer.models import FormulaError, Model, Protocol, Status, load_model, simulate
-from hexamer.models.solvers.fused.build import functions_of
 from hexamer.models.solvers.fused.codegen.lower import Unsupported
+from hexamer.models.solvers.fused.compilation import functions_of
 
 pytestmark = pytest.mark.tier("slow")
 

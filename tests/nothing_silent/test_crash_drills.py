@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from hexamer import load_problem
-from hexamer.infer import PosteriorFileError, StoreError, fit, read, save, to_datatree
+from hexamer.infer import PosteriorFileError, StoreError, fit, read_datatree, save_datatree, to_datatree
 
 pytestmark = pytest.mark.tier("test")
 
@@ -103,7 +103,7 @@ def whole(problem: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def draws(out: Path) -> np.ndarray:
-    return np.asarray(read(out / "posterior.nc")["posterior"].dataset["k"])
+    return np.asarray(read_datatree(out / "posterior.nc")["posterior"].dataset["k"])
 
 
 def parts(out: Path) -> list[Path]:
@@ -168,7 +168,7 @@ def test_damaged_files(damage: str, problem: Path, tmp_path: Path) -> None:
         found = fit(loaded, tmp_path, chains=2, warmup=100, draws=300, starts=2, seed=1, progress=False)
         assert found is not None
         tree = to_datatree(loaded, found.draws.z, found.draws.stats, seed=1, failures={}, predictive=False)
-        save(tree, tmp_path / "posterior.nc")
+        save_datatree(tree, tmp_path / "posterior.nc")
         return draws(tmp_path)
 
     expected = again()

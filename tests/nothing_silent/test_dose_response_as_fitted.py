@@ -15,7 +15,7 @@ from hexamer.cli import main
 from hexamer.data import Measurement
 from hexamer.infer import Ensemble, dose_response
 from hexamer.infer.doses.cells import MolarMassError, of_dataset
-from hexamer.infer.posterior import save, to_datatree
+from hexamer.infer.posterior import save_datatree, to_datatree
 from hexamer.models import compile_network, read_antimony
 from support.posteriors import tree_of
 
@@ -67,7 +67,7 @@ def test_predictions_are_the_readings_of_the_problem(rested: Problem, tmp_path: 
     """Rest under the values, kinds and units of the problem: what the assays read, and a closed form."""
     tree = tree_of(rested)
     kd = tree["posterior"].dataset["Kd"].values.ravel()
-    save(tree, tmp_path / "posterior.nc")
+    save_datatree(tree, tmp_path / "posterior.nc")
     cases = {"": {}, "CHX": {"CHX": 1.0}}
     options: dict[str, Any] = {"at": 0.5, "observe": "X", "progress": False}
     found = dose_response(tmp_path, "S", "0, 0.02, 0.04, 0.1 ng/ml", draws=None, conditions=cases, **options)
@@ -91,7 +91,7 @@ def test_predictions_are_the_readings_of_the_problem(rested: Problem, tmp_path: 
 
 def test_a_molar_mass_beside_that_of_the_fitted_problem(rested: Problem, tmp_path: Path) -> None:
     """It was dropped without a word, as the problem's own converts the doses."""
-    save(tree_of(rested), tmp_path / "posterior.nc")
+    save_datatree(tree_of(rested), tmp_path / "posterior.nc")
     options: dict[str, Any] = {"at": 0.5, "observe": "X", "draws": 1, "progress": False}
     with pytest.raises(MolarMassError, match="of S is given as 40 kDa, and the problem that was fitted states 20 kDa"):
         dose_response(tmp_path, "S", "0.02 ng/ml", molar_mass={"S": "40 kDa"}, **options)
@@ -105,7 +105,7 @@ def test_a_molar_mass_beside_that_of_the_fitted_problem(rested: Problem, tmp_pat
 
 def test_a_drug_that_is_added_to_the_fitted_model(rested: Problem, tmp_path: Path) -> None:
     """Another model under the protocol, units and draws of the fit."""
-    save(tree_of(rested), tmp_path / "posterior.nc")
+    save_datatree(tree_of(rested), tmp_path / "posterior.nc")
     text = MODEL.replace("species S, X;", "species S, X, D = 0; cut = 0.5;").replace("Kd + S))", "Kd + S))/(1 + cut*D)")
     other = compile_network(read_antimony(text))
     options: dict[str, Any] = {"at": 0.5, "observe": "X", "draws": None, "progress": False}
@@ -149,7 +149,7 @@ def test_that_a_posterior_has_not_converged_is_in_its_own_file(
     z = 0.1 * np.random.default_rng(0).normal(size=(4, 500, len(rested.space)))
     z[2:] += apart
     stats = {"diverging": np.zeros(z.shape[:2], bool)}
-    save(to_datatree(rested, z, stats, seed=1, failures={}, predictive=False), tmp_path / "posterior.nc")
+    save_datatree(to_datatree(rested, z, stats, seed=1, failures={}, predictive=False), tmp_path / "posterior.nc")
     (tmp_path / "summary.txt").write_text("NOT CONVERGED." if apart == 0 else "Converged.")
     command = ["hexamer", "dose-response", str(tmp_path), "--ligand", "S", "--observe", "X", "--at", "0.5", "--quiet"]
     command += ["--doses", "0.01, 0.02 ng/ml", "--out", str(tmp_path / "out"), "--draws", "2"]

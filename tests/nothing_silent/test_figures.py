@@ -20,8 +20,8 @@ from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior, dir
 from hexamer.data.noise import Laplace, Normal, StudentT
 from hexamer.infer import plots
 from hexamer.infer.checks.solver_noise import drowned_noise
-from hexamer.infer.plots.checks import BAND, _replicate_interval, predicted, standardised
-from hexamer.infer.plots.fit import axis_label
+from hexamer.infer.plots.checks import BAND, _replicate_interval, median_readings, standardised
+from hexamer.infer.plots.observable_panels import axis_label
 from hexamer.infer.posterior import to_datatree
 from hexamer.infer.posterior.summary import NOISE, summarise
 from hexamer.models import compile_network, read_antimony
@@ -117,7 +117,7 @@ def test_predicted_is_the_median_without_noise(problem: Problem, tree) -> None:
     k = tree["posterior"]["k"].values.ravel()
     times = np.array([m.time for m in problem.dataset.measurements])
     expected = np.median(A0 * np.exp(-k[:, None] * times), axis=0)
-    np.testing.assert_allclose(predicted(problem, tree), expected, rtol=1e-5)
+    np.testing.assert_allclose(median_readings(problem, tree), expected, rtol=1e-5)
     (figure,) = plots.observed_predicted(problem, tree)
     ax = figure.axes[0]
     shown = marks(ax, "o")

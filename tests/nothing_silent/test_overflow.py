@@ -24,7 +24,7 @@ from hexamer.models import (
 )
 from hexamer.models.compiled.codegen import compile_elementwise, guard
 from hexamer.models.compiled.stable import ROOM
-from hexamer.models.solvers.fused.source import read
+from hexamer.models.solvers.fused.source import header_text
 
 pytestmark = pytest.mark.tier("test")
 
@@ -118,7 +118,7 @@ def test_a_formula_guarded_twice_is_the_same() -> None:
 
 
 def test_c_and_jax_leave_the_same_room() -> None:
-    assert f"SINGLE ? 20 : {ROOM:g}" in read("lanes.h")
+    assert f"SINGLE ? 20 : {ROOM:g}" in header_text("lanes.h")
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -22,7 +22,7 @@ from hexamer.infer import Ensemble, dose_response
 from hexamer.infer.doses.cells import UnknownStartError
 from hexamer.infer.doses.ensemble import UnknownModelError
 from hexamer.infer.doses.failing import AllFailedError, NoSteadyStateError
-from hexamer.infer.posterior import read, save
+from hexamer.infer.posterior import read_datatree, save_datatree
 from hexamer.infer.posterior.fitted import changes, read_fitted
 from hexamer.models import compile_function, compile_network, load_model, read_antimony
 from hexamer.models.compiled.identity import model_digest
@@ -39,7 +39,7 @@ def egfr(tmp_path_factory) -> tuple[Path, Path]:
     """A fitted problem's folder, and that of its results."""
     base = tmp_path_factory.mktemp("egfr")
     shutil.copytree(CASES / "own-receptor-problem", base / "problem")
-    save(tree_of(load_problem(base / "problem")), base / "results" / "posterior.nc")
+    save_datatree(tree_of(load_problem(base / "problem")), base / "results" / "posterior.nc")
     return base / "problem", base / "results"
 
 
@@ -47,9 +47,9 @@ def egfr(tmp_path_factory) -> tuple[Path, Path]:
 def alone(egfr: tuple[Path, Path], tmp_path_factory) -> Path:
     """The results, copied to where there is no problem; the original's place is not named in them either."""
     folder = tmp_path_factory.mktemp("alone")
-    tree = read(egfr[1] / "posterior.nc")
+    tree = read_datatree(egfr[1] / "posterior.nc")
     tree["fitted"].attrs["source"] = str(folder / "removed")
-    save(tree, folder / "elsewhere" / "posterior.nc")
+    save_datatree(tree, folder / "elsewhere" / "posterior.nc")
     return folder / "elsewhere"
 
 
@@ -62,7 +62,7 @@ def test_results_alone_predict_as_fitted(alone: Path, engine) -> None:
     given = np.append(0.0, np.geomspace(0.1, 100, 4))
     np.testing.assert_allclose(found.ligand.values, given / 6, rtol=1e-12)  # ng/ml of 6 kDa in nM
     model = load_model(CASES / "own-receptor-problem" / "model.ant", independent=())
-    drawn = read(alone / "posterior.nc")["posterior"].dataset
+    drawn = read_datatree(alone / "posterior.nc")["posterior"].dataset
     values = {n: drawn[n].values.ravel() for n in model.parameters if n in drawn}
     protocols = [Protocol(f"{d}").add("EGF", d / 6) for d in given]
     by_hand = simulate(model, values, protocols, [5.0], settings=settings)
@@ -150,7 +150,7 @@ CHANGES = {
 def test_a_problem_that_changed_is_told(file: str, egfr, tmp_path: Path) -> None:
     """By what is no longer the same; a comment is no change."""
     shutil.copytree(egfr[0], tmp_path / "problem")
-    fitted = read_fitted(read(egfr[1] / "posterior.nc"))
+    fitted = read_fitted(read_datatree(egfr[1] / "posterior.nc"))
     assert fitted is not None
     moved = replace(fitted, source=str(tmp_path / "problem"))
     description = tmp_path / "problem" / "problem.toml"
@@ -171,7 +171,7 @@ def test_what_was_fitted_is_used_where_the_problem_has_changed(egfr, tmp_path: P
     """With a word."""
     shutil.copytree(egfr[0], tmp_path / "problem")
     (tmp_path / "problem" / "model.ant").write_text((egfr[0] / "model.ant").read_text().replace("kint = ", "kint = 1"))
-    tree = read(egfr[1] / "posterior.nc")
+    tree = read_datatree(egfr[1] / "posterior.nc")
     tree["fitted"].attrs["source"] = str(tmp_path / "problem")
     with caplog.at_level(logging.WARNING):
         found = Ensemble.from_posterior(tree)
@@ -183,7 +183,7 @@ def test_what_was_fitted_is_used_where_the_problem_has_changed(egfr, tmp_path: P
 def test_results_of_older_versions_say_what_to_give(egfr, tmp_path: Path) -> None:
     """With the problem they predict as fitted; with a model alone, cells have to be said to rest or not."""
     problem, results = egfr
-    old = read(results / "posterior.nc").drop_nodes("fitted")
+    old = read_datatree(results / "posterior.nc").drop_nodes("fitted")
     with pytest.raises(
         UnknownModelError, match=r"does not hold its problem.*pass the problem that was fitted"
     ) as caught:

@@ -19,7 +19,7 @@ from hexamer import Protocol, simulate
 from hexamer.cli import main
 from hexamer.infer import LockedError, StoreError
 from hexamer.infer.calibration import describe_progress
-from hexamer.infer.posterior.file import PosteriorFileError, read, save
+from hexamer.infer.posterior.file import PosteriorFileError, read_datatree, save_datatree
 from hexamer.infer.sampling.store import RUN, Store, chunk_numbers
 from hexamer.infer.storage.files import FileError, write
 from hexamer.models import compile_function, compile_network, read_antimony
@@ -167,7 +167,7 @@ def test_files_have_the_mode_of_others(tmp_path: Path) -> None:
     old = os.umask(0o022)
     try:
         folder = filled(tmp_path / "run")
-        save(xr.DataTree.from_dict({"/": xr.Dataset()}), folder / "posterior.nc")
+        save_datatree(xr.DataTree.from_dict({"/": xr.Dataset()}), folder / "posterior.nc")
     finally:
         os.umask(old)
     for path in folder.iterdir():
@@ -179,27 +179,27 @@ def posterior(tmp_path: Path) -> Path:
     rng = np.random.default_rng(1)
     draws = xr.Dataset({"k": (("chain", "draw"), rng.normal(size=(4, 50)))})
     tree = {"/": xr.Dataset(attrs={"hexamer_version": "0"}), "posterior": draws, "sample_stats": draws}
-    return save(xr.DataTree.from_dict(tree), tmp_path / "posterior.nc")
+    return save_datatree(xr.DataTree.from_dict(tree), tmp_path / "posterior.nc")
 
 
 def test_every_flipped_bit_of_a_posterior_is_found(posterior: Path) -> None:
     whole = posterior.read_bytes()
-    assert read(posterior)["posterior"]["k"].shape == (4, 50)
-    assert "checksum" not in read(posterior).attrs
+    assert read_datatree(posterior)["posterior"]["k"].shape == (4, 50)
+    assert "checksum" not in read_datatree(posterior).attrs
     rng = np.random.default_rng(0)
     for position in [8, len(whole) // 2, len(whole) - 1, *rng.integers(8, len(whole), size=40)]:
         flipped = bytearray(whole)
         flipped[position] ^= 1 << int(rng.integers(8))
         posterior.write_bytes(flipped)
         with pytest.raises(PosteriorFileError, match=r"posterior\.nc': it is damaged.*copy it again, or sample again"):
-            read(posterior)
+            read_datatree(posterior)
 
 
 @pytest.mark.parametrize("lost", [1, 40, 73, 74, 500])
 def test_truncated_posterior_is_found(lost: int, posterior: Path) -> None:
     posterior.write_bytes(posterior.read_bytes()[:-lost])
     with pytest.raises(PosteriorFileError, match=r"posterior\.nc': it is (damaged|cut short)"):
-        read(posterior)
+        read_datatree(posterior)
 
 
 def test_posterior_is_read_by_other_programs(posterior: Path) -> None:
@@ -210,7 +210,9 @@ def test_posterior_is_read_by_other_programs(posterior: Path) -> None:
         values = file["posterior/k"]
         assert isinstance(values, h5py.Dataset)
         assert values.shape == (4, 50)
-    xr.testing.assert_equal(xr.open_dataset(posterior, group="posterior"), read(posterior)["posterior"].to_dataset())
+    xr.testing.assert_equal(
+        xr.open_dataset(posterior, group="posterior"), read_datatree(posterior)["posterior"].to_dataset()
+    )
 
 
 def test_what_an_interrupted_fit_left_is_said_as_it_is(tmp_path: Path) -> None:

@@ -12,8 +12,7 @@ import pytest
 
 from hexamer import Auto, Fused
 from hexamer.models import Model, Protocol, compile_network, read_antimony, simulate
-from hexamer.models.solvers.fused import build as build_module
-from hexamer.models.solvers.fused import source
+from hexamer.models.solvers.fused import compilation, source
 from hexamer.models.solvers.solver import Solver
 
 pytestmark = pytest.mark.tier("test")
@@ -41,11 +40,11 @@ def slope(model: Model, solver: Solver = FEW_STEPS) -> jax.Array:
 @pytest.fixture
 def edit(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
     """Puts something else into the C sources."""
-    read = source.read
+    read = source.header_text
 
     def edit(old: str, new: str) -> None:
         assert any(old in read(name) for name in ("cpu_handlers.h", "xla.h", "step_control.h"))
-        monkeypatch.setattr(source, "read", lambda name: read(name).replace(old, new))
+        monkeypatch.setattr(source, "header_text", lambda name: read(name).replace(old, new))
 
     return edit
 
@@ -59,7 +58,7 @@ def test_no_memory_is_an_error(what: str, edit: Callable[[str, str], None]) -> N
 
 def test_every_allocation_is_refused_somewhere_above() -> None:
     """Each is in the table, or is the one below, without which a thread works alone."""
-    headers = "".join(source.read(name) for name in source.names())
+    headers = "".join(source.header_text(name) for name in source.names())
     asked = re.findall(r"\b(?:m|c|re)alloc\(|\bnew \w", re.sub("//.*", "", headers))
     assert len(asked) == len(NO_MEMORY) + 1
     assert all(old in headers for old, _ in NO_MEMORY.values())
@@ -95,5 +94,5 @@ def test_sources_are_those_of_the_start(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(source, "files", edited)
     monkeypatch.setattr("pathlib.Path.read_text", edited)
-    assert "struct Batch" in source.read("batch.h")
-    assert "STATIC void rates" in source.engine_source(build_module.functions_of(decay()), 1)
+    assert "struct Batch" in source.header_text("batch.h")
+    assert "STATIC void rates" in source.engine_source(compilation.functions_of(decay()), 1)

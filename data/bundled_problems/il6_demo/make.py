@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ....models import Protocol, Settings, Step, load_model, simulate
-from ...literature import literature
+from ...literature_table import literature
 from ...quantities.units import conversion_factor
 
 HERE = Path(__file__).parent
@@ -53,7 +53,7 @@ RELATIVE_SD = {
 }  # fmt: skip
 
 
-class Row(NamedTuple):
+class PlannedRow(NamedTuple):
     observable: str
     IL6: float  # ng/ml
     sIL6R: float  # ng/ml
@@ -62,7 +62,7 @@ class Row(NamedTuple):
     replicate: int
 
 
-def design() -> Iterator[Row]:
+def planned_rows() -> Iterator[PlannedRow]:
     """What was done: every row but its value."""
     courses = ((10.0, 0.0), (10.0, SOLUBLE)), ((1.0, 0.0), (1.0, SOLUBLE))
     doses = [(0.0, 0.0), *((d, 0.0) for d in DOSES), *((d, SOLUBLE) for d in TRANS)]
@@ -74,9 +74,9 @@ def design() -> Iterator[Row]:
     for name, cells in zip(("high", "low"), courses, strict=True):
         for t in (0.0, 15.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0):
             for dose in cells:
-                yield from (Row("SOCS3_mRNA", *dose, t, f"plate-{name}", i) for i in (1, 2, 3))
+                yield from (PlannedRow("SOCS3_mRNA", *dose, t, f"plate-{name}", i) for i in (1, 2, 3))
     for dose in doses:
-        yield from (Row("SOCS3_mRNA", *dose, 60.0, "plate-dose", i) for i in (1, 2, 3))
+        yield from (PlannedRow("SOCS3_mRNA", *dose, 60.0, "plate-dose", i) for i in (1, 2, 3))
     yield from _lysate("gp130_per_cell", (0.0,), 6)
     yield from _lysate("STAT3_per_cell", (0.0,), 6)
     yield from _lysate("IL6R_per_cell", (0.0,), 4)
@@ -84,17 +84,17 @@ def design() -> Iterator[Row]:
     yield from _lysate("pSTAT3_fraction", (0.0, 20.0), 4)
 
 
-def _blot(run: str, cells: Iterable[tuple[float, float]], times: Iterable[float]) -> Iterator[Row]:
+def _blot(run: str, cells: Iterable[tuple[float, float]], times: Iterable[float]) -> Iterator[PlannedRow]:
     at = [(dose, t) for dose in cells for t in times]
     for fraction in ("pSTAT3_cytoplasm", "pSTAT3_nucleus"):
-        yield from (Row(fraction, *dose, t, run, 1) for dose, t in at)
+        yield from (PlannedRow(fraction, *dose, t, run, 1) for dose, t in at)
 
 
-def _lysate(observable: str, times: Iterable[float], replicates: int) -> Iterator[Row]:
+def _lysate(observable: str, times: Iterable[float], replicates: int) -> Iterator[PlannedRow]:
     """Untreated at 0, then under 10 ng/ml IL-6."""
     for t in times:
         dose = (10.0 if t else 0.0, 0.0)
-        yield from (Row(observable, *dose, t, "lysate", i + 1) for i in range(replicates))
+        yield from (PlannedRow(observable, *dose, t, "lysate", i + 1) for i in range(replicates))
 
 
 def true_values(key: np.random.SeedSequence, runs: Iterable[str]) -> dict[str, float]:
@@ -113,7 +113,7 @@ def true_values(key: np.random.SeedSequence, runs: Iterable[str]) -> dict[str, f
     return {name: float(f"{value:.5g}") for name, value in truth.items()}
 
 
-def signals(truth: Mapping[str, float], description: Mapping, rows: list[Row]) -> np.ndarray:
+def signals(truth: Mapping[str, float], description: Mapping, rows: list[PlannedRow]) -> np.ndarray:
     """The noise-free signal of each row, in the network's units."""
     inputs = description["inputs"]
     factor = {n: conversion_factor(i["unit"], "nM", i["molar_mass"]) for n, i in inputs.items()}
@@ -139,7 +139,7 @@ def signals(truth: Mapping[str, float], description: Mapping, rows: list[Row]) -
 
 
 def noisy(
-    truth: Mapping[str, float], description: Mapping, rows: list[Row], signal: np.ndarray, noise: np.ndarray
+    truth: Mapping[str, float], description: Mapping, rows: list[PlannedRow], signal: np.ndarray, noise: np.ndarray
 ) -> Iterator[dict[str, object]]:
     """The table's rows; values and standard deviations of copy numbers in molecules."""
     molecules = conversion_factor("zmol/cell", "molecules/cell")
@@ -159,7 +159,7 @@ def noisy(
         yield row._asdict() | inputs | {"value": f"{value:.5g}", "unit": unit, "sd": sd}
 
 
-def scale_of(description: Mapping, row: Row) -> str | None:
+def scale_of(description: Mapping, row: PlannedRow) -> str | None:
     observable = description["observables"][row.observable]
     if observable["assay"] not in ("blot", "qpcr"):
         return None
@@ -181,27 +181,27 @@ def priors() -> Iterator[dict[str, object]]:
         yield {"parameter": name, "unit": unit, "distribution": "log10_normal", **numbers, "note": note}
 
 
-def write(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, object]]) -> None:
+def write_table(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, object]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, list(columns), restval="", lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
 
 
-def make(folder: Path = HERE) -> None:
+def make_tables(folder: Path = HERE) -> None:
     """Writes `measurements.csv`, `priors.csv` and `truth.csv` into `folder`."""
     description = tomllib.loads((HERE / "problem.toml").read_text(encoding="utf-8"))
     key_truth, key_noise = np.random.SeedSequence(SEED).spawn(2)
-    rows = list(design())
+    rows = list(planned_rows())
     scales = dict.fromkeys(s for r in rows if (s := scale_of(description, r)))
     truth = true_values(key_truth, scales)
     signal = signals(truth, description, rows)
     noise = np.random.default_rng(key_noise).standard_normal(len(rows))
     values = ({"parameter": n, "value": f"{v:g}"} for n, v in truth.items())
-    write(folder / "truth.csv", ("parameter", "value"), values)
-    write(folder / "measurements.csv", COLUMNS, noisy(truth, description, rows, signal, noise))
-    write(folder / "priors.csv", ("parameter", "unit", "distribution", "location", "scale", "note"), priors())
+    write_table(folder / "truth.csv", ("parameter", "value"), values)
+    write_table(folder / "measurements.csv", COLUMNS, noisy(truth, description, rows, signal, noise))
+    write_table(folder / "priors.csv", ("parameter", "unit", "distribution", "location", "scale", "note"), priors())
 
 
 if __name__ == "__main__":
-    make(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE)
+    make_tables(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE)

@@ -161,7 +161,7 @@ def limits() -> str:
     return f'#pragma once\n#include "target.h"\n\n{LIMITS.c()}\n'
 
 
-def table() -> str:
+def observables_layout() -> str:
     """The layout of observables, as C; `formulas.h`, written for them, knows `GROUPS`."""
     return f'#pragma once\n#include "formulas.h"\n#include "target.h"\n\n{TABLE.c()}\n'
 

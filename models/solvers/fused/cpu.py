@@ -14,9 +14,9 @@ from jaxtyping import Array, Float
 
 from . import contract, cuda
 from .batching import varying_as
-from .build import Handlers, build, handlers_of
 from .call import Solved, Task
 from .codegen.lower import Unsupported
+from .compilation import Handlers, build, handlers_of
 
 NARROW, WIDE = 4, 8  # trajectories side by side
 SINGLE = 8  # of them in float32: 16 are no faster, since what they work on no longer fits the nearest cache

@@ -8,8 +8,8 @@ from typing import Any
 
 import jax
 
-from .build import warp
 from .codegen.lower import Unsupported
+from .compilation import warp
 
 PLUGINS = ("jax-cuda13-plugin", "jax-cuda12-plugin")
 INSTALL = "pip install 'jax[cuda13]'"

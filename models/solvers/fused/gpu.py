@@ -24,9 +24,9 @@ from ...compiled.model import Model
 from ..machine import usable_cores
 from ..status import Status
 from . import contract, cuda
-from .build import functions_of, quiet, warp
 from .call import Solved, Task
 from .codegen.lower import Unsupported
+from .compilation import functions_of, quiet, warp
 from .gpu_kernels import Kernels, write_kernels
 from .stacks import reserve
 
@@ -58,7 +58,7 @@ def kernels_of(model: Model, *, single: bool = False, keep_stages: bool = False)
         return _written[key][1]
 
 
-def load(model: Model, names: Sequence[str], *, single: bool, keep_stages: bool, on: Sequence[Any]) -> None:
+def load_kernels(model: Model, names: Sequence[str], *, single: bool, keep_stages: bool, on: Sequence[Any]) -> None:
     """Compiles kernels by name and loads them on Warp's devices, several at a time; what is loaded costs nothing.
 
     Raises `NoRoomError` where no device has room for what they need beside their arrays, `Unsupported` where they do
@@ -90,12 +90,12 @@ _loaded.def_abstract_eval(lambda x, **_: x)
 
 @_loaded.def_impl
 def _(x, **what):
-    load(**what, on=[warp().device_from_jax(d) for d in x.devices()])
+    load_kernels(**what, on=[warp().device_from_jax(d) for d in x.devices()])
     return x
 
 
 def _lower(on, _, x, **what):
-    load(**what, on=on())
+    load_kernels(**what, on=on())
     return [x]
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .build import warp
 from .codegen.model_source import Functions
+from .compilation import warp
 from .source import engine_source
 
 

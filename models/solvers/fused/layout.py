@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-Kind = Literal["int", "double"]
-_DTYPES: Mapping[Kind, type[np.generic]] = {"int": np.int32, "double": np.float64}
-_ARRAYS: Mapping[Kind, str] = {"int": "integers", "double": "floats"}
+NumberType = Literal["int", "double"]
+_DTYPES: Mapping[NumberType, type[np.generic]] = {"int": np.int32, "double": np.float64}
+_ARRAYS: Mapping[NumberType, str] = {"int": "integers", "double": "floats"}
 
 
 class Packed(NamedTuple):
@@ -30,7 +30,7 @@ class Field:
 
     name: str
     shape: tuple[str, ...] = ()
-    kind: Kind = "int"
+    kind: NumberType = "int"
     comment: str = ""
 
 
@@ -60,7 +60,7 @@ class Layout:
                 )
         return Packed(*(self._flat(kind, arrays) for kind in _DTYPES))
 
-    def _flat(self, kind: Kind, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    def _flat(self, kind: NumberType, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
         parts = [arrays[f.name].ravel() for f in (*self._numbers(kind), *self._arrays(kind))]
         return np.concatenate([np.zeros(0), *parts]).astype(_DTYPES[kind])
 
@@ -79,10 +79,10 @@ class Layout:
                     "packed by another layout than that of the compiled code"
                 )
 
-    def _numbers(self, kind: Kind) -> list[Field]:
+    def _numbers(self, kind: NumberType) -> list[Field]:
         return [f for f in self.fields if f.kind == kind and not f.shape]
 
-    def _arrays(self, kind: Kind) -> list[Field]:
+    def _arrays(self, kind: NumberType) -> list[Field]:
         return [f for f in self.fields if f.kind == kind and f.shape]
 
     # ------------------------------------------------------------------------------------------------------- as C
@@ -94,7 +94,7 @@ class Layout:
 
     def _reader(self) -> str:
         out = self.struct.lower()
-        kinds: list[Kind] = [k for k in _DTYPES if any(f.kind == k for f in self.fields)]
+        kinds: list[NumberType] = [k for k in _DTYPES if any(f.kind == k for f in self.fields)]
         arguments = "".join(f"const {k}* {_ARRAYS[k]}, int64 {_ARRAYS[k]}_count, " for k in kinds)
         short = " || ".join(f"{_ARRAYS[k]}_count < {len(self._numbers(k))}" for k in kinds)
         lines = [line for k in kinds for line in self._read_numbers(k)]
@@ -112,11 +112,11 @@ class Layout:
             ]
         )
 
-    def _read_numbers(self, kind: Kind) -> Iterator[str]:
+    def _read_numbers(self, kind: NumberType) -> Iterator[str]:
         for i, field in enumerate(self._numbers(kind)):
             yield f"  {self.struct.lower()}.{field.name} = {_ARRAYS[kind]}[{i}];"
 
-    def _read_arrays(self, kind: Kind) -> Iterator[str]:
+    def _read_arrays(self, kind: NumberType) -> Iterator[str]:
         out, used, own_fields = self.struct.lower(), f"{_ARRAYS[kind]}_used", {f.name for f in self.fields}
         yield f"  int64 {used} = {len(self._numbers(kind))};"
         for field in self._arrays(kind):

@@ -18,9 +18,9 @@ from jaxtyping import Array, Float, Int
 
 from . import contract
 from .batching import folded, varying_as
-from .build import TARGETS, register
 from .codegen.graph import Graph, emit, pull_back
 from .codegen.lower import Lowering
+from .compilation import TARGETS, register_handlers
 from .platforms import Platform, on_its_platform
 from .source import defined, join
 from .xla import handler_headers
@@ -53,7 +53,7 @@ class _Table(NamedTuple):
     by_xla: ByXla
 
 
-class Formulas:
+class RowFormulas:
     """Means and standard deviations of all rows of `groups`, from a pool of numbers.
 
     `protocol` says for each row which trajectory it reads; `by_xla` does the same of a pool and statuses on a GPU.
@@ -69,7 +69,7 @@ class Formulas:
         by_xla: ByXla,
     ):
         body = join("observables.h", {**observable_headers(groups), **handler_headers()})
-        targets = register(f"{defined(LANES)}struct Engine {{\n{body}\n}};\n", TARGETS)
+        targets = register_handlers(f"{defined(LANES)}struct Engine {{\n{body}\n}};\n", TARGETS)
         rows = np.concatenate([g.rows for g in groups])
         index = np.concatenate([np.ravel(g.index) for g in groups])
         values = {
@@ -132,7 +132,7 @@ def _attributes(table: _Table) -> dict[str, np.ndarray]:
 
 def observable_headers(groups: Sequence[Group]) -> dict[str, str]:
     """The headers that observables.h needs."""
-    return {"formulas.h": _formulas(groups), "table.h": contract.table()}
+    return {"formulas.h": _formulas(groups), "table.h": contract.observables_layout()}
 
 
 def _formulas(groups: Sequence[Group]) -> str:

@@ -18,7 +18,7 @@ _INCLUDE = re.compile(r'#include "(\w+\.h)"')
 _SHARED = ("constants.h", "sizes.h", "target.h", "contract.h")
 
 
-def read(name: str) -> str:
+def header_text(name: str) -> str:
     """A header of the folder `c`, as it was when this module was loaded."""
     return _SOURCES[name]
 
@@ -41,7 +41,7 @@ def join(name: str, written: Mapping[str, str], without: Collection[str] = ()) -
             return ""
         done.add(name)
         lines = []
-        for line in (written[name] if name in written else read(name)).splitlines():
+        for line in (written[name] if name in written else header_text(name)).splitlines():
             if include := _INCLUDE.fullmatch(line):
                 lines.append(text(include[1]))
             elif line != "#pragma once" and not line.startswith("#include"):

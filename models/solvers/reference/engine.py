@@ -17,7 +17,7 @@ from ...compiled.equilibrations import equilibrations_of
 from ...compiled.model import Model
 from ...compiled.plan import UNCHANGED, Plan
 from ...compiled.resize import with_ratios
-from ..scale import filled, floors, smallest
+from ..scale import estimated_scales, floors, smallest
 from ..settings import Settings, Tolerances
 from ..solution import Solution
 from ..status import Status
@@ -137,7 +137,7 @@ def _course(
         end = jnp.where(empty, begin + 1e-6, stop)  # an empty stretch is solved for nothing, briefly
         effective, fixed = tolerances, (p, switches) if model.switches else p
         if effective.atol is None:
-            here, known = filled(within, scale, *jax.lax.stop_gradient((y, fixed)), end - begin)
+            here, known = estimated_scales(within, scale, *jax.lax.stop_gradient((y, fixed)), end - begin)
             effective, scale = Tolerances(effective.rtol, floors(effective.rtol, here)), jnp.where(empty, scale, known)
         if by_state:
             here = segment == number

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from ...compiled.model import SparseJacobian
 from ..rodas5p_coefficients import GAMMA, A, C, H, M
-from .inverse import inverse
+from .gauss_jordan import inverse
 
 
 class DenseOutput(diffrax.AbstractLocalInterpolation):

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from ...compiled.conditions import Conditions
+from ...compiled.conditions import StateConditions
 from ...compiled.model import Model
 from ..status import Status
 from .events import Passing, Segment, goes_within
@@ -117,7 +117,7 @@ class StateEvents:
         assert model.events is not None
         assert model.events.conditions is not None
         self.model, self.events, self.p, self.switches = model, model.events, p, switches
-        self.conditions: Conditions = model.events.conditions
+        self.conditions: StateConditions = model.events.conditions
 
     def rates(self, y: Float[Array, " species"]) -> Float[Array, " species"]:
         """Without derivative; 0 where they are not finite."""

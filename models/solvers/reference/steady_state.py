@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from ...compiled.model import Model
-from ..scale import filled, floors, smallest
+from ..scale import estimated_scales, floors, smallest
 from ..settings import Settings, Tolerances
 from ..status import Status
 from ..steady_criteria import (
@@ -171,7 +171,7 @@ def search_steady_state(model: Model, settings: Settings, y0, p) -> Search:
 def _scale_of(model: Model, settings: Settings, tolerances: Tolerances | None, y0, p) -> Float[Array, " species"]:
     if (settings.atol if tolerances is None else tolerances.atol) is not None:
         return jnp.ones_like(y0)
-    return filled(model, smallest(y0), y0, p, HORIZON)[0]
+    return estimated_scales(model, smallest(y0), y0, p, HORIZON)[0]
 
 
 def _polish(model: Model, tolerances: _Tolerances, y, y0, p) -> Float[Array, " species"]:

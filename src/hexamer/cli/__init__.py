@@ -1,5 +1,5 @@
 """The command line: `hexamer fit`, `map`, `evaluate`, `simulate`, `dose-response`, `list`."""
 
-from .app import app, main
+from .application import app, main
 
 __all__ = ["app", "main"]

@@ -1,6 +1,6 @@
 """`python -m hexamer.cli` is the command line."""
 
-from .app import main
+from .application import main
 
 if __name__ == "__main__":
     main()

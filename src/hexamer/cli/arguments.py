@@ -32,7 +32,7 @@ def _within(value: float, least: float | None, most: float | None) -> None:
         raise typer.BadParameter(f"{value:g} is above {most:g}")
 
 
-def number(least: float | None = None, most: float | None = None) -> Callable[[str | float], float]:
+def number_parser(least: float | None = None, most: float | None = None) -> Callable[[str | float], float]:
     """A parser of options that take a number, within bounds if they are given."""
 
     def parse(text: str | float) -> float:
@@ -46,7 +46,7 @@ def number(least: float | None = None, most: float | None = None) -> Callable[[s
     return parse
 
 
-def whole(least: int) -> Callable[[str | int], int]:
+def whole_parser(least: int) -> Callable[[str | int], int]:
     """A parser of options that take a whole number."""
 
     def parse(number: str | int) -> int:
@@ -61,12 +61,12 @@ def whole(least: int) -> Callable[[str | int], int]:
 
 def number_option(help: str, least: float | None = None, most: float | None = None) -> Any:
     """An option that takes a number, within bounds if they are given."""
-    return typer.Option(parser=number(least, most), metavar="NUMBER", help=help)
+    return typer.Option(parser=number_parser(least, most), metavar="NUMBER", help=help)
 
 
 def count_option(help: str, least: int = 1) -> Any:
     """An option that takes a whole number of at least `least`."""
-    return typer.Option(parser=whole(least), metavar="COUNT", help=help)
+    return typer.Option(parser=whole_parser(least), metavar="COUNT", help=help)
 
 
 def texts_by_name(option: str, assignments: Sequence[str]) -> dict[str, str]:

@@ -34,7 +34,7 @@ from .dose_options import (
 )
 from .messages import pointing_to
 from .options import AtolOption, DeviceOption, EngineChoice, EngineOption, QuietOption, settings_of, times_of
-from .problem import load_problem
+from .problem import load_and_note
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -81,12 +81,12 @@ def command(
     from ..infer.calibration import writable
     from ..infer.doses.response import dose_response as run
     from ..infer.doses.text import parse_conditions, parse_drugs
-    from ..infer.reports.dose_response import report
+    from ..infer.reports.dose_response import report_doses
     from ..models import load_model
 
     writable(out)
     source = _posterior(result) if network is None else load_model(network)
-    fitted = model if problem is None else load_problem(problem)
+    fitted = model if problem is None else load_and_note(problem)
     _check_options(network, parameter, at, summary, times)
     masses = arguments.texts_by_name("--molar-mass", molar_mass)
     with pointing_to(_ways_out()):
@@ -108,7 +108,7 @@ def command(
             memory=memory * 2**20,
             progress=not quiet,
         )
-    _say_outcome(response, report(response, out), out)
+    _say_outcome(response, report_doses(response, out), out)
 
 
 def _check_options(
@@ -176,10 +176,10 @@ def _network_of(result: str, model: str | None, problem: str | None) -> Network 
 
 def _posterior(result: str) -> xr.DataTree:
     """The posterior in a folder or file; warns if it has not converged."""
-    from ..infer.posterior.file import file_of, read
+    from ..infer.posterior.file import file_of, read_datatree
     from ..infer.posterior.summary import summarise
 
-    tree = read(file_of(result))
+    tree = read_datatree(file_of(result))
     if not summarise(tree).converged:
         typer.echo("warning: this posterior has NOT CONVERGED, so its intervals mean little", err=True)
     return tree

@@ -21,7 +21,7 @@ from .options import (
     SolverOption,
     solver_of,
 )
-from .problem import load_problem, read_data, warn_of_noise
+from .problem import load_and_note, read_data, warn_of_noise
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -52,7 +52,7 @@ def command(
     use_device(device)
     from ..infer.problem.problem import MissingValueError
 
-    loaded = load_problem(problem, dataset, model=model).with_settings(
+    loaded = load_and_note(problem, dataset, model=model).with_settings(
         solver=chosen, rtol=rtol, atol=atol, max_steps=20_000
     )
     if values is not None:

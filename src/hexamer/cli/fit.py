@@ -22,7 +22,7 @@ from .options import (
     RtolOption,
     solver_of,
 )
-from .problem import load_problem, read_data
+from .problem import load_and_note, read_data
 
 if TYPE_CHECKING:
     from ..infer import Calibration, Problem
@@ -64,7 +64,7 @@ def command(
 
     writable(out)
     interrupt.leaves(lambda: describe_progress(out))
-    loaded = load_problem(problem, dataset, model=model).with_settings(rtol=rtol, atol=atol, solver=chosen)
+    loaded = load_and_note(problem, dataset, model=model).with_settings(rtol=rtol, atol=atol, solver=chosen)
     _say_what_is_estimated(loaded)
     result = run(
         loaded,

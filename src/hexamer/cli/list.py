@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .inventory import Kind, inventory
+from .catalogue import Kind, inventory
 
 
 def command(

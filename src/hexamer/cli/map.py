@@ -23,7 +23,7 @@ from .options import (
     SolverOption,
     solver_of,
 )
-from .problem import load_problem, read_data, warn_of_noise
+from .problem import load_and_note, read_data, warn_of_noise
 
 if TYPE_CHECKING:
     from ..infer import Fits, Problem
@@ -70,7 +70,7 @@ def command(
 
     if out is not None:
         writable(out)
-    loaded = load_problem(problem, dataset, model=model, marginalise=() if objective == "likelihood" else None)
+    loaded = load_and_note(problem, dataset, model=model, marginalise=() if objective == "likelihood" else None)
     loaded = loaded.with_settings(rtol=rtol, atol=atol, solver=chosen)
     fits = find_map(
         loaded,

@@ -26,7 +26,7 @@ def read_data(problem: str, model: str | None = None) -> Dataset:
     return dataset
 
 
-def load_problem(problem: str, dataset: Dataset | None = None, **options) -> Problem:
+def load_and_note(problem: str, dataset: Dataset | None = None, **options) -> Problem:
     """PROBLEM with its model, and a note on all that was assumed; `dataset`: its data, if they have been read."""
     from ..infer import load_problem as load
 
@@ -44,4 +44,4 @@ def warn_of_noise(problem: Problem, values: Mapping[str, float] | None) -> None:
         typer.echo(f"warning: {sentence}", err=True)
 
 
-__all__ = ["load_problem", "read_data", "warn_of_noise"]
+__all__ = ["load_and_note", "read_data", "warn_of_noise"]

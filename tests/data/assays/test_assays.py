@@ -29,7 +29,7 @@ from hexamer.data import (
     phosphorylation_degree,
     qpcr,
 )
-from hexamer.data.assays.log10_reading import log10_reading
+from hexamer.data.assays.logarithmic_reading import log10_reading
 from hexamer.models import load_network, read_antimony
 from hexamer.models.library.builder import network as il6_network
 

@@ -6,7 +6,7 @@ import pytest
 import sympy
 
 from hexamer.data import FormulaError, TableError, load, read_folder
-from hexamer.data.assays.log10_reading import log10_reading
+from hexamer.data.assays.logarithmic_reading import log10_reading
 
 pytestmark = pytest.mark.tier("check")
 

@@ -15,7 +15,7 @@ import sympy
 from hexamer.data import Observable, TableError, parse_formula, read_folder
 from hexamer.data.assays import ASSAYS
 from hexamer.data.assays.assay import SD_OF_LOG, Assay, Key
-from hexamer.data.assays.conversion import Cell, Conversion
+from hexamer.data.assays.conversion import Conversion, NumberOrLimit
 from hexamer.data.assays.row_values import RowValues
 
 pytestmark = pytest.mark.tier("check")
@@ -61,7 +61,7 @@ class Lost(Conversion):
     def outside(self, value: float, name: str) -> str | None:
         return None if 0 <= value < 100 else f"what is left of 100 percent of light, since {name} is read by it"
 
-    def measured(self, cell: Cell, reference: float) -> Cell:
+    def measured(self, cell: NumberOrLimit, reference: float) -> NumberOrLimit:
         del reference
         return cell._replace(value=math.log(1 - cell.value / 100))
 

@@ -13,10 +13,10 @@ from scipy.optimize import least_squares
 from hexamer.infer import DoseResponse, combination, plots
 from hexamer.infer import doses as hexamer_doses
 from hexamer.infer.doses.amounts import Doses
-from hexamer.infer.doses.combination import Margin, loewe
+from hexamer.infer.doses.drug_pairs import Margin, loewe
 from hexamer.infer.doses.hill import CurveStatus, HillFits, fit_curves, occupancy
-from hexamer.infer.plots.dose_response import describe
-from hexamer.infer.reports.dose_response import report
+from hexamer.infer.plots.dose_curves import describe_half_dose
+from hexamer.infer.reports.dose_response import report_doses
 
 pytestmark = pytest.mark.tier("test")
 
@@ -97,24 +97,24 @@ def test_responses_that_are_no_sigmoid_have_no_ec50(case: str) -> None:
     assert fits.interval().sel(quantile=0.5).item() == pytest.approx(2.0)  # of the one that has it
     row = fits.table().iloc[0]
     assert (row["ok"], row["not_sigmoid"]) == (1, 2)
-    assert describe(fits, "EC50") == "no sigmoid in 2 of 3 draws"
+    assert describe_half_dose(fits, "EC50") == "no sigmoid in 2 of 3 draws"
     alone = responses(bad[None], DOSES)
     assert np.isnan(alone.hill().interval()).all()
-    assert describe(alone.hill(), "EC50") == "no sigmoid"
+    assert describe_half_dose(alone.hill(), "EC50") == "no sigmoid"
     assert plots.dose_response(alone).axes[0].get_legend_handles_labels()[1] == ["c: no sigmoid"]
 
 
 def test_report_says_that_doses_are_too_few(tmp_path: Path) -> None:
     few = DOSES[::4]
-    lines = report(responses(few[None] / (1 + few[None]), few), tmp_path)
+    lines = report_doses(responses(few[None] / (1 + few[None]), few), tmp_path)
     assert lines == ["no EC50: a Hill curve has 4 parameters, and takes 5 doses or more"]
     assert not (tmp_path / "curves.csv").exists()
 
 
 def test_report_says_what_is_no_sigmoid(tmp_path: Path) -> None:
     good = 1 + occupancy(DOSES, 1.0, 1.0)
-    assert report(responses(NOT_SIGMOID["bell"][None], DOSES), tmp_path) == ["c: no sigmoid"]
-    lines = report(responses(np.stack([good, good, NOT_SIGMOID["bell"]]), DOSES), tmp_path)
+    assert report_doses(responses(NOT_SIGMOID["bell"][None], DOSES), tmp_path) == ["c: no sigmoid"]
+    lines = report_doses(responses(np.stack([good, good, NOT_SIGMOID["bell"]]), DOSES), tmp_path)
     assert lines == ["c: EC50 2 ng/ml [of 3 draws 1 not sigmoid]"]
 
 
@@ -131,7 +131,7 @@ def test_tables_state_units(tmp_path: Path) -> None:
     ligand = np.append(0.0, DOSES[::2])
     e = 3 * occupancy(ligand, 1.0, 1.0)[None, None] * (1 - 0.9 * occupancy(A, 2.0, 1.0))[None, :, None]
     result = responses(e, ligand, a=A)
-    report(result, tmp_path)
+    report_doses(result, tmp_path)
     drug = pd.read_csv(tmp_path / "curves_a.csv")
     assert "ec50" not in drug
     row = drug[drug["dose"] == ligand[3] * 2].iloc[0]
@@ -155,7 +155,7 @@ def test_tables_state_units(tmp_path: Path) -> None:
 
 def test_combination_table_states_units(tmp_path: Path) -> None:
     effect = 1 - (1 - 0.9 * occupancy(A, 1.0, 1.5))[:, None] * (1 - 0.7 * occupancy(B, 0.5, 1.0))[None, :]
-    report(pair(effect), tmp_path)
+    report_doses(pair(effect), tmp_path)
     table = pd.read_csv(tmp_path / "combination.csv")
     assert sorted(set(table["b"])) == pytest.approx(list(2 * B))
     assert set(table["a_unit"]) == set(table["b_unit"]) == {"ng/ml"}

@@ -17,7 +17,7 @@ from hexamer.data import UnitError
 from hexamer.infer import Condition, DoseResponse, Ensemble, dose_response
 from hexamer.infer.doses.amounts import doses_of
 from hexamer.infer.doses.conditions import design
-from hexamer.infer.doses.course_summary import summarise
+from hexamer.infer.doses.course_summary import summarise_courses
 from hexamer.infer.doses.text import parse_conditions, parse_drugs
 from hexamer.models import compile_network, il6, read_antimony
 from hexamer.models.compiled.plan import compile_plan
@@ -234,10 +234,10 @@ def test_summaries() -> None:
     hill = 5 - (times - 3.3) ** 2  # a parabola, which the interpolation meets exactly
     rising, gap = 2 * times, np.where(times == 2, np.nan, times)
     x = jnp.asarray(np.stack([hill, rising, gap]))
-    np.testing.assert_allclose(summarise("peak", times, x)[:, 0], [5.0, 14.0, np.nan], rtol=1e-12)
-    np.testing.assert_allclose(summarise("time_of_peak", times, x)[:, 0], [3.3, 7.0, np.nan], rtol=1e-12)
-    np.testing.assert_allclose(summarise("area", times, x)[1:, 0], [49.0, np.nan], rtol=1e-12)
-    np.testing.assert_array_equal(summarise(None, times, x), x)
+    np.testing.assert_allclose(summarise_courses("peak", times, x)[:, 0], [5.0, 14.0, np.nan], rtol=1e-12)
+    np.testing.assert_allclose(summarise_courses("time_of_peak", times, x)[:, 0], [3.3, 7.0, np.nan], rtol=1e-12)
+    np.testing.assert_allclose(summarise_courses("area", times, x)[1:, 0], [49.0, np.nan], rtol=1e-12)
+    np.testing.assert_array_equal(summarise_courses(None, times, x), x)
 
 
 def test_summary_of_a_course(model: Model, parameters) -> None:

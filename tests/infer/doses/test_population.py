@@ -11,7 +11,7 @@ import pytest
 from hexamer import Model, Protocol, infer
 from hexamer.infer import Ensemble, Spread, arm_share, dose_response, plots
 from hexamer.infer.doses.amounts import doses_of
-from hexamer.infer.reports.dose_response import report
+from hexamer.infer.reports.dose_response import report_doses
 from hexamer.models import compile_network, il6, read_antimony
 from hexamer.models.library import SERUM
 from hexamer.models.variation import lognormal_factors
@@ -195,7 +195,7 @@ def test_figure(linear: Model, tmp_path) -> None:
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["a", "b", "positive members"]
     assert figure.axes[0].get_ylabel() == "X at 60 min"
     figure.savefig(tmp_path / "figure.png", dpi=50)
-    assert report(found, tmp_path) == []
+    assert report_doses(found, tmp_path) == []
     assert (tmp_path / "population.png").is_file()
     table = pd.read_csv(tmp_path / "population.csv")
     assert list(table.columns) == ["condition", "dose", "dose_unit", "mean", "cv"]

@@ -12,8 +12,8 @@ from scipy import special
 
 from hexamer.data import Dataset, Measurement, direct
 from hexamer.infer import arm_share, combination, dose_response, plots
-from hexamer.infer.plots.fit import Panel, arrange
-from hexamer.infer.reports.dose_response import report
+from hexamer.infer.plots.observable_panels import Panel, arrange
+from hexamer.infer.reports.dose_response import report_doses
 from hexamer.models import Model, Protocol, compile_network, read_antimony
 
 pytestmark = pytest.mark.tier("test")
@@ -201,7 +201,7 @@ def test_surface(two_arms, tmp_path):
     result = dose_response(two_arms, "L", [0, 1], conditions=conditions, drugs={"a": DOSES, "b": DOSES}, **AT_REST)
     with pytest.raises(ValueError, match=r"use plots\.surface"):
         plots.dose_response(result)
-    lines = report(result, tmp_path / "report")
+    lines = report_doses(result, tmp_path / "report")
     files = {"responses.csv", "curves_a.csv", "curves_b.csv", "combination.csv", "surface.png"}
     assert {p.name for p in (tmp_path / "report").iterdir()} == files
     assert "one arm, b 0 nM, L 1 nM: IC50 of a 1 nM, takes away 33%" in lines  # of 1 + 0.5, all but 1

@@ -14,7 +14,7 @@ from scipy import stats
 from helpers import slowly
 from hexamer.data import Parameter, Prior
 from hexamer.data.parameter import draw_prior
-from hexamer.infer.posterior import PosteriorFileError
+from hexamer.infer.posterior import PosteriorFileError, read_datatree, save_datatree
 from hexamer.infer.posterior import datatree as posterior
 from hexamer.models.compiled.identity import model_digest
 
@@ -172,8 +172,8 @@ def test_prior_in_words():
 
 
 def test_a_file_holds_everything(conversion_tree, tmp_path):
-    path = posterior.save(conversion_tree, tmp_path / "new" / "posterior.nc")
-    again = posterior.read(path)
+    path = save_datatree(conversion_tree, tmp_path / "new" / "posterior.nc")
+    again = read_datatree(path)
     assert [p.name for p in path.parent.iterdir()] == ["posterior.nc"]  # nothing temporary stays
     assert set(again.children) == set(conversion_tree.children)
     for group in conversion_tree.children:
@@ -188,11 +188,11 @@ def test_a_slash_in_a_name(conversion_tree, tmp_path):
     name = posterior.safe("scale_blot_B[gel 1/2]")
     data = conversion_tree["posterior"].dataset.rename({"k1": name})
     tree = xr.DataTree.from_dict({"/": conversion_tree.to_dataset(), "posterior": data, "sample_stats": xr.Dataset()})
-    assert name in posterior.read(posterior.save(tree, tmp_path / "p.nc"))["posterior"]
+    assert name in read_datatree(save_datatree(tree, tmp_path / "p.nc"))["posterior"]
 
 
 def test_a_failed_write_leaves_the_old_file(conversion_tree, tmp_path, monkeypatch):
-    path = posterior.save(conversion_tree, tmp_path / "p.nc")
+    path = save_datatree(conversion_tree, tmp_path / "p.nc")
     before = path.read_bytes()
 
     def full(part: Path) -> None:
@@ -202,7 +202,7 @@ def test_a_failed_write_leaves_the_old_file(conversion_tree, tmp_path, monkeypat
 
     monkeypatch.setattr("hexamer.infer.posterior.file.seal", full)
     with pytest.raises(PosteriorFileError, match=r"p\.nc': No space left on device; choose a folder"):
-        posterior.save(conversion_tree, path)
+        save_datatree(conversion_tree, path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["p.nc"]
 
@@ -210,16 +210,16 @@ def test_a_failed_write_leaves_the_old_file(conversion_tree, tmp_path, monkeypat
 def test_a_folder_that_cannot_be_made(conversion_tree, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(PosteriorFileError, match=r"cannot write the posterior '.*file/p\.nc'"):
-        posterior.save(conversion_tree, tmp_path / "file" / "p.nc")
+        save_datatree(conversion_tree, tmp_path / "file" / "p.nc")
 
 
 @pytest.mark.parametrize("kept", [0.5, *slowly(0.9, 0.01)])
 def test_a_truncated_file(conversion_tree, tmp_path, kept):
-    path = posterior.save(conversion_tree, tmp_path / "p.nc")
+    path = save_datatree(conversion_tree, tmp_path / "p.nc")
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept * len(whole))])
     with pytest.raises(PosteriorFileError, match=r"p\.nc': it is cut short.*copy it again, or sample again"):
-        posterior.read(path)
+        read_datatree(path)
 
 
 @pytest.mark.parametrize(
@@ -234,18 +234,18 @@ def test_a_file_that_is_none(tmp_path, content, said):
     path = tmp_path / "p.nc"
     path.write_bytes(content)
     with pytest.raises(PosteriorFileError, match=rf"cannot read the posterior '.*p\.nc': {said}"):
-        posterior.read(path)
+        read_datatree(path)
 
 
 def test_files_of_others(tmp_path):
     path = tmp_path / "other.nc"
     xr.Dataset({"x": ("t", [1.0, 2.0])}).to_netcdf(path, engine="h5netcdf")
     with pytest.raises(PosteriorFileError, match="no posterior of hexamer's: it lacks the groups posterior"):
-        posterior.read(path)
+        read_datatree(path)
     with pytest.raises(PosteriorFileError, match="is a folder"):
-        posterior.read(tmp_path)
+        read_datatree(tmp_path)
     with pytest.raises(FileNotFoundError, match="there is no posterior"):
-        posterior.read(tmp_path / "none.nc")
+        read_datatree(tmp_path / "none.nc")
 
 
 def test_a_problem_whose_scales_are_all_sampled(decay) -> None:

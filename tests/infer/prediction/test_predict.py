@@ -6,7 +6,7 @@ import pytest
 
 from hexamer import Protocol
 from hexamer.data import Dataset, Measurement, Observable, blot, parse_formula
-from hexamer.infer.prediction.curves import (
+from hexamer.infer.prediction.assay_curves import (
     Curve,
     as_mapping,
     curves,

@@ -22,8 +22,9 @@ from hexamer.data import Dataset, Measurement, direct, elisa
 from hexamer.data.noise import Laplace, Noise, Normal, StudentT
 from hexamer.infer.plots.checks import standardised
 from hexamer.infer.posterior import datatree as posterior
+from hexamer.infer.posterior import read_datatree, save_datatree
 from hexamer.infer.problem.censoring import recordable, tails, with_censored
-from hexamer.infer.problem.numpyro_model import PriorDistribution, numpyro_model
+from hexamer.infer.problem.numpyro_bridge import PriorDistribution, numpyro_model
 from hexamer.infer.problem.readout import Readout
 from hexamer.infer.problem.row_noise import RowNoise
 from hexamer.models import compile_function
@@ -213,8 +214,8 @@ def test_a_limits_residual_is_the_middle_of_its_probability(tree: xr.DataTree, p
 
 
 def test_observed_data_say_what_is_censored(tree: xr.DataTree, tmp_path) -> None:
-    posterior.save(tree, tmp_path / "posterior.nc")
-    kept = posterior.read(tmp_path / "posterior.nc")
+    save_datatree(tree, tmp_path / "posterior.nc")
+    kept = read_datatree(tmp_path / "posterior.nc")
     for each in (tree, kept):
         observed = each["observed_data"].dataset
         assert list(observed["censored[A_abs]"].values) == ["", "left"]

@@ -19,7 +19,7 @@ from scipy import stats
 from hexamer import Problem, Protocol
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
 from hexamer.infer.problem.failures import FailureCounter
-from hexamer.infer.problem.numpyro_model import PriorDistribution, numpyro_model, rows_of_sites
+from hexamer.infer.problem.numpyro_bridge import PriorDistribution, numpyro_model, rows_of_sites
 from hexamer.infer.problem.parameter_space import ParameterSpace
 from hexamer.models import compile_network, read_antimony
 

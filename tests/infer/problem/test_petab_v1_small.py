@@ -13,7 +13,7 @@ from scipy import stats
 
 import hexamer
 from hexamer.data.petab import read_petab
-from hexamer.infer.problem.numpyro_model import PriorDistribution
+from hexamer.infer.problem.numpyro_bridge import PriorDistribution
 from support.petab_problem import YAML_V1 as YAML
 from support.petab_problem import relaxed, write_problem
 

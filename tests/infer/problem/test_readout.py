@@ -19,7 +19,7 @@ from hexamer.infer.problem.readout import Assays
 from hexamer.models.solvers import reading
 from hexamer.models.solvers.fused import cuda
 from hexamer.models.solvers.fused import observables as formulas
-from hexamer.models.solvers.fused.build import warp
+from hexamer.models.solvers.fused.compilation import warp
 
 pytestmark = pytest.mark.tier("test")
 

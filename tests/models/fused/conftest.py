@@ -7,8 +7,8 @@ import pytest
 
 from hexamer.models import Model, compile_network, read_antimony
 from hexamer.models.compiled.stable import LOG_OF_ZERO, ROOM
-from hexamer.models.solvers.fused.build import OPTIONS, quiet, warp
-from hexamer.models.solvers.fused.codegen.graph import Graph, Value
+from hexamer.models.solvers.fused.codegen.graph import Graph, GraphValue
+from hexamer.models.solvers.fused.compilation import OPTIONS, quiet, warp
 
 LOOP = """
 model loop
@@ -20,7 +20,7 @@ model loop
 end
 """
 
-Evaluate = Callable[[Sequence[Value], Mapping[str, np.ndarray | float]], list[np.ndarray]]
+Evaluate = Callable[[Sequence[GraphValue], Mapping[str, np.ndarray | float]], list[np.ndarray]]
 Run = Callable[[np.ndarray, int], np.ndarray]
 
 
@@ -88,7 +88,7 @@ _OPERATIONS: dict[str, Callable[..., np.ndarray]] = {
 }
 
 
-def _evaluate(outputs: Sequence[Value], inputs: Mapping[str, np.ndarray | float]) -> list[np.ndarray]:
+def _evaluate(outputs: Sequence[GraphValue], inputs: Mapping[str, np.ndarray | float]) -> list[np.ndarray]:
     if not outputs:
         return []
     graph: Graph = outputs[0].graph

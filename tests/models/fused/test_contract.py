@@ -20,7 +20,7 @@ from hexamer.models.solvers.fused.call import Backend, Task
 from hexamer.models.solvers.fused.codegen.model_source import write_functions
 from hexamer.models.solvers.fused.engine import solve
 from hexamer.models.solvers.fused.layout import Field, Layout, Packed
-from hexamer.models.solvers.fused.observables import Formulas, Group
+from hexamer.models.solvers.fused.observables import Group, RowFormulas
 from hexamer.models.solvers.solution import Solution
 
 pytestmark = pytest.mark.tier("test")
@@ -81,7 +81,7 @@ def read_observables() -> np.ndarray:
         Group(("a", "b"), a * b, a + 1, np.array([[0, 1, 2], [3, 4, 5]]), np.array([0, 2, 3])),
         Group(("a",), a**2, sympy.Integer(1), np.array([[5, 0]]), np.array([1, 4])),
     ]
-    formulas = Formulas(groups, np.array([0, 1, 0, 1, 0]), 2, 6, lambda pool, _: (pool, pool))
+    formulas = RowFormulas(groups, np.array([0, 1, 0, 1, 0]), 2, 6, lambda pool, _: (pool, pool))
     pool, status = jnp.arange(1.0, 7.0), jnp.array([0, 0], np.int32)
 
     def loss(pool: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -20,8 +20,8 @@ from hexamer import Fused
 from hexamer.models import Model, Protocol, Settings, Status, compile_network, read_antimony
 from hexamer.models.compiled.plan import compile_plan
 from hexamer.models.solvers.fused import cuda, gpu, platforms
-from hexamer.models.solvers.fused.build import warp
 from hexamer.models.solvers.fused.call import Backend
+from hexamer.models.solvers.fused.compilation import warp
 from hexamer.models.solvers.fused.engine import solve
 from hexamer.models.solvers.solution import Solution
 
@@ -232,7 +232,7 @@ def targets(loop: Model, platform: str) -> str:
 def test_each_platform_has_its_own(loop: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is a GPU both are known, and what JAX places decides."""
     loaded: list[tuple[str, ...]] = []
-    monkeypatch.setattr(gpu, "load", lambda model, names, **_: loaded.append(names))
+    monkeypatch.setattr(gpu, "load_kernels", lambda model, names, **_: loaded.append(names))
     plain = targets(loop, "cpu")
     monkeypatch.setattr(cuda, "devices", lambda: (warp().get_device("cpu"),))
     on_cpu = targets(loop, "cpu")
@@ -250,7 +250,7 @@ def test_each_platform_has_its_own(loop: Model, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.tier("slow")
 def test_jax_finds_again_what_it_compiled(loop: Model, hepg2_core: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """JAX's cache on disk goes by the text: it must not tell how often, or after what, a kernel was traced."""
-    monkeypatch.setattr(gpu, "load", lambda *_, **__: None)
+    monkeypatch.setattr(gpu, "load_kernels", lambda *_, **__: None)
     monkeypatch.setattr(cuda, "devices", lambda: (warp().get_device("cpu"),))
     first = targets(loop, "cuda")
     other = Case(hepg2_core, PROTOCOLS["hepg2_core"]).solve("platform")
@@ -261,7 +261,7 @@ def test_jax_finds_again_what_it_compiled(loop: Model, hepg2_core: Model, monkey
 
 def test_what_is_found_again_takes_little_memory(loop: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """XLA takes room for it in any case. A batch that keeps nothing has all of its room for it."""
-    monkeypatch.setattr(gpu, "load", lambda *_, **__: None)
+    monkeypatch.setattr(gpu, "load_kernels", lambda *_, **__: None)
     monkeypatch.setattr(cuda, "devices", lambda: (warp().get_device("cpu"),))
     monkeypatch.setattr(cuda, "memory", lambda: 2**30)
     row = 8 * (2 + len(loop.species))
@@ -279,7 +279,7 @@ def test_outside_of_jit_arrays_decide(loop: Model, monkeypatch: pytest.MonkeyPat
     values = case.draws(1)[0]
     expected = jax.grad(case.loss("platform"), has_aux=True)(values)
     monkeypatch.setattr(cuda, "devices", lambda: (warp().get_device("cpu"),))
-    monkeypatch.setattr(gpu, "load", lambda *_, **__: pytest.fail("the GPU's kernels were compiled"))
+    monkeypatch.setattr(gpu, "load_kernels", lambda *_, **__: pytest.fail("the GPU's kernels were compiled"))
     compiled: list[str] = []
     either = platforms._on_either_platform
     monkeypatch.setattr(

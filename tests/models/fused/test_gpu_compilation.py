@@ -15,8 +15,8 @@ import pytest
 from benchmarks import gpu_compile
 
 from hexamer.models import Model, bundled, load_model
-from hexamer.models.solvers.fused.build import OPTIONS, quiet, warp
 from hexamer.models.solvers.fused.codegen.model_source import write_functions
+from hexamer.models.solvers.fused.compilation import OPTIONS, quiet, warp
 from hexamer.models.solvers.fused.gpu_kernels import Kernels, write_kernels
 from hexamer.models.solvers.fused.source import defined, join
 from hexamer.models.solvers.fused.stacks import STACK, stack

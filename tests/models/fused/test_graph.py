@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from hexamer.models.compiled.codegen import guarded_power
-from hexamer.models.solvers.fused.codegen.graph import Graph, Value, emit, pull_back
+from hexamer.models.solvers.fused.codegen.graph import Graph, GraphValue, emit, pull_back
 
 pytestmark = pytest.mark.tier("check")
 
 EXPONENTS = (0.7, 1.0, 1.3, 1.713, 2.0, 4.0)
 
 
-def two() -> tuple[Graph, Value, Value]:
+def two() -> tuple[Graph, GraphValue, GraphValue]:
     graph = Graph()
     return graph, graph.input("x"), graph.input("y")
 
@@ -90,7 +90,7 @@ def test_emit_adds_and_skips_zeros() -> None:
 
 
 # Each operation as a function of x and y, which are positive.
-OPERATIONS: dict[str, Callable[[Graph, Value, Value], Value]] = {
+OPERATIONS: dict[str, Callable[[Graph, GraphValue, GraphValue], GraphValue]] = {
     "add": lambda g, x, y: x + y + x,
     "sub": lambda g, x, y: 2 * x - y - x * y,
     "mul": lambda g, x, y: x * y * x,
@@ -125,7 +125,7 @@ def test_pull_back(name: str, at: tuple[float, float], evaluate: Callable) -> No
         np.testing.assert_allclose(found, 1.3 * difference(evaluate, value, at, i), rtol=2e-9, atol=1e-9)
 
 
-def difference(evaluate: Callable, value: Value, at: tuple[float, float], i: int) -> float:
+def difference(evaluate: Callable, value: GraphValue, at: tuple[float, float], i: int) -> float:
     """A central difference with its leading error taken out."""
 
     def central(h: float) -> float:

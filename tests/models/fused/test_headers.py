@@ -45,7 +45,7 @@ def test_a_header_alone_is_code(name: str, lanes: int, flags: list[str]) -> None
 @pytest.mark.parametrize("name", HEADERS)
 def test_a_header_is_short_and_whole(name: str) -> None:
     """Nothing is filled in, and what is included stands at the top, where Python's joining of headers finds it."""
-    text = source.read(name)
+    text = source.header_text(name)
     assert not re.search(r"@\w+@", text)
     assert len(text.splitlines()) < 400
     assert text.count("#pragma once\n") == 1

@@ -161,10 +161,10 @@ def test_kernels_ask_for_room_before_they_are_loaded(machine: Machine, monkeypat
     with pytest.raises(
         Unsupported, match=r"kernels of model 'hepg2_core' do not compile or load on NVIDIA H200 \(no PTX"
     ):
-        gpu.load(model, ("steady", "course"), **given)
+        gpu.load_kernels(model, ("steady", "course"), **given)
     card.free_memory, card.alias = 2**20, "cuda:7"
     with pytest.raises(stacks.NoRoomError, match="steady states of hepg2_core"):
-        gpu.load(model, ("steady", "course"), **given)
+        gpu.load_kernels(model, ("steady", "course"), **given)
 
 
 def test_kernels_of_a_card_compile_side_by_side(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,5 +179,7 @@ def test_kernels_of_a_card_compile_side_by_side(machine: Machine, monkeypatch: p
 
     monkeypatch.setattr(gpu.warp(), "force_load", note)
     with pytest.raises(Unsupported, match="there is no card"):
-        gpu.load(load_model("hepg2_core"), ("course", "slot"), single=False, keep_stages=False, on=cuda.devices())
+        gpu.load_kernels(
+            load_model("hepg2_core"), ("course", "slot"), single=False, keep_stages=False, on=cuda.devices()
+        )
     assert loaded == [(2, gpu.AT_ONCE)]

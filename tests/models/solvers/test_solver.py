@@ -17,7 +17,7 @@ from hexamer.infer import fit
 from hexamer.infer.problem.identity import run_parts, with_layout_of
 from hexamer.models import compile_network, read_antimony
 from hexamer.models.solvers.diffrax_methods import method_names
-from hexamer.models.solvers.solver import Solver, in_doubles, parts_of, with_resources_of
+from hexamer.models.solvers.solver import Solver, engine_options, in_doubles, with_resources_of
 from hexamer.models.solvers.solver_words import diffrax_by_name, solver_by_words
 
 pytestmark = pytest.mark.tier("check")
@@ -139,7 +139,7 @@ def test_how_work_is_shared_out_is_no_part_of_the_numbers() -> None:
     assert with_resources_of(Diffrax(), Fused(threads=5)) == Diffrax()
     assert in_doubles(Auto(SINGLE)) == Auto(replace(SINGLE, precision="float64"))
     assert in_doubles(FORWARD) == FORWARD
-    assert parts_of(FORWARD) == (Fused(), FORWARD)
+    assert engine_options(FORWARD) == (Fused(), FORWARD)
     problem = load_problem("il6_demo")
     first = run_parts(problem)
     assert run_parts(problem.with_settings(solver=Auto(Fused(threads=1, record=3)))) == first

@@ -9,10 +9,10 @@ from ....compiled.model import Model
 from ....networks.conditions import as_number
 from .graph import Graph, pull_back
 from .lower import Lowering, Unsupported
-from .writer import Writer, indexed, summed, table
+from .writer import Writer, indexed, lookup_function, summed
 
 
-def write_events(out: Writer, model: Model, first: int) -> None:
+def write_event_functions(out: Writer, model: Model, first: int) -> None:
     """Writes the functions; a model without events has them too, empty. In `p` the switches stand from `first` on."""
     assert model.kinetics is not None
     events, switches = model.kinetics.events, model.kinetics.switches
@@ -60,6 +60,6 @@ def _dispatch(name: str, signature: str, count: int) -> str:
 def event_tables(events: Sequence[TimedEvent]) -> list[str]:
     """What is known of each event ahead, as functions of its number."""
     return [
-        table("int", "initially_true", [int(e.initially_true) for e in events]),
-        table("int", "before_all", [int(e.before_all) for e in events]),
+        lookup_function("int", "initially_true", [int(e.initially_true) for e in events]),
+        lookup_function("int", "before_all", [int(e.before_all) for e in events]),
     ]

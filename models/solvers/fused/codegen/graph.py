@@ -1,7 +1,7 @@
 """Straight-line programs: expressions with common parts shared, their reverse-mode derivative, and C.
 
-A `Value` is a node of one `Graph`. Equal nodes are one node, constants are folded, and sums with 0 and products with
-0 and 1 vanish, so that a derivative costs no more than what depends on something.
+A `GraphValue` is a node of one `Graph`. Equal nodes are one node, constants are folded, and sums with 0 and products
+with 0 and 1 vanish, so that a derivative costs no more than what depends on something.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ _FLAT = {"sign", "floor", "ceil", "frozen", "excess", "log_size"}  # their deriv
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class GraphValue:
     """A node of a graph, with arithmetic."""
 
     graph: Graph
     index: int
 
-    def __add__(self, other: Value | Number) -> Value:
+    def __add__(self, other: GraphValue | Number) -> GraphValue:
         return self.graph.add(self, self.graph.lift(other))
 
-    def __radd__(self, other: Number) -> Value:
+    def __radd__(self, other: Number) -> GraphValue:
         return self.graph.lift(other) + self
 
-    def __sub__(self, other: Value | Number) -> Value:
+    def __sub__(self, other: GraphValue | Number) -> GraphValue:
         return self.graph.subtract(self, self.graph.lift(other))
 
-    def __rsub__(self, other: Number) -> Value:
+    def __rsub__(self, other: Number) -> GraphValue:
         return self.graph.lift(other) - self
 
-    def __mul__(self, other: Value | Number) -> Value:
+    def __mul__(self, other: GraphValue | Number) -> GraphValue:
         return self.graph.multiply(self, self.graph.lift(other))
 
-    def __rmul__(self, other: Number) -> Value:
+    def __rmul__(self, other: Number) -> GraphValue:
         return self.graph.lift(other) * self
 
-    def __truediv__(self, other: Value | Number) -> Value:
+    def __truediv__(self, other: GraphValue | Number) -> GraphValue:
         return self.graph.divide(self, self.graph.lift(other))
 
-    def __rtruediv__(self, other: Number) -> Value:
+    def __rtruediv__(self, other: Number) -> GraphValue:
         return self.graph.lift(other) / self
 
-    def __neg__(self) -> Value:
+    def __neg__(self) -> GraphValue:
         return self.graph.negative(self)
 
     @property
@@ -66,25 +66,25 @@ class Graph:
         self.nodes: list[tuple] = []
         self._known: dict[tuple, int] = {}
 
-    def node(self, op: str, *arguments: Value | float | str) -> Value:
-        key = (op, *(a.index if isinstance(a, Value) else a for a in arguments))
+    def node(self, op: str, *arguments: GraphValue | float | str) -> GraphValue:
+        key = (op, *(a.index if isinstance(a, GraphValue) else a for a in arguments))
         if key not in self._known:
             self._known[key] = len(self.nodes)
             self.nodes.append(key)
-        return Value(self, self._known[key])
+        return GraphValue(self, self._known[key])
 
-    def input(self, name: str) -> Value:
+    def input(self, name: str) -> GraphValue:
         """What C knows as `name`."""
         return self.node("input", name)
 
-    def inputs(self, name: str, count: int) -> list[Value]:
+    def inputs(self, name: str, count: int) -> list[GraphValue]:
         """`name[0]`, …, `name[count - 1]`."""
         return [self.input(f"{name}[{i}]") for i in range(count)]
 
-    def lift(self, x: Value | Number) -> Value:
-        return x if isinstance(x, Value) else self.node("const", float(x))
+    def lift(self, x: GraphValue | Number) -> GraphValue:
+        return x if isinstance(x, GraphValue) else self.node("const", float(x))
 
-    def add(self, a: Value, b: Value) -> Value:
+    def add(self, a: GraphValue, b: GraphValue) -> GraphValue:
         x, y = a.number, b.number
         if x is not None and y is not None:
             return self.lift(x + y)
@@ -93,12 +93,12 @@ class Graph:
         if y == 0:
             return a
         if self.nodes[b.index][0] == "neg":
-            return self.subtract(a, Value(self, self.nodes[b.index][1]))
+            return self.subtract(a, GraphValue(self, self.nodes[b.index][1]))
         if self.nodes[a.index][0] == "neg":
-            return self.subtract(b, Value(self, self.nodes[a.index][1]))
+            return self.subtract(b, GraphValue(self, self.nodes[a.index][1]))
         return self.node("add", *sorted((a, b), key=lambda v: v.index))
 
-    def subtract(self, a: Value, b: Value) -> Value:
+    def subtract(self, a: GraphValue, b: GraphValue) -> GraphValue:
         x, y = a.number, b.number
         if x is not None and y is not None:
             return self.lift(x - y)
@@ -107,10 +107,10 @@ class Graph:
         if x == 0:
             return -b
         if self.nodes[b.index][0] == "neg":
-            return self.add(a, Value(self, self.nodes[b.index][1]))
+            return self.add(a, GraphValue(self, self.nodes[b.index][1]))
         return self.node("sub", a, b)
 
-    def multiply(self, a: Value, b: Value) -> Value:
+    def multiply(self, a: GraphValue, b: GraphValue) -> GraphValue:
         x, y = a.number, b.number
         if x is not None and y is not None:
             return self.lift(x * y)
@@ -123,28 +123,28 @@ class Graph:
         if y == -1:
             return -a
         if self.nodes[a.index][0] == "neg":
-            return -self.multiply(Value(self, self.nodes[a.index][1]), b)
+            return -self.multiply(GraphValue(self, self.nodes[a.index][1]), b)
         if self.nodes[b.index][0] == "neg":
-            return -self.multiply(a, Value(self, self.nodes[b.index][1]))
+            return -self.multiply(a, GraphValue(self, self.nodes[b.index][1]))
         return self.node("mul", *sorted((a, b), key=lambda v: v.index))
 
-    def divide(self, a: Value, b: Value) -> Value:
+    def divide(self, a: GraphValue, b: GraphValue) -> GraphValue:
         x, y = a.number, b.number
         if x == 0 and y != 0:
             return self.lift(0.0)
         if y is not None and y != 0:
             return self.multiply(a, self.lift(1.0 / y)) if x is None else self.lift(x / y)
         if self.nodes[a.index][0] == "neg":
-            return -self.divide(Value(self, self.nodes[a.index][1]), b)
+            return -self.divide(GraphValue(self, self.nodes[a.index][1]), b)
         return self.node("div", a, b)
 
-    def negative(self, a: Value) -> Value:
+    def negative(self, a: GraphValue) -> GraphValue:
         if a.number is not None:
             return self.lift(-a.number)
         op = self.nodes[a.index]
-        return Value(self, op[1]) if op[0] == "neg" else self.node("neg", a)
+        return GraphValue(self, op[1]) if op[0] == "neg" else self.node("neg", a)
 
-    def integer_power(self, a: Value, exponent: int) -> Value:
+    def integer_power(self, a: GraphValue, exponent: int) -> GraphValue:
         if exponent < 0:
             return 1.0 / self.integer_power(a, -exponent)
         result, square = self.lift(1.0), a
@@ -155,13 +155,13 @@ class Graph:
             square = square * square if exponent else square
         return result
 
-    def sum(self, values: Iterable[Value]) -> Value:
+    def sum(self, values: Iterable[GraphValue]) -> GraphValue:
         total = self.lift(0.0)
         for v in values:
             total = total + v
         return total
 
-    def reachable(self, outputs: Iterable[Value]) -> list[int]:
+    def reachable(self, outputs: Iterable[GraphValue]) -> list[int]:
         """Indices of the nodes that `outputs` depend on, in order."""
         reached: set[int] = set()
         stack = [v.index for v in outputs]
@@ -172,7 +172,7 @@ class Graph:
                 stack += _used(self.nodes[i])
         return sorted(reached)
 
-    def operations(self, outputs: Iterable[Value]) -> int:
+    def operations(self, outputs: Iterable[GraphValue]) -> int:
         """How many operations `outputs` cost."""
         return sum(self.nodes[i][0] not in ("input", "const") for i in self.reachable(outputs))
 
@@ -181,19 +181,19 @@ def _used(node: tuple) -> Sequence[int]:
     return () if node[0] in ("input", "const") else node[1:]
 
 
-def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value]) -> dict[str, Value]:
+def pull_back(outputs: Sequence[GraphValue], cotangents: Sequence[GraphValue]) -> dict[str, GraphValue]:
     """Σ cotangentᵢ ∂outputᵢ/∂input, by the name of each input that matters."""
     if not outputs:
         return {}
     graph = outputs[0].graph
-    bar: dict[int, Value] = {}
+    bar: dict[int, GraphValue] = {}
 
-    def accumulate(index: int, value: Value) -> None:
+    def accumulate(index: int, value: GraphValue) -> None:
         bar[index] = _plus(bar[index], value) if index in bar else value
 
     for output, cotangent in zip(outputs, cotangents, strict=True):
         accumulate(output.index, cotangent)
-    result: dict[str, Value] = {}
+    result: dict[str, GraphValue] = {}
     for i in reversed(graph.reachable(outputs)):
         if i not in bar or bar[i].number == 0:
             continue
@@ -204,18 +204,18 @@ def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value]) -> dict[str
         if node[0] == "const" or node[0] in _MASKS:
             continue
         if node[0] == "select":
-            condition, a, b = (Value(graph, j) for j in node[1:])
+            condition, a, b = (GraphValue(graph, j) for j in node[1:])
             accumulate(a.index, _where(condition, g))
             accumulate(b.index, _where(graph.node("not", condition), g))
             continue
-        arguments = [Value(graph, j) for j in node[1:]]
-        for argument, slope in zip(arguments, _slopes(graph, node[0], arguments, Value(graph, i)), strict=True):
+        arguments = [GraphValue(graph, j) for j in node[1:]]
+        for argument, slope in zip(arguments, _slopes(graph, node[0], arguments, GraphValue(graph, i)), strict=True):
             if argument.number is None:
                 accumulate(argument.index, _times(g, slope))
     return result
 
 
-def _where(condition: Value, g: Value) -> Value:
+def _where(condition: GraphValue, g: GraphValue) -> GraphValue:
     """g where the condition holds, else 0; one select, also where g is one."""
     graph = g.graph
     if g.number == 0:
@@ -225,26 +225,26 @@ def _where(condition: Value, g: Value) -> Value:
     return graph.node("select", condition, g, graph.lift(0.0))
 
 
-def _masked(g: Value) -> tuple[Value, Value] | None:
+def _masked(g: GraphValue) -> tuple[GraphValue, GraphValue] | None:
     """(condition, value) of what is 0 elsewhere by a select, else None."""
     op, *arguments = g.graph.nodes[g.index]
-    if op != "select" or Value(g.graph, arguments[2]).number != 0:
+    if op != "select" or GraphValue(g.graph, arguments[2]).number != 0:
         return None
-    return Value(g.graph, arguments[0]), Value(g.graph, arguments[1])
+    return GraphValue(g.graph, arguments[0]), GraphValue(g.graph, arguments[1])
 
 
-def _times(g: Value, slope: Value) -> Value:
+def _times(g: GraphValue, slope: GraphValue) -> GraphValue:
     """g · slope, and 0 where the branch is not taken that g belongs to: the slope may be infinite there."""
     within = _masked(g)
     return g * slope if within is None else _where(within[0], within[1] * slope)
 
 
-def _plus(a: Value, b: Value) -> Value:
+def _plus(a: GraphValue, b: GraphValue) -> GraphValue:
     x, y = _masked(a), _masked(b)
     return a + b if x is None or y is None or x[0] != y[0] else _where(x[0], x[1] + y[1])
 
 
-def _slopes(graph: Graph, op: str, x: Sequence[Value], value: Value) -> Sequence[Value]:
+def _slopes(graph: Graph, op: str, x: Sequence[GraphValue], value: GraphValue) -> Sequence[GraphValue]:
     """∂op/∂xᵢ. The guarded power's are functions of their own: see lanes.h."""
     one = graph.lift(1.0)
     match op:
@@ -291,7 +291,7 @@ def _slopes(graph: Graph, op: str, x: Sequence[Value], value: Value) -> Sequence
     raise NotImplementedError(f"no derivative of {op}")  # only third derivatives ask for those
 
 
-def emit(outputs: Mapping[str, Value], *, add: bool = False) -> str:
+def emit(outputs: Mapping[str, GraphValue], *, add: bool = False) -> str:
     """C that sets each name in `outputs`, or adds to it. `real` and `mask` are the types of values and conditions.
 
     A power x^n and its derivatives share log x, and the derivatives x^(n-1).

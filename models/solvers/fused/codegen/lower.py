@@ -11,7 +11,7 @@ import sympy
 from .....errors import HexamerError
 from ....compiled.codegen import as_symbol, guard
 from ....compiled.guarded import Ceiling, Excess, Fade, Floor, Frozen, GuardedLog, Largest, LogSize, Power, Size, Slope
-from .graph import Graph, Value
+from .graph import Graph, GraphValue
 
 _UNARY = {
     sympy.exp: "exp",
@@ -43,20 +43,20 @@ class DoesNotCompile(Unsupported):
 class Lowering:
     """Turns expressions over known names into nodes of one graph; equal parts become one node."""
 
-    def __init__(self, graph: Graph, names: Mapping[str, Value] | Mapping[sympy.Symbol, Value]):
+    def __init__(self, graph: Graph, names: Mapping[str, GraphValue] | Mapping[sympy.Symbol, GraphValue]):
         self.graph = graph
-        self._done: dict[sympy.Basic, Value] = {as_symbol(n): v for n, v in names.items()}
+        self._done: dict[sympy.Basic, GraphValue] = {as_symbol(n): v for n, v in names.items()}
 
-    def __call__(self, expression: sympy.Expr) -> Value:
+    def __call__(self, expression: sympy.Expr) -> GraphValue:
         """The node of an expression. Raises `Unsupported` naming the function that has no C here."""
         return self._lower(guard(sympy.sympify(expression)))
 
-    def _lower(self, e: sympy.Basic) -> Value:
+    def _lower(self, e: sympy.Basic) -> GraphValue:
         if e not in self._done:
             self._done[e] = self._make(e)
         return self._done[e]
 
-    def _make(self, e: sympy.Basic) -> Value:
+    def _make(self, e: sympy.Basic) -> GraphValue:
         graph, low = self.graph, self._lower
         if e is sympy.true or e is sympy.false:
             return graph.node("le" if e is sympy.true else "lt", graph.lift(0.0), graph.lift(0.0))
@@ -92,7 +92,7 @@ class Lowering:
             return result
         return self._condition(e)
 
-    def _product(self, e: sympy.Mul) -> Value:
+    def _product(self, e: sympy.Mul) -> GraphValue:
         above, below = self.graph.lift(1.0), None
         for a in e.args:
             if isinstance(a, sympy.Pow) and a.exp.is_Integer and a.exp < 0:
@@ -102,7 +102,7 @@ class Lowering:
                 above = above * self._lower(a)
         return above if below is None else above / below
 
-    def _power(self, e: sympy.Pow) -> Value:
+    def _power(self, e: sympy.Pow) -> GraphValue:
         base, exponent = e.base, e.exp
         if exponent.is_number and float(exponent).is_integer():
             return self.graph.integer_power(self._lower(base), int(exponent))
@@ -112,7 +112,7 @@ class Lowering:
             return self.graph.node("exp", self._lower(exponent) * float(sympy.log(base)))
         return self.graph.node("power", self._lower(base), self._lower(exponent))
 
-    def _condition(self, e: sympy.Basic) -> Value:
+    def _condition(self, e: sympy.Basic) -> GraphValue:
         graph, low = self.graph, self._lower
         match e:
             case sympy.StrictLessThan() | sympy.LessThan():

@@ -12,11 +12,11 @@ from ....compiled.codegen import as_symbol
 from ....compiled.domain import RTOL, atol_of
 from ....compiled.model import Model
 from .coefficients import Coefficients
-from .event_source import event_tables, write_events
-from .graph import Graph, Value, pull_back
+from .event_source import event_tables, write_event_functions
+from .graph import Graph, GraphValue, pull_back
 from .lower import Lowering, Unsupported
 from .sparse_lu import Entry, SparseLayout
-from .writer import Writer, indexed, summed, table
+from .writer import Writer, indexed, lookup_function, summed
 
 LARGEST = 128  # species; beyond, straight-line code takes too long to compile
 
@@ -46,7 +46,9 @@ class _Equations:
         self.terms = [(i, r, lower(c)) for i, r, c in terms]
         self.margins = self._margins(model, coefficients, names)
 
-    def _margins(self, model: Model, coefficients: Coefficients, names: Mapping[sympy.Symbol, Value]) -> list[Value]:
+    def _margins(
+        self, model: Model, coefficients: Coefficients, names: Mapping[sympy.Symbol, GraphValue]
+    ) -> list[GraphValue]:
         """Values below 0 where the rates hold a power that is no number."""
         split = [coefficients.split(m) for m in model.margins]
         tolerances = {
@@ -56,19 +58,19 @@ class _Equations:
         lower = Lowering(self.graph, known | {as_symbol(n): self.graph.input(n) for n in coefficients.names})
         return [lower(m) for m in split]
 
-    def derivatives(self) -> list[Value]:
+    def derivatives(self) -> list[GraphValue]:
         f = [self.graph.lift(0.0)] * len(self.y)
         for i, r, coefficient in self.terms:
             f[i] = f[i] + coefficient * self.rates[r]
         return f
 
-    def jacobian(self) -> dict[Entry, Value]:
+    def jacobian(self) -> dict[Entry, GraphValue]:
         """Entries ∂y'_i/∂y_j that are not always 0."""
         slopes = []
         for rate in self.rates:
             bars = pull_back([rate], [self.graph.lift(1.0)])
             slopes.append({int(k[2:-1]): v for k, v in bars.items() if k.startswith("y[") and v.number != 0})
-        entries: dict[Entry, Value] = {}
+        entries: dict[Entry, GraphValue] = {}
         for i, r, coefficient in self.terms:
             for j, slope in slopes[r].items():
                 entries[i, j] = entries.get((i, j), self.graph.lift(0.0)) + coefficient * slope
@@ -107,7 +109,7 @@ def write_functions(model: Model) -> Functions:
         bars = pull_back(values, graph.inputs("u", len(values)))
         out.function(f"pull_{name}", "const real* p, const real* u, real* p_bar", summed(bars, p="p_bar"), add=True)
 
-    write_events(out, model, first)
+    write_event_functions(out, model, first)
     out.parts.append(_tables(model, list(entries)))
     sizes = {
         "SPECIES": n,
@@ -129,7 +131,7 @@ def write_functions(model: Model) -> Functions:
     return Functions("\n\n".join(out.parts), sizes, out.operations)
 
 
-def _write_equations(out: Writer, equations: _Equations) -> dict[Entry, Value]:
+def _write_equations(out: Writer, equations: _Equations) -> dict[Entry, GraphValue]:
     """Rates, Jacobian, their pull-backs, and margins. Returns the Jacobian's entries."""
     graph = equations.graph
     f = equations.derivatives()
@@ -184,13 +186,13 @@ def _tables(model: Model, entries: list[Entry]) -> str:
     rows, columns = np.nonzero(model.moieties)
     return "\n\n".join(
         [
-            table("int", "row_of", [i for i, _ in entries]),
-            table("int", "column_of", [j for _, j in entries]),
-            table("int", "sum_row", [*map(int, rows)]),
-            table("int", "sum_column", [*map(int, columns)]),
-            table("double", "sum_number", [float(x) for x in model.moieties[rows, columns]]),
-            table("int", "dependent", list(model.dependent)),
-            table("int", "nonnegative", [int(s in model.nonnegative) for s in model.species]),
+            lookup_function("int", "row_of", [i for i, _ in entries]),
+            lookup_function("int", "column_of", [j for _, j in entries]),
+            lookup_function("int", "sum_row", [*map(int, rows)]),
+            lookup_function("int", "sum_column", [*map(int, columns)]),
+            lookup_function("double", "sum_number", [float(x) for x in model.moieties[rows, columns]]),
+            lookup_function("int", "dependent", list(model.dependent)),
+            lookup_function("int", "nonnegative", [int(s in model.nonnegative) for s in model.species]),
             *event_tables(model.kinetics.events if model.kinetics else ()),
         ]
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .graph import Value
+from .graph import GraphValue
 
 Entry = tuple[int, int]
 
@@ -41,7 +41,7 @@ class SparseLayout:
                 columns[j] |= below
         return SparseLayout(tuple(order), {e: k for k, e in enumerate(sorted(filled))})
 
-    def factorise(self, matrix: Mapping[Entry, Value]) -> dict[Entry, Value]:
+    def factorise(self, matrix: Mapping[Entry, GraphValue]) -> dict[Entry, GraphValue]:
         """L D U in place of the matrix: L below, U above, both with 1 on the diagonal, and there D's inverse."""
         graph = next(iter(matrix.values())).graph
         w = {e: matrix.get(e, graph.lift(0.0)) for e in self.slot}
@@ -61,17 +61,17 @@ class SparseLayout:
     # A sum that waits for another unknown takes that last: with the pivots apart, a solve is then as short a chain of
     # multiply-adds as its matrix allows.
 
-    def solve(self, w: Mapping[Entry, Value], b: Sequence[Value]) -> list[Value]:
+    def solve(self, w: Mapping[Entry, GraphValue], b: Sequence[GraphValue]) -> list[GraphValue]:
         """x with L D U x = b."""
         return self._substitute(w, b, lambda i, j: (i, j))
 
-    def solve_transposed(self, w: Mapping[Entry, Value], b: Sequence[Value]) -> list[Value]:
+    def solve_transposed(self, w: Mapping[Entry, GraphValue], b: Sequence[GraphValue]) -> list[GraphValue]:
         """x with (L D U)ᵀ x = b."""
         return self._substitute(w, b, lambda i, j: (j, i))
 
     def _substitute(
-        self, w: Mapping[Entry, Value], b: Sequence[Value], entry: Callable[[int, int], Entry]
-    ) -> list[Value]:
+        self, w: Mapping[Entry, GraphValue], b: Sequence[GraphValue], entry: Callable[[int, int], Entry]
+    ) -> list[GraphValue]:
         x = list(b)
         for a, k in enumerate(self.order):
             for j in self.order[:a]:

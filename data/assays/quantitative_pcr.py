@@ -15,7 +15,7 @@ from ..files.toml_section import Section
 from ..formula import Formula
 from ..noise import Noise
 from .assay import Assay
-from .conversion import Cell, Conversion, Log10
+from .conversion import Conversion, Log10, NumberOrLimit
 from .parts import SCALE, SD, formula_or_placeholder, plain, sees_molecules
 from .row_values import RowValues
 
@@ -136,10 +136,10 @@ class _Cycles(Conversion):
             return None
         return f"cycles above 0, since {name} is read by them; a limit, such as >40, where it never came up"
 
-    def measured(self, cell: Cell, reference: float) -> Cell:
+    def measured(self, cell: NumberOrLimit, reference: float) -> NumberOrLimit:
         efficiencies = {"efficiency": self.efficiency, "reference_efficiency": self.reference_efficiency}
         value = float(log10_expression(cell.value, reference, **efficiencies))
-        return Cell(value, _OTHER_SIDE[cell.censored])  # more cycles, less of it
+        return NumberOrLimit(value, _OTHER_SIDE[cell.censored])  # more cycles, less of it
 
 
 class _QPCRCycles(Assay):

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import hexamer
 from hexamer import Protocol, load_model, load_network, simulate
 from hexamer.cli import app
-from hexamer.cli.inventory import Kind, inventory
+from hexamer.cli.catalogue import Kind, inventory
 from hexamer.data import Prior, TableError, load, read_priors
 from hexamer.data.assays import ASSAYS
 from hexamer.infer import load_problem

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from ...models.listing import known_names
 from ..doses.quantiles import quantiles_over_draws
-from .style import grid, styled
+from .style import panel_grid, styled
 
 _PANELS = (("effect", "effect"), ("bliss_excess", "beyond Bliss"), ("loewe_excess", "beyond Loewe"))
 
@@ -30,7 +30,7 @@ def surface(combined: xr.Dataset, *, conditions: Sequence[str] | None = None) ->
     names = known if conditions is None else list(conditions)
     if unknown := sorted(set(names) - set(known)):
         raise ValueError(f"unknown conditions {', '.join(unknown)}; {known_names(unknown, known)}")
-    figure, axes = grid(3 * len(names), columns=3, height=3.4)
+    figure, axes = panel_grid(3 * len(names), columns=3, height=3.4)
     for i, name in enumerate(names):
         data = combined.sel(condition=name)
         misfit = float(data["misfit"].max("drug").median("draw"))

@@ -28,7 +28,7 @@ class Differences:
     side: tuple[str, ...]
 
 
-def differences(
+def nearest_differences(
     function: Callable[[Float[Array, " parameters"]], Float[Array, ""]],
     z: np.ndarray,
     gradient: np.ndarray,

@@ -12,8 +12,8 @@ import pytest
 from hexamer import Fused
 from hexamer.models import Model, Protocol, Settings, compile_network, read_antimony, simulate
 from hexamer.models.solvers.dispatch import uses_fused
-from hexamer.models.solvers.fused import build as build_module
-from hexamer.models.solvers.fused.build import Handlers, build
+from hexamer.models.solvers.fused import compilation
+from hexamer.models.solvers.fused.compilation import Handlers, build
 from hexamer.models.solvers.fused.cpu import NARROW, WIDE
 
 pytestmark = pytest.mark.tier("test")
@@ -40,13 +40,13 @@ def test_a_parameter_more_is_another_model() -> None:
 def test_the_choice_compiles_nothing_and_a_batch_its_own_width(monkeypatch: pytest.MonkeyPatch) -> None:
     """That the fused engine can is known from the text; then only the code of the width in use is compiled."""
     compiled: list[int] = []
-    original = build_module._build
+    original = compilation._build
 
     def noted(model: Model, lanes: int, single: bool, keep_stages: bool) -> Handlers:
         compiled.append(lanes)
         return original(model, lanes, single, keep_stages)
 
-    monkeypatch.setattr(build_module, "_build", noted)
+    monkeypatch.setattr(compilation, "_build", noted)
     model = compile_network(read_antimony(DECAY))
     assert uses_fused(model, Settings())
     assert not compiled
@@ -61,7 +61,7 @@ def test_what_does_not_compile_is_solved_with_diffrax(monkeypatch: pytest.Monkey
     def broken(*_):
         raise RuntimeError("the compiler fails")
 
-    monkeypatch.setattr(build_module, "_compile", broken)
+    monkeypatch.setattr(compilation, "_compile", broken)
     text = DECAY.replace("k*A", "k*A/(1 + A)")
     with pytest.raises(ValueError, match=r"model 'decay' does not compile here \(the compiler fails\)"):
         simulate(compile_network(read_antimony(text)), {}, Protocol(), [1.0], solver=Fused())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..files.csv_table import parse_number
 from ..native.coverage import near
-from .cells import Cells, Kind, is_missing
+from .table_cells import TableCells, TableKind, is_missing
 
 if TYPE_CHECKING:
     import petab.v1
@@ -19,7 +19,7 @@ _QUOTED = re.compile(r"'([^']+)'")
 
 
 @contextmanager
-def errors_of(name: str) -> Iterator[list[str]]:
+def logged_errors(name: str) -> Iterator[list[str]]:
     """Collects the errors that the library's logger reports, and keeps them from the console meanwhile."""
     messages: list[str] = []
 
@@ -39,7 +39,7 @@ def errors_of(name: str) -> Iterator[list[str]]:
         logger.propagate = propagate
 
 
-def lint(problem: petab.v1.Problem, cells: Cells) -> list[str]:
+def lint(problem: petab.v1.Problem, cells: TableCells) -> list[str]:
     """Runs petab's checks, each of which stops at the first problem of its table.
 
     Messages that belong to a cell are added to `cells.problems`; the others are returned in petab's words.
@@ -47,7 +47,7 @@ def lint(problem: petab.v1.Problem, cells: Cells) -> list[str]:
     from petab.v1.lint import lint_problem
 
     _check_conditions(problem, cells)
-    with errors_of("petab.v1") as messages:
+    with logged_errors("petab.v1") as messages:
         try:
             failed = lint_problem(problem)
         except RecursionError:
@@ -63,7 +63,7 @@ def lint(problem: petab.v1.Problem, cells: Cells) -> list[str]:
     return [f"petab's checks say: {m}{_where(m, cells)}" for m in messages if not _placed(m, problem, cells)]
 
 
-def _placed(message: str, problem: petab.v1.Problem, cells: Cells) -> bool:
+def _placed(message: str, problem: petab.v1.Problem, cells: TableCells) -> bool:
     """Reports a message of petab at its cells; False if the message is of no known kind."""
     for pattern, say in _SAY:
         match = re.search(pattern, message)
@@ -75,7 +75,7 @@ def _placed(message: str, problem: petab.v1.Problem, cells: Cells) -> bool:
     return False
 
 
-def _check_conditions(problem: petab.v1.Problem, cells: Cells) -> None:
+def _check_conditions(problem: petab.v1.Problem, cells: TableCells) -> None:
     """A condition may set what it names to a parameter of the parameter table; petab lets more pass."""
     known = {row.cells["parameterId"] for row in cells.rows["parameter"]}
     for index, row in enumerate(cells.rows["condition"]):
@@ -88,7 +88,7 @@ def _check_conditions(problem: petab.v1.Problem, cells: Cells) -> None:
                 )
 
 
-def _unused(name: str, problem: petab.v1.Problem, cells: Cells) -> None:
+def _unused(name: str, problem: petab.v1.Problem, cells: TableCells) -> None:
     index = _index(cells, "parameter", name)
     files = [f for f, r in zip(cells.files["condition"], cells.rows["condition"], strict=True) if name in r.cells]
     if files:
@@ -106,11 +106,11 @@ def _unused(name: str, problem: petab.v1.Problem, cells: Cells) -> None:
     _complain(cells, "parameter", index, expected)
 
 
-def _missing(name: str, _: petab.v1.Problem, cells: Cells) -> None:
+def _missing(name: str, _: petab.v1.Problem, cells: TableCells) -> None:
     """At the first cell that uses the name."""
     known = [row.cells["parameterId"] for row in cells.rows["parameter"]]
     expected = f"{{}} that the parameter table has; it has no {name!r}{near(name, known)}"
-    places: tuple[tuple[Kind, tuple[str, ...] | None, str], ...] = (
+    places: tuple[tuple[TableKind, tuple[str, ...] | None, str], ...] = (
         ("measurement", ("observableParameters", "noiseParameters"), "parameters"),
         ("observable", ("observableFormula", "noiseFormula"), "names of parameters"),
         ("condition", None, "a parameter"),
@@ -123,7 +123,7 @@ def _missing(name: str, _: petab.v1.Problem, cells: Cells) -> None:
     cells.issues.add(cells.files["parameter"][0], f"a row for {name!r}, which the model needs and gives no value")
 
 
-def _unknown_column(name: str, problem: petab.v1.Problem, cells: Cells) -> None:
+def _unknown_column(name: str, problem: petab.v1.Problem, cells: TableCells) -> None:
     model = cast(Any, problem.model)
     known = [] if model is None else model.get_valid_ids_for_condition_table()
     for file, row in zip(cells.files["condition"], cells.rows["condition"], strict=True):
@@ -132,16 +132,16 @@ def _unknown_column(name: str, problem: petab.v1.Problem, cells: Cells) -> None:
             return cells.issues.add(file, f"a column must have {expected}{near(name, known)}", column=name)
 
 
-def _in_both(name: str, problem: petab.v1.Problem, cells: Cells) -> None:
+def _in_both(name: str, problem: petab.v1.Problem, cells: TableCells) -> None:
     _unused(name, problem, cells)
 
 
-def _shadowing(name: str, _: petab.v1.Problem, cells: Cells) -> None:
+def _shadowing(name: str, _: petab.v1.Problem, cells: TableCells) -> None:
     index = _index(cells, "observable", name)
     _complain(cells, "observable", index, "a name that the model does not have: rename the observable")
 
 
-def _no_condition(name: str, _: petab.v1.Problem, cells: Cells) -> None:
+def _no_condition(name: str, _: petab.v1.Problem, cells: TableCells) -> None:
     known = [row.cells["conditionId"] for row in cells.rows["condition"]]
     for column in ("simulationConditionId", "preequilibrationConditionId"):
         for index, row in enumerate(cells.rows["measurement"]):
@@ -150,7 +150,7 @@ def _no_condition(name: str, _: petab.v1.Problem, cells: Cells) -> None:
                 return _complain(cells, "measurement", index, expected, column)
 
 
-_SAY: tuple[tuple[str, Callable[[str, petab.v1.Problem, Cells], None]], ...] = (
+_SAY: tuple[tuple[str, Callable[[str, petab.v1.Problem, TableCells], None]], ...] = (
     (r"Extraneous parameter\(s\) in parameter table: (.+)", _unused),
     (r"(.+) (?:is|are) not allowed to occur in the parameters table", _unused),
     (r"(.+) (?:is|are) present in both the condition table and the parameter table", _in_both),
@@ -162,11 +162,11 @@ _SAY: tuple[tuple[str, Callable[[str, petab.v1.Problem, Cells], None]], ...] = (
 )
 
 
-def _index(cells: Cells, kind: Kind, name: str) -> int | None:
+def _index(cells: TableCells, kind: TableKind, name: str) -> int | None:
     return next((i for i, r in enumerate(cells.rows[kind]) if r.cells[f"{kind}Id"] == name), None)
 
 
-def _complain(cells: Cells, kind: Kind, index: int | None, expected: str, column: str = "") -> None:
+def _complain(cells: TableCells, kind: TableKind, index: int | None, expected: str, column: str = "") -> None:
     """As `cells.complain`, unless something has been said of the cell."""
     column = column or f"{kind}Id"
     if index is None:
@@ -176,7 +176,7 @@ def _complain(cells: Cells, kind: Kind, index: int | None, expected: str, column
         cells.complain(kind, index, column, expected)
 
 
-def _where(message: str, cells: Cells) -> str:
+def _where(message: str, cells: TableCells) -> str:
     """The row of what a message names, to follow it."""
     words: Collection[str] = set(re.findall(r"\w+", message))
     for kind in ("parameter", "observable", "condition"):
@@ -186,4 +186,4 @@ def _where(message: str, cells: Cells) -> str:
     return ""
 
 
-__all__ = ["errors_of", "lint"]
+__all__ = ["lint", "logged_errors"]

@@ -45,8 +45,8 @@ def elisa(
         Of the observable.
     signal : formula
         c: what the antibodies see, converted from the network's unit into `unit`, nM into ng/ml through `molar_mass`.
-        `hexamer.data.seen` sums up all species that hold the analyte, as complexes with drugs or soluble receptors
-        often count, too.
+        `hexamer.data.total_concentration` sums up all species that hold the analyte, as complexes with drugs or soluble
+        receptors often count, too.
     scale : formula, optional
         s, dimensionless: an error that all wells of a plate share, as by its standards, with a prior about 1. None:
         each row names its plate's parameter, and it is integrated out if no row of the plate is censored. 1: none.

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from ...models.listing import known_names
 from ..doses.result import DoseResponse
-from .dose import dose_axis
-from .style import BLUE, COLOURS, INK, grid, set_y_limits, styled
+from .dose_readings import dose_axis
+from .style import BLUE, COLOURS, INK, panel_grid, set_y_limits, styled
 
 _BANDS = ((0.05, 0.95, 0.18), (0.25, 0.75, 0.34))
 
@@ -35,7 +35,7 @@ def population(result: DoseResponse, *, conditions: Sequence[str] | None = None,
     if unknown := sorted(set(names) - set(known)):
         raise ValueError(f"unknown conditions {', '.join(unknown)}; {known_names(unknown, known)}")
     gated = bool(np.any(response["dose"].values == 0))
-    figure, axes = grid(len(names) + gated, columns=3, height=3.2)
+    figure, axes = panel_grid(len(names) + gated, columns=3, height=3.2)
     doses = response["dose"]
     drawn = []
     for ax, name in zip(axes, names, strict=False):

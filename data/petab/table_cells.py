@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 from ..files.csv_table import Row, Table, parse_number, quote, read_table
 from ..files.issues import Issues
 
-Kind = Literal["measurement", "condition", "observable", "parameter", "experiment", "mapping"]
+TableKind = Literal["measurement", "condition", "observable", "parameter", "experiment", "mapping"]
 
 MISSING = frozenset(
     "|#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|None|n/a|nan|null".split(  # noqa: SIM905
@@ -52,7 +52,7 @@ class Sheet(NamedTuple):
 
     required: tuple[str, ...]
     optional: tuple[str, ...]
-    check: Callable[[Cells, int], None]
+    check: Callable[[TableCells, int], None]
     more: tuple[str, ...] = ()
     advice: Mapping[str, str] = {}
     open: bool = False
@@ -60,46 +60,48 @@ class Sheet(NamedTuple):
 
 
 @dataclass
-class Cells:
+class TableCells:
     """Rows of each kind of table, and what was found on the way."""
 
-    rows: dict[Kind, list[Row]] = field(default_factory=dict)
-    files: dict[Kind, list[str]] = field(default_factory=dict)  # of each row
+    rows: dict[TableKind, list[Row]] = field(default_factory=dict)
+    files: dict[TableKind, list[str]] = field(default_factory=dict)  # of each row
     issues: Issues = field(default_factory=lambda: Issues(""))
     notes: list[str] = field(default_factory=list)
     outside: set[str] = field(default_factory=set)  # files beyond the problem's folder, of which nothing is quoted
 
-    def complain(self, kind: Kind, index: int, column: str, expected: str) -> None:
+    def complain(self, kind: TableKind, index: int, column: str, expected: str) -> None:
         row, file = self.rows[kind][index], self.files[kind][index]
         holds = "what is not quoted here" if file in self.outside else quote(row.cells.get(column, ""))
         self.issues.add(file, expected, row=row.number, column=column, holds=holds)
 
-    def text(self, kind: Kind, index: int, column: str) -> str:
+    def text(self, kind: TableKind, index: int, column: str) -> str:
         """A cell; empty if it, or its column, is missing."""
         text = self.rows[kind][index].cells.get(column, "")
         return "" if is_missing(text) else text
 
-    def each(self, kind: Kind) -> Iterator[tuple[int, Mapping[str, str]]]:
+    def each(self, kind: TableKind) -> Iterator[tuple[int, Mapping[str, str]]]:
         """Positions and cells of all rows of a kind, without those that are missing."""
         for index, row in enumerate(self.rows.get(kind, [])):
             yield index, {n: t for n, t in row.cells.items() if not is_missing(t)}
 
-    def place(self, kind: Kind, index: int) -> str:
+    def place(self, kind: TableKind, index: int) -> str:
         """The file and row of a row."""
         return f"{self.files[kind][index]}, row {self.rows[kind][index].number}"
 
-    def wrong(self, kind: Kind, index: int) -> bool:
+    def wrong(self, kind: TableKind, index: int) -> bool:
         """True if something has been said of the row."""
         file, number = self.files[kind][index], self.rows[kind][index].number
         return any((p.file, p.row) == (file, number) for p in self.issues.entries)
 
 
-def read_cells(files: Mapping[Kind, Sequence[Path]], folder: Path, layout: Mapping[Kind, Sheet]) -> Cells:
+def read_cells(
+    files: Mapping[TableKind, Sequence[Path]], folder: Path, layout: Mapping[TableKind, Sheet]
+) -> TableCells:
     """All tables; `issues` has what is wrong, and a table that cannot be read at all has no rows.
 
     Messages quote nothing of files outside `folder`, nor of files that are no tables.
     """
-    cells = Cells()
+    cells = TableCells()
     every = [path for paths in files.values() for path in paths]
     cells.outside = {p.name for p in every if not p.resolve().is_relative_to(folder.resolve())}
     for kind, paths in files.items():
@@ -117,7 +119,7 @@ def read_cells(files: Mapping[Kind, Sequence[Path]], folder: Path, layout: Mappi
     return cells
 
 
-def _check_columns(kind: Kind, table: Table, cells: Cells, sheet: Sheet) -> bool:
+def _check_columns(kind: TableKind, table: Table, cells: TableCells, sheet: Sheet) -> bool:
     missing = [c for c in sheet.required if c not in table.columns]
     if len(table.columns) == 1 and len(missing) == len(sheet.required):
         expected = f"a {kind} table, its first line the columns {', '.join(sheet.required)}, separated by tabs"
@@ -131,7 +133,7 @@ def _check_columns(kind: Kind, table: Table, cells: Cells, sheet: Sheet) -> bool
     return not missing
 
 
-def _check_unknown(table: Table, cells: Cells, sheet: Sheet) -> None:
+def _check_unknown(table: Table, cells: TableCells, sheet: Sheet) -> None:
     known = {*sheet.required, *sheet.optional, *sheet.more}
     ignored = []
     for column in (c for c in table.columns if c not in known):

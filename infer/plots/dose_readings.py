@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike
 
 from ...data.dataset import Measurement
 from ...models.protocols.protocol import Protocol
-from ..prediction.curves import Curve, as_mapping, dose_of, over_doses, posterior_values
+from ..prediction.assay_curves import Curve, as_mapping, dose_of, over_doses, posterior_values
 from ..prediction.runs import aligned, average_run
 from ..problem.problem import Problem
-from .fit import BANDS, axis_label
 from .limits import censored, draw_points, limit_handles
-from .style import BLUE, INK, grid, set_y_limits, shown_from, styled
+from .observable_panels import BANDS, axis_label
+from .style import BLUE, INK, panel_grid, set_y_limits, shown_from, styled
 
 
 @styled
@@ -51,7 +51,7 @@ def dose(
     at = np.unique(np.append(np.asarray(doses, dtype=float), 0.0))
     run = {observable: average_run(problem.dataset, observable, named, len(values))}
     curve = over_doses(problem, values, observable, input, at, time, protocol, run=run)
-    figure, (ax,) = grid(1, height=4.2)
+    figure, (ax,) = panel_grid(1, height=4.2)
     figure.set_figwidth(6.4)
     dose_axis(ax, at)
     drawn, least = _draw_bands(ax, curve), 0.0

@@ -15,9 +15,9 @@ from ..noise import Noise
 from ..quantities.composition import Parts, amount_of, complexes
 from ..quantities.toml_keys import take_composition
 from .assay import OFFSET_KEY, Assay
-from .blot import BAND_KEYS, blot
 from .parts import OFFSET, SCALE, AssayError
 from .row_values import RowValues
+from .western_blot import BAND_KEYS, blot
 
 
 def coip(

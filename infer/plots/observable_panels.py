@@ -19,12 +19,12 @@ from matplotlib.patches import Patch
 from ...data.dataset import Dataset, Measurement, Observable
 from ...models.listing import known_names
 from ...models.protocols.protocol import Protocol
-from ..prediction.curves import Curve, as_mapping, curves, posterior_values
+from ..prediction.assay_curves import Curve, as_mapping, curves, posterior_values
 from ..prediction.runs import aligned, alignment, average_run
 from ..problem.problem import Problem
 from .limits import censored, draw_points, limit_handles
 from .margins import legend_outside
-from .style import COLOURS, GREY, INK, grid, pages, set_y_limits, shortened, shown_from, styled, time_label
+from .style import COLOURS, GREY, INK, pages, panel_grid, set_y_limits, shortened, shown_from, styled, time_label
 
 POINTS = 90  # along a curve
 OVERLAID = 3  # protocols in one panel
@@ -32,7 +32,7 @@ COURSE = 3  # distinct times that make a course
 BANDS = ((0.05, 0.95, 0.18), (0.25, 0.75, 0.34))  # quantiles and opacity
 
 Pair = tuple[str, str]
-Cell = tuple[str, float]  # protocol, time
+SingleReading = tuple[str, float]  # protocol, time
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Panel:
 
     observable: str
     courses: tuple[str, ...]  # protocols
-    cells: tuple[Cell, ...] = ()  # single readings
+    cells: tuple[SingleReading, ...] = ()  # single readings
 
 
 def arrange(dataset: Dataset, observables: Collection[str] | None = None) -> list[Panel]:
@@ -170,7 +170,7 @@ def _colours(dataset: Dataset, panels: Sequence[Panel]) -> dict[str, str]:
 
 
 def _page(dataset: Dataset, panels, shown: Mapping[Pair, Curve], points, colours, time_unit: str) -> Figure:
-    figure, axes = grid(len(panels))
+    figure, axes = panel_grid(len(panels))
     for ax, panel in zip(axes, panels, strict=True):
         observable = dataset.observables[panel.observable]
         if observable.scale != "lin":

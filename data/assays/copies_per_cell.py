@@ -9,7 +9,7 @@ from ..formula import Formula
 from ..noise import Noise
 from ..quantities.units import UnitError, conversion_factor
 from .assay import SD_ON_SCALE, Assay
-from .direct import direct
+from .direct_reading import direct
 from .parts import in_unit
 
 

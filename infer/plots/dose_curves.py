@@ -17,8 +17,8 @@ from ...models.listing import known_names
 from ..doses.hill import CurveStatus, HillFits
 from ..doses.quantiles import quantiles_over_draws
 from ..doses.result import DoseResponse
-from .dose import dose_axis
-from .style import COLOURS, grid, set_y_limits, styled
+from .dose_readings import dose_axis
+from .style import COLOURS, panel_grid, set_y_limits, styled
 
 BAND = (0.05, 0.95)
 MOST_MARKED = 12  # doses, each of which is marked
@@ -84,7 +84,7 @@ def _figure(result: DoseResponse, along: str, other: str | None, conditions: Seq
         ]
         colours = [mpl.colormaps["viridis"](x) for x in np.linspace(0.9, 0.1, len(labels))]
     columns = min(len(panels), 3 if len(panels) in (3, 5, 6) else 2)
-    figure, axes = grid(len(panels), columns=columns, height=4.0)
+    figure, axes = panel_grid(len(panels), columns=columns, height=4.0)
     figure.set_figwidth(6.6 if columns == 1 else 5.0 * columns)
     doses = result.doses(along)
     for ax, (title, curves) in zip(axes, panels, strict=True):
@@ -122,11 +122,11 @@ def _legend(label: str, fits: HillFits | None, where: dict, along: str) -> str:
     data = fits.data.sel(known)
     if "dose" in data.dims:
         data = data.isel(dose=0)
-    text = describe(HillFits(data, fits.doses, fits.name), "EC50" if along == "dose" else "IC50")
+    text = describe_half_dose(HillFits(data, fits.doses, fits.name), "EC50" if along == "dose" else "IC50")
     return f"{label}: {text}" if label else text
 
 
-def describe(fits: HillFits, name: str) -> str:
+def describe_half_dose(fits: HillFits, name: str) -> str:
     """EC50 or IC50 of one condition in words, with its 90% interval; what the doses do not show is said so."""
     low, middle, high = fits.interval("ec50", (BAND[0], 0.5, BAND[1])).values
     unit, ends, kinds = fits.doses.unit, fits.doses.stated, fits.kinds
@@ -152,4 +152,4 @@ def _edge(x: float) -> str:
     return "beyond" if x == np.inf else "below" if x == -np.inf else f"{x:.3g}"
 
 
-__all__ = ["describe", "dose_response", "drug_response"]
+__all__ = ["describe_half_dose", "dose_response", "drug_response"]

@@ -114,7 +114,7 @@ def handlers_of(model: Model, lanes: int, *, single: bool = False, keep_stages: 
 
 def _build(model: Model, lanes: int, single: bool, keep_stages: bool) -> Handlers:
     try:
-        return Handlers(*register(_handler_source(model, lanes, single, keep_stages), TARGETS))
+        return Handlers(*register_handlers(_handler_source(model, lanes, single, keep_stages), TARGETS))
     except Exception as error:  # of clang, of Warp, or of the machine they run on
         why = f"the fused engine's code for model {model.name!r} does not compile here ({error}); diffrax needs none"
         _broken[id(model)] = (model, why)
@@ -141,7 +141,7 @@ def names_of(source: str, handlers: Sequence[str]) -> list[str]:
 _registered: set[str] = set()
 
 
-def register(source: str, handlers: Sequence[str]) -> list[str]:
+def register_handlers(source: str, handlers: Sequence[str]) -> list[str]:
     """Compiles a struct's source, or takes it from disk, and registers its handlers; returns their names."""
     names = names_of(source, handlers)
     with _lock:
