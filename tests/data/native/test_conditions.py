@@ -94,6 +94,10 @@ BAD = {
         {"rows": ROWS + "dosis,R,0,1\n"},
         "measurements.csv, row 6, 'treatment' holds 'dosis'; expected a condition of treatments.csv",
     ),
+    "misspelt condition": (
+        {"rows": ROWS + "dosse,R,0,1\n"},
+        "'treatment' holds 'dosse'; expected a condition of treatments.csv; did you mean 'dose'?",
+    ),
     "condition twice": (
         {"treatments": TREATMENTS + "dose,0,0,me\n"},
         "treatments.csv, row 6, 'treatment' holds 'dose'; expected each condition once",
