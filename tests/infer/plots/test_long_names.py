@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from hexamer import Problem, Protocol
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
@@ -29,12 +30,11 @@ NAMES = (
 def problem() -> Problem:
     """A = 10 e^(−k t), read four times by observables of 45 and of 15 characters, and once below a limit."""
     model = compile_network(read_antimony("model decay; species A = 10; k = 0.5; J: A -> ; k*A; end"))
-    measured = [(name, t, 10 * np.exp(-0.5 * t), "") for name in NAMES for t in (0.5, 1.0, 2.0, 4.0)]
-    measured += [(name, 8.0, 1.0, "left") for name in NAMES]
-    rows = tuple(Measurement(n, "p", t, v, row=i, censored=c) for i, (n, t, v, c) in enumerate(measured, start=1))
+    rows = [Measurement(name, "p", t, 10 * np.exp(-0.5 * t)) for name in NAMES for t in (0.5, 1.0, 2.0, 4.0)]
+    rows += [Measurement(name, "p", 8.0, 1.0, censored="left") for name in NAMES]
     observables = {name: direct(name, "A", sd=0.5, unit="nM") for name in NAMES}
     prior = {"k": Parameter("k", Prior("normal", "log", np.log(0.5), 0.1), value=0.5, unit="1/min")}
-    return Problem(model, Dataset("decay", observables, {"p": Protocol("p")}, rows, prior))
+    return Problem(model, Dataset("decay", observables, {"p": Protocol("p")}, tuple(rows), prior))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def inked(figure: Figure) -> list[tuple[str, np.ndarray]]:
     """Each title with the pixels that it covers: those that differ if it is drawn."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    titles = [t for ax in figure.axes for t in (ax._left_title, ax._right_title) if t.get_text()]
+    titles = [t for ax in figure.axes for t in vars(ax).values() if isinstance(t, Text) if t.get_text()]
 
     def drawn(shown: list) -> np.ndarray:
         for title in titles:
