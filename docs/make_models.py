@@ -30,8 +30,8 @@ a name that the module uses from another module. In the tables, `⇌` is a react
 Marks of constants: [measured], [fitted] to data, [tuned] until the model behaves as cells do, [assumed].
 """
 
-_OF_CELLS = """Numbers of receptors and of STAT3. All cell types have the volumes of HepG2 here, since the affinity
-that a cell's surface shows depends on the volume (see classic). All other constants are those of HepG2, so a cell type
+_OF_CELLS = """Numbers of receptors and of STAT3. All cell types have the volumes of HepG2 here; the affinity
+that a cell's surface shows depends on that volume (see classic). All other constants are those of HepG2, so a cell type
 is a question to the model, not a fit. In mouse hepatocytes, 53 to 56% of STAT3 is phosphorylated after 18 min of
 40 ng/ml (Sobotta 2017); here it is 23%. `hepatocyte_core` is the model that was fitted to mouse hepatocytes.
 """
