@@ -78,7 +78,7 @@ def error(y: np.ndarray, reference: np.ndarray) -> float:
 def sources(root: Path | None) -> Iterator[tuple[str, Callable[[], Course]]]:
     for name in bundled():
         for equilibrated in (False, True):
-            label = "at rest" if equilibrated else "as it is"
+            label = "in steady state" if equilibrated else "as it is"
             yield f"{name}, {label}", lambda n=name, e=equilibrated: network(n, e)
     petab = sorted((root / "petab").glob("*/*.yaml")) if root else []
     for name in (*bundled_problems(), *map(str, petab)):

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from jaxtyping import Float
 
+from ..models.listing import did_you_mean
+
 if TYPE_CHECKING:  # tables are read without JAX, which takes half a second to import
     import numpyro.distributions as dist
     from jaxtyping import Array
@@ -191,6 +193,15 @@ _PLAIN: dict[str, Noise] = {n.text: n for n in (Normal(), Laplace())}
 KNOWN = f"{', '.join(_PLAIN)}, student_t(N) with N degrees of freedom above 0"
 
 
+def meant_noise(text: str) -> str:
+    """The end of a message on an unknown noise: which one was meant, if one is near.
+
+    >>> meant_noise("laplas")
+    "; did you mean 'laplace'?"
+    """
+    return did_you_mean(text, [*_PLAIN, "student_t(4)"])
+
+
 def noise_of(text: str) -> Noise:
     """The noise that a table calls by a text.
 
@@ -221,7 +232,7 @@ def noise_of(text: str) -> Noise:
             return StudentT(float(match.group(1)))
         except ValueError as error:
             raise ValueError(f"the noise {text!r}: {error}") from None
-    raise ValueError(f"unknown noise {text!r}; known: {KNOWN}")
+    raise ValueError(f"unknown noise {text!r}; known: {KNOWN}{meant_noise(text)}")
 
 
-__all__ = ["KNOWN", "Laplace", "Noise", "Normal", "StudentT", "noise_of"]
+__all__ = ["KNOWN", "Laplace", "Noise", "Normal", "StudentT", "meant_noise", "noise_of"]

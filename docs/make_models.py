@@ -22,18 +22,18 @@ _INTRODUCTION = """# The bundled networks
 
 Made by `make docs` from the files in `models/library`: graphs, equations and numbers are those that hexamer solves.
 
-Units are nM, min and pl, so that amounts are nM·pl = zmol (602 molecules) and rates zmol/min. In the graphs blue is
-the medium, yellow the cytosol (and the membrane), violet the nucleus; ⌀ is a source or a sink, a circle a reaction of
-several partners, a dashed arrow what drives a rate without being used up, a hexagon a rule or what the module borrows.
-`⇌` in the tables is a reaction whose one rate runs both ways.
+Units are nM, min and pl, so that amounts are nM·pl = zmol (602 molecules) and rates zmol/min. In the graphs the medium
+is blue, the cytosol (with the membrane) yellow, and the nucleus violet. ⌀ is a source or a sink. A circle is a reaction
+of several partners. A dashed arrow starts at what changes a rate and is not consumed. A hexagon is a rule, or
+a name that the module uses from another module. In the tables, `⇌` is a reaction whose one rate may be negative.
 
 Marks of constants: [measured], [fitted] to data, [tuned] until the model behaves as cells do, [assumed].
 """
 
-_OF_CELLS = """Numbers of receptors and of STAT3, counted in HepG2's volumes, which all cells have here: the
-affinity that a surface shows rests on that volume (see classic). All else is HepG2's, so a cell type is a
-question asked of the model, not a fit: mouse hepatocytes hold 53 to 56% of their STAT3 phosphorylated at 18 min
-of 40 ng/ml (Sobotta 2017), here 23%; `hepatocyte_core` is the model that was fitted to them.
+_OF_CELLS = """Numbers of receptors and of STAT3. All cell types have the volumes of HepG2 here; the affinity
+that a cell's surface shows depends on that volume (see classic). All other constants are those of HepG2, so a cell type
+is a question to the model, not a fit. In mouse hepatocytes, 53 to 56% of STAT3 is phosphorylated after 18 min of
+40 ng/ml (Sobotta 2017); here it is 23%. `hepatocyte_core` is the model that was fitted to mouse hepatocytes.
 """
 
 

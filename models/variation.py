@@ -15,6 +15,8 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float
 
+from .listing import did_you_mean
+
 Correlation = float | Mapping[tuple[str, str], float]
 """On the logarithmic scale: one number for all pairs, or numbers by pair; pairs that are not named have 0."""
 
@@ -57,7 +59,10 @@ def _matrix(names: tuple[str, ...], correlation: Correlation) -> Float[np.ndarra
         correlation if isinstance(correlation, Mapping) else dict.fromkeys(combinations(names, 2), correlation)
     )
     if unknown := sorted({n for pair in correlations for n in pair} - set(names)):
-        raise ValueError(f"correlation names {', '.join(unknown)}, which does not vary; what does: {', '.join(names)}")
+        raise ValueError(
+            f"correlation names {', '.join(unknown)}, which does not vary; what does: {', '.join(names)}"
+            f"{did_you_mean(unknown, names)}"
+        )
     r = np.eye(len(names))
     for (a, b), value in correlations.items():
         r[names.index(a), names.index(b)] = r[names.index(b), names.index(a)] = value

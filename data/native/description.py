@@ -10,6 +10,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ...models.listing import did_you_mean, one_of
 from ...models.load import load_network
 from ...models.networks.network import Network
 from ...models.protocols.protocol import Value
@@ -94,7 +95,9 @@ def _parse(content: dict[str, Any], folder: Path, issues: Issues) -> Description
         top.complain("observables", "the table is missing; expected [observables.<name>] for each observable")
     columns = dict.fromkeys(STANDARD_COLUMNS, "")
     for standard, column in top.table("columns").items():
-        if standard not in columns or not isinstance(column, str) or not column:
+        if standard not in columns:
+            top.complain(f"columns.{standard}", f"a column's name, under {one_of(standard, columns)}", column)
+        elif not isinstance(column, str) or not column:
             top.complain(f"columns.{standard}", f"a column's name, under one of {', '.join(columns)}", column)
         else:
             columns[standard] = column
@@ -258,8 +261,12 @@ def _model(name: str, folder: Path, top: Section) -> str:
     if (folder / name).is_file():
         return str(folder / name)
     if Path(name).suffix:
-        top.complain("model", f"a bundled network, or a file in {folder}", name)
+        top.complain("model", f"a bundled network, or a file in {folder}{did_you_mean(name, _files(folder))}", name)
     return name
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir() if p.is_file())
 
 
 def _network(model: str) -> Network | None:

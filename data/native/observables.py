@@ -14,7 +14,7 @@ from ..assays.row_values import RowValues
 from ..dataset import Observable
 from ..files.toml_section import Section
 from ..formula import Formula, FormulaError, parse_formula
-from ..noise import KNOWN, Noise, noise_of
+from ..noise import KNOWN, Noise, meant_noise, noise_of
 from ..scale import Scale
 
 Load = Callable[[], Network | None]
@@ -122,7 +122,7 @@ def _noise(section: Section) -> Noise:
     try:
         return noise_of(text)
     except ValueError as error:
-        why = "" if str(error).startswith("unknown") else f" ({str(error).partition(': ')[2]})"
+        why = meant_noise(text) if str(error).startswith("unknown") else f" ({str(error).partition(': ')[2]})"
         section.complain("noise", f"one of {KNOWN}{why}", text)
         return noise_of("normal")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ...models.listing import one_of
+from ...models.listing import did_you_mean, one_of
 from ...models.protocols.protocol import Protocol, Value
 from ..assays import OFFSET, SCALE
 from ..assays.conversion import NumberOrLimit
@@ -162,7 +162,9 @@ class _Reader:
             return schedules_in(row, self.description.inputs, self.table.file, self.issues)
         name = row.cells[conditions.column]
         if name not in self.conditions:
-            self._complain(row, conditions.column, f"a condition of {conditions.file}")
+            self._complain(
+                row, conditions.column, f"a condition of {conditions.file}{did_you_mean(name, self.conditions)}"
+            )
             return None
         self.used.add(name)
         return self.conditions[name]

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import sympy
 
+from ...models.listing import one_of
 from ...models.networks.conditions import as_number
 from ...models.networks.dialects import PETAB
 from ...models.networks.infix import parse_infix
@@ -52,7 +53,7 @@ def check_choice(
 ) -> None:
     text = cells.rows[kind][index].cells.get(column, "")
     if text not in options and not (empty and is_missing(text)):
-        cells.complain(kind, index, column, f"one of {', '.join(options)}")
+        cells.complain(kind, index, column, one_of(text, options))
 
 
 def check_unique(cells: TableCells, kind: TableKind) -> None:
@@ -107,7 +108,7 @@ def check_filled(cells: TableCells, placeholders: Placeholders, remedy: str) -> 
         name = row.cells["observableId"]
         if name not in placeholders:
             if placeholders:
-                cells.complain("measurement", index, "observableId", f"one of {', '.join(placeholders)}")
+                cells.complain("measurement", index, "observableId", one_of(name, placeholders))
             continue
         for kind in ("observable", "noise"):
             count = len(split(row.cells.get(f"{kind}Parameters", "")))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from ...models.listing import one_of
 from ..dataset import Censored, Measurement
 from ..files.csv_table import hint_of
 from .table_cells import TableCells, is_missing, number_or_nan
@@ -46,7 +47,7 @@ def read_limits(cells: TableCells) -> dict[int, Limit]:
             expected = "none, or left-, right- or interval-censored; hexamer has no other types of measurements"
             cells.complain("measurement", index, "measurementType", expected)
         elif not is_missing(kind) and kind not in _MEASURED:
-            cells.complain("measurement", index, "measurementType", f"one of none, {', '.join(KINDS)}")
+            cells.complain("measurement", index, "measurementType", one_of(kind, ("none", *KINDS)))
         elif not is_missing(bounds):
             expected = f"an empty cell, since the row's measurementType is none of {', '.join(KINDS)}"
             cells.complain("measurement", index, "censoringBounds", expected)

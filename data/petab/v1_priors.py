@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ...models.listing import one_of
 from ..files.csv_table import parse_number
 from ..prior import Prior
 from ..scale import Scale
@@ -55,7 +56,7 @@ def _check_prior(cells: TableCells, index: int) -> None:
     kind = "parameterScaleUniform" if is_missing(kind) else kind
     column = "objectivePriorParameters"
     if kind not in PRIORS:
-        return cells.complain("parameter", index, "objectivePriorType", f"one of {', '.join(PRIORS)}")
+        return cells.complain("parameter", index, "objectivePriorType", one_of(kind, PRIORS))
     if is_missing(numbers):
         if kind != "parameterScaleUniform":
             cells.complain("parameter", index, column, f"two numbers separated by ';', which {kind!r} needs")

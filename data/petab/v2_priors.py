@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...models.listing import one_of
 from ..files.csv_table import hint_of, parse_number
 from ..prior import Prior
 from ..scale import Scale
@@ -77,7 +78,7 @@ def check_prior(cells: TableCells, index: int) -> None:
     if not name:
         return _check_without(cells, index, numbers)
     if name not in FAMILIES:
-        return cells.complain("parameter", index, "priorDistribution", f"one of {', '.join(FAMILIES)}")
+        return cells.complain("parameter", index, "priorDistribution", one_of(name, FAMILIES))
     family = FAMILIES[name]
     wanted = "; ".join(family.numbers)
     values = [parse_number(n) for n in numbers]

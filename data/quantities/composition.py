@@ -16,6 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import sympy
 
+from ...models.listing import did_you_mean
 from ...models.networks.network import Network
 from ..errors import AssayError
 
@@ -47,6 +48,7 @@ def parts_by_species(network: Network, stated: Mapping[str, Parts] | None = None
     if unknown:
         raise AssayError(
             f"composition: {', '.join(unknown)} is no species of {network.name}; it has {', '.join(network.species)}"
+            f"{did_you_mean(unknown, network.species)}"
         )
     elementary = {*network.species, *(part for parts in (stated or {}).values() for part in parts)}
     known: dict[str, Parts] = {n: p for n, p in network.facts.parts.items() if set(p) <= elementary}
@@ -117,7 +119,7 @@ def complexes(
         unknown parts that a reaction makes of such as hold them.
     """
     if stray := sorted(set(where or ()) - set(network.compartments)):
-        known = ", ".join(network.compartments)
+        known = ", ".join(network.compartments) + did_you_mean(stray, network.compartments)
         raise AssayError(f"{name}: {', '.join(stray)} is no compartment of {network.name}; it has {known}")
     of = parts_by_species(network, stated)
     named = {part for copies in of.values() for part in copies}

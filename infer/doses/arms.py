@@ -22,6 +22,7 @@ import numpy as np
 import xarray as xr
 
 from ...models.compiled.model import Model
+from ...models.listing import did_you_mean
 from ...models.networks.network import Facts
 from ...models.protocols.protocol import Protocol
 from .amounts import DosesLike
@@ -139,7 +140,7 @@ def _arms(model: Model, closed: Mapping[str, Changes] | None) -> Mapping[str, Ch
     if missing:
         raise ValueError(
             f"{model.name} has no {', '.join(missing)}, which would close an arm: say by closed= what does; its "
-            f"parameters: {', '.join(model.parameters)}"
+            f"parameters: {', '.join(model.parameters)}{did_you_mean(missing, model.parameters)}"
         )
     return arms
 

@@ -19,6 +19,7 @@ from ...data.quantities.model_units import ModelUnits
 from ...data.quantities.units import split_quantity
 from ...models.compiled.model import Model
 from ...models.compiled.volumes import check_volumes
+from ...models.listing import did_you_mean
 from ...models.protocols.protocol import Protocol, Value
 from ...moved import rename_argument, rename_attribute
 from .amounts import Doses, Masses
@@ -179,6 +180,7 @@ def _base(reader: _Added, condition: Condition, when: Mapping[str, float], value
             raise ValueError(
                 f"condition {label!r} changes {name!r}, which {model.name} does not have; its parameters: "
                 f"{', '.join(model.parameters)}; its species: {', '.join(model.species)}"
+                f"{did_you_mean(name, [*model.parameters, *model.species])}"
             )
     course = Protocol() if condition.protocol is None else condition.protocol
     check_volumes(model, {n: values[s] for n, s in fixed.items() if isinstance(s, str)}, [course])

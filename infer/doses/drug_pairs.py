@@ -21,6 +21,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from ...models.listing import did_you_mean
 from .hill import CurveStatus, fit_curves
 from .response import DoseResponse
 
@@ -90,6 +91,7 @@ def combination(result: DoseResponse, first: str, second: str, *, dose: float | 
         known = ", ".join(varied) or "none"
         raise ValueError(
             f"a combination is of two drugs that were given at several doses ({known}), not of {first!r} and {second!r}"
+            f"{did_you_mean([d for d in (first, second) if d not in varied], varied)}"
         )
     doses = {d: result.doses(d).values for d in (first, second, "dose")}
     if others := set(response.dims) - {"draw", "condition", first, second, "dose"}:

@@ -274,7 +274,7 @@ def _mean(base: Ensemble, name: str, spread: Spread, masses: Masses) -> Float[np
     if name not in model.parameters and name not in model.species:
         raise ValueError(
             f"{name!r} varies, and {model.name} does not have it; its parameters: {', '.join(model.parameters)}; "
-            f"its species: {', '.join(model.species)}"
+            f"its species: {', '.join(model.species)}{did_you_mean(name, [*model.parameters, *model.species])}"
         )
     if spread.mean is not None:
         dose = base.cells().doses(model, name, spread.mean, molar_mass=masses.get(name))

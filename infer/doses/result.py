@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from ... import html
+from ...models.listing import known_names
 from ..problem.failures import count_kinds
 from .amounts import Doses
 from .hill import HillFits, fit_hill
@@ -90,7 +91,7 @@ class DoseResponse:
         """
         by_dimension = {"dose": self.ligand, **{d.name: d for d in self.drugs if d.name in self.data.dims}}
         if along not in by_dimension:
-            raise ValueError(f"no doses along {along!r}; known: {', '.join(by_dimension)}")
+            raise ValueError(f"no doses along {along!r}; {known_names(along, by_dimension)}")
         return by_dimension[along]
 
     def hill(self, along: str = "dose") -> HillFits:

@@ -35,7 +35,9 @@ def check_names(model: Model, ligand: str, drugs: Collection[str], masses: Masse
         if not has_target(model, drug):
             raise ValueError(f"drug {drug!r} acts on nothing in {model.name}: its target is not part of the model")
     if unknown := sorted(set(masses) - set(known)):
-        raise ValueError(f"molar_mass names {', '.join(unknown)}, which {model.name} does not have")
+        raise ValueError(
+            f"molar_mass names {', '.join(unknown)}, which {model.name} does not have{did_you_mean(unknown, known)}"
+        )
 
 
 def check_masses(masses: Mapping[str, str | float | None]) -> None:

@@ -29,7 +29,7 @@ from ..problem.evaluation import Evaluation
 from ..problem.problem import Problem
 from .limits import censored, describe_inside, draw_points, limit_handles
 from .margins import legend_outside, note_below
-from .style import BLUE, GREY, VERMILION, note_cut_axis, pages, panel_grid, shown_from, styled, time_label
+from .style import BLUE, GREY, VERMILION, note_cut_axis, pages, panel_grid, shown_from, styled, time_label, wrapped
 
 BAND = 1.645  # ± of a standard normal: 90%
 IN_SAMPLE = "in-sample: these rows were fitted, so they lie somewhat closer than new measurements would"
@@ -93,10 +93,22 @@ def _residual_page(problem: Problem, tree: xr.DataTree, names, time_unit: str) -
         time = tree["observed_data"].dataset[f"time[{safe(name)}]"].values
         _residuals(ax, time, r, tail, time_label(time_unit))
         ax.set_ylabel("residual [normal quantile]", fontsize=8)
-        ax.set_title(name)
-        ax.set_title(describe_inside(np.abs(r) <= BAND, tail, "90%"), loc="right", fontsize=8, fontweight="normal")
+        _titles(ax, name, describe_inside(np.abs(r) <= BAND, tail, "90%"), width=36, sizes=(9.5, 8))
     _legend(figure, problem, names)
     return figure
+
+
+def _titles(ax: Axes, name: str, count: str, *, width: int, sizes: tuple[float, float]) -> None:
+    """The name on the left and the count on the right; a name that leaves the count no room stands above it.
+
+    `width` is how many characters of the name's size fit over the panel; `sizes` are those of name and count, points.
+    """
+    title = wrapped(name, width)
+    beside = max(map(len, count.splitlines())) * sizes[1] / sizes[0]
+    if len(name) + beside + 1 > width:
+        title += "\n" * len(count.splitlines())
+    ax.set_title(title, fontsize=sizes[0])
+    ax.set_title(count, loc="right", fontsize=sizes[1], fontweight="normal")
 
 
 def _residuals(ax: Axes, time: np.ndarray, r: np.ndarray, tail: np.ndarray, label: str) -> None:
@@ -168,11 +180,10 @@ def _draw_observed_predicted(ax: Axes, problem: Problem, tree: xr.DataTree, name
     at = np.clip(middle[~scored], *edges)
     draw_points(ax, at, measured[~scored], tail[~scored], BLUE, ms=2.8, clip_on=False)
     unit = problem.dataset.observables[name].unit
-    ax.set_title(name, fontsize=8.5)
     ax.set_xlabel(f"predicted [{unit}]" if unit else "predicted", fontsize=8)
     ax.set_ylabel(f"observed [{unit}]" if unit else "observed", fontsize=8)
     count = describe_inside(inside, tail, "90%").replace(", ", ",\n")
-    ax.set_title(count, loc="right", fontsize=7, fontweight="normal")
+    _titles(ax, name, count, width=27, sizes=(8.5, 7))
 
 
 def _replicate_interval(replicated: Float[np.ndarray, "draws rows"]) -> Float[np.ndarray, "2 rows"]:
@@ -234,13 +245,14 @@ def _evaluated(left: Axes, right: Axes, problem: Problem, result: Evaluation, na
     draw_points(left, np.clip(middle, *edges), value, tail, BLUE, ms=3.0, clip_on=False)
     prefix = observable.scale.prefix
     unit = f" [{observable.unit}]" if observable.unit else ""
-    left.set_title(name)
+    left.set_title(wrapped(name, 32))
     left.set_xlabel(f"{prefix}predicted{unit}")
     left.set_ylabel(f"{prefix}observed{unit}")
     r = observable.noise.normal_score((value - middle) / sd)
     time = np.array([problem.dataset.measurements[i].time for i in mine])
     _residuals(right, time[scored], r[scored], tail[scored], time_label(time_unit))
-    right.set_title(f"{name}: {describe_inside(np.abs(r) <= BAND, tail, f'±{BAND}')}", fontsize=8.5)
+    count = describe_inside(np.abs(r) <= BAND, tail, f"±{BAND}")
+    right.set_title(wrapped(f"{name}: {count}", 48), fontsize=8.5)
     right.set_ylabel("residual [sd]" if observable.noise == Normal() else "residual [normal quantile]")
 
 

@@ -13,7 +13,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...models.listing import known_names
+from ...models.listing import did_you_mean, known_names
 from ..doses.hill import CurveStatus, HillFits
 from ..doses.quantiles import quantiles_over_draws
 from ..doses.result import DoseResponse
@@ -46,11 +46,13 @@ def drug_response(result: DoseResponse, drug: str, *, conditions: Sequence[str] 
     With several doses of the ligand, a panel for each condition and a colour for each dose. The legend has IC50 with
     its 90% interval. Raises as `dose_response` does, and for a drug that was not varied.
     """
-    if drug not in _varied(result):
+    varied = _varied(result)
+    if drug not in varied:
         raise ValueError(
-            f"{drug!r} was not given at several doses; what was: {', '.join(_varied(result)) or 'no drug'}"
+            f"{drug!r} was not given at several doses; what was: {', '.join(varied) or 'no drug'}"
+            f"{did_you_mean(drug, varied)}"
         )
-    if len(_varied(result)) > 1:
+    if len(varied) > 1:
         raise ValueError("doses of two drugs make a surface: use plots.surface, or choose one dose of one")
     return _figure(result, drug, "dose" if result.response.sizes["dose"] > 1 else None, conditions)
 

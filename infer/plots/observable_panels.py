@@ -24,7 +24,19 @@ from ..prediction.runs import aligned, alignment, average_run
 from ..problem.problem import Problem
 from .limits import censored, draw_points, limit_handles
 from .margins import legend_outside
-from .style import COLOURS, GREY, INK, pages, panel_grid, set_y_limits, shortened, shown_from, styled, time_label
+from .style import (
+    COLOURS,
+    GREY,
+    INK,
+    pages,
+    panel_grid,
+    set_y_limits,
+    shortened,
+    shown_from,
+    styled,
+    time_label,
+    wrapped,
+)
 
 POINTS = 90  # along a curve
 OVERLAID = 3  # protocols in one panel
@@ -177,7 +189,7 @@ def _page(dataset: Dataset, panels, shown: Mapping[Pair, Curve], points, colours
             ax.set_yscale("log")
         drawn = (_draw_courses if panel.courses else _draw_cells)(ax, panel, shown, points[panel.observable], colours)
         set_y_limits(ax, np.concatenate([np.ravel(v) for v in drawn]), least=shown_from(points[panel.observable].value))
-        ax.set_title(panel.observable)
+        ax.set_title(wrapped(panel.observable, 36))
         ax.set_ylabel(axis_label(observable, dataset.measurements))
         if panel.courses:
             ax.set_xlabel(time_label(time_unit))

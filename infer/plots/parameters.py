@@ -22,6 +22,7 @@ from matplotlib.lines import Line2D
 
 from ...data.prior import Prior
 from ...data.scale import Scale
+from ...models.listing import did_you_mean
 from ..posterior.datatree import on_search_scale, safe
 from ..posterior.fitted import read_fitted
 from ..posterior.summary import summarise
@@ -50,7 +51,7 @@ def _chosen(tree: xr.DataTree, names: Sequence[str] | None) -> list[str]:
     if names is None:
         return known
     if unknown := sorted(set(names) - set(known)):
-        raise ValueError(f"the posterior does not have {', '.join(unknown)}")
+        raise ValueError(f"the posterior does not have {', '.join(unknown)}{did_you_mean(unknown, known)}")
     return list(names)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -123,6 +124,20 @@ def shortened(name: str, width: int) -> str:
         return name
     head = (width - 1) // 2
     return f"{name[:head]}…{name[-(width - 1 - head) :]}"
+
+
+def wrapped(name: str, width: int) -> str:
+    """A long name in lines of at most `width` characters, which end at a mark such as _ if they can.
+
+    >>> wrapped("pSTAT3_total_in_the_nucleus", 16)
+    'pSTAT3_total_in_\\nthe_nucleus'
+    """
+    lines = [""]
+    for part in re.findall(rf"[^\s_:-]{{1,{width - 1}}}[\s_:-]?|[\s_:-]", name):
+        if len(lines[-1]) + len(part.rstrip()) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def time_label(unit: str) -> str:

@@ -14,6 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from ... import html
+from ...models.listing import did_you_mean
 from ...models.solvers.status import Status
 from .datatree import on_search_scale
 from .mode_words import judge_modes, judge_ridges
@@ -127,9 +128,10 @@ def summarise(tree: xr.DataTree, *, truth: Mapping[str, float] | None = None) ->
         For values in `truth` of parameters that the posterior does not have.
     """
     posterior = tree["posterior"].dataset
-    unknown = sorted(set(truth or {}) - set(map(str, posterior.data_vars)))
-    if unknown:
-        raise ValueError(f"truth names what the posterior does not have: {', '.join(unknown)}")
+    estimated = [str(n) for n in posterior.data_vars]
+    if unknown := sorted(set(truth or {}) - set(estimated)):
+        meant = did_you_mean(unknown, estimated)
+        raise ValueError(f"truth names what the posterior does not have: {', '.join(unknown)}{meant}")
     table = _table(posterior, tree["prior"].dataset if "prior" in tree.children else None)
     chains, draws = posterior.sizes["chain"], posterior.sizes["draw"]
     name = tree.attrs.get("problem") or "posterior"

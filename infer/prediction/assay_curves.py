@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from ...data.dataset import Measurement, Observable
+from ...models.listing import did_you_mean
 from ...models.protocols.protocol import Protocol, Step
 from ...models.solvers.dispatch import falls_back
 from ..posterior.datatree import map_draws, safe, thinned
@@ -152,7 +153,8 @@ def with_dose(protocol: Protocol, input: str, dose: float) -> Protocol:
     if not dosing_times:
         dosing_times = [s.time for s in protocol.steps if input in s.assign][:1]
     if not dosing_times:
-        raise ValueError(f"protocol {protocol.name!r} gives no {input!r}: use one that does as a template")
+        meant = did_you_mean(input, protocol.targets)
+        raise ValueError(f"protocol {protocol.name!r} gives no {input!r}: use one that does as a template{meant}")
 
     def changed(step: Step) -> Step:
         if step.time not in dosing_times:

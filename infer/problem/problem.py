@@ -22,7 +22,7 @@ from ...data.parameter import Parameter
 from ...errors import HexamerError
 from ...models.compiled.model import Model
 from ...models.compiled.volumes import check_volumes
-from ...models.listing import counted, listed
+from ...models.listing import counted, did_you_mean, listed
 from ...models.simulation import require_x64
 from ...models.solvers.dispatch import falls_back
 from ...models.solvers.placement import placed
@@ -338,6 +338,7 @@ class Problem:
             raise ValueError(
                 f"{', '.join(unknown)}: no parameter of this problem; leave out what it does not use, and "
                 "give a prior or a fixed value to what it holds at the model's own"
+                f"{did_you_mean(unknown, self.parameters)}"
             )
         by_name = {n: p.value for n, p in self.parameters.items()} | dict(values or {})
         missing = [n for n in self.names if by_name[n] is None]

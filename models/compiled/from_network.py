@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import sympy
 
+from ..listing import did_you_mean
 from ..networks.derivatives import Derivatives, Terms, volume_of
 from ..networks.formulas import TIME, bind_time, exact_exponents, inline, names_in
 from ..networks.network import Network
@@ -203,7 +204,8 @@ def _compiled(network: Network, equations: _Equations) -> Model:
         *(f"condition {k}" for k in range(len(equations.conditions))),
     }
     if unknown:
-        raise ValueError(f"network {network.name!r} uses names it does not define: {', '.join(sorted(unknown))}")
+        meant = did_you_mean(sorted(unknown), [*network.species, *network.parameters, *network.rules])
+        raise ValueError(f"network {network.name!r} uses names it does not define: {', '.join(sorted(unknown))}{meant}")
     names = (symbols, arguments, switches.names) if switches.names else (symbols, arguments)
     rhs, jacobian = _with_jacobian(names, f)
     least = tuple(margins(f, [s.name for s in symbols]))

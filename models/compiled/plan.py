@@ -73,7 +73,8 @@ class _Environment:
     def slot(self, value: Value, where: str) -> int:
         if isinstance(value, str):
             if value not in self.names:
-                raise ValueError(f"{where} uses the parameter {value!r}, which is not among those given")
+                meant = did_you_mean(value, self.names)
+                raise ValueError(f"{where} uses the parameter {value!r}, which is not among those given{meant}")
             return self.names[value]
         value = float(value)
         if value not in self.known:

@@ -185,7 +185,10 @@ def _modules(asked: Sequence[Module], replacements: Mapping[str, Path | str]) ->
             f"or the path of an Antimony file, ending in .ant{did_you_mean(unknown, known)}"
         )
     if unknown := [n for n in replacements if n not in wanted]:
-        raise ValueError(f"replace: {', '.join(unknown)} is not among the modules {', '.join(map(str, wanted))}")
+        named = [str(m) for m in wanted]
+        raise ValueError(
+            f"replace: {', '.join(unknown)} is not among the modules {', '.join(named)}{did_you_mean(unknown, named)}"
+        )
     parts = []
     for module in wanted:
         source = replacements.get(str(module), module)

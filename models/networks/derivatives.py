@@ -16,6 +16,7 @@ from functools import cached_property
 
 import sympy
 
+from ..listing import did_you_mean
 from .network import Network
 from .operations import TIME, FormulaError, RateOf
 
@@ -79,7 +80,8 @@ class Derivatives:
             for name, number in reaction.stoichiometry.items():
                 species = network.species.get(name)
                 if species is None:
-                    raise ValueError(f"reaction {reaction.name} changes {name!r}, which is no species")
+                    meant = did_you_mean(name, network.species)
+                    raise ValueError(f"reaction {reaction.name} changes {name!r}, which is no species{meant}")
                 if species.fixed or name in network.rules or name in network.rates:
                     continue
                 factor = sympy.Symbol(species.conversion) if species.conversion else sympy.Integer(1)

@@ -192,7 +192,7 @@ def requested_device(settings: Settings) -> tuple[Device, str]:
     known, variable = get_args(Device), os.environ.get(VARIABLE, "")
     device = variable.strip().lower() or "auto"
     if device not in known:
-        raise ValueError(f"the environment variable {VARIABLE} is {variable!r}; known: {', '.join(known)}")
+        raise ValueError(f"the environment variable {VARIABLE} is {variable!r}; {known_names(device, known)}")
     return device, f"{VARIABLE}={variable}"  # pyright: ignore[reportReturnType]
 
 

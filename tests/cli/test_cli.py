@@ -4,38 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from hexamer import load_problem
-from hexamer.cli import main
 from hexamer.infer.posterior import save_datatree
 from hexamer.models.solvers.fused import cuda
+from support.command_line import Run
 
 pytestmark = pytest.mark.tier("test")
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command line in this process: exit status, standard output, standard error."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hexamer", *map(str, arguments)])
-        status = 0
-        try:
-            main()
-        except SystemExit as ended:
-            status = int(ended.code or 0)
-        captured = capfd.readouterr()
-        return status, captured.out, captured.err
-
-    return call
 
 
 def test_help_names_every_command(run: Run) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hexamer import load_problem
 from hexamer.data import TableError, load
 
-pytestmark = pytest.mark.tier("check")
+pytestmark = pytest.mark.tier("test")
 
 FOLDER = Path(__file__).parents[1] / "cases" / "own-receptor-problem"
 UNIT = 'unit = "ng/ml"\nmolar_mass = "6 kDa"'
@@ -106,7 +106,6 @@ REFUSED: dict[str, tuple[dict[str, tuple[str, str]], str]] = {
 }
 
 
-@pytest.mark.tier("test")
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_refused(case: str, tmp_path: Path) -> None:
     edits, message = REFUSED[case]
@@ -144,7 +143,6 @@ USES = {
 }
 
 
-@pytest.mark.tier("test")
 @pytest.mark.parametrize("case", USES)
 def test_what_the_model_has_no_use_for(case: str, tmp_path: Path) -> None:
     """Inputs were told of once a dose, without file or key, when the first was simulated."""

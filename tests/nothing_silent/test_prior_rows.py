@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from hexamer import load_problem
-from hexamer.data import TableError, load
+from hexamer.data import load
+from support.data_folder import complaints
+from support.egfr import changed
 
 pytestmark = pytest.mark.tier("check")
 
-FOLDER = Path(__file__).parents[1] / "cases" / "own-receptor-problem"
 END = "sd_elisa,1,half_normal,,0.3,biology between wells"
-Edits = Sequence[tuple[str, str]]
-
-
-def changed(folder: Path, *, problem: Edits = (), priors: Edits = (), model: Edits = ()) -> Path:
-    """A copy of the case in `folder`, with texts of its files replaced."""
-    shutil.copytree(FOLDER, folder, dirs_exist_ok=True)
-    for name, edits in (("problem.toml", problem), ("priors.csv", priors), ("model.ant", model)):
-        path = folder / name
-        text = path.read_text()
-        for old, new in edits:
-            assert old in text, f"{name} has no {old!r}"
-            text = text.replace(old, new, 1)
-        path.write_text(text)
-    return folder
-
-
-def complaints(folder: Path) -> str:
-    """What the load of a folder says is wrong with it."""
-    with pytest.raises(TableError) as error:
-        load(folder)
-    return str(error.value)
-
 
 ROWS = {
     "a constant of each experiment": (

@@ -8,7 +8,6 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ import pytest
 import xarray as xr
 
 from hexamer import Protocol, simulate
-from hexamer.cli import main
 from hexamer.infer import LockedError, StoreError
 from hexamer.infer.calibration import describe_progress
 from hexamer.infer.posterior.file import PosteriorFileError, read_datatree, save_datatree
@@ -24,6 +22,7 @@ from hexamer.infer.sampling.store import RUN, Store, chunk_numbers
 from hexamer.infer.storage.files import FileError, write
 from hexamer.models import compile_function, compile_network, read_antimony
 from hexamer.models.protocols.text import parse_protocol
+from support.command_line import Run
 
 pytestmark = pytest.mark.tier("test")
 
@@ -223,24 +222,6 @@ def test_what_an_interrupted_fit_left_is_said_as_it_is(tmp_path: Path) -> None:
     assert describe_progress(tmp_path).startswith(f"draws are in {tmp_path / 'chains'}")
 
 
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hexamer", *map(str, arguments)])
-        status = 0
-        try:
-            main()
-        except SystemExit as ended:
-            status = int(ended.code or 0)
-        captured = capfd.readouterr()
-        return status, captured.out, captured.err
-
-    return call
-
-
 BLOW_UP = "model grows; species y = 1; k = 1; J: -> y; k*y^2; end"
 PROBLEM = """
 [observables.y]
@@ -262,8 +243,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_evaluate_fails_where_a_solve_does(folder: Path, command: Run) -> None:
-    status, out, err = command("evaluate", folder, "--at", folder / "values.csv")
+def test_evaluate_fails_where_a_solve_does(folder: Path, run: Run) -> None:
+    status, out, err = run("evaluate", folder, "--at", folder / "values.csv")
     assert status == 2
     assert '"nllh": null' in out
     assert "the likelihood does not exist at these values: failed solves (1 " in err
@@ -272,10 +253,10 @@ def test_evaluate_fails_where_a_solve_does(folder: Path, command: Run) -> None:
 @pytest.mark.parametrize(
     "statement", ["add y -1", "add y -0.5 at 3", "set y -2", "pulse y -1 from 0 to 1", "equilibrate y=-1", "add y dose"]
 )
-def test_negative_doses_are_refused(statement: str, folder: Path, command: Run) -> None:
+def test_negative_doses_are_refused(statement: str, folder: Path, run: Run) -> None:
     out = folder / "out.csv"
     given = ["--set", "dose=-1"] if statement.endswith("dose") else []
-    status, _, err = command("simulate", folder / "model.ant", "--protocol", statement, *given, "--out", out)
+    status, _, err = run("simulate", folder / "model.ant", "--protocol", statement, *given, "--out", out)
     assert status == 2
     assert "y is given as -" in err
     assert "a dose cannot be negative" in err
@@ -302,7 +283,7 @@ def test_models_that_are_no_networks_may_have_negative_states() -> None:
     "name", ["/etc/passwd", "../secret.csv", "a/../../secret.csv", "~/secret.csv", "C:\\secret.csv"]
 )
 @pytest.mark.parametrize("key", ["standards", "schedules"])
-def test_a_description_names_no_file_elsewhere(name: str, key: str, folder: Path, command: Run) -> None:
+def test_a_description_names_no_file_elsewhere(name: str, key: str, folder: Path, run: Run) -> None:
     """Nor does a message quote what is in it."""
     (folder.parent / "secret.csv").write_text("secret of mine\n")
     more = {
@@ -311,7 +292,7 @@ def test_a_description_names_no_file_elsewhere(name: str, key: str, folder: Path
         "schedules": f"[schedules]\nfile = '{name}'\n",
     }[key]
     (folder / "problem.toml").write_text(PROBLEM + more)
-    status, _, err = command("evaluate", folder)
+    status, _, err = run("evaluate", folder)
     assert status == 2
     assert "a file in the folder of this description, by its name" in err
     assert repr(name) in err

@@ -13,7 +13,8 @@ from hexamer.data import Parameter, Prior, load
 from hexamer.data.quantities.model_units import ModelUnits
 from hexamer.infer.doses.amounts import doses_of
 from hexamer.models import load_model, load_network, write_sbml
-from support.egfr import EXACT, FOLDER, HOURS, IN_HOURS, PICOMOLES, TRUTH, changed, complaints
+from support.data_folder import complaints
+from support.egfr import EXACT, FOLDER, HOURS, IN_HOURS, PICOMOLES, TRUTH, changed
 
 pytestmark = pytest.mark.tier("test")
 

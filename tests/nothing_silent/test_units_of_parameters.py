@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from hexamer.data import load
-from support.egfr import PICOMOLES, changed, complaints
+from support.data_folder import complaints
+from support.egfr import PICOMOLES, changed
 
 pytestmark = pytest.mark.tier("test")
 

@@ -6,10 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
-
 from helpers import CASES
-from hexamer.data import TableError, load
 
 FOLDER = CASES / "own-receptor-problem"
 TRUTH = {
@@ -35,13 +32,6 @@ def changed(folder: Path, *, problem: Edits = (), priors: Edits = (), model: Edi
             text = text.replace(old, new, 1)
         path.write_text(text)
     return folder
-
-
-def complaints(folder: Path) -> str:
-    """What the load of a folder says is wrong with it."""
-    with pytest.raises(TableError) as error:
-        load(folder)
-    return str(error.value)
 
 
 COMPARTMENTS = ("compartment cell = 1, medium = 100\n", "compartment cell = 1, medium = 100\n")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from typing import Any
 
 import typer
@@ -57,6 +58,26 @@ def whole_parser(least: int) -> Callable[[str | int], int]:
         return int(text)
 
     return parse
+
+
+def choice(kind: type[StrEnum]) -> Callable[[str], Any]:
+    """A parser of what takes one name of a kind, in any case of letters; a message says which was meant."""
+
+    def parse(text: str) -> Any:
+        names = [one.value for one in kind]
+        if text.lower() not in names:
+            from ..models.listing import one_of
+
+            raise typer.BadParameter(f"{text!r} is not {one_of(text, names)}")
+        return kind(text.lower())
+
+    return parse
+
+
+def choice_of(kind: type[StrEnum], metavar: str = "") -> dict[str, Any]:
+    """Settings of an option or argument that takes one name of a kind; `metavar` stands for it in the help."""
+    names = [one.value for one in kind]
+    return {"parser": choice(kind), "metavar": metavar or f"[{'|'.join(names)}]", "autocompletion": lambda: names}
 
 
 def number_option(help: str, least: float | None = None, most: float | None = None) -> Any:

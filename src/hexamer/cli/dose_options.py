@@ -38,7 +38,10 @@ AtOption = Annotated[
         "Time of the reading in the model's unit, such as min; 20 min where no --summary is given."
     ),
 ]
-SummaryOption = Annotated[SummaryChoice | None, typer.Option(help="Quantity of the course, in place of --at.")]
+SummaryOption = Annotated[
+    SummaryChoice | None,
+    typer.Option(help="Quantity of the course, in place of --at.", **arguments.choice_of(SummaryChoice)),
+]
 TimesOption = Annotated[
     str | None, typer.Option(help="Times of the course for --summary: START:STOP:STEP, or separated by commas.")
 ]

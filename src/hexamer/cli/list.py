@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
+from .arguments import choice_of
 from .catalogue import Kind, inventory
 
 
 def command(
     kind: Annotated[
-        Kind | None, typer.Argument(help="What to list; by default all.", case_sensitive=False, show_default=False)
+        Kind | None, typer.Argument(help="What to list; by default all.", show_default=False, **choice_of(Kind, "KIND"))
     ] = None,
 ) -> None:
     """List the models, problems, modules, drugs, cells and assays that come with hexamer, a line each."""

@@ -44,10 +44,16 @@ def command(
     starts: Annotated[int, arguments.count_option("Number of random starts.")] = 50,
     objective: Annotated[
         ObjectiveChoice,
-        typer.Option(help="posterior: with priors; likelihood: without, every scale a parameter."),
+        typer.Option(
+            help="posterior: with priors; likelihood: without, every scale a parameter.",
+            **arguments.choice_of(ObjectiveChoice),
+        ),
     ] = ObjectiveChoice.posterior,
     initial: Annotated[
-        InitialChoice, typer.Option(help="Starts drawn from the priors, or log-uniform over 1e-5 to 1e3.")
+        InitialChoice,
+        typer.Option(
+            help="Starts drawn from the priors, or log-uniform over 1e-5 to 1e3.", **arguments.choice_of(InitialChoice)
+        ),
     ] = InitialChoice.prior,
     seed: Annotated[int, arguments.count_option("Seed of the starts.", 0)] = 0,
     iterations: Annotated[int, arguments.count_option("Most iterations a start.")] = 1000,

@@ -33,13 +33,18 @@ ModelOption = Annotated[
     typer.Option("--model", help="Another network than the problem's: a bundled one, parts joined by +, or a file."),
 ]
 EngineOption = Annotated[
-    EngineChoice, typer.Option(help="fused: code compiled for the model; auto: fused where it can, else diffrax.")
+    EngineChoice,
+    typer.Option(
+        help="fused: code compiled for the model; auto: fused where it can, else diffrax.",
+        **arguments.choice_of(EngineChoice),
+    ),
 ]
 DeviceOption = Annotated[
     DeviceChoice | None,
     typer.Option(
         help="Where to solve; auto: few trajectories on the CPU, many on a GPU if there is one. "
         "Default: the environment variable HEXAMER_DEVICE, else auto.",
+        **arguments.choice_of(DeviceChoice),
     ),
 ]
 SolverOption = Annotated[

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import sympy
 
-from hexamer.data import Dataset, TableError, log10_expression, logit, parse_formula, read_folder
+from hexamer.data import Dataset, log10_expression, logit, parse_formula, read_folder
+from support.data_folder import complaints
 
 pytestmark = pytest.mark.tier("check")
 
@@ -155,12 +156,6 @@ def data(folder) -> Dataset:
 
 def rows_of(data: Dataset, observable: str):
     return [m for m in data.measurements if m.observable == observable]
-
-
-def complaints(path) -> str:
-    with pytest.raises(TableError) as caught:
-        read_folder(path)
-    return str(caught.value)
 
 
 def test_formulas(data: Dataset) -> None:

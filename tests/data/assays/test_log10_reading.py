@@ -5,8 +5,9 @@ import math
 import pytest
 import sympy
 
-from hexamer.data import FormulaError, TableError, load, read_folder
+from hexamer.data import FormulaError, load
 from hexamer.data.assays.logarithmic_reading import log10_reading
+from support.data_folder import complaints, written
 
 pytestmark = pytest.mark.tier("check")
 
@@ -47,17 +48,9 @@ ROWS = "bead,0,100,au,0,p1,0.1\nblot,0,-0.5,au,0,,\namount,0,2,pM,0,,0.2\n"
 @pytest.fixture
 def folder(tmp_path):
     def make(rows=ROWS, *, problem=PROBLEM, priors=PRIORS):
-        for name, text in [("problem.toml", problem), ("measurements.csv", HEADER + rows), ("priors.csv", priors)]:
-            (tmp_path / name).write_text(text)
-        return tmp_path
+        return written(tmp_path, problem=problem, measurements=HEADER + rows, priors=priors)
 
     return make
-
-
-def complaints(folder):
-    with pytest.raises(TableError) as caught:
-        read_folder(folder)
-    return str(caught.value)
 
 
 def test_the_formula():

@@ -2,8 +2,9 @@
 
 import pytest
 
-from hexamer.data import TableError, load, read_folder
+from hexamer.data import load
 from hexamer.data.schedules import ScheduleError, from_start, parse_schedule
+from support.data_folder import complaints, written
 
 pytestmark = pytest.mark.tier("check")
 
@@ -43,18 +44,9 @@ ROWS = "treatment,observable,time,value\nnone,R,0,1\ndose,R,5,1\ndose,R,5,1\npul
 @pytest.fixture
 def folder(tmp_path):
     def make(rows=ROWS, *, treatments=TREATMENTS, problem=PROBLEM):
-        for name, text in [("problem.toml", problem), ("measurements.csv", rows), ("treatments.csv", treatments)]:
-            if text is not None:
-                (tmp_path / name).write_text(text)
-        return tmp_path
+        return written(tmp_path, problem=problem, measurements=rows, treatments=treatments)
 
     return make
-
-
-def complaints(folder):
-    with pytest.raises(TableError) as caught:
-        read_folder(folder)
-    return str(caught.value)
 
 
 def test_rows_name_their_condition(folder):
@@ -93,6 +85,10 @@ BAD = {
     "unknown condition": (
         {"rows": ROWS + "dosis,R,0,1\n"},
         "measurements.csv, row 6, 'treatment' holds 'dosis'; expected a condition of treatments.csv",
+    ),
+    "misspelt condition": (
+        {"rows": ROWS + "dosse,R,0,1\n"},
+        "'treatment' holds 'dosse'; expected a condition of treatments.csv; did you mean 'dose'?",
     ),
     "condition twice": (
         {"treatments": TREATMENTS + "dose,0,0,me\n"},

@@ -7,6 +7,7 @@ import sympy
 
 from hexamer.data import Dataset, TableError, load, read_folder
 from hexamer.data.noise import StudentT
+from support.data_folder import complaints, written
 
 pytestmark = pytest.mark.tier("check")
 
@@ -53,22 +54,9 @@ count,0,6022.14076,molecules/cell,0,0,,602.214076,
 @pytest.fixture
 def folder(tmp_path):
     def make(rows=ROWS, *, header=HEADER, problem=PROBLEM, priors=PRIORS):
-        for name, text in [
-            ("problem.toml", problem),
-            ("measurements.csv", header + rows),
-            ("priors.csv", priors),
-        ]:
-            if text is not None:
-                (tmp_path / name).write_text(text)
-        return tmp_path
+        return written(tmp_path, problem=problem, measurements=header + rows, priors=priors)
 
     return make
-
-
-def complaints(folder):
-    with pytest.raises(TableError) as caught:
-        read_folder(folder)
-    return str(caught.value)
 
 
 def test_a_sound_folder(folder):

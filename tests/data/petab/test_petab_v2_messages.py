@@ -81,7 +81,12 @@ WRONG = [
     ),
     ("parameters", "log-normal        0;1", "uniform 3;1", "holds '3;1'; expected an interval 'low;high'"),
     ("parameters", "log-normal        0;1", "uniform 20;30", "holds '20;30'; expected a prior that its bounds leave"),
-    ("parameters", "log-normal", "logNormal", "'priorDistribution' holds 'logNormal'; expected one of cauchy, chisq"),
+    (
+        "parameters",
+        "log-normal",
+        "logNormal",
+        "'priorDistribution' holds 'logNormal'; expected one of cauchy, chisq.*; did you mean 'log-normal'",
+    ),
     ("parameters", "log-normal", "NaN", "row 2, 'priorDistribution' holds nothing; expected the prior of these"),
     ("parameters", "fixed       NaN        NaN        1 ", "fixed NaN NaN NaN", "row 4, 'nominalValue' holds nothing"),
     (

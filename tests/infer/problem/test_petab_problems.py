@@ -15,6 +15,7 @@ import pytest
 import hexamer
 from helpers import slowly
 from hexamer.data.petab import read_petab
+from support.petab_suite import check_case
 
 pytestmark = pytest.mark.tier("test")
 
@@ -87,15 +88,7 @@ def test_suite(shared_data: Path, case: str) -> None:
     expected = solution(folder, case)
     path = folder / f"_{case}.yaml"
     result = hexamer.load_problem(path).evaluate()
-    assert not result.failed
-    assert result.log_likelihood == pytest.approx(expected["llh"], abs=expected["tol_llh"])
-    assert result.chi2 == pytest.approx(expected["chi2"], abs=expected["tol_chi2"])
-    table = pd.read_csv(folder / "_simulations.tsv", sep="\t")
-    rows = [(m.observable, m.time) for m in read_petab(path).measurements]
-    assert rows == list(zip(table["observableId"], table["time"], strict=True))
-    np.testing.assert_allclose(
-        result.predictions, table["simulation"].to_numpy(), rtol=0, atol=expected["tol_simulations"]
-    )
+    check_case(path, result, expected)
 
 
 def test_values_replace_the_nominal_ones(shared_data: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
 from scipy import stats
@@ -17,6 +16,7 @@ import hexamer
 from hexamer.data.petab import read_petab
 from hexamer.infer.problem.numpyro_bridge import PriorDistribution
 from support.petab_problem import YAML, relaxed, write_problem
+from support.petab_suite import check_case
 
 pytestmark = pytest.mark.tier("test")
 
@@ -32,15 +32,7 @@ def test_suite(shared_data: Path, case: str) -> None:
     path = folder / f"_{case}.yaml"
     problem = hexamer.load_problem(path)
     result = problem.evaluate()
-    assert not result.failed
-    assert result.log_likelihood == pytest.approx(expected["llh"], abs=expected["tol_llh"])
-    assert result.chi2 == pytest.approx(expected["chi2"], abs=expected["tol_chi2"])
-    simulated = pd.read_csv(folder / "_simulations.tsv", sep="\t")
-    rows = [(m.observable, m.time) for m in read_petab(path).measurements]
-    assert rows == list(zip(simulated["observableId"], simulated["time"], strict=True))
-    np.testing.assert_allclose(
-        result.predictions, simulated["simulation"].to_numpy(), rtol=0, atol=expected["tol_simulations"]
-    )
+    check_case(path, result, expected)
     for name, value in expected.get("log_prior", {}).items():
         parameter = problem.parameters[name]
         found = float(PriorDistribution(parameter).log_prob(jnp.asarray(parameter.value)))
