@@ -143,6 +143,19 @@ def test_published_data(shared_data: Path, tmp_path: Path, name: str) -> None:
     assert_same(problem, back, exported, seeds=(0,))
 
 
+BENCHMARKS = ("Boehm_JProteomeRes2014", "Bachmann_MSB2011", "Raia_CancerResearch2011", "Brannmark_JBC2010")
+
+
+@pytest.mark.tier("slow")
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_benchmark_problems(shared_data: Path, tmp_path: Path, name: str, version: int) -> None:
+    """At nominal values; pre-equilibrations, overrides of each row, priors on all scales."""
+    (path,) = (shared_data / "petab" / name).glob("*.yaml")
+    problem, back, _ = round_trip(hexamer.load_problem(path), tmp_path / "out", version)
+    assert back.evaluate().log_likelihood == pytest.approx(problem.evaluate().log_likelihood, rel=1e-10, abs=1e-8)
+
+
 NETWORK = """
 model toy
   compartment cell = 2; compartment medium = 1;
