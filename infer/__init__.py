@@ -12,6 +12,7 @@ from .optimisation.laplace import Curvature, curvature, find_mode
 from .optimisation.many_starts import find_map
 from .problem.evaluation import Evaluation
 from .problem.load import load_problem
+from .problem.petab_export import export_petab
 from .problem.problem import Problem
 from .sampling.draws import Draws
 from .sampling.nuts import NUTS, sample
@@ -43,7 +44,7 @@ __getattr__, __dir__ = later(
 
 # What is fitted, and searches for the best fit:
 __all__ = ["Curvature", "Evaluation", "Fits", "GradientCheck", "Problem", "check_gradient", "choose_solver"]
-__all__ += ["curvature", "find_map", "find_mode", "fit", "load_problem"]
+__all__ += ["curvature", "export_petab", "find_map", "find_mode", "fit", "load_problem"]
 # Samplers and their draws:
 __all__ += ["NUTS", "Block", "Draws", "Info", "LockedError", "Sampler", "StoreError", "run_sampler", "sample"]
 # Results:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.tier("test")
 def test_help_names_every_command(run: Run) -> None:
     status, out, _ = run("--help")
     assert status == 0
-    for command in ("fit", "map", "evaluate", "simulate", "dose-response"):
+    for command in ("fit", "map", "evaluate", "simulate", "dose-response", "export"):
         assert command in out
         assert run(command, "--help")[0] == 0
 
@@ -39,6 +39,27 @@ def test_evaluate_prints_one_json_object(run: Run, conversion_folder: Path, tmp_
     assert found["n"] == len(problem.dataset)
     assert found["failed"] == {}
     assert "no use for unused" in err
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_export_writes_what_evaluate_reads(run: Run, conversion_folder: Path, tmp_path: Path, version: str) -> None:
+    problem = load_problem(conversion_folder)
+    values = {n: 0.7 + 0.01 * i for i, n in enumerate(problem.names) if problem.parameters[n].estimated}
+    table, out = tmp_path / "values.csv", tmp_path / "petab"
+    table.write_text("\n".join(["parameter,value", *(f"{n},{v}" for n, v in values.items()), "unused,1.0"]) + "\n")
+    status, said, err = run("export", conversion_folder, "--to", "petab", out, "--at", table, "--version", version)
+    assert status == 0, err
+    assert said == f"{problem.name} as PEtab v{version} in {out / 'problem.yaml'}\n"
+    assert f"note: {problem.name} has no use for unused" in err
+    expected = problem.with_settings(rtol=1e-8).evaluate(values)
+    status, said, err = run("evaluate", out / "problem.yaml")
+    assert status == 0, err
+    assert json.loads(said)["nllh"] == pytest.approx(expected.nllh, rel=1e-9)
+    status, _, err = run("export", conversion_folder, "--to", "petab", out)
+    assert status == 2
+    assert f"error: the folder {out} is not empty" in err
+    assert "(option --force)" in err
+    assert run("export", conversion_folder, "--to", "petab", out, "--force")[0] == 0
 
 
 def test_evaluate_hepg2_at_the_published_fit(run: Run, shared_data: Path) -> None:
@@ -175,6 +196,11 @@ BAD = {
         ["two conditions are called 'a'"],
     ),
     "no posterior": (["dose-response", "empty", "--out", "here"], ["posterior.nc", "hexamer fit"]),
+    "unknown format": (["export", "il6_demo", "--to", "sbml", "here"], ["--to", "petab"]),
+    "doses added, in PEtab v1": (
+        ["export", "il6_demo", "--to", "petab", "--version", "1", "here"],
+        ["il6_demo cannot be written as PEtab v1", "'IL6 10 ng/ml'", "write version 2"],
+    ),
     "folder is a file": (["fit", "il6_demo", "--out", "torn.ant"], ["torn.ant", "cannot write"]),
 }
 

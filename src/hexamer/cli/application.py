@@ -12,7 +12,7 @@ import typer
 
 from .. import interrupt
 from ..errors import HexamerError
-from . import dose_response, evaluate, fit, simulate
+from . import dose_response, evaluate, export, fit, simulate
 from . import list as list_
 from . import map as map_
 from .messages import of_output
@@ -51,6 +51,7 @@ for _name, _module in {
     "evaluate": evaluate,
     "simulate": simulate,
     "dose-response": dose_response,
+    "export": export,
     "list": list_,
 }.items():
     app.command(_name)(_module.command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -21,10 +21,7 @@ from .options import (
     SolverOption,
     solver_of,
 )
-from .problem import load_and_note, read_data, warn_of_noise
-
-if TYPE_CHECKING:
-    from ..data import Dataset
+from .problem import load_and_note, read_data, values_of, warn_of_noise
 
 
 def command(
@@ -48,7 +45,7 @@ def command(
     """
     chosen = solver_of(engine, solver)
     dataset = read_data(problem, model)
-    values = None if at is None else _values(at, dataset, model)
+    values = None if at is None else values_of(at, dataset, model)
     use_device(device)
     from ..infer.problem.problem import MissingValueError
 
@@ -88,17 +85,6 @@ def command(
         typer.echo(f"the likelihood does not exist at these values: {why}", err=True)
         raise typer.Exit(2)
     warn_of_noise(loaded, values)
-
-
-def _values(table: Path, dataset: Dataset, model: str | None) -> dict[str, float]:
-    """Values of parameters in their own units. PEtab's numbers are in the model's units as they are."""
-    from ..data import read_values
-    from ..data.quantities.model_units import ModelUnits
-    from ..models import load_network
-
-    network = load_network(dataset.model if model is None else model) if dataset.time_unit else None
-    units = None if network is None else ModelUnits(network, dataset.time_unit)
-    return read_values(table, {n: p.unit for n, p in dataset.parameters.items()}, units)
 
 
 __all__ = ["command"]

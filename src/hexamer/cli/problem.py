@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -36,6 +37,17 @@ def load_and_note(problem: str, dataset: Dataset | None = None, **options) -> Pr
     return loaded
 
 
+def values_of(table: Path, dataset: Dataset, model: str | None) -> dict[str, float]:
+    """Values of parameters in their own units. PEtab's numbers are in the model's units as they are."""
+    from ..data import read_values
+    from ..data.quantities.model_units import ModelUnits
+    from ..models import load_network
+
+    network = load_network(dataset.model if model is None else model) if dataset.time_unit else None
+    units = None if network is None else ModelUnits(network, dataset.time_unit)
+    return read_values(table, {n: p.unit for n, p in dataset.parameters.items()}, units)
+
+
 def warn_of_noise(problem: Problem, values: Mapping[str, float] | None) -> None:
     """Warns of measurements whose noise is below the solver's error at these values."""
     from ..infer.checks.solver_noise import drowned_noise
@@ -44,4 +56,4 @@ def warn_of_noise(problem: Problem, values: Mapping[str, float] | None) -> None:
         typer.echo(f"warning: {sentence}", err=True)
 
 
-__all__ = ["load_and_note", "read_data", "warn_of_noise"]
+__all__ = ["load_and_note", "read_data", "values_of", "warn_of_noise"]

@@ -1,0 +1,31 @@
+"""Noise formulas as AMICI takes them: by the id of their own observable, not by species and rules of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import cast
+
+import sympy
+
+
+def by_reading(
+    noise: sympy.Expr, formula: sympy.Expr, reading: sympy.Symbol, moving: Collection[sympy.Symbol]
+) -> sympy.Expr:
+    """A noise formula over `reading`, the symbol of what `formula` gives, if all that moves in it can be so written.
+
+    A blot's s √((r x)² + b²) about s x becomes s √((r y/s)² + b²) with y = s x. PEtab allows both; AMICI knows the
+    readings in a noise formula, and no state. The formula as it is, if the reading is not linear in what moves.
+    """
+    used = sorted(noise.free_symbols & set(moving), key=str)
+    for symbol in used:
+        slope = sympy.diff(formula, symbol)
+        if slope == 0 or symbol in slope.free_symbols:
+            continue
+        rest = sympy.expand(formula - slope * symbol)
+        written = sympy.simplify(noise.xreplace({symbol: (reading - rest) / slope}))
+        if not written.free_symbols & set(moving):
+            return cast(sympy.Expr, written)
+    return noise
+
+
+__all__ = ["by_reading"]

@@ -1,0 +1,139 @@
+"""What the tables of PEtab are written from: a data set whose names are PEtab's, and the network as it is written.
+
+A parameter of the problem is a row of the parameter table. If it is a constant of the model, the row has its name. Two
+kinds of constants cannot stand there: those that a condition sets, and volumes. An estimated one of these has a row
+`value_of_NAME`, to which each experiment sets the constant at its start; the value of a fixed one stands in the model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import sympy
+
+from ....models.networks.formulas import TIME, names_in, substitute
+from ....models.networks.network import Network, Quantity
+from ....models.protocols.protocol import Value
+from ...dataset import Dataset
+from ...parameter import Parameter
+from ..entities import Entities
+from .ids import Ids, is_id
+
+_TIME = sympy.Symbol("time")
+
+
+@dataclass(frozen=True, eq=False)
+class ExportSource:
+    """A data set and its network under PEtab's names.
+
+    - `constants`: names of the network that the solver takes as parameters; each protocol begins with their values;
+    - `rows`: the id in the parameter table of each parameter that has a row there;
+    - `meaning`: each parameter of the problem as formulas have it, by its name: the symbol of its row, or a number;
+    - `opening`: constants that every experiment sets at its start, with the symbol of their row.
+    """
+
+    dataset: Dataset
+    network: Network
+    entities: Entities
+    constants: frozenset[str]
+    rows: Mapping[str, str]
+    meaning: Mapping[str, sympy.Expr]
+    opening: Mapping[str, sympy.Expr]
+    ids: Ids
+
+    @cached_property
+    def row_ids(self) -> frozenset[str]:
+        """All ids of the parameter table."""
+        return frozenset(self.rows.values())
+
+    def value(self, value: Value) -> sympy.Expr:
+        """A value of a protocol or of a row as a formula."""
+        if not isinstance(value, str):
+            return sympy.Float(value)
+        if value in self.meaning:
+            return self.meaning[value]
+        return self.over_rows(self.dataset.derived[value])
+
+    def over_rows(self, formula: sympy.Expr) -> sympy.Expr:
+        """A formula of the problem's parameters alone."""
+        used = names_in(formula) & self.meaning.keys()
+        return substitute(formula, {sympy.Symbol(n): self.meaning[n] for n in used})
+
+    def of_model(self, formula: sympy.Expr) -> sympy.Expr:
+        """A formula of the model's names and the problem's parameters; rates of reactions are written out."""
+        rates = {r.name: r.rate for r in self.network.reactions if r.name not in self.network.rules}
+        replaced: dict[sympy.Symbol, sympy.Basic] = {TIME: _TIME}
+        for name in names_in(formula):
+            if name in rates:
+                replaced[sympy.Symbol(name)] = rates[name]
+            elif name not in self.network.names and name in self.meaning:
+                replaced[sympy.Symbol(name)] = self.meaning[name]
+        return substitute(formula, replaced)
+
+
+def source_of(dataset: Dataset, network: Network, constants: Collection[str]) -> ExportSource:
+    """`constants` are the names that the compiled model has as parameters."""
+    targets = frozenset().union(*(p.targets for p in dataset.protocols.values()))
+    ids = Ids({*network.names, *constants, *filter(is_id, dataset.parameters)})
+    rows: dict[str, str] = {}
+    meaning: dict[str, sympy.Expr] = {}
+    opening: dict[str, sympy.Expr] = {}
+    used = _used(dataset)
+    for name, parameter in dataset.parameters.items():
+        settable = name in constants and name not in network.rules
+        if settable and name not in targets and name in network.parameters:
+            rows[name] = name
+        elif settable and not parameter.estimated:
+            meaning[name] = sympy.Float(parameter.value)
+            continue
+        elif settable:
+            rows[name] = ids.new(f"value_of_{name}")
+            opening[name] = sympy.Symbol(rows[name])
+        elif name in used:
+            rows[name] = name if is_id(name) and name not in network.names else ids.new(name)
+        else:
+            continue
+        meaning[name] = sympy.Symbol(rows[name])
+    written = _written(network, dataset.parameters, frozenset(constants))
+    return ExportSource(dataset, written, Entities(written), frozenset(constants), rows, meaning, opening, ids)
+
+
+def _used(dataset: Dataset) -> frozenset[str]:
+    """Names that a protocol, an observable, or a measurement of the data set uses."""
+    used = names_in(*dataset.derived.values()).union(*(p.references for p in dataset.protocols.values()))
+    used = used.union(*(o.symbols for o in dataset.observables.values()))
+    return used | {a for m in dataset.measurements for a in m.arguments if isinstance(a, str)}
+
+
+def _written(network: Network, parameters: Mapping[str, Parameter], constants: frozenset[str]) -> Network:
+    """The network with a name that SBML allows, constants at their values, and without what these take the place of.
+
+    An initial assignment of a constant that has a value of its own, or that protocols set, is left out, as the solver
+    does. What protocols set and only observables use becomes a parameter; its value, 0, is never used.
+    """
+    values = {n: p.value for n, p in parameters.items() if n in constants and p.value is not None}
+    replaced = constants & network.initial.keys()
+    values = {**dict.fromkeys(replaced, math.nan), **values}
+
+    def valued(quantities: Mapping[str, Quantity]) -> dict[str, Quantity]:
+        return {n: replace(q, value=values[n]) if n in values else q for n, q in quantities.items()}
+
+    species = dict(network.species)
+    for name in constants & species.keys():
+        if name in values or not species[name].initial.is_number:
+            species[name] = replace(species[name], initial=sympy.Float(values.get(name, math.nan)))
+    more = sorted(constants - network.names)
+    return replace(
+        network,
+        name=Ids(()).new(network.name),
+        compartments=valued(network.compartments),
+        species=species,
+        parameters={**valued(network.parameters), **dict.fromkeys(more, Quantity(0.0))},
+        initial={n: e for n, e in network.initial.items() if n not in constants},
+    )
+
+
+__all__ = ["ExportSource", "source_of"]

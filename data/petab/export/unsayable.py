@@ -1,0 +1,52 @@
+"""What PEtab cannot say of a data set, all of it, for one message."""
+
+from __future__ import annotations
+
+from ....errors import HexamerError
+from ....models.listing import listed
+
+_NAMED = 4  # protocols or observables of one reason
+_REASONS = 12
+
+
+class PetabExportError(HexamerError, ValueError):
+    """What PEtab cannot say of a problem, all of it, each with a way out."""
+
+
+class UnsayableError(HexamerError, ValueError):
+    """A part of a data set does what no table of PEtab can say."""
+
+
+class Unsayable:
+    """Reasons, in the order in which they were met; those that several parts share stand once."""
+
+    def __init__(self) -> None:
+        self._parts: dict[tuple[str, str], list[str]] = {}
+
+    def add(self, sentence: str) -> None:
+        """A reason that names its part."""
+        self._parts.setdefault(("", sentence), [])
+
+    def of(self, kind: str, name: str, reason: Exception) -> None:
+        """A reason of one part, such as a protocol."""
+        self._parts.setdefault((kind, str(reason)), []).append(name)
+
+    def __bool__(self) -> bool:
+        return bool(self._parts)
+
+    def check(self, name: str, version: int) -> None:
+        """Raises `PetabExportError` if there is a reason."""
+        said = [self._sentence(kind, reason, names) for (kind, reason), names in self._parts.items()]
+        if len(said) > _REASONS:
+            said = [*said[:_REASONS], f"and {len(said) - _REASONS} more"]
+        if said:
+            raise PetabExportError(f"{name} cannot be written as PEtab v{version}:\n  " + "\n  ".join(said))
+
+    @staticmethod
+    def _sentence(kind: str, reason: str, names: list[str]) -> str:
+        if not names:
+            return reason
+        return f"{kind}{'s' if len(names) > 1 else ''} {listed([repr(n) for n in names], _NAMED)}: {reason}"
+
+
+__all__ = ["PetabExportError", "Unsayable", "UnsayableError"]

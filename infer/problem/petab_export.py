@@ -1,0 +1,91 @@
+"""A calibration problem as a PEtab problem, for other tools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from ...data.petab.export import Exported, PetabExportError, write_petab
+from ...models.listing import listed
+from .problem import Problem
+
+_NAMED = 5  # names that a note lists
+
+
+def export_petab(
+    problem: Problem,
+    folder: str | Path,
+    *,
+    version: int = 2,
+    values: Mapping[str, float] | None = None,
+    overwrite: bool = False,
+) -> Exported:
+    """Writes a problem as PEtab: `problem.yaml`, the model as SBML, and tables.
+
+    What another tool, or `load_problem`, reads from there has the same likelihood and the same priors. Everything is in
+    the model's units. Scales that hexamer integrates out are estimated parameters of the PEtab problem, so its
+    likelihood is that of `Problem.evaluate`, not that of `Problem.log_likelihood`.
+
+    Parameters
+    ----------
+    problem : Problem
+        The problem.
+    folder : str or path
+        Where to write; it is made if it is missing.
+    version : int
+        Of PEtab: 2, or 1, in which protocols may set values at time 0 alone.
+    values : dict of float, optional
+        Nominal values by name, in each parameter's unit; those that are not named are the problem's own, if it has one.
+    overwrite : bool
+        Whether files in a folder that is not empty may be replaced.
+
+    Returns
+    -------
+    Exported
+        The path of the YAML file, ids by name, and notes.
+
+    Raises
+    ------
+    PetabExportError
+        With all that PEtab cannot say: Student-t noise, limits of detection, priors that it does not have.
+    FileExistsError
+        If the folder holds files and `overwrite` is false.
+    ValueError
+        For values of names that the problem does not have, a model without a network, and other versions.
+    """
+    network = problem.model.network
+    if network is None:
+        raise PetabExportError(f"{problem.model.name} is a Python function, and PEtab needs a network: write it as one")
+    if unknown := problem.unknown(values or {}):
+        raise ValueError(f"{', '.join(unknown)}: no parameter of {problem.name}; leave out what it does not use")
+    stated = values or {}
+    parameters = {n: replace(p, value=stated.get(n, p.value)) for n, p in problem.parameters.items()}
+    dataset = replace(problem.dataset, parameters=parameters)
+    exported = write_petab(
+        dataset, network, folder, constants=problem.model.parameters, version=version, overwrite=overwrite
+    )
+    return replace(exported, notes=tuple(_notes(problem, dataset.parameters, exported)))
+
+
+def _notes(problem: Problem, parameters: Mapping, exported: Exported) -> list[str]:
+    """What differs from hexamer's own density, and what another tool may miss."""
+    notes: list[str] = []
+    if scales := problem.nuisance.names:
+        notes.append(
+            f"{len(scales)} scales that hexamer integrates out are estimated parameters in PEtab: its likelihood is "
+            f"that of `hexamer evaluate`, at a value of each ({listed(scales, _NAMED)})"
+        )
+    estimated = [n for n in exported.ids if parameters[n].estimated]
+    if missing := [n for n in estimated if parameters[n].value is None]:
+        notes.append(
+            f"{len(missing)} of {len(estimated)} estimated parameters have no nominal value, which some tools need "
+            f"({listed(missing, _NAMED)})"
+        )
+    if renamed := [n for n, i in exported.ids.items() if i != n]:
+        first = f"{renamed[0]} is {exported.ids[renamed[0]]}"
+        notes.append(f"{len(renamed)} parameters have other ids ({first}); parameterName has the names")
+    return notes
+
+
+__all__ = ["export_petab"]
