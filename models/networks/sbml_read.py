@@ -129,6 +129,9 @@ class _Reader:
         }
         reactions = tuple(self.reaction(r, parameters) for r in model.getListOfReactions())
         self.problems += dict.fromkeys(stoichiometries.problems)
+        if without := stoichiometries.without_number:
+            which = without[0] + (f", and {len(without) - 1} more" if len(without) > 1 else "")
+            self.notes.append(f"{which}, has no number: it is taken to be 1")
         parameters |= stoichiometries.parameters
         initial = stoichiometries.initial | {
             a.getSymbol(): self.math(a, f"initial assignment of {a.getSymbol()}")

@@ -32,6 +32,7 @@ class Stoichiometries:
     def __init__(self, model: libsbml.Model, read: Reader) -> None:
         self.model, self.read = model, read
         self.problems: list[str] = []
+        self.without_number: list[str] = []  # as PySB writes them, which means 1
         self.parameters: dict[str, Quantity] = {}
         self.initial: dict[str, sympy.Expr] = {}
         self.rules: dict[str, sympy.Expr] = {}
@@ -64,7 +65,10 @@ class Stoichiometries:
         if reference.isSetStoichiometryMath() and reference.getStoichiometryMath().isSetMath():
             return self._checked(self.read(reference.getStoichiometryMath(), what), what)
         if not reference.isSetStoichiometry() and self.model.getLevel() >= 3:
-            return self._checked(sympy.nan, what)
+            if reference.isSetId():
+                return self._checked(sympy.nan, what)
+            self.without_number.append(what)
+            return sympy.Integer(1)
         number = reference.getStoichiometry()
         return self._checked(rational(number) if math.isfinite(number) else sympy.nan, what)
 

@@ -323,3 +323,42 @@ def test_constraints_are_checked_along_the_course(caplog: pytest.LogCaptureFixtu
     assert "constraint 2" not in caplog.text
     traced = jax.jit(lambda k: simulate(model, {"k": k}, Protocol(), times).constraints["constraint 1"])
     np.testing.assert_array_equal(traced(0.5), [3.0])
+
+
+WITHOUT_NUMBERS = """<?xml version="1.0" encoding="UTF-8"?>
+<sbml xmlns="http://www.sbml.org/sbml/level3/version2/core" level="3" version="2">
+  <model id="as_pysb_writes">
+    <listOfCompartments><compartment id="c" spatialDimensions="3" size="1" constant="true"/></listOfCompartments>
+    <listOfSpecies>
+      <species id="__s0" compartment="c" initialAmount="8" hasOnlySubstanceUnits="true"
+               boundaryCondition="false" constant="false"/>
+      <species id="__s1" compartment="c" initialAmount="0" hasOnlySubstanceUnits="true"
+               boundaryCondition="false" constant="false"/>
+    </listOfSpecies>
+    <listOfParameters><parameter id="k" value="0.5" constant="true"/></listOfParameters>
+    <listOfReactions>
+      <reaction id="r0" reversible="false">
+        <listOfReactants><speciesReference species="__s0" constant="true"/></listOfReactants>
+        <listOfProducts><speciesReference species="__s1" constant="true"/></listOfProducts>
+        <kineticLaw><math xmlns="http://www.w3.org/1998/Math/MathML">
+          <apply><times/><ci>k</ci><ci>__s0</ci></apply></math></kineticLaw>
+      </reaction>
+    </listOfReactions>
+  </model>
+</sbml>"""
+
+
+def test_a_stoichiometry_without_a_number_is_one(caplog: pytest.LogCaptureFixture) -> None:
+    """PySB writes none."""
+    with caplog.at_level("WARNING"):
+        network = read_sbml(WITHOUT_NUMBERS)
+    assert "reaction r0: the stoichiometry of __s0, and 1 more, has no number: it is taken to be 1" in caplog.text
+    found = simulate(compile_network(network), {}, Protocol(), [2.0], observe=("__s0", "__s1"))
+    assert found.observed["__s0"][0, 0] == pytest.approx(8 * math.exp(-1), rel=1e-5)
+    assert found.observed["__s1"][0, 0] == pytest.approx(8 - 8 * math.exp(-1), rel=1e-5)
+
+
+def test_a_named_stoichiometry_without_a_number_is_refused() -> None:
+    named = WITHOUT_NUMBERS.replace('<speciesReference species="__s1"', '<speciesReference id="n" species="__s1"')
+    with pytest.raises(UnsupportedModelError, match="reaction r0: the stoichiometry of __s1 has no value"):
+        read_sbml(named)
