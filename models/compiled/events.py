@@ -25,9 +25,10 @@ from sympy.core.relational import Relational
 from ..listing import listed
 from ..networks.conditions import as_condition, as_number
 from ..networks.formulas import TIME, FormulaError, substitute, to_infix
-from ..networks.network import Event
-from .codegen import Name, compile_vector
+from ..networks.network import Event, Network
+from .codegen import Name, as_symbol, compile_vector
 from .conditions import ConditionReader, Conditions
+from .event_volumes import EventVolumes
 from .switches import Switches
 
 _NONE = sympy.Integer(0)
@@ -42,7 +43,8 @@ class TimedEvent:
     `trigger` is over parameters, switches and conditions; `at_start` is the trigger at the start, over parameters,
     `START` and conditions.
     `assigned` has positions of states, and their new values. If `before_all`, these are computed from the state before
-    all events of that moment, else from the state that the events before it left.
+    all events of that moment, else from the state that the events before it left; what `as_of_now` names is in both
+    cases the latter.
     """
 
     name: str
@@ -61,8 +63,9 @@ class Events:
     """The events of a model as functions of arrays, in the order in which those of one moment act.
 
     `triggers(p, s)` and `at_start(p, [start])` are 1 where a trigger holds and 0 elsewhere; if there are `conditions`
-    on the state, both take also which of them hold. `values[e](y, p, s)` are what event e sets the states at
-    `targets[e]` to, and `delays(y, p, s)`, None if there are none, how much later than its trigger each acts.
+    on the state, both take also which of them hold. `values[e](y, now, p, s)` are what event e sets the states at
+    `targets[e]` to, y being the state of `before_all` and `now` the one that the events before it left. `delays(y, p,
+    s)`, None if there are none, are how much later than its trigger each acts.
     """
 
     triggers: Callable[..., Float[Array, " events"]]
@@ -87,10 +90,11 @@ class Events:
         if not events:
             return None
         held = ([f"condition {k}" for k in range(len(conditions))],) if conditions else ()
+        both = (states, [as_of_now(s) for s in states])
         return Events(
             compile_vector((parameters, switches, *held), [as_number(e.trigger) for e in events]),
             compile_vector((parameters, (START,), *held), [as_number(e.at_start) for e in events]),
-            tuple(compile_vector((states, parameters, switches), [v for _, v in e.assigned]) for e in events),
+            tuple(compile_vector((*both, parameters, switches), [v for _, v in e.assigned]) for e in events),
             tuple(np.array([i for i, _ in e.assigned]) for e in events),
             np.array([e.initially_true for e in events]),
             tuple(e.before_all for e in events),
@@ -102,6 +106,11 @@ class Events:
         )
 
 
+def as_of_now(state: Name) -> sympy.Symbol:
+    """What stands for a state as the events before left it, in values `before_all`; no identifier can hold a space."""
+    return sympy.Symbol(f"{as_symbol(state)} now")
+
+
 class EventReader:
     """Turns a network's events into timed ones.
 
@@ -111,13 +120,14 @@ class EventReader:
 
     def __init__(
         self,
-        network: str,
+        network: Network,
         rules: Mapping[sympy.Symbol, sympy.Expr],
         states: Sequence[str],
         moving: Sequence[str],
         switches: Switches,
     ):
-        self.network, self.rules, self.states, self.switches = network, rules, list(states), switches
+        self.network, self.rules, self.states, self.switches = network.name, rules, list(states), switches
+        self._volumes = EventVolumes(network, {s.name: e for s, e in rules.items()})
         self._conditions = ConditionReader(states, moving, switches)
         self.memory: list[str] = []
 
@@ -164,6 +174,7 @@ class EventReader:
         acts = trigger
         if delay != 0 and self._moving(trigger):
             delay = self.switches.freeze(delay, f"{place}, delay")
+            values |= self._settled(values, place, before_all=before_all)
             return self._frozen(event, trigger, values, place, before_all=before_all, delay=delay)
         if delay != 0:
             if event.values_at_trigger:
@@ -174,7 +185,16 @@ class EventReader:
             if not event.persistent:
                 self._require_one_rise(trigger, place, "be cancelled")
                 acts = sympy.And(acts, trigger)
+        values |= self._settled(values, place, before_all=before_all)
         return self._frozen(event, acts, values, place, before_all=before_all, delayed=delay != 0)
+
+    def _settled(self, values: Mapping[str, sympy.Expr], place: str, *, before_all: bool) -> dict[str, sympy.Expr]:
+        """The concentrations that an event with these `values` leaves in the volumes that it changes."""
+        states = [*map(sympy.Symbol, self.states), TIME] if before_all else []
+        acting = {s: as_of_now(s) for s in states}
+        return self._volumes.settled(
+            values, lambda e: self.switches.freeze(e, f"{place}, volume"), lambda e: e.xreplace(acting), place
+        )
 
     def _frozen(
         self,
@@ -260,9 +280,4 @@ class EventReader:
         )
 
 
-def assigned_names(events: Sequence[Event]) -> list[str]:
-    """What events change, each name once, in the order of the file."""
-    return list(dict.fromkeys(n for e in events for n in e.assignments))
-
-
-__all__ = ["START", "EventReader", "Events", "TimedEvent", "assigned_names"]
+__all__ = ["START", "EventReader", "Events", "TimedEvent", "as_of_now"]

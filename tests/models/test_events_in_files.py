@@ -138,19 +138,6 @@ def test_what_is_not_supported_is_refused_by_name(event: str, words: list[str]):
 
 
 @pytest.mark.tier("check")
-def test_volumes_that_follow_what_an_event_sets_are_refused_by_name():
-    text = "model m; compartment C; C := 2*a; a = 1; species S in C = 3; J: S -> ; C*S; e: at (time >= 2): a = 5; end"
-    with pytest.raises(ValueError, match=r"volume of compartment C follows a, which an event sets, and holds"):
-        read_antimony(text)
-
-
-@pytest.mark.tier("check")
-def test_volumes_that_events_change_are_refused_by_name():
-    with pytest.raises(ValueError, match=r"event e changes the volume of compartment c"):
-        read_antimony("model r\n compartment c = 1; species S in c = 1; J: S -> ; S\n e: at (time > 3): c = 2\nend")
-
-
-@pytest.mark.tier("check")
 def test_a_delay_counts_from_zero():
     model = network("model r\n S = 1; S' = 0\n e: at 1 after (time > 3): S = 2\nend")
     with pytest.raises(ValueError, match=r"starts at -5, and r has events with a delay \(e\)"):

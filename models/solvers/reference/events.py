@@ -84,7 +84,7 @@ def after_events(
     fixed = (p, switches) if model.switches else (p,)
 
     def after(e: int, source: Array, y: Array) -> Array:
-        values = events.values[e](jnp.where(acts[e], source, 1.0), p, switches)
+        values = events.values[e](*(jnp.where(acts[e], x, 1.0) for x in (source, y)), p, switches)
         return jnp.where(acts[e], y.at[events.targets[e]].set(values), y)
 
     course = [y]

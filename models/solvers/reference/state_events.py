@@ -215,10 +215,10 @@ class StateEvents:
 
     def _after(self, e: int, y, delay, source, acts) -> Float[Array, " species"]:
         """The state after event e. One that comes later by dT comes to a state that is f dT further."""
-        if not self.events.before_all[e]:
-            source = y + delay * self.rates(y)
-        values = self.events.values[e](jnp.where(acts, source, 1.0), self.p, self.switches)
-        y = (y + delay * self.rates(y)).at[self.events.targets[e]].set(values)
+        y = y + delay * self.rates(y)
+        source = source if self.events.before_all[e] else y
+        values = self.events.values[e](*(jnp.where(acts, x, 1.0) for x in (source, y)), self.p, self.switches)
+        y = y.at[self.events.targets[e]].set(values)
         return y - delay * self.rates(y)
 
     def turned(self, now: _Pass) -> _Pass:

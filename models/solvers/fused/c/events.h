@@ -34,14 +34,24 @@ STATIC bool find_acting(const Batch& b, int64 set, const int* index, double mome
   return any;
 }
 
+// What the values of event e are computed from: `base`, the state before all events of the moment, or y, the one that those
+// before it left; behind it always y.
+STATIC void source_of(int e, const exact* base, const exact* y, exact* source)
+{
+  for (int n = 0; n < SPECIES; n++) {
+    source[n] = before_all(e) ? base[n] : y[n];
+    source[SPECIES + n] = y[n];
+  }
+}
+
 // The state after the acting events below number `count`, from `base`, the state before all of them.
 STATIC void act(const exact* p, const Acting& acting, int count, const exact* base, exact* y)
 {
-  exact source[SPECIES];
+  exact source[2 * SPECIES];
   for (int n = 0; n < SPECIES; n++) y[n] = base[n];
   for (int e = 0; e < count; e++) {
     if (!acting.at[e]) continue;
-    for (int n = 0; n < SPECIES; n++) source[n] = before_all(e) ? base[n] : y[n];
+    source_of(e, base, y, source);
     set_by(e, source, p, y);
   }
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ....compiled.events import START, TimedEvent
+from ....compiled.events import START, TimedEvent, as_of_now
 from ....compiled.model import Model
 from ....networks.conditions import as_number
 from .graph import Graph, pull_back
@@ -22,8 +22,13 @@ def write_events(out: Writer, model: Model, first: int) -> None:
             "fused engine does not look for"
         )
     graph = Graph()
-    y, p = graph.inputs("y", len(model.species)), graph.inputs("p", first + len(switches))
+    count = len(model.species)
+    y, p = graph.inputs("y", count), graph.inputs("p", first + len(switches))
     names = {n: v for n, v in zip([s.name for s in model.symbols], y, strict=True)}
+    # Behind the state that values are of is the one that the events before left.
+    used = {s for event in events for _, value in event.assigned for s in value.free_symbols}
+    now = {i: as_of_now(s) for i, s in enumerate(model.symbols)}
+    names |= {s.name: graph.input(f"y[{count + i}]") for i, s in now.items() if s in used}
     names |= dict(zip(model.arguments, p, strict=False)) | dict(zip(switches, p[first:], strict=True))
     lower = Lowering(graph, {**names, START.name: graph.input("start")})
     triggers, starts = ([lower(as_number(getattr(e, n))) for e in events] for n in ("trigger", "at_start"))
