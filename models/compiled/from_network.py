@@ -22,7 +22,7 @@ from .balances import Conserved, conserved
 from .codegen import Name, compile_vector, guard
 from .domain import RTOL, atol_of, bounded, margins
 from .event_volumes import changed_by_events
-from .events import EventReader, Events, TimedEvent, as_of_now
+from .events import EventReader, Events, TimedEvents, as_of_now
 from .jumps import warning
 from .kinetics import Kinetics
 from .model import Model, SparseJacobian, arguments_of, at_start, clock_name
@@ -69,7 +69,7 @@ class _Equations:
     time_index: int | None  # the state that is time
     parameters: Mapping[str, float]  # with their default values
     terms: Mapping[str, Terms]  # the derivative of each state is the sum of them
-    balances: Mapping[str, Terms]  # `terms`, between events
+    balances: Mapping[str, Terms]  # `terms`, with volumes that only events change as they are at the start
     initial: Sequence[sympy.Expr]
     volumes: Sequence[sympy.Expr]  # those that move: at the start
     diluted: frozenset[str]  # states that a moving volume dilutes
@@ -77,8 +77,7 @@ class _Equations:
     rules: Mapping[str, sympy.Expr]  # those of the network, by name
     computed: Mapping[str, sympy.Expr]  # what else formulas may use
     switches: Switches
-    events: Sequence[TimedEvent]
-    conditions: Sequence[sympy.Basic]  # on the state, in triggers of events
+    events: TimedEvents
     depends_on_time: bool
 
 
@@ -93,6 +92,7 @@ def _equations(network: Network, independent: Collection[str]) -> _Equations:
     settable = _settable(network, held, independent)
     quantities |= settable
     start |= {n: sympy.Symbol(at_start(n)) for n in settable}
+
     initially, rules = _written_out(network, start, assigned)
     substitution = _substitution(network, derivative, rules)
 
@@ -100,9 +100,9 @@ def _equations(network: Network, independent: Collection[str]) -> _Equations:
         return sympy.sympify(e).xreplace(substitution)
 
     at_zero = {sympy.Symbol(n): initially[n] for n in states} | {TIME: sympy.Integer(0)}
-    terms = _terms(derivative, substituted, at_zero.keys())
     volumes = [substituted(volume_of(network, n)) for n in states]
     resized = {s: at_zero[s] for s in map(sympy.Symbol, held) if any(s in v.free_symbols for v in volumes)}
+    terms = _terms(derivative, substituted, at_zero.keys())
     balances = _terms(
         derivative if resized else {}, lambda e: substituted(e).xreplace(resized), at_zero.keys() - resized.keys()
     )
@@ -110,17 +110,16 @@ def _equations(network: Network, independent: Collection[str]) -> _Equations:
     initial = [initially[n] for n in states]
     public = {n: e for n, e in rules.items() if n in network.rules}
     computed = {n: e for n, e in rules.items() if n not in network.rules}
+
     switches = Switches(states)
     terms = _frozen(terms, switches, network.name)
-    reader = EventReader(network, substitution, states, [n for n in states if terms[n]], switches)
-    events = reader(network.events)
-    for memory in reader.memory:
+    events = EventReader(network, substitution, states, [n for n in states if terms[n]], switches)(network.events)
+    for memory in events.memory:
         states, initial, terms = [*states, memory], [*initial, sympy.Integer(0)], {**terms, memory: []}
     depends = any(TIME in e.free_symbols for pairs in terms.values() for pair in pairs for e in pair)
-    timed = [*public.values(), *reader.conditions, *_formulas_of(events)]
     time_index = None
     # A model in which nothing changes has time for its state, as an engine solves no fewer than one.
-    if depends or not states or any(TIME in e.free_symbols for e in timed):
+    if depends or not states or any(TIME in e.free_symbols for e in (*public.values(), *events.formulas)):
         time_index = len(states)
         clock = clock_name({*states, *parameters, *rules})
         states, initial = [*states, clock], [*initial, sympy.Integer(0)]
@@ -139,7 +138,6 @@ def _equations(network: Network, independent: Collection[str]) -> _Equations:
         computed=computed,
         switches=switches,
         events=events,
-        conditions=reader.conditions,
         depends_on_time=depends,
     )
 
@@ -184,11 +182,6 @@ def _frozen(terms: Mapping[str, Terms], switches: Switches, network: str) -> dic
     }
 
 
-def _formulas_of(events: Sequence[TimedEvent]) -> list[sympy.Expr]:
-    """Delays and new values."""
-    return [e for event in events for e in (event.delay, *(value for _, value in event.assigned))]
-
-
 def _compiled(network: Network, equations: _Equations) -> Model:
     states, parameters, switches = equations.states, tuple(equations.parameters), equations.switches
     clock = None if equations.time_index is None else states[equations.time_index]
@@ -205,17 +198,15 @@ def _compiled(network: Network, equations: _Equations) -> Model:
         switches.names,
         switches.times,
         equations.events,
-        equations.conditions,
     )
     f = kinetics.derivatives()
     symbols = [TIME if n == clock else sympy.Symbol(n) for n in states]
-    set_by_events = [value for event in equations.events for _, value in event.assigned]
-    triggers = [event.trigger for event in equations.events]
-    unknown = names_in(*f, *equations.initial, *switches.times, *set_by_events, *triggers, *equations.conditions)
+    events = [*equations.events.formulas, *(event.trigger for event in equations.events.events)]
+    unknown = names_in(*f, *equations.initial, *switches.times, *events)
     unknown -= {n for s in symbols for n in (s.name, as_of_now(s).name)} | {
         *arguments,
         *switches.names,
-        *(f"condition {k}" for k in range(len(equations.conditions))),
+        *(f"condition {k}" for k in range(len(equations.events.conditions))),
     }
     if unknown:
         raise ValueError(f"network {network.name!r} uses names it does not define: {', '.join(sorted(unknown))}")
@@ -242,7 +233,7 @@ def _compiled(network: Network, equations: _Equations) -> Model:
         kinetics=kinetics,
         rhs_depends_on_time=equations.depends_on_time,
         switch_times=compile_vector((arguments,), switches.times) if switches.times else None,
-        events=Events.of(equations.events, symbols, arguments, switches.names, equations.conditions),
+        events=Events.of(equations.events, symbols, arguments, switches.names),
         nonnegative=tuple(n for n in states if n in network.species),
         margins=least,
         defined=compile_vector((*names, *tolerances), least) if least else None,

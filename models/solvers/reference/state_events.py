@@ -193,7 +193,7 @@ class StateEvents:
         waiting, y = now.waiting, now.y
         due = waiting.due(now.t)
         some = jnp.any(due)
-        first = (jnp.arange(due.shape[1]) == jnp.argmax(jnp.any(due, axis=0))) & some
+        first = (jnp.arange(due.shape[1]) == self.next(jnp.any(due, axis=0), y)) & some
         # Of one event the one that was to act first.
         slot = jnp.argmin(jnp.where(due, waiting.when, jnp.inf), axis=0)
         owed = jnp.take_along_axis(waiting.owed, slot[None, :], axis=0)[0]
@@ -212,6 +212,13 @@ class StateEvents:
         status = jnp.where((now.status == Status.OK) & full, Status.TOO_MANY_EVENTS, now.status)
         fresh = now.fresh & ~(moved & some)
         return now._replace(y=y, hold=hold, held=holds, fresh=fresh, waiting=waiting, status=status)
+
+    def next(self, due: Bool[Array, " events"], y: Float[Array, " species"]) -> Int[Array, ""]:
+        """Which of the events that are `due` acts next."""
+        if self.events.priorities is None:
+            return jnp.argmax(due)
+        rank = jax.lax.stop_gradient(self.events.priorities(y, self.p, self.switches))
+        return jnp.argmax(jnp.where(due, rank, -jnp.inf))
 
     def _after(self, e: int, y, delay, source, acts) -> Float[Array, " species"]:
         """The state after event e. One that comes later by dT comes to a state that is f dT further."""
@@ -321,6 +328,8 @@ class StateEvents:
 
         `reach` is how far roots were from 0 before.
         """
+        if not gone.size:
+            return jnp.zeros(self.conditions.used.shape[0]), jnp.zeros(self.conditions.used.shape[0], bool)
         slope, root = self.slope(y), self.root(y)
         grazes = ~(jnp.abs(slope) * length > GRAZING * (self.size(y) + reach))
         late = -(root - jax.lax.stop_gradient(root)) / jnp.where(grazes, 1.0, slope)

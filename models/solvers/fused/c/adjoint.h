@@ -130,10 +130,12 @@ STATIC void undo_events(const Batch& b, const Adjoint& adjoint, Course& c, int l
     base_bar[n] = exact_of(0.0);
     bar[n] = exact_of(AT(lambda[n], lane));
   }
-  for (int e = EVENTS - 1; e >= 0; e--) {
+  rank(p, base, acting);
+  for (int i = EVENTS - 1; i >= 0; i--) {
+    const int e = event_at(acting, i);
     if (!acting.at[e]) continue;
-    act(p, acting, e, base, before);
-    act(p, acting, e + 1, base, after);
+    act(p, acting, i, base, before);
+    act(p, acting, i + 1, base, after);
     double moved = -along(after, q, bar, lane);
     for (int n = 0; n < 2 * SPECIES; n++) source_bar[n] = exact_of(0.0);
     source_of(e, base, before, source);

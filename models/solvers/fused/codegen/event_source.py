@@ -16,11 +16,7 @@ def write_events(out: Writer, model: Model, first: int) -> None:
     """Writes the functions; a model without events has them too, empty. In `p` the switches stand from `first` on."""
     assert model.kinetics is not None
     events, switches = model.kinetics.events, model.kinetics.switches
-    if by_state := [e.name for e in events if any(str(s).startswith("condition ") for s in e.trigger.free_symbols)]:
-        raise Unsupported(
-            f"model {model.name!r} has events whose triggers depend on the state ({', '.join(by_state)}), which the "
-            "fused engine does not look for"
-        )
+    _check_moments(model.name, events)
     graph = Graph()
     count = len(model.species)
     y, p = graph.inputs("y", count), graph.inputs("p", first + len(switches))
@@ -34,6 +30,10 @@ def write_events(out: Writer, model: Model, first: int) -> None:
     triggers, starts = ([lower(as_number(getattr(e, n))) for e in events] for n in ("trigger", "at_start"))
     out.function("triggers", "const real* p, real* x", indexed("x", triggers))
     out.function("at_start", "const real* p, const real start, real* x", indexed("x", starts))
+    if model.kinetics.priorities:
+        out.parts.append("#define RANKED")
+        ranks = [lower(e) for e in model.kinetics.priorities]
+        out.function("priorities", "const real* y, const real* p, real* x", indexed("x", ranks))
     u = graph.inputs("u", len(model.species))
     for e, event in enumerate(events):
         places = [i for i, _ in event.assigned]
@@ -53,6 +53,18 @@ def write_events(out: Writer, model: Model, first: int) -> None:
         ("forget_set_by", "real* u"),
     ):
         out.parts.append(_dispatch(name, signature, len(events)))
+
+
+def _check_moments(model: str, events: Sequence[TimedEvent]) -> None:
+    """Raises `Unsupported` for events of which it is known only on the way when they act."""
+    triggers = [e.name for e in events if any(str(s).startswith("condition ") for s in e.trigger.free_symbols)]
+    delays = [e.name for e in events if e.delay != 0 and e.name not in triggers]
+    for what, names in (("triggers", triggers), ("delays", delays)):
+        if names:
+            raise Unsupported(
+                f"model {model!r} has events whose {what} depend on the state ({', '.join(names)}), which the fused "
+                "engine does not look for"
+            )
 
 
 def _dispatch(name: str, signature: str, count: int) -> str:
