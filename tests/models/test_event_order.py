@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +14,10 @@ import roadrunner
 from helpers import ENGINES, SOLVERS, network, tight
 from hexamer import Fused
 from hexamer.models import Protocol, Settings, compile_network, read_antimony, simulate, write_sbml
+from hexamer.models.compiled.plan import compile_plan
 from hexamer.models.solvers.fused.build import functions_of
 from hexamer.models.solvers.fused.codegen.lower import Unsupported
+from hexamer.models.solvers.fused.engine import solve
 
 pytestmark = pytest.mark.tier("test")
 
@@ -122,6 +125,27 @@ def test_alone_in_a_batch_and_in_float32():
     single, single_slopes = both(first, T, Settings(Fused(precision="float32"), rtol=1e-4))
     np.testing.assert_allclose(single, value, rtol=1e-4)
     np.testing.assert_allclose(single_slopes[1], slopes[1], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("record", [256, 3])
+def test_the_kernels_of_a_gpu_solve_the_same(record: int):
+    """On the CPU, one trajectory after the other; few recorded steps are solved again."""
+    text = """model m
+     compartment c = 2; k = 0.3; T = 1.5; f = 3; species A in c = 4; J: A -> ; k*A*A*c
+     fill: at (time >= T), priority=f: A = A + f
+     grow: at (time >= T), priority=A: c = f*c
+    end"""
+    model = network(text)
+    plan = compile_plan(model, [Protocol(), Protocol().add("A", 2.0, at=1.0)], [[1.0, 1.5, 3.0]] * 2, ("k", "T", "f"))
+
+    def loss(values: jax.Array, backend: Literal["platform", "gpu"]) -> jax.Array:
+        return jnp.sum(jnp.sin(solve(model, plan, tight(Fused(record=record)), values, backend=backend).y))
+
+    for f in (1.5, 3.0):
+        values = jnp.array([0.3, 1.5, f])
+        cpu, gpu = (jax.value_and_grad(loss)(values, backend) for backend in ("platform", "gpu"))
+        np.testing.assert_allclose(gpu[0], cpu[0], rtol=1e-12)
+        np.testing.assert_allclose(gpu[1], cpu[1], rtol=1e-9)
 
 
 # ------------------------------------------------------------------------------------------------------------- delays
