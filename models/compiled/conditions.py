@@ -105,19 +105,17 @@ class StateConditions:
     @staticmethod
     def of(
         conditions: Sequence[Relational], triggers: Sequence[sympy.Basic], names: Sequence[Sequence[Name]]
-    ) -> StateConditions | None:
-        """None if there are none. `names` are those of states, parameters and switches."""
-        if not conditions:
-            return None
+    ) -> StateConditions:
+        """`names` are those of states, parameters and switches."""
         symbols = [sympy.Symbol(f"condition {k}") for k in range(len(conditions))]
         return StateConditions(
             compile_vector(names, [c.lhs for c in conditions]),
             compile_vector(names, [c.rhs for c in conditions]),
-            np.array([isinstance(c, _ABOVE) for c in conditions]),
-            np.array([isinstance(c, _WITH_BORDER) for c in conditions]),
-            np.array([isinstance(c, sympy.Equality) for c in conditions]),
-            np.array([isinstance(c, sympy.Unequality) for c in conditions]),
-            np.array([[s in t.free_symbols for s in symbols] for t in triggers]),
+            np.array([isinstance(c, _ABOVE) for c in conditions], bool),
+            np.array([isinstance(c, _WITH_BORDER) for c in conditions], bool),
+            np.array([isinstance(c, sympy.Equality) for c in conditions], bool),
+            np.array([isinstance(c, sympy.Unequality) for c in conditions], bool),
+            np.array([[s in t.free_symbols for s in symbols] for t in triggers], bool),
         )
 
     def hold(self, root: Float[Array, " conditions"]) -> Bool[Array, " conditions"]:

@@ -25,12 +25,14 @@ from sympy.core.relational import Relational
 from ..listing import listed
 from ..networks.conditions import as_boolean, as_number
 from ..networks.formulas import TIME, FormulaError, substitute, to_infix
-from ..networks.network import Event
-from .codegen import Name, compile_vector
+from ..networks.network import Event, Network
+from .codegen import Name, as_symbol, compile_vector
 from .conditions import ConditionReader, StateConditions
+from .event_volumes import EventVolumes
 from .switches import Switches
 
 _NONE = sympy.Integer(0)
+_FIRST, _LAST = sympy.Float(1e300), sympy.Float(-1e300)  # beyond all priorities
 START = sympy.Symbol("<start>")  # the time at which a protocol starts
 _WAY_OUT = "write its moment as time >= T with T a number or a constant parameter, or give it as a step of a protocol"
 
@@ -42,7 +44,8 @@ class TimedEvent:
     `trigger` is over parameters, switches and conditions; `at_start` is the trigger at the start, over parameters,
     `START` and conditions.
     `assigned` has positions of states, and their new values. If `before_all`, these are computed from the state before
-    all events of that moment, else from the state that the events before it left.
+    all events of that moment, else from the state that the events before it left; what `as_of_now` names is in both
+    cases the latter.
     """
 
     name: str
@@ -53,16 +56,39 @@ class TimedEvent:
     before_all: bool
     delayed: bool = False
     persistent: bool = True
-    delay: sympy.Expr = _NONE  # of a trigger that holds conditions on the state
+    delay: sympy.Expr = _NONE  # of a trigger or of a delay that depends on the state
+
+
+@dataclass(frozen=True)
+class TimedEvents:
+    """The events of a network in the order in which those of one moment act.
+
+    `conditions` on the state are those in triggers, in the order of their symbols; `memory` are states that delayed
+    events need. There are `priorities`, in the order of the events, only if a formula among them decides on the way.
+    """
+
+    events: tuple[TimedEvent, ...]
+    conditions: tuple[Relational, ...]
+    priorities: tuple[sympy.Expr, ...]
+    memory: tuple[str, ...]
+
+    @property
+    def formulas(self) -> list[sympy.Basic]:
+        """All but the triggers."""
+        values = [value for event in self.events for _, value in event.assigned]
+        return [*self.conditions, *self.priorities, *(event.delay for event in self.events), *values]
 
 
 @dataclass(frozen=True, eq=False)
 class Events:
     """The events of a model as functions of arrays, in the order in which those of one moment act.
 
-    `triggers(p, s)` and `at_start(p, [start])` are 1 where a trigger holds and 0 elsewhere; if there are `conditions`
-    on the state, both take also which of them hold. `values[e](y, p, s)` are what event e sets the states at
-    `targets[e]` to, and `delays(y, p, s)`, None if there are none, how much later than its trigger each acts.
+    `triggers(p, s)` and `at_start(p, [start])` are 1 where a trigger holds and 0 elsewhere; if events are `by_state`,
+    both take also which of the `conditions` on the state hold. `values[e](y, now, p, s)` are what event e sets the
+    states at `targets[e]` to, y being the state of `before_all` and `now` the one that the events before it left.
+    `delays(y, p, s)`, None if there are none, are how much later than its trigger each acts. If there are
+    `priorities(y, p, s)`, they decide in place of the order: of the events that are to act, the first with the largest
+    one in the present state is next.
     """
 
     triggers: Callable[..., Float[Array, " events"]]
@@ -74,64 +100,78 @@ class Events:
     persistent: np.ndarray
     conditions: StateConditions | None = None
     delays: Callable[..., Float[Array, " events"]] | None = None
+    priorities: Callable[..., Float[Array, " events"]] | None = None
+
+    @property
+    def by_state(self) -> bool:
+        """True if when they act is known only on the way."""
+        return self.conditions is not None
 
     @staticmethod
     def of(
-        events: Sequence[TimedEvent],
-        states: Sequence[Name],
-        parameters: Sequence[Name],
-        switches: Sequence[Name],
-        conditions: Sequence[Relational] = (),
+        timed: TimedEvents, states: Sequence[Name], parameters: Sequence[Name], switches: Sequence[Name]
     ) -> Events | None:
         """None if there are none."""
+        events, conditions = timed.events, timed.conditions
         if not events:
             return None
-        held = ([f"condition {k}" for k in range(len(conditions))],) if conditions else ()
+        fixed = (states, parameters, switches)
+        waiting = any(e.delay != 0 for e in events)
+        by_state = waiting or bool(conditions)
+        held = ([f"condition {k}" for k in range(len(conditions))],) if by_state else ()
+        both = (states, [as_of_now(s) for s in states])
         return Events(
             compile_vector((parameters, switches, *held), [as_number(e.trigger) for e in events]),
             compile_vector((parameters, (START,), *held), [as_number(e.at_start) for e in events]),
-            tuple(compile_vector((states, parameters, switches), [v for _, v in e.assigned]) for e in events),
+            tuple(compile_vector((*both, parameters, switches), [v for _, v in e.assigned]) for e in events),
             tuple(np.array([i for i, _ in e.assigned]) for e in events),
             np.array([e.initially_true for e in events]),
             tuple(e.before_all for e in events),
             np.array([e.persistent for e in events]),
-            StateConditions.of(conditions, [e.trigger for e in events], (states, parameters, switches)),
-            compile_vector((states, parameters, switches), [e.delay for e in events])
-            if any(e.delay != 0 for e in events)
-            else None,
+            StateConditions.of(conditions, [e.trigger for e in events], fixed) if by_state else None,
+            compile_vector(fixed, [e.delay for e in events]) if waiting else None,
+            compile_vector(fixed, timed.priorities) if timed.priorities else None,
         )
+
+
+def as_of_now(state: Name) -> sympy.Symbol:
+    """What stands for a state as the events before left it, in values `before_all`; no identifier can hold a space."""
+    return sympy.Symbol(f"{as_symbol(state)} now")
 
 
 class EventReader:
     """Turns a network's events into timed ones.
 
-    `rules` are written out; `states` by name have their positions, of which `moving` change by themselves, and
-    `memory` gets those that delayed events need. `conditions` are those on the state.
+    `rules` are written out; `states` by name have their positions, of which `moving` change by themselves.
     """
 
     def __init__(
         self,
-        network: str,
+        network: Network,
         rules: Mapping[sympy.Symbol, sympy.Expr],
         states: Sequence[str],
         moving: Sequence[str],
         switches: Switches,
     ):
-        self.network, self.rules, self.states, self.switches = network, rules, list(states), switches
+        self.network, self.rules, self.states, self.switches = network.name, rules, list(states), switches
+        self._volumes = EventVolumes(network, {s.name: e for s, e in rules.items()})
         self._conditions = ConditionReader(states, moving, switches)
-        self.memory: list[str] = []
+        self._memory: list[str] = []
 
-    @property
-    def conditions(self) -> tuple[Relational, ...]:
-        """Conditions on the state in triggers, in the order of their symbols."""
-        return tuple(self._conditions.conditions)
-
-    def __call__(self, events: Sequence[Event]) -> tuple[TimedEvent, ...]:
-        """In the order in which those of one moment act. Raises `FormulaError` naming what is not supported."""
-        ranked = sorted(events, key=self._rank)  # by priority, those without one last; else in the order of the file
+    def __call__(self, events: Sequence[Event]) -> TimedEvents:
+        """Raises `FormulaError` naming what is not supported."""
+        priorities = [self._priority(e) for e in events]
+        fixed = all(p.is_number for p in priorities)
+        # Those of equal priority in the order of the file.
+        order = sorted(range(len(events)), key=lambda i: -float(priorities[i])) if fixed else range(len(events))
         keeping: list[TimedEvent] = []
-        acting = [self._timed(e, keeping) for e in ranked]
-        return (*keeping, *acting)
+        acting = [self._timed(events[i], keeping) for i in order]
+        return TimedEvents(
+            (*keeping, *acting),
+            tuple(self._conditions.conditions),
+            () if fixed else (*(_FIRST for _ in keeping), *priorities),
+            tuple(self._memory),
+        )
 
     def _place(self, event: Event) -> str:
         return f"{self.network}, {event.name if event.name.startswith('event ') else f'event {event.name}'}"
@@ -144,26 +184,22 @@ class EventReader:
         names = {str(s) for e in expressions for s in e.free_symbols} & set(self.states)
         return listed(sorted(names)) if names else ""
 
-    def _rank(self, event: Event) -> float:
+    def _priority(self, event: Event) -> sympy.Expr:
+        """That of an event without one is the least."""
         if event.priority is None:
-            return float("inf")
-        priority = self._written(event.priority)
-        if not priority.is_number:
-            raise FormulaError(
-                f"{self._place(event)}: its priority is {to_infix(priority)}; only numbers are supported yet: write "
-                "the number itself"
-            )
-        return -float(priority)
+            return _LAST
+        return self.switches.freeze(self._written(event.priority), f"{self._place(event)}, priority")
 
     def _timed(self, event: Event, keeping: list[TimedEvent]) -> TimedEvent:
         place = self._place(event)
         trigger = self._trigger(event, place)
-        delay = self._delay(event, trigger, place)
+        delay = self._delay(event, place)
         values = {n: self._written(e) for n, e in event.assignments.items()}
         before_all = event.values_at_trigger
         acts = trigger
-        if delay != 0 and self._moving(trigger):
+        if delay != 0 and (self._moving(trigger, delay) or TIME in delay.free_symbols):
             delay = self.switches.freeze(delay, f"{place}, delay")
+            values |= self._settled(values, place, before_all=before_all)
             return self._frozen(event, trigger, values, place, before_all=before_all, delay=delay)
         if delay != 0:
             if event.values_at_trigger:
@@ -174,7 +210,16 @@ class EventReader:
             if not event.persistent:
                 self._require_one_rise(trigger, place, "be cancelled")
                 acts = sympy.And(acts, trigger)
+        values |= self._settled(values, place, before_all=before_all)
         return self._frozen(event, acts, values, place, before_all=before_all, delayed=delay != 0)
+
+    def _settled(self, values: Mapping[str, sympy.Expr], place: str, *, before_all: bool) -> dict[str, sympy.Expr]:
+        """The concentrations that an event with these `values` leaves in the volumes that it changes."""
+        states = [*map(sympy.Symbol, self.states), TIME] if before_all else []
+        acting = {s: as_of_now(s) for s in states}
+        return self._volumes.settled(
+            values, lambda e: self.switches.freeze(e, f"{place}, volume"), lambda e: e.xreplace(acting), place
+        )
 
     def _frozen(
         self,
@@ -207,16 +252,10 @@ class EventReader:
             )
         return trigger
 
-    def _delay(self, event: Event, trigger: sympy.Basic, place: str) -> sympy.Expr:
+    def _delay(self, event: Event, place: str) -> sympy.Expr:
         delay = sympy.Integer(0) if event.delay is None else self._written(event.delay)
         if delay == 0:
             return sympy.Integer(0)
-        moving = self._moving(delay) or ("time" if TIME in delay.free_symbols else "")
-        if moving and not self._moving(trigger):
-            raise FormulaError(
-                f"{place}: its delay {to_infix(delay)} uses {moving}, which changes; only constant delays are "
-                f"supported yet: {_WAY_OUT}"
-            )
         if delay.is_number and not delay > 0:
             raise FormulaError(f"{place}: its delay is {to_infix(delay)}; expected a number from 0 on")
         return delay
@@ -241,7 +280,7 @@ class EventReader:
             memory = f"{event.name}_{name}".replace(" ", "_")
             while memory in self.states or sympy.Symbol(memory) in self.rules:
                 memory += "_"
-            self.memory.append(memory)
+            self._memory.append(memory)
             self.states.append(memory)
             kept[memory], read[name] = value, sympy.Symbol(memory)
         if kept:
@@ -260,9 +299,4 @@ class EventReader:
         )
 
 
-def assigned_names(events: Sequence[Event]) -> list[str]:
-    """What events change, each name once, in the order of the file."""
-    return list(dict.fromkeys(n for e in events for n in e.assignments))
-
-
-__all__ = ["START", "EventReader", "Events", "TimedEvent", "assigned_names"]
+__all__ = ["START", "EventReader", "Events", "TimedEvent", "TimedEvents", "as_of_now"]

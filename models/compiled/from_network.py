@@ -22,7 +22,8 @@ from ..networks.volumes import check_network
 from .balances import Conserved, conserved
 from .codegen import Name, compile_vector, guard
 from .domain import RTOL, atol_of, bounded, margins
-from .events import EventReader, Events, TimedEvent, assigned_names
+from .event_volumes import changed_by_events
+from .events import EventReader, Events, TimedEvents, as_of_now
 from .jumps import warning
 from .kinetics import Kinetics
 from .model import Model, SparseJacobian, arguments_of, at_start, clock_name
@@ -69,6 +70,7 @@ class _Equations:
     time_index: int | None  # the state that is time
     parameters: Mapping[str, float]  # with their default values
     terms: Mapping[str, Terms]  # the derivative of each state is the sum of them
+    balances: Mapping[str, Terms]  # `terms`, with volumes that only events change as they are at the start
     initial: Sequence[sympy.Expr]
     volumes: Sequence[sympy.Expr]  # those that move: at the start
     diluted: frozenset[str]  # states that a moving volume dilutes
@@ -76,8 +78,7 @@ class _Equations:
     rules: Mapping[str, sympy.Expr]  # those of the network, by name
     computed: Mapping[str, sympy.Expr]  # what else formulas may use
     switches: Switches
-    events: Sequence[TimedEvent]
-    conditions: Sequence[sympy.Basic]  # on the state, in triggers of events
+    events: TimedEvents
     depends_on_time: bool
 
 
@@ -85,7 +86,7 @@ def _equations(network: Network, independent: Collection[str]) -> _Equations:
     derivatives = Derivatives(network)
     derivative = derivatives.terms
     # What events change is a state; its value at the start stays a parameter.
-    held = [n for n in assigned_names(network.events) if n not in derivative]
+    held = [n for n in changed_by_events(network) if n not in derivative]
     derivative |= {n: [] for n in held}
     states = list(derivative)
     quantities, start, assigned = _values(network, states, independent)
@@ -100,27 +101,26 @@ def _equations(network: Network, independent: Collection[str]) -> _Equations:
         return sympy.sympify(e).xreplace(substitution)
 
     at_zero = {sympy.Symbol(n): initially[n] for n in states} | {TIME: sympy.Integer(0)}
-    terms = _terms(derivative, substituted, {TIME, *map(sympy.Symbol, states)})
+    volumes = [substituted(volume_of(network, n)) for n in states]
+    resized = {s: at_zero[s] for s in map(sympy.Symbol, held) if any(s in v.free_symbols for v in volumes)}
+    terms = _terms(derivative, substituted, at_zero.keys())
+    balances = _terms(
+        derivative if resized else {}, lambda e: substituted(e).xreplace(resized), at_zero.keys() - resized.keys()
+    )
     parameters = {n: value for n, value in quantities.items() if n not in rules and (n not in start or n in settable)}
     initial = [initially[n] for n in states]
     public = {n: e for n, e in rules.items() if n in network.rules}
     computed = {n: e for n, e in rules.items() if n not in network.rules}
 
     switches = Switches(states)
-    terms = {
-        n: [tuple(switches.freeze(e, f"{network.name}, rate of change of {n}") for e in pair) for pair in pairs]
-        for n, pairs in terms.items()
-    }
-    reader = EventReader(network.name, substitution, states, [n for n in states if terms[n]], switches)
-    events = reader(network.events)
-    for memory in reader.memory:
+    terms = _frozen(terms, switches, network.name)
+    events = EventReader(network, substitution, states, [n for n in states if terms[n]], switches)(network.events)
+    for memory in events.memory:
         states, initial, terms = [*states, memory], [*initial, sympy.Integer(0)], {**terms, memory: []}
     depends = any(TIME in e.free_symbols for pairs in terms.values() for pair in pairs for e in pair)
-    timed = [*public.values(), *reader.conditions, *(event.delay for event in events)]
-    timed += [*(value for event in events for _, value in event.assigned)]
     time_index = None
     # A model in which nothing changes has time for its state, as an engine solves no fewer than one.
-    if depends or not states or any(TIME in e.free_symbols for e in timed):
+    if depends or not states or any(TIME in e.free_symbols for e in (*public.values(), *events.formulas)):
         time_index = len(states)
         clock = clock_name({*states, *parameters, *rules})
         states, initial = [*states, clock], [*initial, sympy.Integer(0)]
@@ -130,15 +130,15 @@ def _equations(network: Network, independent: Collection[str]) -> _Equations:
         time_index=time_index,
         parameters=parameters,
         terms=terms,
+        balances={n: balances.get(n, terms[n]) for n in states},
         initial=initial,
         volumes=[bounded(substituted(volume_of(network, n)).xreplace(at_zero)) for n in states],
         diluted=frozenset(filter(derivatives.dilutes, states)),
-        reactions=[substituted(r.rate) for r in network.reactions],
+        reactions=[substituted(r.rate).xreplace(resized) for r in network.reactions],
         rules=public,
         computed=computed,
         switches=switches,
         events=events,
-        conditions=reader.conditions,
         depends_on_time=depends,
     )
 
@@ -175,12 +175,20 @@ def _terms(
     return {n: [pair(c, r) for c, r in pairs] for n, pairs in derivative.items()}
 
 
+def _frozen(terms: Mapping[str, Terms], switches: Switches, network: str) -> dict[str, Terms]:
+    """The terms of each derivative with switches for conditions in time."""
+    return {
+        n: [tuple(switches.freeze(e, f"{network}, rate of change of {n}") for e in pair) for pair in pairs]
+        for n, pairs in terms.items()
+    }
+
+
 def _compiled(network: Network, equations: _Equations) -> Model:
     states, parameters, switches = equations.states, tuple(equations.parameters), equations.switches
     clock = None if equations.time_index is None else states[equations.time_index]
     arguments = arguments_of(parameters, states)
     alone = equations.diluted if clock is None else equations.diluted | {clock}
-    amounts = _amounts(equations.terms, equations.volumes, alone)
+    amounts = _amounts(equations.balances, equations.volumes, alone)
     sums = conserved(amounts, [sympy.Symbol(n) for n in arguments], equations.reactions)
     moieties, weights = _moieties(sums, equations.volumes)
     kinetics = Kinetics.of(
@@ -191,17 +199,15 @@ def _compiled(network: Network, equations: _Equations) -> Model:
         switches.names,
         switches.times,
         equations.events,
-        equations.conditions,
     )
     f = kinetics.derivatives()
     symbols = [TIME if n == clock else sympy.Symbol(n) for n in states]
-    set_by_events = [value for event in equations.events for _, value in event.assigned]
-    triggers = [event.trigger for event in equations.events]
-    unknown = names_in(*f, *equations.initial, *switches.times, *set_by_events, *triggers, *equations.conditions)
-    unknown -= {s.name for s in symbols} | {
+    events = [*equations.events.formulas, *(event.trigger for event in equations.events.events)]
+    unknown = names_in(*f, *equations.initial, *switches.times, *events)
+    unknown -= {n for s in symbols for n in (s.name, as_of_now(s).name)} | {
         *arguments,
         *switches.names,
-        *(f"condition {k}" for k in range(len(equations.conditions))),
+        *(f"condition {k}" for k in range(len(equations.events.conditions))),
     }
     if unknown:
         meant = did_you_mean(sorted(unknown), [*network.species, *network.parameters, *network.rules])
@@ -229,7 +235,7 @@ def _compiled(network: Network, equations: _Equations) -> Model:
         kinetics=kinetics,
         rhs_depends_on_time=equations.depends_on_time,
         switch_times=compile_vector((arguments,), switches.times) if switches.times else None,
-        events=Events.of(equations.events, symbols, arguments, switches.names, equations.conditions),
+        events=Events.of(equations.events, symbols, arguments, switches.names),
         nonnegative=tuple(n for n in states if n in network.species),
         margins=least,
         defined=compile_vector((*names, *tolerances), least) if least else None,
@@ -295,17 +301,19 @@ def _values(
 
 
 def _settable(network: Network, held: Collection[str], independent: Collection[str]) -> dict[str, float]:
-    """Values of what only events change and no formula gives: parameters, and species that nothing else changes."""
-    settable = {}
+    """Values of what only events change and no formula gives: parameters, volumes, and species."""
+    settable, quantities = {}, {**network.compartments, **network.parameters}
     for name in held:
         if name in network.species:
             initial = network.species[name].initial
             if initial.is_number:
                 settable[name] = float(initial)
-        elif name in network.parameters and (name not in network.initial or name in independent):
-            settable[name] = math.nan if name in network.initial else network.parameters[name].value
-        elif name not in network.parameters:
-            raise ValueError(f"an event of {network.name} changes {name!r}; expected a species or a parameter")
+        elif name in quantities and (name not in network.initial or name in independent):
+            settable[name] = math.nan if name in network.initial else quantities[name].value
+        elif name not in quantities:
+            raise ValueError(
+                f"an event of {network.name} changes {name!r}; expected a species, a parameter or a compartment"
+            )
     return settable
 
 

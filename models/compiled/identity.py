@@ -54,7 +54,8 @@ def model_parts(model: Model) -> dict[str, str]:
             add(field.name, getattr(model, field.name))
     if model.kinetics is not None:
         for field in fields(model.kinetics):
-            if field.name != "events" or model.kinetics.events:  # runs are older than events
+            # Runs are older than these.
+            if field.name not in ("events", "priorities") or getattr(model.kinetics, field.name):
                 add(field.name, getattr(model.kinetics, field.name))
     else:
         add("functions", _functions(model))

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import sympy
 
-from .events import TimedEvent
+from .events import TimedEvent, TimedEvents
+
+_NONE = TimedEvents((), (), (), ())
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,8 @@ class Kinetics:
 
     `initial`, `volumes`, `weights` (see `Model`) and `switch_times` are over parameters alone. Rates and coefficients
     may hold the `switches`, which are 0 before their time and 1 from then on (see `hexamer.models.compiled.switches`).
-    `events` act where switches and `conditions` on the state go.
+    `events` act where switches and `conditions` on the state go. If there are `priorities`, these decide which of the
+    events of one moment is next.
     """
 
     rates: tuple[sympy.Expr, ...]
@@ -28,6 +31,7 @@ class Kinetics:
     switch_times: tuple[sympy.Expr, ...] = ()
     events: tuple[TimedEvent, ...] = ()
     conditions: tuple[sympy.Basic, ...] = ()
+    priorities: tuple[sympy.Expr, ...] = ()
 
     @staticmethod
     def of(
@@ -37,8 +41,7 @@ class Kinetics:
         weights: Sequence[sympy.Expr],
         switches: Sequence[str] = (),
         switch_times: Sequence[sympy.Expr] = (),
-        events: Sequence[TimedEvent] = (),
-        conditions: Sequence[sympy.Basic] = (),
+        acting: TimedEvents = _NONE,
     ) -> Kinetics:
         """From (coefficient, rate) pairs for each species; a rate that several species share is one."""
         known: dict[sympy.Expr, int] = {}
@@ -55,15 +58,16 @@ class Kinetics:
             tuple(weights),
             tuple(switches),
             tuple(switch_times),
-            tuple(events),
-            tuple(conditions),
+            acting.events,
+            acting.conditions,
+            acting.priorities,
         )
 
     @property
     def expressions(self) -> Iterator[sympy.Basic]:
         """All that it is made of."""
         yield from (*self.rates, *(c for _, _, c in self.terms))
-        yield from (*self.initial, *self.volumes, *self.weights, *self.switch_times, *self.conditions)
+        yield from (*self.initial, *self.volumes, *self.weights, *self.switch_times, *self.conditions, *self.priorities)
         for event in self.events:
             yield from (event.trigger, event.at_start, event.delay, *(value for _, value in event.assigned))
 

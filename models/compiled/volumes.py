@@ -20,7 +20,7 @@ def volumes_of(model: Model) -> frozenset[str]:
 
 
 def moved_by(model: Model) -> dict[str, frozenset[str]]:
-    """Compartments with concentrations whose volumes move in time, and the names that their volumes follow."""
+    """Compartments with concentrations whose volumes change in time or by events, and the names that these follow."""
     if model.network is None:
         return {}
     states = {s.name for s in model.symbols}
@@ -30,16 +30,19 @@ def moved_by(model: Model) -> dict[str, frozenset[str]]:
 
 
 def jumping_volumes(model: Model, protocol: Protocol) -> list[str]:
-    """A sentence for each volume that moves in time and that `protocol` also sets after its start.
+    """A sentence for each volume that changes in time or by an event, and that `protocol` also sets after its start.
 
-    The concentrations in it would have to jump by a ratio that is known only on the way.
+    The concentrations in it would have to jump by a ratio that is known only on the way, unless they are kept.
     """
+    if protocol.resizing_keeps == "concentrations":
+        return []
     late = set().union(*(s.assign.keys() | s.add.keys() for s in protocol.steps if s.time > protocol.start))
     if protocol.preequilibration is not None:
         late = {*protocol.targets, *protocol.preequilibration}
     return [
         f"protocol {protocol.name!r} changes {', '.join(sorted(names & late))}, which the volume of compartment {c} "
-        "follows; it moves in time, so this is supported at the protocol's start only: make it part of the model"
+        "follows; it changes in time or by an event, so this is supported at the protocol's start only: make it part "
+        "of the model"
         for c, names in moved_by(model).items()
         if names & late
     ]

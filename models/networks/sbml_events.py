@@ -40,11 +40,6 @@ def _event(
     }
     if trigger is None or not trigger.isSetMath() or not assignments:
         return None
-    for variable in assignments:
-        if model.getCompartment(variable) is not None:
-            problems.append(
-                f"{what} changes the volume of compartment {variable}; change it by a step of a protocol instead"
-            )
     delay = e.getDelay() if e.isSetDelay() and e.getDelay().isSetMath() else None
     if delay is not None and e.isSetTimeUnits():
         problems.append(f"{what} has its delay in {e.getTimeUnits()}; expected the model's own unit of time")

@@ -76,16 +76,16 @@ def write_sbml(network: Network) -> str:
     model = document.createModel()
     model.setId(network.name)
     _write_units(model, network)
+    changing = set(network.rules) | set(network.rates)
+    assigned = {name for event in network.events for name in event.assignments}
     for name, volume in network.compartments.items():
         compartment = model.createCompartment()
         compartment.setId(name)
         compartment.setSize(volume.value)
         compartment.setSpatialDimensions(3)
-        compartment.setConstant(name not in network.rules and name not in network.rates)
+        compartment.setConstant(name not in changing and name not in assigned)
         if volume.unit:
             compartment.setUnits(volume.unit)
-    changing = set(network.rules) | set(network.rates)
-    assigned = {name for event in network.events for name in event.assignments}
     for name, quantity in network.parameters.items():
         parameter = model.createParameter()
         parameter.setId(name)

@@ -1,4 +1,4 @@
-"""Volumes of a network's compartments are above 0, and no event changes them."""
+"""Volumes of a network's compartments are above 0, also those that events set."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import math
 
 import sympy
 
-from .formulas import inline, names_in
 from .network import Network
 
 
 def unsound_volumes(network: Network) -> list[str]:
-    """A sentence for each compartment whose volume is not above 0, not finite, or set by an event."""
+    """A sentence for each compartment whose volume is not above 0 or not finite, as the network or an event sets it."""
     messages = []
     for name, quantity in network.compartments.items():
         formula = sympy.sympify(network.rules.get(name, network.initial.get(name, quantity.value)))
@@ -24,20 +23,14 @@ def unsound_volumes(network: Network) -> list[str]:
 
 
 def _set_by_events(network: Network) -> list[str]:
-    """A sentence for each volume whose rule follows what an event sets, with concentrations in it, which would jump."""
-    assigned = {name for event in network.events for name in event.assignments}
-    if not assigned:
-        return []
-    formulas = inline({n: sympy.sympify(e) for n, e in network.rules.items()})
-    messages = []
-    for name in dict.fromkeys(s.compartment for s in network.species.values() if not s.amount):
-        used = assigned & names_in(formulas.get(name, sympy.Integer(0)))
-        if used:
-            messages.append(
-                f"the volume of compartment {name} follows {', '.join(sorted(used))}, which an event sets, and holds "
-                "concentrations; this is not supported yet: set the volume by a protocol"
-            )
-    return messages
+    """A sentence for each number that an event sets a volume to, and that is not above 0."""
+    return [
+        f"event {event.name.removeprefix('event ')} sets the volume of compartment {name} to {float(value):g}; "
+        "expected a number above 0"
+        for event in network.events
+        for name, value in event.assignments.items()
+        if name in network.compartments and value.is_number and not float(value) > 0
+    ]
 
 
 def check_network(network: Network) -> None:

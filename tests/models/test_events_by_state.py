@@ -226,7 +226,6 @@ def test_the_fused_engine_says_why_diffrax_solves():
     [
         ("at (S == 0.5): S = 1", ["event e", "S == 0.5", "one instant"]),
         ("at (floor(S) < 1): S = 1", ["event e", "floor(S)", "jumps"]),
-        ("at (S < 0.5), priority=S: S = 1", ["event e", "priority is S"]),
     ],
 )
 def test_what_is_not_supported_is_refused_by_name(event: str, words: list[str]):

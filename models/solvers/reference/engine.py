@@ -123,7 +123,7 @@ def _course(
     each = stretches.begin.shape[1]
     segment = segment * each + _inside(model, stretches.end[segment], times).clip(0, each - 1)
     within = model.between_switches if model.switches else model
-    by_state = model.events is not None and model.events.conditions is not None
+    by_state = model.events is not None and model.events.by_state
 
     def one(carry, part):
         y, scale, at, status, steps, rejected, *recalled = carry
@@ -225,7 +225,7 @@ def _stretches(model: Model, p: Float[Array, " parameters"], segment: Segment) -
 
 
 def _events(model: Model, p: Float[Array, " parameters"], segment: Segment, passing: Passing) -> Acting | Due:
-    if model.events is not None and model.events.conditions is not None:
+    if model.events is not None and model.events.by_state:
         return due_in(segment, passing)
     if model.events is not None:
         return acting(model, p, segment, passing)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from ...compiled.events import Events
 from ...compiled.model import Model
 
 
@@ -81,19 +82,56 @@ def after_events(
     """The state after the events of one moment. One that comes later by dT comes to a state that is f dT further."""
     events = model.events
     assert events is not None
-    fixed = (p, switches) if model.switches else (p,)
+    if events.priorities is not None:
+        return _after_ranked(model, y, p, switches, acts, delay)
 
     def after(e: int, source: Array, y: Array) -> Array:
-        values = events.values[e](jnp.where(acts[e], source, 1.0), p, switches)
-        return jnp.where(acts[e], y.at[events.targets[e]].set(values), y)
+        return _set_by(events, e, acts[e], source, y, p, switches)
 
     course = [y]
     for e, whole in enumerate(events.before_all):
         course.append(after(e, y if whole else course[-1], course[-1]))
-    rates = jax.lax.stop_gradient(jax.vmap(lambda y: model.rhs(y, *fixed))(jnp.stack(course)))
-    rates = jnp.where(jnp.isfinite(rates), rates, 0.0)
+    rates = _rates(model, jnp.stack(course), p, switches)
     first = y
     for e, whole in enumerate(events.before_all):
         y = y + delay[e] * rates[e]
         y = after(e, first + delay[e] * rates[0] if whole else y, y) - delay[e] * rates[e + 1]
     return y
+
+
+def _after_ranked(model: Model, first: Array, p: Array, switches: Array, acts: Array, delay: Array) -> Array:
+    """As `after_events`: of the events that are left, that with the largest priority in the present state is next."""
+    events = model.events
+    assert events is not None
+    assert events.priorities is not None
+    priorities, numbers = events.priorities, jnp.arange(acts.size)
+
+    def rates(y: Array) -> Array:
+        return _rates(model, y[None], p, switches)[0]
+
+    def one(carry: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], None]:
+        y, left = carry
+        rank = jax.lax.stop_gradient(priorities(y, p, switches))
+        chosen = left & (numbers == jnp.argmax(jnp.where(left, rank, -jnp.inf)))
+        after = y
+        for e, whole in enumerate(events.before_all):
+            further = y + delay[e] * rates(y)
+            source = first + delay[e] * rates(first) if whole else further
+            later = _set_by(events, e, chosen[e], source, further, p, switches)
+            after = jnp.where(chosen[e], later - delay[e] * rates(later), after)
+        return (after, left & ~chosen), None
+
+    return jax.lax.scan(one, (first, acts), None, length=acts.size)[0][0]
+
+
+def _set_by(events: Events, e: int, acts: Array, source: Array, y: Array, p: Array, switches: Array) -> Array:
+    """The state after event e, if it `acts`."""
+    values = events.values[e](*(jnp.where(acts, x, 1.0) for x in (source, y)), p, switches)
+    return jnp.where(acts, y.at[events.targets[e]].set(values), y)
+
+
+def _rates(model: Model, states: Float[Array, "states species"], p: Array, switches: Array) -> Array:
+    """Without derivative; 0 where they are not finite."""
+    fixed = (p, switches) if model.switches else (p,)
+    rates = jax.lax.stop_gradient(jax.vmap(lambda y: model.rhs(y, *fixed))(states))
+    return jnp.where(jnp.isfinite(rates), rates, 0.0)

@@ -193,7 +193,7 @@ class StateEvents:
         waiting, y = now.waiting, now.y
         due = waiting.due(now.t)
         some = jnp.any(due)
-        first = (jnp.arange(due.shape[1]) == jnp.argmax(jnp.any(due, axis=0))) & some
+        first = (jnp.arange(due.shape[1]) == self.next(jnp.any(due, axis=0), y)) & some
         # Of one event the one that was to act first.
         slot = jnp.argmin(jnp.where(due, waiting.when, jnp.inf), axis=0)
         owed = jnp.take_along_axis(waiting.owed, slot[None, :], axis=0)[0]
@@ -213,12 +213,19 @@ class StateEvents:
         fresh = now.fresh & ~(moved & some)
         return now._replace(y=y, hold=hold, held=holds, fresh=fresh, waiting=waiting, status=status)
 
+    def next(self, due: Bool[Array, " events"], y: Float[Array, " species"]) -> Int[Array, ""]:
+        """Which of the events that are `due` acts next."""
+        if self.events.priorities is None:
+            return jnp.argmax(due)
+        rank = jax.lax.stop_gradient(self.events.priorities(y, self.p, self.switches))
+        return jnp.argmax(jnp.where(due, rank, -jnp.inf))
+
     def _after(self, e: int, y, delay, source, acts) -> Float[Array, " species"]:
         """The state after event e. One that comes later by dT comes to a state that is f dT further."""
-        if not self.events.before_all[e]:
-            source = y + delay * self.rates(y)
-        values = self.events.values[e](jnp.where(acts, source, 1.0), self.p, self.switches)
-        y = (y + delay * self.rates(y)).at[self.events.targets[e]].set(values)
+        y = y + delay * self.rates(y)
+        source = source if self.events.before_all[e] else y
+        values = self.events.values[e](*(jnp.where(acts, x, 1.0) for x in (source, y)), self.p, self.switches)
+        y = y.at[self.events.targets[e]].set(values)
         return y - delay * self.rates(y)
 
     def turned(self, now: _Pass) -> _Pass:
@@ -321,6 +328,8 @@ class StateEvents:
 
         `reach` is how far roots were from 0 before.
         """
+        if not gone.size:
+            return jnp.zeros(self.conditions.used.shape[0]), jnp.zeros(self.conditions.used.shape[0], bool)
         slope, root = self.slope(y), self.root(y)
         grazes = ~(jnp.abs(slope) * length > GRAZING * (self.size(y) + reach))
         late = -(root - jax.lax.stop_gradient(root)) / jnp.where(grazes, 1.0, slope)

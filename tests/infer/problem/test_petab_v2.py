@@ -13,6 +13,7 @@ import yaml
 from scipy import stats
 
 import hexamer
+from helpers import slowly
 from hexamer.data.petab import read_petab
 from hexamer.infer.problem.numpyro_bridge import PriorDistribution
 from support.petab_problem import YAML, relaxed, write_problem
@@ -21,11 +22,11 @@ from support.petab_suite import check_case
 pytestmark = pytest.mark.tier("test")
 
 CASES = ("0001", "0004", "0007", "0010", "0013", "0022", "0025", "0028", "0031")
-NEEDS_EVENTS = ("0016",)
+BY_DIFFRAX = ("0016",)  # an event on the state
 K1, K2 = 0.8, 0.6
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [*CASES, *slowly(*BY_DIFFRAX)])
 def test_suite(shared_data: Path, case: str) -> None:
     folder = shared_data / "petab_test_suite_v2" / case
     expected = yaml.safe_load((folder / f"_{case}_solution.yaml").read_text())
@@ -37,12 +38,6 @@ def test_suite(shared_data: Path, case: str) -> None:
         parameter = problem.parameters[name]
         found = float(PriorDistribution(parameter).log_prob(jnp.asarray(parameter.value)))
         assert found == pytest.approx(value, abs=expected["tol_log_prior"], rel=1e-14), name
-
-
-@pytest.mark.parametrize("case", NEEDS_EVENTS)
-def test_what_the_model_lacks_is_named(shared_data: Path, case: str) -> None:
-    with pytest.raises(ValueError, match="event _E0"):
-        hexamer.load_problem(shared_data / "petab_test_suite_v2" / case / f"_{case}.yaml")
 
 
 def readings(path: Path, values: dict[str, float] | None = None) -> np.ndarray:

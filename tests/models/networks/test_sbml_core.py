@@ -174,7 +174,7 @@ def test_gradient_by_the_growth_of_a_volume(volume: str, solver: Fused | Diffrax
 
 def test_a_protocol_cannot_move_a_volume_that_moves_itself() -> None:
     model = compile_network(read_antimony(GROWING.format(volume="V := 2*exp(r*time);")))
-    with pytest.raises(ValueError, match="changes r, which the volume of compartment V follows; it moves in time"):
+    with pytest.raises(ValueError, match="changes r, which the volume of compartment V follows; it changes in time"):
         simulate(model, {}, Protocol().set(at=5.0, r=0.2), [0.0, 10.0])
 
 

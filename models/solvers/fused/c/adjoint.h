@@ -112,7 +112,8 @@ STATIC void undo_events(const Batch& b, const Adjoint& adjoint, Course& c, int l
   const int* index = parameters_in(b.plan, c);
   const double* row = next_row(b, c);
   exact p[ARGUMENTS], times[SWITCHES + 1], u[SWITCHES + 1], p_bar[ARGUMENTS], x[COEFFICIENTS];
-  exact base[SPECIES], base_bar[SPECIES], before[SPECIES], after[SPECIES], bar[SPECIES], source_bar[SPECIES];
+  exact base[SPECIES], base_bar[SPECIES], before[SPECIES], after[SPECIES], bar[SPECIES];
+  exact source[2 * SPECIES], source_bar[2 * SPECIES];
   real q[COEFFICIENTS], y[SPECIES];
   Acting acting;
   int owner[EVENTS + 1];
@@ -129,14 +130,18 @@ STATIC void undo_events(const Batch& b, const Adjoint& adjoint, Course& c, int l
     base_bar[n] = exact_of(0.0);
     bar[n] = exact_of(AT(lambda[n], lane));
   }
-  for (int e = EVENTS - 1; e >= 0; e--) {
+  rank(p, base, acting);
+  for (int i = EVENTS - 1; i >= 0; i--) {
+    const int e = event_at(acting, i);
     if (!acting.at[e]) continue;
-    act(p, acting, e, base, before);
-    act(p, acting, e + 1, base, after);
+    act(p, acting, i, base, before);
+    act(p, acting, i + 1, base, after);
     double moved = -along(after, q, bar, lane);
-    for (int n = 0; n < SPECIES; n++) source_bar[n] = exact_of(0.0);
-    pull_set_by(e, before_all(e) ? base : before, p, bar, source_bar, p_bar);
+    for (int n = 0; n < 2 * SPECIES; n++) source_bar[n] = exact_of(0.0);
+    source_of(e, base, before, source);
+    pull_set_by(e, source, p, bar, source_bar, p_bar);
     forget_set_by(e, bar);
+    for (int n = 0; n < SPECIES; n++) bar[n] += source_bar[SPECIES + n];
     if (before_all(e)) {
       moved += along(base, q, source_bar, lane);
       for (int n = 0; n < SPECIES; n++) base_bar[n] += source_bar[n];

@@ -79,6 +79,7 @@ STATIC void let_events_act(const Batch& b, Course& c, int lane, double moment, b
     note_events(b, c, lane, moment, y);
     arguments_after(b, c.set, index, moment, p, times);
     for (int n = 0; n < SPECIES; n++) base[n] = exact_of(AT(y[n], lane));
+    rank(p, base, acting);
     act(p, acting, EVENTS, base, after);
     for (int n = 0; n < SPECIES; n++) AT(y[n], lane) = AT(after[n], 0);
   }

@@ -7,7 +7,20 @@
 
 struct Acting {
   bool at[EVENTS + 1];
+#ifdef RANKED
+  int order[EVENTS + 1];
+#endif
 };
+
+// The event that comes at place i of those of a moment.
+INLINE int event_at(const Acting& acting, int i)
+{
+#ifdef RANKED
+  return acting.order[i];
+#else
+  return i;
+#endif
+}
 
 // Beside the state: an item's parameters and, for each switch, 1 if it has gone at `moment`, else 0.
 STATIC void arguments_after(const Batch& b, int64 set, const int* index, double moment, exact* p, exact* times)
@@ -34,14 +47,47 @@ STATIC bool find_acting(const Batch& b, int64 set, const int* index, double mome
   return any;
 }
 
-// The state after the acting events below number `count`, from `base`, the state before all of them.
+// What the values of event e are computed from: `base`, the state before all events of the moment, or y, the one that those
+// before it left; behind it always y.
+STATIC void source_of(int e, const exact* base, const exact* y, exact* source)
+{
+  for (int n = 0; n < SPECIES; n++) {
+    source[n] = before_all(e) ? base[n] : y[n];
+    source[SPECIES + n] = y[n];
+  }
+}
+
+// The order of the acting events: of those that are left, the first with the largest priority in the present state is next.
+STATIC void rank(const exact* p, const exact* base, Acting& acting)
+{
+#ifdef RANKED
+  exact y[SPECIES], source[2 * SPECIES], priority[EVENTS + 1];
+  for (int n = 0; n < SPECIES; n++) y[n] = base[n];
+  for (int e = 0; e < EVENTS; e++) acting.order[e] = e;
+  for (int i = 0; i < EVENTS; i++) {
+    int best = -1;
+    priorities(y, p, priority);
+    for (int j = i; j < EVENTS; j++)
+      if (acting.at[acting.order[j]] && (best < 0 || AT(priority[acting.order[j]], 0) > AT(priority[acting.order[best]], 0))) best = j;
+    if (best < 0) return;
+    const int e = acting.order[best];
+    for (int j = best; j > i; j--) acting.order[j] = acting.order[j - 1];
+    acting.order[i] = e;
+    source_of(e, base, y, source);
+    set_by(e, source, p, y);
+  }
+#endif
+}
+
+// The state after the acting events in places below `count`, from `base`, the state before all of them.
 STATIC void act(const exact* p, const Acting& acting, int count, const exact* base, exact* y)
 {
-  exact source[SPECIES];
+  exact source[2 * SPECIES];
   for (int n = 0; n < SPECIES; n++) y[n] = base[n];
-  for (int e = 0; e < count; e++) {
+  for (int i = 0; i < count; i++) {
+    const int e = event_at(acting, i);
     if (!acting.at[e]) continue;
-    for (int n = 0; n < SPECIES; n++) source[n] = before_all(e) ? base[n] : y[n];
+    source_of(e, base, y, source);
     set_by(e, source, p, y);
   }
 }

@@ -52,6 +52,9 @@ INLINE void pull_set_by(int e, const exact* y, const exact* p, const exact* u, e
   Exact::pull_set_by(e, y, p, u, y_bar, p_bar);
 }
 INLINE void forget_set_by(int e, exact* u) { Exact::forget_set_by(e, u); }
+#ifdef RANKED
+INLINE void priorities(const exact* y, const exact* p, exact* x) { Exact::priorities(y, p, x); }
+#endif
 INLINE void rates(const exact* y, const exact* q, exact* f) { Exact::rates(y, q, f); }
 INLINE void jacobian(const exact* y, const exact* q, exact* j) { Exact::jacobian(y, q, j); }
 INLINE void pull_rates(const exact* y, const exact* q, const exact* u, exact* y_bar, exact* q_bar)

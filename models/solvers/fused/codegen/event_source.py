@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ....compiled.events import START, TimedEvent
+from ....compiled.events import START, TimedEvent, as_of_now
 from ....compiled.model import Model
 from ....networks.conditions import as_number
 from .graph import Graph, pull_back
@@ -16,19 +16,24 @@ def write_event_functions(out: Writer, model: Model, first: int) -> None:
     """Writes the functions; a model without events has them too, empty. In `p` the switches stand from `first` on."""
     assert model.kinetics is not None
     events, switches = model.kinetics.events, model.kinetics.switches
-    if by_state := [e.name for e in events if any(str(s).startswith("condition ") for s in e.trigger.free_symbols)]:
-        raise Unsupported(
-            f"model {model.name!r} has events whose triggers depend on the state ({', '.join(by_state)}), which the "
-            "fused engine does not look for"
-        )
+    _check_moments(model.name, events)
     graph = Graph()
-    y, p = graph.inputs("y", len(model.species)), graph.inputs("p", first + len(switches))
+    count = len(model.species)
+    y, p = graph.inputs("y", count), graph.inputs("p", first + len(switches))
     names = {n: v for n, v in zip([s.name for s in model.symbols], y, strict=True)}
+    # Behind the state that values are of is the one that the events before left.
+    used = {s for event in events for _, value in event.assigned for s in value.free_symbols}
+    now = {i: as_of_now(s) for i, s in enumerate(model.symbols)}
+    names |= {s.name: graph.input(f"y[{count + i}]") for i, s in now.items() if s in used}
     names |= dict(zip(model.arguments, p, strict=False)) | dict(zip(switches, p[first:], strict=True))
     lower = Lowering(graph, {**names, START.name: graph.input("start")})
     triggers, starts = ([lower(as_number(getattr(e, n))) for e in events] for n in ("trigger", "at_start"))
     out.function("triggers", "const real* p, real* x", indexed("x", triggers))
     out.function("at_start", "const real* p, const real start, real* x", indexed("x", starts))
+    if model.kinetics.priorities:
+        out.parts.append("#define RANKED")
+        ranks = [lower(e) for e in model.kinetics.priorities]
+        out.function("priorities", "const real* y, const real* p, real* x", indexed("x", ranks))
     u = graph.inputs("u", len(model.species))
     for e, event in enumerate(events):
         places = [i for i, _ in event.assigned]
@@ -48,6 +53,18 @@ def write_event_functions(out: Writer, model: Model, first: int) -> None:
         ("forget_set_by", "real* u"),
     ):
         out.parts.append(_dispatch(name, signature, len(events)))
+
+
+def _check_moments(model: str, events: Sequence[TimedEvent]) -> None:
+    """Raises `Unsupported` for events of which it is known only on the way when they act."""
+    triggers = [e.name for e in events if any(str(s).startswith("condition ") for s in e.trigger.free_symbols)]
+    delays = [e.name for e in events if e.delay != 0 and e.name not in triggers]
+    for what, names in (("triggers", triggers), ("delays", delays)):
+        if names:
+            raise Unsupported(
+                f"model {model!r} has events whose {what} depend on the state ({', '.join(names)}), which the fused "
+                "engine does not look for"
+            )
 
 
 def _dispatch(name: str, signature: str, count: int) -> str:
