@@ -27,6 +27,7 @@ from .events import EventReader, Events, TimedEvents, as_of_now
 from .jumps import warning
 from .kinetics import Kinetics
 from .model import Model, SparseJacobian, arguments_of, at_start, clock_name
+from .shapes import WRITTEN_OUT, compile_by_shape
 from .switches import Switches
 
 log = logging.getLogger(__name__)
@@ -329,16 +330,16 @@ def _with_jacobian(names: Sequence[Sequence[Name]], f: list[sympy.Expr]) -> tupl
     entries: list[sympy.Expr] = []
     slot = np.zeros((len(states), len(states)), dtype=int)  # 0: a structural zero
     for i, expression in enumerate(f):
+        used = expression.free_symbols
         for j, symbol in enumerate(states):
-            if symbol in expression.free_symbols:
-                entry = sympy.diff(expression, symbol)
-                if entry != 0:
-                    entries.append(entry)
-                    slot[i, j] = len(entries)
+            if symbol in used and (entry := sympy.diff(expression, symbol)) != 0:
+                entries.append(entry)
+                slot[i, j] = len(entries)
     rows, columns = np.nonzero(slot)
     order = np.argsort(slot[rows, columns])
-    jacobian = SparseJacobian(compile_vector(names, entries), rows[order], columns[order], slot)
-    return compile_vector(names, f), jacobian
+    compiled = compile_vector if len(states) <= WRITTEN_OUT else compile_by_shape
+    jacobian = SparseJacobian(compiled(names, entries), rows[order], columns[order], slot)
+    return compiled(names, f), jacobian
 
 
 def _moieties(conserved: Conserved, volumes: Sequence[sympy.Expr]) -> tuple[np.ndarray, list[sympy.Expr]]:

@@ -11,6 +11,7 @@ import sympy
 from ....compiled.codegen import as_symbol
 from ....compiled.domain import RTOL, atol_of
 from ....compiled.model import Model
+from ....compiled.shapes import WRITTEN_OUT
 from .coefficients import Coefficients
 from .event_source import event_tables, write_event_functions
 from .graph import Graph, GraphValue, pull_back
@@ -18,7 +19,7 @@ from .lower import Lowering, Unsupported
 from .sparse_lu import Entry, SparseLayout
 from .writer import Writer, indexed, lookup_function, summed
 
-LARGEST = 128  # species; beyond, straight-line code takes too long to compile
+LARGEST = WRITTEN_OUT  # species; beyond, straight-line code takes too long to compile
 
 
 @dataclass(frozen=True)
