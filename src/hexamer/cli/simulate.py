@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import arguments
+from .catalogue import Kind, inventory
 from .device import use_device
 from .options import (
     AtolOption,
@@ -30,7 +31,12 @@ if TYPE_CHECKING:
 
 def command(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="Bundled network, parts joined by +, or .ant or .xml file.")
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="Bundled network, parts joined by +, or .ant or .xml file.",
+            autocompletion=lambda: list(inventory(Kind.models)),
+        ),
     ],
     out: Annotated[Path, typer.Option(help="CSV to write: protocol, time, status, and a column for each name.")],
     protocol: Annotated[
