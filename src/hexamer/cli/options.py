@@ -36,6 +36,14 @@ ProblemArgument = Annotated[
     ),
 ]
 
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="Bundled network, parts joined by +, or .ant or .xml file.",
+        autocompletion=lambda: list(inventory(Kind.models)),
+    ),
+]
 ModelOption = Annotated[
     str | None,
     typer.Option(
@@ -121,6 +129,7 @@ __all__ = [
     "EngineChoice",
     "EngineOption",
     "FitSolverOption",
+    "ModelArgument",
     "ModelOption",
     "ProblemArgument",
     "QuietOption",

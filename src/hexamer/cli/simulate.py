@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import arguments
-from .catalogue import Kind, inventory
 from .device import use_device
 from .options import (
     AtolOption,
     DeviceOption,
     EngineChoice,
     EngineOption,
+    ModelArgument,
     RtolOption,
     SolverOption,
     solver_of,
@@ -30,14 +30,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="Bundled network, parts joined by +, or .ant or .xml file.",
-            autocompletion=lambda: list(inventory(Kind.models)),
-        ),
-    ],
+    model: ModelArgument,
     out: Annotated[Path, typer.Option(help="CSV to write: protocol, time, status, and a column for each name.")],
     protocol: Annotated[
         list[str],
