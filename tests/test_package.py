@@ -281,7 +281,7 @@ def test_looking_at_the_package_compiles_nothing(monkeypatch: pytest.MonkeyPatch
         assert set(module.__all__) <= members.keys() & set(dir(module))
         assert not {"TYPE_CHECKING", "later"} & set(dir(module))
         assert not [n for n, v in members.items() if isinstance(v, Model)]
-        helped = pydoc.render_doc(module, renderer=pydoc.plaintext)
+        helped = pydoc.plain(pydoc.render_doc(module))
         assert [n for n in module.__all__ if n not in helped and n != "__version__"] == []
     assert compiled == []
 
