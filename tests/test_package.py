@@ -6,6 +6,7 @@ import importlib
 import inspect
 import json
 import os
+import pydoc
 import re
 import subprocess
 import sys
@@ -270,12 +271,19 @@ def test_the_command_computes_in_64_bits(tmp_path: Path) -> None:
     assert len(found) > 5
 
 
-def test_looking_at_the_package_compiles_nothing() -> None:
-    """`dir` and `inspect.getmembers` show all that is public, and warn of nothing."""
+def test_looking_at_the_package_compiles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`dir`, `help` and `inspect.getmembers` show all that is public, and warn of nothing."""
+    compiled = []
+    monkeypatch.setattr("hexamer.models.load.load_network", compiled.append)
+    monkeypatch.setattr("hexamer.models.compiled.from_network.compile_network", compiled.append)
     for module in (hexamer, hexamer.models, hexamer.data, hexamer.infer):
         members = dict(inspect.getmembers(module))
         assert set(module.__all__) <= members.keys() & set(dir(module))
+        assert not {"TYPE_CHECKING", "later"} & set(dir(module))
         assert not [n for n, v in members.items() if isinstance(v, Model)]
+        helped = pydoc.plain(pydoc.render_doc(module))
+        assert [n for n in module.__all__ if n not in helped and n != "__version__"] == []
+    assert compiled == []
 
 
 def test_an_old_name_that_has_left_its_module_is_found() -> None:

@@ -197,7 +197,7 @@ def _through_mass(quantity: pint.Quantity, wanted: pint.Quantity, mass: str | fl
 
 
 def _way_out(unit: str, dose: dict[str, pint.Quantity], wanted: pint.Quantity, error: UnitError) -> str:
-    """What to write for a dose that is no concentration yet."""
+    """What to write for a dose that is not a concentration yet."""
     lacking = []
     try:
         quantity = quantity_of(unit)

@@ -99,7 +99,7 @@ def read_cells(
 ) -> TableCells:
     """All tables; `issues` has what is wrong, and a table that cannot be read at all has no rows.
 
-    Messages quote nothing of files outside `folder`, nor of files that are no tables.
+    Messages quote nothing of files outside `folder`, nor of files that are not tables.
     """
     cells = TableCells()
     every = [path for paths in files.values() for path in paths]

@@ -87,7 +87,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise unreadable(path, ["it cannot be read as YAML: its values are nested too deeply"]) from None
     if not isinstance(config, dict):
-        raise unreadable(path, ["it is no PEtab YAML file: its top level must hold keys and values"])
+        raise unreadable(path, ["it is not a PEtab YAML file: its top level must hold keys and values"])
     return config
 
 

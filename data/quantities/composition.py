@@ -47,7 +47,7 @@ def parts_by_species(network: Network, stated: Mapping[str, Parts] | None = None
     unknown = sorted(set(stated or {}) - set(network.species))
     if unknown:
         raise AssayError(
-            f"composition: {', '.join(unknown)} is no species of {network.name}; it has {', '.join(network.species)}"
+            f"composition: {', '.join(unknown)} is not a species of {network.name}; it has {', '.join(network.species)}"
             f"{did_you_mean(unknown, network.species)}"
         )
     elementary = {*network.species, *(part for parts in (stated or {}).values() for part in parts)}

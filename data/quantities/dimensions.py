@@ -228,7 +228,7 @@ def _named(unit: str) -> pint.Quantity | None:
     """Text as a quantity, None where it is none."""
     try:
         quantity = registry().Quantity(1.0, unit) if unit not in ("", "1") else registry().Quantity(1.0)
-    except Exception:  # pint's tokenizer raises many kinds for text that is no unit
+    except Exception:  # pint's tokenizer raises many kinds for text that is not a unit
         return None
     return quantity if is_proportional(quantity) else None
 

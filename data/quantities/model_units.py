@@ -193,7 +193,7 @@ class ModelUnits:
 
         Each part of `unit` that is a time, an amount, a volume or made of these becomes the model's: `1/(nM min)`
         becomes `1/(pM h)`; with `numbers`, percent become hundredths. What else it holds, such as au or ng/ml, stays.
-        Raises `UnitError` for text that is no unit.
+        Raises `UnitError` for text that is not a unit.
         """
         if (unit, numbers) not in self._coherent:
             self._coherent[unit, numbers] = self._made_coherent(unit, numbers=numbers)

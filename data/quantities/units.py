@@ -82,10 +82,10 @@ def _quantity(text: str, what: str) -> pint.Quantity:
         names = [error.unit_names] if isinstance(error.unit_names, str) else list(error.unit_names)
         part = "" if text in names else f", for its part {', '.join(map(repr, names))}"
         raise UnitError(f"{what} {text!r} is not known{part}") from None
-    except Exception:  # pint's tokenizer raises many kinds for text that is no unit
+    except Exception:  # pint's tokenizer raises many kinds for text that is not a unit
         raise UnitError(f"{what} {text!r} cannot be read as a unit, such as 'nM', 'ng/ml' or 'min'") from None
     if not (math.isfinite(quantity.magnitude) and quantity.magnitude > 0):
-        raise UnitError(f"{what} {text!r} is {quantity.magnitude:g} times something, which is no unit")
+        raise UnitError(f"{what} {text!r} is {quantity.magnitude:g} times something, which is not a unit")
     if any(unit.check("[temperature]") for unit in _units_in(quantity)):
         raise UnitError(f"{what} {text!r} is a temperature, which may have an offset and is not supported")
     if not is_proportional(quantity):
@@ -113,7 +113,7 @@ def split_quantity(text: str) -> tuple[float, str] | None:
     ((500.0, 'nM'), (1.8, '1/h'), (6000.0, 'Da'))
     """
     if tens := _TENS.fullmatch(text):
-        number, unit = f"{tens[1] or '1'}e{tens[2]}", tens[3]  # 1.5e2 * 10^3 makes 1.5e2e3, which is no number
+        number, unit = f"{tens[1] or '1'}e{tens[2]}", tens[3]  # 1.5e2 * 10^3 makes 1.5e2e3, which is not a number
     elif plain := _AMOUNT.fullmatch(text):
         number, unit = plain[1], plain[2]
     else:
@@ -141,7 +141,7 @@ def read_quantity(text: str, what: str, example: str) -> pint.Quantity:
 
 @functools.cache
 def quantity_of(unit: str) -> pint.Quantity:
-    """1 of a unit. Raises `UnitError` for text that is no unit."""
+    """1 of a unit. Raises `UnitError` for text that is not a unit."""
     return _quantity(unit, "unit")
 
 
@@ -236,7 +236,7 @@ def to_model(value: float, unit: str, target_unit: str, molar_mass: str | float 
 
 
 def known_quantity(unit: str) -> pint.Quantity | None:
-    """1 of a unit; None for text that is no unit."""
+    """1 of a unit; None for text that is not a unit."""
     try:
         return quantity_of(unit)
     except UnitError:
@@ -244,7 +244,7 @@ def known_quantity(unit: str) -> pint.Quantity | None:
 
 
 def is_share(unit: str) -> bool:
-    """Whether `unit` is without dimension, as `1` and `percent`; False for text that is no unit."""
+    """Whether `unit` is without dimension, as `1` and `percent`; False for text that is not a unit."""
     try:
         return _quantity(unit, "unit").dimensionless
     except UnitError:
@@ -252,7 +252,7 @@ def is_share(unit: str) -> bool:
 
 
 def is_concentration(unit: str) -> bool:
-    """Whether `unit` is an amount or a mass in a volume; False for text that is no unit."""
+    """Whether `unit` is an amount or a mass in a volume; False for text that is not a unit."""
     try:
         quantity = _quantity(unit, "unit")
     except UnitError:

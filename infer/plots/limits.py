@@ -24,7 +24,7 @@ def draw_points(ax: Axes, x: np.ndarray, y: np.ndarray, tail: np.ndarray, colour
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     measured = tail == ""
     drawn = {"marker": "o", "ms": 3.2, "mec": "white", "mew": 0.3, "zorder": 3, **style, "ls": "none"}
-    if measured.any():  # the extent of a line without points, where it is not clipped, is no number
+    if measured.any():  # the extent of a line without points, where it is not clipped, is not a number
         ax.plot(x[measured], y[measured], color=colour, **drawn)
     for side, marker in _MARKERS.items():
         on_this_side = tail == side

@@ -1,7 +1,7 @@
 """Branches of a formula that are not taken, kept out of its derivative.
 
 `piecewise(a/d, d > 0, 0)` is 0 at d = 0, and so is its derivative. Differentiation in reverse multiplies the derivative
-of each branch that is not taken by 0, and 0·∞ is no number. So the symbols of a branch that divides or holds a function
+of each branch that is not taken by 0, and 0·∞ is NaN. So the symbols of a branch that divides or holds a function
 have no derivative where it is not taken.
 """
 

@@ -59,7 +59,7 @@ class ConditionReader:
         if any(e.free_symbols & {TIME, *self._states} for e in jumps):
             raise FormulaError(
                 f"{place}: {to_infix(min(jumps, key=str))} jumps, so that the moment at which the condition "
-                f"{to_infix(relation)} goes is no root; this is not supported yet: write the condition without it"
+                f"{to_infix(relation)} goes is not a root; this is not supported yet: write the condition without it"
             )
         if isinstance(relation, (sympy.Equality, sympy.Unequality)) and symbols & {TIME, *self._moving}:
             raise FormulaError(

@@ -135,7 +135,7 @@ class _Rate:
         return {r: holds == positive for r, holds in self._sides[d].items()}
 
     def __call__(self, values: Mapping[sympy.Symbol, float], truths: Mapping[Relational, bool]) -> float:
-        """NaN where it is no real number."""
+        """NaN where it is not a real number."""
         numbers = [values[s] for s in self.symbols]
         flags = [
             float(truths[r] if r in truths else bool(_number(holds, numbers)))

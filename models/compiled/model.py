@@ -163,7 +163,7 @@ class Model:
         """
         if name not in self.species:
             near = did_you_mean(name, self.species)
-            raise KeyError(f"{name!r} is no species of {self.name}; its species: {', '.join(self.species)}{near}")
+            raise KeyError(f"{name!r} is not a species of {self.name}; its species: {', '.join(self.species)}{near}")
         return self.species.index(name)
 
     @property

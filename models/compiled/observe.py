@@ -112,7 +112,7 @@ class RowReader:
     """Formulas of many rows over one vector, the pool: values, constants of the plan, all trajectories, and numbers.
 
     Reading is then one gather, the formulas, and one permutation into the order of the rows. All groups have equally
-    many formulas. Raises `ValueError` for an argument that is no name of the plan.
+    many formulas. Raises `ValueError` for an argument that is not a name of the plan.
     """
 
     def __init__(self, model: Model, plan: Plan, groups: Sequence[RowGroup]):

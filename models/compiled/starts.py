@@ -1,4 +1,4 @@
-"""Start values and constants that are no finite numbers, by name: why a trajectory fails before its first step."""
+"""Start values and constants that are not finite numbers, by name: why a trajectory fails before its first step."""
 
 from __future__ import annotations
 

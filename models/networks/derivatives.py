@@ -81,7 +81,7 @@ class Derivatives:
                 species = network.species.get(name)
                 if species is None:
                     meant = did_you_mean(name, network.species)
-                    raise ValueError(f"reaction {reaction.name} changes {name!r}, which is no species{meant}")
+                    raise ValueError(f"reaction {reaction.name} changes {name!r}, which is not a species{meant}")
                 if species.fixed or name in network.rules or name in network.rates:
                     continue
                 factor = sympy.Symbol(species.conversion) if species.conversion else sympy.Integer(1)

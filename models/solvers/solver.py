@@ -79,7 +79,7 @@ class Diffrax(_Shown):
     Raises
     ------
     ValueError
-        For a method that is no such solver, with what to give.
+        For a method that is not such a solver, with what to give.
     """
 
     method: AbstractAdaptiveSolver | None = None

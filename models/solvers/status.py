@@ -44,7 +44,7 @@ _SENTENCES = {
     Status.OK: "the solve succeeded",
     Status.TOO_MANY_STEPS: "the solver ran out of steps: raise max_steps, or choose an implicit solver",
     Status.STEP_TOO_SMALL: "the step became too small: the solution may blow up at these parameters",
-    Status.NOT_FINITE: "the solution is no finite number: look for a division by zero, a root or real power of a "
+    Status.NOT_FINITE: "the solution is not a finite number: look for a division by zero, a root or real power of a "
     "negative number, an overflow, or a constant (a Km, say) far below the absolute tolerance, over which steps go",
     Status.NO_STEADY_STATE: "pre-equilibration reached no steady state: is a species made and never removed?",
     Status.PATH_DEPENDENT: "what is left at the end of pre-equilibration depends on the way there, which is not solved "

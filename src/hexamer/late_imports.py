@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
+_TOOLS = {"TYPE_CHECKING", "later"}  # what a package needs to import late; `dir` does not show them
+
 
 def later(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """A `__getattr__` and a `__dir__` for `package`, whose names `places` leads to modules within it.
@@ -23,7 +25,7 @@ def later(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], Any]
         return value
 
     def names() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *places})
+        return sorted({*vars(sys.modules[package]), *places} - _TOOLS)
 
     return get, names
 

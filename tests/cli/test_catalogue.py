@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -60,3 +61,21 @@ def test_version() -> None:
     command = [sys.executable, "-m", "hexamer", "--version"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert done.stdout == f"hexamer {hexamer.__version__}\n"
+
+
+def _completed(words: str) -> list[str]:
+    """What a shell offers for the last of these words."""
+    line = words.split(" ")
+    program = "import sys; sys.orig_argv = ['', '-m', 'hexamer']; from hexamer.cli import app; app(prog_name='hexamer')"
+    asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(line) - 1), "_HEXAMER_COMPLETE": "complete_bash"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ, **asked})
+    return done.stdout.split()
+
+
+@pytest.mark.tier("test")
+def test_a_shell_completes_commands_and_names() -> None:
+    assert _completed("hexamer ev") == ["evaluate"]
+    assert _completed("hexamer list dr") == ["drugs"]
+    assert _completed("hexamer fit hepg") == ["hepg2", "hepg2_assembly"]
+    assert _completed("hexamer simulate il6_") == ["il6_classic", "il6_stat3", "il6_full"]
+    assert _completed("hexamer dose-response cyto") == ["cytokine_release"]

@@ -171,7 +171,7 @@ def test_the_parameter_of_a_problem_that_was_meant() -> None:
 def test_the_names_of_a_network_that_were_meant() -> None:
     found = read_antimony("model m; species STAT3 = 1; rate = 0.4; J: STAT3 -> ; rate*STAT3; end")
     reaction = found.reactions[0]
-    with pytest.raises(ValueError, match=r"changes 'STAT', which is no species; did you mean 'STAT3'\?"):
+    with pytest.raises(ValueError, match=r"changes 'STAT', which is not a species; did you mean 'STAT3'\?"):
         compile_network(replace(found, reactions=(replace(reaction, stoichiometry={"STAT": -1.0}),)))
     with pytest.raises(ValueError, match=r"does not define: rates; did you mean 'rate'\?"):
         compile_network(replace(found, reactions=(replace(reaction, rate=sympy.Symbol("rates")),)))

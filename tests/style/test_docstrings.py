@@ -16,7 +16,6 @@ pytestmark = pytest.mark.tier("check")
 
 FACES = ("hexamer", "hexamer.infer", "hexamer.models", "hexamer.data")
 
-# Classes whose docstrings are not in this form yet.
 # Annotations of numbers that are measured or computed; counts, seeds and positions are integers and need no unit.
 NUMBER = re.compile(r"\b(float|Float|ndarray|ArrayLike|Formula|DosesLike|Masses|Value|Z)\b")
 

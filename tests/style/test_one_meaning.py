@@ -1,4 +1,7 @@
-"""No name means two things: modules, what they define, and what packages export."""
+"""No name means two things: modules, their public functions and classes, and what packages export.
+
+Constants and what begins with `_` are used within one module or beside its name, and are not compared.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ SAME_MEANING: dict[str, tuple[set[str], str]] = {
         "the function behind a command, in the file of its name",
     ),
     "dose_response": ({"infer.doses.response", "infer.plots.dose_curves"}, "plots.dose_response draws its result"),
-    "fit": ({"infer.calibration", "infer.plots.observable_panels"}, "plots.fit draws what fit returns"),
+    "fit": (
+        {"infer.calibration", "infer.plots.observable_panels"},
+        "plots.fit draws the posterior that fit found, beside the data",
+    ),
     "forward": ({"models.solvers.fused.cpu", "models.solvers.fused.gpu"}, "the same call, by CPU and by GPU"),
     "memory": (
         {f"models.solvers.fused.{name}" for name in ("cpu", "cuda", "gpu")},

@@ -1,4 +1,4 @@
-"""A data set with its network as a PEtab problem, of version 2 or 1: the way back of `read_petab`."""
+"""A data set with its network as a PEtab problem, of version 2 or 1: the inverse of `read_petab`."""
 
 from .write import Exported, PetabExportError, write_petab
 

@@ -38,8 +38,13 @@ _LINEAR: Mapping[str, Callable[[Prior, float], tuple[str, tuple[float, ...]]]] =
     "exponential": lambda p, _: ("exponential", (p.spread,)),
     "gamma": lambda p, _: ("gamma", (p.shape or 1.0, p.spread)),
     "rayleigh": lambda p, _: ("rayleigh", (p.spread,)),
+    "uniform": lambda p, _: ("uniform", bounds_of(p)),
 }
-_LOGARITHMIC = {"normal": _of_location("log-normal"), "laplace": _of_location("log-laplace")}
+_LOGARITHMIC = {
+    "normal": _of_location("log-normal"),
+    "laplace": _of_location("log-laplace"),
+    "uniform": lambda p, _: ("log-uniform", bounds_of(p)),
+}
 
 
 def bounds_of(prior: Prior) -> tuple[float, float]:
@@ -52,8 +57,6 @@ def v2_row(parameter: Parameter) -> PriorRow | None:
     """The prior of an estimated parameter in PEtab v2; None if that has no such prior."""
     prior = effective_prior(parameter)
     low, high = bounds_of(prior)
-    if prior.family == "uniform":
-        return PriorRow("uniform" if prior.scale == "lin" else "log-uniform", (low, high), low, high)
     make = (_LINEAR if prior.scale == "lin" else _LOGARITHMIC).get(prior.family)
     if make is None:
         return None

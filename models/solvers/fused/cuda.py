@@ -73,7 +73,7 @@ def why_none() -> str:
 def _warp_has_none() -> str:
     """JAX has a GPU."""
     if not any(map(_is_cuda, gpus())):
-        return "the GPU that JAX has here is no CUDA device, and the fused engine's kernels are for CUDA alone"
+        return "the GPU that JAX has here is not a CUDA device, and the fused engine's kernels are for CUDA alone"
     try:
         wp = warp()
     except Unsupported as reason:

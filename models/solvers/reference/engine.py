@@ -28,7 +28,7 @@ from .rodas5p import Rodas5P
 from .state_events import Between, Due, StateEvents, due_in, first_pass, nothing_known
 from .steady_state import solve_steady_state
 
-CHECKPOINTS = 512  # steps kept for the way back; a longer course recomputes some
+CHECKPOINTS = 512  # steps kept for the adjoint pass; a longer course recomputes some
 
 
 class _Course(NamedTuple):

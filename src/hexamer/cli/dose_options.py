@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from . import arguments
+from .catalogue import Kind, inventory
 
 
 class SummaryChoice(StrEnum):
@@ -23,6 +24,7 @@ ResultArgument = Annotated[
         metavar="RESULT",
         help="Folder of `hexamer fit` (its posterior), or a model: a bundled one, with drugs joined by + "
         "(il6_stat3+tocilizumab), or an .ant or .xml file.",
+        autocompletion=lambda: list(inventory(Kind.models)),
     ),
 ]
 

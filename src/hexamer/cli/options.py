@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import arguments
+from .catalogue import Kind, inventory
 
 if TYPE_CHECKING:
     from ..models import Settings
@@ -26,11 +27,30 @@ class DeviceChoice(StrEnum):
     gpu = "gpu"
 
 
-ProblemArgument = Annotated[str, typer.Argument(metavar="PROBLEM", help="Bundled name, folder, or PEtab YAML.")]
+ProblemArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="PROBLEM",
+        help="Bundled name, folder, or PEtab YAML.",
+        autocompletion=lambda: list(inventory(Kind.problems)),
+    ),
+]
 
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="Bundled network, parts joined by +, or .ant or .xml file.",
+        autocompletion=lambda: list(inventory(Kind.models)),
+    ),
+]
 ModelOption = Annotated[
     str | None,
-    typer.Option("--model", help="Another network than the problem's: a bundled one, parts joined by +, or a file."),
+    typer.Option(
+        "--model",
+        help="Another network than the problem's: a bundled one, parts joined by +, or a file.",
+        autocompletion=lambda: list(inventory(Kind.models)),
+    ),
 ]
 EngineOption = Annotated[
     EngineChoice,
@@ -109,6 +129,7 @@ __all__ = [
     "EngineChoice",
     "EngineOption",
     "FitSolverOption",
+    "ModelArgument",
     "ModelOption",
     "ProblemArgument",
     "QuietOption",

@@ -15,6 +15,7 @@ from .options import (
     DeviceOption,
     EngineChoice,
     EngineOption,
+    ModelArgument,
     RtolOption,
     SolverOption,
     solver_of,
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="Bundled network, parts joined by +, or .ant or .xml file.")
-    ],
+    model: ModelArgument,
     out: Annotated[Path, typer.Option(help="CSV to write: protocol, time, status, and a column for each name.")],
     protocol: Annotated[
         list[str],

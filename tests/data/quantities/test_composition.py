@@ -45,7 +45,7 @@ def test_parts_follow_from_binding_and_from_names(network: Network) -> None:
     assert parts["AB2"] == {"A": 1, "B": 2}
     assert parts["drug_A"] == {"A": 1, "drug": 1}
     assert parts["C_drug"] == {"C": 1, "drug": 1}  # by its name: no reaction binds it
-    # A conversion, two reactions that disagree, and pieces that are no species: nothing is guessed.
+    # A conversion, two reactions that disagree, and pieces that are not species: nothing is guessed.
     for name in ("pA", "mystery", "X_Y"):
         assert parts[name] == {name: 1}
     assert parts_by_species(network, {"pA": ["A"], "X_Y": {"A": 3}})["X_Y"] == {"A": 3}
@@ -123,7 +123,7 @@ REFUSED = {
     ),
     "no such species": (
         {"bait": "A", "prey": "B", "composition": {"Q": ["A"]}},
-        "composition: Q is no species of small",
+        "composition: Q is not a species of small",
     ),
 }
 

@@ -29,7 +29,7 @@ def _log(x: np.ndarray) -> np.ndarray:
 
 
 def _signed(x: np.ndarray, n: np.ndarray, raised: np.ndarray) -> np.ndarray:
-    """|x|^n with the sign of x^n; 0 where that is no number."""
+    """|x|^n with the sign of x^n; 0 where that is not a number."""
     return np.where(x > 0, raised, np.select([n % 2 == 0, n % 2 == 1], [raised, -raised], 0.0))
 
 

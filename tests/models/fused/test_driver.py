@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-from benchmarks.gpu_driver import DRIVER, SANITIZED, DriverFailed, build, compiler, nvcc, run, source_of
+from benchmarks.gpu_driver import SANITIZED, DriverFailed, build, nvcc, run, source_of
 from benchmarks.gpu_sanitize import cases_of, good, line, model_of, rows
 
 pytestmark = pytest.mark.tier("test")
@@ -39,21 +38,6 @@ def test_sanitizers_find_nothing(name: str, lanes: int, precision: str, tmp_path
     for row in found:
         assert row["good"], line(row)
     assert any(row["unrecorded"] for row in found)
-
-
-@needs_a_compiler
-@pytest.mark.parametrize("name", ["switched", "events"])
-@pytest.mark.parametrize("lanes", [1, 8])
-@pytest.mark.parametrize("single", [False, True])
-def test_compilers_warn_of_nothing(name: str, lanes: int, single: bool, tmp_path: Path) -> None:
-    """The engine of a network with switches and moieties, of one with events, and the driver around it."""
-    header = tmp_path / "source.h"
-    header.write_text(source_of(model_of(name), lanes=lanes, single=single))
-    warned = ["-Wall", "-Wshadow", "-Werror", "-Wno-psabi"]  # an ABI changed with the vectors of an older compiler
-    command = [compiler(), "-x", "c++", "-std=c++17", "-fsyntax-only", "-march=native", "-flax-vector-conversions"]
-    command += [*warned, f'-DSOURCE="{header}"', str(DRIVER)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 @needs_a_compiler

@@ -162,7 +162,7 @@ def test_record_and_memory_do_not_matter(loop: Model, whole, by: Backend, record
 
 
 def test_failures() -> None:
-    """A failed trajectory is NaN, alone, and has no gradient: no rest to come to, and a parameter that is no number."""
+    """Failed trajectories alone are NaN, without gradient: no steady state to come to, or a parameter that is NaN."""
     case = Case(network(GROWTH), [Protocol.equilibrated("rest"), Protocol("start")])
     assert case.model.parameters[1:] == ("g", "k")
     values = jnp.array([[1.0, 0.1, 0.2], [1.0, 0.1, 0.0], [1.0, 0.1, jnp.nan], [1.0, 0.3, 0.5]])

@@ -103,7 +103,7 @@ def test_rates_of_the_wrong_shape() -> None:
     model = compile_function(lambda t, y, p: y[:1], species=["A", "B"], parameters={}, initial=[1.0, 1.0], name="torn")
     with pytest.raises(ValueError, match=r"f of model 'torn' returned shape \(1,\); expected \(2,\)"):
         simulate(model, {}, Protocol(), [1.0])
-    with pytest.raises(KeyError, match="'C' is no species of torn; its species: A, B"):
+    with pytest.raises(KeyError, match="'C' is not a species of torn; its species: A, B"):
         model.index("C")
 
 

@@ -36,7 +36,7 @@ MISSING: dict[str, tuple[dict[str, Any], str]] = {
         {"warp": warp_with(toolkit=None, devices=0)},
         "warp-lang 1.19.0 as it is installed here has no CUDA",
     ),
-    "another maker's GPU": ({"client": ROCM}, "the GPU that JAX has here is no CUDA device"),
+    "another maker's GPU": ({"client": ROCM}, "the GPU that JAX has here is not a CUDA device"),
 }
 
 

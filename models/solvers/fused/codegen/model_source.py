@@ -50,7 +50,7 @@ class _Equations:
     def _margins(
         self, model: Model, coefficients: Coefficients, names: Mapping[sympy.Symbol, GraphValue]
     ) -> list[GraphValue]:
-        """Values below 0 where the rates hold a power that is no number."""
+        """Values below 0 where the rates hold a power that is not a number."""
         split = [coefficients.split(m) for m in model.margins]
         tolerances = {
             atol_of(s.name): v for s, v in zip(model.symbols, self.graph.inputs("atol", len(self.y)), strict=True)
