@@ -51,6 +51,8 @@ def export_petab(
         With all that PEtab cannot say: Student-t noise, limits of detection, priors that it does not have.
     FileExistsError
         If the folder holds files and `overwrite` is false.
+    NotADirectoryError
+        If the folder, or one that it is in, is a file.
     ValueError
         For values of names that the problem does not have, a model without a network, and other versions.
     """
