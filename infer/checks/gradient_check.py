@@ -204,7 +204,7 @@ def check_gradient(
     z = nominal_point(problem) if z is None else np.asarray(z, dtype=float)
     if z.shape != (len(problem.space),):
         raise ValueError(f"z must hold {len(problem.space)} parameters, not be of shape {z.shape}")
-    if not steps or not all(0 < h < np.inf for h in steps):
+    if len(steps) == 0 or not all(0 < h < np.inf for h in steps):
         raise ValueError(f"steps are {tuple(steps)}; expected at least one, each above 0 and finite")
     check = _at_own_tolerance(problem, z, steps, tolerance, batch)
     if check.agrees or problem.settings.rtol <= FINER_RTOL:
