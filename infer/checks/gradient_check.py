@@ -113,11 +113,17 @@ class GradientCheck:
             return [f"{verdict} (tolerance {self.tolerance:.0e})."]
         if self.finer is not None and self.finer.agrees:
             within = float(np.linalg.norm(self.finer.error))
+            by_solver = self.solver_error > self.tolerance
             return [
-                f"The gradient passes: at rtol {FINER_RTOL:g}, shown here, it agrees with central differences within "
+                f"The gradient passes: at rtol {FINER_RTOL:g}, shown here, it agrees with differences within "
                 f"{within:.1e} of its norm (tolerance {self.tolerance:.0e}).",
                 f"At the problem's own rtol they differ by {total:.1e}, and the gradient is off by "
-                f"{self.solver_error:.1e}: that is the solver's error. Where it matters, solve at a finer rtol.",
+                f"{self.solver_error:.1e}"
+                + (
+                    ": that is the solver's error. Where it matters, solve at a finer rtol."
+                    if by_solver
+                    else ": it is right there, too, and the differences are off, by large steps or the solver's error."
+                ),
                 *self.finer._cliffs(),
             ]
         untold = [f"Whether that is the solver's error is not known: {self.not_finer}."] if self.not_finer else []
@@ -128,7 +134,9 @@ class GradientCheck:
         steep = [n for n, h in zip(self.names, self.step, strict=True) if h < min(STEPS) / 5]
         if not steep:
             return []
-        return [f"The density bends within {min(self.step):.0e} of z, in {', '.join(steep)}: z lies at a cliff."]
+        return [
+            f"The density bends within {min(self.step):.0e} of z, in {', '.join(steep)}: z lies at a cliff or kink."
+        ]
 
     def _failure(self, at: str) -> list[str]:
         if nowhere := [n for n, side in zip(self.names, self.side, strict=False) if side == "none"]:
@@ -140,8 +148,17 @@ class GradientCheck:
         return [
             f"The gradient fails: it differs from central differences by {float(np.linalg.norm(self.error)):.1e} of "
             f"its norm{at} (tolerance {self.tolerance:.0e}), most in {worst}.",
-            "Look for a kink in a formula (abs, min, max, piecewise) here, or report a bug.",
+            *self._edges(),
+            "Look for a kink or jump in a formula (abs, min, max, piecewise) here, or report a bug.",
         ]
+
+    def _edges(self) -> list[str]:
+        """Where the difference is from one side alone, since the density ends near z."""
+        off = zip(self.names, self.side, self.error, strict=False)
+        ends = [f"{n} ({side} z)" for n, side, e in off if side in ("above", "below") and not e <= self.tolerance]
+        if not ends:
+            return []
+        return [f"The density is finite on one side alone in {', '.join(ends)}: z lies at a cliff. Choose another z."]
 
 
 @falls_back
@@ -182,11 +199,13 @@ def check_gradient(
     Raises
     ------
     ValueError
-        If the log density at `z` is not finite, or `z` has the wrong shape.
+        If the log density at `z` is not finite, `z` has the wrong shape, or a step is not above 0 and finite.
     """
     z = nominal_point(problem) if z is None else np.asarray(z, dtype=float)
     if z.shape != (len(problem.space),):
         raise ValueError(f"z must hold {len(problem.space)} parameters, not be of shape {z.shape}")
+    if len(steps) == 0 or not all(0 < h < np.inf for h in steps):
+        raise ValueError(f"steps are {tuple(steps)}; expected at least one, each above 0 and finite")
     check = _at_own_tolerance(problem, z, steps, tolerance, batch)
     if check.agrees or problem.settings.rtol <= FINER_RTOL:
         return check

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
+from ...data.parameter import effective_prior
 from ...data.petab.export import Exported, PetabExportError, write_petab
+from ...data.petab.export.priors import bounds_of
 from ...models.listing import listed
 from .problem import Problem
 
@@ -51,6 +54,8 @@ def export_petab(
         With all that PEtab cannot say: Student-t noise, limits of detection, priors that it does not have.
     FileExistsError
         If the folder holds files and `overwrite` is false.
+    NotADirectoryError
+        If the folder, or one that it is in, is a file.
     ValueError
         For values of names that the problem does not have, a model without a network, and other versions.
     """
@@ -82,6 +87,9 @@ def _notes(problem: Problem, parameters: Mapping, exported: Exported) -> list[st
             f"{len(missing)} of {len(estimated)} estimated parameters have no nominal value, which some tools need "
             f"({listed(missing, _NAMED)})"
         )
+    bounds = {n: bounds_of(effective_prior(parameters[n])) for n in estimated if n not in missing}
+    if outside := [n for n, (low, high) in bounds.items() if not low <= cast("float", parameters[n].value) <= high]:
+        notes.append(f"nominal values lie outside of the parameters' bounds, where the prior is 0: {listed(outside)}")
     if renamed := [n for n, i in exported.ids.items() if i != n]:
         first = f"{renamed[0]} is {exported.ids[renamed[0]]}"
         notes.append(f"{len(renamed)} parameters have other ids ({first}); parameterName has the names")

@@ -9,12 +9,14 @@ import logging
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from xml.sax.saxutils import unescape
 
 import libsbml
 import sympy
 
+from ..listing import listed
 from .conditions import as_number
 from .derivatives import without_rates_of
 from .formulas import FormulaError, from_ast
@@ -26,6 +28,7 @@ from .volumes import unsound_volumes
 
 log = logging.getLogger(__name__)
 
+_RANDOM = "sbml.org/annotations/distribution"  # COPASI marks so what it draws at random
 
 _WAYS_OUT = {
     "algebraic": "solve it for the name that it determines, and write that as an assignment rule",
@@ -90,6 +93,7 @@ class _Reader:
         self.functions = {f.getId(): f for f in model.getListOfFunctionDefinitions()}
         self.problems: list[str] = []
         self.notes: list[str] = []
+        self.minutes: list[str] = []  # units with a minute as COPASI writes it
         self.stoichiometries = Stoichiometries(model, self.math)
 
     def math(self, element: libsbml.SBase, what: str) -> sympy.Expr:
@@ -157,6 +161,10 @@ class _Reader:
             constraints=self.constraints(),
         )
         self.problems += unsound_volumes(network)
+        if drawn := listed(n for n, f in self.functions.items() if _RANDOM in f.getAnnotationString()):
+            self.notes.append(f"the functions {drawn} mean random numbers; their formulas are read, as a rule the mean")
+        if wrong := listed(dict.fromkeys(self.minutes)):
+            self.notes.append(f"COPASI wrote 60 milliseconds in the units {wrong}, and means a minute: 1 min is read")
         return network
 
     def rules(self, what: str, kind: Callable[[libsbml.Rule], bool]) -> dict[str, sympy.Expr]:
@@ -247,17 +255,18 @@ class _Reader:
 
     def units(self) -> dict[str, tuple[Unit, ...]]:
         return {
-            d.getId(): tuple(
-                Unit(
-                    libsbml.UnitKind_toString(u.getKind()),
-                    u.getExponentAsDouble(),
-                    u.getScale(),
-                    u.getMultiplier(),
-                )
-                for u in d.getListOfUnits()
-            )
+            d.getId(): tuple(self.unit(u, d.getId()) for u in d.getListOfUnits())
             for d in self.model.getListOfUnitDefinitions()
         }
+
+    def unit(self, u: libsbml.Unit, definition: str) -> Unit:
+        """A factor of a unit. COPASI (4.48 does so) writes a minute as 60 milliseconds, which it never means."""
+        unit = Unit(libsbml.UnitKind_toString(u.getKind()), u.getExponentAsDouble(), u.getScale(), u.getMultiplier())
+        wrong = unit.kind == "second" and unit.scale == -3 and unit.multiplier == 60
+        if not (wrong and "copasi.org" in self.model.getAnnotationString()):
+            return unit
+        self.minutes.append(definition)
+        return replace(unit, scale=0)
 
     def base_units(self) -> dict[str, str]:
         model = self.model

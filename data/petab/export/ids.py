@@ -6,11 +6,13 @@ import re
 from collections.abc import Collection
 
 _RESERVED = frozenset(("time", "inf", "infinity", "nan", "true", "false", "pi", "exponentiale", "e"))
+_PLACEHOLDER = re.compile(r"(observable|noise)Parameter\d+_")  # what rows of PEtab v1 fill
 
 
 def is_id(name: str) -> bool:
     """True if PEtab allows a name, and no formula takes it for something else."""
-    return bool(re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII)) and name.lower() not in _RESERVED
+    allowed = re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) and not _PLACEHOLDER.match(name)
+    return bool(allowed) and name.lower() not in _RESERVED
 
 
 class Ids:

@@ -50,7 +50,8 @@ def write_petab(
     """Writes a PEtab problem; `constants` are the names of the network that the compiled model has as parameters.
 
     Nominal values are `Parameter.value`. Raises `PetabExportError` with all that PEtab cannot say, `FileExistsError` if
-    the folder holds files and `overwrite` is false, `ValueError` for other versions. Nothing is written then.
+    the folder holds files and `overwrite` is false, `NotADirectoryError` if a file is in its place or above it, and
+    `ValueError` for other versions. Nothing is written then.
     """
     folder = Path(folder)
     _check_folder(folder, overwrite=overwrite)
@@ -66,8 +67,8 @@ def write_petab(
 
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file: name a folder")
+    if file := next((p for p in (folder, *folder.parents) if p.exists() and not p.is_dir()), None):
+        raise NotADirectoryError(f"{folder} cannot be a folder, as {file} is a file: name another one")
     if not overwrite and folder.is_dir() and any(folder.iterdir()):
         raise FileExistsError(
             f"the folder {folder} is not empty: name another one, or allow that files in it are replaced"

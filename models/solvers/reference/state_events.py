@@ -154,7 +154,7 @@ class StateEvents:
     def put(self, waiting: Waiting, rise: Bool[Array, " events"], t, y, owed) -> tuple[Waiting, Bool[Array, ""]]:
         """With the events whose triggers have become true at t, and whether there was room for them."""
         when = jnp.broadcast_to(t, rise.shape)
-        source = y + owed[:, None] * self.rates(y)[None, :]
+        source = y[None, :] + owed[:, None] * self.rates(y)[None, :]
         if (after := self.events.delays) is not None:
             delays = jax.vmap(lambda y: after(y, self.p, self.switches))(source)
             delay = jnp.where(rise, jnp.diagonal(delays), 0.0)
@@ -334,7 +334,7 @@ class StateEvents:
         grazes = ~(jnp.abs(slope) * length > GRAZING * (self.size(y) + reach))
         late = -(root - jax.lax.stop_gradient(root)) / jnp.where(grazes, 1.0, slope)
         late = jnp.where(gone & ~grazes, late, 0.0)
-        owner = jnp.argmax(self.conditions.used & gone, axis=1)
+        owner = jnp.argmax(self.conditions.used & gone[None, :], axis=1)
         return late[owner], (gone & grazes)[owner]
 
 

@@ -38,7 +38,7 @@ def test_ids_are_petabs_and_each_stands_once() -> None:
         *("IL6_10_ng_ml_2", "IL6_10_ng_ml_3", "_10", "unnamed", "gel", "_time", "unnamed_2"),
     ]
     assert is_id("k_1")
-    assert not any(map(is_id, ("inf", "1k", "k-1", "", "time")))
+    assert not any(map(is_id, ("inf", "1k", "k-1", "", "time", "noiseParameter1_y")))
 
 
 PRIORS = [
@@ -199,11 +199,21 @@ def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(FileExistsError, match="is not empty: name another one, or allow that files in it are replaced"):
         write_petab(dataset(), NETWORK, tmp_path, constants=("k", "c"))
-    with pytest.raises(FileExistsError, match=r"notes.txt is a file: name a folder"):
-        write_petab(dataset(), NETWORK, tmp_path / "notes.txt", constants=("k", "c"))
+    for folder in (tmp_path / "notes.txt", tmp_path / "notes.txt" / "in" / "it"):
+        with pytest.raises(NotADirectoryError, match=r"cannot be a folder, as .*notes.txt is a file: name another one"):
+            write_petab(dataset(), NETWORK, folder, constants=("k", "c"))
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
     written = write_petab(dataset(), NETWORK, tmp_path, constants=("k", "c"), overwrite=True)
     assert yaml.safe_load(written.path.read_text())["format_version"] == "2.0.0"
     assert (tmp_path / "notes.txt").read_text() == "mine"
     with pytest.raises(ValueError, match="there is no PEtab version 3; known: 1, 2"):
         write_petab(dataset(), NETWORK, tmp_path, constants=(), version=3, overwrite=True)
+
+
+def test_a_parameter_called_as_a_placeholder_is(tmp_path: Path) -> None:
+    """PEtab v1 would take it for one that rows fill."""
+    k = Parameter("noiseParameter1_o", Prior("normal", "log"))
+    data = dataset(observable=Observable("o", A * sympy.Symbol(k.name), sympy.Float(0.1)), **{k.name: k})
+    written = write_petab(data, NETWORK, tmp_path / "out", constants=("k", "c"), version=1)
+    assert written.ids == {k.name: "_noiseParameter1_o"}
+    assert "A*_noiseParameter1_o" in (tmp_path / "out" / "observables.tsv").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from hexamer import Problem
 from hexamer.infer import load_problem
-from hexamer.infer.checks.gradient_check import check_gradient, compare
+from hexamer.infer.checks.gradient_check import GradientCheck, check_gradient, compare
 
 pytestmark = pytest.mark.tier("test")
 
@@ -110,6 +111,28 @@ def test_at_a_cliff_the_side_counts_on_which_the_density_is_finite(side: str) ->
     assert f"from {side} z" in str(check)
     wrong = compare(("a", "b"), density, np.array([0.71, 1.0]), np.zeros(2))
     assert not wrong.passes
+    assert f"finite on one side alone in a ({side} z): z lies at a cliff. Choose another z." in str(wrong)
+
+
+@pytest.mark.tier("check")
+def test_the_solver_is_not_blamed_for_what_large_steps_do() -> None:
+    """Beside a kink the gradient is the same at both tolerances; only the smallest steps are small enough."""
+
+    def check(error: float, finer: GradientCheck | None = None) -> GradientCheck:
+        one = np.ones(1)
+        return GradientCheck(("a",), one, one + error, 1e-7 * one, error * one, 1e-4, ("both",), finer)
+
+    said = str(check(1e-2, check(1e-6)))
+    assert "the gradient is off by 0.0e+00: it is right there, too, and the differences are off" in said
+    assert "that is the solver's error" not in said
+    assert "The density bends within 1e-07 of z, in a: z lies at a cliff or kink." in said
+
+
+@pytest.mark.tier("check")
+@pytest.mark.parametrize("steps", [(), (1e-3, 0.0), (-1e-3,), (math.nan,)])
+def test_steps_that_are_none(decay: Callable[..., Problem], steps: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="expected at least one, each above 0 and finite"):
+        check_gradient(decay(), steps=steps)
 
 
 def _inexact(decay: Callable[..., Problem], monkeypatch: pytest.MonkeyPatch, by: float) -> Problem:

@@ -262,3 +262,10 @@ def test_a_function_is_no_network(tmp_path: Path) -> None:
 def test_nominal_values_of_unknown_names(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="k9: no parameter of toy"):
         export_petab(toy(), tmp_path / "out", values={"k9": 1.0})
+
+
+@pytest.mark.tier("check")
+def test_nominal_values_outside_of_bounds_are_told(tmp_path: Path) -> None:
+    exported = export_petab(toy(), tmp_path / "out", values={"dose": -1.0, "a0": 1.0, "decay": 0.4})
+    said = "nominal values lie outside of the parameters' bounds, where the prior is 0: dose, decay"
+    assert [n for n in exported.notes if "outside" in n] == [said]
