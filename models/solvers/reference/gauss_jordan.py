@@ -1,10 +1,12 @@
-"""The inverse of a small matrix, for whole batches at once."""
+"""The inverse of a matrix, for whole batches at once if it is small."""
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+SMALL = 128  # rows
 
 
 @jax.custom_jvp
@@ -13,8 +15,11 @@ def inverse(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
 
     Under `vmap` each elimination is one pass over the whole batch; a library's factorisation goes matrix by matrix,
     which at 12 matrices of 32 × 32 took twenty times as long. W = I/(γh) − J of a network needs no pivoting while h is
-    small against the fastest growth, and a step with a bad inverse is rejected.
+    small against the fastest growth, and a step with a bad inverse is rejected. Beyond `SMALL` rows a factorisation is
+    faster: one matrix of 500 rows takes it 9 ms, and the passes 140 ms.
     """
+    if matrix.shape[0] > SMALL:
+        return jnp.linalg.inv(matrix)
     index = jnp.arange(matrix.shape[0])
 
     def eliminate(k, a):
