@@ -5,7 +5,7 @@ terms of one shape are one product of arrays, gathered from the arguments, and s
 """
 
 # sympy's annotations say Basic where an expression is meant.
-# pyright: reportArgumentType=false
+# pyright: reportArgumentType=false, reportReturnType=false
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

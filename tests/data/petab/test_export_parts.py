@@ -213,7 +213,8 @@ def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
 def test_a_parameter_called_as_a_placeholder_is(tmp_path: Path) -> None:
     """PEtab v1 would take it for one that rows fill."""
     k = Parameter("noiseParameter1_o", Prior("normal", "log"))
-    data = dataset(observable=Observable("o", A * sympy.Symbol(k.name), sympy.Float(0.1)), **{k.name: k})
+    scaled = Observable("o", A * sympy.Symbol(k.name), sympy.Float(0.1))
+    data = dataset(observable=scaled, **{k.name: k})  # pyright: ignore[reportArgumentType]
     written = write_petab(data, NETWORK, tmp_path / "out", constants=("k", "c"), version=1)
     assert written.ids == {k.name: "_noiseParameter1_o"}
     assert "A*_noiseParameter1_o" in (tmp_path / "out" / "observables.tsv").read_text()
