@@ -80,6 +80,7 @@ def _compiled(
 
     def part(pool: Float[Array, "*batch pool"]) -> Float[Array, "*batch terms"]:
         (values,) = function(*(pool[..., index[:, k]] for k in used))
-        return jnp.broadcast_to(values * coefficients, (*pool.shape[:-1], len(coefficients)))
+        size = (*pool.shape[:-1], len(coefficients))
+        return jnp.broadcast_to(values, size) * jnp.broadcast_to(coefficients, size)
 
     return part

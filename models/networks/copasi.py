@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import locale
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import libsbml
@@ -61,6 +64,17 @@ def read_copasi(file: str | Path) -> Network:
     return network
 
 
+@contextmanager
+def kept_locale() -> Iterator[None]:
+    """COPASI sets the locale C, after which Python would read and write files as ASCII; here it is set back."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
+
+
+@kept_locale()
 def _as_sbml(path: Path) -> str:
     try:
         import basico

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-import basico
 import numpy as np
 import pytest
 
@@ -19,8 +20,18 @@ from hexamer.models import (
     read_sbml,
     simulate,
 )
+from hexamer.models.networks.copasi import kept_locale
 
 pytestmark = pytest.mark.tier("test")
+
+with kept_locale():
+    import basico
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _locale() -> Iterator[None]:
+    with kept_locale():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -179,3 +190,16 @@ def test_what_copasi_cannot_read_is_refused(tmp_path: Path) -> None:
     broken.write_text("no model", encoding="utf-8")
     with pytest.raises(UnsupportedModelError, match=r"broken.cps cannot be read by COPASI"):
         load_network(broken)
+
+
+def test_the_locale_stays_as_it_is(file: Path) -> None:
+    """COPASI sets the locale C, after which Python reads files as ASCII."""
+    script = f"""
+import locale
+locale.setlocale(locale.LC_ALL, "C.UTF-8")
+before = locale.setlocale(locale.LC_ALL), locale.getencoding()
+from hexamer.models import read_copasi
+read_copasi({str(file)!r})
+assert (locale.setlocale(locale.LC_ALL), locale.getencoding()) == before, locale.setlocale(locale.LC_ALL)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
