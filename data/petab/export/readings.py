@@ -64,6 +64,17 @@ def text_of(formula: sympy.Expr) -> str:
     return text
 
 
+def write_observables(source: ExportSource, problems: Unsayable, version: int) -> dict[str, WrittenObservable]:
+    """Observables that are measured, by name; what PEtab cannot write is added to `problems`."""
+    written: dict[str, WrittenObservable] = {}
+    for name in dict.fromkeys(m.observable for m in source.dataset.measurements):
+        try:
+            written[name] = write_observable(source, source.dataset.observables[name], version)
+        except UnsayableError as error:
+            problems.of("observable", name, error)
+    return written
+
+
 def write_observable(source: ExportSource, observable: Observable, version: int) -> WrittenObservable:
     """An observable as a row of the observable table. In v2, which has no log10, noise of log10 v is that of ln v.
 
@@ -123,4 +134,4 @@ def _add_limits(dataset: Dataset, problems: Unsayable) -> None:
         )
 
 
-__all__ = ["WrittenObservable", "add_unsayable", "number", "text_of", "write_observable"]
+__all__ = ["WrittenObservable", "add_unsayable", "number", "text_of", "write_observable", "write_observables"]

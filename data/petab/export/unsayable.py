@@ -1,4 +1,4 @@
-"""What PEtab cannot say of a data set, all of it, for one message."""
+"""Collects all that PEtab cannot express in a data set, for one message."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _REASONS = 12
 
 
 class PetabExportError(HexamerError, ValueError):
-    """What PEtab cannot say of a problem, all of it, each with a way out."""
+    """Lists all parts of a problem that PEtab cannot express, each with a way out."""
 
 
 class UnsayableError(HexamerError, ValueError):

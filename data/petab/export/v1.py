@@ -14,7 +14,7 @@ import sympy
 from ....models.networks.formulas import names_in
 from .periods import periods_of
 from .priors import v1_row
-from .readings import WrittenObservable, number, text_of, write_observable
+from .readings import WrittenObservable, number, text_of, write_observables
 from .source import ExportSource
 from .tables import WrittenSheet, cell_text
 from .unsayable import Unsayable, UnsayableError
@@ -43,12 +43,7 @@ class _Pair(NamedTuple):
 def write_v1(source: ExportSource, problems: Unsayable) -> dict[str, str]:
     """The files by name, but the model's; what cannot be said is added to `problems`."""
     conditions = _Conditions(source, problems)
-    readings: dict[str, WrittenObservable] = {}
-    for name in dict.fromkeys(m.observable for m in source.dataset.measurements):
-        try:
-            readings[name] = write_observable(source, source.dataset.observables[name], version=1)
-        except UnsayableError as error:
-            problems.of("observable", name, error)
+    readings = write_observables(source, problems, version=1)
     parameters = [_parameter(source, name, problems) for name in source.rows]
     if problems:
         return {}
@@ -106,7 +101,7 @@ class _Conditions:
                 problems.of("protocol", name, error)
 
     def _changes(self, name: str) -> list[dict[str, sympy.Expr]]:
-        """What holds or is set in the pre-equilibration, if there is one, and from time 0 on."""
+        """The values in the pre-equilibration, if there is one, and those from time 0 on."""
         source = self.source
         if name in source.dataset.continued:
             raise UnsayableError(f"a steady state after several periods; {_WAY_OUT}")

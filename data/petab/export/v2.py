@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from ..tables import Period
 from .periods import periods_of
 from .priors import v2_row
-from .readings import WrittenObservable, number, text_of, write_observable
+from .readings import WrittenObservable, number, text_of, write_observables
 from .source import ExportSource
 from .tables import WrittenSheet, cell_text
 from .unsayable import Unsayable, UnsayableError
@@ -32,7 +32,7 @@ mapping_files: [mapping.tsv]
 
 def write_v2(source: ExportSource, problems: Unsayable) -> dict[str, str]:
     """The files by name, but the model's; what cannot be said is added to `problems`."""
-    readings = _readings(source, problems)
+    readings = write_observables(source, problems, version=2)
     experiments = _Experiments(source, problems)
     parameters = [_parameter(source, name, problems) for name in source.rows]
     if problems:
@@ -67,17 +67,6 @@ def write_v2(source: ExportSource, problems: Unsayable) -> dict[str, str]:
         ),
     }
     return {"problem.yaml": YAML.format(model=source.network.name), **{n: s.text for n, s in sheets.items()}}
-
-
-def _readings(source: ExportSource, problems: Unsayable) -> dict[str, WrittenObservable]:
-    """Observables that are measured, by name."""
-    readings: dict[str, WrittenObservable] = {}
-    for name in dict.fromkeys(m.observable for m in source.dataset.measurements):
-        try:
-            readings[name] = write_observable(source, source.dataset.observables[name], version=2)
-        except UnsayableError as error:
-            problems.of("observable", name, error)
-    return readings
 
 
 def _observable(reading: WrittenObservable) -> dict[str, str]:
