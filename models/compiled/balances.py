@@ -56,7 +56,7 @@ def conserved(
     for divisor_of in (_denominator, _shared):
         apart = {i: _grouped(row, set(parameters)) for i, row in enumerate(rows) if row and i not in dependent}
         left = _balances_with_shared_terms(apart)
-        grouped = [{factor: sympy.cancel(part) for factor, part in apart[i].items()} for i in left]
+        grouped = [{factor: _cancelled(part) for factor, part in apart[i].items()} for i in left]
         divisors = [divisor_of(before.values()) for before in grouped]
         null_rows, which = _null([_divided(before, d) for before, d in zip(grouped, divisors, strict=True)], {})
         for row, d in zip(null_rows, which, strict=True):
@@ -108,8 +108,8 @@ def _terms_at_most(e: sympy.Basic) -> int:
 
 
 def _null(rows: Sequence[TermNumbers], first: Mapping[sympy.Expr, None]) -> tuple[np.ndarray, tuple[int, ...]]:
-    columns = {**first, **dict.fromkeys(e for row in rows for e in row)}
-    return conserved_moieties([[row.get(e, Fraction(0)) for e in columns] for row in rows])
+    columns = {e: i for i, e in enumerate({**first, **dict.fromkeys(e for row in rows for e in row)})}
+    return conserved_moieties([{columns[e]: n for e, n in row.items() if n} for row in rows])
 
 
 def _grouped(row: TermNumbers, parameters: set[sympy.Symbol]) -> dict[sympy.Expr, sympy.Expr]:
@@ -142,13 +142,39 @@ def _denominator(before: Collection[sympy.Expr]) -> sympy.Expr:
 def _shared(before: Collection[sympy.Expr]) -> sympy.Expr:
     """The greatest common factor."""
     above, below = zip(*map(sympy.fraction, before), strict=True)
-    return sympy.gcd_list(above) / sympy.lcm_list(below)
+    return _greatest_common_divisor(above) / sympy.lcm_list(below)
+
+
+def _greatest_common_divisor(polynomials: Sequence[sympy.Expr]) -> sympy.Expr:
+    """sympy's, without its long work if one of them is a product: what divides a product is a product."""
+    sums = [[_powers(term) for term in sympy.Add.make_args(e)] for e in polynomials]
+    terms = [powers for one in sums for powers in one]
+    if None in terms or all(len(one) > 1 for one in sums):
+        return sympy.gcd_list(polynomials)
+    numbers, powers = zip(*terms, strict=True)  # pyright: ignore[reportGeneralTypeIssues]
+    in_all = frozenset.intersection(*map(frozenset, powers))
+    return sympy.Mul(sympy.igcd(*numbers, 0), *(s ** min(p[s] for p in powers) for s in sorted(in_all, key=str)))
+
+
+def _powers(term: sympy.Expr) -> tuple[int, dict[sympy.Symbol, int]] | None:
+    """The number before a product of symbols, and the power of each; None if it is no such product."""
+    number, product = term.as_coeff_Mul()
+    powers = {base: power for base, power in product.as_powers_dict().items() if base != 1}
+    plain = all(base.is_Symbol and isinstance(power, sympy.Integer) and power > 0 for base, power in powers.items())
+    if not plain or not isinstance(number, sympy.Integer):
+        return None
+    return int(number), {s: int(p) for s, p in powers.items()}
+
+
+def _cancelled(e: sympy.Expr) -> sympy.Expr:
+    """A product of numbers and powers has nothing to cancel."""
+    return sympy.cancel(e) if e.has(sympy.Add) else e
 
 
 def _divided(before: Mapping[sympy.Expr, sympy.Expr], divisor: sympy.Expr) -> TermNumbers:
     row: TermNumbers = {}
     for factor, part in before.items():
-        for n, term in _split_terms(sympy.cancel(part / divisor)):
+        for n, term in _split_terms(_cancelled(part / divisor)):
             row[term * factor] = row.get(term * factor, Fraction(0)) + n
     return row
 

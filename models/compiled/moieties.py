@@ -2,40 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
 
+Row = dict[int, Fraction]  # the numbers of a row that are not 0, by column
 
-def conserved_moieties(stoichiometry: list[list[Fraction]]) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Left null space of a stoichiometric matrix (species × reactions), exactly.
+
+def conserved_moieties(stoichiometry: Sequence[Mapping[int, Fraction]]) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Left null space of a stoichiometric matrix, exactly.
+
+    The matrix, species × reactions, is given by rows: of each species the numbers that are not 0, by reaction.
 
     Returns `(moieties, dependent)`: moieties × species, with coefficients such that `moieties @ amounts` is constant,
     and for each moiety the index of one species that occurs in it alone, which follows from the others.
     """
     species = len(stoichiometry)
-    reactions = len(stoichiometry[0]) if species else 0
     # Row-reduce [N | I]: rows whose N part vanishes hold the combinations that are conserved.
-    rows = [[*row, *(Fraction(int(i == j)) for j in range(species))] for i, row in enumerate(stoichiometry)]
+    rows: list[tuple[Row, Row]] = [(dict(row), {i: Fraction(1)}) for i, row in enumerate(stoichiometry)]
     pivot = 0
-    for column in range(reactions):
-        row_of_pivot = next((r for r in range(pivot, species) if rows[r][column] != 0), None)
+    for column in sorted({reaction for row in stoichiometry for reaction in row}):
+        row_of_pivot = next((r for r in range(pivot, species) if column in rows[r][0]), None)
         if row_of_pivot is None:
             continue
         rows[pivot], rows[row_of_pivot] = rows[row_of_pivot], rows[pivot]
         for r in range(pivot + 1, species):
-            if rows[r][column] != 0:
-                factor = rows[r][column] / rows[pivot][column]
-                rows[r] = [a - factor * b for a, b in zip(rows[r], rows[pivot], strict=True)]
+            if column in rows[r][0]:
+                factor = rows[r][0][column] / rows[pivot][0][column]
+                for part, of_pivot in zip(rows[r], rows[pivot], strict=True):
+                    _subtract(part, factor, of_pivot)
         pivot += 1
-    null = [row[reactions:] for row in rows[pivot:]]
+    null = [combination for _, combination in rows[pivot:]]
     dependent: list[int] = []
-    for i in range(len(null)):
-        column = next(c for c in range(species) if null[i][c] != 0)
+    for i, row in enumerate(null):
+        column = min(row)
         dependent.append(column)
-        null[i] = [x / null[i][column] for x in null[i]]
-        for j in range(len(null)):
-            if j != i and null[j][column] != 0:
-                factor = null[j][column]
-                null[j] = [a - factor * b for a, b in zip(null[j], null[i], strict=True)]
-    return np.array([[float(x) for x in row] for row in null]).reshape(len(null), species), tuple(dependent)
+        first = row[column]
+        null[i] = {c: x / first for c, x in row.items()}
+        for j, other in enumerate(null):
+            if j != i and column in other:
+                _subtract(other, other[column], null[i])
+    moieties = np.zeros((len(null), species))
+    for i, row in enumerate(null):
+        moieties[i, [*row]] = [float(x) for x in row.values()]
+    return moieties, tuple(dependent)
+
+
+def _subtract(row: Row, factor: Fraction, other: Row) -> None:
+    """`row` −= `factor` × `other`; what becomes 0 leaves the row."""
+    for column, x in other.items():
+        if left := row.get(column, Fraction(0)) - factor * x:
+            row[column] = left
+        else:
+            row.pop(column, None)

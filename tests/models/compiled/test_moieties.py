@@ -7,15 +7,17 @@ from fractions import Fraction
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import sympy
 
 from hexamer.models import Model, compile_network, read_antimony
+from hexamer.models.compiled.balances import _greatest_common_divisor
 from hexamer.models.compiled.moieties import conserved_moieties
 
 pytestmark = pytest.mark.tier("test")
 
 
 def of(rows: list[list[int]]) -> tuple[np.ndarray, tuple[int, ...]]:
-    return conserved_moieties([[Fraction(x) for x in row] for row in rows])
+    return conserved_moieties([{j: Fraction(x) for j, x in enumerate(row) if x} for row in rows])
 
 
 KNOWN = {  # stoichiometry, species × reactions; a basis of what is conserved
@@ -79,3 +81,25 @@ def test_what_has_a_rule_belongs_to_none() -> None:
     model = compile_network(read_antimony(text))
     assert model.species == ("A", "B", "w")
     np.testing.assert_array_equal(model.moieties, [[1, 1, 0]])
+
+
+A, B, C = sympy.symbols("A B C")
+
+
+@pytest.mark.parametrize(
+    "polynomials",
+    [
+        [2 * A * B, -4 * A * C - 6 * A],
+        [A**2 * B, A**3 + A**2 * C],
+        [-A, A],
+        [sympy.Integer(4), 6 * A + 2],
+        [A * B, C],
+        [A * (B + C), A * B],
+        [A**2 - B**2, A + B],
+        [sympy.pi * A, sympy.pi * B],
+        [A / 2, A / 3],
+    ],
+    ids=str,
+)
+def test_what_divides_polynomials_is_what_sympy_finds(polynomials: list[sympy.Expr]) -> None:
+    assert _greatest_common_divisor(polynomials) == sympy.gcd_list(polynomials)
