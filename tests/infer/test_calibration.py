@@ -119,6 +119,7 @@ def test_a_fit_with_a_solver_of_ones_own_is_resumed(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.draws.z, first.draws.z)
 
 
+@pytest.mark.tier("slow")
 def test_every_figure_of_a_report_is_a_file(found: Calibration, tmp_path: Path) -> None:
     assert found.fits is not None
     report_fits(found.fits, found.problem, tmp_path)
@@ -153,6 +154,7 @@ def test_priors_that_were_given_apart(priors: str, tmp_path: Path) -> None:
         read_posterior(tmp_path, plain)
 
 
+@pytest.mark.tier("slow")
 def test_a_stopped_run_says_so_and_leaves_its_posterior(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options: dict[str, Any] = OPTIONS | {"warmup": 10, "draws": 120}
     problem = decay()

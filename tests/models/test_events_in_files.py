@@ -50,6 +50,7 @@ def test_an_event_acts_at_the_start_if_its_trigger_was_false_before(engine: str)
     np.testing.assert_allclose(out.y[0, :, 0], right["S"], rtol=1e-6)
 
 
+@pytest.mark.tier("slow")
 def test_a_petab_problem_estimates_what_an_event_changes(tmp_path: Path):
     """k is the rate until t2, when an event doubles it."""
     tables = {

@@ -70,6 +70,7 @@ def resized(c: jax.Array, k: jax.Array, T: jax.Array, U: jax.Array, f: jax.Array
     return jnp.concatenate([amount / volume, 5 * c / volume, jnp.full(5, 7.0), volume])
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_amounts_stay_when_an_event_resizes_their_compartment(engine: str):
     found = course(RESIZED, TIMES, engine, "A K N c")

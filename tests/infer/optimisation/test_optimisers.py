@@ -40,6 +40,7 @@ def compared(*cases: str, first: int = 1) -> list[Any]:
     ]
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize(
     "optimiser",
     compared("optimistix.BFGS", "optax.adam", "optax.lbfgs", "optimistix.LBFGS", "optimistix.NelderMead", first=2),

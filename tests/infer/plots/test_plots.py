@@ -259,6 +259,7 @@ def test_no_more_than_twelve_panels_a_page(conversion_tree):
     assert [len(p.axes) for p in pages] == [12, 12]
 
 
+@pytest.mark.tier("slow")
 def test_chains(conversion_tree, tmp_path):
     figure = plots.chains(conversion_tree, ["k1", "total"])
     trace, ranks, *_ = figure.axes

@@ -94,6 +94,7 @@ def test_a_limits_likelihood_is_its_probability(problem: Problem) -> None:
     assert problem.evaluate(VALUES).log_likelihood == pytest.approx(sum(expected.values()), abs=1e-9)
 
 
+@pytest.mark.tier("slow")
 def test_student_t_noise(decay_model: Model, data: Dataset) -> None:
     """Rows of `robust`, measured and limits, with scipy's t of 4 degrees of freedom, beside rows of other noise."""
     heavy = replace(data.observables["robust"], noise="student_t(4)")

@@ -184,6 +184,7 @@ def test_experiments(tmp_path: Path, name: str) -> None:
     np.testing.assert_allclose(readings(write_problem(tmp_path, tables)), expected, rtol=3e-5, atol=1e-6)
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("name", ["a parameter holds until it is set again", "steady states after several periods"])
 def test_gradients(tmp_path: Path, name: str) -> None:
     """By a parameter of formulas that set, and through two steady states, against differences."""

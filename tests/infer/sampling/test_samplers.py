@@ -122,6 +122,7 @@ def whole(problem: Problem, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     return folder, draws
 
 
+@pytest.mark.tier("slow")
 def test_particles_are_draws_from_the_posterior(problem: Problem, whole) -> None:
     """Against quadrature."""
     _, draws = whole

@@ -31,6 +31,7 @@ FORMULAS = (
 )
 
 
+@pytest.mark.tier("slow")
 def test_the_values_and_derivatives_are_those_of_formulas_written_out() -> None:
     formulas = [parse_infix(text) for text in FORMULAS]
     written_out = compile_vector((STATES, PARAMETERS), formulas)

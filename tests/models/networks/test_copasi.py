@@ -99,6 +99,7 @@ def test_milliseconds_of_others_stay(file: Path) -> None:
     assert read_sbml(text.replace("copasi.org", "example.org")).units["time"][0].scale == -3
 
 
+@pytest.mark.tier("slow")
 def test_events_that_do_not_persist_fire_at_the_start_or_have_priorities(tmp_path: Path) -> None:
     """COPASI's SBML has the first two in level 3 alone, and the events' priorities in no level."""
     path = tmp_path / "events.cps"
@@ -192,6 +193,7 @@ def test_what_copasi_cannot_read_is_refused(tmp_path: Path) -> None:
         load_network(broken)
 
 
+@pytest.mark.tier("slow")
 def test_the_locale_stays_as_it_is(file: Path) -> None:
     """COPASI sets the locale C, after which Python reads files as ASCII."""
     script = f"""

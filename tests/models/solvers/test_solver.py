@@ -164,7 +164,7 @@ def test_every_method_solves(name: str) -> None:
     np.testing.assert_allclose(out.y[0, :, 0], np.exp(-0.5 * np.array([0.0, 1.0, 3.0])), rtol=3e-3)
 
 
-@pytest.mark.tier("test")
+@pytest.mark.tier("slow")
 def test_a_method_with_options_solves() -> None:
     out = simulate(decay(), {}, Protocol(), [1.0], solver=Diffrax(NEWTON))
     np.testing.assert_allclose(out.y[0, 0, 0], np.exp(-0.5), rtol=1e-5)
