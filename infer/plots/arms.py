@@ -19,10 +19,28 @@ from .style import COLOURS, panel_grid, styled
 
 @styled
 def arm_share(shares: xr.Dataset, *, conditions: Sequence[str] | None = None) -> Figure:
-    """Shares of the response by arm, as `hexamer.infer.arm_share` returns them: median and 90% band over draws, a
-    panel for each condition. Doses at which the ligand does next to nothing have no shares.
+    """The share of the response that each arm of signalling carries, over doses of the ligand.
 
-    Raises `ValueError` for unknown conditions and for shares with dimensions beyond doses of the ligand.
+    There is a panel for each condition, and a colour for each arm: a line at the median over draws, and a band from the
+    5% to the 95% quantile. Doses at which the ligand does next to nothing have no shares, so lines and bands leave them
+    out.
+
+    Parameters
+    ----------
+    shares : xarray.Dataset
+        What `hexamer.infer.arm_share` returns: its variable `share`, along arm × draw × condition × dose.
+    conditions : sequence of str, optional
+        Which conditions are shown, and in which order; by default all.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Shares are dimensionless; doses are in the unit that they were given in.
+
+    Raises
+    ------
+    ValueError
+        For unknown conditions, and for shares with further dimensions, such as doses of a drug.
     """
     share = shares["share"]
     if more := set(share.dims) - {"arm", "draw", "condition", "dose"}:

@@ -76,10 +76,26 @@ def _tail(problem: Problem, observable: str) -> np.ndarray:
 
 @styled
 def residuals(problem: Problem, tree: xr.DataTree, *, time_unit: str | None = None) -> list[Figure]:
-    """Pages with the residuals of each observable over time, twelve observables each.
+    """Residuals of each observable over time.
 
-    A residual is the normal quantile of a measurement among its own replicates. Of new measurements 90% lie within
-    ±1.645; those that are drawn were fitted, so a few more should.
+    The residual of a measurement is its normal quantile among the replicates that the posterior predicts for its row.
+    90% of new measurements lie within ±1.645, the grey band; the measurements shown here were fitted, so a few more of
+    them should. Dots are blue inside the band and orange outside. Limits are open marks, and the counts in the titles
+    leave them out.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was fitted.
+    tree : xarray.DataTree
+        Its posterior, with the groups `observed_data` and `posterior_predictive`.
+    time_unit : str, optional
+        The unit in the labels of the time axes, by default that of the data. Times are not converted.
+
+    Returns
+    -------
+    list of matplotlib.figure.Figure
+        One figure per page, with a panel for each observable and at most twelve panels. Residuals are dimensionless.
     """
     names = [n for n in problem.dataset.observables if safe(n) in tree["observed_data"]]
     unit = problem.dataset.time_unit if time_unit is None else time_unit
@@ -135,10 +151,24 @@ def _legend(figure: Figure, problem: Problem, names: Sequence[str], *more: Line2
 
 @styled
 def observed_predicted(problem: Problem, tree: xr.DataTree) -> list[Figure]:
-    """Pages with measurements against their predictions, each in its run, with equal axes.
+    """Measurements against their predictions, with a panel for each observable and equal axes.
 
-    Predicted is the posterior median of the reading without noise; the bar through a dot spans 90% of new measurements
-    in its place, noise included. The mark of a limit whose prediction lies beyond the axes stands at their edge.
+    A prediction is the posterior median of the reading without noise, in the measurement's own run (gel or plate). The
+    bar through a dot spans 90% of new measurements in its place, with noise. Dots on the diagonal agree exactly; dots
+    outside their 90% are orange. A limit is an open mark; if its prediction lies beyond the axes, the mark is at their
+    edge. Axes are logarithmic if all values are above 0 and the largest is more than 20 times the smallest.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was fitted.
+    tree : xarray.DataTree
+        Its posterior, with the groups `observed_data` and `posterior_predictive`.
+
+    Returns
+    -------
+    list of matplotlib.figure.Figure
+        One figure per page, with at most twelve panels. Both axes have the observable's unit.
     """
     names = [n for n in problem.dataset.observables if safe(n) in tree["observed_data"]]
     middle = median_readings(problem, tree)
@@ -214,11 +244,27 @@ def _equal_limits(ax: Axes, values: np.ndarray, logarithmic: bool) -> tuple[floa
 
 @styled
 def evaluation(problem: Problem, result: Evaluation, *, time_unit: str | None = None) -> list[Figure]:
-    """Pages for one fit, of two panels an observable: observed against predicted, and residuals over time.
+    """Predictions and residuals of a problem at one set of parameter values, such as the best fit.
 
-    On each observable's scale; a bar is the standard deviation of the noise (its scale parameter, if it is not
-    normal). A residual is in standard deviations, or, if the noise is not normal, the quantile of a normal one. Limits
-    have none: they stand beside what is predicted, unscored.
+    Each observable has two panels. On the left are measurements against predictions, on the observable's scale (linear,
+    log or log10); a bar is one standard deviation of the noise, or its scale parameter if the noise is not normal. On
+    the right are residuals over time, with a grey band at ±1.645. A limit has no residual: it is an open mark on the
+    left only.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was evaluated.
+    result : Evaluation
+        What `Problem.evaluate` returns.
+    time_unit : str, optional
+        The unit in the labels of the time axes, by default that of the data. Times are not converted.
+
+    Returns
+    -------
+    list of matplotlib.figure.Figure
+        One figure per page, with at most six observables. Residuals are in standard deviations if the noise is normal,
+        else normal quantiles; both are dimensionless.
     """
     rows = problem.dataset.measurements
     names = [n for n in problem.dataset.observables if any(m.observable == n for m in rows)]

@@ -26,12 +26,29 @@ MOST_MARKED = 12  # doses, each of which is marked
 
 @styled
 def dose_response(result: DoseResponse, *, conditions: Sequence[str] | None = None) -> Figure:
-    """The response over doses of the ligand: median and 90% band over draws, a colour for each condition.
+    """The response over doses of the ligand, with EC50.
 
-    Where a drug was given at several doses, a panel for each condition and a colour for each of them. The legend has
-    EC50 with its 90% interval, and says where the doses do not determine it.
+    Each condition has a colour: a line at the median over draws, and a band from the 5% to the 95% quantile. If a drug
+    was given at several doses, each condition has a panel, and each dose of the drug a colour. From five doses of the
+    ligand on, the legend has the median of EC50 and its 90% interval over draws, or says that the doses do not
+    determine it. Failed draws are left out.
 
-    Raises `ValueError` for courses over time, several drugs, and unknown conditions.
+    Parameters
+    ----------
+    result : hexamer.infer.DoseResponse
+        What `hexamer.infer.dose_response` returns, at one time or of a summary, without a population.
+    conditions : sequence of str, optional
+        Which conditions are shown, and in which order; by default all.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Responses are in the observable's unit, doses in the unit that they were given in.
+
+    Raises
+    ------
+    ValueError
+        For courses over time, a population, several doses of two drugs or more, and unknown conditions.
     """
     drugs = _varied(result)
     if len(drugs) > 1:
@@ -41,10 +58,32 @@ def dose_response(result: DoseResponse, *, conditions: Sequence[str] | None = No
 
 @styled
 def drug_response(result: DoseResponse, drug: str, *, conditions: Sequence[str] | None = None) -> Figure:
-    """The response over doses of a drug: median and 90% band over draws, a colour for each condition.
+    """The response over doses of a drug, with IC50.
 
-    With several doses of the ligand, a panel for each condition and a colour for each dose. The legend has IC50 with
-    its 90% interval. Raises as `dose_response` does, and for a drug that was not varied.
+    Each condition has a colour: a line at the median over draws, and a band from the 5% to the 95% quantile. If the
+    ligand has several doses, each condition has a panel, and each dose of the ligand a colour. From five doses of the
+    drug on, the legend has the median of IC50, its 90% interval over draws, and the part of the response that the drug
+    takes away. If the doses do not determine IC50, the legend says so. Failed draws are left out.
+
+    Parameters
+    ----------
+    result : hexamer.infer.DoseResponse
+        What `hexamer.infer.dose_response` returns, at one time or of a summary, without a population.
+    drug : str
+        The drug, which was given at several doses.
+    conditions : sequence of str, optional
+        Which conditions are shown, and in which order; by default all.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Responses are in the observable's unit, doses in the unit that they were given in.
+
+    Raises
+    ------
+    ValueError
+        For a drug that was not given at several doses, for several doses of two drugs, courses over time, a population,
+        and unknown conditions.
     """
     varied = _varied(result)
     if drug not in varied:

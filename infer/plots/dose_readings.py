@@ -35,11 +35,48 @@ def dose(
     time_unit: str | None = None,
     draws: int = 200,
 ) -> Figure:
-    """An observable at `time` over doses of `input`: the curve with its own 90% interval, bands of new
-    measurements (90%, 50%), and the measurements, in the average run.
+    """An observable at one time over doses of an input, with the measurements.
 
-    `template` is the protocol that gives the input; measurements under protocols that differ in its dose
-    alone are shown. `doses` are by default a decade around those measured.
+    The line is the posterior median of the reading without noise, and dashed lines span 90% of the posterior's curves.
+    Bands span 90% and 50% of new measurements. Measurements are dots: those at this time under protocols that differ
+    from `template` at most in the dose of `input`. Measurements of several runs (gels or plates) are moved to the
+    average run; if the observable's formula does not allow this, the label of the axis says so.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was fitted.
+    tree : xarray.DataTree
+        Its posterior.
+    observable : str
+        The observable.
+    input : str
+        The species or parameter whose dose varies.
+    time : float
+        When the observable is read, in the model's unit of time.
+    template : str or Protocol
+        A protocol that gives `input`, or the name of one in the data. All but the dose is as in this protocol.
+    doses : array, doses, optional
+        Doses in the model's unit; dose 0 is added to them. By default 50 doses, from a tenth of the smallest dose above
+        0 (of the measurements and of `template`) to ten times the largest.
+    dose_unit : str
+        The unit in the label of the dose axis. Doses are not converted.
+    time_unit : str, optional
+        The unit of `time` in the title, by default that of the data. `time` is not converted.
+    draws : int
+        About how many draws of the posterior are simulated; they are spread evenly over the chains.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One panel. Readings are in the observable's unit.
+
+    Raises
+    ------
+    KeyError
+        If the problem does not have this observable or a protocol of this name.
+    ValueError
+        If `template` does not give `input`, and if the posterior lacks parameters of the problem.
     """
     values = posterior_values(problem, tree, draws=draws)
     named = as_mapping(problem, values)

@@ -21,10 +21,29 @@ _PANELS = (("effect", "effect"), ("bliss_excess", "beyond Bliss"), ("loewe_exces
 
 @styled
 def surface(combined: xr.Dataset, *, conditions: Sequence[str] | None = None) -> Figure:
-    """Medians over draws of what `hexamer.infer.combination` returns, a row of three panels for each condition.
+    """The effect of two drugs over doses of both, and its excess over the effects that Bliss and Loewe expect.
 
-    Red is synergy, blue antagonism; a dot marks excess whose 90% interval over draws excludes 0 and whose size is above
-    0.01, for Loewe also above three times the misfit of the Hill curves that it follows from.
+    Each condition has a row of three panels with medians over draws: the effect, the excess over Bliss, and the excess
+    over Loewe. Red is an excess above 0 (synergy), blue below 0 (antagonism). A dot marks an excess that is larger than
+    0.01 and whose 90% interval over draws excludes 0; an excess over Loewe must also be larger than three times the
+    misfit of the Hill curves from which it is computed.
+
+    Parameters
+    ----------
+    combined : xarray.Dataset
+        What `hexamer.infer.combination` returns.
+    conditions : sequence of str, optional
+        Which conditions are shown, and in which order; by default all.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Effects and excesses are dimensionless; doses are in the unit that they were given in.
+
+    Raises
+    ------
+    ValueError
+        For unknown conditions.
     """
     known = [str(c) for c in combined["condition"].values]
     names = known if conditions is None else list(conditions)

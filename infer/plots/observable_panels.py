@@ -107,10 +107,38 @@ def fit(
     draws: int = 200,
     time_unit: str | None = None,
 ) -> list[Figure]:
-    """Pages with the measurements and 90% and 50% bands of new ones, at most twelve panels each.
+    """Measurements, and what the posterior predicts of them.
 
-    Measurements of different runs are moved to the average run (see `infer/prediction/runs.py`): for blots, divided by
-    their gel's scale relative to the mean of all gels.
+    Lines are posterior medians of the reading without noise; bands, or bars at single times, span 90% and 50% of new
+    measurements. Dots are measurements, open marks are limits. An observable that was followed over time (at three
+    times or more) has panels with up to three protocols each. Readings at single times are in such a panel (diamonds)
+    if three protocols or fewer are there, else side by side in one of their own. Measurements of different runs are
+    moved to the average run (see `infer/prediction/runs.py`): those of a blot are divided by their gel's scale relative
+    to the geometric mean of all gels' scales. If an observable's formula does not allow this, the label of the axis
+    says so.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was fitted.
+    tree : xarray.DataTree
+        Its posterior.
+    observables : collection of str, optional
+        Which observables are shown; by default all that were measured.
+    draws : int
+        About how many draws of the posterior are simulated; they are spread evenly over the chains.
+    time_unit : str, optional
+        The unit in the labels of times, by default that of the data. Times are not converted.
+
+    Returns
+    -------
+    list of matplotlib.figure.Figure
+        One figure per page, with at most twelve panels. Readings are in the observable's unit.
+
+    Raises
+    ------
+    ValueError
+        For unknown observables, and if the posterior lacks parameters of the problem.
     """
     panels = arrange(problem.dataset, observables)
     values = posterior_values(problem, tree, draws=draws)

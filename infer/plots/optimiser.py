@@ -20,10 +20,23 @@ NEAR = 0.1  # a start that ends within this of the best found the same optimum
 
 @styled
 def waterfall(objectives: Float[ArrayLike, " starts"], converged: ArrayLike | None = None) -> Figure:
-    """Final objective values, best first, as distance to the best; a plateau is one optimum found again.
+    """The final objective of each start, best first, as its distance to the best.
 
-    `converged` says of each start whether it did (in the order of `objectives`); failed ones (not finite) are
-    counted.
+    A plateau means that several starts found the same optimum. The grey band reaches to 0.1 above the best; the title
+    says how many starts end within it. Starts that did not converge are orange. Starts that failed (whose objective is
+    not finite) are counted in a corner.
+
+    Parameters
+    ----------
+    objectives : array, starts
+        Final values of the objective, in nats, in any order.
+    converged : array of bool, starts, optional
+        Whether each start converged (dimensionless), in the order of `objectives`; by default all did.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One panel. The vertical axis is linear up to 0.1 and logarithmic beyond.
     """
     values = np.asarray(objectives, dtype=float)
     done = np.ones(len(values), bool) if converged is None else np.asarray(converged, dtype=bool)
@@ -63,11 +76,29 @@ def starts(
     best: int = 20,
     optima: Sequence[Sequence[int]] = (),
 ) -> Figure:
-    """Where the best starts ended, a line each, parameter by parameter; agreement of good fits shows what is
-    known.
+    """Where the best starts ended: a line for each start, through its value of each parameter.
 
-    `x` in one scale for all, such as standardised; the darker, the better. `optima` are the positions of the starts
-    that ended in each of several optima: each optimum has a colour.
+    Where the lines of good fits lie close together, the fits agree on the parameter. Blue starts end within 0.1 of the
+    best objective, grey ones above it; the best one is drawn darkest. With several `optima`, each optimum has a colour
+    instead, and grey starts belong to none of them. Failed starts (whose objective is not finite) are left out.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the parameters.
+    x : array, starts × parameters
+        Where each start ended, in the coordinates z (dimensionless; 0 is the centre of the prior).
+    objectives : array, starts
+        Final values of the objective, in nats.
+    best : int
+        How many starts are shown at most.
+    optima : sequence of sequences of int
+        For each optimum, the positions in `x` of the starts that ended there. At most six optima have a colour.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One panel, the first parameter on top.
     """
     x, objectives = np.asarray(x, dtype=float), np.asarray(objectives, dtype=float)
     shown = [i for i in np.argsort(objectives) if np.isfinite(objectives[i])][:best]
@@ -109,7 +140,21 @@ def starts(
 
 @styled
 def traces(histories: Sequence[ArrayLike]) -> Figure:
-    """The objective of every start over its iterations, as distance to the best that any reached."""
+    """The objective of each start over its iterations, as the distance to the best value that any start reached.
+
+    Starts that end within 0.1 of the best value are blue, all others grey; a dot marks the end of each.
+
+    Parameters
+    ----------
+    histories : sequence of arrays, each iterations + 1
+        For each start, the objective at the start and after each iteration, in nats. Values that are not finite leave
+        gaps.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One panel. The vertical axis is linear up to 0.1 and logarithmic beyond.
+    """
     paths = [np.asarray(h, dtype=float) for h in histories]
     finite = [h[np.isfinite(h)] for h in paths]
     ends = np.array([h[-1] if len(h) else np.inf for h in finite])

@@ -39,8 +39,30 @@ _RANK: Any = {"remove_axis": False, "title": False, "xlabel": False}
 def prior_posterior(
     tree: xr.DataTree, names: Sequence[str] | None = None, *, truth: Mapping[str, float] | None = None
 ) -> list[Figure]:
-    """Pages with the densities of prior and posterior on the search scale, each drawn to its own peak; twelve
-    parameters a page. A line marks the true value, where `truth` has one.
+    """Densities of prior and posterior of each parameter, on the scale on which the parameter is searched.
+
+    The prior is grey, the posterior blue. Each density is drawn to its own peak, so heights cannot be compared.
+    A dashed line marks the true value of a parameter in `truth`. Heavy tails of the prior are cut off.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        The posterior, with the groups `posterior` and `prior`.
+    names : sequence of str, optional
+        Which parameters are shown, and in which order; by default all.
+    truth : dict of float, optional
+        Values that the data were simulated with, in each parameter's unit.
+
+    Returns
+    -------
+    list of matplotlib.figure.Figure
+        One figure per page, with at most twelve parameters. An axis is labelled with the parameter's unit, after
+        "log10" or "ln" if the parameter is searched on a logarithm.
+
+    Raises
+    ------
+    ValueError
+        For parameters that the posterior does not have.
     """
     chosen = _chosen(tree, names)
     return [_densities(tree, page, truth or {}) for page in pages(chosen)]
@@ -129,11 +151,32 @@ def _from_zero(draws: np.ndarray) -> bool:
 
 @styled
 def chains(tree: xr.DataTree, names: Sequence[str] | None = None, *, most: int = 6) -> Figure:
-    """Traces on the search scale and ranks of each chain; by default of the parameters that mixed worst.
+    """Traces and ranks of the chains, two panels for each parameter.
 
-    A bar below the traces marks a divergence. A curve beside them is the share of low ranks in one chain minus what is
-    expected; p is the probability of such curves if all chains sample one distribution, and black dots mark what makes
-    it small. The test takes draws for independent, so only every few draws of a slow chain are ranked.
+    On the left are the draws of each chain in order, on the scale on which the parameter is searched; a bar below them
+    marks a divergence. On the right, each chain has a curve: its share of low ranks minus the share that is expected if
+    all chains sample one distribution. p is the probability of curves that lie as far from 0, and black dots mark what
+    makes it small. The test assumes independent draws, so only every few draws of a slow chain are ranked. A single
+    chain, and chains that do not move, have no ranks.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        The posterior, with the group `posterior`.
+    names : sequence of str, optional
+        Which parameters are shown, and in which order; by default those with the largest R-hat.
+    most : int
+        How many parameters are shown if `names` is not given.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A row of two panels for each parameter.
+
+    Raises
+    ------
+    ValueError
+        For parameters that the posterior does not have.
     """
     table = summarise(tree).table
     if names is None:

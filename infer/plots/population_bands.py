@@ -20,10 +20,30 @@ _BANDS = ((0.05, 0.95, 0.18), (0.25, 0.75, 0.34))
 
 @styled
 def population(result: DoseResponse, *, conditions: Sequence[str] | None = None, draw: int = 0) -> Figure:
-    """Responses over doses in one draw, a panel for each condition: median member, bands of 50% and 90% of members, the
-    mean, which is what a blot shows, and a last panel with the share of members above the gate, where dose 0 was given.
+    """Responses of a population over doses of the ligand, in one draw.
 
-    Raises `ValueError` for what is no population, courses over time, several doses of drugs, and unknown conditions.
+    Each condition has a panel: a line at the median member, bands of 50% and 90% of the members, and a dashed line at
+    the mean over members, which is what a blot measures. If dose 0 is among the doses, a last panel has the share of
+    members above the gate: the 95% quantile of the members at dose 0.
+
+    Parameters
+    ----------
+    result : hexamer.infer.DoseResponse
+        What `hexamer.infer.dose_response` returns of a population (`Ensemble.vary`), at one time or of a summary.
+    conditions : sequence of str, optional
+        Which conditions are shown, and in which order; by default all.
+    draw : int
+        The position of the draw.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Responses are in the observable's unit, doses in the unit that they were given in; shares are dimensionless.
+
+    Raises
+    ------
+    ValueError
+        If the result is not of a population, for courses over time, several doses of a drug, and unknown conditions.
     """
     if "member" not in result.response.dims:
         raise ValueError("these are no responses of a population: use plots.dose_response")

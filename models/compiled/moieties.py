@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-Row = dict[int, Fraction]  # the numbers of a row that are not 0, by column
+SparseRow = dict[int, Fraction]  # the numbers of a row that are not 0, by column
 
 
 def conserved_moieties(stoichiometry: Sequence[Mapping[int, Fraction]]) -> tuple[np.ndarray, tuple[int, ...]]:
@@ -20,7 +20,7 @@ def conserved_moieties(stoichiometry: Sequence[Mapping[int, Fraction]]) -> tuple
     """
     species = len(stoichiometry)
     # Row-reduce [N | I]: rows whose N part vanishes hold the combinations that are conserved.
-    rows: list[tuple[Row, Row]] = [(dict(row), {i: Fraction(1)}) for i, row in enumerate(stoichiometry)]
+    rows: list[tuple[SparseRow, SparseRow]] = [(dict(row), {i: Fraction(1)}) for i, row in enumerate(stoichiometry)]
     pivot = 0
     for column in sorted({reaction for row in stoichiometry for reaction in row}):
         row_of_pivot = next((r for r in range(pivot, species) if column in rows[r][0]), None)
@@ -49,7 +49,7 @@ def conserved_moieties(stoichiometry: Sequence[Mapping[int, Fraction]]) -> tuple
     return moieties, tuple(dependent)
 
 
-def _subtract(row: Row, factor: Fraction, other: Row) -> None:
+def _subtract(row: SparseRow, factor: Fraction, other: SparseRow) -> None:
     """`row` −= `factor` × `other`; what becomes 0 leaves the row."""
     for column, x in other.items():
         if left := row.get(column, Fraction(0)) - factor * x:

@@ -14,7 +14,7 @@ from numpydoc.docscrape import NumpyDocString
 
 pytestmark = pytest.mark.tier("check")
 
-FACES = ("hexamer", "hexamer.infer", "hexamer.models", "hexamer.data")
+FACES = ("hexamer", "hexamer.infer", "hexamer.models", "hexamer.data", "hexamer.infer.plots")
 
 # Annotations of numbers that are measured or computed; counts, seeds and positions are integers and need no unit.
 NUMBER = re.compile(r"\b(float|Float|ndarray|ArrayLike|Formula|DosesLike|Masses|Value|Z)\b")

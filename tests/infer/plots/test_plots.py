@@ -65,9 +65,7 @@ def test_panels():
             ("x", "a"): course,
             ("x", "b"): [0.0],
             ("y", "a"): course,
-            ("y", "b"): [2.0],
-            ("y", "c"): [2.0],
-            ("y", "d"): [2.0],
+            **{("y", p): [2.0] for p in "bcd"},
             ("z", "a"): [5.0],
             **{("w", p): course for p in "abcde"},
         }
