@@ -18,6 +18,7 @@ from .sampling.draws import Draws
 from .sampling.nuts import NUTS, sample
 from .sampling.runner import run_sampler
 from .sampling.sampler import Block, Info, Sampler
+from .sampling.smc import SMC
 from .sampling.store import StoreError
 from .storage.lock import LockedError
 
@@ -46,7 +47,7 @@ __getattr__, __dir__ = later(
 __all__ = ["Curvature", "Evaluation", "Fits", "GradientCheck", "Problem", "check_gradient", "choose_solver"]
 __all__ += ["curvature", "export_petab", "find_map", "find_mode", "fit", "load_problem"]
 # Samplers and their draws:
-__all__ += ["NUTS", "Block", "Draws", "Info", "LockedError", "Sampler", "StoreError", "run_sampler", "sample"]
+__all__ += ["NUTS", "SMC", "Block", "Draws", "Info", "LockedError", "Sampler", "StoreError", "run_sampler", "sample"]
 # Results:
 __all__ += ["Calibration", "PosteriorFileError", "Summary", "read_datatree", "read_posterior", "report", "report_fits"]
 __all__ += ["save_datatree", "summarise", "to_datatree"]

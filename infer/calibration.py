@@ -6,12 +6,13 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 from warnings import warn
 
 import jax.numpy as jnp
 import numpy as np
 
+from ..models.listing import did_you_mean
 from ..models.solvers.dispatch import uses_fused
 from ..models.solvers.settings import Settings
 from ..models.solvers.solver import Solver
@@ -22,7 +23,9 @@ from .optimisation.many_starts import find_map
 from .optimisation.modes import Modes, chain_starts, find_modes, restored_modes, stored_modes
 from .problem.identity import Identity, run_parts, with_layout_of
 from .problem.problem import Problem
-from .sampling.nuts import sample
+from .sampling.nuts import NUTS
+from .sampling.runner import run_sampler
+from .sampling.smc import SMC
 from .sampling.store import StoreError, chunk_numbers, load_arrays, refuse_another, save_arrays, writable
 from .storage.files import remove_stale_parts
 from .storage.lock import locked
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Method = Literal["nuts", "smc", "auto"]
+
 START, CHAINS = "start.npz", "chains"  # in the folder of a fit
 _SEARCH_AGAIN = "remove it, and the same command looks for the best fit again; draws stay"
 
@@ -40,9 +45,10 @@ def fit(
     problem: Problem,
     out: str | Path,
     *,
-    chains: int = 4,
+    method: Method = "nuts",
+    chains: int | None = None,
     warmup: int = 1000,
-    draws: int = 1000,
+    draws: int | None = None,
     seed: int = 0,
     starts: int = 16,
     solver: Solver | None = None,
@@ -51,7 +57,7 @@ def fit(
     stop_after: float | None = None,
     say: Callable[[str], None] = log.info,
 ) -> Calibration | None:
-    """Best fits, curvature, solver choice, NUTS: a posterior in the folder `out`.
+    """Best fits, curvature, solver choice, a sampler: a posterior in the folder `out`.
 
     `out/map.json` is a record of the optimisation runs, `out/start.npz` holds what the sampler starts from,
     `out/chains/` its draws, and `out/posterior.nc` the posterior. A second call with the same arguments reuses the
@@ -63,8 +69,15 @@ def fit(
         What to calibrate.
     out : path
         The folder; made if it is missing.
-    chains, warmup, draws : int
-        Number of chains, and the iterations of each in the warmup and after it.
+    method : {"nuts", "smc", "auto"}
+        The sampler. `"nuts"` begins at the best fits, and cannot weigh optima that its chains do not cross between;
+        `"smc"` begins at the prior, weighs them, finds the evidence, and takes several times as long (see `SMC`);
+        `"auto"` is `"smc"` if several optima may hold a share of the posterior, else `"nuts"`.
+    chains : int, optional
+        Number of chains, by default 4; of SMC, of populations, by default 16.
+    warmup, draws : int
+        Iterations of each chain in the warmup, and after it, by default 1000. SMC has no warmup, and `draws` is the
+        number of particles of each population, by default 250.
     seed : int
         Of all random numbers.
     starts : int
@@ -90,12 +103,14 @@ def fit(
     Raises
     ------
     ValueError
-        For an unknown solver.
+        For an unknown solver or method, and for counts that are too small.
     StoreError
         If `out` cannot be written, is damaged, or holds another run, naming what differs.
     LockedError
         If another process is at work there.
     """
+    if method not in (known := get_args(Method)):
+        raise ValueError(f"unknown method {method!r}: choose {', '.join(known)}{did_you_mean([method], known)}")
     folder = Path(out)
     writable(folder)
     if solver == "auto":
@@ -106,20 +121,23 @@ def fit(
     with locked(folder):
         remove_stale_parts(folder)
         start, chosen, modes = _start(problem, folder, starts, seed, solver is None, progress, say)
-        result = sample(
-            chosen,
-            start,
-            chains=chains,
-            warmup=warmup,
-            draws=draws,
-            seed=seed,
-            out=folder / CHAINS,
-            initial=chain_starts(chosen, modes, chains, seed),
-            origins=modes.origins(chains),
-            target_acceptance=target_acceptance,
-            progress=progress,
-            stop_after=stop_after,
-        )
+        if _by_smc(method, modes, say):
+            counts = {"populations": chains, "particles": draws}
+            sampler = SMC(chosen, seed=seed, **{name: n for name, n in counts.items() if n is not None})
+        else:
+            chains = 4 if chains is None else chains
+            sampler = NUTS(
+                chosen,
+                start,
+                chains=chains,
+                warmup=warmup,
+                draws=1000 if draws is None else draws,
+                seed=seed,
+                initial=chain_starts(chosen, modes, chains, seed),
+                origins=modes.origins(chains),
+                target_acceptance=target_acceptance,
+            )
+        result = run_sampler(sampler, out=folder / CHAINS, progress=progress, stop_after=stop_after)
     if result is None:
         return None
     from .result import Calibration  # brings xarray
@@ -127,6 +145,17 @@ def fit(
     calibration = Calibration(chosen, folder, result, start, modes)
     _ = calibration.tree  # written, so that the folder holds the posterior of these draws
     return calibration
+
+
+def _by_smc(method: Method, modes: Modes, say: Callable[[str], None]) -> bool:
+    """Whether SMC samples; of `auto`, it says why."""
+    if method != "auto":
+        return method == "smc"
+    if len(modes) > 1:
+        say(f"sampling by SMC: {len(modes)} optima may hold a share of the posterior, and NUTS cannot weigh them")
+    else:
+        say("sampling by NUTS: one optimum holds the posterior")
+    return len(modes) > 1
 
 
 def describe_progress(folder: Path) -> str:

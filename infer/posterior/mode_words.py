@@ -15,6 +15,7 @@ from ..optimisation.optima_words import listed_combinations
 from ..optimisation.ridges import Combination, find_combinations
 from .datatree import on_search_scale
 
+GOOD_WEIGHT = 0.02  # standard error of an optimum's share of the posterior
 HEAVY = 0.05  # of the probability: an optimum that may hold more must have draws
 _UNDETERMINED_RATIO = 0.2  # posterior sd / prior sd of a parameter that may not be determined alone
 _STAYING_SHARE = 0.99  # of a chain's draws
@@ -35,10 +36,17 @@ class Judgement(NamedTuple):
     apart: bool = False
 
 
+def of_populations(tree: xr.DataTree) -> bool:
+    """Whether SMC made the draws."""
+    return tree.attrs.get("sampler") == "SMC"
+
+
 def judge_modes(tree: xr.DataTree, worst_rhat: float, acceptable: float) -> Judgement:
     """Whether the chains saw all optima that were found, and where chains lie in different places, which."""
     optima = json.loads(tree.attrs.get("optima", "[]"))
     stats = tree["sample_stats"].dataset if "sample_stats" in tree.children else xr.Dataset()
+    if of_populations(tree):
+        return _judge_weights(tree, optima, stats)
     if len(optima) > 1 and "optimum" in stats:
         judgement = _judge_optima(tree, optima, np.asarray(stats["optimum"].values, dtype=int), worst_rhat, acceptable)
         if judgement.apart or worst_rhat <= acceptable:
@@ -46,6 +54,34 @@ def judge_modes(tree: xr.DataTree, worst_rhat: float, acceptable: float) -> Judg
         other = _judge_chains(tree, stats)
         return Judgement(max(judgement.level, other.level), judgement.words + other.words, other.apart)
     return _judge_chains(tree, stats) if worst_rhat > acceptable else Judgement(_GOOD, [])
+
+
+def _judge_weights(tree: xr.DataTree, optima: list[dict], stats: xr.Dataset) -> Judgement:
+    """What the populations of SMC say of the optima's shares of the posterior, and of the evidence."""
+    level, words = _GOOD, []
+    evidence, error = (tree.attrs.get(name) for name in ("log_evidence", "log_evidence_error"))
+    if evidence is not None and error is not None:
+        words.append(f"The log evidence is {evidence:.2f} ± {error:.2g} nats (standard error between populations).")
+    if len(optima) > 1 and "optimum" in stats:
+        place = np.asarray(stats["optimum"].values, dtype=int)
+        part = np.array([[np.mean(population == k + 1) for k in range(len(optima))] for population in place])
+        errors = part.std(0, ddof=1) / np.sqrt(len(part))
+        shares = ", ".join(
+            f"{100 * share:.0f} ± {100 * e:.1g}% near optimum {k}"
+            for k, (share, e) in enumerate(zip(part.mean(0), errors, strict=True), start=1)
+        )
+        level = _GOOD if errors.max() <= GOOD_WEIGHT else _ACCEPTABLE
+        more = "" if level == _GOOD else " That is coarse: take more particles."
+        words.append(
+            f"{_head(tree, optima)} {_listed(tree, optima, None)} Of the posterior there are {shares} (standard errors "
+            f"between populations).{more}"
+        )
+    return Judgement(level, words)
+
+
+def _head(tree: xr.DataTree, optima: list[dict]) -> str:
+    differ = ", ".join(json.loads(tree.attrs.get("optima_differ_in", "[]"))[:4])
+    return f"{len(optima)} optima of the posterior were found; they differ most in {differ}."
 
 
 def _judge_optima(
@@ -56,8 +92,7 @@ def _judge_optima(
     part = np.array([[np.mean(chain == k + 1) for k in range(count)] for chain in place])  # chains × optima
     shares_of_draws = part.mean(0)
     listed = _listed(tree, optima, began)
-    differ = ", ".join(json.loads(tree.attrs.get("optima_differ_in", "[]"))[:4])
-    head = f"{count} optima of the posterior were found; they differ most in {differ}. {listed}"
+    head = f"{_head(tree, optima)} {listed}"
     if np.all(part >= _VISITED_SHARE) and worst_rhat <= acceptable:
         shares = ", ".join(f"{100 * h:.0f}%" for h in shares_of_draws)
         return Judgement(_GOOD, [f"{head} Every chain visits each of them; of the draws they hold {shares}."])
@@ -80,16 +115,18 @@ def _judge_optima(
     )
 
 
-def _listed(tree: xr.DataTree, optima: list[dict], began: Sequence[int]) -> str:
+def _listed(tree: xr.DataTree, optima: list[dict], began: Sequence[int] | None) -> str:
+    """Each optimum, and the chains that began there; None: of a sampler that begins at none."""
     names = json.loads(tree.attrs.get("optima_differ_in", "[]"))[:4]
     sentences = []
     for k, optimum in enumerate(optima, start=1):
-        chains = [str(c + 1) for c, o in enumerate(began) if o == k]
+        chains = [str(c + 1) for c, o in enumerate(began or ()) if o == k]
         values = ", ".join(f"{n} = {optimum['values'][n]:.3g}" for n in names)
         begun = f"chain{'s' * (len(chains) > 1)} {with_and(chains)} began here" if chains else "no chain began here"
         height = optimum["objective"]
         shown = f"−log posterior {height:.2f}, " if height is not None and np.isfinite(height) else ""
-        sentences.append(f"Optimum {k}: {shown}{optimum['starts']} starts, {values}; {begun}.")
+        begun = "" if began is None else f"; {begun}"
+        sentences.append(f"Optimum {k}: {shown}{optimum['starts']} starts, {values}{begun}.")
     return " ".join(sentences)
 
 
@@ -114,8 +151,8 @@ def _explain_weights(missed: Sequence[int]) -> str:
     return (
         f"{unseen}NUTS alone cannot weigh optima that its chains do not cross between: how many draws lie in each "
         "follows from where the chains began, and so do the means and intervals above. Report the "
-        "optima one by one, exclude all but one by prior knowledge or further measurements, or sample with a method "
-        "made for several modes."
+        "optima one by one, exclude all but one by prior knowledge or further measurements, or sample with the method "
+        "smc, which weighs them."
     )
 
 

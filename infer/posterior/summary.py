@@ -17,7 +17,7 @@ from ... import html
 from ...models.listing import did_you_mean
 from ...models.solvers.status import Status
 from .datatree import on_search_scale
-from .mode_words import judge_modes, judge_ridges
+from .mode_words import judge_modes, judge_ridges, of_populations
 
 GOOD_RHAT, ACCEPTABLE_RHAT = 1.01, 1.05
 GOOD_ESS, ACCEPTABLE_ESS = 400, 100  # of all chains together
@@ -28,7 +28,7 @@ WIDTH = 100
 COLUMNS = ("mean", "sd", "median", "5%", "95%", "r_hat", "ess_bulk", "ess_tail", "mcse")
 _VERDICTS = {"good": "Converged.", "acceptable": "Converged, barely.", "not converged": "NOT CONVERGED."}
 _ITEM = {"initial_indent": "- ", "subsequent_indent": "  ", "break_long_words": False}
-_WARM_UP = "warm up longer, look at the traces."
+_WARM_UP = ": warm up longer, look at the traces."
 _NAME = 25  # columns for a parameter's name
 _MANY = 40  # parameters; beyond, those of single runs are summed up in one line
 
@@ -135,7 +135,8 @@ def summarise(tree: xr.DataTree, *, truth: Mapping[str, float] | None = None) ->
     table = _table(posterior, tree["prior"].dataset if "prior" in tree.children else None)
     chains, draws = posterior.sizes["chain"], posterior.sizes["draw"]
     name = tree.attrs.get("problem") or "posterior"
-    title = f"{name}: {len(table)} parameters, {chains} chains × {draws} draws"
+    drawn = f"{chains} populations × {draws} particles" if of_populations(tree) else f"{chains} chains × {draws} draws"
+    title = f"{name}: {len(table)} parameters, {drawn}"
     verdict, words = _judge(tree, table)
     return Summary(table, verdict, tuple(words), title, _truth_table(posterior, truth) if truth else None)
 
@@ -220,7 +221,11 @@ def _judge(tree: xr.DataTree, table: pd.DataFrame) -> tuple[str, list[str]]:
         words.append(
             f"R-hat is up to {worst:.3f} (good: ≤ {GOOD_RHAT}, acceptable: ≤ {ACCEPTABLE_RHAT}); "
             f"worst: {_names(bad)}. "
-            + ("Draw more." if close else "The chains disagree" + ("." if modes.apart else f": {_WARM_UP}"))
+            + (
+                _more(tree)
+                if close or of_populations(tree)
+                else f"The chains disagree{'.' if modes.apart else _WARM_UP}"
+            )
         )
     ess = np.fmin(bulk, tail)
     least = np.nanmin(ess) if np.isfinite(ess).any() else np.inf
@@ -248,6 +253,10 @@ def _judge(tree: xr.DataTree, table: pd.DataFrame) -> tuple[str, list[str]]:
             f"(sd ratio > {PRIOR_DOMINATED}). Report them as prior knowledge, or measure more."
         )
     return ("good", "acceptable", "not converged")[level], words
+
+
+def _more(tree: xr.DataTree) -> str:
+    return "Take more particles." if of_populations(tree) else "Draw more."
 
 
 def _judge_sampler(tree: xr.DataTree, words: list[str]) -> int:

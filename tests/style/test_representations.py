@@ -127,6 +127,7 @@ MAKERS: dict[type, Callable[[], object]] = {
     Settings: Settings,
     Status: lambda: Status(0),
     Summary: lambda: Summary(pd.DataFrame(), "converged", ("All is well.",), "small, 4 chains × 100 draws"),
+    infer.SMC: lambda: infer.SMC(_problem()),
     data.Dataset: small_run.data,
     data.Issue: _issue,
     data.Measurement: lambda: small_run.data().measurements[0],

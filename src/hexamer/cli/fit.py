@@ -15,7 +15,11 @@ from .options import (
     DeviceOption,
     EngineChoice,
     EngineOption,
+    FitChainsOption,
+    FitDrawsOption,
     FitSolverOption,
+    MethodChoice,
+    MethodOption,
     ModelOption,
     ProblemArgument,
     QuietOption,
@@ -33,9 +37,10 @@ def command(
     out: Annotated[
         Path, typer.Option(help="Folder for draws, posterior, summary and figures; resumed if it holds some.")
     ],
-    chains: Annotated[int, arguments.count_option("Chains, in parallel over cores.")] = 4,
-    warmup: Annotated[int, arguments.count_option("Warmup iterations a chain.")] = 1000,
-    draws: Annotated[int, arguments.count_option("Draws a chain.")] = 1000,
+    method: MethodOption = MethodChoice.nuts,
+    chains: FitChainsOption = None,
+    warmup: Annotated[int, arguments.count_option("Warmup iterations per chain; SMC has none.")] = 1000,
+    draws: FitDrawsOption = None,
     seed: Annotated[int, arguments.count_option("Seed of starts and sampler.", 0)] = 0,
     starts: Annotated[int, arguments.count_option("Starts of the search for the best fit.")] = 16,
     model: ModelOption = None,
@@ -54,10 +59,10 @@ def command(
     ] = 0.8,
     quiet: QuietOption = False,
 ) -> None:
-    """Posterior of PROBLEM by NUTS, started from its best fit."""
+    """Posterior of PROBLEM by NUTS, started from its best fits, or by SMC, started from the prior."""
     chosen = solver_of(engine, solver)
     dataset = read_data(problem, model)
-    use_device(device, chains)
+    use_device(device, 1 if method is MethodChoice.smc else chains or 4)
     from ..infer.calibration import describe_progress, writable
     from ..infer.calibration import fit as run
     from ..infer.reports.calibration import report
@@ -69,6 +74,7 @@ def command(
     result = run(
         loaded,
         out,
+        method=method.value,
         chains=chains,
         warmup=warmup,
         draws=draws,

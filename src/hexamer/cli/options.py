@@ -27,6 +27,12 @@ class DeviceChoice(StrEnum):
     gpu = "gpu"
 
 
+class MethodChoice(StrEnum):
+    nuts = "nuts"
+    smc = "smc"
+    auto = "auto"
+
+
 ProblemArgument = Annotated[
     str,
     typer.Argument(
@@ -80,6 +86,21 @@ FitSolverOption = Annotated[
         help="Rodas5P, or one of diffrax's solvers by name: Tsit5, Kvaerno5, Dopri8, … auto: Rodas5P; with diffrax "
         "the cheapest that agrees with Kvaerno5 around the best fit.",
     ),
+]
+MethodOption = Annotated[
+    MethodChoice,
+    typer.Option(
+        help="nuts: from the best fits; smc: tempered from the prior, weighs several optima, takes several times as "
+        "long; auto: smc if several optima were found.",
+        **arguments.choice_of(MethodChoice),
+    ),
+]
+FitChainsOption = Annotated[
+    int | None, arguments.count_option("Chains, in parallel over cores; by default 4, of SMC 16 populations.")
+]
+FitDrawsOption = Annotated[
+    int | None,
+    arguments.count_option("Draws per chain, by default 1000; of SMC particles per population, by default 250."),
 ]
 RtolOption = Annotated[
     float,
