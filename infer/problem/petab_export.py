@@ -53,7 +53,7 @@ def export_petab(
     PetabExportError
         With all that PEtab cannot say: Student-t noise, limits of detection, priors that it does not have.
     FileExistsError
-        If the folder holds files and `overwrite` is false.
+        If the folder holds files and `overwrite` is false, or if the problem's own model lies there.
     NotADirectoryError
         If the folder, or one that it is in, is a file.
     ValueError

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from .inputs import check_folder
 from .messages import pointing_to
 from .options import ModelOption, ProblemArgument
 from .problem import load_and_note, read_data, values_of
@@ -44,6 +45,7 @@ def command(
     cannot say, such as a limit of detection or Student-t noise, is refused, with what to do instead.
     """
     dataset = read_data(problem, model)
+    check_folder(folder, "DIR", problem, dataset.model, model)
     values = None if at is None else values_of(at, dataset, model)
     from ..infer import export_petab
 
