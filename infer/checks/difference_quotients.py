@@ -70,7 +70,8 @@ def nearest_differences(
     value = candidates[best, np.arange(count)]
     side = [("both", "above", "below")[u] if np.isfinite(v) else "none" for u, v in zip(use, value, strict=True)]
     step = np.repeat(sizes, 2)[best]
-    kink = [_kink(change[:, :, i], sizes, h if good[:, i].any() else np.inf, notable) for i, h in enumerate(step)]
+    within = np.where(np.min(distance, axis=0) < notable / 2, step, np.inf)
+    kink = [_kink(change[:, :, i], sizes, h, notable) for i, h in enumerate(within)]
     return Differences(value, step, tuple(side), np.array(kink))
 
 
