@@ -30,7 +30,7 @@ def command(
     ],
     to: Annotated[FormatChoice, typer.Option(help="The format.")],
     version: Annotated[
-        VersionChoice, typer.Option(help="Of PEtab; in 1, protocols may set values at time 0 alone.")
+        VersionChoice, typer.Option(help="Of PEtab; in 1, protocols may set values at time 0 only.")
     ] = VersionChoice.two,
     at: Annotated[
         Path | None,
