@@ -184,10 +184,15 @@ def _named(*changes: Mapping[str, Value] | None) -> frozenset[str]:
     return frozenset(v for some in changes for v in (some or {}).values() if isinstance(v, str))
 
 
+def _courses(dataset: Dataset) -> list[Protocol]:
+    """All protocols; in place of one that goes on after another, up to steady state, the one with which it begins."""
+    return [dataset.continued[n][0] if n in dataset.continued else q for n, q in dataset.protocols.items()]
+
+
 def _preequilibrations(dataset: Dataset) -> list[Preequilibration]:
     """The different pre-equilibrations of all protocols, in order."""
     preequilibrations: dict[str, Preequilibration] = {}
-    for protocol in dataset.protocols.values():
+    for protocol in _courses(dataset):
         before = protocol.preequilibration
         preequilibrations.setdefault(json.dumps(None if before is None else dict(before), sort_keys=True), before)
     return list(preequilibrations.values())
@@ -206,14 +211,14 @@ def _words(preequilibration: Preequilibration) -> str:
 
 def _common(dataset: Dataset, known: set[str]) -> dict[str, Value]:
     """Values that every protocol sets alike at its start."""
-    each = [_at_start(q) for q in dataset.protocols.values()]
+    each = [_at_start(q) for q in _courses(dataset)]
     first = each[0] if each else {}
     return {n: v for n, v in first.items() if n in known and all(n in e and e[n] == v for e in each)}
 
 
 def _varied(dataset: Dataset, known: set[str]) -> dict[str, tuple[Value, ...]]:
     """Values that protocols set at their start and that differ, or that only some of them set."""
-    each = [_at_start(q) for q in dataset.protocols.values()]
+    each = [_at_start(q) for q in _courses(dataset)]
     common = _common(dataset, known)
     names = dict.fromkeys(n for e in each for n in e if n in known and n not in common)
     return {n: tuple(dict.fromkeys(e[n] for e in each if n in e)) for n in names}

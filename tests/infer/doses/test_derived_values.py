@@ -62,3 +62,17 @@ def test_what_varies_is_not_overwritten_by_the_fitted_problem(tmp_path: Path) ->
     ensemble = Ensemble.from_posterior(posterior(tmp_path, "at the start")).vary({"k2": Spread(cv=0.3)}, size=2)
     with pytest.raises(ValueError, match="k2 varies, and the problem that was fitted sets it, for all members alike"):
         dose_response(ensemble, "A", DOSES, at=3.0, observe="B", progress=False)
+
+
+def test_a_steady_state_after_periods_is_not_how_cells_start(tmp_path: Path) -> None:
+    """A row at time inf has a protocol that begins with the end of the periods before."""
+    tables = {
+        "experiments": "experimentId time conditionId\ne1 0 c1\ne1 5 c2",
+        "measurements": "observableId experimentId time measurement\nobs_a e1 inf 0.7",
+    }
+    problem = load_problem(write_problem(tmp_path, {**TABLES, **tables}))
+    assert problem.dataset.continued
+    cells = Ensemble.from_posterior(tree_of(problem)).cells()
+    assert cells.preequilibration is None
+    assert not cells.why_unknown
+    assert cells.common == {"k2": "2*k1"}
