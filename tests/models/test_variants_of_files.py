@@ -1,4 +1,4 @@
-"""Files as others might write them: names with a meaning elsewhere, other levels, nested functions; by libroadrunner."""
+"""Files as others might write them: names with a meaning elsewhere, levels, nested functions; by libroadrunner."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def written(text: str, level: int) -> str:
     """The text as SBML of level 3, or of level 2 by libsbml."""
     antimony.clearPreviousLoads()
     assert antimony.loadAntimonyString(text) >= 0, antimony.getLastError()
-    source = antimony.getSBMLString(antimony.getMainModuleName())
+    source = str(antimony.getSBMLString(str(antimony.getMainModuleName())))
     if level == 3:
         return source
     document = libsbml.readSBMLFromString(source)
     assert document.setLevelAndVersion(2, 4, False)
-    return libsbml.writeSBMLToString(document)
+    return str(libsbml.writeSBMLToString(document))
 
 
 def by_roadrunner(source: str, names: tuple[str, ...]) -> np.ndarray:
