@@ -2,18 +2,20 @@
 
     python -m benchmarks.sbml_peers FOLDER --json FILE [--hexamer VERDICTS]
 
-FOLDER is that of `benchmarks.sbml_suite`, and right means the same. A program that ends, or takes longer than a minute
-for a case, counts as failed: each has a process of its own. VERDICTS is what `benchmarks.sbml_suite --json` wrote;
-without it hexamer is left out.
+`docs/sbml.md` has a table of `benchmarks/results/sbml_peers.json`. FOLDER is that of `benchmarks.sbml_suite`, and right
+means the same. A program that ends, or takes longer than a minute for a case, counts as failed: each has a process of
+its own. VERDICTS is what `benchmarks.sbml_suite --json` wrote; without it hexamer is left out.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import json
 import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -22,6 +24,32 @@ import numpy as np
 from benchmarks.arguments import report_file
 from benchmarks.sbml_suite import Settings, cases_in, distance, model_file, results_of, settings_file, tags_of
 
+CONSTRUCTS: dict[str, tuple[str, ...]] = {
+    "all cases": (),
+    "assignment rules": ("AssignmentRule",),
+    "rate rules": ("RateRule",),
+    "initial assignments": ("InitialAssignment",),
+    "function definitions": ("FunctionDefinition",),
+    "species as amounts": ("HasOnlySubstanceUnits",),
+    "volumes that change": ("NonConstantCompartment",),
+    "stoichiometries by formula": (
+        *("AssignedConstantStoichiometry", "AssignedVariableStoichiometry"),
+        *("StoichiometryMath", "SpeciesReferenceInMath"),
+    ),
+    "conversion factors": ("ConversionFactors",),
+    "`rateOf`": ("CSymbolRateOf",),
+    "uncommon functions": ("UncommonMathML",),
+    "events without delay": ("EventNoDelay",),
+    "events with delay": ("EventWithDelay",),
+    "events with priority": ("EventPriority",),
+    "events that do not persist": ("EventIsNotPersistent",),
+    "package `comp`": ("comp:Submodel",),
+    "algebraic rules": ("AlgebraicRule",),
+    "fast reactions": ("FastReaction",),
+    "`delay`": ("CSymbolDelay",),
+    "package `fbc`": ("fbc:FluxObjective",),
+}
+"""The rows of the table in `docs/sbml.md`: tags of the cases that count for each, all cases if there is none."""
 SECONDS = 60  # for a case
 KINDS = ("right", "wrong", "failed")
 Course = dict[str, np.ndarray]
@@ -101,8 +129,9 @@ def judge(folder: Path, program: str) -> tuple[str, str]:
 
 
 def _serve(program: str, pipe: Connection) -> None:
-    while (folder := pipe.recv()) is not None:
-        pipe.send(judge(folder, program))
+    with suppress(EOFError):  # all cases are judged
+        while (folder := pipe.recv()) is not None:
+            pipe.send(judge(folder, program))
 
 
 def judge_all(folders: Sequence[Path], program: str) -> dict[str, tuple[str, str]]:
@@ -142,6 +171,24 @@ def table(tags: dict[str, tuple[str, ...]], verdicts: dict[str, dict[str, str]])
     return "\n".join(lines)
 
 
+def measured_rows(report: dict) -> list[str]:
+    """The first five columns of the table in `docs/sbml.md`, a row for each construct."""
+    names = ("hexamer", "roadrunner", "COPASI")
+    rows = []
+    for construct, tags in CONSTRUCTS.items():
+        cases = [c for c, of_case in report["tags"].items() if not tags or set(tags) & set(of_case)]
+        counts = [Counter(report["reasons"][name][c][0] for c in cases) for name in names]
+        cells = [" / ".join(str(count[k]) for k in KINDS) for count in counts]
+        rows.append(f"| {' | '.join([construct, str(len(cases)), *cells])} |")
+    return rows
+
+
+def versions() -> dict[str, str]:
+    """Of the programs."""
+    packages = {"hexamer": "hexamer", "roadrunner": "libroadrunner", "COPASI": "python-copasi"}
+    return {name: importlib.metadata.version(package) for name, package in packages.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="of the cases")
@@ -152,15 +199,17 @@ def main() -> None:
     if not folders:
         parser.error(f"there is no case in {arguments.folder}")
     tags = {f.name: tags_of(f) for f in folders}
-    verdicts: dict[str, dict[str, str]] = {}
+    reasons: dict[str, dict[str, tuple[str, str]]] = {}
     if arguments.hexamer:
         ours = json.loads(arguments.hexamer.read_text())
-        verdicts["hexamer"] = {v["case"]: v["kind"] if v["kind"] in KINDS else "failed" for v in ours}
-    reasons = {name: judge_all(folders, name) for name in PROGRAMS}
-    verdicts |= {name: {c: kind for c, (kind, _) in of_program.items()} for name, of_program in reasons.items()}
+        reasons["hexamer"] = {v["case"]: (v["kind"] if v["kind"] in KINDS else "failed", v["reason"]) for v in ours}
+    reasons |= {name: judge_all(folders, name) for name in PROGRAMS}
+    verdicts = {name: {c: kind for c, (kind, _) in of_program.items()} for name, of_program in reasons.items()}
     print(table(tags, verdicts))
     if arguments.json:
-        arguments.json.write_text(json.dumps({"reasons": reasons, "tags": tags}, indent=1))
+        report = {"versions": versions(), "reasons": reasons, "tags": tags}
+        text = json.dumps(report, separators=(",", ":")).replace('],"', '],\n"') + "\n"
+        arguments.json.write_text(text.replace(f"{arguments.folder}/", ""))
 
 
 if __name__ == "__main__":

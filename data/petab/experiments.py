@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import sympy
 
+from ...models.listing import listed
 from ...models.networks.formulas import names_in, to_infix
 from ...models.networks.network import UnsupportedModelError
 from ...models.networks.sbml_read import read_sbml
@@ -28,6 +29,7 @@ from .tables import Experiment, Period, Tables
 
 ChangeFormulas = Mapping[str, sympy.Expr]
 _STEADY_SUFFIX = " → steady state"
+_RESIZED = "is resized after pre-equilibration"
 
 
 class _Set(NamedTuple):
@@ -61,6 +63,8 @@ class Courses:
             except ValueError as error:
                 self.protocols[name] = Protocol(name)
                 self.problems.append(f"{experiment.place}: {experiment.name}: {error}")
+        if steady:
+            self._note_events()
         if steady and "time" in self.tables.observables[m.observable].symbols:
             self.problems.append(f"row {m.row}: {m.observable} uses time, and is measured at time inf")
         return replace(m, protocol=name, time=0.0) if steady else m
@@ -179,6 +183,19 @@ class Courses:
         self.derived[text] = expression
         return text
 
+    def _note_events(self) -> None:
+        """A note on rows at time inf if the model has events, which steady states do not have."""
+        try:
+            events = self.entities.network.events
+        except UnsupportedModelError:  # said when the model is loaded
+            return
+        note = (
+            f"rows at time inf are in steady state without the events of the model ({listed(e.name for e in events)}): "
+            "if an event changes that state, state a late time in place of inf"
+        )
+        if events and note not in self.notes:
+            self.notes.append(note)
+
     def _note_resized(self, experiment: Experiment) -> None:
         """A note on what is assumed if a compartment has another size after a pre-equilibration."""
         one, other = (p.changes for p in experiment.periods)
@@ -192,7 +209,8 @@ class Courses:
         self._resized |= dict.fromkeys(n for n in changed if n in compartments)
         if self._resized:
             assumption = "amounts are kept, as in SBML (PEtab v1 leaves it open)"
-            self.notes = [f"{', '.join(self._resized)} is resized after pre-equilibration: {assumption}"]
+            self.notes = [n for n in self.notes if _RESIZED not in n]
+            self.notes.append(f"{', '.join(self._resized)} {_RESIZED}: {assumption}")
 
 
 class _Course:

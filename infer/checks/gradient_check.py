@@ -51,9 +51,11 @@ class GradientCheck:
         What each difference is from: "both" sides, or the one where the density is finite, "above" or "below" z;
         "none" if there is neither.
     finer : GradientCheck or None
-        The same at a relative tolerance of 1e-9, if the two did not agree; else None.
+        The same at a relative tolerance of 1e-9, if the two did not agree or z lies at a kink; else None.
     not_finer : str
         Why there is no density at that tolerance; empty if there is one, or none was asked for.
+    kink : array, parameters × 2, or None
+        The slopes (dimensionless) just below and just above z if they differ, so that there is no gradient; else NaN.
     """
 
     names: tuple[str, ...]
@@ -65,6 +67,7 @@ class GradientCheck:
     side: tuple[str, ...] = ()
     finer: GradientCheck | None = None
     not_finer: str = ""
+    kink: np.ndarray | None = None
 
     @property
     def agrees(self) -> bool:
@@ -73,8 +76,16 @@ class GradientCheck:
 
     @property
     def passes(self) -> bool:
-        """True if the gradient is right: both agree, here or at the finer tolerance."""
-        return self.agrees or (self.finer is not None and self.finer.agrees)
+        """True if the gradient is right: both agree, here or at the finer tolerance, and z does not lie at a kink."""
+        return (self.agrees or (self.finer is not None and self.finer.agrees)) and not self.kinks
+
+    @property
+    def kinks(self) -> tuple[str, ...]:
+        """The parameters in which the density has a kink at z."""
+        slopes = (self.finer or self).kink
+        if slopes is None:
+            return ()
+        return tuple(n for n, kinked in zip(self.names, np.isfinite(slopes).all(axis=1), strict=True) if kinked)
 
     @property
     def solver_error(self) -> float:
@@ -108,6 +119,12 @@ class GradientCheck:
 
     def _verdict(self) -> list[str]:
         total = float(np.linalg.norm(self.error))
+        if self.kinks and (self.agrees or (self.finer is not None and self.finer.agrees)):
+            return [
+                *(self.finer or self)._kinks(),
+                "There is no gradient at a kink, and central differences are the mean of both slopes. Choose another "
+                "z, or look for abs, min, max, piecewise or a Laplace distribution.",
+            ]
         if self.agrees:
             verdict = f"The gradient passes: it agrees with central differences within {total:.1e} of its norm"
             return [f"{verdict} (tolerance {self.tolerance:.0e})."]
@@ -138,6 +155,15 @@ class GradientCheck:
             f"The density bends within {min(self.step):.0e} of z, in {', '.join(steep)}: z lies at a cliff or kink."
         ]
 
+    def _kinks(self) -> list[str]:
+        if self.kink is None:
+            return []
+        return [
+            f"The density has a kink here in {name}: its slope is {below:.4g} below z and {above:.4g} above."
+            for name, (below, above) in zip(self.names, self.kink + 0.0, strict=True)  # not -0
+            if name in self.kinks
+        ]
+
     def _failure(self, at: str) -> list[str]:
         if nowhere := [n for n, side in zip(self.names, self.side, strict=False) if side == "none"]:
             return [
@@ -149,6 +175,7 @@ class GradientCheck:
             f"The gradient fails: it differs from central differences by {float(np.linalg.norm(self.error)):.1e} of "
             f"its norm{at} (tolerance {self.tolerance:.0e}), most in {worst}.",
             *self._edges(),
+            *self._kinks(),
             "Look for a kink or jump in a formula (abs, min, max, piecewise) here, or report a bug.",
         ]
 
@@ -175,7 +202,8 @@ def check_gradient(
     Each parameter is compared at all `steps`, since rounding and the solver's error ruin small ones and curvature large
     ones; one at which they agree is enough. If the density is finite on one side of z alone, the difference is from
     that side. If the two do not agree, they are compared once more at a relative tolerance of 1e-9: there, the solver's
-    error is gone, and a wrong gradient is not.
+    error is gone, and a wrong gradient is not. The same run decides whether z lies at a kink, where the slopes on its
+    two sides differ: the check then does not pass.
 
     Parameters
     ----------
@@ -207,11 +235,14 @@ def check_gradient(
     if len(steps) == 0 or not all(0 < h < np.inf for h in steps):
         raise ValueError(f"steps are {tuple(steps)}; expected at least one, each above 0 and finite")
     check = _at_own_tolerance(problem, z, steps, tolerance, batch)
-    if check.agrees or problem.settings.rtol <= FINER_RTOL:
+    if (check.agrees and not check.kinks) or problem.settings.rtol <= FINER_RTOL:
         return check
     finer = problem.with_settings(replace(stricter(problem.settings), rtol=FINER_RTOL))
     try:
-        return replace(check, finer=_at_own_tolerance(finer, z, (*steps, *FINER_STEPS), tolerance, batch))
+        there = _at_own_tolerance(finer, z, (*steps, *FINER_STEPS), tolerance, batch)
+        if check.agrees and not there.kinks:  # it was the solver's error that looked like one
+            return replace(check, kink=None)
+        return replace(check, finer=there)
     except ValueError as error:
         return replace(check, not_finer=f"at rtol {FINER_RTOL:g} {error}")
 
@@ -252,10 +283,18 @@ def compare(
 ) -> GradientCheck:
     """`gradient` against central differences of `density` at `z`."""
     enough = 0.1 * tolerance * _scale(gradient) / max(1.0, np.sqrt(len(z)))  # all together a tenth of the tolerance
-    found = nearest_differences(density, z, gradient, steps, batch, enough)
+    notable = 2 * tolerance * _scale(gradient)  # a gradient that is the mean of both slopes is off by half of it
+    found = nearest_differences(density, z, gradient, steps, batch, enough, notable)
     distance = np.where(np.isfinite(found.value), np.abs(found.value - gradient), np.inf)
     return GradientCheck(
-        names, gradient, found.value, found.step, distance / _scale(gradient), tolerance, side=found.side
+        names,
+        gradient,
+        found.value,
+        found.step,
+        distance / _scale(gradient),
+        tolerance,
+        side=found.side,
+        kink=found.kink,
     )
 
 

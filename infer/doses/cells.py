@@ -11,11 +11,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+import sympy
+from jaxtyping import Float
+
 from ...data.dataset import Dataset
 from ...data.quantities.units import UnitError, molar_mass_kda
 from ...data.schedules import Input
 from ...errors import HexamerError
+from ...models.compiled.codegen import compile_vector
 from ...models.compiled.model import Model
+from ...models.networks.formulas import names_in
 from ...models.protocols.protocol import Protocol, Value
 from .amounts import Doses, DosesLike, doses_of
 
@@ -40,7 +46,7 @@ class Cells:
     start, `why_unknown` is a sentence that says why; else it is empty. `inputs_off` maps inputs of kind `set` to 0, the
     value that they have unless a condition sets them. `common` holds the values that all protocols of the fitted
     problem set at their start, and `varied` those that differ between protocols. `inputs` are the problem's inputs, by
-    their name in the model.
+    their name in the model. `formulas` are those of the problem's parameters that these values are, by name.
     """
 
     preequilibration: Preequilibration = field(default_factory=dict)
@@ -49,6 +55,7 @@ class Cells:
     common: Mapping[str, Value] = field(default_factory=dict)
     varied: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
     inputs: Mapping[str, Input] = field(default_factory=dict)
+    formulas: Mapping[str, sympy.Expr] = field(default_factory=dict)
 
     def notes_on_varied(self, model: Model, stated: set[str]) -> list[str]:
         """A sentence for each name that the fitted protocols vary and that is not among those `stated`."""
@@ -63,9 +70,29 @@ class Cells:
 
     @property
     def references(self) -> frozenset[str]:
-        """Names of the parameters whose values are used."""
-        values = [*(self.preequilibration or {}).values(), *self.common.values()]
-        return frozenset(v for v in values if isinstance(v, str))
+        """Names of the parameters whose values are used, also by formulas."""
+        named = _named(self.preequilibration, self.common)
+        used = names_in(*(self.formulas[n] for n in named & self.formulas.keys()))
+        return frozenset(named - self.formulas.keys()).union(used)
+
+    def values_of_formulas(
+        self, values: Mapping[str, Float[np.ndarray, " draws"]], draws: int
+    ) -> dict[str, Float[np.ndarray, " draws"]]:
+        """The values of the formulas by name, one per draw, from those of the parameters.
+
+        Raises `ValueError` naming parameters without a value.
+        """
+        names = sorted(names_in(*self.formulas.values()))
+        if missing := [n for n in names if n not in values]:
+            raise ValueError(
+                f"the problem that was fitted sets values by formulas of {', '.join(missing)}, which the posterior "
+                "does not hold: say in each condition how cells start, by a protocol"
+            )
+        if not self.formulas:
+            return {}
+        columns = np.stack([np.broadcast_to(values[n], (draws,)) for n in names] or [np.zeros(draws)], axis=-1)
+        found = np.asarray(compile_vector((names or ["none"],), [*self.formulas.values()])(columns))
+        return dict(zip(self.formulas, np.broadcast_to(found, (draws, len(self.formulas))).T, strict=True))
 
     def sets(self, name: str) -> bool:
         """Whether the problem sets the input `name` where others are added."""
@@ -140,20 +167,32 @@ def of_dataset(dataset: Dataset, model: Model, preequilibrate: bool | None = Non
                     else ""
                 )
             )
+    common = {} if dataset.inputs else _common(dataset, known)
     return Cells(
         preequilibration,
         why_unknown,
         inputs_off={n: v for n, v in off.items() if inputs[n].kind == "set"},
-        common={} if dataset.inputs else _common(dataset, known),
+        common=common,
         varied={} if dataset.inputs else _varied(dataset, known),
         inputs=inputs,
+        formulas={n: e for n, e in dataset.derived.items() if n in _named(preequilibration, common)},
     )
+
+
+def _named(*changes: Mapping[str, Value] | None) -> frozenset[str]:
+    """Names among the values that these mappings set."""
+    return frozenset(v for some in changes for v in (some or {}).values() if isinstance(v, str))
+
+
+def _courses(dataset: Dataset) -> list[Protocol]:
+    """All protocols; in place of one that goes on after another, up to steady state, the one with which it begins."""
+    return [dataset.continued[n][0] if n in dataset.continued else q for n, q in dataset.protocols.items()]
 
 
 def _preequilibrations(dataset: Dataset) -> list[Preequilibration]:
     """The different pre-equilibrations of all protocols, in order."""
     preequilibrations: dict[str, Preequilibration] = {}
-    for protocol in dataset.protocols.values():
+    for protocol in _courses(dataset):
         before = protocol.preequilibration
         preequilibrations.setdefault(json.dumps(None if before is None else dict(before), sort_keys=True), before)
     return list(preequilibrations.values())
@@ -172,14 +211,14 @@ def _words(preequilibration: Preequilibration) -> str:
 
 def _common(dataset: Dataset, known: set[str]) -> dict[str, Value]:
     """Values that every protocol sets alike at its start."""
-    each = [_at_start(q) for q in dataset.protocols.values()]
+    each = [_at_start(q) for q in _courses(dataset)]
     first = each[0] if each else {}
     return {n: v for n, v in first.items() if n in known and all(n in e and e[n] == v for e in each)}
 
 
 def _varied(dataset: Dataset, known: set[str]) -> dict[str, tuple[Value, ...]]:
     """Values that protocols set at their start and that differ, or that only some of them set."""
-    each = [_at_start(q) for q in dataset.protocols.values()]
+    each = [_at_start(q) for q in _courses(dataset)]
     common = _common(dataset, known)
     names = dict.fromkeys(n for e in each for n in e if n in known and n not in common)
     return {n: tuple(dict.fromkeys(e[n] for e in each if n in e)) for n in names}

@@ -20,6 +20,7 @@ from ...data.quantities.units import split_quantity
 from ...models.compiled.model import Model
 from ...models.compiled.volumes import check_volumes
 from ...models.listing import did_you_mean
+from ...models.networks.formulas import names_in
 from ...models.protocols.protocol import Protocol, Value
 from ...moved import rename_argument, rename_attribute
 from .amounts import Doses, Masses
@@ -204,9 +205,21 @@ def _base(reader: _Added, condition: Condition, when: Mapping[str, float], value
     begin = fixed | {n: v for n, v in {**cells.inputs_off, **cells.common}.items() if n not in stated}
     if begin:
         protocol = protocol.change(begin, at=start)
+    _check_formulas(label, fixed, {**(protocol.preequilibration or {}), **begin}, cells)
     for name, slot in added.items():
         protocol = give(model, protocol, name, slot, at=0.0, sets=cells.sets(name))
     return protocol
+
+
+def _check_formulas(label: str, fixed: Mapping[str, Value], begin: Mapping[str, Value], cells: Cells) -> None:
+    """Raises `ValueError` if a condition changes what a formula of the fitted problem uses, as its value would stay."""
+    for name, value in begin.items():
+        formula = cells.formulas.get(value) if isinstance(value, str) else None
+        if formula is not None and (changed := sorted(names_in(formula) & fixed.keys())):
+            raise ValueError(
+                f"condition {label!r} changes {', '.join(changed)}, and the problem that was fitted sets {name} to "
+                f"{value}: give {name} a value in this condition, too"
+            )
 
 
 def _number(text: str) -> float:

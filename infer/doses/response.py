@@ -181,9 +181,16 @@ def _design(
     for sentence in cells.notes_on_varied(model, {ligand, *drugs, *always, *ensemble.added}):
         log.warning("note: %s", sentence)
     cases = {n: replace(c, changes={**ensemble.added, **c.changes}) for n, c in cases.items()}
-    return design(
+    set_anyway = {**(cells.preequilibration or {}), **cells.common}.keys() & ensemble.varied.keys() - always
+    if set_anyway:
+        raise ValueError(
+            f"{', '.join(sorted(set_anyway))} varies, and the problem that was fitted sets it, for all members alike: "
+            "vary what it is set to, or state in a condition how cells start"
+        )
+    made = design(
         model, agonist, drug_doses, cases, draws=ensemble.size, pretreat=pretreat, molar_mass=masses, cells=cells
     )
+    return replace(made, values={**cells.values_of_formulas(ensemble.values, ensemble.size), **made.values})
 
 
 def _say_what_is_assumed(model: Model) -> None:

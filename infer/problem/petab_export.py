@@ -37,7 +37,7 @@ def export_petab(
     folder : str or path
         Where to write; it is made if it is missing.
     version : int
-        Of PEtab: 2, or 1, in which protocols may set values at time 0 alone.
+        Of PEtab: 2, or 1, in which protocols may set values at time 0 only.
     values : dict of float, optional
         Nominal values by name, in each parameter's unit; those that are not named are the problem's own, if it has one.
     overwrite : bool
@@ -53,7 +53,7 @@ def export_petab(
     PetabExportError
         With all that PEtab cannot say: Student-t noise, limits of detection, priors that it does not have.
     FileExistsError
-        If the folder holds files and `overwrite` is false.
+        If the folder holds files and `overwrite` is false, or if the problem's own model lies there.
     NotADirectoryError
         If the folder, or one that it is in, is a file.
     ValueError
@@ -63,7 +63,7 @@ def export_petab(
     if network is None:
         raise PetabExportError(f"{problem.model.name} is a Python function, and PEtab needs a network: write it as one")
     if unknown := problem.unknown(values or {}):
-        raise ValueError(f"{', '.join(unknown)}: no parameter of {problem.name}; leave out what it does not use")
+        raise ValueError(f"{problem.name} has no parameter {', '.join(unknown)}: leave out what it does not use")
     stated = values or {}
     parameters = {n: replace(p, value=stated.get(n, p.value)) for n, p in problem.parameters.items()}
     dataset = replace(problem.dataset, parameters=parameters)

@@ -336,7 +336,7 @@ class Problem:
         """
         if unknown := self.unknown(values or {}):
             raise ValueError(
-                f"{', '.join(unknown)}: no parameter of this problem; leave out what it does not use, and "
+                f"this problem has no parameter {', '.join(unknown)}: leave out what it does not use, and "
                 "give a prior or a fixed value to what it holds at the model's own"
                 f"{did_you_mean(unknown, self.parameters)}"
             )

@@ -1,4 +1,4 @@
-"""Volumes that are given for a model, or that a protocol sets, are above 0."""
+"""Volumes that are given for a model, or that a protocol sets, are finite and above 0."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def jumping_volumes(model: Model, protocol: Protocol) -> list[str]:
 
 
 def check_volumes(model: Model, values: Mapping[str, ArrayLike], protocols: Sequence[Protocol] = ()) -> None:
-    """Raises `ValueError` for volumes of 0 or less, among `values` or in a protocol.
+    """Raises `ValueError` for volumes that are not finite and above 0, among `values` or in a protocol.
 
     Those that are traced have no numbers yet.
     """
@@ -69,9 +69,9 @@ def check_volumes(model: Model, values: Mapping[str, ArrayLike], protocols: Sequ
 def _check(what: str, value: ArrayLike) -> None:
     if isinstance(value, Tracer) or not np.size(value):
         return
-    least = float(np.min(np.asarray(value, dtype=float)))
-    if least <= 0:
-        raise ValueError(f"{what} {least:g}; expected a number above 0")
+    numbers = np.ravel(np.asarray(value, dtype=float))
+    if wrong := [v for v in numbers.tolist() if not 0 < v < np.inf]:
+        raise ValueError(f"{what} {min(wrong):g}; expected a finite number above 0")
 
 
 __all__ = ["check_volumes", "jumping_volumes", "moved_by", "volumes_of"]

@@ -220,7 +220,7 @@ def _number(node: libsbml.ASTNode) -> Operand:
         return Operand(sympy.Integer(node.getInteger()), float(node.getInteger()))
     value = node.getReal()
     if not math.isfinite(value):
-        raise FormulaError(f"a number in it is {value:g}, which is not finite")
+        raise FormulaError(f"a number in it is {value:g}, which is not finite: write a number")
     if node.getType() == libsbml.AST_RATIONAL:
         return Operand(sympy.Rational(node.getNumerator(), node.getDenominator()), value)
     return Operand(sympy.Float(value) if value else sympy.Integer(0), value)

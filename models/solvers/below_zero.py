@@ -1,4 +1,4 @@
-"""Amounts and concentrations that a model lets fall below 0."""
+"""Amounts, concentrations and volumes that a model lets fall below 0."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def below_zero_warning(species_below_zero: Mapping[str, float]) -> str:
         return ""
     listed = ", ".join(f"{name} (to {value:.3g})" for name, value in species_below_zero.items())
     return (
-        f"the model's rates take below 0 what is an amount or a concentration: {listed}. "
+        f"the model takes below 0 what is an amount, a concentration or a volume: {listed}. "
         "A rate that removes a species must end where there is none of it, as k*A does"
     )
 
@@ -68,4 +68,5 @@ def below_zero_warning(species_below_zero: Mapping[str, float]) -> str:
 def _starts_nonnegative(model: Model) -> np.ndarray:
     with jax.ensure_compile_time_eval():
         start = np.asarray(model.initial(jnp.asarray(np.nan_to_num(model.defaults))))
-    return np.isin(model.species, model.nonnegative) & ~(start < 0)
+    volumes = () if model.network is None else tuple(model.network.compartments)
+    return np.isin(model.species, (*model.nonnegative, *volumes)) & ~(start < 0)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from hexamer import load_problem
+from hexamer.infer import export_petab
 from hexamer.infer.posterior import save_datatree
 from hexamer.models.solvers.fused import cuda
 from support.command_line import Run
@@ -60,6 +62,42 @@ def test_export_writes_what_evaluate_reads(run: Run, conversion_folder: Path, tm
     assert f"error: the folder {out} is not empty" in err
     assert "(option --force)" in err
     assert run("export", conversion_folder, "--to", "petab", out, "--force")[0] == 0
+    before = {file: file.read_bytes() for file in out.iterdir()}
+    status, _, err = run("export", out / "problem.yaml", "--to", "petab", out, "--force")
+    assert status == 2
+    assert f"error: DIR {out} is the folder of {out / 'problem.yaml'}, which this command reads" in err
+    with pytest.raises(FileExistsError, match="is that of the problem's model"):
+        export_petab(load_problem(out / "problem.yaml"), out, overwrite=True)
+    assert before == {file: file.read_bytes() for file in out.iterdir()}
+
+
+OVER_ITS_INPUTS = (
+    ("export", "problem", "--to", "petab", "problem", "--force"),
+    ("export", "problem/problem.toml", "--to", "petab", "problem/../problem", "--force"),
+    ("export", "problem", "--model", "models/m.ant", "--to", "petab", "models", "--force"),
+    ("fit", "problem", "--out", "problem"),
+    ("map", "problem", "--out", "link"),
+    ("simulate", "models/m.ant", "--out", "models/m.ant"),
+    ("simulate", "models/m.ant", "--at", "values.csv", "--out", "./values.csv"),
+)
+
+
+@pytest.mark.parametrize("arguments", OVER_ITS_INPUTS)
+def test_nothing_is_written_over_what_is_read(
+    arguments: tuple[str, ...], run: Run, conversion_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(conversion_folder, "problem")
+    Path("link").symlink_to("problem")
+    Path("models").mkdir()
+    Path("models/m.ant").write_text("model m\n A -> B; k*A; A = 1; k = 1\nend\n")
+    Path("values.csv").write_text("parameter,value\nk,2\n")
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    status, _, err = run(*arguments)
+    assert status == 2
+    assert "which this command reads" in err or "that this command reads" in err
+    assert "name another" in err
+    assert before == {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
 
 
 def test_evaluate_hepg2_at_the_published_fit(run: Run, shared_data: Path) -> None:

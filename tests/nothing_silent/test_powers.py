@@ -174,7 +174,7 @@ def test_species_below_0_are_named(caplog: pytest.LogCaptureFixture) -> None:
         assert out.status[0] == Status.OK
         simulate(model, {"k": 0.1}, Protocol(), [0.0, 2.0], solver=Fused())
     (record,) = caplog.records
-    assert "below 0 what is an amount or a concentration: A (to -1). " in record.getMessage()
+    assert "below 0 what is an amount, a concentration or a volume: A (to -1). " in record.getMessage()
 
 
 @pytest.mark.tier("slow")

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from hexamer import Protocol, load_problem, simulate
+from hexamer import Protocol, Status, load_problem, simulate
 from hexamer.infer.doses import dose_response
 from hexamer.models import Model, Network, Quantity, UnsupportedModelError, compile_network, load_network, read_antimony
 
@@ -40,15 +40,45 @@ def test_networks(volume: str) -> None:
 
 
 def test_values_and_protocols(model: Model) -> None:
-    with pytest.raises(ValueError, match="the volume of compartment c is given as -1; expected a number above 0"):
+    with pytest.raises(ValueError, match="the volume of compartment c is given as -1; expected a finite number"):
         simulate(model, {"c": np.array([1.0, -1.0])}, Protocol(), [0.0, 1.0])
     for q in (Protocol().set(c=0.0, at=1.0), Protocol().set(c="v", at=1.0)):
-        with pytest.raises(ValueError, match="sets the volume of compartment c at 1 to 0; expected a number above 0"):
+        with pytest.raises(ValueError, match="sets the volume of compartment c at 1 to 0; expected a finite number"):
             simulate(model, {"v": 0.0} if "v" in q.references else {}, q, [0.0, 1.0])
     with pytest.raises(ValueError, match="sets the volume of compartment c before the start to -2"):
         simulate(model, {}, Protocol(preequilibration={"c": -2.0}), [0.0, 1.0])
+    for wrong in (np.inf, np.nan):
+        with pytest.raises(ValueError, match=f"compartment c is given as {wrong}; expected a finite number above 0"):
+            simulate(model, {"c": np.array([1.0, wrong])}, Protocol(), [0.0, 1.0])
+        with pytest.raises(ValueError, match=f"sets the volume of compartment c at 1 to {wrong}; expected a finite"):
+            simulate(model, {"v": wrong}, Protocol().set(c="v", at=1.0), [0.0, 1.0])
     traced = jax.jit(lambda c: simulate(model, {"c": c}, Protocol(), [0.0, 1.0]).y)
     assert traced(3.0).shape == (1, 2, 1)
+
+
+BY_EVENT = MODEL.replace("; end", "; v = 1; E: at (time >= 1): c = v; end")
+
+
+@pytest.mark.tier("slow")
+@pytest.mark.parametrize("volume", [0.0, np.inf, np.nan])
+def test_volumes_that_an_event_makes_impossible(volume: float) -> None:
+    """No number, no gradient that is NaN, and a status that says so."""
+    model = compile_network(read_antimony(BY_EVENT))
+
+    def total(v):
+        result = simulate(model, {"v": v}, Protocol(), [0.0, 2.0])
+        return result.y.sum(), result.status
+
+    (value, status), gradient = jax.value_and_grad(total, has_aux=True)(volume)
+    assert np.isnan(value)
+    assert gradient == 0
+    assert [Status(int(s)) for s in status] == [Status.NOT_FINITE]
+
+
+def test_a_volume_that_an_event_makes_negative_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    simulate(compile_network(read_antimony(BY_EVENT)), {"v": -3.0}, Protocol(), [0.0, 2.0])
+    assert "an amount, a concentration or a volume: " in caplog.text
+    assert "c (to -3)" in caplog.text
 
 
 def test_dose_responses(model: Model) -> None:
@@ -96,5 +126,5 @@ def test_volumes_of_petab_conditions(tmp_path: Path) -> None:
     column = next(i for i, name in enumerate(table[0]) if name in network.compartments)
     table[1][column] = "-1"
     path.write_text("\n".join("\t".join(line) for line in table) + "\n")
-    with pytest.raises(ValueError, match=r"sets the volume of compartment .* to -1; expected a number above 0"):
+    with pytest.raises(ValueError, match=r"sets the volume of compartment .* to -1; expected a finite number above 0"):
         load_problem(tmp_path / "problem.yaml")

@@ -11,10 +11,11 @@ import sympy
 def by_reading(
     noise: sympy.Expr, formula: sympy.Expr, reading: sympy.Symbol, moving: Collection[sympy.Symbol]
 ) -> sympy.Expr:
-    """A noise formula over `reading`, the symbol of what `formula` gives, if all that moves in it can be so written.
+    """Writes a noise formula with `reading`, the symbol of the value of `formula`, in place of states and rules.
 
-    A blot's s √((r x)² + b²) about s x becomes s √((r y/s)² + b²) with y = s x. PEtab allows both; AMICI knows the
-    readings in a noise formula, and no state. The formula as it is, if the reading is not linear in what moves.
+    A blot's s √((r x)² + b²) about s x becomes s √((r y/s)² + b²) with y = s x. PEtab allows both; AMICI allows
+    readings in a noise formula, but not states. If the reading is not linear in the symbols `moving`, which change
+    during a simulation, the noise formula is returned unchanged.
     """
     used = sorted(noise.free_symbols & set(moving), key=str)
     for symbol in used:

@@ -1,8 +1,9 @@
 """From a protocol to the periods of an experiment of PEtab v2.
 
-A protocol's pre-equilibration ends with its start, and a constant that follows from others by an initial assignment
-follows them at every step. In PEtab what a period sets holds until something sets it again, and initial assignments are
-evaluated once, after the changes of the first period. So what would differ is set by name.
+In hexamer, the values of a pre-equilibration hold until the protocol starts. A constant with an initial assignment is
+computed again at every step. In PEtab, a value that a period sets holds until another period sets it, and a simulator
+evaluates initial assignments once, after the changes of the first period. Where the two differ, the periods that this
+module writes set the value by name.
 """
 
 from __future__ import annotations
@@ -34,15 +35,15 @@ def periods_of(source: ExportSource, name: str) -> tuple[Period, ...]:
 
 
 class _Course:
-    """One protocol from period to period; `current` are the constants that were set, as formulas of parameters."""
+    """Writes the periods of one protocol. `current` has the constants that have been set, as formulas of parameters."""
 
     def __init__(self, source: ExportSource, protocol: Protocol):
         self.source, self.protocol = source, protocol
         self.current: PeriodChanges = dict(source.opening)
-        self._asked: list[str] = []  # whose start value is being written out
+        self._asked: list[str] = []  # names whose start values are being written out, to find circles
 
     def periods(self) -> tuple[Period, ...]:
-        """All of them; the first is at −∞ if the protocol begins in steady state."""
+        """All periods; the first is at −∞ if the protocol begins in steady state."""
         protocol, steps = self.protocol, list(self.protocol.steps)
         first = steps.pop(0) if steps and steps[0].time == protocol.start else Step(protocol.start)
         if protocol.preequilibration is None:
@@ -55,7 +56,7 @@ class _Course:
         return (*periods, *(Period(s.time, self._go_on(s, {})) for s in steps))
 
     def _begin(self, assign: Mapping[str, Value], add: Mapping[str, Value]) -> PeriodChanges:
-        """What the first period sets: also start values that would follow from a state that is set."""
+        """The changes of the first period, with start values that depend on a state that the period sets."""
         source = self.source
         changes = {**source.opening, **{n: source.value(v) for n, v in assign.items()}}
         self.current |= {n: e for n, e in changes.items() if n in source.constants}
@@ -65,7 +66,7 @@ class _Course:
         return {**{n: self._start(n, self.current) for n in following if n not in changes}, **changes}
 
     def _go_on(self, step: Step, back: PeriodChanges) -> PeriodChanges:
-        """What a later period sets, the constants that follow from it, and what it adds."""
+        """The changes of a later period: values, constants that depend on these values, and doses."""
         source = self.source
         changes = {**back, **{n: source.value(v) for n, v in step.assign.items()}}
         self._check_volumes(step.time, changes)
@@ -77,7 +78,7 @@ class _Course:
         return changes | {n: sympy.Symbol(n) + source.value(v) for n, v in step.add.items()}
 
     def _start(self, name: str, current: Mapping[str, sympy.Expr]) -> sympy.Expr:
-        """The start value of a state or constant over the parameter table alone, with constants as they are set."""
+        """The start value of a state or constant, as a formula of the parameter table's ids."""
         if name in current:
             return current[name]
         if name in self._asked:
@@ -105,8 +106,8 @@ class _Course:
         for name in sorted(changes.keys() & self.source.network.compartments.keys() & filled):
             if changes[name] != self._start(name, self.current):
                 raise UnsayableError(
-                    f"at time {time:g}, it resizes {name}, in which amounts stay as they are; in PEtab v2 "
-                    "concentrations do: write the species of that compartment as amounts in the model"
+                    f"at time {time:g}, it resizes {name} and keeps the amounts in it; PEtab v2 keeps the "
+                    "concentrations: write the species of that compartment as amounts in the model"
                 )
 
 

@@ -1,4 +1,4 @@
-"""Priors of ours as rows of PEtab's parameter tables: distribution, numbers and bounds."""
+"""Writes hexamer's priors for PEtab's parameter tables: distribution, numbers and bounds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...scale import Scale
 class PriorRow(NamedTuple):
     """`distribution` by its name in PEtab, its `numbers`, and bounds on the linear scale.
 
-    Without a name it is uniform within the bounds, of v1 on the parameter's scale.
+    If `distribution` is empty, the prior is uniform within the bounds, in v1 on the scale of the parameter.
     """
 
     distribution: str
@@ -48,13 +48,13 @@ _LOGARITHMIC = {
 
 
 def bounds_of(prior: Prior) -> tuple[float, float]:
-    """The interval that holds all of a prior, on the linear scale."""
+    """The smallest interval outside of which a prior is 0, on the linear scale."""
     low, high = (prior.scale.convert(b, Scale.LIN) for b in prior.bounds)
     return low, high
 
 
 def v2_row(parameter: Parameter) -> PriorRow | None:
-    """The prior of an estimated parameter in PEtab v2; None if that has no such prior."""
+    """The prior of an estimated parameter in PEtab v2; None if PEtab v2 does not have this family."""
     prior = effective_prior(parameter)
     low, high = bounds_of(prior)
     make = (_LINEAR if prior.scale == "lin" else _LOGARITHMIC).get(prior.family)
@@ -76,12 +76,12 @@ _V1 = {
 
 
 def v1_row(parameter: Parameter) -> PriorRow | None:
-    """As `v2_row`, in PEtab v1, where a prior may be on the scale that a search moves the parameter on."""
+    """As `v2_row`, for PEtab v1, whose priors may be on the scale on which optimisers search."""
     prior = effective_prior(parameter)
     low, high = bounds_of(prior)
     scale = parameter.search_scale
     if prior.family == "uniform" and scale != "lin":
-        # The bounds say it all, and petab's linter refuses negative logarithms of an interval.
+        # The bounds alone describe this prior, and petab's linter refuses a uniform one of negative logarithms.
         return PriorRow("", (), low, high) if prior.scale != "lin" else None
     if prior.scale == scale and scale != "lin" and prior.family in _ON_SCALE:
         return PriorRow(_ON_SCALE[prior.family], (prior.location, prior.spread), low, high)

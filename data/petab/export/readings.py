@@ -1,4 +1,4 @@
-"""Observables and measurements as PEtab has them: formulas with numbered placeholders, and what fills these."""
+"""Observables and measurements in PEtab's form: formulas with numbered placeholders, and the values of these."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PLAIN_NOISE = ("normal", "laplace")
 
 @dataclass(frozen=True)
 class WrittenObservable:
-    """An observable under PEtab's names.
+    """An observable with PEtab's ids.
 
     - `formula`, `noise_formula`: as text;
     - `places`: by `observable` and `noise`, the placeholders and the position of each among the observable's.
@@ -38,7 +38,7 @@ class WrittenObservable:
     places: Mapping[str, Mapping[str, int]]
 
     def filled(self, source: ExportSource, m: Measurement, kind: str) -> str:
-        """The cell of a measurement that fills the placeholders of a kind."""
+        """The cell of a measurement with the values of all placeholders of a kind."""
         return ";".join(argument(source, m.arguments[i]) for i in self.places[kind].values())
 
 
@@ -76,7 +76,7 @@ def write_observables(source: ExportSource, problems: Unsayable, version: int) -
 
 
 def write_observable(source: ExportSource, observable: Observable, version: int) -> WrittenObservable:
-    """An observable as a row of the observable table. In v2, which has no log10, noise of log10 v is that of ln v.
+    """An observable as a row of the observable table. PEtab v2 has no log10: noise of log10 v becomes noise of ln v.
 
     Raises `UnsayableError` if PEtab cannot write a formula.
     """
@@ -102,7 +102,7 @@ def write_observable(source: ExportSource, observable: Observable, version: int)
 
 
 def add_unsayable(source: ExportSource, problems: Unsayable) -> None:
-    """What of the observables and measurements PEtab's likelihood does not have."""
+    """Adds to `problems` the parts of observables and measurements that PEtab's likelihood does not have."""
     dataset = source.dataset
     for name in dict.fromkeys(m.observable for m in dataset.measurements):
         observable = dataset.observables[name]
@@ -119,7 +119,7 @@ def add_unsayable(source: ExportSource, problems: Unsayable) -> None:
 
 
 def _uses_time(observable: Observable) -> bool:
-    """True if it uses the time of the simulation; the plain name is the model's own, if that has one."""
+    """True if it uses the simulation's time. A quantity of the model that is called `time` is another symbol."""
     return TIME in observable.formula.free_symbols | observable.noise_formula.free_symbols
 
 
@@ -129,8 +129,8 @@ def _add_limits(dataset: Dataset, problems: Unsayable) -> None:
         kinds = {kind: word for word, kind in KINDS.items()}
         first = f"{dataset.place(limits[0])}, {limits[0].observable}, is {kinds[limits[0].censored]} at "
         problems.add(
-            f"{len(limits)} of {len(dataset)} measurements state a limit, and PEtab's likelihood has none ({first}"
-            f"{limits[0].value:g}): take these rows out of a copy of the data, and export that"
+            f"{len(limits)} of {len(dataset)} measurements are limits, which PEtab's likelihood does not have ({first}"
+            f"{limits[0].value:g}): remove these rows from a copy of the data, and export that"
         )
 
 

@@ -1,8 +1,9 @@
-"""What the tables of PEtab are written from: a data set whose names are PEtab's, and the network as it is written.
+"""The data set and the network under PEtab's names; the tables are written from these.
 
-A parameter of the problem is a row of the parameter table. If it is a constant of the model, the row has its name. Two
-kinds of constants cannot stand there: those that a condition sets, and volumes. An estimated one of these has a row
-`value_of_NAME`, to which each experiment sets the constant at its start; the value of a fixed one stands in the model.
+Each parameter of the problem has a row in the parameter table. The row of a constant of the model has the constant's
+name. PEtab allows no such row for volumes and for constants that a condition sets. If such a constant is estimated, its
+row is called `value_of_NAME`, and each experiment sets the constant to it at the start. If it is fixed, its value is in
+the model.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class ExportSource:
     """A data set and its network under PEtab's names.
 
     - `constants`: names of the network that the solver takes as parameters; each protocol begins with their values;
-    - `rows`: the id in the parameter table of each parameter that has a row there;
-    - `meaning`: each parameter of the problem as formulas have it, by its name: the symbol of its row, or a number;
+    - `rows`: for each parameter that has a row in the parameter table, the id of this row;
+    - `meaning`: for each parameter of the problem, what formulas contain for it: the symbol of its row, or a number;
     - `opening`: constants that every experiment sets at its start, with the symbol of their row.
     """
 
@@ -109,10 +110,10 @@ def _used(dataset: Dataset) -> frozenset[str]:
 
 
 def _written(network: Network, parameters: Mapping[str, Parameter], constants: frozenset[str]) -> Network:
-    """The network with a name that SBML allows, constants at their values, and without what these take the place of.
+    """The network for the file: with a name that SBML allows, and with the values of constants.
 
-    An initial assignment of a constant that has a value of its own, or that protocols set, is left out, as the solver
-    does. What protocols set and only observables use becomes a parameter; its value, 0, is never used.
+    If a constant has a value, or protocols set it, its initial assignment is left out, as the solver ignores it, too. A
+    name that protocols set and only observables use becomes a parameter; its value, 0, is never used.
     """
     values = {n: p.value for n, p in parameters.items() if n in constants and p.value is not None}
     replaced = constants & network.initial.keys()

@@ -10,20 +10,20 @@ SheetRows = Sequence[Mapping[str, str]]
 
 
 class WrittenSheet(NamedTuple):
-    """A table: its columns, and the cells of its rows; what a row does not have is empty."""
+    """A table: its columns, and the cells of its rows; a cell that a row does not name is empty."""
 
     columns: tuple[str, ...]
     rows: SheetRows
 
     @property
     def text(self) -> str:
-        """With tabs between the columns. A column in which nothing stands is left out if it may be."""
+        """The table as text, with tabs between the columns."""
         lines = ["\t".join(self.columns)]
         lines += ["\t".join(row.get(c, "") for c in self.columns) for row in self.rows]
         return "\n".join(lines) + "\n"
 
     def without_empty(self, *optional: str) -> WrittenSheet:
-        """Without those of the columns in which nothing stands."""
+        """The table without those of the `optional` columns that are empty."""
         empty = {c for c in optional if not any(row.get(c) for row in self.rows)}
         return WrittenSheet(tuple(c for c in self.columns if c not in empty), self.rows)
 

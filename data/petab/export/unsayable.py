@@ -14,28 +14,28 @@ class PetabExportError(HexamerError, ValueError):
 
 
 class UnsayableError(HexamerError, ValueError):
-    """A part of a data set does what no table of PEtab can say."""
+    """PEtab's tables cannot express a part of a data set."""
 
 
 class Unsayable:
-    """Reasons, in the order in which they were met; those that several parts share stand once."""
+    """Reasons in the order in which they were added. A reason that several parts share appears once."""
 
     def __init__(self) -> None:
         self._parts: dict[tuple[str, str], list[str]] = {}
 
     def add(self, sentence: str) -> None:
-        """A reason that names its part."""
+        """Adds a sentence that names the part it is about."""
         self._parts.setdefault(("", sentence), [])
 
     def of(self, kind: str, name: str, reason: Exception) -> None:
-        """A reason of one part, such as a protocol."""
+        """Adds a reason for one part, such as a protocol."""
         self._parts.setdefault((kind, str(reason)), []).append(name)
 
     def __bool__(self) -> bool:
         return bool(self._parts)
 
     def check(self, name: str, version: int) -> None:
-        """Raises `PetabExportError` if there is a reason."""
+        """Raises `PetabExportError` if a reason was added."""
         said = [self._sentence(kind, reason, names) for (kind, reason), names in self._parts.items()]
         if len(said) > _REASONS:
             said = [*said[:_REASONS], f"and {len(said) - _REASONS} more"]

@@ -1,4 +1,4 @@
-"""The tables of PEtab v1, for problems whose protocols set values at time 0 alone.
+"""The tables of PEtab v1, for problems whose protocols set values at time 0 only.
 
 Source: https://petab.readthedocs.io/en/latest/v1/documentation_data_format.html.
 """
@@ -41,7 +41,7 @@ class _Pair(NamedTuple):
 
 
 def write_v1(source: ExportSource, problems: Unsayable) -> dict[str, str]:
-    """The files by name, but the model's; what cannot be said is added to `problems`."""
+    """All files except the model, by name. What PEtab cannot express is added to `problems`."""
     conditions = _Conditions(source, problems)
     readings = write_observables(source, problems, version=1)
     parameters = [_parameter(source, name, problems) for name in source.rows]
@@ -75,9 +75,10 @@ def write_v1(source: ExportSource, problems: Unsayable) -> dict[str, str]:
 
 
 class _Conditions:
-    """Conditions of all protocols that are measured, each of which stands once.
+    """The conditions of all protocols that have measurements; equal conditions are one row.
 
-    Each states every constant that any protocol sets, as tools differ about empty cells; a state only if it is set.
+    Each row has a value for every constant that any protocol sets, since tools read empty cells in different ways. It
+    has a value for a state only if the protocol sets that state.
     """
 
     def __init__(self, source: ExportSource, problems: Unsayable):
@@ -109,7 +110,7 @@ class _Conditions:
         times = [p.time for p in periods]
         if times not in ([0.0], [-math.inf, 0.0]):
             said = ", ".join(f"{t:g}" for t in times if math.isfinite(t))
-            raise UnsayableError(f"it changes something at {said}; PEtab v1 has changes at time 0 alone; {_WAY_OUT}")
+            raise UnsayableError(f"it changes something at {said}; PEtab v1 has changes at time 0 only; {_WAY_OUT}")
         first, last = dict(periods[0].changes), dict(periods[-1].changes)
         if len(periods) == 1:
             return [first]
@@ -120,7 +121,7 @@ class _Conditions:
         return [first, {**constants, **last}]
 
     def _row(self, name: str, changes: Mapping[str, sympy.Expr]) -> str:
-        """The id of a condition, which is added unless it is known."""
+        """The id of the condition with these changes; a new one is added to the table."""
         cells = {n: self._cell(n, changes) for n in self.columns}
         key = tuple(cells.items())
         if key not in self._known:
@@ -135,12 +136,12 @@ class _Conditions:
         if not (expression.is_number or isinstance(expression, sympy.Symbol)):
             raise UnsayableError(
                 f"it adds to {name}, or sets it by a formula of {', '.join(sorted(names_in(expression)))}; conditions "
-                f"of PEtab v1 hold numbers and parameters alone: {_WAY_OUT}"
+                f"of PEtab v1 can only be numbers and parameters: {_WAY_OUT}"
             )
         return text_of(expression)
 
     def _default(self, name: str) -> str:
-        """The model's value of a constant; empty for a state, and for what follows from others."""
+        """The model's value of a constant; empty for a state, and for a constant that depends on others."""
         entities = self.source.entities
         if name not in entities.constants or name in self.source.network.species:
             return ""

@@ -31,7 +31,7 @@ mapping_files: [mapping.tsv]
 
 
 def write_v2(source: ExportSource, problems: Unsayable) -> dict[str, str]:
-    """The files by name, but the model's; what cannot be said is added to `problems`."""
+    """All files except the model, by name. What PEtab cannot express is added to `problems`."""
     readings = write_observables(source, problems, version=2)
     experiments = _Experiments(source, problems)
     parameters = [_parameter(source, name, problems) for name in source.rows]
@@ -84,7 +84,7 @@ def _observable(reading: WrittenObservable) -> dict[str, str]:
 
 
 class _Experiments:
-    """An experiment of each protocol that is measured, and their conditions, each of which stands once."""
+    """An experiment for each protocol that has measurements, and the conditions; equal conditions are one."""
 
     def __init__(self, source: ExportSource, problems: Unsayable):
         self.source = source

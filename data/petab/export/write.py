@@ -50,11 +50,11 @@ def write_petab(
     """Writes a PEtab problem; `constants` are the names of the network that the compiled model has as parameters.
 
     Nominal values are `Parameter.value`. Raises `PetabExportError` with all that PEtab cannot say, `FileExistsError` if
-    the folder holds files and `overwrite` is false, `NotADirectoryError` if a file is in its place or above it, and
-    `ValueError` for other versions. Nothing is written then.
+    the folder holds files and `overwrite` is false, or if the model of the data set lies there, `NotADirectoryError`
+    if a file is in its place or above it, and `ValueError` for other versions. Nothing is written then.
     """
     folder = Path(folder)
-    _check_folder(folder, overwrite=overwrite)
+    _check_folder(folder, overwrite=overwrite, model=dataset.model)
     if version not in _WRITERS:
         raise ValueError(f"there is no PEtab version {version}; known: {', '.join(map(str, _WRITERS))}")
     source = source_of(dataset, network, constants)
@@ -66,13 +66,15 @@ def write_petab(
     return Exported(folder / "problem.yaml", dict(source.rows))
 
 
-def _check_folder(folder: Path, *, overwrite: bool) -> None:
+def _check_folder(folder: Path, *, overwrite: bool, model: str) -> None:
     if file := next((p for p in (folder, *folder.parents) if p.exists() and not p.is_dir()), None):
         raise NotADirectoryError(f"{folder} cannot be a folder, as {file} is a file: name another one")
     if not overwrite and folder.is_dir() and any(folder.iterdir()):
         raise FileExistsError(
             f"the folder {folder} is not empty: name another one, or allow that files in it are replaced"
         )
+    if Path(model).is_file() and folder.resolve() in (Path(model).parent.resolve(), Path(model).resolve().parent):
+        raise FileExistsError(f"the folder {folder} is that of the problem's model, {model}: name another one")
 
 
 __all__ = ["Exported", "PetabExportError", "write_petab"]

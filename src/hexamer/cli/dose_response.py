@@ -32,6 +32,7 @@ from .dose_options import (
     SummaryOption,
     TimesOption,
 )
+from .inputs import check_folder
 from .messages import pointing_to
 from .options import AtolOption, DeviceOption, EngineChoice, EngineOption, QuietOption, settings_of, times_of
 from .problem import load_and_note
@@ -77,6 +78,7 @@ def command(
         --condition "classic:" --condition "trans: IL6R_0=0, sIL6R=100 ng/ml"
     """
     network = _network_of(result, model, problem)
+    check_folder(out, "--out", problem)
     use_device(device)
     from ..infer.calibration import writable
     from ..infer.doses.response import dose_response as run

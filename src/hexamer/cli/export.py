@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from .inputs import check_folder
 from .messages import pointing_to
 from .options import ModelOption, ProblemArgument
 from .problem import load_and_note, read_data, values_of
@@ -29,7 +30,7 @@ def command(
     ],
     to: Annotated[FormatChoice, typer.Option(help="The format.")],
     version: Annotated[
-        VersionChoice, typer.Option(help="Of PEtab; in 1, protocols may set values at time 0 alone.")
+        VersionChoice, typer.Option(help="Of PEtab; in 1, protocols may set values at time 0 only.")
     ] = VersionChoice.two,
     at: Annotated[
         Path | None,
@@ -44,6 +45,7 @@ def command(
     cannot say, such as a limit of detection or Student-t noise, is refused, with what to do instead.
     """
     dataset = read_data(problem, model)
+    check_folder(folder, "DIR", problem, dataset.model, model)
     values = None if at is None else values_of(at, dataset, model)
     from ..infer import export_petab
 

@@ -10,6 +10,7 @@ import typer
 from .. import interrupt
 from . import arguments
 from .device import use_device
+from .inputs import check_folder
 from .options import (
     AtolOption,
     DeviceOption,
@@ -62,6 +63,7 @@ def command(
     """Posterior of PROBLEM by NUTS, started from its best fits, or by SMC, started from the prior."""
     chosen = solver_of(engine, solver)
     dataset = read_data(problem, model)
+    check_folder(out, "--out", problem)
     use_device(device, 1 if method is MethodChoice.smc else chains or 4)
     from ..infer.calibration import describe_progress, writable
     from ..infer.calibration import fit as run

@@ -11,6 +11,7 @@ import typer
 
 from . import arguments
 from .device import use_device
+from .inputs import check_folder
 from .options import (
     AtolOption,
     DeviceOption,
@@ -69,6 +70,8 @@ def command(
     """Best fits of PROBLEM from many starts, ranked."""
     chosen = solver_of(engine, solver)
     dataset = read_data(problem, model)
+    if out is not None:
+        check_folder(out, "--out", problem)
     use_device(device, sys.maxsize)
     from ..infer.calibration import writable
     from ..infer.optimisation.many_starts import find_map

@@ -10,6 +10,7 @@ import typer
 
 from . import arguments
 from .device import use_device
+from .inputs import check_file
 from .options import (
     AtolOption,
     DeviceOption,
@@ -63,6 +64,7 @@ def command(
 
     if out.is_dir():
         raise ValueError(f"{out} is a folder: name the CSV file to write")
+    check_file(out, model, at)
     if not is_stream(out):
         writable(file_behind(out).parent)
     loaded = load_model(network)

@@ -150,9 +150,9 @@ def test_what_petab_cannot_say_is_said_at_once(tmp_path: Path) -> None:
         "tiny cannot be written as PEtab v2:",
         "  observable o has student_t(4) noise; PEtab has normal and laplace: give it one of these by its key `noise`, "
         "or Observable(noise=…)",
-        "  1 of 2 measurements state a limit, and PEtab's likelihood has none (m.csv, row 2, o, is left-censored at "
-        "0.5): take these rows out of a copy of the data, and export that",
-        "  protocol 'p': at time 1, it resizes c, in which amounts stay as they are; in PEtab v2 concentrations do: "
+        "  1 of 2 measurements are limits, which PEtab's likelihood does not have (m.csv, row 2, o, is left-censored "
+        "at 0.5): remove these rows from a copy of the data, and export that",
+        "  protocol 'p': at time 1, it resizes c and keeps the amounts in it; PEtab v2 keeps the concentrations: "
         "write the species of that compartment as amounts in the model",
         "  parameter k has the prior θ ~ inverse-gamma(1, 3), and PEtab v2 has normal, laplace and uniform (also of "
         "its logarithm), cauchy, exponential, gamma and rayleigh: take one",
@@ -163,7 +163,7 @@ def test_what_petab_cannot_say_is_said_at_once(tmp_path: Path) -> None:
     ("protocol", "expected"),
     [
         (Protocol("p", steps=(Step(1.0, {"k": 3.0}),)), "it changes something at 0, 1; PEtab v1 has changes at time 0"),
-        (Protocol("p", start=-5.0), "it changes something at -5; PEtab v1 has changes at time 0 alone"),
+        (Protocol("p", start=-5.0), "it changes something at -5; PEtab v1 has changes at time 0 only"),
         (
             Protocol.equilibrated("p").add("A", 1.0),
             "it adds to A, or sets it by a formula of A; conditions of PEtab v1",

@@ -13,7 +13,7 @@ import pytest
 
 from hexamer import Problem
 from hexamer.infer import load_problem
-from hexamer.infer.checks.gradient_check import GradientCheck, check_gradient, compare
+from hexamer.infer.checks.gradient_check import GradientCheck, check_gradient, compare, nominal_point
 
 pytestmark = pytest.mark.tier("test")
 
@@ -112,6 +112,59 @@ def test_at_a_cliff_the_side_counts_on_which_the_density_is_finite(side: str) ->
     wrong = compare(("a", "b"), density, np.array([0.71, 1.0]), np.zeros(2))
     assert not wrong.passes
     assert f"finite on one side alone in a ({side} z): z lies at a cliff. Choose another z." in str(wrong)
+
+
+@pytest.mark.tier("check")
+@pytest.mark.parametrize(
+    ("kinked", "gradient", "slopes"),
+    [
+        (jnp.abs, 0.0, "-1 below z and 1 above"),
+        (lambda x: jnp.maximum(0.0, x), 0.5, "0 below z and 1 above"),
+        (lambda x: jnp.where(x > 0, 3 * x, x) + 5 * x**2, 1.0, "1 below z and 3 above"),  # the gradient of one side
+        (lambda x: -0.02 * jnp.abs(jnp.expm1(x)), 0.0, "0.02 below z and -0.02 above"),
+    ],
+)
+def test_a_kink_at_z_is_no_place_for_a_gradient(kinked: Callable, gradient: float, slopes: str) -> None:
+    """Central differences agree with the mean of both slopes, though there is no gradient."""
+    check = compare(("a", "b"), lambda z: kinked(z[0]) + jnp.sin(z[1]), np.array([gradient, 1.0]), np.zeros(2))
+    assert check.kinks == ("a",)
+    assert not check.passes
+    assert f"The density has a kink here in a: its slope is {slopes}." in str(check)
+    assert "Choose another z" in str(check) or "Look for a kink" in str(check)
+    assert "fails" in repr(check)
+
+
+@pytest.mark.tier("check")
+@pytest.mark.parametrize("steps", [(1e-2, 1e-3), (1e-3,), (1e-2, 3e-3, 1e-3, 3e-4, 1e-4)])
+def test_kinks_are_found_by_few_steps_and_smooth_bends_are_none(steps: tuple[float, ...]) -> None:
+    zero = np.zeros(1)
+    assert compare(("a",), lambda z: jnp.abs(z[0]), zero, zero, steps).kinks == ("a",)
+    for smooth in (lambda x: x**3 + 0.05 * x**2, lambda x: jnp.cos(x / 10) + 1e-9 * jnp.sin(1e4 * x + 1)):
+        assert compare(("a",), lambda z, f=smooth: f(z[0]), zero, zero, steps).kinks == ()
+
+
+@pytest.mark.tier("check")
+def test_a_kink_beside_z_is_not_at_z() -> None:
+    for offset in (1e-2, 1e-3, 1e-4):
+        for error in (0.0, 3e-5):  # of the gradient: less than the tolerance, more than what ends the search for a step
+            gradient = np.array([-0.5 + error])
+            check = compare(("a",), lambda z, o=offset: 0.5 * jnp.abs(z[0] - o), gradient, np.zeros(1))
+            assert check.passes, str(check)
+
+
+@pytest.mark.tier("slow")
+@pytest.mark.parametrize(("distance", "passes"), [(0.0, False), (0.3, True)])
+def test_a_kink_of_a_problem(
+    decay: Callable[..., Problem], monkeypatch: pytest.MonkeyPatch, distance: float, passes: bool
+) -> None:
+    """As a Laplace prior has at its location; the finer run confirms it."""
+    problem, right = decay(), Problem.log_density
+    kink, place = nominal_point(problem), problem.space.names.index("k")
+    monkeypatch.setattr(Problem, "log_density", lambda self, at: right(self, at) - 10 * jnp.abs(at - kink)[place])
+    check = check_gradient(problem, kink + distance * np.eye(len(kink))[place])
+    assert check.passes == passes, str(check)
+    assert (check.finer is None) == passes
+    assert ("has a kink here in k" in str(check)) != passes
 
 
 @pytest.mark.tier("check")

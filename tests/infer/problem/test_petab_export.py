@@ -260,7 +260,7 @@ def test_a_function_is_no_network(tmp_path: Path) -> None:
 
 
 def test_nominal_values_of_unknown_names(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="k9: no parameter of toy"):
+    with pytest.raises(ValueError, match="toy has no parameter k9: leave out what it does not use"):
         export_petab(toy(), tmp_path / "out", values={"k9": 1.0})
 
 

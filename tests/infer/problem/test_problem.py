@@ -209,7 +209,7 @@ def test_a_value_that_has_no_logarithm(decay_model: Model, decay_data: Dataset) 
 
 def test_evaluate_names_what_it_does_not_know_or_have(decay: Callable[..., Problem]) -> None:
     problem = decay()
-    with pytest.raises(ValueError, match="other, typo: no parameter of this problem"):
+    with pytest.raises(ValueError, match="this problem has no parameter other, typo: leave out"):
         problem.evaluate({"k": 1.0, "other": 1.0, "typo": 2.0})
     assert problem.unknown({"k": 1.0, "other": 1.0}) == ("other",)
     bare = decay(priors={"k": Parameter("k", Prior("normal", "log"))})

@@ -72,11 +72,17 @@ def fast(_, model: libsbml.Model) -> None:
     model.getReaction("J0").setFast(True)
 
 
+def fbc(document: libsbml.SBMLDocument, _) -> None:
+    document.enablePackage("http://www.sbml.org/sbml/level3/version1/fbc/version1", "fbc", True)
+    document.setPackageRequired("fbc", False)
+
+
 REFUSED = {
     "rule 1 is algebraic: solve it for": algebraic,
     "event dose sets the volume of compartment .* to 0; expected": event,
     "reaction J0: the function 'delay' is not supported; write the delay as a chain": rate_of("k*delay(A, 2)"),
     "reaction J0 is fast: write it": fast,
+    "requires the SBML package 'fbc': export the model without it": fbc,
 }
 
 

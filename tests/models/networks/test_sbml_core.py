@@ -102,7 +102,7 @@ def test_parts_in_other_files(tmp_path: Path) -> None:
         '<comp:externalModelDefinition comp:id="part" comp:source="part.xml"/>'
         "</comp:listOfExternalModelDefinitions></sbml>"
     )
-    with pytest.raises(UnsupportedModelError, match=r"has parts .* libsbml does not put together"):
+    with pytest.raises(UnsupportedModelError, match=r"has parts .*: put the file part.xml into the folder"):
         load_network(tmp_path / "whole.xml")
     text = "model part\n species S = 10; k = 0.5; J: S -> ; k*S;\nend\n"
     (tmp_path / "part.xml").write_text(write_sbml(read_antimony(text)))
