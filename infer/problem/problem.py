@@ -21,6 +21,7 @@ from ...models.compiled.model import Model
 from ...models.compiled.volumes import check_volumes
 from ...models.listing import counted
 from ...models.simulation import require_x64
+from ...models.solvers.disk_cache import keep_compiled_code
 from ...models.solvers.dispatch import falls_back
 from ...models.solvers.placement import placed
 from ...models.solvers.settings import Settings
@@ -119,6 +120,7 @@ class Problem:
         other_model: str = "",
     ):
         require_x64()
+        keep_compiled_code()
         parameters = {**dataset.parameters, **converted(priors or {}, dataset, model)}
         computed = {*model.parameters, *model.species, *model.rules}
         estimated = [p for p in parameters.values() if p.estimated]

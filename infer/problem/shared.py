@@ -22,17 +22,17 @@ class Shared:
 
         A solver or an optimiser that holds arrays is such a key.
         """
-        try:
-            hash(key)
-        except TypeError:
-            return make()
         with self._lock:
-            if key not in self._made:
-                self._made[key] = make()
-            self._made.move_to_end(key)
-            made = self._made[key]
-            while len(self._made) > MOST:
-                self._made.popitem(last=False)
+            try:
+                made = self._made.get(key)
+            except TypeError:  # without a hash
+                return make()
+            if made is None:
+                made = self._made[key] = make()
+                while len(self._made) > MOST:
+                    self._made.popitem(last=False)
+            else:
+                self._made.move_to_end(key)
             return made  # pyright: ignore[reportReturnType]
 
 
