@@ -101,7 +101,7 @@ class ChiSquare:
     def __call__(self, p: Float[Array, " parameters"]) -> tuple[Float[Array, ""], Evaluated]:
         """NaN where a trajectory failed."""
         readout = self.problem.read(jnp.asarray(self.vector).at[self.position].set(p))
-        value = 0.5 * jnp.sum(((self.problem.assays.value - readout.mean) / self.sd) ** 2)
+        value = 0.5 * jnp.sum(((self.problem.measured.value - readout.mean) / self.sd) ** 2)
         return value, Evaluated(value, readout.status, readout.steps)
 
 
@@ -144,7 +144,7 @@ def amici_case(problem: Problem, parameters: list[str], values: Mapping[str, flo
     conditions = {n: _condition(q, values) for n, q in used.items()}
     for k, m in enumerate(dataset.measurements):
         factor, shift = _without_scale(dataset.observables[m.observable], m, float(assays.log_base[k]), values)
-        value, spread = (float(assays.value[k]) - shift) / factor, float(sd[k]) / factor
+        value, spread = (float(problem.measured.value[k]) - shift) / factor, float(sd[k]) / factor
         row = {"time": float(m.time), "observable": m.observable, "value": value, "sd": spread}
         conditions[m.protocol]["rows"].append(row)
     read = {m.observable for m in dataset.measurements}

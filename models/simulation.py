@@ -26,6 +26,7 @@ from .compiled.volumes import check_volumes
 from .listing import did_you_mean
 from .protocols.protocol import Protocol
 from .solvers.below_zero import below_zero_warning, by_species, lowest, reading_atol
+from .solvers.disk_cache import keep_compiled_code
 from .solvers.dispatch import falls_back, solve
 from .solvers.placement import default_platform, note_ignored, placed
 from .solvers.settings import Settings, Tolerances
@@ -142,6 +143,7 @@ def simulate(
         For forward mode and second derivatives of a solve made for reverse mode, saying which settings have them.
     """
     require_x64()
+    keep_compiled_code()
     _check_types(model, parameters, protocols)
     if engine is not None:
         settings = replace(settings, engine=engine)  # which warns

@@ -24,6 +24,8 @@ TIERS = ("check", "test", "slow", "programs")
 
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
+os.environ["HEXAMER_CACHE"] = "off"  # of tests and what they start: nothing is written into the user's folder
+
 if "HEXAMER_DATA" not in os.environ and _BESIDE.is_dir():
     os.environ["HEXAMER_DATA"] = str(_BESIDE)
 

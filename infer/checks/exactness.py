@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from ...models.solvers.accuracy import inexact, stricter, words
 from ...models.solvers.dispatch import solve
+from ...models.solvers.settings import Settings
 from ..problem.problem import Problem
 
 
 def solver_words(problem: Problem, values: Float[Array, " names"]) -> list[str]:
     """What is to be said of the solver's error at parameter values; nothing where it is small."""
-    model, plan = problem.model, problem.assays.plan
     with problem.placed():
         results = [
-            jax.jit(lambda v, s=settings: solve(model, plan, s, problem.assays.of_plan(s, v)).y)(jnp.asarray(values))
+            problem.compiled(_states, settings)(jnp.asarray(values))
             for settings in (problem.settings, stricter(problem.settings))
         ]
-    return words(inexact(model, *map(np.asarray, results)), problem.settings)
+    return words(inexact(problem.model, *map(np.asarray, results)), problem.settings)
+
+
+def _states(problem: Problem, settings: Settings, values: Float[Array, " names"]) -> Float[Array, ...]:
+    return solve(problem.model, problem.assays.plan, settings, problem.assays.of_plan(settings, values)).y

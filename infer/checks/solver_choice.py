@@ -8,12 +8,15 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from ...models.solvers.dispatch import falls_back
 from ...models.solvers.solver import Diffrax
 from ...models.solvers.solver_words import diffrax_by_name
 from ...models.solvers.status import Status
+from ..problem.parameter_space import Z
 from ..problem.problem import Problem
+from ..problem.readout import Readout
 
 AGREEMENT = 1e-5
 SLOPE_AGREEMENT = 1e-3
@@ -125,14 +128,13 @@ def with_steps(problem: Problem, solver: Diffrax) -> Problem:
 
 
 def _read(problem: Problem, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    readout = jax.jit(lambda zs: jax.lax.map(lambda z: problem.read(problem.values(z)), zs))(jnp.asarray(points))
+    readout = problem.compiled(_readouts)(jnp.asarray(points))
     return np.asarray(readout.mean), np.asarray(readout.sd), np.asarray(readout.status)
 
 
 def _slopes(problem: Problem, points: np.ndarray) -> tuple[float, float]:
     """Largest relative deviation of the gradient from central differences, and seconds a gradient (median)."""
-    value = jax.jit(lambda z: problem.objective(z, "density")[0])
-    gradient = jax.jit(jax.grad(lambda z: problem.objective(z, "density")[0]))
+    value, gradient = problem.compiled(_density), problem.compiled(_gradient)
     step, rng = 1e-4, np.random.default_rng(0)
     deviations, times = [], []
     jax.block_until_ready(gradient(jnp.asarray(points[0])))
@@ -147,3 +149,15 @@ def _slopes(problem: Problem, points: np.ndarray) -> tuple[float, float]:
         deviations.append(abs(float(slope @ direction) - difference) / scale)
     worst = float(np.max(deviations)) if np.all(np.isfinite(deviations)) else np.inf
     return worst, float(np.median(times))
+
+
+def _readouts(problem: Problem, points: Float[Array, "points parameters"]) -> Readout:
+    return jax.lax.map(lambda z: problem.read(problem.values(z)), points)
+
+
+def _density(problem: Problem, z: Z) -> Float[Array, ""]:
+    return problem.objective(z, "density")[0]
+
+
+def _gradient(problem: Problem, z: Z) -> Z:
+    return jax.grad(lambda z: _density(problem, z))(z)

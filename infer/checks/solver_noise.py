@@ -7,7 +7,7 @@ relative tolerance times the reading.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from ...models.solvers.accuracy import stricter
@@ -42,13 +42,13 @@ def drowned_noise(problem: Problem, values: Float[ArrayLike, "draws names"]) -> 
 
 def _readings(problem: Problem, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Means and standard deviations, draws × rows, on each observable's scale."""
-
-    def one(v):
-        readout = problem.read(v)
-        return readout.mean, readout.sd
-
-    mean, sd = map_draws(problem, one, table)
+    mean, sd = map_draws(problem, _mean_and_sd, table)
     return mean, sd
+
+
+def _mean_and_sd(problem: Problem, values: Float[Array, " names"]) -> tuple[Array, Array]:
+    readout = problem.read(values)
+    return readout.mean, readout.sd
 
 
 def _relative_tolerance(problem: Problem, mean: np.ndarray) -> np.ndarray:

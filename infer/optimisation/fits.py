@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -101,8 +100,8 @@ class Fits:
         nuisance = self.problem.nuisance
         if len(nuisance):
             with self.problem.placed():
-                readout = jax.jit(self.problem.read)(jnp.asarray(vector))
-            location, _ = nuisance.conditional(self.problem.assays.value - readout.mean, readout.sd)
+                readout = self.problem.compiled(Problem.read)(jnp.asarray(vector))
+            location, _ = nuisance.conditional(self.problem.measured.value - readout.mean, readout.sd)
             for name, value in zip(nuisance.names, np.exp(np.asarray(location)), strict=True):
                 vector[self.problem.names.index(name)] = value
         return dict(zip(self.problem.names, map(float, vector), strict=True))

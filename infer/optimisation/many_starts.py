@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 from tqdm import tqdm
 
 from ...models.compiled.jumps import check_smooth
@@ -104,7 +105,7 @@ def find_map(
         raise ValueError(f"starts must be starts × {len(problem.space)} parameters, not of shape {points.shape}")
     adapted = _adapted(optimiser)
     limits = Limits(gradient_tolerance, value_tolerance, max_iterations)
-    evaluate = jax.jit(jax.vmap(jax.value_and_grad(partial(problem.objective, kind=objective), has_aux=True)))
+    evaluate = problem.compiled(_values_and_gradients, objective)
     with problem.placed(min(lanes, count)) as devices, tqdm(total=count, desc="starts", disable=not progress) as bar:
         devices = devices[: max(1, min(usable_cores(), count) if devices[0].platform == "cpu" else count)]
         lanes = max(1, min(lanes, -(-count // len(devices))))
@@ -115,6 +116,10 @@ def find_map(
             work = _stepped(adapted, state, objective, limits, lanes, devices)
         _run_all(state, work)
         return _ranked(state, objective, evaluate, lanes, began)
+
+
+def _values_and_gradients(problem: Problem, objective: Objective, z: Float[Array, "lanes parameters"]):
+    return jax.vmap(jax.value_and_grad(partial(problem.objective, kind=objective), has_aux=True))(z)
 
 
 def _adapted(optimiser: object) -> Optimiser | None:
@@ -132,7 +137,8 @@ def _stepped(
     """The work of each thread for an optimiser of another library."""
     from .stepped_runs import Steps, run_stepped
 
-    steps = Steps(optimiser, state.problem, objective)
+    # An optimiser's identity is that of its functions: the same object shares what is compiled, an equal one does not.
+    steps = state.problem.once((Steps, optimiser, objective), lambda shape: Steps(optimiser, shape, objective))
     return [partial(run_stepped, state, steps, limits, device) for device in devices for _ in range(lanes)]
 
 

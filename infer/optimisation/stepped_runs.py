@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ...models.solvers.placement import on
+from ..problem.measured import Measured
 from ..problem.problem import Objective, Problem
 from .optimisers import Optimiser, PointObjective, Verdict
 from .starts import Starts
@@ -98,21 +99,21 @@ def _value_at(position: np.ndarray, evaluations: list[ReportedEvaluation]) -> fl
 
 
 class Steps:
-    """An optimiser compiled for a problem's objective; threads may call it at once."""
+    """An optimiser compiled for the objective of a problem with any data; threads may call it at once."""
 
     def __init__(self, optimiser: Optimiser, problem: Problem, kind: Objective):
-        self.parameters = len(problem.space)
+        self.parameters, self.taken = len(problem.space), 0
         self.reports: defaultdict[int, list[ReportedEvaluation]] = defaultdict(list)
         self.lock, self.compiled = threading.Lock(), set()
         self.constant: Any = None  # in all states; known when `init` has been traced
         evaluate = _reporting(problem, kind, self._report)
 
-        def init(number: Int[Array, ""], z: Float[Array, " parameters"]) -> Any:
-            arrays, self.constant = _split(optimiser.init(lambda z: evaluate(z, number), z))
+        def init(measured: Measured, number: Int[Array, ""], z: Float[Array, " parameters"]) -> Any:
+            arrays, self.constant = _split(optimiser.init(lambda z: evaluate(z, measured, number), z))
             return arrays
 
-        def step(number: Int[Array, ""], state: Any) -> Any:
-            objective: PointObjective = lambda z: evaluate(z, number)  # noqa: E731
+        def step(measured: Measured, number: Int[Array, ""], state: Any) -> Any:
+            objective: PointObjective = lambda z: evaluate(z, measured, number)  # noqa: E731
             after = optimiser.step(objective, eqx.combine(state, self.constant))
             return _split(after)[0], optimiser.position(after), optimiser.verdict(objective, after)
 
@@ -135,20 +136,24 @@ class Steps:
             self.compiled.add((name, device))
             return result
 
-    def run(self, index: int, start: np.ndarray, starts: Starts, limits: Limits, device: Any) -> SteppedRun:
+    def run(self, start: np.ndarray, starts: Starts, limits: Limits, device: Any) -> SteppedRun:
         """A whole run; without a `reason` if all were stopped."""
-        number, run = jax.device_put(np.array(index), device), SteppedRun(start, limits)
+        with self.lock:
+            self.taken += 1  # the runs of other searches report here, too
+            key = self.taken
+        measured, number = jax.device_put((starts.problem.measured, np.array(key)), device)
+        run = SteppedRun(start, limits)
         with on(device):
-            state = self._call("init", device, number, jax.device_put(start, device))
-            run.record(self._take_evaluations(index, starts))
+            state = self._call("init", device, measured, number, jax.device_put(start, device))
+            run.record(self._take_evaluations(key, starts))
             while not (run.reason or starts.stopped):
-                state, position, verdict = self._call("step", device, number, state)
-                run.step(self._take_evaluations(index, starts), np.asarray(position), verdict)
+                state, position, verdict = self._call("step", device, measured, number, state)
+                run.step(self._take_evaluations(key, starts), np.asarray(position), verdict)
         return run
 
-    def _take_evaluations(self, index: int, starts: Starts) -> list[ReportedEvaluation]:
+    def _take_evaluations(self, key: int, starts: Starts) -> list[ReportedEvaluation]:
         """The evaluations of a run since the last call; counts those that failed."""
-        evaluations = self.reports.pop(index, [])
+        evaluations = self.reports.pop(key, [])
         for evaluation in evaluations:
             starts.count(evaluation.status, evaluation.z)
         return evaluations
@@ -158,13 +163,13 @@ def run_stepped(starts: Starts, steps: Steps, limits: Limits, device: Any) -> No
     """One run after the other on one device until no start is left."""
     while not starts.stopped and (entry := starts.next()):
         index, start = entry
-        run = steps.run(index, start, starts, limits, device)
+        run = steps.run(start, starts, limits, device)
         if run.reason:
             starts.finish(index, run, start)
 
 
 def _reporting(problem: Problem, kind: Objective, report: Callable[..., np.ndarray]) -> Callable[..., Array]:
-    """The objective of z and a run's number, which calls `report` with each evaluation."""
+    """The objective of z, data and a run's number, which calls `report` with each evaluation."""
 
     def reported(number, value, status, *points) -> Array:
         # One array, as each argument takes time. Not `io_callback`: JAX calls what holds one by way of Python, in 1 ms.
@@ -174,17 +179,17 @@ def _reporting(problem: Problem, kind: Objective, report: Callable[..., np.ndarr
         return jax.pure_callback(report, shape, jnp.concatenate([head, *points]), vmap_method="sequential")
 
     @jax.custom_vjp
-    def evaluate(z, number):
-        value, status = problem.objective(z, kind)
+    def evaluate(z, measured, number):
+        value, status = problem.holding(measured).objective(z, kind)
         return reported(number, value, status, z)
 
-    def forward(z, number):
-        differentiated = jax.value_and_grad(partial(problem.objective, kind=kind), has_aux=True)
+    def forward(z, measured, number):
+        differentiated = jax.value_and_grad(partial(problem.holding(measured).objective, kind=kind), has_aux=True)
         (value, status), gradient = differentiated(z)
         return reported(number, value, status, z, gradient), gradient
 
     def reverse(gradient, by_value):
-        return by_value * gradient, None
+        return by_value * gradient, None, None
 
     evaluate.defvjp(forward, reverse)
     return evaluate

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Float
+from jaxtyping import Array, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -50,10 +50,14 @@ def standardised(problem: Problem, tree: xr.DataTree, observable: str) -> np.nda
 def median_readings(problem: Problem, tree: xr.DataTree, *, draws: int = 200) -> Float[np.ndarray, " rows"]:
     """Posterior medians of what each row would read without noise, in its run, in the unit of the measurements."""
     values = posterior_values(problem, tree, draws=draws)
-    (mean,) = map_draws(problem, lambda v: (jnp.asarray(problem.read(v).mean),), values)
+    (mean,) = map_draws(problem, _means, values)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
         return problem.assays.natural(np.nanmedian(mean, axis=0))
+
+
+def _means(problem: Problem, values: Array) -> tuple[Array]:
+    return (jnp.asarray(problem.read(values).mean),)
 
 
 def _replicated(tree: xr.DataTree, observable: str) -> np.ndarray:
@@ -282,7 +286,7 @@ def evaluation(problem: Problem, result: Evaluation, *, time_unit: str | None = 
 def _evaluated(left: Axes, right: Axes, problem: Problem, result: Evaluation, name: str, time_unit: str) -> None:
     mine, tail = _rows(problem, name), _tail(problem, name)
     observable = problem.dataset.observables[name]
-    value, sd = problem.assays.value[mine], result.standard_deviations[mine]
+    value, sd = np.asarray(problem.measured.value)[mine], result.standard_deviations[mine]
     middle = observable.scale.of_values(result.predictions[mine])
     scored = tail == ""
     left.errorbar(middle[scored], value[scored], sd[scored], fmt="none", lw=0.6, ecolor=GREY, zorder=1)

@@ -11,8 +11,9 @@ middle of its ties is the quantile of the row.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -40,6 +41,7 @@ SCALES = "integrated_scales"
 _SAMPLE = ("chain", "draw")
 
 Failures = Mapping[str, Mapping[str, int]]
+OfDraw = Callable[[Problem, Array], tuple[Array | np.ndarray, ...]]
 
 
 class Evaluated(NamedTuple):
@@ -107,7 +109,7 @@ def to_datatree(
     rng = np.random.default_rng(seed)
     shape = z.shape[:2]
     flat = z.reshape(-1, z.shape[2])
-    theta = np.asarray(jax.jit(jax.vmap(problem.space.constrain))(jnp.asarray(flat)))
+    theta = np.asarray(problem.compiled(_naturals)(jnp.asarray(flat)))
     values = dict(zip(problem.space.names, theta.T, strict=True))
     groups: dict[str, xr.Dataset] = {}
     known = dict(provenance or {})
@@ -136,34 +138,49 @@ def to_datatree(
 @falls_back
 def evaluate_draws(problem: Problem, z: Float[np.ndarray, "draws parameters"]) -> Evaluated:
     """Simulates every draw, in chunks, so that memory is bounded; compiled once."""
-    assays, nuisance = problem.assays, problem.nuisance
-
-    def one(z: Float[Array, " parameters"]):
-        readout = problem.read(problem.values(z))
-        terms = problem.terms_of(readout)
-        none = jnp.zeros(0)
-        scales = (none, none)
-        if len(nuisance):
-            scales = nuisance.conditional(jnp.asarray(assays.value) - readout.mean, readout.sd)
-        return readout.mean, readout.sd, terms.rows, terms.scales, *scales, readout.status, jnp.asarray(readout.lowest)
-
-    return Evaluated(*map_draws(problem, one, z))
+    return Evaluated(*map_draws(problem, _evaluated, z))
 
 
-def map_draws(problem: Problem, function, draws: np.ndarray) -> tuple[np.ndarray, ...]:
-    """`function` of every draw, which solves what `problem` does; in chunks, of which a batch is solved at once."""
+def _evaluated(problem: Problem, z: Float[Array, " parameters"]) -> tuple[Array | np.ndarray, ...]:
+    readout = problem.read(problem.values(z))
+    terms, nuisance = problem.terms_of(readout), problem.nuisance
+    none = jnp.zeros(0)
+    scales = (none, none)
+    if len(nuisance):
+        scales = nuisance.conditional(jnp.asarray(problem.measured.value) - readout.mean, readout.sd)
+    return readout.mean, readout.sd, terms.rows, terms.scales, *scales, readout.status, jnp.asarray(readout.lowest)
+
+
+def _naturals(problem: Problem, z: Float[Array, "draws parameters"]) -> Float[Array, "draws parameters"]:
+    return jax.vmap(problem.space.constrain)(z)
+
+
+def map_draws(problem: Problem, function: OfDraw, draws: np.ndarray, *, shared: bool = True) -> tuple[np.ndarray, ...]:
+    """`function(problem, draw)` of every draw, which solves what `problem` does.
+
+    In chunks, of which a batch is solved at once. Compiled code is kept and shared as `Problem.compiled` does it,
+    unless `shared` is false, as for a closure that is made anew for each call.
+    """
+    with problem.placed(min(BATCH, len(draws))):
+        return _map_draws(problem, function, draws, shared)
+
+
+def _of_batches(problem: Problem, function: OfDraw, full: tuple[int, ...], batch: int, draws: Array):
+    def one(draw: Array) -> list[Array | np.ndarray]:
+        results = function(problem, draw)
+        return [results[i] for i in full]
+
+    return jax.lax.map(one, draws, batch_size=batch)
+
+
+def _map_draws(problem: Problem, function: OfDraw, draws: np.ndarray, shared: bool) -> tuple[np.ndarray, ...]:
     n = len(draws)
-    with problem.placed(min(BATCH, n)):
-        return _map_draws(function, draws)
-
-
-def _map_draws(function, draws: np.ndarray) -> tuple[np.ndarray, ...]:
-    n = len(draws)
-    results = jax.eval_shape(function, jax.ShapeDtypeStruct(draws.shape[1:], float))
-    full = [i for i, r in enumerate(results) if 0 not in r.shape]  # JAX cannot batch what is empty
+    results = jax.eval_shape(partial(function, problem), jax.ShapeDtypeStruct(draws.shape[1:], float))
+    full = tuple(i for i, r in enumerate(results) if 0 not in r.shape)  # JAX cannot batch what is empty
     batch = min(BATCH, n)
     size = min(CHUNK, -(-n // batch) * batch)  # whole batches: a smaller one would be compiled again
-    compiled = jax.jit(lambda x: jax.lax.map(lambda d: [function(d)[i] for i in full], x, batch_size=batch))
+    what = (function, full, batch)
+    compiled = problem.compiled(_of_batches, *what) if shared else jax.jit(partial(_of_batches, problem, *what))
     parts = []
     for start in range(0, n, size):
         chunk = draws[start : start + size]
@@ -178,7 +195,8 @@ def replicate(problem: Problem, mean: np.ndarray, sd: np.ndarray, rng: np.random
     assays = problem.assays
     noise = assays.noise.draw(rng, mean.shape[:-1])
     measured = np.array([m.value for m in problem.dataset.measurements])
-    return np.asarray(recorded(assays.natural(mean + sd * noise), measured, uppers(problem.dataset), assays.tail))
+    tail = np.asarray(problem.measured.tail)
+    return np.asarray(recorded(assays.natural(mean + sd * noise), measured, uppers(problem.dataset), tail))
 
 
 def thinned(total: int, wanted: int | None) -> np.ndarray:
@@ -272,7 +290,7 @@ def _replicates(problem: Problem, evaluated: Evaluated, log_scales, shape, rng) 
 
 def _precision(problem: Problem, rows) -> type[np.floating]:
     """Of replicates: half the room is enough, but for those that must equal their limit."""
-    return np.float64 if np.any(problem.assays.tail[rows]) else np.float32
+    return np.float64 if np.any(problem.measured.tail[rows]) else np.float32
 
 
 def _failed(evaluated: Evaluated) -> dict[str, str]:

@@ -210,13 +210,13 @@ def _predict(
     dataset = replace(problem.dataset, protocols=dict(protocols), measurements=rows)
     assays = Assays(problem.model, dataset, (*problem.names, *extra), problem.fixed)
 
-    def one(v: Float[Array, " names"]) -> tuple[Array, Array]:
+    def one(problem: Problem, v: Float[Array, " names"]) -> tuple[Array, Array]:
         readout = assays.read(problem.settings, v)
         failed = jnp.array([assays.protocols.index(p) for _, p, _ in points])
         ok = (readout.status == 0)[failed]
         return jnp.where(ok, readout.mean, jnp.nan), jnp.where(ok, readout.sd, jnp.nan)
 
-    mean, sd = map_draws(problem, one, np.column_stack([values, *extra.values()]))
+    mean, sd = map_draws(problem, one, np.column_stack([values, *extra.values()]), shared=False)
     return mean, sd
 
 

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Array, Float
+
+from ...data.dataset import Dataset
+from ...models.solvers.settings import Settings
+from ...models.solvers.status import Status
+from .failures import count_kinds
+from .measured import Measured
+from .readout import Assays, Readout
+from .reasons import why_not_solved
+from .undefined import undefined_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,4 +66,35 @@ class Evaluation:
         return -self.log_likelihood
 
 
-__all__ = ["Evaluation"]
+def evaluation_of(
+    assays: Assays,
+    dataset: Dataset,
+    measured: Measured,
+    settings: Settings,
+    vector: Float[Array, " names"],
+    readout: Readout,
+    rows: Float[Array, " rows"],
+) -> Evaluation:
+    """The evaluation at `vector`, all parameters in their units, from what the assays read there and log densities."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # `undefined` says so in words
+        r = (np.asarray(measured.value) - np.asarray(readout.mean)) / np.asarray(readout.sd)
+        chi2 = float(np.sum(r[measured.tail == 0] ** 2))
+    log_likelihood = float(rows.sum())
+    failed, undefined = count_kinds(np.asarray(readout.status)), []
+    if not math.isfinite(log_likelihood):
+        log_likelihood, failed = -math.inf, failed or {Status.NOT_FINITE.label: 1}
+        undefined = undefined_rows(assays, dataset, readout, np.asarray(rows))
+    return Evaluation(
+        log_likelihood=log_likelihood,
+        chi2=chi2,
+        n=len(dataset),
+        failed=failed,
+        predictions=assays.natural(np.asarray(readout.mean)),
+        standard_deviations=np.asarray(readout.sd),
+        censored=int(np.sum(measured.tail != 0)),
+        notes=why_not_solved(assays, settings, failed, vector),
+        undefined=tuple(undefined),
+    )
+
+
+__all__ = ["Evaluation", "evaluation_of"]

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ...models.solvers.status import Status
+from .measured import Measured
 from .parameter_space import Z
 
 
@@ -24,15 +25,18 @@ class LikelihoodTerms(NamedTuple):
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def reject_failures(
-    function: Callable[[Z], tuple[Float[Array, ""], Int[Array, ""]]], z: Z
+    function: Callable[[Measured, Z], tuple[Float[Array, ""], Int[Array, ""]]], measured: Measured, z: Z
 ) -> tuple[Float[Array, ""], Int[Array, ""]]:
-    """`function(z) -> (value, status)`, with value −inf and zero gradient where the status is a failure."""
-    value, status = function(z)
+    """`function(measured, z) -> (value, status)`, with value −inf and zero gradient where the status is a failure.
+
+    It has no derivative by what was measured.
+    """
+    value, status = function(measured, z)
     return jnp.where(status == Status.OK, value, -jnp.inf), status
 
 
-def _forward(function, z):
-    (value, status), gradient = jax.value_and_grad(function, has_aux=True)(z)
+def _forward(function, measured, z):
+    (value, status), gradient = jax.value_and_grad(function, argnums=1, has_aux=True)(measured, z)
     # A finite density whose gradient is not is no use to a sampler either.
     status = jnp.where((status == Status.OK) & ~jnp.all(jnp.isfinite(gradient)), Status.NOT_FINITE, status)
     failed: Bool[Array, ""] = status != Status.OK
@@ -40,7 +44,7 @@ def _forward(function, z):
 
 
 def _backward(function, gradient, cotangents):
-    return (cotangents[0] * gradient,)
+    return None, cotangents[0] * gradient
 
 
 reject_failures.defvjp(_forward, _backward)

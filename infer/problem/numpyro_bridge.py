@@ -13,6 +13,7 @@ from z, and, for noise scales, up to the folding of z.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -28,12 +29,16 @@ from ...data.noise import Noise
 from ...data.parameter import Parameter, effective_prior
 from ...data.prior import FAMILIES
 from ...data.scale import Scale
+from ...models.listing import known_names
 from ...models.solvers.status import Status
 from .censoring import INTERVAL, recorded, uppers, with_censored
 from .failures import FailureCounter, worst
 from .problem import Problem
 from .readout import Readout
 from .row_noise import RowNoise
+
+SiteValues = Float[Array | np.ndarray, " _"]
+"""Values as measured, in the units of the measurements."""
 
 
 class PriorDistribution(dist.Distribution):
@@ -174,10 +179,20 @@ def rows_of_sites(problem: Problem) -> dict[str, np.ndarray]:
     return sites
 
 
-def numpyro_model(problem: Problem, failures: FailureCounter | None = None) -> None:
+def numpyro_model(
+    problem: Problem,
+    failures: FailureCounter | None = None,
+    data: SiteValues | Mapping[str, SiteValues | None] | None = None,
+) -> None:
     """Samples every parameter, simulates, and observes; see the module. `failures` counts simulations that fail.
 
-    For NumPyro: `MCMC(NUTS(partial(numpyro_model, problem)), …)`.
+    `data` takes the place of the measured values: all of them, in the order of the measurements and in their units, or
+    those of some sites by name (`rows_of_sites` has the rows of each). A site whose data are None is drawn. Values may
+    be traced, so that a function of them is compiled once.
+
+    For NumPyro: `MCMC(NUTS(partial(numpyro_model, problem)), …)`, and `Predictive(partial(numpyro_model, problem), …)`
+    with `data=dict.fromkeys(rows_of_sites(problem))` for replicates. Raises `ValueError` for unknown sites, and for
+    values of another shape.
     """
     sampled = {p.name: numpyro.sample(p.name, PriorDistribution(p)) for p in problem.space.parameters}
     values = jnp.asarray(problem.base)
@@ -191,13 +206,38 @@ def numpyro_model(problem: Problem, failures: FailureCounter | None = None) -> N
         failures.record(status)
     numpyro.factor("failed_simulation", jnp.where(status == Status.OK, 0.0, -jnp.inf))
     # Rows without a prediction are judged by something finite: the density is zero already.
-    mean = jnp.where(rows, readout.mean, problem.assays.value)
+    mean = jnp.where(rows, readout.mean, problem.measured.value)
     sd = jnp.where(rows, readout.sd, 1.0)
-    _observe(problem, readout._replace(mean=mean, sd=sd))
+    _observe(problem, readout._replace(mean=mean, sd=sd), _observed(problem, data))
 
 
-def _observe(problem: Problem, readout: Readout) -> None:
-    assays, nuisance = problem.assays, problem.nuisance
+def _observed(
+    problem: Problem, data: SiteValues | Mapping[str, SiteValues | None] | None
+) -> dict[str, SiteValues | None]:
+    """The values of each observed site, None if it is to be drawn."""
+    sites = rows_of_sites(problem)
+    measured = np.array([m.value for m in problem.dataset.measurements])
+    if isinstance(data, Mapping):
+        if unknown := [n for n in data if n not in sites]:
+            raise ValueError(f"data of {unknown[0]!r}, which is not an observed site; {known_names(unknown[0], sites)}")
+        for name, values in data.items():
+            if values is not None and jnp.shape(values) != sites[name].shape:
+                raise ValueError(
+                    f"data of {name!r} have shape {jnp.shape(values)}: give one value for each of its "
+                    f"{len(sites[name])} rows, or None to draw them"
+                )
+        return {n: measured[rows] for n, rows in sites.items()} | dict(data)
+    if data is not None and jnp.shape(data) != measured.shape:
+        raise ValueError(
+            f"data have shape {jnp.shape(data)}: give one value for each of {len(measured)} measurements, in their "
+            "order, or a mapping of the names of sites"
+        )
+    values = jnp.asarray(measured if data is None else data)
+    return {n: values[rows] for n, rows in sites.items()}
+
+
+def _observe(problem: Problem, readout: Readout, observed: Mapping[str, SiteValues | None]) -> None:
+    assays, nuisance, tails = problem.assays, problem.nuisance, np.asarray(problem.measured.tail)
     measured, upper = np.array([m.value for m in problem.dataset.measurements]), uppers(problem.dataset)
     for site, rows in rows_of_sites(problem).items():
         mean, sd, base = readout.mean[rows], readout.sd[rows], assays.log_base[rows]
@@ -207,8 +247,8 @@ def _observe(problem: Problem, readout: Readout) -> None:
             family = noise.numpyro(mean, sd)
             parts = [AffineTransform(0.0, base[0]), ExpTransform()]
             family = dist.TransformedDistribution(family, parts) if base[0] > 0 else family
-            if np.any(assays.tail[rows]):
-                kind = {"log_base": float(base[0]), "noise": noise, "tail": assays.tail[rows]}
+            if np.any(tails[rows]):
+                kind = {"log_base": float(base[0]), "noise": noise, "tail": tails[rows]}
                 family = _Censored(family, mean, sd, (measured[rows], upper[rows]), **kind)
         else:
             # Jointly normal, ln s integrated out: covariance diag(σ²) + τ² κ κᵀ about m(s=1) + κ μ.
@@ -220,7 +260,8 @@ def _observe(problem: Problem, readout: Readout) -> None:
             )
             if np.any(base > 0):
                 family = dist.TransformedDistribution(family, _FromScale(jnp.asarray(base)))
-        numpyro.sample(site, family, obs=jnp.asarray(measured[rows]))
+        values = observed[site]
+        numpyro.sample(site, family, obs=None if values is None else jnp.asarray(values))
 
 
 @jax.custom_vjp

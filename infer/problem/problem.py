@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property, partial
@@ -13,40 +12,36 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from ...data.dataset import Dataset
 from ...data.deviations import find_deviations
 from ...data.parameter import Parameter
-from ...errors import HexamerError
 from ...models.compiled.model import Model
 from ...models.compiled.volumes import check_volumes
-from ...models.listing import counted, did_you_mean, listed
+from ...models.listing import counted
 from ...models.simulation import require_x64
+from ...models.solvers.disk_cache import keep_compiled_code
 from ...models.solvers.dispatch import falls_back
 from ...models.solvers.placement import placed
 from ...models.solvers.settings import Settings
 from ...models.solvers.status import Status
 from .censoring import with_censored
-from .evaluation import Evaluation
-from .failures import count_kinds, worst
+from .evaluation import Evaluation, evaluation_of
+from .failures import worst
 from .likelihood import LikelihoodTerms, reject_failures
 from .marginal_scales import Nuisance, find_nuisance
+from .measured import Measured, measured_of
+from .new_rows import NewRows, with_new_rows
+from .nominal import MissingValueError, completed, read_only, unknown_names
 from .parameter_space import ParameterSpace, Z
 from .readout import Assays, Readout
 from .reasons import why_not_solved, without_derivative
+from .shared import Shared
 from .undefined import undefined_rows
 from .usage import check_parts, converted
 
-_NAMED = 12  # parameters without a value that a message lists
-
-
 Objective = Literal["posterior", "likelihood", "density"]
-
-
-class MissingValueError(HexamerError, ValueError):
-    """Parameters that need a value and have none."""
 
 
 class Problem:
@@ -87,6 +82,10 @@ class Problem:
         Kinds of failure, as labels of `hexamer.Status`.
     sets : int
         Number of parameter sets.
+    measured : Measured
+        Arrays of measured values on each observable's scale, which may be traced.
+    key, make, function, fixed : object
+        What is shared: hashable keys, and functions of a problem.
     **changes
         Fields of `Settings`.
 
@@ -102,10 +101,12 @@ class Problem:
     nuisance: Nuisance
     space: ParameterSpace
     assays: Assays
+    measured: Measured
     settings: Settings
     source: str
     other_model: str
     _deviations: Mapping[str, str]
+    _shared: Shared
 
     def __init__(
         self,
@@ -119,6 +120,7 @@ class Problem:
         other_model: str = "",
     ):
         require_x64()
+        keep_compiled_code()
         parameters = {**dataset.parameters, **converted(priors or {}, dataset, model)}
         computed = {*model.parameters, *model.species, *model.rules}
         estimated = [p for p in parameters.values() if p.estimated]
@@ -126,10 +128,10 @@ class Problem:
         sampled = [p for p in estimated if p.name not in nuisance.names]
         check_parts(model, dataset, parameters, sampled)
         space = ParameterSpace(sampled)
-        fixed = {n: p.value for n, p in parameters.items() if not p.estimated and p.value is not None}
-        assays = Assays(model, dataset, tuple(parameters), fixed)
         self._set(dataset=dataset, parameters=MappingProxyType(parameters), nuisance=nuisance, space=space)
+        assays = Assays(model, dataset, tuple(parameters), self.fixed)
         self._set(assays=assays, model=assays.model, settings=settings, source=source, other_model=other_model)
+        self._set(measured=measured_of(dataset, assays.log_base, nuisance), _shared=Shared())
         self._set(_deviations=find_deviations(dataset, elsewhere=computed))
 
     def _set(self, **values: object) -> None:
@@ -165,14 +167,14 @@ class Problem:
     @cached_property
     def position(self) -> Int[np.ndarray, " parameters"]:
         """The position of each estimated parameter in `names`, an index (dimensionless)."""
-        return _fixed(np.array([self.names.index(n) for n in self.space.names], dtype=int))
+        return read_only(np.array([self.names.index(n) for n in self.space.names], dtype=int))
 
     @cached_property
     def base(self) -> Float[np.ndarray, " names"]:
         """Values of the fixed parameters in their units, in the order of `names`; 1 for the others."""
         base = np.array([p.value if p.value is not None else 1.0 for p in self.parameters.values()], dtype=float)
         base[[self.names.index(n) for n in self.nuisance.names]] = 1.0
-        return _fixed(base)
+        return read_only(base)
 
     @cached_property
     def _fixed_and_order(self) -> tuple[Float[np.ndarray, " fixed"], Int[np.ndarray, " names"]]:
@@ -195,10 +197,57 @@ class Problem:
         Problem
             A new problem.
         """
+        return self._with(settings=replace(settings or self.settings, **changes))
+
+    def with_data(self, rows: NewRows) -> Problem:
+        """The same problem with other measured values in the same rows; nothing is compiled anew for it.
+
+        Parameters
+        ----------
+        rows : array, or Dataset, or list of Measurement
+            Values in the order of `dataset.measurements`, each in its observable's unit. A censored row stays so if its
+            value lies at or beyond its limit, else it was measured. Measurements may also state other limits; each has
+            the observable, protocol, time and arguments of the row that it replaces. If one is censored in a way that
+            its row is not, all is compiled anew.
+
+        Returns
+        -------
+        Problem
+            A new problem. Its `source` is empty, as it was not loaded from there.
+
+        Raises
+        ------
+        ValueError
+            For another number of rows, rows that differ in more than their value, numbers that are not finite or whose
+            logarithm is needed and does not exist, and a limit in a row whose scale is integrated out.
+        """
+        dataset = with_new_rows(self.dataset, rows)
+        measured = measured_of(dataset, self.assays.log_base, self.nuisance)
+        if np.all((measured.tail == 0) | (measured.tail == self.assays.limits)):
+            return self._with(dataset=dataset, measured=measured, source="")
+        given = {"marginalise": self.nuisance.names, "settings": self.settings, "other_model": self.other_model}
+        return Problem(self.model, dataset, self.parameters, **given)
+
+    def _with(self, **changes: object) -> Problem:
         other = object.__new__(type(self))
-        parts = {n: self.__dict__[n] for n in Problem.__annotations__}  # not what is compiled for its settings
-        other.__dict__.update(parts, settings=replace(settings or self.settings, **changes))
+        other._set(**(self.__dict__ | changes))
         return other
+
+    def holding(self, measured: Measured | None) -> Problem:
+        """The problem with other arrays of what was measured, which may be traced; its data set stays."""
+        return self._with(measured=measured)
+
+    def once[T](self, key: Hashable, make: Callable[[Problem], T]) -> T:
+        """What `make` returns of the problem without values: made once for all that differ in values alone."""
+        return self._shared.get((key, self.settings), lambda: make(self.holding(None)))
+
+    def compiled(self, function: Callable[..., Any], *fixed: Hashable) -> Callable[..., Any]:
+        """`function(problem, *fixed, *arrays)` as a compiled function of `arrays`, shared as `once` shares."""
+
+        def make(shape: Problem) -> Callable[..., Any]:
+            return jax.jit(lambda measured, *arrays: function(shape.holding(measured), *fixed, *arrays))
+
+        return partial(self.once((function, fixed), make), self.measured)
 
     def placed(self, sets: int = 1) -> AbstractContextManager[list]:
         """Within, JAX computes where a call of so many sets of parameters belongs; see `models.solvers.placement`."""
@@ -224,9 +273,13 @@ class Problem:
         NaN where a standard deviation is not above 0.
         """
         sd = jnp.where(readout.sd > 0, readout.sd, jnp.nan)  # of a limit's probability the sign alone would be lost
-        r = jnp.asarray((self.assays.value - readout.mean) / sd)
-        density = self.assays.noise.log_density(r) - jnp.log(sd) + self.assays.jacobian
-        return with_censored(density, r, self.assays.tail, self.assays.noise, jnp.asarray(self.assays.width) / sd)
+        measured, limits = self.measured, self.assays.limits
+        r = jnp.asarray((measured.value - readout.mean) / sd)
+        density = self.assays.noise.log_density(r) - jnp.log(sd) + measured.jacobian
+        if not np.any(limits):
+            return density
+        limited = with_censored(density, r, limits, self.assays.noise, jnp.asarray(measured.width / sd))
+        return jnp.where(measured.tail != 0, limited, density)
 
     def terms(self, z: Z) -> LikelihoodTerms:
         """Log likelihood at z in pieces, scales integrated out."""
@@ -237,14 +290,13 @@ class Problem:
         rows = self.row_densities(readout)
         if not len(self.nuisance):
             return LikelihoodTerms(rows, jnp.zeros(0), readout.status)
-        scales = self.nuisance.log_density(jnp.asarray(self.assays.value) - readout.mean, readout.sd)
-        integrated = self.nuisance.group >= 0
-        extra = np.bincount(self.nuisance.group[integrated], self.assays.jacobian[integrated], len(self.nuisance))
-        return LikelihoodTerms(jnp.where(self.nuisance.group >= 0, 0.0, rows), scales + extra, readout.status)
+        scales = self.nuisance.log_density(jnp.asarray(self.measured.value) - readout.mean, readout.sd)
+        free = jnp.where(self.nuisance.group >= 0, 0.0, rows)
+        return LikelihoodTerms(free, scales + self.measured.of_scales, readout.status)
 
     def log_likelihood(self, z: Z) -> Float[Array, ""]:
         """Log likelihood at z, scales integrated out; −inf with zero gradient where a simulation failed."""
-        return reject_failures(partial(self._objective, prior=None), z)[0]
+        return self._rejecting(z, None)[0]
 
     def log_density(self, z: Z) -> Float[Array, ""]:
         """Log posterior density over z, unnormalised; −inf with zero gradient where a simulation failed.
@@ -266,17 +318,11 @@ class Problem:
         value, status = self.objective(self.space.fold(u), "density")
         return value - self.space.log_slope(u), status
 
-    @cached_property
-    def potential(self) -> Callable[[ArrayLike], tuple[Float[Array, ""], Z]]:
+    @falls_back
+    def potential(self, u: Float[Array | np.ndarray, " parameters"]) -> tuple[Float[Array, ""], Z]:
         """−`log_density_unfolded` and its gradient, compiled, of one u (dimensionless)."""
-        compiled = jax.jit(jax.value_and_grad(lambda u: -self.log_density_unfolded(u)))
-
-        @falls_back
-        def potential(u: Float[ArrayLike, " parameters"]) -> tuple[Float[Array, ""], Z]:
-            with self.placed():
-                return compiled(u)
-
-        return potential
+        with self.placed():
+            return self.compiled(Problem._potential)(u)
 
     def objective(self, z: Z, kind: Objective = "posterior") -> tuple[Float[Array, ""], Int[Array, ""]]:
         """A negative log density in nats that an optimiser minimises, and the status of its simulations.
@@ -284,8 +330,14 @@ class Problem:
         Infinite with zero gradient if a simulation failed.
         """
         prior = {"posterior": "mode", "likelihood": None, "density": "density"}[kind]
-        value, status = reject_failures(partial(self._objective, prior=prior), z)
+        value, status = self._rejecting(z, prior)
         return -value, status
+
+    def _rejecting(self, z: Z, prior: str | None) -> tuple[Float[Array, ""], Int[Array, ""]]:
+        def density(measured: Measured, z: Z) -> tuple[Float[Array, ""], Int[Array, ""]]:
+            return self.holding(measured)._objective(z, prior=prior)
+
+        return reject_failures(density, self.measured, z)
 
     def _objective(self, z: Z, *, prior: str | None) -> tuple[Float[Array, ""], Int[Array, ""]]:
         terms = self.terms(z)
@@ -296,7 +348,7 @@ class Problem:
 
     def unknown(self, values: Collection[str]) -> tuple[str, ...]:
         """Names that are no parameters of this problem, estimated or fixed."""
-        return tuple(n for n in values if n not in self.parameters)
+        return unknown_names(values, self.parameters)
 
     @falls_back
     def evaluate(self, values: Mapping[str, float] | None = None) -> Evaluation:
@@ -304,55 +356,19 @@ class Problem:
 
         Raises `ValueError` naming the parameters that have no value, and unknown names.
         """
+        vector = jnp.asarray(self.vector(values))
         with self.placed():
-            return self._evaluation(jnp.asarray(self.vector(values)))
-
-    def _evaluation(self, vector: Float[Array, " names"]) -> Evaluation:
-        readout, rows = self._evaluate(vector)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # `undefined` says so in words
-            r = (self.assays.value - np.asarray(readout.mean)) / np.asarray(readout.sd)
-            chi2 = float(np.sum(r[self.assays.tail == 0] ** 2))
-        log_likelihood = float(jnp.sum(rows))
-        failed, undefined = count_kinds(np.asarray(readout.status)), []
-        if not math.isfinite(log_likelihood):
-            log_likelihood, failed = -math.inf, failed or {Status.NOT_FINITE.label: 1}
-            undefined = undefined_rows(self.assays, readout, np.asarray(rows))
-        return Evaluation(
-            log_likelihood=log_likelihood,
-            chi2=chi2,
-            n=len(self.dataset),
-            failed=failed,
-            predictions=self.assays.natural(np.asarray(readout.mean)),
-            standard_deviations=np.asarray(readout.sd),
-            censored=int(np.sum(self.assays.tail != 0)),
-            notes=why_not_solved(self.assays, self.settings, failed, vector),
-            undefined=tuple(undefined),
-        )
+            readout, rows = self.compiled(Problem._readings)(vector)
+            return evaluation_of(self.assays, self.dataset, self.measured, self.settings, vector, readout, rows)
 
     def vector(self, values: Mapping[str, float] | None = None) -> Float[np.ndarray, " names"]:
         """Values of all parameters in the order of `names`, nominal ones where not given.
 
         Raises `MissingValueError` naming the parameters that have no value, `ValueError` for unknown names.
         """
-        if unknown := self.unknown(values or {}):
-            raise ValueError(
-                f"this problem has no parameter {', '.join(unknown)}: leave out what it does not use, and "
-                "give a prior or a fixed value to what it holds at the model's own"
-                f"{did_you_mean(unknown, self.parameters)}"
-            )
-        by_name = {n: p.value for n, p in self.parameters.items()} | dict(values or {})
-        missing = [n for n in self.names if by_name[n] is None]
-        if missing:
-            raise MissingValueError(f"no value for {listed(missing, _NAMED)}: give one to each")
-        for name, observable in self._deviations.items():
-            if name in by_name and float(by_name[name]) < 0:  # pyright: ignore[reportArgumentType]
-                raise ValueError(
-                    f"{name} is {by_name[name]:g}, and it is a standard deviation of {observable}: give a number above "
-                    "0"
-                )
-        known = {n: float(v) for n, v in by_name.items() if v is not None}
+        known = completed(values or {}, self.parameters, self._deviations)
         check_volumes(self.model, known, [*self.dataset.protocols.values()])
-        return np.array([float(by_name[n]) for n in self.names])  # pyright: ignore[reportArgumentType]
+        return np.array([known[n] for n in self.names])
 
     def why_failed(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
         """Sentences on the kinds of failure in `failed` at `vector`.
@@ -361,32 +377,24 @@ class Problem:
         simulation succeeded, and the parameters by which a finite density has no finite derivative.
         """
         with self.placed():
-            return self._why_failed(failed, vector)
+            said = why_not_solved(self.assays, self.settings, failed, vector)
+            if Status.NOT_FINITE.label not in failed:
+                return said
+            readout, rows = self.compiled(Problem._readings)(jnp.asarray(vector))
+            said = (*said, *undefined_rows(self.assays, self.dataset, readout, np.asarray(rows)))
+            if said or not np.all(np.isfinite(np.asarray(rows))):
+                return said
+            return without_derivative(self.names, np.asarray(self.compiled(Problem._slopes)(jnp.asarray(vector))))
 
-    def _why_failed(self, failed: Collection[str], vector: Float[Array, " names"]) -> tuple[str, ...]:
-        said = why_not_solved(self.assays, self.settings, failed, vector)
-        if Status.NOT_FINITE.label not in failed:
-            return said
-        readout, rows = self._evaluate(jnp.asarray(vector))
-        said = (*said, *undefined_rows(self.assays, readout, np.asarray(rows)))
-        if said or not np.all(np.isfinite(np.asarray(rows))):
-            return said
-        slopes = jax.jit(jax.grad(lambda v: jnp.sum(self.row_densities(self.read(v)))))(jnp.asarray(vector))
-        return without_derivative(self.names, np.asarray(slopes))
+    def _potential(self, u: Z) -> tuple[Float[Array, ""], Z]:
+        return jax.value_and_grad(lambda u: -self.log_density_unfolded(u))(u)
 
-    @cached_property
-    def _evaluate(self):
-        def f(vector):
-            readout = self.read(vector)
-            return readout, self.row_densities(readout)
+    def _readings(self, vector: Float[Array, " names"]) -> tuple[Readout, Float[Array, " rows"]]:
+        readout = self.read(vector)
+        return readout, self.row_densities(readout)
 
-        return jax.jit(f)
-
-
-def _fixed(array: np.ndarray) -> np.ndarray:
-    """The array, which nobody can change."""
-    array.setflags(write=False)
-    return array
+    def _slopes(self, vector: Float[Array, " names"]) -> Float[Array, " names"]:
+        return jax.grad(lambda v: jnp.sum(self.row_densities(self.read(v))))(vector)
 
 
 __all__ = ["MissingValueError", "Objective", "Problem"]

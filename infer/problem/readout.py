@@ -23,7 +23,7 @@ from ...models.solvers.below_zero import lowest
 from ...models.solvers.dispatch import solve
 from ...models.solvers.reading import SolutionReader
 from ...models.solvers.settings import Settings
-from .censoring import tails, uppers
+from .censoring import tails
 from .plan_values import PlanValues
 from .row_noise import RowNoise
 
@@ -69,10 +69,7 @@ class Assays:
         self.reading = SolutionReader(self.model, self.plan, [self._group(o, where) for o in used])
         self.row_protocol = self.reading.rows.protocol
         self.log_base = np.array([dataset.observables[m.observable].scale.log_base for m in dataset.measurements])
-        self.tail = tails(dataset)
-        self.value, jacobian = _values_on_scale(dataset, self.log_base)
-        self.width = _on_base(uppers(dataset), self.log_base) - self.value  # of intervals, 0 for other rows
-        self.jacobian = np.where(self.tail == 0, jacobian, 0.0)  # a probability has none
+        self.limits = tails(dataset)  # the kind of limit that each row may state
         self.noise = RowNoise.of(dataset)
 
     def _group(self, observable: Observable, where: Mapping[tuple[str, float], tuple[int, int]]) -> RowGroup:
@@ -122,25 +119,6 @@ class Assays:
         states = jax.lax.stop_gradient(solution.y)
         low = lowest(self.model, states, settings.rtol, settings.atol, jnp)
         return Readout(mean, sd, solution.status, solution.steps, low)
-
-
-def _values_on_scale(dataset: Dataset, log_base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Measured values v on their scale, and log |d scale(v)/dv|, which makes a density one of v."""
-    values = np.array([m.value for m in dataset.measurements])
-    logarithmic = log_base > 0
-    if bad := [m for m, x in zip(dataset.measurements, logarithmic, strict=True) if x and not m.value > 0]:
-        rows = "; ".join(f"row {m.row}: {m.observable} is {m.value:g}" for m in bad)
-        raise ValueError(f"a value on a logarithmic scale must be positive: {rows}")
-    base = np.where(logarithmic, log_base, 1.0)
-    logged = np.log(np.where(logarithmic, values, 1.0))
-    return _on_base(values, log_base), np.where(logarithmic, -logged - np.log(base), 0.0)
-
-
-def _on_base(values: np.ndarray, log_base: np.ndarray) -> np.ndarray:
-    """Values on their observable's scale."""
-    logarithmic = log_base > 0
-    logged = np.log(np.where(logarithmic, values, 1.0))
-    return np.where(logarithmic, logged / np.where(logarithmic, log_base, 1.0), values)
 
 
 def with_inputs_of_protocols(model: Model, dataset: Dataset) -> Model:

@@ -15,12 +15,11 @@ from .readout import Assays, Readout
 _SHOWN = 3  # sentences, at most
 
 
-def undefined_rows(assays: Assays, readout: Readout, densities: Float[np.ndarray, " rows"]) -> list[str]:
+def undefined_rows(assays: Assays, data: Dataset, readout: Readout, densities: Float[np.ndarray, " rows"]) -> list[str]:
     """One sentence for each observable and reason, with the first row's place; empty if every row has a density.
 
     Rows of failed simulations are left out. `densities` are the rows' log densities.
     """
-    data = assays.dataset
     solved = (np.asarray(readout.status) == Status.OK)[assays.row_protocol]
     rows_by_reason: dict[tuple[str, str], list[int]] = {}
     reasons: dict[tuple[str, str], str] = {}

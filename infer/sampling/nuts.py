@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,18 +12,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import io_callback
 from jaxtyping import Float
 
 from ...models.compiled.jumps import check_smooth
 from ...models.solvers.machine import usable_cores
 from ...models.solvers.placement import on
-from ...models.solvers.status import Status
 from ..optimisation.laplace import Curvature
 from ..optimisation.whitening import spread, windows
-from ..problem.failures import FailureCounter
 from ..problem.problem import Problem
 from .draws import Draws
+from .nuts_kernel import ChainPlace, NUTSKernel
 from .runner import run_sampler
 from .sampler import Block, Info
 
@@ -84,6 +82,7 @@ class NUTSState(NamedTuple):
 
     chains: tuple[HMCState, ...]
     devices: tuple[Any, ...]  # of each chain
+    numbers: Sequence[int]  # of each chain, by which its failed solves are counted
     scale: Float[np.ndarray, "parameters parameters"]
     done: int  # iterations per chain
     warmup_leapfrogs: int  # of all chains
@@ -161,17 +160,14 @@ class NUTS:
         self.problem, self.start, self.chains, self.seed, self.chunk = problem, start, chains, seed, chunk
         self.warmup, self.draws, self.max_tree_depth = warmup, draws, max_tree_depth
         self.target_acceptance = target_acceptance
-        self.failures = FailureCounter()
         self.origins = (0,) * chains if origins is None else tuple(map(int, origins))
         if len(self.origins) != chains:
             raise ValueError(f"origins must name a mode for each of {chains} chains, not {len(self.origins)}")
         self.count = len(problem.space)
         with problem.placed():
             self.points = self._points(initial)
-        from numpyro.infer.hmc import hmc  # half a second to import
-
-        self.first_state, self.kernel = hmc(potential_fn_gen=self._potential, algo="NUTS")
-        self.iterate = jax.jit(self._iterate)
+        options = tuple(self._options().items())
+        self.kernel = problem.once((NUTSKernel, options, chunk), lambda shape: NUTSKernel(shape, options, chunk))
 
     def __repr__(self) -> str:
         chains = f"{self.chains} chains of {self.warmup} + {self.draws} iterations"
@@ -193,8 +189,8 @@ class NUTS:
         """
         from numpyro.infer.util import ParamInfo
 
-        scale, options = self.start.scale, self._options()
-        states, places = [], self._places(devices)
+        scale = self.start.scale
+        states, places, numbers = [], self._places(devices), self.kernel.numbers(self.chains)
         keys = jax.random.split(jax.random.PRNGKey(self.seed), self.chains)
         for chain, key in enumerate(keys):
             w = self.points[chain]
@@ -206,10 +202,8 @@ class NUTS:
             else:
                 raise FloatingPointError(f"chain {chain} finds no start with a finite density near the best fit")
             info = ParamInfo(jnp.asarray(w), value, jnp.asarray(scale.T @ np.asarray(gradient)))
-            state = self.first_state(info, rng_key=key, model_args=(chain, scale), **options)
-            states.append(jax.device_put(state, places[chain]))
-        self.failures.take()
-        return NUTSState(tuple(states), places, scale, 0, 0, ())
+            states.append(jax.device_put(self.kernel.init(info, key, self._at(numbers[chain], scale)), places[chain]))
+        return NUTSState(tuple(states), places, numbers, scale, 0, 0, ())
 
     def step(self, state: NUTSState) -> tuple[NUTSState, Block]:
         """Iterations of every chain, a chunk at most, so that no block holds both warmup and draws."""
@@ -256,7 +250,7 @@ class NUTS:
             states.append(jax.device_put(jax.tree.unflatten(tree, stored), fresh.devices[chain]))
         done, leapfrogs = int(saved["done"]), int(saved["warmup_leapfrogs"])
         seen = tuple(b.u for b in blocks if b.warmup) if done < self.warmup else ()
-        return NUTSState(tuple(states), fresh.devices, saved["scale"], done, leapfrogs, seen)
+        return NUTSState(tuple(states), fresh.devices, fresh.numbers, saved["scale"], done, leapfrogs, seen)
 
     def _points(self, initial: np.ndarray | None) -> Float[np.ndarray, "chains parameters"]:
         """Where chains start, over w."""
@@ -270,16 +264,9 @@ class NUTS:
             )
         return np.linalg.solve(self.start.scale, (self.problem.space.unfold(initial) - self.start.centre).T).T
 
-    def _potential(self, chain, scale) -> Callable:
-        """−log density over w, which counts failed solves of a chain."""
-        centre = jnp.asarray(self.start.centre)
-
-        def potential(w):
-            value, status = self.problem.objective_unfolded(centre + scale @ w)
-            self.failures.record(status, chain)
-            return value
-
-        return potential
+    def _at(self, number: int, scale: np.ndarray) -> ChainPlace:
+        """Where the chain of that number moves."""
+        return ChainPlace(self.problem.measured, self.start.centre, scale, number)
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -330,10 +317,14 @@ class NUTS:
     def _advance(self, state: NUTSState, length: int) -> tuple[tuple[HMCState, ...], dict[str, np.ndarray]]:
         """`length` iterations of every chain, a chunk at most; the chains of one device take turns."""
 
+        def one(chain: int) -> tuple[HMCState, dict]:
+            place = self._at(state.numbers[chain], state.scale)
+            return self.kernel.iterate(state.chains[chain], place, length)
+
         def work(device) -> list[tuple[int, tuple[HMCState, dict]]]:
             mine = [c for c in range(self.chains) if state.devices[c] == device]
             with on(device):
-                return [(c, jax.block_until_ready(self.iterate(state.chains[c], c, state.scale, length))) for c in mine]
+                return [(c, jax.block_until_ready(one(c))) for c in mine]
 
         devices = set(state.devices)
         with ThreadPoolExecutor(len(devices)) as pool:
@@ -341,36 +332,6 @@ class NUTS:
         info = [results[c][1] for c in range(self.chains)]
         arrays = {k: np.stack([np.asarray(x[k])[:length] for x in info]) for k in info[0]}
         return tuple(results[c][0] for c in range(self.chains)), arrays
-
-    def _iterate(self, state: HMCState, chain, scale, length) -> tuple[HMCState, dict]:
-        """`length` iterations of one chain, compiled once for all lengths up to a chunk."""
-        failures = self.failures
-        take = jax.ShapeDtypeStruct((len(Status),), jnp.int64)
-
-        def iterate(state):
-            state = self.kernel(state, (chain, scale), {})
-            # Read after the iteration's own solves have counted: the new energy is an argument.
-            kinds = io_callback(lambda c, _: failures.take_chain(int(c)), take, chain, state.potential_energy)
-            failed = jnp.sum(kinds) > 0
-            return state, {
-                "w": state.z,
-                "lp": -state.potential_energy,
-                "energy": state.energy,
-                "n_steps": state.num_steps,
-                "acceptance_rate": state.accept_prob,
-                "diverging": state.diverging & ~failed,
-                "failed": failed,
-                "step_size": state.adapt_state.step_size,
-                "kinds": kinds,
-            }
-
-        def put(i, carried):
-            state, info = iterate(carried[0])
-            return state, jax.tree.map(lambda all_, one: all_.at[i].set(one), carried[1], info)
-
-        _, info = jax.eval_shape(iterate, state)
-        empty = jax.tree.map(lambda x: jnp.zeros((self.chunk, *x.shape), x.dtype), info)
-        return jax.lax.fori_loop(0, length, put, (state, empty))
 
 
 def _about_means(w: Float[np.ndarray, "chains draws parameters"], origins: Sequence[int]) -> np.ndarray:

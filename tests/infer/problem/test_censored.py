@@ -25,9 +25,9 @@ from hexamer.infer.posterior import datatree as posterior
 from hexamer.infer.posterior import read_datatree, save_datatree
 from hexamer.infer.problem.censoring import recordable, tails, with_censored
 from hexamer.infer.problem.numpyro_bridge import PriorDistribution, numpyro_model
-from hexamer.infer.problem.readout import Readout
 from hexamer.infer.problem.row_noise import RowNoise
 from hexamer.models import compile_function
+from support.closed_form import with_closed_form
 
 pytestmark = pytest.mark.tier("test")
 
@@ -45,23 +45,6 @@ def data(decay_data: Dataset) -> Dataset:
 @pytest.fixture(scope="module")
 def problem(decay_model: Model, data: Dataset) -> Problem:
     return with_closed_form(decay_model, data)
-
-
-def with_closed_form(decay_model: Model, data: Dataset) -> Problem:
-    """A = a0 exp(−k t) is put in for the solver, which is tested elsewhere and takes long to compile."""
-    made = Problem(decay_model, data)
-    rows = data.measurements
-
-    def read(values) -> Readout:
-        at = dict(zip(made.names, values, strict=True))
-        a = [at["a0"] * jnp.exp(-at["k"] * m.time) * (at[str(m.arguments[0])] if m.arguments else 1.0) for m in rows]
-        formula = {"A_abs": lambda a: a, "gel": jnp.log, "lone": lambda a: jnp.log(3 * a)}
-        mean = [formula.get(m.observable, jnp.log10)(x) for m, x in zip(rows, a, strict=True)]
-        sd = [jnp.asarray(0.2) if m.observable == "robust" else at["noise"] for m in rows]
-        return Readout(jnp.stack(mean), jnp.stack(sd), jnp.zeros(1, int), jnp.ones(1, int))
-
-    made.__dict__["read"] = read
-    return made
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +100,7 @@ def test_student_t_noise(decay_model: Model, data: Dataset) -> None:
 
 def test_chi2_counts_what_was_measured(problem: Problem) -> None:
     result = problem.evaluate(VALUES)
-    r = (problem.assays.value - _on_scale(problem, result.predictions)) / result.standard_deviations
+    r = (problem.measured.value - _on_scale(problem, result.predictions)) / result.standard_deviations
     kept = [i for i, m in enumerate(problem.dataset.measurements) if not m.censored]
     assert len(kept) == 4
     assert result.chi2 == pytest.approx(np.sum(r[kept] ** 2))

@@ -13,15 +13,15 @@ import numpyro
 import pytest
 from numpyro.infer import MCMC, NUTS, Predictive
 from numpyro.infer.util import log_density
-from numpyro.primitives import Messenger
 from scipy import stats
 
-from hexamer import Problem, Protocol
+from hexamer import Model, Problem, Protocol
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
 from hexamer.infer.problem.failures import FailureCounter
 from hexamer.infer.problem.numpyro_bridge import PriorDistribution, numpyro_model, rows_of_sites
 from hexamer.infer.problem.parameter_space import ParameterSpace
 from hexamer.models import compile_network, read_antimony
+from support.closed_form import with_closed_form
 
 pytestmark = pytest.mark.tier("test")
 
@@ -131,25 +131,46 @@ def test_sites(decay: Callable[..., Problem]) -> None:
     assert trace["rows of scale_1"]["fn"].event_shape == (3,)
 
 
-class _Unobserved(Messenger):
-    """Draws the observed sites."""
-
-    def process_message(self, msg) -> None:
-        if msg["type"] == "sample" and msg["is_observed"] and msg["name"] != "failed_simulation":
-            msg["value"], msg["is_observed"] = None, False
-
-
 def test_replicates_are_in_the_units_of_the_measurements(decay: Callable[..., Problem]) -> None:
     """The gel's row shares a scale with rows of the qPCR: its values are positive, theirs are logarithms."""
     values = {"k": jnp.array(0.4), "a0": jnp.array(1.7), "noise": jnp.array(0.05)}
-    model = numpyro.handlers.substitute(_Unobserved(partial(numpyro_model, decay())), data=values)
-    rows = np.asarray(Predictive(model, num_samples=300)(jax.random.key(0))["rows of scale_1"])
+    problem = decay()
+    model = numpyro.handlers.substitute(partial(numpyro_model, problem), data=values)
+    drawn = Predictive(model, num_samples=300)(jax.random.key(0), data=dict.fromkeys(rows_of_sites(problem)))
+    rows = np.asarray(drawn["rows of scale_1"])
     log_s = rows[:, 0] * math.log(10) - math.log(1.7 * math.exp(-0.2))
     assert log_s.mean() == pytest.approx(0.1 * math.log(10), abs=0.25)
     assert np.all(rows[:, 2] > 0)
     # Both show the same scale, up to noise.
     between = np.log(rows[:, 2]) + 0.4 - (rows[:, 0] * math.log(10) + 0.2)
     assert np.abs(between).max() < 1.0
+
+
+def test_data_take_the_place_of_the_measured_values(decay_model: Model, decay_data: Dataset) -> None:
+    """All of them, or those of one site; in one compiled function."""
+    problem = with_closed_form(decay_model, decay_data)
+    values = {"k": jnp.array(0.4), "a0": jnp.array(1.7), "noise": jnp.array(0.3)}
+    density = jax.jit(lambda data: log_density(partial(numpyro_model, problem, data=data), (), {}, values)[0])
+    sites, measured = rows_of_sites(problem), np.array([m.value for m in decay_data.measurements])
+    other = measured * np.linspace(1.1, 1.4, len(measured))
+    of_other = partial(numpyro_model, problem.with_data(other))
+    assert float(density(other)) == pytest.approx(float(log_density(of_other, (), {}, values)[0]), abs=1e-10)
+    mixed = measured.copy()
+    mixed[sites["robust"]] = 0.9
+    expected = float(density(mixed))
+    assert expected != pytest.approx(float(density(measured)), abs=1e-3)
+    one = partial(numpyro_model, problem, data={"robust": np.full(2, 0.9)})
+    assert float(log_density(one, (), {}, values)[0]) == pytest.approx(expected, abs=1e-10)
+    for data, message in {
+        "an unknown site": ({"robst": np.ones(2)}, "data of 'robst', which is not an observed site; .*'robust'"),
+        "rows of a site": (
+            {"robust": np.ones(3)},
+            r"data of 'robust' have shape \(3,\): give one value for each of its 2",
+        ),
+        "rows": (np.ones(3), r"data have shape \(3,\): give one value for each of 10 measurements"),
+    }.values():
+        with pytest.raises(ValueError, match=message):
+            log_density(partial(numpyro_model, problem, data=data), (), {}, values)
 
 
 def test_a_failed_simulation_has_no_density(blow_up: Problem) -> None:

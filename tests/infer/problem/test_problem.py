@@ -49,7 +49,7 @@ def test_hepg2_the_marginal_is_the_integral_of_the_joint(hepg2: Problem, publish
     g = 3
     name, rows = hepg2.nuisance.names[g], hepg2.nuisance.group == g
     at_one = hepg2.evaluate({**published_fit, name: 1.0})
-    residual = jnp.asarray(hepg2.assays.value - at_one.predictions)
+    residual = jnp.asarray(hepg2.measured.value - at_one.predictions)
     sd = jnp.asarray(at_one.standard_deviations)
     marginal = float(hepg2.nuisance.log_density(residual, sd)[g])
     mean, spread = (float(m[g]) for m in hepg2.nuisance.conditional(residual, sd))
@@ -57,7 +57,7 @@ def test_hepg2_the_marginal_is_the_integral_of_the_joint(hepg2: Problem, publish
     joint = np.array([hepg2.evaluate({**published_fit, name: math.exp(x)}).log_likelihood for x in log_s])
     joint += stats.norm.logpdf(log_s, hepg2.nuisance.location[g], hepg2.nuisance.spread[g])
     integral = joint.max() + math.log(integrate.trapezoid(np.exp(joint - joint.max()), log_s))
-    others = stats.norm.logpdf(hepg2.assays.value, at_one.predictions, at_one.standard_deviations)[~rows].sum()
+    others = stats.norm.logpdf(hepg2.measured.value, at_one.predictions, at_one.standard_deviations)[~rows].sum()
     assert integral - others == pytest.approx(marginal, abs=1e-6)
 
 

@@ -40,7 +40,7 @@ def values(demo: Problem) -> Float[Array, "sets names"]:
 def both(assays: Assays, settings: Settings, values: jax.Array, monkeypatch: pytest.MonkeyPatch) -> list:
     """Readings and the pull-back of fixed cotangents, batched, by compiled formulas and by XLA."""
     random = np.random.default_rng(5)
-    u = jnp.asarray(random.normal(size=(2, len(assays.value))))
+    u = jnp.asarray(random.normal(size=(2, len(assays.limits))))
 
     def run(v):
         def scalar(v):

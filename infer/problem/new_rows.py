@@ -1,0 +1,87 @@
+"""A data set with other measured values in the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ...data.dataset import Dataset, Measurement
+from ...models.listing import listed
+
+_NAMED = 5  # rows that a message lists
+_WAY_OUT = "with_data takes the same rows with other values; for others make a Problem of the model and the new data"
+_SAME = ("observable", "protocol", "time", "arguments")  # of each row
+
+
+NewRows = np.ndarray | Sequence[float | Measurement] | Dataset
+
+
+def with_new_rows(dataset: Dataset, rows: NewRows) -> Dataset:
+    """`dataset` with new values, in its order of rows; see `Problem.with_data`.
+
+    Raises `ValueError` naming all rows that differ in more than their value, or hold impossible numbers.
+    """
+    if isinstance(rows, Dataset):
+        _check_definitions(dataset, rows)
+        new = rows.measurements
+    elif isinstance(rows, Sequence) and any(isinstance(m, Measurement) for m in rows):
+        new = tuple(rows)
+    else:
+        return replace(dataset, measurements=_with_values(dataset, rows))
+    if len(new) != len(dataset):
+        raise ValueError(f"{len(new)} measurements, and the problem has {len(dataset)}: {_WAY_OUT}")
+    differing = [
+        f"row {i + 1} has {name} {getattr(after, name, None)!r}, the problem's {getattr(before, name)!r}"
+        for i, (before, after) in enumerate(zip(dataset.measurements, new, strict=True))
+        for name in _SAME
+        if getattr(after, name, None) != getattr(before, name)
+    ]
+    if differing:
+        raise ValueError(f"{listed(differing, _NAMED)}: {_WAY_OUT}")
+    return replace(dataset, measurements=new)
+
+
+def _with_values(dataset: Dataset, rows: object) -> tuple[Measurement, ...]:
+    """The rows, each with its new value as the instrument would have recorded it."""
+    try:
+        values = np.asarray(rows, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"rows must be numbers, one for each of {len(dataset)} measurements, a Dataset, or a list of Measurement, "
+            f"not {type(rows).__name__} ({error})"
+        ) from None
+    if values.shape != (len(dataset),):
+        raise ValueError(
+            f"rows must be an array of {len(dataset)} values, in the order of the problem's measurements, not of shape "
+            f"{values.shape}: {_WAY_OUT}"
+        )
+    return tuple(_recorded(m, float(v)) for m, v in zip(dataset.measurements, values, strict=True))
+
+
+def _recorded(m: Measurement, value: float) -> Measurement:
+    """The row with another value; a censored row stays so if the value lies at or beyond its limit."""
+    upper = m.value if m.upper is None else m.upper
+    beyond = {
+        "": False,
+        "left": value <= m.value,
+        "right": value >= m.value,
+        "interval": m.value <= value <= upper,
+    }[m.censored]
+    return m if beyond else replace(m, value=value, censored="", upper=None)
+
+
+def _check_definitions(dataset: Dataset, other: Dataset) -> None:
+    """Raises `ValueError` naming observables and protocols that both have under one name and define differently."""
+    differing = [
+        f"{kind} {name!r} is another"
+        for kind, attribute in (("observable", "observables"), ("protocol", "protocols"))
+        for name in dict.fromkeys(getattr(m, kind) for m in dataset.measurements)
+        if (after := getattr(other, attribute).get(name)) is not None and after != getattr(dataset, attribute)[name]
+    ]
+    if differing:
+        raise ValueError(f"{listed(differing, _NAMED)} in {other.name!r}: {_WAY_OUT}")
+
+
+__all__ = ["NewRows", "with_new_rows"]
