@@ -1,0 +1,94 @@
+"""What a simulation of each draw gives: predictions, likelihood terms, and the conditional of integrated scales."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from ...models.solvers.dispatch import falls_back
+from ..problem.parts import log_density_of_parts
+from ..problem.problem import Problem
+
+CHUNK = 256  # draws handed to the device at once
+BATCH = 32  # draws simulated at once
+
+
+class Evaluated(NamedTuple):
+    """Everything about draws that takes a simulation; the leading axis is that of the draws."""
+
+    mean: Float[np.ndarray, "draws rows"]  # on each observable's scale, at scales = 1 where integrated out
+    sd: Float[np.ndarray, "draws rows"]
+    rows: Float[np.ndarray, "draws rows"]  # log density; where a scale is integrated out, given its other rows
+    scales: Float[np.ndarray, "draws scales"]  # joint log density of all rows of each scale that is integrated out
+    location: Float[np.ndarray, "draws scales"]  # of ln s given the data
+    spread: Float[np.ndarray, "draws scales"]
+    status: Int[np.ndarray, "draws protocols"]
+    lowest: Float[np.ndarray, "draws species"]  # how far below 0 the model takes it
+
+    def of(self, draws: slice) -> Evaluated:
+        """The same of some draws."""
+        return Evaluated(*(array[draws] for array in self))
+
+
+@falls_back
+def evaluate_draws(problem: Problem, z: Float[np.ndarray, "draws parameters"]) -> Evaluated:
+    """Simulates every draw, in chunks, so that memory is bounded; compiled once."""
+    assays, nuisance = problem.assays, problem.nuisance
+    each = np.arange(len(problem.dataset))
+
+    def one(z: Float[Array, " parameters"]):
+        readout = problem.read(problem.values(z))
+        terms = problem.terms_of(readout)
+        rows = log_density_of_parts(problem, readout, each) if len(nuisance) else terms.rows
+        none = jnp.zeros(0)
+        scales = (none, none)
+        if len(nuisance):
+            scales = nuisance.conditional(jnp.asarray(assays.value) - readout.mean, readout.sd)
+        return readout.mean, readout.sd, rows, terms.scales, *scales, readout.status, jnp.asarray(readout.lowest)
+
+    return Evaluated(*map_draws(problem, one, z))
+
+
+def map_draws(problem: Problem, function, draws: np.ndarray) -> tuple[np.ndarray, ...]:
+    """`function` of every draw, which solves what `problem` does; in chunks, of which a batch is solved at once."""
+    return compile_for_draws(problem, function)(draws)
+
+
+def compile_for_draws(problem: Problem, function) -> Callable[[np.ndarray], tuple[np.ndarray, ...]]:
+    """`map_draws` for several calls, of which those with as many draws are compiled once."""
+
+    @cache
+    def compiled(batch: int, full: tuple[int, ...]):
+        return jax.jit(lambda x: jax.lax.map(lambda d: [function(d)[i] for i in full], x, batch_size=batch))
+
+    def run(draws: np.ndarray) -> tuple[np.ndarray, ...]:
+        n = len(draws)
+        results = jax.eval_shape(function, jax.ShapeDtypeStruct(draws.shape[1:], float))
+        full = tuple(i for i, r in enumerate(results) if 0 not in r.shape)  # JAX cannot batch what is empty
+        batch = min(BATCH, n)
+        size = min(CHUNK, -(-n // batch) * batch)  # whole batches: a smaller one would be compiled again
+        parts = []
+        with problem.placed(batch):
+            for start in range(0, n, size):
+                chunk = draws[start : start + size]
+                padded = np.concatenate([chunk, np.repeat(chunk[-1:], size - len(chunk), axis=0)])
+                parts.append([np.asarray(a)[: len(chunk)] for a in compiled(batch, full)(jnp.asarray(padded))])
+        arrays = dict(zip(full, (np.concatenate(p) for p in zip(*parts, strict=True)), strict=True))
+        return tuple(arrays.get(i, np.zeros((n, *r.shape), r.dtype)) for i, r in enumerate(results))
+
+    return run
+
+
+def thinned(total: int, wanted: int | None) -> np.ndarray:
+    """Positions of about `wanted` of `total` draws, evenly spread; None: all of them."""
+    count = total if wanted is None else min(wanted, total)
+    return np.unique(np.linspace(0, total - 1, count).round().astype(int))
+
+
+__all__ = ["Evaluated", "compile_for_draws", "evaluate_draws", "map_draws", "thinned"]
