@@ -22,9 +22,9 @@ from hexamer.infer import read_datatree
 
 def units(tree: xr.DataTree, grouped: set[str]) -> dict[str, np.ndarray]:
     """Log likelihood of what is left out at a time, chains × draws each, by a name that all results share."""
-    shared = tree["log_likelihood_by_scale"]["shared_scale"]
+    shared = tree["log_likelihood_by_scale"].dataset["shared_scale"]
     by_label = {str(s).removeprefix("scale_"): shared.sel(scale=s).values for s in shared["scale"].values}
-    rows = tree["log_likelihood"]["measurement"]
+    rows = tree["log_likelihood"].dataset["measurement"]
     known = [rows[name].values for name in ("observable", "run", "line", "scale")]
     for i, (observable, run, line, scale) in enumerate(zip(*known, strict=True)):
         if not scale:
@@ -35,7 +35,7 @@ def units(tree: xr.DataTree, grouped: set[str]) -> dict[str, np.ndarray]:
 
 def integrated(tree: xr.DataTree) -> set[str]:
     """Observables with scales that are integrated out."""
-    names = tree["log_likelihood_by_scale"]["scale"].values
+    names = tree["log_likelihood_by_scale"].dataset["scale"].values
     return {str(n).removeprefix("scale_").partition("[")[0] for n in names}
 
 

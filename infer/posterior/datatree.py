@@ -168,8 +168,9 @@ def _predicted(
 ) -> dict[str, xr.Dataset]:
     """The groups that take a simulation of each draw."""
     mean = in_their_runs(problem, posterior, log_scales)
+    rows = posterior.rows.astype(np.float32).astype(float)  # 7 digits, which a file keeps in half the bytes
     groups = {
-        "log_likelihood": over_draws(over_rows(problem, posterior.rows.reshape(*shape, -1), SAMPLE), shape),
+        "log_likelihood": over_draws(over_rows(problem, rows.reshape(*shape, -1), SAMPLE), shape),
         "posterior_predictive": replicates(problem, mean, posterior, random.noise, shape),
         "noise_free_prediction": without_noise(problem, mean, shape),
         "log_likelihood_by_scale": _by_scale(problem, posterior, shape),

@@ -40,19 +40,20 @@ class Evaluated(NamedTuple):
 def evaluate_draws(problem: Problem, z: Float[np.ndarray, "draws parameters"]) -> Evaluated:
     """Simulates every draw, in chunks, so that memory is bounded; compiled once."""
     assays, nuisance = problem.assays, problem.nuisance
-    each = np.arange(len(problem.dataset))
 
     def one(z: Float[Array, " parameters"]):
         readout = problem.read(problem.values(z))
         terms = problem.terms_of(readout)
-        rows = log_density_of_parts(problem, readout, each) if len(nuisance) else terms.rows
         none = jnp.zeros(0)
         scales = (none, none)
         if len(nuisance):
             scales = nuisance.conditional(jnp.asarray(assays.value) - readout.mean, readout.sd)
-        return readout.mean, readout.sd, rows, terms.scales, *scales, readout.status, jnp.asarray(readout.lowest)
+        status, lowest = readout.status, jnp.asarray(readout.lowest)
+        return readout.mean, readout.sd, terms.rows, terms.scales, *scales, status, lowest
 
-    return Evaluated(*map_draws(problem, one, z))
+    found = Evaluated(*map_draws(problem, one, z))
+    each = np.arange(len(problem.dataset))
+    return found._replace(rows=log_density_of_parts(problem, found.mean, found.sd, found.rows, each))
 
 
 def map_draws(problem: Problem, function, draws: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -38,11 +38,12 @@ def replicates(
     """Measurements drawn anew, as they would be recorded: what lies beyond a row's limit is its limit."""
     assays = problem.assays
     measured = np.array([m.value for m in problem.dataset.measurements])
-    read = assays.natural(mean + evaluated.sd * noise)
-    drawn = np.asarray(recorded(read, measured, uppers(problem.dataset), assays.tail))
     # Half the room is enough, but for those that must equal their limit.
     kind = np.float64 if np.any(assays.tail) else np.float32
-    return over_draws(over_rows(problem, drawn.reshape(*shape, -1).astype(kind), SAMPLE), shape)
+    with np.errstate(over="ignore", invalid="ignore"):  # a prior may be wide
+        read = assays.natural(mean + evaluated.sd * noise)
+        drawn = np.asarray(recorded(read, measured, uppers(problem.dataset), assays.tail)).astype(kind)
+    return over_draws(over_rows(problem, drawn.reshape(*shape, -1), SAMPLE), shape)
 
 
 def without_noise(problem: Problem, mean: Float[np.ndarray, "draws rows"], shape: tuple[int, int]) -> xr.Dataset:

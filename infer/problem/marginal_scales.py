@@ -74,32 +74,33 @@ class Nuisance:
 
     def log_density_of_parts(
         self,
-        residual: Float[Array, " rows"],
-        sd: Float[Array, " rows"],
+        residual: Float[np.ndarray, "*draws rows"],
+        sd: Float[np.ndarray, "*draws rows"],
         part: Int[np.ndarray, " rows"],
         parts: int,
-    ) -> Float[Array, " parts"]:
+    ) -> Float[np.ndarray, "*draws parts"]:
         """Log density of each part's rows that share a scale, given that scale's rows in other parts.
 
         `part` is the position of each row's part, from 0; residuals are those at s = 1.
         """
-        rows, group, r, s, _, a, b = self._sums(residual, sd)
-        pairs, pair = np.unique(np.stack([group, part[rows]]), axis=1, return_inverse=True)
-        scale, pair = pairs[0], pair.ravel()
-        kappa, count = self.slope[rows], np.bincount(pair)
-
-        def total(x):
-            return jax.ops.segment_sum(x, pair, num_segments=len(count))
-
-        a_rest = jnp.maximum(a[scale] - total(kappa**2 / s**2), 1 / self.spread[scale] ** 2)
-        b_rest = b[scale] - total(kappa * r / s**2)
+        rows = np.flatnonzero(self.group >= 0)
+        pairs, pair = np.unique(np.stack([self.group[rows], part[rows]]), axis=1, return_inverse=True)
+        of_pair = np.eye(pairs.shape[1])[pair.ravel()]  # rows × pairs of a scale and a part
+        scale = pairs[0]
+        of_scale = np.eye(len(self))[scale]
+        kappa, s = self.slope[rows], sd[..., rows]
+        r = residual[..., rows] - kappa * self.location[self.group[rows]]
+        a_part, b_part = (kappa**2 / s**2) @ of_pair, (kappa * r / s**2) @ of_pair
+        a = (a_part @ of_scale + 1 / self.spread**2)[..., scale]
+        b = (b_part @ of_scale)[..., scale]
+        a_rest, b_rest = np.maximum(a - a_part, 1 / self.spread[scale] ** 2), b - b_part
         density = (
-            -0.5 * (total((r / s) ** 2) - b[scale] ** 2 / a[scale] + b_rest**2 / a_rest)
-            - total(jnp.log(s))
-            - 0.5 * count * math.log(2 * math.pi)
-            - 0.5 * jnp.log(a[scale] / a_rest)
+            -0.5 * ((r / s) ** 2 @ of_pair - b**2 / a + b_rest**2 / a_rest)
+            - np.log(s) @ of_pair
+            - 0.5 * of_pair.sum(axis=0) * math.log(2 * math.pi)
+            - 0.5 * np.log(a / a_rest)
         )
-        return jax.ops.segment_sum(density, pairs[1], num_segments=parts)
+        return density @ np.eye(parts)[pairs[1]]
 
     def conditional(self, residual: Float[Array, " rows"], sd: Float[Array, " rows"]):
         """Mean and standard deviation of each ln s, given the data and everything else."""

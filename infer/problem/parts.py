@@ -5,29 +5,34 @@ Given the parameters, rows are independent, except for those that share a scale 
 
 from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from .problem import Problem
-from .readout import Readout
 
 
-def log_density_of_parts(problem: Problem, readout: Readout, part: Int[np.ndarray, " rows"]) -> Float[Array, " parts"]:
-    """log p(rows of the part | all other rows, parameters) of every part, in nats.
+def log_density_of_parts(
+    problem: Problem,
+    mean: Float[np.ndarray, "*draws rows"],
+    sd: Float[np.ndarray, "*draws rows"],
+    rows: Float[np.ndarray, "*draws rows"],
+    part: Int[np.ndarray, " rows"],
+) -> Float[np.ndarray, "*draws parts"]:
+    """log p(rows of the part | all other rows, parameters) of every part, in nats; NaN where a simulation failed.
 
-    `part` numbers the part of each row, from 0. If every row is a part, these are the pointwise terms of a log
-    likelihood; a plate whose rows are one part has its joint density.
+    `mean` and `sd` are those of a readout, with integrated scales at 1, `rows` the log densities of the rows without
+    such a scale (see `LikelihoodTerms`), and `part` the number of each row's part, from 0. If every row is a part,
+    these are the pointwise terms of a log likelihood; a plate whose rows are one part has its joint density.
     """
-    nuisance, jacobian = problem.nuisance, problem.assays.jacobian
-    alone = jnp.where(nuisance.group >= 0, jacobian, problem.row_densities(readout))
+    nuisance, assays = problem.nuisance, problem.assays
+    alone = np.where(nuisance.group >= 0, assays.jacobian, rows)
     parts = int(part.max()) + 1
-    density = jax.ops.segment_sum(alone, part, num_segments=parts)
-    if not len(nuisance):
-        return density
-    residual = jnp.asarray(problem.assays.value) - readout.mean
-    return density + nuisance.log_density_of_parts(residual, readout.sd, part, parts)
+    density = np.zeros((*alone.shape[:-1], parts))
+    np.add.at(density, (..., part), alone)
+    if len(nuisance):
+        with np.errstate(all="ignore"):  # of simulations that failed
+            density += nuisance.log_density_of_parts(assays.value - mean, sd, part, parts)
+    return density
 
 
 __all__ = ["log_density_of_parts"]

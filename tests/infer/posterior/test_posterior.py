@@ -91,7 +91,7 @@ def test_log_likelihood_sums_to_that_of_the_problem(conversion, conversion_z, co
     assert list(terms["scale"].values) == ["scale_mRNA[plate-1]"]
     rows = conversion_tree["log_likelihood"]["measurement"]
     alone = rows.isel(row=np.flatnonzero(rows["scale"] == ""))
-    np.testing.assert_allclose(alone.sum("row"), terms["other_rows"], rtol=1e-12)
+    np.testing.assert_allclose(alone.sum("row"), terms["other_rows"], rtol=1e-6)
     assert alone.sizes["row"] == sum(ROWS.values()) - 3  # one plate's scale is integrated out, the other's fixed
 
 

@@ -12,6 +12,7 @@ from scipy import stats
 
 from hexamer import Problem
 from hexamer.infer.problem.parts import log_density_of_parts
+from hexamer.infer.problem.readout import Readout
 
 pytestmark = pytest.mark.tier("test")
 
@@ -23,14 +24,15 @@ def test_rows_and_protocols(decay: Callable[..., Problem]) -> None:
     each = np.arange(len(problem.dataset))
     part = (each % 3 == 0).astype(int)
 
-    def both(z):
-        readout = problem.read(problem.values(z))
+    def both(mean, sd):
+        readout = Readout(mean, sd, jnp.zeros(1, int), jnp.ones(1, int))
         terms = problem.terms_of(readout)
-        parts = [log_density_of_parts(problem, readout, p) for p in (each, part, np.zeros_like(each))]
-        return readout.mean, readout.sd, jnp.sum(terms.rows) + jnp.sum(terms.scales), terms.rows, *parts
+        return jnp.sum(terms.rows) + jnp.sum(terms.scales), terms.rows
 
-    results = jax.jit(both)(jnp.array([0.3, -0.4, 0.6]))
-    mean, sd, total, alone, rows, parts, whole = (np.asarray(x) for x in results)
+    rng = np.random.default_rng(0)
+    mean, sd = rng.normal(size=len(each)), rng.uniform(0.2, 0.6, len(each))
+    total, alone = (np.asarray(x) for x in jax.jit(both)(mean, sd))
+    rows, parts, whole = (log_density_of_parts(problem, mean, sd, alone, p) for p in (each, part, np.zeros_like(each)))
     np.testing.assert_allclose(whole, [total], rtol=1e-12)
     free = nuisance.group < 0
     np.testing.assert_allclose(rows[free], alone[free], rtol=1e-14)
