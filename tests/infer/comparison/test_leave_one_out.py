@@ -177,3 +177,12 @@ def test_what_cannot_be_left_out(whole: tuple[Linear, Calibration], linear: Call
     one.__dict__["tree"] = whole[1].tree
     with pytest.raises(ValueError, match="all rows are of one protocol, 'rest': without it nothing is left to fit"):
         loo(one, "protocol")
+
+
+def test_a_fixed_scale_goes_with_its_rows(conversion: Problem) -> None:
+    """A value of [fixed] that nothing uses is an error in a problem that a user writes."""
+    left_out = np.array([m.experiment == "plate-0" for m in conversion.dataset.measurements])
+    assert left_out.sum() == 3
+    fewer = without(conversion, left_out)
+    assert "scale_mRNA[plate-0]" not in fewer.parameters
+    assert (fewer.nuisance.names, fewer.fixed) == (("scale_mRNA[plate-1]",), {"k2": 0.02})
