@@ -22,24 +22,20 @@ from hexamer.infer import read_datatree
 
 def units(tree: xr.DataTree, grouped: set[str]) -> dict[str, np.ndarray]:
     """Log likelihood of what is left out at a time, chains × draws each, by a name that all results share."""
-    by_label: dict[str, np.ndarray] = {}
-    for name, values in tree["log_likelihood"].dataset.data_vars.items():
-        array = np.asarray(values)
-        if name == "integrated_scales":
-            labels = [str(s).removeprefix("scale_") for s in values["scale"].values]
-        elif name in grouped:
-            labels = [f"{name}[{e}]" for e in values[f"experiment[{name}]"].values]
-        else:
-            labels = [f"{name} row {r}" for r in values[f"row[{name}]"].values]
-        for i, label in enumerate(labels):
-            by_label[label] = by_label.get(label, 0.0) + array[..., i]
+    shared = tree["log_likelihood_by_scale"].dataset["shared_scale"]
+    by_label = {str(s).removeprefix("scale_"): shared.sel(scale=s).values for s in shared["scale"].values}
+    rows = tree["log_likelihood"].dataset["measurement"]
+    known = [rows[name].values for name in ("observable", "run", "line", "scale")]
+    for i, (observable, run, line, scale) in enumerate(zip(*known, strict=True)):
+        if not scale:
+            label = f"{observable}[{run}]" if observable in grouped else f"{observable} row {line}"
+            by_label[label] = by_label.get(label, 0.0) + rows.values[..., i]
     return by_label
 
 
 def integrated(tree: xr.DataTree) -> set[str]:
     """Observables with scales that are integrated out."""
-    known = tree["log_likelihood"].dataset
-    names = known["scale"].values if "scale" in known.coords else []
+    names = tree["log_likelihood_by_scale"].dataset["scale"].values
     return {str(n).removeprefix("scale_").partition("[")[0] for n in names}
 
 

@@ -23,6 +23,7 @@ from .sampling.store import StoreError
 from .storage.lock import LockedError
 
 if TYPE_CHECKING:
+    from .comparison.leave_one_out import loo
     from .doses import Condition, DoseResponse, Ensemble, arm_share, combination, dose_response
     from .posterior.datatree import to_datatree
     from .posterior.file import PosteriorFileError, read_datatree, save_datatree
@@ -40,7 +41,7 @@ __getattr__, __dir__ = later(
     | dict.fromkeys(("Prediction", "predict"), "prediction.prediction")
     | dict.fromkeys(("report", "report_fits"), "reports.calibration")
     | dict.fromkeys(("Calibration", "read_posterior"), "result")
-    | {"to_datatree": "posterior.datatree"},
+    | {"loo": "comparison.leave_one_out", "to_datatree": "posterior.datatree"},
 )
 
 # What is fitted, and searches for the best fit:
@@ -49,8 +50,8 @@ __all__ += ["curvature", "export_petab", "find_map", "find_mode", "fit", "load_p
 # Samplers and their draws:
 __all__ += ["NUTS", "SMC", "Block", "Draws", "Info", "LockedError", "Sampler", "StoreError", "run_sampler", "sample"]
 # Results:
-__all__ += ["Calibration", "PosteriorFileError", "Summary", "read_datatree", "read_posterior", "report", "report_fits"]
-__all__ += ["save_datatree", "summarise", "to_datatree"]
+__all__ += ["Calibration", "PosteriorFileError", "Summary", "loo", "read_datatree", "read_posterior", "report"]
+__all__ += ["report_fits", "save_datatree", "summarise", "to_datatree"]
 # What they predict:
 __all__ += ["Condition", "DoseResponse", "Ensemble", "Prediction", "Spread", "arm_share", "combination"]
 __all__ += ["dose_response", "predict"]

@@ -21,7 +21,8 @@ from .checks.solver_noise import drowned_noise
 from .optimisation.fits import SEARCH, Fits
 from .optimisation.laplace import Curvature
 from .optimisation.modes import Modes, nearest, record
-from .posterior.datatree import safe, thinned, to_datatree
+from .posterior.datatree import safe, to_datatree
+from .posterior.draw_evaluation import thinned
 from .posterior.file import POSTERIOR, PosteriorFileError, file_of, read_datatree, save_datatree
 from .posterior.fitted import fitted_settings, read_fitted
 from .posterior.summary import NOISE, Summary, summarise

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from ...models.solvers.accuracy import stricter
 from ...models.solvers.dispatch import uses_fused
-from ..posterior.datatree import map_draws
+from ..posterior.draw_evaluation import map_draws
 from ..problem.problem import Problem
 
 _NEAR = 1e4  # times the relative tolerance of a reading: noise above is not compared where that takes long

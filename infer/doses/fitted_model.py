@@ -16,7 +16,8 @@ from ...models import bundled
 from ...models.compiled.identity import model_digest
 from ...models.compiled.model import Model
 from ...models.load import load_model
-from ..posterior.datatree import safe, thinned
+from ..posterior.datatree import safe
+from ..posterior.draw_evaluation import thinned
 from ..posterior.file import file_of, read_datatree
 from ..posterior.fitted import Fitted, changes, read_fitted
 from ..problem.load import load_problem

@@ -13,18 +13,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Array, Float
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy import special
 
 from ...data.noise import Normal
-from ..posterior.datatree import map_draws, safe
-from ..prediction.assay_curves import posterior_values
+from ..posterior.row_layout import observables_of, of_rows
 from ..problem.evaluation import Evaluation
 from ..problem.problem import Problem
 from .limits import censored, describe_inside, draw_points, limit_handles
@@ -47,27 +45,27 @@ def standardised(problem: Problem, tree: xr.DataTree, observable: str) -> np.nda
     return special.ndtri((below + 0.5) / (np.sum(np.isfinite(replicated), axis=0) + 1))
 
 
-def median_readings(problem: Problem, tree: xr.DataTree, *, draws: int = 200) -> Float[np.ndarray, " rows"]:
+def median_readings(tree: xr.DataTree, observable: str | None = None) -> Float[np.ndarray, " rows"]:
     """Posterior medians of what each row would read without noise, in its run, in the unit of the measurements."""
-    values = posterior_values(problem, tree, draws=draws)
-    (mean,) = map_draws(problem, _means, values)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
-        return problem.assays.natural(np.nanmedian(mean, axis=0))
-
-
-def _means(problem: Problem, values: Array) -> tuple[Array]:
-    return (jnp.asarray(problem.read(values).mean),)
+        return np.nanmedian(of_rows(tree, "noise_free_prediction", observable).values, axis=(0, 1)).astype(float)
 
 
 def _replicated(tree: xr.DataTree, observable: str) -> np.ndarray:
     """Draws × rows."""
-    values = tree["posterior_predictive"].dataset[safe(observable)].values
+    values = of_rows(tree, "posterior_predictive", observable).values
     return values.reshape(-1, values.shape[-1])
 
 
 def _measured(tree: xr.DataTree, observable: str) -> np.ndarray:
-    return tree["observed_data"].dataset[safe(observable)].values
+    return of_rows(tree, "observed_data", observable).values
+
+
+def _names(problem: Problem, tree: xr.DataTree) -> list[str]:
+    """Observables with rows, in the order of the problem."""
+    measured = observables_of(tree)
+    return [n for n in problem.dataset.observables if n in measured]
 
 
 def _rows(problem: Problem, observable: str) -> np.ndarray:
@@ -101,7 +99,7 @@ def residuals(problem: Problem, tree: xr.DataTree, *, time_unit: str | None = No
     list of matplotlib.figure.Figure
         One figure per page, with a panel for each observable and at most twelve panels. Residuals are dimensionless.
     """
-    names = [n for n in problem.dataset.observables if safe(n) in tree["observed_data"]]
+    names = _names(problem, tree)
     unit = problem.dataset.time_unit if time_unit is None else time_unit
     return [_residual_page(problem, tree, page, unit) for page in pages(names)]
 
@@ -110,7 +108,7 @@ def _residual_page(problem: Problem, tree: xr.DataTree, names, time_unit: str) -
     figure, axes = panel_grid(len(names), height=2.3)
     for ax, name in zip(axes, names, strict=True):
         r, tail = standardised(problem, tree, name), _tail(problem, name)
-        time = tree["observed_data"].dataset[f"time[{safe(name)}]"].values
+        time = of_rows(tree, "observed_data", name)["time"].values
         _residuals(ax, time, r, tail, time_label(time_unit))
         ax.set_ylabel("residual [normal quantile]", fontsize=8)
         _titles(ax, name, describe_inside(np.abs(r) <= BAND, tail, "90%"), width=36, sizes=(9.5, 8))
@@ -174,22 +172,21 @@ def observed_predicted(problem: Problem, tree: xr.DataTree) -> list[Figure]:
     list of matplotlib.figure.Figure
         One figure per page, with at most twelve panels. Both axes have the observable's unit.
     """
-    names = [n for n in problem.dataset.observables if safe(n) in tree["observed_data"]]
-    middle = median_readings(problem, tree)
-    return [_observed_predicted_page(problem, tree, page, middle) for page in pages(names)]
+    names = _names(problem, tree)
+    return [_observed_predicted_page(problem, tree, page) for page in pages(names)]
 
 
-def _observed_predicted_page(problem: Problem, tree: xr.DataTree, names, middle: np.ndarray) -> Figure:
+def _observed_predicted_page(problem: Problem, tree: xr.DataTree, names) -> Figure:
     figure, axes = panel_grid(len(names), columns=4, height=3.1)
     for ax, name in zip(axes, names, strict=True):
-        _draw_observed_predicted(ax, problem, tree, name, middle[_rows(problem, name)])
+        _draw_observed_predicted(ax, problem, tree, name)
     bar = Line2D([], [], color=BLUE, alpha=0.4, lw=1.2, label="90% of new measurements, noise included")
     _legend(figure, problem, names, bar)
     return figure
 
 
-def _draw_observed_predicted(ax: Axes, problem: Problem, tree: xr.DataTree, name: str, middle: np.ndarray) -> None:
-    tail, measured = _tail(problem, name), _measured(tree, name)
+def _draw_observed_predicted(ax: Axes, problem: Problem, tree: xr.DataTree, name: str) -> None:
+    tail, measured, middle = _tail(problem, name), _measured(tree, name), median_readings(tree, name)
     low, high = _replicate_interval(_replicated(tree, name))
     inside = np.abs(standardised(problem, tree, name)) <= BAND  # the same as in `residuals`
     scored = tail == ""

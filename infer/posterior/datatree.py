@@ -1,60 +1,55 @@
-"""Draws as an ArviZ `DataTree`: parameters in their units, likelihood terms, replicated measurements, data,
-provenance, and what was fitted (see `infer/posterior/fitted.py`).
+"""Draws as an ArviZ `DataTree`, with the groups and names that ArviZ's functions look for.
 
-Names: each parameter is a variable of its own, as it is called (`Kd1`, `scale_pSTAT3[gel-1]`; a slash, which
-no NetCDF name may hold, becomes ∕). Rows of an observable run along the dimension `row[<observable>]`, with
-the coordinates `protocol[…]`, `time[…]` and `experiment[…]`, and `censored[…]` where any row is: "left",
-"right" or "interval". Its value is then a limit, and its replicates are what would be recorded, never beyond it; so the
-middle of its ties is the quantile of the row.
+- `posterior` and `prior`: each parameter is a variable, by its name (`Kd1`, `scale_pSTAT3[gel-1]`; a slash, which no
+  NetCDF name may hold, becomes ∕), in its unit. Scales that are integrated out are drawn given each draw.
+- `unconstrained_posterior`: the same draws as z; of integrated scales (ln s − μ)/τ with their prior N(μ, τ²) of ln s.
+- `log_prior`: log density of each parameter's prior on its search scale, so that it does not depend on units.
+- `log_likelihood`: of each measurement, over the rows of `infer/posterior/row_layout.py`. Where a scale is integrated
+  out, that of the row given the other rows of its scale, as leave-one-out needs it. These do not sum to the log
+  likelihood; those of `log_likelihood_by_scale` do: `shared_scale` is the joint density of the rows of each
+  integrated scale, `other_rows` the sum over the rows without one.
+- `posterior_predictive`, `prior_predictive` (of the first draws of `prior`), `observed_data`, over the same rows.
+  The value of a censored row is its limit, and its replicates are what would be recorded, never beyond it; so the
+  middle of its ties is the quantile of the row. `noise_free_prediction` has the replicates without noise.
+- `constant_data`: whether a row was measured or is a limit.
+- `sample_stats`, and `fitted` (see `infer/posterior/fitted.py`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from functools import partial
-from importlib.metadata import version
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from ...data.parameter import Parameter, draw_prior
-from ...models.compiled.identity import model_digest
 from ...models.solvers.below_zero import below_zero_warning, by_species
-from ...models.solvers.dispatch import falls_back
-from ..problem.censoring import recorded, uppers
-from ..problem.failures import count_kinds
-from ..problem.parameter_space import search_bounds
+from ..problem.parameter_space import ParameterSpace, search_bounds
 from ..problem.problem import Problem
-from .file import MARK
+from .draw_evaluation import Evaluated, evaluate_draws
 from .fitted import GROUP, store_fitted
+from .predictive import SAMPLE, failed, in_their_runs, over_draws, prior_replicates, replicates, without_noise
+from .provenance import as_attribute, provenance_of
+from .row_layout import constant_data, observed_data, over_rows
 
-CHUNK = 256  # draws handed to the device at once
-BATCH = 32  # draws simulated at once
 PRIOR_DRAWS = 2000
-SCALES = "integrated_scales"
-_SAMPLE = ("chain", "draw")
+PRIOR_PREDICTIVE = 200  # of them are simulated
 
 Failures = Mapping[str, Mapping[str, int]]
-OfDraw = Callable[[Problem, Array], tuple[Array | np.ndarray, ...]]
 
 
-class Evaluated(NamedTuple):
-    """Everything about draws that takes a simulation; the leading axis is that of the draws."""
+class _Random(NamedTuple):
+    """All random numbers of a tree, drawn before anything is simulated."""
 
-    mean: Float[np.ndarray, "draws rows"]  # on each observable's scale, at scales = 1 where integrated out
-    sd: Float[np.ndarray, "draws rows"]
-    rows: Float[np.ndarray, "draws rows"]  # log density, 0 where the scale is integrated out
-    scales: Float[np.ndarray, "draws scales"]
-    location: Float[np.ndarray, "draws scales"]  # of ln s given the data
-    spread: Float[np.ndarray, "draws scales"]
-    status: Int[np.ndarray, "draws protocols"]
-    lowest: Float[np.ndarray, "draws species"]  # how far below 0 the model takes it
+    log_scales: Float[np.ndarray, "draws scales"]  # standard normal
+    noise: Float[np.ndarray, "draws rows"]
+    prior: dict[str, Float[np.ndarray, " prior_draws"]]
+    prior_noise: Float[np.ndarray, "prior_predictive rows"]
 
 
 def to_datatree(
@@ -86,7 +81,7 @@ def to_datatree(
     provenance : dict, optional
         Added to the root's attributes.
     predictive : bool
-        False leaves out the groups `log_likelihood` and `posterior_predictive`.
+        False leaves out what takes a simulation of each draw: the likelihood terms and all predictions.
 
     Returns
     -------
@@ -99,6 +94,43 @@ def to_datatree(
         For arrays of the wrong shape.
     """
     z = np.asarray(z, dtype=float)
+    _check_shapes(problem, z, stats)
+    shape, flat = z.shape[:2], z.reshape(-1, z.shape[2])
+    estimated = [p for p in problem.parameters.values() if p.estimated]
+    random = _draw(problem, estimated, len(flat), np.random.default_rng(seed), predictive=predictive)
+    theta = np.asarray(problem.compiled(_naturals)(jnp.asarray(flat)))
+    values = dict(zip(problem.space.names, theta.T, strict=True))
+    unconstrained = dict(zip(problem.space.names, flat.T, strict=True))
+    groups: dict[str, xr.Dataset] = {}
+    known = dict(provenance or {})
+    if predictive or len(problem.nuisance):
+        nuisance, of_prior = problem.nuisance, _prior_coordinates(problem, random) if predictive else flat[:0]
+        evaluated = evaluate_draws(problem, np.concatenate([flat, of_prior]))
+        posterior, prior = evaluated.of(slice(len(flat))), evaluated.of(slice(len(flat), None))
+        log_scales = posterior.location + posterior.spread * random.log_scales
+        values |= dict(zip(nuisance.names, np.exp(log_scales).T, strict=True))
+        standard = (log_scales - nuisance.location) / nuisance.spread
+        unconstrained |= dict(zip(nuisance.names, standard.T, strict=True))
+        if note := below_zero_warning(by_species(problem.model, posterior.lowest.min(axis=0))):
+            known["below_zero"] = note
+        if predictive:
+            groups = _predicted(problem, posterior, prior, log_scales, random, shape)
+    groups = {
+        "posterior": _parameters(estimated, {n: v.reshape(shape) for n, v in values.items()}),
+        "unconstrained_posterior": _plain({p.name: unconstrained[p.name].reshape(shape) for p in estimated}),
+        "log_prior": _log_prior(problem, estimated, values, shape),
+        "sample_stats": _sample_stats(stats, failures),
+        **groups,
+        "observed_data": observed_data(problem),
+        "constant_data": constant_data(problem),
+        GROUP: store_fitted(problem),
+        "prior": _parameters(estimated, {n: v[None] for n, v in random.prior.items()}),
+    }
+    root = xr.Dataset(attrs={**provenance_of(problem, seed), **{k: as_attribute(v) for k, v in known.items()}})
+    return xr.DataTree.from_dict({"/": root, **groups}, name=problem.name or None)
+
+
+def _check_shapes(problem: Problem, z: np.ndarray, stats: Mapping[str, np.ndarray]) -> None:
     if z.ndim != 3 or z.shape[2] != len(problem.space):
         raise ValueError(f"z must be chains × draws × {len(problem.space)} parameters, not of shape {z.shape}")
     for name, values in stats.items():
@@ -106,103 +138,85 @@ def to_datatree(
             raise ValueError(
                 f"stats[{name!r}] must be {z.shape[0]} chains × {z.shape[1]} draws, not {np.shape(values)}"
             )
-    rng = np.random.default_rng(seed)
-    shape = z.shape[:2]
-    flat = z.reshape(-1, z.shape[2])
-    theta = np.asarray(problem.compiled(_naturals)(jnp.asarray(flat)))
-    values = dict(zip(problem.space.names, theta.T, strict=True))
-    groups: dict[str, xr.Dataset] = {}
-    known = dict(provenance or {})
-    if predictive or len(problem.nuisance):
-        evaluated = evaluate_draws(problem, flat)
-        log_scales = rng.normal(evaluated.location, evaluated.spread)
-        values |= dict(zip(problem.nuisance.names, np.exp(log_scales).T, strict=True))
-        if note := below_zero_warning(by_species(problem.model, evaluated.lowest.min(axis=0))):
-            known["below_zero"] = note
-        if predictive:
-            groups["log_likelihood"] = _log_likelihood(problem, evaluated, shape)
-            groups["posterior_predictive"] = _replicates(problem, evaluated, log_scales, shape, rng)
-    estimated = [p for p in problem.parameters.values() if p.name in values]
+
+
+def _draw(
+    problem: Problem, estimated: list[Parameter], n: int, rng: np.random.Generator, *, predictive: bool
+) -> _Random:
+    noise = problem.assays.noise
+    return _Random(
+        log_scales=rng.standard_normal((n, len(problem.nuisance))),
+        noise=noise.draw(rng, (n if predictive else 0,)),
+        prior={p.name: draw_prior(p, PRIOR_DRAWS, rng) for p in estimated},
+        prior_noise=noise.draw(rng, (PRIOR_PREDICTIVE if predictive else 0,)),
+    )
+
+
+def _prior_coordinates(problem: Problem, random: _Random) -> Float[np.ndarray, "prior_predictive parameters"]:
+    """z of the first draws of the prior."""
+    drawn = [random.prior[n][:PRIOR_PREDICTIVE] for n in problem.space.names]
+    return problem.space.coordinates(np.stack(drawn, axis=1))
+
+
+def _predicted(
+    problem: Problem,
+    posterior: Evaluated,
+    prior: Evaluated,
+    log_scales: Float[np.ndarray, "draws scales"],
+    random: _Random,
+    shape: tuple[int, int],
+) -> dict[str, xr.Dataset]:
+    """The groups that take a simulation of each draw."""
+    mean = in_their_runs(problem, posterior, log_scales)
+    rows = posterior.rows.astype(np.float32).astype(float)  # 7 digits, which a file keeps in half the bytes
     groups = {
-        "posterior": _parameters(estimated, {n: v.reshape(shape) for n, v in values.items()}),
-        "sample_stats": _sample_stats(stats, failures),
-        **groups,
-        "observed_data": observed_data(problem),
-        GROUP: store_fitted(problem),
-        "prior": _parameters(estimated, {p.name: draw_prior(p, PRIOR_DRAWS, rng)[None] for p in estimated}),
+        "log_likelihood": over_draws(over_rows(problem, rows.reshape(*shape, -1), SAMPLE), shape),
+        "posterior_predictive": replicates(problem, mean, posterior, random.noise, shape),
+        "noise_free_prediction": without_noise(problem, mean, shape),
+        "log_likelihood_by_scale": _by_scale(problem, posterior, shape),
     }
-    root = xr.Dataset(attrs={**_provenance(problem, seed), **{k: _attribute(v) for k, v in known.items()}})
-    return xr.DataTree.from_dict({"/": root, **groups}, name=problem.name or None)
+    scales = [np.log(random.prior[n][:PRIOR_PREDICTIVE]) for n in problem.nuisance.names]
+    of_scales = np.array(scales).T.reshape(PRIOR_PREDICTIVE, len(scales))
+    of_prior = prior_replicates(problem, prior, of_scales, random.prior_noise)
+    for group in groups.values():
+        group.attrs |= failed(posterior)
+    return groups | ({"prior_predictive": of_prior} if of_prior.sizes["draw"] else {})
 
 
-@falls_back
-def evaluate_draws(problem: Problem, z: Float[np.ndarray, "draws parameters"]) -> Evaluated:
-    """Simulates every draw, in chunks, so that memory is bounded; compiled once."""
-    return Evaluated(*map_draws(problem, _evaluated, z))
-
-
-def _evaluated(problem: Problem, z: Float[Array, " parameters"]) -> tuple[Array | np.ndarray, ...]:
-    readout = problem.read(problem.values(z))
-    terms, nuisance = problem.terms_of(readout), problem.nuisance
-    none = jnp.zeros(0)
-    scales = (none, none)
-    if len(nuisance):
-        scales = nuisance.conditional(jnp.asarray(problem.measured.value) - readout.mean, readout.sd)
-    return readout.mean, readout.sd, terms.rows, terms.scales, *scales, readout.status, jnp.asarray(readout.lowest)
+def _by_scale(problem: Problem, evaluated: Evaluated, shape: tuple[int, int]) -> xr.Dataset:
+    free = problem.nuisance.group < 0
+    joint = xr.DataArray(
+        evaluated.scales.reshape(*shape, len(problem.nuisance)),
+        dims=(*SAMPLE, "scale"),
+        coords={"scale": np.array(problem.nuisance.names, dtype=str)},
+        attrs={"meaning": "joint log density of all measurements that share the scale, which is integrated out"},
+    )
+    others = xr.DataArray(evaluated.rows[:, free].sum(axis=1).reshape(shape), dims=SAMPLE)
+    return over_draws(xr.Dataset({"shared_scale": joint, "other_rows": others}), shape)
 
 
 def _naturals(problem: Problem, z: Float[Array, "draws parameters"]) -> Float[Array, "draws parameters"]:
     return jax.vmap(problem.space.constrain)(z)
 
 
-def map_draws(problem: Problem, function: OfDraw, draws: np.ndarray, *, shared: bool = True) -> tuple[np.ndarray, ...]:
-    """`function(problem, draw)` of every draw, which solves what `problem` does.
-
-    In chunks, of which a batch is solved at once. Compiled code is kept and shared as `Problem.compiled` does it,
-    unless `shared` is false, as for a closure that is made anew for each call.
-    """
-    with problem.placed(min(BATCH, len(draws))):
-        return _map_draws(problem, function, draws, shared)
+def _log_prior(
+    problem: Problem, estimated: list[Parameter], values: Mapping[str, np.ndarray], shape: tuple[int, int]
+) -> xr.Dataset:
+    z = ParameterSpace(estimated).coordinates(np.stack([values[p.name] for p in estimated], axis=1))
+    density = np.asarray(problem.compiled(_prior_densities)(jnp.asarray(z)))
+    return _plain({p.name: column.reshape(shape) for p, column in zip(estimated, density.T, strict=True)})
 
 
-def _of_batches(problem: Problem, function: OfDraw, full: tuple[int, ...], batch: int, draws: Array):
-    def one(draw: Array) -> list[Array | np.ndarray]:
-        results = function(problem, draw)
-        return [results[i] for i in full]
-
-    return jax.lax.map(one, draws, batch_size=batch)
+def _prior_densities(problem: Problem, z: Float[Array, "draws estimated"]) -> Float[Array, "draws estimated"]:
+    """Of all estimated parameters, integrated scales among them, each on its search scale."""
+    space = ParameterSpace([p for p in problem.parameters.values() if p.estimated])
+    return jax.vmap(lambda z: space.log_prior_of_search(space.search(z)))(z)
 
 
-def _map_draws(problem: Problem, function: OfDraw, draws: np.ndarray, shared: bool) -> tuple[np.ndarray, ...]:
-    n = len(draws)
-    results = jax.eval_shape(partial(function, problem), jax.ShapeDtypeStruct(draws.shape[1:], float))
-    full = tuple(i for i, r in enumerate(results) if 0 not in r.shape)  # JAX cannot batch what is empty
-    batch = min(BATCH, n)
-    size = min(CHUNK, -(-n // batch) * batch)  # whole batches: a smaller one would be compiled again
-    what = (function, full, batch)
-    compiled = problem.compiled(_of_batches, *what) if shared else jax.jit(partial(_of_batches, problem, *what))
-    parts = []
-    for start in range(0, n, size):
-        chunk = draws[start : start + size]
-        padded = np.concatenate([chunk, np.repeat(chunk[-1:], size - len(chunk), axis=0)])
-        parts.append([np.asarray(a)[: len(chunk)] for a in compiled(jnp.asarray(padded))])
-    arrays = dict(zip(full, (np.concatenate(p) for p in zip(*parts, strict=True)), strict=True))
-    return tuple(arrays.get(i, np.zeros((n, *r.shape), r.dtype)) for i, r in enumerate(results))
-
-
-def replicate(problem: Problem, mean: np.ndarray, sd: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Measurements drawn anew, … × rows, as they would be recorded (not on a logarithm's scale)."""
-    assays = problem.assays
-    noise = assays.noise.draw(rng, mean.shape[:-1])
-    measured = np.array([m.value for m in problem.dataset.measurements])
-    tail = np.asarray(problem.measured.tail)
-    return np.asarray(recorded(assays.natural(mean + sd * noise), measured, uppers(problem.dataset), tail))
-
-
-def thinned(total: int, wanted: int | None) -> np.ndarray:
-    """Positions of about `wanted` of `total` draws, evenly spread; None: all of them."""
-    count = total if wanted is None else min(wanted, total)
-    return np.unique(np.linspace(0, total - 1, count).round().astype(int))
+def _plain(values: Mapping[str, np.ndarray]) -> xr.Dataset:
+    """Draws by parameter, without what is known of the parameters."""
+    shape = np.shape(next(iter(values.values())))
+    return over_draws(xr.Dataset({safe(n): (SAMPLE, v) for n, v in values.items()}), (shape[0], shape[1]))
 
 
 def safe(name: str) -> str:
@@ -210,99 +224,8 @@ def safe(name: str) -> str:
     return name.replace("/", "∕")
 
 
-def observed_data(problem: Problem) -> xr.Dataset:
-    """The measurements, a variable for each observable, as measured."""
-    variables = {}
-    for name, rows in rows_of(problem).items():
-        value = np.array([problem.dataset.measurements[i].value for i in rows])
-        o = problem.dataset.observables[name]
-        variables[safe(name)] = _rows_array(problem, name, rows, value, (), {"unit": o.unit, "scale": str(o.scale)})
-    return xr.Dataset(variables)
-
-
-def rows_of(problem: Problem) -> dict[str, np.ndarray]:
-    """Positions of each observable's rows among the measurements; observables without rows are left out."""
-    positions: dict[str, list[int]] = {n: [] for n in problem.dataset.observables}
-    for i, m in enumerate(problem.dataset.measurements):
-        positions[m.observable].append(i)
-    return {n: np.array(r) for n, r in positions.items() if r}
-
-
-def _rows_array(problem: Problem, name: str, rows, values, leading: tuple[str, ...], attrs) -> xr.DataArray:
-    """Values of some rows of one observable, with what is known of the rows."""
-    measured = [problem.dataset.measurements[i] for i in rows]
-    key = safe(name)
-    dimension = f"row[{key}]"
-    numbers = [m.row for m in measured]
-    # Tables number their rows; measurements made in code may not.
-    index = numbers if len(set(numbers)) == len(numbers) else [int(i) for i in rows]
-    coords = {
-        dimension: np.array(index),
-        f"protocol[{key}]": (dimension, np.array([m.protocol for m in measured])),
-        f"time[{key}]": (dimension, np.array([m.time for m in measured])),
-        f"experiment[{key}]": (dimension, np.array([m.experiment for m in measured])),
-    }
-    if any(m.censored for m in measured):
-        coords[f"censored[{key}]"] = (dimension, np.array([m.censored for m in measured]))
-    return xr.DataArray(values, dims=(*leading, dimension), coords=coords, attrs=attrs)
-
-
-def _log_likelihood(problem: Problem, evaluated: Evaluated, shape: tuple[int, int]) -> xr.Dataset:
-    free = problem.nuisance.group < 0
-    variables = {}
-    for name, rows in rows_of(problem).items():
-        free_rows = rows[free[rows]]
-        if len(free_rows):
-            values = evaluated.rows[:, free_rows].reshape(*shape, -1)
-            variables[safe(name)] = _rows_array(
-                problem, name, free_rows, values, _SAMPLE, {"pointwise_unit": "measurement"}
-            )
-    if len(problem.nuisance):
-        variables[SCALES] = xr.DataArray(
-            evaluated.scales.reshape(*shape, -1),
-            dims=(*_SAMPLE, "scale"),
-            coords={"scale": np.array(problem.nuisance.names)},
-            attrs={"pointwise_unit": "gel or plate: all measurements that share the scale, integrated out"},
-        )
-    return _sampled(xr.Dataset(variables, attrs=_failed(evaluated)), shape)
-
-
-def _replicates(problem: Problem, evaluated: Evaluated, log_scales, shape, rng) -> xr.Dataset:
-    nuisance = problem.nuisance
-    mean = evaluated.mean
-    if len(nuisance):
-        shift = nuisance.slope * log_scales[:, nuisance.group.clip(0)]
-        mean = mean + np.where(nuisance.group >= 0, shift, 0.0)
-    drawn = replicate(problem, mean, evaluated.sd, rng)
-    variables = {
-        safe(name): _rows_array(
-            problem,
-            name,
-            rows,
-            drawn[:, rows].reshape(*shape, -1).astype(_precision(problem, rows)),
-            _SAMPLE,
-            {"unit": problem.dataset.observables[name].unit},
-        )
-        for name, rows in rows_of(problem).items()
-    }
-    return _sampled(xr.Dataset(variables, attrs=_failed(evaluated)), shape)
-
-
-def _precision(problem: Problem, rows) -> type[np.floating]:
-    """Of replicates: half the room is enough, but for those that must equal their limit."""
-    return np.float64 if np.any(problem.measured.tail[rows]) else np.float32
-
-
-def _failed(evaluated: Evaluated) -> dict[str, str]:
-    return {"failed_solves": json.dumps(count_kinds(evaluated.status))}
-
-
-def _sampled(dataset: xr.Dataset, shape: tuple[int, int]) -> xr.Dataset:
-    return dataset.assign_coords(chain=np.arange(shape[0]), draw=np.arange(shape[1]))
-
-
 def _parameters(parameters: list[Parameter], values: Mapping[str, np.ndarray]) -> xr.Dataset:
-    variables = {}
+    dataset = _plain({p.name: values[p.name] for p in parameters})
     for p in parameters:
         assert p.prior is not None
         attrs: dict[str, str | float] = {
@@ -313,47 +236,15 @@ def _parameters(parameters: list[Parameter], values: Mapping[str, np.ndarray]) -
         }
         if (bounds := search_bounds(p)) is not None:
             attrs |= {"lower_bound": bounds[0], "upper_bound": bounds[1]}  # on the search scale
-        variables[safe(p.name)] = xr.DataArray(values[p.name], dims=_SAMPLE, attrs=attrs)
-    return _sampled(xr.Dataset(variables), np.shape(next(iter(values.values())))[:2])
+        dataset[safe(p.name)].attrs = attrs
+    return dataset
 
 
 def _sample_stats(stats: Mapping[str, np.ndarray], failures: Failures) -> xr.Dataset:
     arrays = {n: np.asarray(v) for n, v in stats.items()}
     attrs = {f"failures_{phase}": json.dumps(dict(failures.get(phase, {}))) for phase in ("warmup", "draws")}
     shape = next(iter(arrays.values())).shape[:2] if arrays else (0, 0)
-    return _sampled(xr.Dataset({n: (_SAMPLE, v) for n, v in arrays.items()}, attrs=attrs), shape)
-
-
-def _provenance(problem: Problem, seed: int) -> dict[str, Any]:
-    known = {p.name: p for p in problem.parameters.values()}
-    settings = problem.settings
-    with problem.placed() as devices:
-        names = [f"{d.platform}:{d.id} {d.device_kind}" for d in devices]
-    return {
-        MARK: version("hexamer"),
-        **{f"{n}_version": version(n) for n in ("jax", "diffrax", "numpyro", "arviz")},
-        "inference_library": "hexamer",
-        "inference_library_version": version("hexamer"),
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seed": seed,
-        "devices": json.dumps(names),
-        "problem": problem.name,
-        "model": problem.model.name,
-        "model_digest": model_digest(problem.model),
-        "measurements": len(problem.dataset),
-        "priors": json.dumps({n: p.prior.text for n, p in known.items() if p.prior is not None}, ensure_ascii=False),
-        "integrated_out": json.dumps(list(problem.nuisance.names)),
-        "fixed": json.dumps(problem.fixed),
-        "solver_settings": json.dumps(settings.stored()),
-        "notes": json.dumps(list(problem.dataset.notes), ensure_ascii=False),
-    }
-
-
-def _attribute(value: Any) -> str | int | float:
-    """An attribute that NetCDF takes."""
-    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
-        return value
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return over_draws(xr.Dataset({n: (SAMPLE, v) for n, v in arrays.items()}, attrs=attrs), shape)
 
 
 def on_search_scale(array: xr.DataArray) -> np.ndarray:
@@ -366,11 +257,4 @@ def on_search_scale(array: xr.DataArray) -> np.ndarray:
         return np.log(values) if scale == "log" else np.log10(values)
 
 
-__all__ = [
-    "Evaluated",
-    "evaluate_draws",
-    "observed_data",
-    "on_search_scale",
-    "replicate",
-    "to_datatree",
-]
+__all__ = ["on_search_scale", "safe", "to_datatree"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from pathlib import Path
 
 import xarray as xr
@@ -13,6 +14,14 @@ POSTERIOR = "posterior.nc"  # the posterior's file in the folder of a fit
 MARK = "hexamer_version"  # the root attribute that tells our files from others
 _SEALED = "checksum"  # the root attribute of a file that ends with one
 _ENGINE = "h5netcdf"
+MEASUREMENT = "measurement"  # the variable of every group over rows; see `row_layout`
+OLDER_LAYOUT = (
+    "the posterior's measurements, replicates and likelihood terms have the layout of an older release, which figures "
+    "of measurements and leave-one-out do not read. The same `fit` into its folder makes the file anew from the draws "
+    "there"
+)
+
+log = logging.getLogger(__name__)
 
 
 class PosteriorFileError(FileError):
@@ -79,6 +88,11 @@ def read_datatree(path: str | Path) -> xr.DataTree:
         If there is none.
     PosteriorFileError
         For a folder, and for a file that is damaged or another program's.
+
+    Notes
+    -----
+    A file of an older release, with a variable per observable, is read with a warning: summaries, predictions and dose
+    responses take it; figures of measurements and `loo` ask for a new one.
     """
     path = Path(path).expanduser()
     if not path.exists():
@@ -101,6 +115,8 @@ def read_datatree(path: str | Path) -> xr.DataTree:
             f"{str(path)!r} is a NetCDF file, but no posterior of hexamer's: it lacks {lacks}; "
             "read it with arviz.from_netcdf instead"
         )
+    if "observed_data" in tree.children and MEASUREMENT not in tree["observed_data"].dataset:
+        log.warning("%s: %s", path, OLDER_LAYOUT)
     return tree
 
 

@@ -18,7 +18,8 @@ from ...data.dataset import Measurement, Observable
 from ...models.listing import did_you_mean
 from ...models.protocols.protocol import Protocol, Step
 from ...models.solvers.dispatch import falls_back
-from ..posterior.datatree import map_draws, safe, thinned
+from ..posterior.datatree import safe
+from ..posterior.draw_evaluation import map_draws, thinned
 from ..problem.problem import Problem
 from ..problem.readout import Assays
 from .runs import Values, alignment, average_run

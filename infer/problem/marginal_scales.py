@@ -6,7 +6,12 @@ with covariance diag(σ²) + τ²κκᵀ:
 
     log p = −½ (Σ r²/σ² − b²/a) − Σ log σ − n/2 log 2π − ½ log(τ² a),   a = Σ κ²/σ² + 1/τ²,   b = Σ κ r/σ²
 
-and ln s given the data is N(μ + b/a, 1/a).
+and ln s given the data is N(μ + b/a, 1/a). Some of these rows, P, have given the others (primes: sums over the others)
+
+    log p(P | others) = −½ (Σ_P r²/σ² − b²/a + b′²/a′) − Σ_P log σ − |P|/2 log 2π − ½ log(a/a′),
+
+which for one row i is the normal density about y_i − g_i/q_ii with variance 1/q_ii, where Q is the inverse of the
+covariance above and g = Q r: Bürkner, Gabry and Vehtari (2021), Comput. Stat. 36, 1243-1261, equations 12 and 13.
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import sympy
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from ...data.dataset import Dataset, Observable
 from ...data.noise import Normal
@@ -66,6 +71,36 @@ class Nuisance:
             - 0.5 * count * math.log(2 * math.pi)
             - 0.5 * jnp.log(self.spread**2 * a)
         )
+
+    def log_density_of_parts(
+        self,
+        residual: Float[np.ndarray, "*draws rows"],
+        sd: Float[np.ndarray, "*draws rows"],
+        part: Int[np.ndarray, " rows"],
+        parts: int,
+    ) -> Float[np.ndarray, "*draws parts"]:
+        """Log density of each part's rows that share a scale, given that scale's rows in other parts.
+
+        `part` is the position of each row's part, from 0; residuals are those at s = 1.
+        """
+        rows = np.flatnonzero(self.group >= 0)
+        pairs, pair = np.unique(np.stack([self.group[rows], part[rows]]), axis=1, return_inverse=True)
+        of_pair = np.eye(pairs.shape[1])[pair.ravel()]  # rows × pairs of a scale and a part
+        scale = pairs[0]
+        of_scale = np.eye(len(self))[scale]
+        kappa, s = self.slope[rows], sd[..., rows]
+        r = residual[..., rows] - kappa * self.location[self.group[rows]]
+        a_part, b_part = (kappa**2 / s**2) @ of_pair, (kappa * r / s**2) @ of_pair
+        a = (a_part @ of_scale + 1 / self.spread**2)[..., scale]
+        b = (b_part @ of_scale)[..., scale]
+        a_rest, b_rest = np.maximum(a - a_part, 1 / self.spread[scale] ** 2), b - b_part
+        density = (
+            -0.5 * ((r / s) ** 2 @ of_pair - b**2 / a + b_rest**2 / a_rest)
+            - np.log(s) @ of_pair
+            - 0.5 * of_pair.sum(axis=0) * math.log(2 * math.pi)
+            - 0.5 * np.log(a / a_rest)
+        )
+        return density @ np.eye(parts)[pairs[1]]
 
     def conditional(self, residual: Float[Array, " rows"], sd: Float[Array, " rows"]):
         """Mean and standard deviation of each ln s, given the data and everything else."""

@@ -178,6 +178,14 @@ class ParameterSpace:
             raise ValueError(f"outside the support of their priors: {', '.join(outside)}")
         return z
 
+    def coordinates(self, theta: Float[np.ndarray, "draws parameters"]) -> Float[np.ndarray, "draws parameters"]:
+        """z of many parameter sets in their own units; not finite on or beyond a bound."""
+        sets = theta.tolist()
+        z = [
+            [self._of_search(i, s.of(x)) for i, (s, x) in enumerate(zip(self.scales, row, strict=True))] for row in sets
+        ]
+        return np.array(z).reshape(theta.shape)
+
     def fold(self, u: Float[Array, "*draws parameters"]) -> Float[Array, "*draws parameters"]:
         """z of u, the sampler's coordinates: |z| of a folded scale of noise is half-normal where u is normal.
 

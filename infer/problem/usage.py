@@ -20,7 +20,7 @@ from ...models.networks.formulas import names_in
 log = logging.getLogger(__name__)
 
 
-def _used(model: Model, dataset: Dataset) -> set[str]:
+def used_names(model: Model, dataset: Dataset) -> set[str]:
     """Names of parameters that the model, a protocol, an observable or a row uses.
 
     In an observable the name of a species or a rule is what the model computes, whatever value else bears that name.
@@ -61,7 +61,7 @@ def _check_axes(dataset: Dataset, estimated: Sequence[Parameter]) -> None:
 
 def _check_used(model: Model, dataset: Dataset, parameters: Mapping[str, Parameter]) -> None:
     """Raises `ValueError` for parameters with a prior, or values of `[fixed]`, that change nothing."""
-    used = _used(model, dataset)
+    used = used_names(model, dataset)
     unused = [p for n, p in parameters.items() if p.estimated and n not in used]
     unused_fixed = [p for n, p in parameters.items() if p.source == FIXED and n not in used]
     if not unused and not unused_fixed:
@@ -161,7 +161,7 @@ def converted(priors: Mapping[str, Parameter], dataset: Dataset, model: Model) -
 
 def without_unused(model: Model, dataset: Dataset) -> dict[str, Parameter]:
     """Parameters without those of `[fixed]` that were meant for the problem's own network."""
-    used = _used(model, dataset)
+    used = used_names(model, dataset)
     unused = [n for n, p in dataset.parameters.items() if p.source == FIXED and n not in used]
     if unused:
         log.warning("[fixed] of problem.toml names what nothing in %s uses: %s", model.name, ", ".join(unused))
@@ -188,4 +188,4 @@ def check_same_units(dataset: Dataset, model: Model) -> None:
             )
 
 
-__all__ = ["check_parts", "check_same_units", "converted", "without_unused"]
+__all__ = ["check_parts", "check_same_units", "converted", "used_names", "without_unused"]

@@ -43,6 +43,7 @@ else:
             Prediction,
             Summary,
             dose_response,
+            loo,
             predict,
             read_posterior,
             report,
@@ -51,7 +52,7 @@ else:
 
     # They bring xarray or matplotlib.
     _nouns = ("Calibration", "DoseResponse", "Ensemble", "Prediction", "Summary")
-    _verbs = ("dose_response", "predict", "read_posterior", "report", "summarise")
+    _verbs = ("dose_response", "loo", "predict", "read_posterior", "report", "summarise")
     __getattr__, _ = later(__name__, dict.fromkeys((*_nouns, *_verbs), "infer"))
     moved.register()
 
@@ -65,5 +66,5 @@ __version__ = "0.1.0"
 __all__ = ["HexamerError", "__version__", "data", "infer", "models"]
 __all__ += ["Auto", "Diffrax", "Fused", "Model", "Network", "Protocol", "Settings", "Status"]
 __all__ += ["NUTS", "Calibration", "DoseResponse", "Draws", "Ensemble", "Fits", "Prediction", "Problem", "Summary"]
-__all__ += ["dose_response", "find_map", "fit", "load_model", "load_network", "load_problem", "predict"]
-__all__ += ["read_posterior", "report", "sample", "simulate", "summarise"]
+__all__ += ["dose_response", "find_map", "fit", "load_model", "load_network", "load_problem", "loo"]
+__all__ += ["predict", "read_posterior", "report", "sample", "simulate", "summarise"]

@@ -23,6 +23,7 @@ from hexamer.infer.checks.solver_noise import drowned_noise
 from hexamer.infer.plots.checks import BAND, _replicate_interval, median_readings, standardised
 from hexamer.infer.plots.observable_panels import axis_label
 from hexamer.infer.posterior import to_datatree
+from hexamer.infer.posterior.row_layout import of_rows
 from hexamer.infer.posterior.summary import NOISE, summarise
 from hexamer.models import compile_network, read_antimony
 
@@ -117,7 +118,7 @@ def test_predicted_is_the_median_without_noise(problem: Problem, tree) -> None:
     k = tree["posterior"]["k"].values.ravel()
     times = np.array([m.time for m in problem.dataset.measurements])
     expected = np.median(A0 * np.exp(-k[:, None] * times), axis=0)
-    np.testing.assert_allclose(median_readings(problem, tree), expected, rtol=1e-5)
+    np.testing.assert_allclose(median_readings(tree), expected, rtol=1e-5)
     (figure,) = plots.observed_predicted(problem, tree)
     ax = figure.axes[0]
     shown = marks(ax, "o")
@@ -130,7 +131,7 @@ def test_predicted_is_the_median_without_noise(problem: Problem, tree) -> None:
         low <= m.value <= high
         for m, low, high in zip(
             problem.dataset.measurements[:4],
-            *np.quantile(tree["posterior_predictive"]["a"].values[0, :, :4], [0.05, 0.95], axis=0),
+            *np.quantile(of_rows(tree, "posterior_predictive", "a").values[0, :, :4], [0.05, 0.95], axis=0),
             strict=True,
         )
     ]
@@ -149,7 +150,7 @@ def test_residuals_are_of_what_was_measured(problem: Problem, tree) -> None:
     assert ax.get_ylabel() == "residual [normal quantile]"
     assert "in-sample" in figure.get_supxlabel()
     spoiled = tree.copy(deep=True)
-    spoiled["posterior_predictive"]["a"].values[:, ::2] = np.nan
+    spoiled["posterior_predictive"]["measurement"].values[:, ::2] = np.nan
     kept = tree.copy(deep=True)
     kept["posterior_predictive"] = kept["posterior_predictive"].isel(draw=slice(1, None, 2))
     np.testing.assert_allclose(standardised(problem, spoiled, "a"), standardised(problem, kept, "a"))
@@ -160,19 +161,17 @@ def test_two_figures_count_alike(draws: int, problem: Problem, tree) -> None:
     """One counted by normal quantiles among the replicates, the other by their interpolated quantiles."""
     rng = np.random.default_rng(draws)
     one = tree.isel(draw=slice(0, draws)).copy(deep=True)
-    for name in ("a", "robust"):
-        replicated = one["posterior_predictive"][name]
-        measured = one["observed_data"][name].values
-        replicated.values[:] = measured * np.exp(rng.normal(1.6, 1.0, replicated.shape))
-        replicated.values[:, ::7] = np.nan
+    replicated = one["posterior_predictive"]["measurement"].values
+    replicated[:] = one["observed_data"]["measurement"].values * np.exp(rng.normal(1.6, 1.0, replicated.shape))
+    replicated[:, ::7] = np.nan
     first, second = plots.residuals(problem, one)[0], plots.observed_predicted(problem, one)[0]
     for ax, other in zip(first.axes, second.axes, strict=True):
         assert ax.get_title(loc="right") == other.get_title(loc="right").replace("\n", " ")
     if draws > 20:
         for name in ("a", "robust"):
-            values = one["posterior_predictive"][name].values.reshape(draws, -1)
+            values = of_rows(one, "posterior_predictive", name).values.reshape(draws, -1)
             low, high = _replicate_interval(values)
-            measured = one["observed_data"][name].values
+            measured = of_rows(one, "observed_data", name).values
             between = (measured > low) & (measured < high)
             np.testing.assert_array_equal(between, np.abs(standardised(problem, one, name)) <= BAND)
 
@@ -278,8 +277,7 @@ def test_evaluate_and_map_tell_it(tmp_path: Path, monkeypatch, capfd) -> None:
 
 @pytest.mark.parametrize("name", ["fit", "residuals", "observed_predicted"])
 def test_legend_and_note_lie_within_a_figure_of_one_panel(name: str, problem: Problem, tree) -> None:
-    alone = tree.copy()
-    alone["observed_data"].dataset = tree["observed_data"].dataset.drop_vars("robust")
+    alone = tree.isel(row=np.flatnonzero(tree["observed_data"]["observable"] == "a"))
     options = {"observables": ["a"]} if name == "fit" else {}
     (figure,) = getattr(plots, name)(problem, alone, **options)
     assert len(figure.axes) == 1

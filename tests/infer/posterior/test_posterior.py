@@ -16,6 +16,8 @@ from hexamer.data import Parameter, Prior
 from hexamer.data.parameter import draw_prior
 from hexamer.infer.posterior import PosteriorFileError, read_datatree, save_datatree
 from hexamer.infer.posterior import datatree as posterior
+from hexamer.infer.posterior.draw_evaluation import Evaluated, evaluate_draws
+from hexamer.infer.posterior.row_layout import of_rows
 from hexamer.models.compiled.identity import model_digest
 
 pytestmark = pytest.mark.tier("test")
@@ -28,19 +30,33 @@ def test_groups_and_names(conversion, conversion_tree):
     assert conversion.nuisance.names == ("scale_mRNA[plate-1]",)
     assert set(conversion_tree.children) == {
         "posterior",
+        "unconstrained_posterior",
         "sample_stats",
         "log_likelihood",
+        "log_likelihood_by_scale",
+        "log_prior",
         "posterior_predictive",
+        "noise_free_prediction",
         "observed_data",
+        "constant_data",
         "prior",
+        "prior_predictive",
         "fitted",
     }
     assert set(conversion_tree["posterior"].data_vars) == ESTIMATED  # k2 and the fixed scale stay out
     assert set(conversion_tree["prior"].data_vars) == ESTIMATED
     assert conversion_tree["posterior"].sizes == {"chain": 4, "draw": 60}
     assert set(conversion_tree["sample_stats"].data_vars) >= {"diverging", "n_steps", "energy"}
-    for group in ("observed_data", "posterior_predictive"):
-        assert {str(n): v.shape[-1] for n, v in conversion_tree[group].data_vars.items()} == ROWS
+    for group in ("unconstrained_posterior", "log_prior"):
+        assert set(conversion_tree[group].data_vars) == ESTIMATED
+    for group in (
+        *("log_likelihood", "observed_data", "posterior_predictive", "prior_predictive"),
+        *("noise_free_prediction", "constant_data"),
+    ):
+        assert list(conversion_tree[group].data_vars) == ["measurement"]
+        rows = conversion_tree[group]["measurement"]
+        assert {n: int(np.sum(rows["observable"] == n)) for n in ROWS} == ROWS
+        assert rows.dims[-1] == "row"
     attrs = conversion_tree["posterior"]["k1"].attrs
     assert (attrs["unit"], attrs["search_scale"]) == ("1/(nM min)", "log10")
     assert attrs["prior"] == "log10 θ ~ normal(-1.3, 0.5)"
@@ -68,21 +84,15 @@ def test_parameters_are_in_their_own_units(conversion, conversion_z, conversion_
 
 
 def test_log_likelihood_sums_to_that_of_the_problem(conversion, conversion_z, conversion_tree):
-    terms = conversion_tree["log_likelihood"].dataset
-    total = np.sum([v.values.reshape(4, 60, -1).sum(-1) for v in terms.data_vars.values()], axis=0)
+    terms = conversion_tree["log_likelihood_by_scale"].dataset
+    total = terms["shared_scale"].sum("scale") + terms["other_rows"]
     expected = jax.jit(jax.vmap(conversion.log_likelihood))(conversion_z[1])
     np.testing.assert_allclose(total[1], np.asarray(expected), rtol=1e-10)
-    assert terms.sizes["row[mRNA]"] == 3  # the plate whose scale is fixed; the other's rows are one term
     assert list(terms["scale"].values) == ["scale_mRNA[plate-1]"]
-    assert "gel or plate" in terms["integrated_scales"].attrs["pointwise_unit"]
-
-
-@pytest.mark.filterwarnings("ignore:Estimated shape parameter")  # at dose 0 every draw says the same
-def test_arviz_computes_loo(conversion_tree):
-    elpd = arviz.loo(conversion_tree, var_name="fraction")
-    assert isinstance(elpd, arviz.ELPDData)
-    assert elpd.n_data_points == ROWS["fraction"]
-    assert math.isfinite(elpd.elpd)
+    rows = conversion_tree["log_likelihood"]["measurement"]
+    alone = rows.isel(row=np.flatnonzero(rows["scale"] == ""))
+    np.testing.assert_allclose(alone.sum("row"), terms["other_rows"], rtol=1e-6)
+    assert alone.sizes["row"] == sum(ROWS.values()) - 3  # one plate's scale is integrated out, the other's fixed
 
 
 @pytest.fixture(scope="module")
@@ -103,41 +113,40 @@ def test_integrated_scales_come_from_their_conditional(conversion, conversion_tr
     assert drawn.mean() == pytest.approx(mean, abs=4 * sd / math.sqrt(len(drawn)))
     assert drawn.std() == pytest.approx(sd, rel=0.1)
     # New measurements on the plate carry both, its scale and the noise.
-    replicated = at_the_truth["posterior_predictive"].dataset["mRNA"].values[..., -3:]
+    replicated = of_rows(at_the_truth, "posterior_predictive", "mRNA").values[..., -3:]
     np.testing.assert_allclose(replicated.std((0, 1)), math.hypot(sd, 0.1), rtol=0.1)
 
 
 def test_replicates_are_on_the_measured_scale(conversion, conversion_truth, at_the_truth):
     prediction = conversion.evaluate(conversion_truth)
-    replicated = at_the_truth["posterior_predictive"].dataset.stack(sample=("chain", "draw"))
-    fraction = replicated["fraction"].values
+    replicated = at_the_truth["posterior_predictive"]["measurement"].stack(sample=("chain", "draw"))
+    fraction = replicated.values[replicated["observable"] == "fraction"]
     rows = [i for i, m in enumerate(conversion.dataset.measurements) if m.observable == "fraction"]
     assert fraction.min() > 0
     np.testing.assert_allclose(np.median(fraction, 1), prediction.predictions[rows], rtol=0.02)
     np.testing.assert_allclose(np.log10(fraction).std(1), 0.05, rtol=0.1)
-    blot = replicated["blot_B"].values
+    blot = replicated.values[replicated["observable"] == "blot_B"]
     rows = [i for i, m in enumerate(conversion.dataset.measurements) if m.observable == "blot_B"]
     np.testing.assert_allclose(blot.std(1), prediction.standard_deviations[rows], rtol=0.12)
 
 
 def test_the_seed_decides(conversion, conversion_z, monkeypatch):
-    n, rows = 240, len(conversion.dataset)
+    n, rows = 240 + posterior.PRIOR_PREDICTIVE, len(conversion.dataset)
     ones = [np.ones((n, k)) for k in (rows, rows, rows, 1, 1, 1)]
-    evaluated = posterior.Evaluated._make(
-        [*ones, np.zeros((n, 1), dtype=int), np.zeros((n, len(conversion.model.species)))]
-    )
+    evaluated = Evaluated._make([*ones, np.zeros((n, 1), dtype=int), np.zeros((n, len(conversion.model.species)))])
     monkeypatch.setattr(posterior, "evaluate_draws", lambda *_: evaluated)
     one, two, other = (posterior.to_datatree(conversion, conversion_z, {}, seed=s, failures={}) for s in (5, 5, 6))
-    for group in ("posterior", "posterior_predictive", "prior"):
+    for group in ("posterior", "posterior_predictive", "prior", "prior_predictive"):
         xr.testing.assert_identical(one[group].dataset, two[group].dataset)
         assert not one[group].dataset.equals(other[group].dataset)
 
 
 def test_without_predictions(conversion, conversion_z, monkeypatch):
-    evaluated = posterior.Evaluated._make([*[np.ones((240, 1))] * 7, np.zeros((240, len(conversion.model.species)))])
+    evaluated = Evaluated._make([*[np.ones((240, 1))] * 7, np.zeros((240, len(conversion.model.species)))])
     monkeypatch.setattr(posterior, "evaluate_draws", lambda *_: evaluated)
     tree = posterior.to_datatree(conversion, conversion_z, {}, seed=0, failures={}, predictive=False)
-    assert set(tree.children) == {"posterior", "sample_stats", "observed_data", "prior", "fitted"}
+    kept = {"posterior", "unconstrained_posterior", "log_prior", "sample_stats", "observed_data", "constant_data"}
+    assert set(tree.children) == {*kept, "prior", "fitted"}
     assert set(tree["posterior"].data_vars) == ESTIMATED
 
 
@@ -180,7 +189,7 @@ def test_a_file_holds_everything(conversion_tree, tmp_path):
         xr.testing.assert_equal(again[group].dataset, conversion_tree[group].dataset)
     assert dict(again.attrs) == dict(conversion_tree.attrs)
     assert "scale_blot_B[gel-1]" in again["posterior"]
-    assert again["observed_data"]["blot_B"].dims == ("row[blot_B]",)
+    assert again["observed_data"]["measurement"].dims == ("row",)
     assert again["sample_stats"]["diverging"].dtype == bool
 
 
@@ -251,7 +260,7 @@ def test_files_of_others(tmp_path):
 def test_a_problem_whose_scales_are_all_sampled(decay) -> None:
     """Nothing is integrated out: the empty arrays of each draw are as many as the draws."""
     problem = decay(marginalise=())
-    found = posterior.evaluate_draws(problem, np.zeros((3, len(problem.space))))
+    found = evaluate_draws(problem, np.zeros((3, len(problem.space))))
     assert found.mean.shape == (3, len(problem.dataset))
     assert found.location.shape == found.spread.shape == (3, 0)
     assert np.all(np.isfinite(found.mean))

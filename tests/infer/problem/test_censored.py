@@ -23,6 +23,7 @@ from hexamer.data.noise import Laplace, Noise, Normal, StudentT
 from hexamer.infer.plots.checks import standardised
 from hexamer.infer.posterior import datatree as posterior
 from hexamer.infer.posterior import read_datatree, save_datatree
+from hexamer.infer.posterior.row_layout import of_rows
 from hexamer.infer.problem.censoring import recordable, tails, with_censored
 from hexamer.infer.problem.numpyro_bridge import PriorDistribution, numpyro_model
 from hexamer.infer.problem.row_noise import RowNoise
@@ -176,7 +177,7 @@ def tree(problem: Problem, z: np.ndarray) -> xr.DataTree:
 @pytest.mark.tier("slow")
 def test_replicates_are_what_would_be_recorded(tree: xr.DataTree, problem: Problem) -> None:
     for name in ("A_abs", "gel", "robust", "lone"):
-        replicated = tree["posterior_predictive"].dataset[name]
+        replicated = of_rows(tree, "posterior_predictive", name)
         for i, m in enumerate(m for m in problem.dataset.measurements if m.observable == name):
             noise, limit = noise_of(m)
             values = replicated.values[..., i].ravel()
@@ -201,9 +202,9 @@ def test_observed_data_say_what_is_censored(tree: xr.DataTree, tmp_path) -> None
     save_datatree(tree, tmp_path / "posterior.nc")
     kept = read_datatree(tmp_path / "posterior.nc")
     for each in (tree, kept):
-        observed = each["observed_data"].dataset
-        assert list(observed["censored[A_abs]"].values) == ["", "left"]
-        assert list(each["posterior_predictive"].dataset["censored[robust]"].values) == ["left", "right"]
+        assert list(of_rows(each, "observed_data", "A_abs")["censored"].values) == ["", "left"]
+        assert list(of_rows(each, "posterior_predictive", "robust")["censored"].values) == ["left", "right"]
+        assert list(of_rows(each, "constant_data", "robust").values) == [0, 0]
 
 
 def test_limits_are_open_where_a_row_was_measured() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -66,6 +67,47 @@ def test_marginal_is_a_joint_normal() -> None:
         assert found[g] == pytest.approx(stats.multivariate_normal(loc, covariance).logpdf(residual[rows]))
         low_rank = LowRankMultivariateNormal(loc, nuisance.spread[g] * k[:, None], sd[rows] ** 2)
         assert found[g] == pytest.approx(float(low_rank.log_prob(residual[rows])))
+
+
+def joint_normal(nuisance: Nuisance, g: int, sd: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions, mean and covariance of the rows of a scale."""
+    rows = np.flatnonzero(nuisance.group == g)
+    k = nuisance.slope[rows]
+    covariance = np.diag(sd[rows] ** 2) + nuisance.spread[g] ** 2 * np.outer(k, k)
+    return rows, k * nuisance.location[g], covariance
+
+
+def test_each_row_given_the_others() -> None:
+    """By the precision matrix Q: a normal about y − g/q with variance 1/q, where g = Q r and q = diag Q."""
+    nuisance, residual, sd = example(seed=2)
+    each = np.arange(len(residual))
+    found = nuisance.log_density_of_parts(residual, sd, each, len(each))
+    assert np.all(found[nuisance.group < 0] == 0)
+    for g in (0, 1):
+        rows, mean, covariance = joint_normal(nuisance, g, sd)
+        precision = np.linalg.inv(covariance)
+        at, variance = precision @ (residual[rows] - mean), 1 / np.diag(precision)
+        expected = stats.norm.logpdf(residual[rows], residual[rows] - at * variance, np.sqrt(variance))
+        np.testing.assert_allclose(found[rows], expected, rtol=1e-10)
+
+
+def test_parts_given_the_rest() -> None:
+    """Any parts of the rows: the joint density of all rows over that of the rows outside."""
+    nuisance, residual, sd = example(seed=3)
+    part = np.array([2, 0, 1, 0, 2, 0, 1, 1, 0, 2, 3, 3])
+    found = nuisance.log_density_of_parts(residual, sd, part, 4)
+    expected = np.zeros(4)
+    for g in (0, 1):
+        rows, mean, covariance = joint_normal(nuisance, g, sd)
+        for p in range(4):
+            rest = part[rows] != p
+            log_density: Any = stats.multivariate_normal.logpdf
+            outside = log_density(residual[rows][rest], mean[rest], covariance[np.ix_(rest, rest)])
+            expected[p] += log_density(residual[rows], mean, covariance) - outside
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+    whole = nuisance.log_density_of_parts(residual, sd, np.zeros(12, int), 1)
+    joint = nuisance.log_density(jnp.asarray(residual), jnp.asarray(sd)).sum()
+    np.testing.assert_allclose(whole, [joint], rtol=1e-12)
 
 
 def dataset(*observables: Observable, arguments: dict[str, tuple[str | float, ...]] | None = None) -> Dataset:

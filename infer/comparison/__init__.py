@@ -1,0 +1,1 @@
+"""Which of several models predicts measurements better: leave-one-out cross-validation of posteriors."""

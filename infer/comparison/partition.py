@@ -1,0 +1,50 @@
+"""What is left out at a time: a row, all rows of a run, or all rows of a protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+
+from ..posterior.row_layout import row_coordinates
+from ..problem.problem import Problem
+
+PARTS = ("row", "run", "protocol")
+
+
+@dataclass(frozen=True, eq=False)
+class Partition:
+    """`part` is the number of each row's part; `coordinates` are those of the parts, along the dimension `by`."""
+
+    by: str
+    part: Int[np.ndarray, " rows"]
+    coordinates: dict[str, tuple[str, np.ndarray]]
+
+    def __len__(self) -> int:
+        return int(self.part.max()) + 1
+
+    def name(self, i: int) -> str:
+        """The i-th part in words."""
+        return f"{self.by} {self.coordinates[self.by][1][i]}"
+
+
+def divide(problem: Problem, by: str) -> Partition:
+    """The parts of a problem's rows. A row that names no run is a part of its own, called "row 12".
+
+    Raises `ValueError` for an unknown `by`, and if all rows are one part.
+    """
+    if by not in PARTS:
+        raise ValueError(f"by must be {', '.join(map(repr, PARTS))}, not {by!r}")
+    rows = problem.dataset.measurements
+    if by == "row":
+        return Partition(by, np.arange(len(rows)), row_coordinates(problem))
+    labels = [m.experiment or f"row {i}" if by == "run" else m.protocol for i, m in enumerate(rows)]
+    known = list(dict.fromkeys(labels))
+    if len(known) < 2:
+        raise ValueError(f"all rows are of one {by}, {known[0]!r}: without it nothing is left to fit")
+    position = {label: i for i, label in enumerate(known)}
+    return Partition(by, np.array([position[label] for label in labels]), {by: (by, np.array(known))})
+
+
+__all__ = ["Partition", "divide"]

@@ -1,0 +1,79 @@
+"""The posterior without a part of the data, sampled anew."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import arviz_stats
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float
+
+from ...data.parameter import FIXED, draw_prior
+from ..optimisation.laplace import Curvature
+from ..optimisation.whitening import spread
+from ..problem.parameter_space import ParameterSpace
+from ..problem.problem import Problem
+from ..problem.usage import used_names
+from ..sampling.nuts import sample
+
+log = logging.getLogger(__name__)
+
+WARMUP, DRAWS = 500, 500  # of each chain: it starts at draws of the posterior, whitened by their covariance
+_UNMIXED = 1.05  # R-hat
+
+
+def without(problem: Problem, left_out: Bool[np.ndarray, " rows"]) -> Problem:
+    """The problem of the other rows, without the parameters that they do not use."""
+    rows = tuple(m for m, out in zip(problem.dataset.measurements, left_out, strict=True) if not out)
+    fewer = replace(problem.dataset, measurements=rows)
+    used = used_names(problem.model, fewer)
+    parameters = {n: p for n, p in problem.parameters.items() if n in used or not (p.estimated or p.source == FIXED)}
+    return Problem(
+        problem.model,
+        replace(fewer, parameters=parameters),
+        marginalise=[n for n in problem.nuisance.names if n in parameters],
+        settings=problem.settings,
+    )
+
+
+def draws_without(
+    problem: Problem,
+    u: Float[np.ndarray, "chains draws parameters"],
+    left_out: Bool[np.ndarray, " rows"],
+    *,
+    seed: int,
+    progress: bool,
+) -> Float[np.ndarray, "chains drawn parameters"]:
+    """Draws of u given the rows that are not left out, started from draws `u` of the whole posterior.
+
+    Parameters that only the left-out rows use have their prior.
+    """
+    fewer = without(problem, left_out)
+    columns = [problem.space.names.index(n) for n in fewer.space.names]
+    before = u[..., columns].reshape(-1, len(columns))
+    rng = np.random.default_rng(seed)
+    scale = spread(before)
+    precision = np.linalg.inv(scale @ scale.T)
+    start = Curvature(before.mean(0), precision, scale, np.linalg.eigvalsh(precision))
+    first = np.asarray(fewer.space.fold(jnp.asarray(before[rng.choice(len(before), len(u))])))
+    result = sample(
+        fewer, start, chains=len(u), warmup=WARMUP, draws=DRAWS, seed=seed, initial=first, progress=progress
+    )
+    assert result is not None  # nothing stops it
+    drawn = fewer.space.unfold(result.z)
+    rhat = max(float(arviz_stats.rhat(drawn[..., i])) for i in range(len(columns))) if len(u) > 1 else 1.0
+    if rhat > _UNMIXED:
+        log.warning("the refit has not converged: R-hat is %.2f", rhat)
+    full = np.zeros((*drawn.shape[:2], len(problem.space)))
+    full[..., columns] = drawn
+    for i, parameter in enumerate(problem.space.parameters):
+        if i not in columns:
+            alone = ParameterSpace([parameter])
+            of_prior = draw_prior(parameter, drawn[..., 0].size, rng)[:, None]
+            full[..., i] = alone.unfold(alone.coordinates(of_prior)).reshape(drawn.shape[:2])
+    return full
+
+
+__all__ = ["draws_without", "without"]
