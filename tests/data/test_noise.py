@@ -46,7 +46,7 @@ def test_is_that_of_scipy(noise: Noise) -> None:
     np.testing.assert_allclose(of_numpyro.log_prob(2 + 0.5 * R), expected.logpdf(R) - np.log(0.5), rtol=1e-12)
 
 
-@pytest.mark.tier("test")
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("noise", [Normal(), Laplace(), StudentT(4.0), *slowly(*SLOPES_TOO)], ids=lambda n: n.text)
 def test_slopes_are_finite_everywhere(noise: Noise) -> None:
     for f in (noise.log_density, noise.log_distribution):

@@ -137,6 +137,7 @@ APART = {
 }
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("priors", APART)
 def test_priors_that_were_given_apart(priors: str, tmp_path: Path) -> None:
     """The file holds them: they are not the data set's own."""

@@ -93,6 +93,7 @@ def test_limits_on_a_logarithmic_scale(limits: Path, scale: str) -> None:
     assert float(jnp.sum(rows)) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.tier("slow")
 def test_the_gradient_of_an_interval(limits: Path) -> None:
     problem = load_problem(measured(limits, "|interval-censored|0.5;3", "1.2|none|"))
     z = jnp.asarray(problem.space.unconstrain({"theta": 1.3}))

@@ -82,6 +82,7 @@ def test_given_starts(half: Problem) -> None:
         find_map(half, starts=0)
 
 
+@pytest.mark.tier("slow")
 def test_curvature_is_the_hessian(half: Problem) -> None:
     z = half.space.unconstrain({"k": 0.5})
     found = curvature(half, z)

@@ -227,6 +227,7 @@ def toy() -> Problem:
     return Problem(load_model(read_antimony(NETWORK)), data)
 
 
+@pytest.mark.tier("slow")
 def test_every_feature(tmp_path: Path) -> None:
     problem, back, exported = round_trip(toy(), tmp_path / "out")
     assert_same(problem, back, exported)

@@ -279,6 +279,7 @@ PRIORS = {  # numbers, lower and upper bound, the density of its family
 }
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("name", PRIORS)
 def test_truncated_priors(tmp_path: Path, name: str) -> None:
     numbers, low, high, family = PRIORS[name]

@@ -113,7 +113,7 @@ def test_decay_likelihood_in_closed_form(decay: Callable[..., Problem]) -> None:
     assert float(jax.jit(problem.log_density)(z)) == pytest.approx(prior + result.log_likelihood, abs=1e-9)
 
 
-@pytest.mark.tier("test")
+@pytest.mark.tier("slow")
 def test_a_failed_simulation_is_minus_infinity_with_zero_gradient(blow_up: Problem) -> None:
     """y = 1/(1 − k): where k ≥ 1 there is nothing to compare."""
     f = jax.jit(jax.value_and_grad(blow_up.log_density))

@@ -75,6 +75,7 @@ def test_forms_of_the_rows(decay_model: Model, decay_data: Dataset, form: str) -
         np.testing.assert_array_equal(part, right)
 
 
+@pytest.mark.tier("slow")
 def test_the_density_is_that_of_a_problem_of_these_data(problem: Problem, decay_model: Model) -> None:
     """A new value beyond its row's limit leaves the limit; any other was measured."""
     limits = problem.dataset
@@ -125,6 +126,7 @@ def test_nothing_is_compiled_for_a_fit_of_other_values(decay: Callable[..., Prob
     np.testing.assert_array_equal(found, fitted(decay().with_data(values)))
 
 
+@pytest.mark.tier("slow")
 def test_nothing_is_compiled_for_other_values(problem: Problem, tmp_path: Path) -> None:
     """The gradient, and the iterations of NUTS. A run on disk is one of its own values alone."""
     start = curvature(problem, np.zeros(3))

@@ -27,7 +27,7 @@ from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
 from hexamer.infer import NUTS, Block, Curvature, Draws, Info, Sampler, StoreError, run_sampler, to_datatree
 from hexamer.models import compile_network, read_antimony
 
-pytestmark = pytest.mark.tier("test")
+pytestmark = pytest.mark.tier("slow")
 
 
 class State(NamedTuple):
@@ -122,7 +122,6 @@ def whole(problem: Problem, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     return folder, draws
 
 
-@pytest.mark.tier("slow")
 def test_particles_are_draws_from_the_posterior(problem: Problem, whole) -> None:
     """Against quadrature."""
     _, draws = whole
@@ -183,7 +182,6 @@ run_sampler(TemperedSMC(problem, 400, 1), out=Path({out!r}), progress=False)
 """
 
 
-@pytest.mark.tier("slow")
 def test_a_killed_process_resumes(problem: Problem, whole, tmp_path: Path) -> None:
     program = KILLED.format(paths=[str(Path(__file__).parent)], out=str(tmp_path / "run"))
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -241,6 +239,7 @@ def test_the_identity_is_the_samplers_own(problem: Problem, whole) -> None:
         run_sampler(NoIdentity(problem, 400, 1), progress=False)
 
 
+@pytest.mark.tier("test")
 @pytest.mark.parametrize(
     ("block", "said"),
     [
@@ -256,7 +255,7 @@ def test_bad_blocks_are_refused_at_once(problem: Problem, block: Block, said: st
         run_sampler(sampler, progress=False)
 
 
-@pytest.mark.tier("slow")
+@pytest.mark.tier("test")
 def test_nuts_with_another_seed_is_another_run(problem: Problem, tmp_path: Path) -> None:
     """With starts that are given, the seed alone tells two runs apart."""
     start = Curvature(np.zeros(1), np.eye(1), np.eye(1), np.ones(1))
