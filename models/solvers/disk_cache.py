@@ -21,6 +21,7 @@ OFF = ("off", "0", "no", "false")
 _LEAST = 0.05  # seconds that a compilation takes, to be kept; JAX keeps what takes a second
 _DEFAULT_LEAST = 1.0  # of JAX
 _UNUSED = 60 * 86400.0  # seconds after which a file goes
+_OF_JAX = ("-cache", "-atime")  # ends of the names of its files: a folder that the user named may hold others
 
 
 @cache
@@ -83,10 +84,12 @@ def _writable(folder: Path) -> bool:
 
 
 def _remove_unused(folder: Path) -> None:
-    """Removes files that nobody has read for a long time, in the folders of other machines, too."""
+    """Removes JAX's files that nobody has read for a long time, in the folders of other machines, too."""
     oldest = time.time() - _UNUSED
     with contextlib.suppress(OSError):
         for file in folder.parent.glob("*/*"):
+            if not file.name.endswith(_OF_JAX):
+                continue
             with contextlib.suppress(OSError):
                 state = file.stat()
                 if max(state.st_atime, state.st_mtime) < oldest:

@@ -56,16 +56,20 @@ def test_a_folder_that_cannot_be_made_is_left_out(untouched: Path, monkeypatch: 
 
 
 def test_what_nobody_read_for_long_goes(tmp_path: Path) -> None:
+    """Of JAX's files alone: HEXAMER_CACHE may name a folder with a clone of JAX in it."""
     mine = tmp_path / "jax" / "this"
     for machine in ("this", "other"):
         (tmp_path / "jax" / machine).mkdir(parents=True)
-        for name in ("old", "new"):
+        for name in ("jit_f-old-cache", "jit_f-old-atime", "README.md", "jit_f-new-cache"):
             (tmp_path / "jax" / machine / name).write_text("code")
-        os.utime(tmp_path / "jax" / machine / "old", (1e9, 1e9))
+            if "new" not in name:
+                os.utime(tmp_path / "jax" / machine / name, (1e9, 1e9))
     disk_cache._remove_unused(mine)
     assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()) == [
-        "jax/other/new",
-        "jax/this/new",
+        "jax/other/README.md",
+        "jax/other/jit_f-new-cache",
+        "jax/this/README.md",
+        "jax/this/jit_f-new-cache",
     ]
 
 
