@@ -103,7 +103,7 @@ def fit(
     Raises
     ------
     ValueError
-        For an unknown solver or method, and for counts that are too small.
+        For an unknown solver or method, a problem without parameters to sample, and counts that are too small.
     StoreError
         If `out` cannot be written, is damaged, or holds another run, naming what differs.
     LockedError
@@ -112,6 +112,8 @@ def fit(
     if method not in (known := get_args(Method)):
         raise ValueError(f"unknown method {method!r}: choose {', '.join(known)}{did_you_mean([method], known)}")
     folder = Path(out)
+    if method == "smc":
+        _smc(problem, chains, draws, seed)  # what is wrong with the counts is said before the search
     writable(folder)
     if solver == "auto":
         warn('fit(solver="auto") is now solver=None; the old word goes with the next release', DeprecationWarning, 2)
@@ -122,8 +124,7 @@ def fit(
         remove_stale_parts(folder)
         start, chosen, modes = _start(problem, folder, starts, seed, solver is None, progress, say)
         if _by_smc(method, modes, say):
-            counts = {"populations": chains, "particles": draws}
-            sampler = SMC(chosen, seed=seed, **{name: n for name, n in counts.items() if n is not None})
+            sampler = _smc(chosen, chains, draws, seed)
         else:
             chains = 4 if chains is None else chains
             sampler = NUTS(
@@ -145,6 +146,12 @@ def fit(
     calibration = Calibration(chosen, folder, result, start, modes)
     _ = calibration.tree  # written, so that the folder holds the posterior of these draws
     return calibration
+
+
+def _smc(problem: Problem, populations: int | None, particles: int | None, seed: int) -> SMC:
+    """The sampler, by default with its own counts."""
+    counts = {"populations": populations, "particles": particles}
+    return SMC(problem, seed=seed, **{name: n for name, n in counts.items() if n is not None})
 
 
 def _by_smc(method: Method, modes: Modes, say: Callable[[str], None]) -> bool:

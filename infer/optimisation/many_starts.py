@@ -18,6 +18,7 @@ from ...models.compiled.jumps import check_smooth
 from ...models.solvers.dispatch import falls_back
 from ...models.solvers.machine import usable_cores
 from ..problem.problem import Objective, Problem
+from ..problem.usage import check_sampled
 from .batched_runs import run_batched
 from .fits import Fits
 from .optima import Optimum, find_optima
@@ -88,8 +89,9 @@ def find_map(
     Raises
     ------
     ValueError
-        For a model whose rates jump at a condition on the state, as its gradient leaves something out; for `starts` of
-        the wrong shape; if `initial="wide"` leaves nothing within a parameter's bounds.
+        For a model whose rates jump at a condition on the state, as its gradient leaves something out; for a problem
+        without parameters to search; for `starts` of the wrong shape; if `initial="wide"` leaves nothing within a
+        parameter's bounds.
     TypeError
         For an optimiser that is neither.
     FloatingPointError
@@ -97,6 +99,7 @@ def find_map(
     """
     began = time.perf_counter()
     check_smooth(problem.model.name, problem.model.jumps)
+    check_sampled(problem.name, problem.space.names)
     points = starts if isinstance(starts, np.ndarray) else None
     count = len(points) if points is not None else int(starts)  # pyright: ignore[reportArgumentType]
     if count < 1:

@@ -47,6 +47,15 @@ def check_parts(
     check_noise(dataset, parameters, elsewhere={*model.parameters, *model.species, *model.rules})
 
 
+def check_sampled(name: str, sampled: Collection[str]) -> None:
+    """Raises `ValueError` for a problem that has nothing to search or sample."""
+    if not sampled:
+        raise ValueError(
+            f"{name!r} has no parameter to search or sample: give at least one a prior that is not integrated out; "
+            "Problem.evaluate has the likelihood at fixed values"
+        )
+
+
 def _check_axes(dataset: Dataset, estimated: Sequence[Parameter]) -> None:
     """Raises `ValueError` for names that draws could not be stored under: those of a posterior's axes."""
     taken = sorted({p.name for p in estimated} & {"chain", "draw", "failed_simulation"})

@@ -20,6 +20,7 @@ from ...models.solvers.placement import on
 from ..optimisation.laplace import Curvature
 from ..optimisation.whitening import spread, windows
 from ..problem.problem import Problem
+from ..problem.usage import check_sampled
 from .draws import Draws
 from .nuts_kernel import ChainPlace, NUTSKernel
 from .runner import run_sampler
@@ -134,8 +135,8 @@ class NUTS:
     Raises
     ------
     ValueError
-        For a model whose rates jump at a condition on the state, as its gradient leaves something out; for a count
-        below 1, and for `initial` or `origins` that do not fit the chains.
+        For a model whose rates jump at a condition on the state, as its gradient leaves something out; for a problem
+        without parameters to sample, a count below 1, and `initial` or `origins` that do not fit the chains.
     """
 
     def __init__(
@@ -154,6 +155,7 @@ class NUTS:
         chunk: int = 50,
     ):
         check_smooth(problem.model.name, problem.model.jumps)
+        check_sampled(problem.name, problem.space.names)
         for name, value in {"chains": chains, "warmup": warmup, "draws": draws, "chunk": chunk}.items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")

@@ -15,7 +15,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ...models.compiled.jumps import check_smooth
+from ...models.listing import counted
 from ..problem.problem import Problem
+from ..problem.usage import check_sampled
 from .sampler import Block, Info
 
 _IMPOSSIBLE = -1e30  # log likelihood of a failed solve: 0 × −∞ would be NaN where the temperature does not count it
@@ -81,8 +83,8 @@ class SMC:
     Raises
     ------
     ValueError
-        For a model whose rates jump at a condition on the state, as its gradient leaves something out; for counts that
-        are too small, and a share that is not between 0 and 1.
+        For a model whose rates jump at a condition on the state, as its gradient leaves something out; for a problem
+        without parameters to sample, counts that are too small, and a share that is not between 0 and 1.
     """
 
     problem: Problem
@@ -94,10 +96,19 @@ class SMC:
 
     def __post_init__(self):
         check_smooth(self.problem.model.name, self.problem.model.jumps)
-        least = {"populations": 2, "particles": 2 * len(self.problem.space) + 2, "moves": 1}
-        for name, lowest in least.items():
+        check_sampled(self.problem.name, self.problem.space.names)
+        count = len(self.problem.space)
+        least = {
+            "populations": (2, " (`chains` of a fit), whose spread is the standard error"),
+            "particles": (
+                2 * count + 2,
+                f" (`draws` of a fit), for the covariance of {counted(self.problem.space.names, 'parameter')}",
+            ),
+            "moves": (1, ""),
+        }
+        for name, (lowest, why) in least.items():
             if (value := getattr(self, name)) < lowest:
-                raise ValueError(f"{name} must be at least {lowest}, not {value}")
+                raise ValueError(f"{name} must be at least {lowest}, not {value}{why}")
         if not 0 < self.target_ess < 1:
             raise ValueError(f"target_ess must be between 0 and 1, not {self.target_ess:g}")
 
@@ -125,7 +136,7 @@ class SMC:
                 "priors, or sample by NUTS, which starts from the best fit"
             )
         one = np.ones(self.populations)
-        step = one / max(len(self.problem.space), 1) ** 0.25
+        step = one / len(self.problem.space) ** 0.25
         return SMCState(u, np.ones(size) / self.particles, 0 * one, 0 * one, step, np.array(0), np.array(0))
 
     def step(self, state: SMCState) -> tuple[SMCState, Block]:

@@ -13,7 +13,7 @@ import pytest
 from helpers import CASES
 from hexamer import Problem, Protocol, load_problem
 from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior, direct
-from hexamer.infer import SMC, fit, run_sampler
+from hexamer.infer import SMC, find_map, fit, run_sampler
 from hexamer.infer.sampling.smc import combined_evidence
 from hexamer.models import compile_network, parse_infix, read_antimony
 
@@ -136,18 +136,32 @@ def test_evidence_of_populations() -> None:
 
 
 @pytest.mark.tier("test")
-def test_bad_input() -> None:
+def test_bad_input(tmp_path: Path) -> None:
     problem = of_density("exp(-x^2)", {"x": Prior("normal", "lin", 0.0, 1.0)})
     for options, said in [
-        ({"populations": 1}, "populations must be at least 2, not 1"),
-        ({"particles": 3}, "particles must be at least 4, not 3"),
+        ({"populations": 1}, r"populations must be at least 2, not 1 \(`chains` of a fit\)"),
+        ({"particles": 3}, r"particles must be at least 4, not 3 \(`draws` of a fit\), for the covariance of 1 param"),
         ({"moves": 0}, "moves must be at least 1"),
         ({"target_ess": 1.0}, "target_ess must be between 0 and 1, not 1"),
     ]:
         with pytest.raises(ValueError, match=said):
             SMC(problem, **options)
     with pytest.raises(ValueError, match=r"unknown method 'smcc': choose nuts, smc, auto; did you mean 'smc'\?"):
-        fit(problem, "nowhere", method="smcc")  # pyright: ignore[reportArgumentType]
+        fit(problem, tmp_path / "none", method="smcc")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="populations must be at least 2, not 1"):
+        fit(problem, tmp_path / "none", method="smc", chains=1)
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.tier("test")
+def test_a_problem_without_parameters(tmp_path: Path) -> None:
+    """NumPy spoke of a zero-size array."""
+    model = compile_network(read_antimony("model plain; k = 1; species S = 1; J: S -> ; 0*S*k; end"))
+    rows = (Measurement("k", "idle", 1.0, 1.4),)
+    problem = Problem(model, Dataset("plain", {"k": direct("k", "k", sd=0.5)}, {"idle": Protocol("idle")}, rows))
+    for start in (SMC, find_map, lambda p: fit(p, tmp_path)):
+        with pytest.raises(ValueError, match="'plain' has no parameter to search or sample: give at least one a prior"):
+            start(problem)
 
 
 @pytest.mark.tier("test")
