@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _NAMED = 8  # parts that a message lists
+_LEAST = 30  # draws: a fifth of them are the tail that Pareto's k is of, which takes six
 
 
 def loo(
@@ -70,7 +71,7 @@ def loo(
     Raises
     ------
     ValueError
-        For an unknown `by`, and if all rows are one part.
+        For an unknown `by`, if all rows are one part, and for fewer than 30 draws.
     PosteriorFileError
         For a posterior without likelihood terms, or with those of an older release.
 
@@ -88,6 +89,8 @@ def loo(
     partition = divide(problem, by)
     of_row = of_rows(tree, "log_likelihood")
     u = _coordinates(problem, tree)
+    if (drawn := u.sizes["chain"] * u.sizes["draw"]) < _LEAST:
+        raise ValueError(f"leave-one-out takes at least {_LEAST} draws, and the posterior has {drawn}: draw more")
     densities = Densities(problem, partition)
     terms = of_row if by == "row" else densities.log_likelihood(u)
     data = xr.DataTree.from_dict(
@@ -104,7 +107,7 @@ def loo(
     if np.any(elpd.pareto_k.values > threshold):
         wrapper = _Refits(problem, data, u, partition, densities, seed, progress)
         elpd = arviz_stats.reloo(wrapper, elpd, k_threshold=threshold, pointwise=True)
-    if len(left := np.flatnonzero(elpd.pareto_k.values > elpd.good_k)):
+    if len(left := np.flatnonzero(~(elpd.pareto_k.values <= elpd.good_k))):  # NaN is not reliable either
         log.warning(
             "the predictions of %s are not reliable, as Pareto's k is above %.2f: %s; more refits make them exact",
             counted(left, "part"),
@@ -158,7 +161,9 @@ class _Refits(SamplingWrapper):
         return xr.DataArray(fitted_model, dims=(*SAMPLE, PARAMETER))
 
     def log_likelihood__i(self, excluded_obs: int, idata__i: xr.DataArray) -> xr.DataArray:
-        return self.densities.log_likelihood_of_part(idata__i, excluded_obs)
+        density = self.densities.log_posterior(idata__i)
+        # Without the part its simulation may fail: the part then has density 0 there, not 1.
+        return self.densities.log_likelihood_of_part(idata__i, excluded_obs).where(np.isfinite(density), -np.inf)
 
 
 __all__ = ["loo"]

@@ -37,6 +37,8 @@ def divide(problem: Problem, by: str) -> Partition:
     if by not in PARTS:
         raise ValueError(f"by must be {', '.join(map(repr, PARTS))}, not {by!r}")
     rows = problem.dataset.measurements
+    if len(rows) < 2:
+        raise ValueError("the problem has one row: without it nothing is left to fit")
     if by == "row":
         return Partition(by, np.arange(len(rows)), row_coordinates(problem))
     labels = [m.experiment or f"row {i}" if by == "run" else m.protocol for i, m in enumerate(rows)]

@@ -119,7 +119,7 @@ def to_datatree(
         "posterior": _parameters(estimated, {n: v.reshape(shape) for n, v in values.items()}),
         "unconstrained_posterior": _plain({p.name: unconstrained[p.name].reshape(shape) for p in estimated}),
         "log_prior": _log_prior(problem, estimated, values, shape),
-        "sample_stats": _sample_stats(stats, failures),
+        "sample_stats": _sample_stats(stats, failures, shape),
         **groups,
         "observed_data": observed_data(problem),
         "constant_data": constant_data(problem),
@@ -240,10 +240,9 @@ def _parameters(parameters: list[Parameter], values: Mapping[str, np.ndarray]) -
     return dataset
 
 
-def _sample_stats(stats: Mapping[str, np.ndarray], failures: Failures) -> xr.Dataset:
+def _sample_stats(stats: Mapping[str, np.ndarray], failures: Failures, shape: tuple[int, int]) -> xr.Dataset:
     arrays = {n: np.asarray(v) for n, v in stats.items()}
     attrs = {f"failures_{phase}": json.dumps(dict(failures.get(phase, {}))) for phase in ("warmup", "draws")}
-    shape = next(iter(arrays.values())).shape[:2] if arrays else (0, 0)
     return over_draws(xr.Dataset({n: (SAMPLE, v) for n, v in arrays.items()}, attrs=attrs), shape)
 
 

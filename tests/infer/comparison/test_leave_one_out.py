@@ -16,8 +16,10 @@ import xarray as xr
 from scipy import stats
 
 from hexamer import Calibration, Model, Problem, Protocol, loo
-from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior
-from hexamer.infer.comparison.leave_one_out import _threshold
+from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior, direct
+from hexamer.infer.comparison.densities import PARAMETER
+from hexamer.infer.comparison.leave_one_out import _Refits, _threshold
+from hexamer.infer.comparison.partition import divide
 from hexamer.infer.comparison.refitting import without
 from hexamer.infer.posterior import to_datatree
 
@@ -177,6 +179,37 @@ def test_what_cannot_be_left_out(whole: tuple[Linear, Calibration], linear: Call
     one.__dict__["tree"] = whole[1].tree
     with pytest.raises(ValueError, match="all rows are of one protocol, 'rest': without it nothing is left to fit"):
         loo(one, "protocol")
+
+
+def test_one_row(decay_model: Model) -> None:
+    """The refit met a data set without measurements."""
+    data = Dataset(
+        "one",
+        {"A": direct("A", "A", sd=0.5)},
+        {"rest": Protocol("rest")},
+        (Measurement("A", "rest", 1.0, 1.4),),
+        {"k": Parameter("k", Prior("normal", "lin", 0.5, 0.1))},
+    )
+    with pytest.raises(ValueError, match="the problem has one row: without it nothing is left to fit"):
+        divide(Problem(decay_model, data), "row")
+
+
+def test_few_draws(whole: tuple[Linear, Calibration]) -> None:
+    """ArviZ asked for an index that its tail did not have."""
+    few = Calibration(whole[0].problem, Path())
+    few.__dict__["tree"] = whole[1].tree.isel(chain=[0], draw=slice(0, 29))
+    with pytest.raises(ValueError, match="leave-one-out takes at least 30 draws, and the posterior has 29: draw more"):
+        loo(few)
+
+
+def test_a_part_whose_simulation_fails_has_density_0() -> None:
+    """Draws of the posterior without the part may lie where the part cannot be simulated; they counted as density 1."""
+    u = xr.DataArray(np.zeros((1, 2, 1)), dims=("chain", "draw", PARAMETER))
+    of_draws = {name: xr.DataArray([[-3.0, x]], dims=("chain", "draw")) for name, x in [("lp", -np.inf), ("part", 0.0)]}
+    stub = SimpleNamespace(log_posterior=lambda _: of_draws["lp"], log_likelihood_of_part=lambda *_: of_draws["part"])
+    refits: Any = object.__new__(_Refits)
+    refits.densities = stub
+    np.testing.assert_array_equal(refits.log_likelihood__i(0, u), [[-3.0, -np.inf]])
 
 
 def test_a_fixed_scale_goes_with_its_rows(conversion: Problem) -> None:
