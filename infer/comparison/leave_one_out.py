@@ -92,7 +92,7 @@ def loo(
     if (drawn := u.sizes["chain"] * u.sizes["draw"]) < _LEAST:
         raise ValueError(f"leave-one-out takes at least {_LEAST} draws, and the posterior has {drawn}: draw more")
     densities = Densities(problem, partition)
-    terms = of_row if by == "row" else densities.log_likelihood(u)
+    terms = _told_apart(of_row if by == "row" else densities.log_likelihood(u))
     data = xr.DataTree.from_dict(
         {"posterior": tree["posterior"].dataset, "log_likelihood": xr.Dataset({MEASUREMENT: terms})}
     )
@@ -123,6 +123,17 @@ def _coordinates(problem: Problem, tree: xr.DataTree) -> xr.DataArray:
     z = np.stack([known[safe(n)].transpose(*SAMPLE).values for n in problem.space.names], axis=-1)
     coords = {**{n: known[n].values for n in SAMPLE}, PARAMETER: list(problem.space.names)}
     return xr.DataArray(problem.space.unfold(z), dims=(*SAMPLE, PARAMETER), coords=coords)
+
+
+def _told_apart(terms: xr.DataArray) -> xr.DataArray:
+    """The terms, of which those that are the same at all draws differ by up to 1e-9 nats: ArviZ refuses equal ones.
+
+    A part is the same at all draws if no estimated parameter changes it, as a reading at time 0 relative to itself.
+    """
+    same = terms.max(SAMPLE) == terms.min(SAMPLE)
+    shape = terms.sizes["chain"], terms.sizes["draw"]
+    small = xr.DataArray(np.linspace(-0.5e-9, 0.5e-9, shape[0] * shape[1]).reshape(shape), dims=SAMPLE)
+    return terms.where(~same, terms + small)
 
 
 def _threshold(elpd: ELPDData, refits: int) -> float:

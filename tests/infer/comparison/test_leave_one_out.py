@@ -194,6 +194,25 @@ def test_one_row(decay_model: Model) -> None:
         divide(Problem(decay_model, data), "row")
 
 
+def test_a_row_that_no_parameter_changes(decay_model: Model) -> None:
+    """ArviZ ended with "All tail values are the same"."""
+    a, a0 = sympy.symbols("A a0")
+    observables = {
+        "A": direct("A", "A", sd=0.5),
+        "relative": Observable("relative", a / a0, sympy.Float(0.1)),
+    }
+    rows = (Measurement("A", "rest", 1.0, 1.4), Measurement("relative", "rest", 0.0, 1.02))
+    priors = {"k": Parameter("k", Prior("normal", "lin", 0.5, 0.1))}
+    result = Calibration(
+        Problem(decay_model, Dataset("two", observables, {"rest": Protocol("rest")}, rows, priors)), Path()
+    )
+    z = np.random.default_rng(0).normal(size=(2, 60, 1))
+    result.__dict__["tree"] = to_datatree(result.problem, z, {}, seed=0, failures={})
+    elpd: Any = loo(result, refits=0)
+    assert elpd.elpd_i.values[1] == pytest.approx(stats.norm.logpdf(1.02, 1.0, 0.1), abs=1e-6)
+    assert elpd.pareto_k.values[1] < 0
+
+
 def test_few_draws(whole: tuple[Linear, Calibration]) -> None:
     """ArviZ asked for an index that its tail did not have."""
     few = Calibration(whole[0].problem, Path())
