@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...data.dataset import Dataset, Measurement
+from ...data.parameter import Parameter
 from ...models.listing import listed
 
 _NAMED = 5  # rows that a message lists
@@ -32,11 +33,14 @@ def with_new_rows(dataset: Dataset, rows: NewRows) -> Dataset:
         return replace(dataset, measurements=_with_values(dataset, rows))
     if len(new) != len(dataset):
         raise ValueError(f"{len(new)} measurements, and the problem has {len(dataset)}: {_WAY_OUT}")
+    pairs = [(m.row or i, m, n) for i, (m, n) in enumerate(zip(dataset.measurements, new, strict=True), start=1)]
+    if others := [f"row {row}: {after!r}" for row, _, after in pairs if not isinstance(after, Measurement)]:
+        raise ValueError(f"a list is of numbers or of Measurement, not of both: {listed(others, _NAMED)}")
     differing = [
-        f"row {i + 1} has {name} {getattr(after, name, None)!r}, the problem's {getattr(before, name)!r}"
-        for i, (before, after) in enumerate(zip(dataset.measurements, new, strict=True))
+        f"row {row} has {name} {getattr(after, name)!r}, the problem's {getattr(before, name)!r}"
+        for row, before, after in pairs
         for name in _SAME
-        if getattr(after, name, None) != getattr(before, name)
+        if getattr(after, name) != getattr(before, name)
     ]
     if differing:
         raise ValueError(f"{listed(differing, _NAMED)}: {_WAY_OUT}")
@@ -73,15 +77,27 @@ def _recorded(m: Measurement, value: float) -> Measurement:
 
 
 def _check_definitions(dataset: Dataset, other: Dataset) -> None:
-    """Raises `ValueError` naming observables and protocols that both have under one name and define differently."""
-    differing = [
-        f"{kind} {name!r} is another"
-        for kind, attribute in (("observable", "observables"), ("protocol", "protocols"))
-        for name in dict.fromkeys(getattr(m, kind) for m in dataset.measurements)
-        if (after := getattr(other, attribute).get(name)) is not None and after != getattr(dataset, attribute)[name]
+    """Raises `ValueError` naming what both have under one name and define differently, for example a prior."""
+    used = {kind: dict.fromkeys(getattr(m, kind) for m in dataset.measurements) for kind in ("observable", "protocol")}
+    pairs = [
+        *(("observable", n, dataset.observables[n], other.observables.get(n)) for n in used["observable"]),
+        *(("protocol", n, dataset.protocols[n], other.protocols.get(n)) for n in used["protocol"]),
+        *(("derived value", n, d, other.derived.get(n)) for n, d in dataset.derived.items()),
+        *(("start of protocol", n, c, other.continued.get(n)) for n, c in dataset.continued.items()),
+        *(
+            ("prior or value of", n, _of_density(p), _of_density(other.parameters[n]))
+            for n, p in dataset.parameters.items()
+            if n in other.parameters
+        ),
     ]
+    differing = [f"{kind} {n!r} is another" for kind, n, old, new in pairs if new is not None and new != old]
     if differing:
         raise ValueError(f"{listed(differing, _NAMED)} in {other.name!r}: {_WAY_OUT}")
+
+
+def _of_density(parameter: Parameter) -> tuple:
+    """The part of a parameter that a density depends on: not the nominal value of one that is estimated."""
+    return parameter.prior, None if parameter.estimated else parameter.value, parameter.unit
 
 
 __all__ = ["NewRows", "with_new_rows"]

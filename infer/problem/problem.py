@@ -208,7 +208,8 @@ class Problem:
             Values in the order of `dataset.measurements`, each in its observable's unit. A censored row stays so if its
             value lies at or beyond its limit, else it was measured. Measurements may also state other limits; each has
             the observable, protocol, time and arguments of the row that it replaces. If one is censored in a way that
-            its row is not, all is compiled anew.
+            its row is not, all is compiled anew. A Dataset must define what both have as the problem's data set does,
+            priors included.
 
         Returns
         -------
@@ -218,8 +219,9 @@ class Problem:
         Raises
         ------
         ValueError
-            For another number of rows, rows that differ in more than their value, numbers that are not finite or whose
-            logarithm is needed and does not exist, and a limit in a row whose scale is integrated out.
+            For another number of rows, rows that differ in more than their value, a Dataset that defines something
+            otherwise, numbers that are not finite or whose logarithm is needed and does not exist, and a limit in a row
+            whose scale is integrated out.
         """
         dataset = with_new_rows(self.dataset, rows)
         measured = measured_of(dataset, self.assays.log_base, self.nuisance)

@@ -164,7 +164,11 @@ BAD: dict[str, tuple[Callable[[Dataset], NewRows], str]] = {
         lambda d: replace(d, observables={**d.observables, "gel": replace(d.observables["gel"], scale="log10")}),
         "observable 'gel' is another in 'decay'",
     ),
-    "mixed": (lambda d: [*d.measurements[:9], 1.0], "row 10 has observable None, the problem's 'lone'"),
+    "prior": (
+        lambda d: replace(d, parameters={**d.parameters, "k": replace(d.parameters["k"], prior=None, value=0.1)}),
+        "prior or value of 'k' is another in 'decay'",
+    ),
+    "mixed": (lambda d: [*d.measurements[:9], 1.0], "a list is of numbers or of Measurement, not of both: row 10: 1.0"),
 }
 
 
