@@ -84,7 +84,8 @@ class Calibration:
         stats, optima = dict(draws.stats), {}
         if self.modes is not None and len(self.modes) > 1:
             stats["optimum"] = 1 + nearest(self.modes, problem.space.unfold(draws.z))
-            optima = record(problem, self.modes, len(draws.z))
+            of_prior = draws.facts.get("sampler") == "SMC"  # where its populations begin
+            optima = record(problem, self.modes, None if of_prior else len(draws.z))
         known: dict[str, Any] = {"seconds": draws.seconds, "complete": draws.complete, **draws.facts, **optima}
         return to_datatree(
             problem,

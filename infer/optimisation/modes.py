@@ -152,8 +152,11 @@ def nearest(modes: Modes, u: Float[np.ndarray, "chains draws parameters"]) -> In
     return np.argmin(distance, axis=0).reshape(chains, draws)
 
 
-def record(problem: Problem, modes: Modes, chains: int) -> dict[str, Any]:
-    """What a posterior's file keeps of its modes, as plain types; numbers count from 1."""
+def record(problem: Problem, modes: Modes, chains: int | None) -> dict[str, Any]:
+    """What a posterior's file keeps of its modes, as plain types; numbers count from 1.
+
+    `chains`: the number of those that began at the modes in turn; None for a sampler that begins elsewhere.
+    """
     space = problem.space
     z = np.asarray(space.fold(jnp.asarray(modes.centre)))
     theta, place = np.asarray(space.constrain(jnp.asarray(z))), space.standard(z)
@@ -171,7 +174,7 @@ def record(problem: Problem, modes: Modes, chains: int) -> dict[str, Any]:
             for k in range(len(modes))
         ],
         "optima_differ_in": differ,
-        "chain_started_at_optimum": [o + 1 for o in modes.origins(chains)],
+        **({} if chains is None else {"chain_started_at_optimum": [o + 1 for o in modes.origins(chains)]}),
     }
 
 

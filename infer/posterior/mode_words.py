@@ -16,6 +16,7 @@ from ..optimisation.ridges import Combination, find_combinations
 from .datatree import on_search_scale
 
 GOOD_WEIGHT = 0.02  # standard error of an optimum's share of the posterior
+_EVIDENCE_APART = 5.0  # nats between populations; of 16 with a standard deviation of 1, they span 3.5
 HEAVY = 0.05  # of the probability: an optimum that may hold more must have draws
 _UNDETERMINED_RATIO = 0.2  # posterior sd / prior sd of a parameter that may not be determined alone
 _STAYING_SHARE = 0.99  # of a chain's draws
@@ -62,16 +63,24 @@ def _judge_weights(tree: xr.DataTree, optima: list[dict], stats: xr.Dataset) -> 
     evidence, error = (tree.attrs.get(name) for name in ("log_evidence", "log_evidence_error"))
     if evidence is not None and error is not None:
         words.append(f"The log evidence is {evidence:.2f} ± {error:.2g} nats (standard error between populations).")
+        apart = float(np.ptp(json.loads(tree.attrs.get("log_evidence_of_populations", "[0]"))))
+        if apart > _EVIDENCE_APART:  # the standard error is that of a mean which one population dominates
+            level = _ACCEPTABLE
+            words[-1] += (
+                f" But the populations differ by up to {apart:.1f} nats, so its error may be much larger: take more "
+                "particles."
+            )
     if len(optima) > 1 and "optimum" in stats:
         place = np.asarray(stats["optimum"].values, dtype=int)
         part = np.array([[np.mean(population == k + 1) for k in range(len(optima))] for population in place])
         errors = part.std(0, ddof=1) / np.sqrt(len(part))
         shares = ", ".join(
-            f"{100 * share:.0f} ± {100 * e:.1g}% near optimum {k}"
+            f"{100 * share:.0f} ± {100 * e:.{1 if e < 0.01 else 0}f}% near optimum {k}"
             for k, (share, e) in enumerate(zip(part.mean(0), errors, strict=True), start=1)
         )
-        level = _GOOD if errors.max() <= GOOD_WEIGHT else _ACCEPTABLE
-        more = "" if level == _GOOD else " That is coarse: take more particles."
+        coarse = errors.max() > GOOD_WEIGHT
+        level = _ACCEPTABLE if coarse else level
+        more = " That is coarse: take more particles." if coarse else ""
         words.append(
             f"{_head(tree, optima)} {_listed(tree, optima, None)} Of the posterior there are {shares} (standard errors "
             f"between populations).{more}"

@@ -234,7 +234,7 @@ def _judge(tree: xr.DataTree, table: pd.DataFrame) -> tuple[str, list[str]]:
         scarce = [names[i] for i in np.argsort(ess, kind="stable") if ess[i] < GOOD_ESS]
         words.append(
             f"The effective sample size is only {least:.0f} (good: ≥ {GOOD_ESS}); least: {_names(scarce)}."
-            + ("" if modes.apart else f" Draw about {max(2.0, np.ceil(GOOD_ESS / max(least, 1.0))):.0f} times as much.")
+            + ("" if modes.apart else _times_more(tree, max(2.0, np.ceil(GOOD_ESS / max(least, 1.0)))))
         )
     level = max(level, _judge_sampler(tree, words))
     ridges = judge_ridges(tree, table, trusted=not modes.apart)
@@ -257,6 +257,12 @@ def _judge(tree: xr.DataTree, table: pd.DataFrame) -> tuple[str, list[str]]:
 
 def _more(tree: xr.DataTree) -> str:
     return "Take more particles." if of_populations(tree) else "Draw more."
+
+
+def _times_more(tree: xr.DataTree, times: float) -> str:
+    if of_populations(tree):
+        return f" Take about {times:.0f} times as many particles."
+    return f" Draw about {times:.0f} times as much."
 
 
 def _judge_sampler(tree: xr.DataTree, words: list[str]) -> int:

@@ -1,6 +1,7 @@
 """Tables and words about posteriors made up so that the verdict is known."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -145,6 +146,27 @@ def test_one_chain_and_draws_that_stand_still():
     still = summarise(make({**good(), "b": np.ones((4, 500))}))
     assert still.verdict == "not converged"
     assert "b: draws that never move" in words(still)
+
+
+def test_populations_that_disagree():
+    """The standard error of a mean that one population dominates is 1 nat at most; errors above 10% read 1e+01%."""
+    attrs = {"sampler": "SMC", "log_evidence": -450.7, "log_evidence_error": 1.0}
+    optima = [{"objective": 1.0, "starts": 3, "values": {"a": x}} for x in (2.0, 3.0)]
+    attrs |= {"optima": json.dumps(optima), "optima_differ_in": '["a"]'}
+    place = np.repeat([[1], [2]], 500, axis=1)
+    place[:, :100] = 1
+    apart, close = (
+        words(summarise(make(good(chains=2), stats={"optimum": place}, attrs={**attrs, **more})))
+        for more in (
+            {"log_evidence_of_populations": "[-450.0, -500.0]"},
+            {"log_evidence_of_populations": "[-450, -451]"},
+        )
+    )
+    assert "-450.70 ± 1 nats (standard error between populations). But the populations differ by up to 50.0" in apart
+    assert "nats (standard error between populations). 2 optima" in close
+    few = words(summarise(make(good(chains=2, draws=60), attrs={"sampler": "SMC"})))
+    assert re.search(r"least: a. Take about \d+ times as many particles\.", few)
+    assert "60 ± 40% near optimum 1, 40 ± 40% near optimum 2" in close
 
 
 def test_a_terminal_can_show_it():

@@ -125,6 +125,7 @@ def test_a_fit_says_what_each_optimum_holds(tmp_path: Path) -> None:
     assert "near optimum 1" in text
     assert "cannot weigh" not in text
     assert found.tree.attrs["log_evidence"] == pytest.approx(-math.log(400), abs=0.2)
+    assert "chain_started_at_optimum" not in found.tree.attrs  # they began at draws of the prior
 
 
 @pytest.mark.tier("check")
