@@ -208,8 +208,7 @@ class Problem:
             Values in the order of `dataset.measurements`, each in its observable's unit. A censored row stays so if its
             value lies at or beyond its limit, else it was measured. Measurements may also state other limits; each has
             the observable, protocol, time and arguments of the row that it replaces. If one is censored in a way that
-            its row is not, all is compiled anew. A Dataset must define what both have as the problem's data set does,
-            priors included.
+            its row is not, all is compiled anew. A Dataset has the problem's priors and definitions where it has any.
 
         Returns
         -------

@@ -96,11 +96,12 @@ MethodOption = Annotated[
     ),
 ]
 FitChainsOption = Annotated[
-    int | None, arguments.count_option("Chains, in parallel over cores; by default 4, of SMC 16 populations.")
+    int | None,
+    arguments.count_option("Chains, in parallel over cores, by default 4; with smc populations, by default 16."),
 ]
 FitDrawsOption = Annotated[
     int | None,
-    arguments.count_option("Draws per chain, by default 1000; of SMC particles per population, by default 250."),
+    arguments.count_option("Draws per chain, by default 1000; with smc particles per population, by default 250."),
 ]
 RtolOption = Annotated[
     float,
