@@ -19,8 +19,10 @@ _SAME = ("observable", "protocol", "time", "arguments")  # of each row
 NewRows = np.ndarray | Sequence[float | Measurement] | Dataset
 
 
-def with_new_rows(dataset: Dataset, rows: NewRows) -> Dataset:
-    """`dataset` with new values, in its order of rows; see `Problem.with_data`.
+def with_new_rows(dataset: Dataset, rows: NewRows, limits: Dataset) -> tuple[Dataset, Dataset]:
+    """`dataset` with new values, in its order of rows, and the one whose limits then hold; see `Problem.with_data`.
+
+    Values are censored at the limits of `limits`, also in rows that `dataset` measured; measurements state theirs.
 
     Raises `ValueError` naming all rows that differ in more than their value, or hold impossible numbers.
     """
@@ -30,7 +32,7 @@ def with_new_rows(dataset: Dataset, rows: NewRows) -> Dataset:
     elif isinstance(rows, Sequence) and any(isinstance(m, Measurement) for m in rows):
         new = tuple(rows)
     else:
-        return replace(dataset, measurements=_with_values(dataset, rows))
+        return replace(dataset, measurements=_with_values(limits, rows)), limits
     if len(new) != len(dataset):
         raise ValueError(f"{len(new)} measurements, and the problem has {len(dataset)}: {_WAY_OUT}")
     pairs = [(m.row or i, m, n) for i, (m, n) in enumerate(zip(dataset.measurements, new, strict=True), start=1)]
@@ -44,7 +46,8 @@ def with_new_rows(dataset: Dataset, rows: NewRows) -> Dataset:
     ]
     if differing:
         raise ValueError(f"{listed(differing, _NAMED)}: {_WAY_OUT}")
-    return replace(dataset, measurements=new)
+    dataset = replace(dataset, measurements=new)
+    return dataset, dataset
 
 
 def _with_values(dataset: Dataset, rows: object) -> tuple[Measurement, ...]:

@@ -107,6 +107,7 @@ class Problem:
     other_model: str
     _deviations: Mapping[str, str]
     _shared: Shared
+    _limits: Dataset  # in whose rows `with_data` finds the limits of values
 
     def __init__(
         self,
@@ -131,7 +132,7 @@ class Problem:
         self._set(dataset=dataset, parameters=MappingProxyType(parameters), nuisance=nuisance, space=space)
         assays = Assays(model, dataset, tuple(parameters), self.fixed)
         self._set(assays=assays, model=assays.model, settings=settings, source=source, other_model=other_model)
-        self._set(measured=measured_of(dataset, assays.log_base, nuisance), _shared=Shared())
+        self._set(measured=measured_of(dataset, assays.log_base, nuisance), _shared=Shared(), _limits=dataset)
         self._set(_deviations=find_deviations(dataset, elsewhere=computed))
 
     def _set(self, **values: object) -> None:
@@ -205,10 +206,10 @@ class Problem:
         Parameters
         ----------
         rows : array, or Dataset, or list of Measurement
-            Values in the order of `dataset.measurements`, each in its observable's unit. A censored row stays so if its
-            value lies at or beyond its limit, else it was measured. Measurements may also state other limits; each has
-            the observable, protocol, time and arguments of the row that it replaces. If one is censored in a way that
-            its row is not, all is compiled anew. A Dataset has the problem's priors and definitions where it has any.
+            Values in the order of `dataset.measurements`, each in its observable's unit. A row with a limit is censored
+            if its value lies at or beyond that, else it was measured. Measurements state their limits, which then hold;
+            each has the observable, protocol, time and arguments of the row that it replaces. If one is censored in a
+            way that its row is not, all is compiled anew. A Dataset has the problem's priors and definitions, if any.
 
         Returns
         -------
@@ -218,14 +219,13 @@ class Problem:
         Raises
         ------
         ValueError
-            For another number of rows, rows that differ in more than their value, a Dataset that defines something
-            otherwise, numbers that are not finite or whose logarithm is needed and does not exist, and a limit in a row
-            whose scale is integrated out.
+            For another number of rows, rows that differ in more than their value, other definitions, numbers that are
+            not finite or have no logarithm and need one, and a limit in a row whose scale is integrated out.
         """
-        dataset = with_new_rows(self.dataset, rows)
+        dataset, limits = with_new_rows(self.dataset, rows, self._limits)
         measured = measured_of(dataset, self.assays.log_base, self.nuisance)
         if np.all((measured.tail == 0) | (measured.tail == self.assays.limits)):
-            return self._with(dataset=dataset, measured=measured, source="")
+            return self._with(dataset=dataset, measured=measured, source="", _limits=limits)
         given = {"marginalise": self.nuisance.names, "settings": self.settings, "other_model": self.other_model}
         return Problem(self.model, dataset, self.parameters, **given)
 

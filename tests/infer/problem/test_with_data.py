@@ -96,6 +96,17 @@ def test_the_density_is_that_of_a_problem_of_these_data(problem: Problem, decay_
         np.testing.assert_array_equal(part, right)
 
 
+def test_limits_hold_after_other_values(problem: Problem) -> None:
+    """In a loop over replicates, a row that was once above its limit was never censored again."""
+    values = np.array([m.value for m in problem.dataset.measurements])
+    far = problem.with_data(values * 3.0)
+    kinds = {m.row: m.censored for m in far.dataset.measurements if m.censored}
+    assert kinds == {8: "right"}
+    assert far.with_data(values).dataset == problem.dataset
+    measured = problem.with_data([replace(m, censored="", upper=None) for m in problem.dataset.measurements])
+    assert {m.censored for m in measured.with_data(values * 0.1).dataset.measurements} == {""}
+
+
 def test_limits_that_the_problem_does_not_have(decay_model: Model, decay_data: Dataset) -> None:
     """They need another function, so all is compiled anew; where a scale is integrated out there is none."""
     free = Problem(decay_model, decay_data)
