@@ -55,8 +55,8 @@ def loo(
     moment_match : bool
         Whether to match moments where Pareto's k is too large (0.7, less for few draws).
     refits : int
-        The most parts that are fitted without, those with the largest k first. Each takes as long as 500 + 500
-        iterations of the chains.
+        The most parts that are fitted without, those with the largest k first. Each takes 500 + 500 iterations of NUTS
+        in each of as many chains as the posterior has, 4 at most.
     seed : int
         Of the refits.
     progress : bool
@@ -163,10 +163,11 @@ class _Refits(SamplingWrapper):
 
     def sample(self, modified_observed_data: int) -> np.ndarray:
         i = modified_observed_data
-        log.info("fitting without %s", self.partition.name(i))
+        name = self.partition.name(i)
+        log.info("fitting without %s", name)
         left_out = self.partition.part == i
         seed = self.seed + 1 + i
-        return draws_without(self.model, self.u.values, left_out, seed=seed, progress=self.progress)
+        return draws_without(self.model, self.u.values, left_out, name=name, seed=seed, progress=self.progress)
 
     def get_inference_data(self, fitted_model: np.ndarray) -> xr.DataArray:
         return xr.DataArray(fitted_model, dims=(*SAMPLE, PARAMETER))

@@ -20,6 +20,7 @@ from ..sampling.nuts import sample
 
 log = logging.getLogger(__name__)
 
+CHAINS = 4  # at most; SMC has more populations
 WARMUP, DRAWS = 500, 500  # of each chain: it starts at draws of the posterior, whitened by their covariance
 _UNMIXED = 1.05  # R-hat
 
@@ -43,12 +44,13 @@ def draws_without(
     u: Float[np.ndarray, "chains draws parameters"],
     left_out: Bool[np.ndarray, " rows"],
     *,
+    name: str,
     seed: int,
     progress: bool,
-) -> Float[np.ndarray, "chains drawn parameters"]:
+) -> Float[np.ndarray, "some_chains drawn parameters"]:
     """Draws of u given the rows that are not left out, started from draws `u` of the whole posterior.
 
-    Parameters that only the left-out rows use have their prior.
+    Parameters that only the left-out rows use have their prior. `name` is that of the left-out part, for messages.
     """
     fewer = without(problem, left_out)
     columns = [problem.space.names.index(n) for n in fewer.space.names]
@@ -57,15 +59,18 @@ def draws_without(
     scale = spread(before)
     precision = np.linalg.inv(scale @ scale.T)
     start = Curvature(before.mean(0), precision, scale, np.linalg.eigvalsh(precision))
-    first = np.asarray(fewer.space.fold(jnp.asarray(before[rng.choice(len(before), len(u))])))
+    chains = min(len(u), CHAINS)
+    first = np.asarray(fewer.space.fold(jnp.asarray(before[rng.choice(len(before), chains)])))
     result = sample(
-        fewer, start, chains=len(u), warmup=WARMUP, draws=DRAWS, seed=seed, initial=first, progress=progress
+        fewer, start, chains=chains, warmup=WARMUP, draws=DRAWS, seed=seed, initial=first, progress=progress
     )
     assert result is not None  # nothing stops it
     drawn = fewer.space.unfold(result.z)
-    rhat = max(float(arviz_stats.rhat(drawn[..., i])) for i in range(len(columns))) if len(u) > 1 else 1.0
+    rhat = max(float(arviz_stats.rhat(drawn[..., i])) for i in range(len(columns))) if chains > 1 else 1.0
     if rhat > _UNMIXED:
-        log.warning("the refit has not converged: R-hat is %.2f", rhat)
+        log.warning(
+            "the fit without %s has not converged, so its prediction is not reliable: R-hat is %.2f", name, rhat
+        )
     full = np.zeros((*drawn.shape[:2], len(problem.space)))
     full[..., columns] = drawn
     for i, parameter in enumerate(problem.space.parameters):

@@ -70,6 +70,11 @@ def _judge_weights(tree: xr.DataTree, optima: list[dict], stats: xr.Dataset) -> 
                 f" But the populations differ by up to {apart:.1f} nats, so its error may be much larger: take more "
                 "particles."
             )
+    if impossible := int(tree.attrs.get("prior_draws_impossible", 0)):
+        words.append(
+            f"At {impossible} of {tree.attrs['prior_draws']} draws from the prior the simulation failed or the "
+            "likelihood is 0; they count so in the evidence."
+        )
     if len(optima) > 1 and "optimum" in stats:
         place = np.asarray(stats["optimum"].values, dtype=int)
         part = np.array([[np.mean(population == k + 1) for k in range(len(optima))] for population in place])

@@ -42,6 +42,7 @@ class SMCState(NamedTuple):
     step_size: Float[np.ndarray, " populations"]
     done: Int[np.ndarray, ""]  # steps of the temperature
     drawn: Int[np.ndarray, ""]  # 1 if the particles have moved at the posterior, too
+    impossible: Int[np.ndarray, ""]  # draws from the prior with likelihood 0, of all populations
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +138,16 @@ class SMC:
             )
         one = np.ones(self.populations)
         step = one / len(self.problem.space) ** 0.25
-        return SMCState(u, np.ones(size) / self.particles, 0 * one, 0 * one, step, np.array(0), np.array(0))
+        return SMCState(
+            u,
+            np.ones(size) / self.particles,
+            0 * one,
+            0 * one,
+            step,
+            np.array(0),
+            np.array(0),
+            np.array(np.sum(known == _IMPOSSIBLE)),
+        )
 
     def step(self, state: SMCState) -> tuple[SMCState, Block]:
         """The next temperature of each population, or the last moves once all have reached the posterior."""
@@ -152,7 +162,14 @@ class SMC:
         particles, weights, temperature, increment, accepted, height = map(np.asarray, moved)
         step = np.clip(state.step_size * np.exp(_GAIN * (accepted - _ACCEPTED)), 1e-3, 2.0)
         after = SMCState(
-            particles, weights, temperature, state.log_evidence + increment, step, state.done + 1, np.array(int(last))
+            particles,
+            weights,
+            temperature,
+            state.log_evidence + increment,
+            step,
+            state.done + 1,
+            np.array(int(last)),
+            state.impossible,
         )
         if not last:
             return after, Block(True, particles[:, :0])
@@ -163,6 +180,7 @@ class SMC:
         """How far the populations are, and the evidence that each of them has found."""
         reached = float(state.temperature.min())
         facts: dict[str, Any] = {"sampler": "SMC", "temperature_steps": int(state.done)}
+        facts |= {"prior_draws": self.populations * self.particles, "prior_draws_impossible": int(state.impossible)}
         if finished := bool(state.drawn):
             evidence, error = combined_evidence(state.log_evidence)
             facts |= {"log_evidence": evidence, "log_evidence_error": error}

@@ -17,6 +17,7 @@ from scipy import stats
 
 from hexamer import Calibration, Model, Problem, Protocol, loo
 from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior, direct
+from hexamer.infer.comparison import refitting
 from hexamer.infer.comparison.densities import PARAMETER
 from hexamer.infer.comparison.leave_one_out import _Refits, _threshold
 from hexamer.infer.comparison.partition import divide
@@ -229,6 +230,21 @@ def test_a_part_whose_simulation_fails_has_density_0() -> None:
     refits: Any = object.__new__(_Refits)
     refits.densities = stub
     np.testing.assert_array_equal(refits.log_likelihood__i(0, u), [[-3.0, -np.inf]])
+
+
+def test_a_refit_has_few_chains_and_names_its_part(whole: tuple[Linear, Calibration], monkeypatch, caplog) -> None:
+    """Of 16 populations of SMC there were 16 chains."""
+    problem = whole[0].problem
+
+    def sample(fewer: Problem, start: Any, *, chains: int, initial: np.ndarray, **_: Any) -> Any:
+        return SimpleNamespace(z=initial[:, None] + np.arange(chains)[:, None, None] + np.linspace(0, 0.1, 9)[:, None])
+
+    monkeypatch.setattr(refitting, "sample", sample)
+    u = np.random.default_rng(0).normal(size=(16, 20, 2))
+    left_out = whole[0].labels["run"] == "plate 1"
+    drawn = refitting.draws_without(problem, u, left_out, name="run plate 1", seed=1, progress=False)
+    assert drawn.shape == (4, 9, 2)
+    assert "the fit without run plate 1 has not converged, so its prediction is not reliable: R-hat is" in caplog.text
 
 
 def test_a_fixed_scale_goes_with_its_rows(conversion: Problem) -> None:

@@ -164,6 +164,8 @@ def test_populations_that_disagree():
     )
     assert "-450.70 ± 1 nats (standard error between populations). But the populations differ by up to 50.0" in apart
     assert "nats (standard error between populations). 2 optima" in close
+    attrs = {"sampler": "SMC", "prior_draws": 4000, "prior_draws_impossible": 1200}
+    assert words(summarise(make(good(), attrs=attrs))).startswith("At 1200 of 4000 draws from the prior the simulation")
     few = words(summarise(make(good(chains=2, draws=60), attrs={"sampler": "SMC"})))
     assert re.search(r"least: a. Take about \d+ times as many particles\.", few)
     assert "60 ± 40% near optimum 1, 40 ± 40% near optimum 2" in close

@@ -128,6 +128,17 @@ def test_a_fit_says_what_each_optimum_holds(tmp_path: Path) -> None:
     assert "chain_started_at_optimum" not in found.tree.attrs  # they began at draws of the prior
 
 
+@pytest.mark.tier("test")
+def test_draws_from_the_prior_with_likelihood_0_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = of_density("sqrt(x)", {"x": Prior("uniform", "lin", lower=-10.0, upper=10.0)})  # none below 0
+    monkeypatch.setitem(problem.__dict__, "log_likelihood", lambda z: jnp.log(z[0]))
+    sampler = SMC(problem, populations=2, particles=50)
+    state = sampler.init([])
+    assert int(state.impossible) == np.sum(state.particles < 0)
+    assert 30 < int(state.impossible) < 70
+    assert sampler.info(state).facts["prior_draws_impossible"] == int(state.impossible)
+
+
 @pytest.mark.tier("check")
 def test_evidence_of_populations() -> None:
     """The mean evidence, not of its logarithms; alike populations have no error."""
