@@ -18,15 +18,13 @@ class Shared:
         self._lock = threading.RLock()
 
     def get[T](self, key: Hashable, make: Callable[[], T]) -> T:
-        """The object of this key, made if it is the first time; of a key without a hash it is made each time.
+        """The object of this key, made if it is the first time.
 
-        A solver or an optimiser that holds arrays is such a key.
+        Parts of a key without a hash are the same if they are one object: a solver or an optimiser may hold arrays.
         """
         with self._lock:
-            try:
-                made = self._made.get(key)
-            except TypeError:  # without a hash
-                return make()
+            key = _hashable(key)
+            made = self._made.get(key)
             if made is None:
                 made = self._made[key] = make()
                 while len(self._made) > MOST:
@@ -34,6 +32,29 @@ class Shared:
             else:
                 self._made.move_to_end(key)
             return made  # pyright: ignore[reportReturnType]
+
+
+class _One:
+    """An object without a hash, equal to itself alone."""
+
+    def __init__(self, one: object):
+        self.one = one  # kept, so that no other gets its number
+
+    def __hash__(self) -> int:
+        return id(self.one)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _One) and self.one is other.one
+
+
+def _hashable(key: object) -> Hashable:
+    if type(key) is tuple:
+        return tuple(map(_hashable, key))
+    try:
+        hash(key)
+    except TypeError:
+        return _One(key)
+    return key  # pyright: ignore[reportReturnType]
 
 
 __all__ = ["Shared"]
