@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int
 
 from ...models.compiled.jumps import check_smooth
 from ...models.listing import counted
+from ..problem.parameter_space import Z
 from ..problem.problem import Problem
 from ..problem.usage import check_sampled
 from .sampler import Block, Info
@@ -129,7 +130,7 @@ class SMC:
         u = self.problem.space.unfold(np.stack([np.asarray(self.problem.space.sample(key)) for key in keys]))
         u = np.asarray(u).reshape(*size, -1)
         with self.problem.placed(math.prod(size)):
-            known = np.asarray(self._likelihoods(jnp.asarray(u)))
+            known = np.asarray(self.problem.compiled(_likelihoods)(jnp.asarray(u)))
         if len(failing := np.flatnonzero(np.all(known == _IMPOSSIBLE, axis=1))):
             raise FloatingPointError(
                 f"the likelihood is 0 at all {self.particles} draws from the prior of {len(failing)} of "
@@ -155,7 +156,7 @@ class SMC:
         key = jax.random.fold_in(jax.random.PRNGKey(self.seed), 1 + int(state.done))
         leapfrogs = np.clip(np.ceil(0.5 * np.pi / np.median(state.step_size)), 1, _MOST_LEAPFROGS).astype(int)
         with self.problem.placed(self.populations * self.particles):
-            moved = self._moved(
+            moved = self.problem.compiled(_moved, self.moves, self.target_ess)(
                 jax.random.split(key, self.populations), *map(jnp.asarray, state[:3]), _covariances(state),
                 jnp.asarray(state.step_size), jnp.asarray(leapfrogs),
             )  # fmt: skip
@@ -195,47 +196,44 @@ class SMC:
         """The state that `save` returned."""
         return SMCState(**{k: saved[k] for k in SMCState._fields})
 
-    def _likelihood(self, u: Float[Array, " parameters"]) -> Float[Array, ""]:
-        value = self.problem.log_likelihood(self.problem.space.fold(u))
-        return jnp.where(jnp.isfinite(value), value, _IMPOSSIBLE)
 
-    @cached_property
-    def _likelihoods(self):
-        return jax.jit(jax.vmap(jax.vmap(self._likelihood)))
+def _likelihood(problem: Problem, u: Z) -> Float[Array, ""]:
+    value = problem.log_likelihood(problem.space.fold(u))
+    return jnp.where(jnp.isfinite(value), value, _IMPOSSIBLE)
 
-    @cached_property
-    def _moved(self):
-        """One step of all populations, compiled."""
-        import blackjax  # a second to import
-        from blackjax.smc import adaptive_tempered, resampling
-        from blackjax.smc.tempered import TemperedSMCState
 
-        move = blackjax.hmc.build_kernel()
-        problem = self.problem
-        kernel = adaptive_tempered.build_kernel(
-            problem.log_prior_unfolded,
-            self._likelihood,
-            move,
-            blackjax.hmc.init,
-            resampling.systematic,
-            self.target_ess,
-        )
+def _likelihoods(
+    problem: Problem, u: Float[Array, "populations particles parameters"]
+) -> Float[Array, "populations particles"]:
+    return jax.vmap(jax.vmap(partial(_likelihood, problem)))(u)
 
-        def one(key, particles, weights, temperature, covariance, step_size, leapfrogs):
-            moving, jittering = jax.random.split(key)
-            jitter = 1 + _JITTER * jax.random.uniform(jittering, (self.particles,), minval=-1.0)
-            parameters = {
-                "step_size": step_size * jitter,
-                "inverse_mass_matrix": covariance[None],
-                "num_integration_steps": leapfrogs[None],
-            }
-            state = TemperedSMCState(particles, weights, temperature)
-            state, info = kernel(moving, state, self.moves, parameters)
-            height = jax.vmap(problem.log_prior_unfolded)(state.particles) + jax.vmap(self._likelihood)(state.particles)
-            accepted = jnp.mean(info.update_info.acceptance_rate)
-            return *state, info.log_likelihood_increment, accepted, height
 
-        return jax.jit(jax.vmap(one, in_axes=(0, 0, 0, 0, 0, 0, None)))
+def _moved(problem: Problem, moves: int, target_ess: float, *of_populations: Array) -> tuple[Array, ...]:
+    """One step of all populations."""
+    import blackjax  # a second to import
+    from blackjax.smc import adaptive_tempered, resampling
+    from blackjax.smc.tempered import TemperedSMCState
+
+    move, prior, likelihood = blackjax.hmc.build_kernel(), problem.log_prior_unfolded, partial(_likelihood, problem)
+    kernel = adaptive_tempered.build_kernel(
+        prior, likelihood, move, blackjax.hmc.init, resampling.systematic, target_ess
+    )
+
+    def one(key, particles, weights, temperature, covariance, step_size, leapfrogs):
+        moving, jittering = jax.random.split(key)
+        jitter = 1 + _JITTER * jax.random.uniform(jittering, weights.shape, minval=-1.0)
+        parameters = {
+            "step_size": step_size * jitter,
+            "inverse_mass_matrix": covariance[None],
+            "num_integration_steps": leapfrogs[None],
+        }
+        state = TemperedSMCState(particles, weights, temperature)
+        state, info = kernel(moving, state, moves, parameters)
+        height = jax.vmap(prior)(state.particles) + jax.vmap(likelihood)(state.particles)
+        accepted = jnp.mean(info.update_info.acceptance_rate)
+        return *state, info.log_likelihood_increment, accepted, height
+
+    return jax.vmap(one, in_axes=(0, 0, 0, 0, 0, 0, None))(*of_populations)
 
 
 def _covariances(state: SMCState) -> Float[np.ndarray, "populations parameters parameters"]:

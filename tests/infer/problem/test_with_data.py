@@ -16,7 +16,7 @@ import pytest
 from hexamer import Model, Problem
 from hexamer.data import Dataset
 from hexamer.data.dataset import Censored
-from hexamer.infer import StoreError, curvature, find_map, find_mode, sample, to_datatree
+from hexamer.infer import SMC, StoreError, curvature, find_map, find_mode, run_sampler, sample, to_datatree
 from hexamer.infer.problem.identity import problem_digest
 from hexamer.infer.problem.new_rows import NewRows
 from support.closed_form import with_closed_form
@@ -150,6 +150,17 @@ def test_nothing_is_compiled_for_other_values(problem: Problem, tmp_path: Path) 
     assert np.std(draws.z) > 0
     with pytest.raises(StoreError, match="the measurements changed"):
         sample(other, start, out=tmp_path, **options)
+
+
+@pytest.mark.tier("slow")
+def test_nothing_is_compiled_for_smc_of_other_values(problem: Problem) -> None:
+    options: dict[str, Any] = {"populations": 2, "particles": 20, "moves": 1, "seed": 1}
+    first = run_sampler(SMC(problem, **options), progress=False)
+    with nothing_compiled():
+        other = run_sampler(SMC(problem.with_data(other_values(problem.dataset)), **options), progress=False)
+    assert first is not None
+    assert other is not None
+    assert first.facts["log_evidence"] != other.facts["log_evidence"]
 
 
 def test_the_digest_is_that_of_the_values(decay_model: Model, decay_data: Dataset) -> None:
