@@ -56,7 +56,7 @@ def command(
     ] = None,
     target_acceptance: Annotated[
         float,
-        arguments.number_option("Of proposals; raise it where draws diverge.", 0.5, 0.999),
+        arguments.number_option("Mean acceptance that NUTS aims at; raise it if draws diverge.", 0.5, 0.999),
     ] = 0.8,
     quiet: QuietOption = False,
 ) -> None:
