@@ -70,6 +70,8 @@ def loo(
 
     Raises
     ------
+    TypeError
+        For a tree alone.
     ValueError
         For an unknown `by`, if all rows are one part, and for fewer than 30 draws.
     PosteriorFileError
@@ -85,6 +87,10 @@ def loo(
     Vehtari, Gelman and Gabry (2017), Stat. Comput. 27, 1413-1432; Bürkner, Gabry and Vehtari (2021), Comput. Stat. 36,
     1243-1261; Paananen, Piironen, Bürkner and Vehtari (2021), Stat. Comput. 31, 16.
     """
+    if not hasattr(result, "tree"):
+        raise TypeError(
+            f"loo takes what fit or read_posterior returned, not {type(result).__name__}: it needs the problem as well"
+        )
     problem, tree = result.problem, result.tree
     partition = divide(problem, by)
     of_row = of_rows(tree, "log_likelihood")

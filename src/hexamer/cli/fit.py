@@ -64,7 +64,7 @@ def command(
     chosen = solver_of(engine, solver)
     dataset = read_data(problem, model)
     check_folder(out, "--out", problem)
-    use_device(device, 1 if method is MethodChoice.smc else chains or 4)
+    use_device(device, 4 if chains is None or method is MethodChoice.smc else chains)
     from ..infer.calibration import describe_progress, writable
     from ..infer.calibration import fit as run
     from ..infer.reports.calibration import report

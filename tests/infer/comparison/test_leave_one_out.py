@@ -254,3 +254,9 @@ def test_a_fixed_scale_goes_with_its_rows(conversion: Problem) -> None:
     fewer = without(conversion, left_out)
     assert "scale_mRNA[plate-0]" not in fewer.parameters
     assert (fewer.nuisance.names, fewer.fixed) == (("scale_mRNA[plate-1]",), {"k2": 0.02})
+
+
+@pytest.mark.tier("check")
+def test_a_tree_alone_is_refused() -> None:
+    with pytest.raises(TypeError, match="loo takes what fit or read_posterior returned, not DataTree"):
+        loo(xr.DataTree())  # pyright: ignore[reportArgumentType]
