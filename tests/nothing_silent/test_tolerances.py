@@ -41,8 +41,14 @@ pytestmark = pytest.mark.tier("test")
 
 CASES = Path(__file__).parents[1] / "cases"
 TIMES = [0.0, 1.0, 15.0, 60.0, 180.0]
+_TIERS = {
+    ("hepg2_core", "fused"): pytest.mark.tier("test"),
+    # Three to six minutes each: diffrax compiles long for the largest networks.
+    ("il6_full", "diffrax"): pytest.mark.tier("programs"),
+    ("cytokine_release", "diffrax"): pytest.mark.tier("programs"),
+}
 NETWORKS = [
-    pytest.param(name, engine, marks=() if (name, engine) == ("hepg2_core", "fused") else pytest.mark.tier("slow"))
+    pytest.param(name, engine, marks=_TIERS.get((name, engine), pytest.mark.tier("slow")))
     for engine in BOTH_ENGINES
     for name in bundled()
 ]

@@ -94,8 +94,11 @@ def test_tolerances_are_kept(name: str, protocol: str, request: pytest.FixtureRe
     assert_agree(found, expected)
 
 
+_LARGEST = pytest.param("il6_full", marks=pytest.mark.tier("programs"))  # which takes diffrax ten minutes
+
+
 @pytest.mark.tier("slow")
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", ["il6_stat3", "hepg2_core", _LARGEST])
 def test_diffrax_agrees(name: str, request: pytest.FixtureRequest) -> None:
     """Every protocol, at rtol 1e-6 against diffrax at 1e-9."""
     model: Model = request.getfixturevalue(name)
