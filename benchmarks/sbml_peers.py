@@ -184,7 +184,7 @@ def measured_rows(report: dict) -> list[str]:
 
 
 def versions() -> dict[str, str]:
-    """Of the programs."""
+    """The version of each program."""
     packages = {"hexamer": "hexamer", "roadrunner": "libroadrunner", "COPASI": "python-copasi"}
     return {name: importlib.metadata.version(package) for name, package in packages.items()}
 

@@ -155,7 +155,7 @@ def _smc(problem: Problem, populations: int | None, particles: int | None, seed:
 
 
 def _by_smc(method: Method, modes: Modes, say: Callable[[str], None]) -> bool:
-    """Whether SMC samples; of `auto`, it says why."""
+    """Whether to sample by SMC. If the method is `auto`, says why."""
     if method != "auto":
         return method == "smc"
     if len(modes) > 1:

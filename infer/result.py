@@ -25,6 +25,7 @@ from .posterior.datatree import safe, to_datatree
 from .posterior.draw_evaluation import thinned
 from .posterior.file import POSTERIOR, PosteriorFileError, file_of, read_datatree, save_datatree
 from .posterior.fitted import fitted_settings, read_fitted
+from .posterior.mode_words import of_populations
 from .posterior.summary import NOISE, Summary, summarise
 from .problem.problem import Problem
 from .sampling.draws import Draws
@@ -84,7 +85,7 @@ class Calibration:
         stats, optima = dict(draws.stats), {}
         if self.modes is not None and len(self.modes) > 1:
             stats["optimum"] = 1 + nearest(self.modes, problem.space.unfold(draws.z))
-            of_prior = draws.facts.get("sampler") == "SMC"  # where its populations begin
+            of_prior = of_populations(draws.facts)  # where its populations begin
             optima = record(problem, self.modes, None if of_prior else len(draws.z))
         known: dict[str, Any] = {"seconds": draws.seconds, "complete": draws.complete, **draws.facts, **optima}
         return to_datatree(

@@ -47,7 +47,7 @@ class Densities:
         return _of_draws(u, self._at(u)[1][..., int(i)])
 
     def log_likelihood(self, u: xr.DataArray) -> xr.DataArray:
-        """The same of all parts."""
+        """log p(part | all other rows, u) of all parts."""
         dims = (*SAMPLE, self.partition.by)
         at = {name: u[name] for name in SAMPLE if name in u.coords}
         return xr.DataArray(self._at(u)[1], dims=dims, coords={**self.partition.coordinates, **at})

@@ -149,7 +149,7 @@ def _threshold(elpd: ELPDData, refits: int) -> float:
 
 
 class _Refits(SamplingWrapper):
-    """What `arviz_stats.reloo` calls for each part with a large k; parts are passed on by their number."""
+    """The functions that `arviz_stats.reloo` calls for each part with a large k; it identifies a part by its number."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What is left out at a time: a row, all rows of a run, or all rows of a protocol."""
+"""The parts of the data that are left out one at a time: single rows, runs, or protocols."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def nearest(modes: Modes, u: Float[np.ndarray, "chains draws parameters"]) -> In
 
 
 def record(problem: Problem, modes: Modes, chains: int | None) -> dict[str, Any]:
-    """What a posterior's file keeps of its modes, as plain types; numbers count from 1.
+    """The modes as plain types, for a posterior's file; their numbers count from 1.
 
     `chains`: the number of those that began at the modes in turn; None for a sampler that begins elsewhere.
     """

@@ -76,7 +76,7 @@ def starts(
     best: int = 20,
     optima: Sequence[Sequence[int]] = (),
 ) -> Figure:
-    """Where the best starts ended: a line for each start, through its value of each parameter.
+    """Parameter values at which the best starts ended: a line for each start, through all parameters.
 
     Where the lines of good fits lie close together, the fits agree on the parameter. Blue starts end within 0.1 of the
     best objective, grey ones above it; the best one is drawn darkest. With several `optima`, each optimum has a colour

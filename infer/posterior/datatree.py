@@ -208,7 +208,7 @@ def _log_prior(
 
 
 def _prior_densities(problem: Problem, z: Float[Array, "draws estimated"]) -> Float[Array, "draws estimated"]:
-    """Of all estimated parameters, integrated scales among them, each on its search scale."""
+    """Log prior density of each estimated parameter, integrated scales too, on its search scale."""
     space = ParameterSpace([p for p in problem.parameters.values() if p.estimated])
     return jax.vmap(lambda z: space.log_prior_of_search(space.search(z)))(z)
 

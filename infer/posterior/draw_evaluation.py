@@ -1,4 +1,4 @@
-"""What a simulation of each draw gives: predictions, likelihood terms, and the conditional of integrated scales."""
+"""Simulates draws: predictions, likelihood terms, and the conditional distributions of integrated scales."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Evaluated(NamedTuple):
     lowest: Float[np.ndarray, "draws species"]  # how far below 0 the model takes it
 
     def of(self, draws: slice) -> Evaluated:
-        """The same of some draws."""
+        """The results of some of the draws."""
         return Evaluated(*(array[draws] for array in self))
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -37,16 +37,16 @@ class Judgement(NamedTuple):
     apart: bool = False
 
 
-def of_populations(tree: xr.DataTree) -> bool:
-    """Whether SMC made the draws."""
-    return tree.attrs.get("sampler") == "SMC"
+def of_populations(facts: Mapping[Any, Any]) -> bool:
+    """Whether SMC made the draws, by a sampler's facts or the attributes of a tree."""
+    return facts.get("sampler") == "SMC"
 
 
 def judge_modes(tree: xr.DataTree, worst_rhat: float, acceptable: float) -> Judgement:
     """Whether the chains saw all optima that were found, and where chains lie in different places, which."""
     optima = json.loads(tree.attrs.get("optima", "[]"))
     stats = tree["sample_stats"].dataset if "sample_stats" in tree.children else xr.Dataset()
-    if of_populations(tree):
+    if of_populations(tree.attrs):
         return _judge_weights(tree, optima, stats)
     if len(optima) > 1 and "optimum" in stats:
         judgement = _judge_optima(tree, optima, np.asarray(stats["optimum"].values, dtype=int), worst_rhat, acceptable)
@@ -58,7 +58,7 @@ def judge_modes(tree: xr.DataTree, worst_rhat: float, acceptable: float) -> Judg
 
 
 def _judge_weights(tree: xr.DataTree, optima: list[dict], stats: xr.Dataset) -> Judgement:
-    """What the populations of SMC say of the optima's shares of the posterior, and of the evidence."""
+    """Words on the evidence and on each optimum's share of the posterior, from the populations of SMC."""
     level, words = _GOOD, []
     evidence, error = (tree.attrs.get(name) for name in ("log_evidence", "log_evidence_error"))
     if evidence is not None and error is not None:

@@ -47,7 +47,7 @@ def replicates(
 
 
 def without_noise(problem: Problem, mean: Float[np.ndarray, "draws rows"], shape: tuple[int, int]) -> xr.Dataset:
-    """What each row would read without noise, in its run, in the unit of the measurements."""
+    """Readings of each row without noise, in its run and in the unit of the measurements."""
     read = problem.assays.natural(mean).reshape(*shape, -1).astype(np.float32)
     return over_draws(over_rows(problem, read, SAMPLE), shape)
 
@@ -70,7 +70,7 @@ def failed(evaluated: Evaluated) -> dict[str, str]:
 
 
 def over_draws(dataset: xr.Dataset, shape: tuple[int, int]) -> xr.Dataset:
-    """The same with numbers of chains and draws as coordinates."""
+    """The data set, with the numbers of chains and draws as coordinates."""
     return dataset.assign_coords(chain=np.arange(shape[0]), draw=np.arange(shape[1]))
 
 

@@ -1,4 +1,4 @@
-"""Where a posterior comes from: versions, seed, devices, and what was fitted, as attributes of its tree."""
+"""The origin of a posterior, as attributes of its tree: versions, seed, devices, settings, and what was fitted."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ ROW = "row"
 
 
 def row_coordinates(problem: Problem) -> dict[str, tuple[str, np.ndarray]]:
-    """What is known of each measurement."""
+    """The coordinates of the rows."""
     rows = problem.dataset.measurements
     units = [problem.dataset.observables[m.observable].unit for m in rows]
     scales = ["" if g < 0 else problem.nuisance.names[g] for g in problem.nuisance.group]

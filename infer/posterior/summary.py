@@ -135,7 +135,11 @@ def summarise(tree: xr.DataTree, *, truth: Mapping[str, float] | None = None) ->
     table = _table(posterior, tree["prior"].dataset if "prior" in tree.children else None)
     chains, draws = posterior.sizes["chain"], posterior.sizes["draw"]
     name = tree.attrs.get("problem") or "posterior"
-    drawn = f"{chains} populations × {draws} particles" if of_populations(tree) else f"{chains} chains × {draws} draws"
+    drawn = (
+        f"{chains} populations × {draws} particles"
+        if of_populations(tree.attrs)
+        else f"{chains} chains × {draws} draws"
+    )
     title = f"{name}: {len(table)} parameters, {drawn}"
     verdict, words = _judge(tree, table)
     return Summary(table, verdict, tuple(words), title, _truth_table(posterior, truth) if truth else None)
@@ -223,7 +227,7 @@ def _judge(tree: xr.DataTree, table: pd.DataFrame) -> tuple[str, list[str]]:
             f"worst: {_names(bad)}. "
             + (
                 _more(tree)
-                if close or of_populations(tree)
+                if close or of_populations(tree.attrs)
                 else f"The chains disagree{'.' if modes.apart else _WARM_UP}"
             )
         )
@@ -256,11 +260,11 @@ def _judge(tree: xr.DataTree, table: pd.DataFrame) -> tuple[str, list[str]]:
 
 
 def _more(tree: xr.DataTree) -> str:
-    return "Take more particles." if of_populations(tree) else "Draw more."
+    return "Take more particles." if of_populations(tree.attrs) else "Draw more."
 
 
 def _times_more(tree: xr.DataTree, times: float) -> str:
-    if of_populations(tree):
+    if of_populations(tree.attrs):
         return f" Take about {times:.0f} times as many particles."
     return f" Draw about {times:.0f} times as much."
 

@@ -239,7 +239,7 @@ class Problem:
         return self._with(measured=measured)
 
     def once[T](self, key: Hashable, make: Callable[[Problem], T]) -> T:
-        """What `make` returns of the problem without values: made once for all that differ in values alone."""
+        """The result of `make(problem without values)`; problems that differ only in values share it."""
         return self._shared.get((key, self.settings), lambda: make(self.holding(None)))
 
     def compiled(self, function: Callable[..., Any], *fixed: Hashable) -> Callable[..., Any]:

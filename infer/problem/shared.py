@@ -1,4 +1,4 @@
-"""What problems of one shape share: functions that are compiled once, whatever the measured values are."""
+"""A store of compiled functions that problems share if they differ only in measured values."""
 
 from __future__ import annotations
 

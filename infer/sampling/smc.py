@@ -162,15 +162,14 @@ class SMC:
             )  # fmt: skip
         particles, weights, temperature, increment, accepted, height = map(np.asarray, moved)
         step = np.clip(state.step_size * np.exp(_GAIN * (accepted - _ACCEPTED)), 1e-3, 2.0)
-        after = SMCState(
-            particles,
-            weights,
-            temperature,
-            state.log_evidence + increment,
-            step,
-            state.done + 1,
-            np.array(int(last)),
-            state.impossible,
+        after = state._replace(
+            particles=particles,
+            weights=weights,
+            temperature=temperature,
+            log_evidence=state.log_evidence + increment,
+            step_size=step,
+            done=state.done + 1,
+            drawn=np.array(int(last)),
         )
         if not last:
             return after, Block(True, particles[:, :0])
@@ -237,7 +236,7 @@ def _moved(problem: Problem, moves: int, target_ess: float, *of_populations: Arr
 
 
 def _covariances(state: SMCState) -> Float[np.ndarray, "populations parameters parameters"]:
-    """Of the weighted particles of each population."""
+    """Covariances of the weighted particles of each population, for the mass matrix."""
     found = []
     for particles, weights in zip(state.particles, state.weights, strict=True):
         covariance = np.atleast_2d(np.cov(particles.T, aweights=weights))
