@@ -14,6 +14,7 @@ from .problem.evaluation import Evaluation
 from .problem.load import load_problem
 from .problem.petab_export import export_petab
 from .problem.problem import Problem
+from .sampling.array_state import ArrayState
 from .sampling.draws import Draws
 from .sampling.nuts import NUTS, sample
 from .sampling.runner import run_sampler
@@ -48,7 +49,8 @@ __getattr__, __dir__ = later(
 __all__ = ["Curvature", "Evaluation", "Fits", "GradientCheck", "Problem", "check_gradient", "choose_solver"]
 __all__ += ["curvature", "export_petab", "find_map", "find_mode", "fit", "load_problem"]
 # Samplers and their draws:
-__all__ += ["NUTS", "SMC", "Block", "Draws", "Info", "LockedError", "Sampler", "StoreError", "run_sampler", "sample"]
+__all__ += ["NUTS", "SMC", "ArrayState", "Block", "Draws", "Info", "LockedError", "Sampler", "StoreError"]
+__all__ += ["run_sampler", "sample"]
 # Results:
 __all__ += ["Calibration", "PosteriorFileError", "Summary", "loo", "read_datatree", "read_posterior", "report"]
 __all__ += ["report_fits", "save_datatree", "summarise", "to_datatree"]

@@ -141,6 +141,7 @@ MAKERS: dict[type, Callable[[], object]] = {
     data.Scale: lambda: data.Scale.LOG10,
     data.StandardCurve: _standard_curve,
     data.TableError: lambda: data.TableError("small", [_issue()] * 3),
+    infer.ArrayState: infer.ArrayState,
     infer.Block: lambda: infer.Block(False, np.zeros((4, 100, 2))),
     infer.Condition: lambda: infer.Condition({"k": 0.1}),
     infer.Curvature: _curvature,

@@ -7,36 +7,46 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import blackjax
-import blackjax.smc.resampling
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from blackjax.base import SamplingAlgorithm
+from blackjax.smc.resampling import systematic
 from blackjax.smc.tempered import TemperedSMCState
 
 from hexamer import Problem, Protocol
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
-from hexamer.infer import NUTS, Block, Curvature, Draws, Info, Sampler, StoreError, run_sampler, to_datatree
+from hexamer.infer import (
+    NUTS,
+    ArrayState,
+    Block,
+    Curvature,
+    Draws,
+    Info,
+    Sampler,
+    StoreError,
+    run_sampler,
+    to_datatree,
+)
 from hexamer.models import compile_network, read_antimony
 
 pytestmark = pytest.mark.tier("slow")
 
 
-class State(NamedTuple):
-    smc: TemperedSMCState
-    done: int  # tempering steps
+type State = tuple[TemperedSMCState, jax.Array]  # and how often the temperature has risen
 
 
 @dataclass(frozen=True, eq=False)
-class TemperedSMC:
+class TemperedSMC(ArrayState[State]):
     """Particles from the prior to the posterior, by likelihoods tempered so that half of the particles count."""
 
     problem: Problem
@@ -49,41 +59,30 @@ class TemperedSMC:
 
     @cached_property
     def algorithm(self) -> Any:
-        walk, step = blackjax.additive_step_random_walk, blackjax.mcmc.random_walk.normal(0.4 * jnp.eye(1))
-        smc = blackjax.adaptive_tempered_smc(
-            self.problem.log_prior_unfolded,
-            lambda u: self.problem.log_likelihood(self.problem.space.fold(u)),
-            lambda key, state, density: walk.build_kernel()(key, state, density, step),
-            walk.init,
-            {},
-            blackjax.smc.resampling.systematic,
-            target_ess=0.5,
-        )
-        return blackjax.base.SamplingAlgorithm(smc.init, jax.jit(smc.step))
+        prior, hmc, one = self.problem.log_prior_unfolded, blackjax.hmc, np.ones(1, int)
+        options = {"step_size": 0.2 * one, "inverse_mass_matrix": 1.0 * one[None], "num_integration_steps": 8 * one}
+        kernel = hmc.build_kernel(), hmc.init
+        smc = blackjax.adaptive_tempered_smc(prior, self.likelihood, *kernel, options, systematic, target_ess=0.5)
+        return SamplingAlgorithm(smc.init, jax.jit(smc.step))
+
+    def likelihood(self, u: jax.Array) -> jax.Array:
+        return self.problem.log_likelihood(self.problem.space.fold(u))
 
     def init(self, devices: Sequence[Any]) -> State:
         keys = jax.random.split(jax.random.PRNGKey(self.seed), self.particles)
         z = np.stack([self.problem.space.sample(key) for key in keys])
-        smc = self.algorithm.init(jnp.asarray(self.problem.space.unfold(z)))
-        return State(jax.tree.map(lambda a: jnp.asarray(np.asarray(a)), smc), 0)  # of the types that `restore` makes
+        return self.algorithm.init(jnp.asarray(self.problem.space.unfold(z))), jnp.array(0)
 
     def step(self, state: State) -> tuple[State, Block]:
-        key = jax.random.PRNGKey(10**6 * self.seed + state.done)
-        smc, _ = self.algorithm.step(key, state.smc)
-        if smc.tempering_param < 1:
-            return State(smc, state.done + 1), Block(True, np.zeros((1, 0, len(self.problem.space))))
-        chosen = blackjax.smc.resampling.systematic(key, smc.weights, self.particles)
-        return State(smc, state.done + 1), Block(False, np.asarray(smc.particles)[None, chosen])
+        key = jax.random.fold_in(jax.random.PRNGKey(self.seed), state[1])
+        smc, _ = self.algorithm.step(key, state[0])
+        chosen = systematic(key, smc.weights, self.particles)
+        last = smc.tempering_param >= 1
+        return (smc, state[1] + 1), Block(not last, np.asarray(smc.particles)[None, chosen[: self.particles * last]])
 
     def info(self, state: State) -> Info:
-        reached = float(state.smc.tempering_param)
-        return Info(state.done, None, reached >= 1, f"temperature {reached:.2f}", {"tempering_steps": state.done})
-
-    def save(self, state: State) -> dict[str, np.ndarray]:
-        return {**{k: np.asarray(v) for k, v in state.smc._asdict().items()}, "done": np.array(state.done)}
-
-    def restore(self, devices: Sequence[Any], saved: Mapping[str, np.ndarray], blocks: Sequence[Block]) -> State:
-        return State(TemperedSMCState(*(jnp.asarray(saved[k]) for k in TemperedSMCState._fields)), int(saved["done"]))
+        reached, steps = float(state[0].tempering_param), int(state[1])
+        return Info(steps, None, reached >= 1, f"temperature {reached:.2f}", {"tempering_steps": steps})
 
 
 def two_modes() -> Problem:
