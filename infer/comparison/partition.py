@@ -41,12 +41,14 @@ def divide(problem: Problem, by: str) -> Partition:
         raise ValueError("the problem has one row: without it nothing is left to fit")
     if by == "row":
         return Partition(by, np.arange(len(rows)), row_coordinates(problem))
-    labels = [m.experiment or f"row {i}" if by == "run" else m.protocol for i, m in enumerate(rows)]
-    known = list(dict.fromkeys(labels))
+    # A row without a run is known by its number, so that a run which is called "row 3" is another part.
+    keys = [(m.experiment or i) if by == "run" else m.protocol for i, m in enumerate(rows)]
+    known = list(dict.fromkeys(keys))
     if len(known) < 2:
         raise ValueError(f"all rows are of one {by}, {known[0]!r}: without it nothing is left to fit")
-    position = {label: i for i, label in enumerate(known)}
-    return Partition(by, np.array([position[label] for label in labels]), {by: (by, np.array(known))})
+    position = {key: i for i, key in enumerate(known)}
+    names = [key if isinstance(key, str) else f"row {key}" for key in known]
+    return Partition(by, np.array([position[key] for key in keys]), {by: (by, np.array(names))})
 
 
 __all__ = ["Partition", "divide"]

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from ...data.dataset import Measurement
+from ...models.listing import known_names
 from ...models.protocols.protocol import Protocol
 from ..prediction.assay_curves import Curve, as_mapping, dose_of, over_doses, posterior_values
 from ..prediction.runs import aligned, average_run
@@ -80,6 +81,8 @@ def dose(
     """
     values = posterior_values(problem, tree, draws=draws)
     named = as_mapping(problem, values)
+    if isinstance(template, str) and template not in problem.dataset.protocols:
+        raise KeyError(f"unknown protocol {template!r}: {known_names(template, problem.dataset.protocols)}")
     protocol = problem.dataset.protocols[template] if isinstance(template, str) else template
     measured, rows = measured_doses(problem, observable, input, time, protocol)
     if doses is None:

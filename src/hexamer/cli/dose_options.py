@@ -37,7 +37,7 @@ DosesOption = Annotated[
 AtOption = Annotated[
     float | None,
     arguments.number_option(
-        "Time of the reading in the model's unit, such as min; 20 min where no --summary is given."
+        "Time of the reading in the model's unit, such as min; by default 20 min, unless --summary is given."
     ),
 ]
 SummaryOption = Annotated[
@@ -79,7 +79,7 @@ ProblemOption = Annotated[
 ]
 MolarMassOption = Annotated[
     list[str],
-    typer.Option(help="NAME=MASS, e.g. 'IL6=21 kDa', where the fitted problem states none; may be repeated."),
+    typer.Option(help="NAME=MASS, e.g. 'IL6=21 kDa', if the fitted problem does not state it; may be repeated."),
 ]
 ParameterOption = Annotated[
     list[str], typer.Option("--set", help="NAME=VALUE of a parameter of a model; may be repeated.")

@@ -57,7 +57,7 @@ def command(
         ),
     ] = InitialChoice.prior,
     seed: Annotated[int, arguments.count_option("Seed of the starts.", 0)] = 0,
-    iterations: Annotated[int, arguments.count_option("Most iterations a start.")] = 1000,
+    iterations: Annotated[int, arguments.count_option("Largest number of iterations per start.")] = 1000,
     model: ModelOption = None,
     engine: EngineOption = EngineChoice.auto,
     device: DeviceOption = None,

@@ -61,7 +61,7 @@ ModelOption = Annotated[
 EngineOption = Annotated[
     EngineChoice,
     typer.Option(
-        help="fused: code compiled for the model; auto: fused where it can, else diffrax.",
+        help="fused: code compiled for the model; auto: fused if it can solve the model, else diffrax.",
         **arguments.choice_of(EngineChoice),
     ),
 ]
@@ -105,12 +105,12 @@ FitDrawsOption = Annotated[
 ]
 RtolOption = Annotated[
     float,
-    arguments.number_option("Relative error a step of the solver, of each species' size.", 1e-12, 1e-2),
+    arguments.number_option("Relative error per step of the solver, for each species.", 1e-12, 1e-2),
 ]
 AtolOption = Annotated[
     float | None,
     arguments.number_option(
-        "Absolute error a step, in the model's units, for all species alike; by default each species has its own, "
+        "Absolute error per step, in the model's units, the same for all species. By default each species has its own, "
         "which follows from --rtol and from what the species starts at, is set to, or soon comes to."
     ),
 ]

@@ -182,6 +182,17 @@ def test_what_cannot_be_left_out(whole: tuple[Linear, Calibration], linear: Call
         loo(one, "protocol")
 
 
+def test_a_run_may_be_called_like_a_row(decay_model: Model) -> None:
+    rows = tuple(
+        Measurement("A", "rest", t, 1.0, experiment=run) for t, run in ((0.5, "row 1"), (1.0, ""), (2.0, "row 1"))
+    )
+    parameters = {"k": Parameter("k", Prior("normal", "lin", 0.5, 0.1))}
+    data = Dataset("named", {"A": direct("A", "A", sd=0.5)}, {"rest": Protocol("rest")}, rows, parameters)
+    parts = divide(Problem(decay_model, data), "run")
+    assert parts.part.tolist() == [0, 1, 0]
+    assert [parts.name(i) for i in range(2)] == ["run row 1", "run row 1"]
+
+
 def test_one_row(decay_model: Model) -> None:
     """The refit met a data set without measurements."""
     data = Dataset(
