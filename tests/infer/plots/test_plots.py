@@ -132,7 +132,7 @@ def test_dose(conversion, conversion_tree, tmp_path):
     assert low < high  # 90% lies around 50%
     assert [t.get_text() for t in ax.get_xticklabels()] == ["0", "0.1", "1", "10", "100"]
     rendered(figure, tmp_path)
-    with pytest.raises(KeyError, match="unknown protocol 'L 2 nM': known: .*L 1 nM"):
+    with pytest.raises(KeyError, match=r"unknown protocol 'L 2 nM': known: .*L 1 nM"):
         plots.dose(conversion, conversion_tree, "blot_B", "L", 20.0, "L 2 nM")
 
 
