@@ -39,7 +39,7 @@ class Observable:
     scale : Scale or str
         `"lin"`, `"log"` or `"log10"`.
     noise : Noise or str
-        Such as `"normal"`, `"laplace"`, `"student_t(4)"`.
+        Such as `"normal"`, `"laplace"`, `"student_t(4)"`, `"contaminated(0.05, 10)"`.
     unit : str
         Of the measurements.
     """

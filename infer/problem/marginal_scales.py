@@ -152,7 +152,8 @@ def find_nuisance(
         raise ValueError(
             f"cannot integrate out {', '.join(refused)}: each must be an estimated scale of observables that "
             "are normal on a logarithmic scale, be used for nothing else, share no row with another such "
-            "scale, touch no censored row, and have a log-normal prior without bounds"
+            "scale, touch no censored row, and have a log-normal prior without bounds. Scales that "
+            "`marginalise` does not name are sampled"
         )
     normal = [_log_normal(known[n]) or (0.0, 1.0) for n in names]
     return Nuisance(tuple(names), taken, slope, np.array([n[0] for n in normal]), np.array([n[1] for n in normal]))

@@ -6,7 +6,7 @@ import pytest
 import sympy
 
 from hexamer.data import Dataset, TableError, load, read_folder
-from hexamer.data.noise import StudentT
+from hexamer.data.noise import Contaminated, StudentT
 from support.data_folder import complaints, written
 
 pytestmark = pytest.mark.tier("check")
@@ -369,6 +369,8 @@ def test_a_bad_description(folder, case):
 def test_noise_of_an_observable(folder):
     observables = load(folder(problem=PROBLEM + 'noise = "student_t(4)"\n')).observables
     assert {n: o.noise for n, o in observables.items()} == {"pS": "normal", "mRNA": "normal", "count": StudentT(4)}
+    observables = load(folder(problem=PROBLEM + 'noise = "contaminated(0.05, 10)"\n')).observables
+    assert observables["count"].noise == Contaminated(0.05, 10)
 
 
 def test_problems_of_a_description_come_together(folder):
