@@ -187,10 +187,20 @@ BAD_ROWS = {
         "mRNA,0,0,au,0,0,p,,",
         "holds '0'; expected a value above 0, since mRNA is read on a log scale",
     ),
-    "negative copies": (
-        "count,0,-3,zmol/cell,0,0,,1,",
-        "holds '-3'; expected a value of 0 or more, since count is an amount",
+    "negative on a log scale": (
+        "mRNA,0,-3,au,0,0,p,,",
+        "holds '-3'; expected a value above 0, since mRNA is read on a log scale; state a reading at or below the "
+        "background as a limit, such as <2.5, or read it on a linear scale, as `direct` without `transformation` does",
     ),
+    "interval from zero on a log scale": (
+        "mRNA,0,0..3,au,0,0,p,,",
+        "row 1, 'value' holds '0..3'; expected a value above 0, since mRNA is read on a log scale",
+    ),
+    "interval out of order": (
+        "count,0,5..3,zmol/cell,0,0,,1,",
+        "row 1, 'value' holds '5..3'; expected an interval of two finite numbers, the lower one first, such as 2.5..5",
+    ),
+    "interval in words": ("count,0,3..b,zmol/cell,0,0,,1,", "holds '3..b'; expected an interval of two finite numbers"),
     "no gel": (
         "pS,0,1,au,0,0,,,",
         "row 1, 'experiment' holds nothing; expected the gel or plate, since each has a scale",
