@@ -22,6 +22,7 @@ from .dataset import Censored, Dataset, Measurement, Observable
 from .errors import AssayError
 from .files.issues import Issue, TableError
 from .formula import FormulaError, parse_formula
+from .joint_prior import JointPrior
 from .literature_table import literature
 from .native.folder import read_folder
 from .native.prior_table import PriorTable, read_priors
@@ -38,7 +39,7 @@ from .scale import Scale, to_scale
 __all__ = ["Censored", "DataNotFound", "Dataset", "Measurement", "Observable", "Published"]
 __all__ += ["bundled", "literature", "load", "read_folder", "read_values"]
 # Parameters:
-__all__ += ["Noise", "Parameter", "Prior", "PriorTable", "Scale", "noise_of", "read_priors", "to_scale"]
+__all__ += ["JointPrior", "Noise", "Parameter", "Prior", "PriorTable", "Scale", "noise_of", "read_priors", "to_scale"]
 # Assays:
 __all__ += ["blot", "blot_ratio", "coip", "copy_number", "direct", "elisa", "flow_cytometry", "log10_expression"]
 __all__ += ["log10_reading", "logit", "luciferase", "luminex", "phosphorylation_degree", "qpcr"]

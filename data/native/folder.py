@@ -13,6 +13,7 @@ from ..parameter import FIXED, Parameter
 from ..quantities.units import UnitError
 from .coverage import check_patterns, near
 from .description import FILE, MEASUREMENTS, PRIORS, Description, read_description
+from .joint_priors import check_joint_priors
 from .prior_table import PriorTable, covers, parse_priors
 from .prior_units import in_model_units
 from .rows import Rows, read_rows
@@ -57,6 +58,8 @@ def read_folder(folder: str | Path) -> Dataset:
         known = load_network(description.model).parameters
         published = {n: p for n, p in literature().items() if n in known}
         parameters = {n: in_model_units(p, description.units, {}) for n, p in published.items()} | parameters
+    check_joint_priors(description.joint_priors, parameters, FILE, issues)
+    issues.raise_any()
     return Dataset(
         name=description.name,
         observables={name: entry.observable for name, entry in description.entries.items()},
@@ -70,6 +73,7 @@ def read_folder(folder: str | Path) -> Dataset:
         described_in=FILE,
         tables=((MEASUREMENTS, 0),),
         inputs=description.inputs,
+        joint_priors=tuple(description.joint_priors.values()),
     )
 
 
