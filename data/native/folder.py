@@ -58,7 +58,8 @@ def read_folder(folder: str | Path) -> Dataset:
         known = load_network(description.model).parameters
         published = {n: p for n, p in literature().items() if n in known}
         parameters = {n: in_model_units(p, description.units, {}) for n, p in published.items()} | parameters
-    check_joint_priors(description.joint_priors, parameters, FILE, issues)
+    earlier = () if priors is None else priors.joint_priors
+    check_joint_priors(description.joint_priors, earlier, parameters, FILE, issues)
     issues.raise_any()
     return Dataset(
         name=description.name,
@@ -73,7 +74,7 @@ def read_folder(folder: str | Path) -> Dataset:
         described_in=FILE,
         tables=((MEASUREMENTS, 0),),
         inputs=description.inputs,
-        joint_priors=tuple(description.joint_priors.values()),
+        joint_priors=(*description.joint_priors.values(), *earlier),
     )
 
 
@@ -167,6 +168,7 @@ def _notes(description: Description, rows: Rows, priors: PriorTable | None) -> l
     if rows.unmeasured:
         notes.append(f"conditions without measurements: {', '.join(sorted(rows.unmeasured))}")
     notes += _unchecked(description, priors)
+    notes += priors.notes if priors else ()
     for pattern, _ in priors.patterns if priors else ():
         if not any(covers(pattern, name) for name in needed):
             notes.append(f"the row {pattern!r} of {PRIORS} covers no parameter, as its observable has no measurements")

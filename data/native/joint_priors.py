@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ..files.issues import Issues
 from ..files.toml_section import Section
@@ -30,9 +30,13 @@ def take_joint_priors(top: Section) -> dict[str, JointPrior]:
 
 
 def check_joint_priors(
-    joint: Mapping[str, JointPrior], parameters: Mapping[str, Parameter], file: str, issues: Issues
+    joint: Mapping[str, JointPrior],
+    earlier: Collection[JointPrior],
+    parameters: Mapping[str, Parameter],
+    file: str,
+    issues: Issues,
 ) -> None:
-    """Complains of parameters that cannot be in the joint priors that name them."""
+    """Complains of parameters that cannot be in the joint priors that name them; `earlier` are those of results."""
     for name, one in joint.items():
         column = f"joint_priors.{name}.parameters"
         unknown = [n for n in one.parameters if n not in parameters]
@@ -42,7 +46,7 @@ def check_joint_priors(
         if not unknown:
             for fault in joint_prior_faults([one], parameters):
                 issues.add(file, f"parameters with normal priors; {fault}", column=column)
-    if not issues.entries and (faults := joint_prior_faults(joint.values(), parameters)):
+    if not issues.entries and (faults := joint_prior_faults([*joint.values(), *earlier], parameters)):
         issues.add(file, "; ".join(faults), column="joint_priors")
 
 

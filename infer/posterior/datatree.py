@@ -27,6 +27,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
+from ...data.earlier_result import safe
 from ...data.joint_prior import draw_joint
 from ...data.parameter import Parameter, draw_prior
 from ...models.solvers.below_zero import below_zero_warning, by_species
@@ -220,11 +221,6 @@ def _plain(values: Mapping[str, np.ndarray]) -> xr.Dataset:
     """Draws by parameter, without what is known of the parameters."""
     shape = np.shape(next(iter(values.values())))
     return over_draws(xr.Dataset({safe(n): (SAMPLE, v) for n, v in values.items()}), (shape[0], shape[1]))
-
-
-def safe(name: str) -> str:
-    """A name that NetCDF takes."""
-    return name.replace("/", "∕")
 
 
 def _parameters(parameters: list[Parameter], values: Mapping[str, np.ndarray]) -> xr.Dataset:

@@ -16,13 +16,14 @@ from numpyro.infer.util import log_density
 from scipy import stats
 
 from hexamer import Model, Problem
-from hexamer.data import Dataset, JointPrior, Parameter, Prior
+from hexamer.data import Dataset, JointPrior, Parameter, Prior, priors_from_result
 from hexamer.data.petab.export import PetabExportError
 from hexamer.infer import export_petab
 from hexamer.infer.comparison.refitting import drawn_jointly
 from hexamer.infer.posterior.content import from_text, to_text
 from hexamer.infer.posterior.datatree import to_datatree
-from hexamer.infer.problem.identity import differences, problem_parts
+from hexamer.infer.posterior.file import save_datatree
+from hexamer.infer.problem.identity import differences, problem_digest, problem_parts
 from hexamer.infer.problem.numpyro_bridge import numpyro_model
 from hexamer.infer.problem.parameter_space import ParameterSpace
 from support.closed_form import with_closed_form
@@ -68,8 +69,8 @@ def test_a_part_of_it_is_its_marginal_distribution() -> None:
 
 @pytest.mark.tier("slow")
 def test_draws_have_its_correlation(space: ParameterSpace) -> None:
-    z = np.stack([np.asarray(space.sample(key)) for key in jax.random.split(jax.random.key(1), 400)])
-    np.testing.assert_allclose(np.corrcoef(z[:, [0, 2, 3]].T), R[np.ix_(ORDER, ORDER)], atol=0.12)
+    z = np.stack([np.asarray(space.sample(key)) for key in jax.random.split(jax.random.key(1), 250)])
+    np.testing.assert_allclose(np.corrcoef(z[:, [0, 2, 3]].T), R[np.ix_(ORDER, ORDER)], atol=0.15)
     assert abs(np.corrcoef(z[:, 1], z[:, 0])[0, 1]) < 0.15
     assert stats.kstest(z[:, 2], stats.norm.cdf).pvalue > 1e-3
 
@@ -98,8 +99,10 @@ def test_its_scales_are_sampled(decay_model: Model, data: Dataset, problem: Prob
 def test_numpyro_has_the_same_prior(problem: Problem) -> None:
     z = jnp.asarray(problem.space.sample(jax.random.key(2)))
     theta = dict(zip(problem.space.names, problem.space.constrain(z), strict=True))
-    of_numpyro = log_density(partial(numpyro_model, problem), (), {}, theta)[0] - problem.log_likelihood(z)
-    own = problem.space.log_prior_of_search(problem.space.search(z))
+    both = jax.jit(lambda t, z: (log_density(partial(numpyro_model, problem), (), {}, t)[0], problem.log_likelihood(z)))
+    with_prior, likelihood = both(theta, z)
+    of_numpyro = with_prior - likelihood
+    own = jax.jit(lambda z: problem.space.log_prior_of_search(problem.space.search(z)))(z)
     logarithms = [
         float(jnp.log(theta[n]) + np.log(s.log_base))
         for n, s in zip(problem.space.names, problem.space.scales, strict=True)
@@ -119,6 +122,33 @@ def test_tree(problem: Problem) -> None:
     expected = [float(problem.space.log_prior_mode(jnp.asarray(x))) for x in z[0]]
     np.testing.assert_allclose(total, expected, atol=1e-9)
     assert tree.attrs["joint_priors"] == '["scale_2, k: correlation [1, 0.9], [0.9, 1]"]'
+
+
+@pytest.mark.tier("slow")
+def test_the_posterior_becomes_the_prior_of_another_problem(
+    problem: Problem, decay_model: Model, decay_data: Dataset, tmp_path: Path
+) -> None:
+    """Of a file that hexamer wrote: draws from the prior above give about that prior back."""
+    z = np.stack([np.asarray(problem.space.sample(key)) for key in jax.random.split(jax.random.key(4), 60)])[None]
+    tree = to_datatree(problem, z, {}, seed=1, failures={}, predictive=False)
+    save_datatree(tree, tmp_path / "posterior.nc")
+    names = ["k", "noise", "scale_2"]
+    old = priors_from_result(tmp_path, names)
+    t = np.log(np.stack([np.ravel(tree["posterior"][n].values) for n in names]))
+    for name, x in zip(names, t, strict=True):
+        prior = old.named[name].prior
+        assert prior is not None
+        assert (prior.scale, prior.location, prior.spread) == (
+            "log",
+            pytest.approx(x.mean()),
+            pytest.approx(x.std(ddof=1)),
+        )
+    (joint,) = old.joint_priors
+    np.testing.assert_allclose(joint.correlation, np.corrcoef(t), atol=1e-12)
+    data = replace(decay_data, parameters={**decay_data.parameters, **old.named}, joint_priors=old.joint_priors)
+    later = Problem(decay_model, data)
+    assert later.space.joint_priors[0].parameters == ("k", "noise", "scale_2")
+    assert problem_digest(later) != problem_digest(Problem(decay_model, replace(data, joint_priors=())))
 
 
 def test_it_belongs_to_the_identity(decay: Callable[..., Problem], problem: Problem) -> None:
