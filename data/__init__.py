@@ -19,12 +19,14 @@ from .assays import (
 from .assays.standard_curve import ReadBack, StandardCurve, StandardCurveError, fit_standard_curve
 from .catalogue import bundled, load
 from .dataset import Censored, Dataset, Measurement, Observable
+from .earlier_result import EarlierResultError
 from .errors import AssayError
 from .files.issues import Issue, TableError
 from .formula import FormulaError, parse_formula
+from .joint_prior import JointPrior
 from .literature_table import literature
 from .native.folder import read_folder
-from .native.prior_table import PriorTable, read_priors
+from .native.prior_table import PriorTable, priors_from_result, read_priors
 from .native.values import read_values
 from .noise import Noise, noise_of
 from .parameter import Parameter
@@ -38,7 +40,18 @@ from .scale import Scale, to_scale
 __all__ = ["Censored", "DataNotFound", "Dataset", "Measurement", "Observable", "Published"]
 __all__ += ["bundled", "literature", "load", "read_folder", "read_values"]
 # Parameters:
-__all__ += ["Noise", "Parameter", "Prior", "PriorTable", "Scale", "noise_of", "read_priors", "to_scale"]
+__all__ += [
+    "JointPrior",
+    "Noise",
+    "Parameter",
+    "Prior",
+    "PriorTable",
+    "Scale",
+    "noise_of",
+    "priors_from_result",
+    "read_priors",
+]
+__all__ += ["to_scale"]
 # Assays:
 __all__ += ["blot", "blot_ratio", "coip", "copy_number", "direct", "elisa", "flow_cytometry", "log10_expression"]
 __all__ += ["log10_reading", "logit", "luciferase", "luminex", "phosphorylation_degree", "qpcr"]
@@ -46,4 +59,12 @@ __all__ += ["ReadBack", "StandardCurve", "fit_standard_curve"]
 # Formulas, complexes, units:
 __all__ += ["complexes", "parse_formula", "parts_by_species", "to_model", "total_concentration"]
 # Errors:
-__all__ += ["AssayError", "FormulaError", "Issue", "StandardCurveError", "TableError", "UnitError"]
+__all__ += [
+    "AssayError",
+    "EarlierResultError",
+    "FormulaError",
+    "Issue",
+    "StandardCurveError",
+    "TableError",
+    "UnitError",
+]

@@ -11,6 +11,7 @@ import sympy
 
 from ..models.listing import counted, known_names
 from ..models.protocols.protocol import Protocol, Value
+from .joint_prior import JointPrior
 from .noise import Noise, noise_of
 from .parameter import Parameter
 from .scale import Scale
@@ -39,7 +40,7 @@ class Observable:
     scale : Scale or str
         `"lin"`, `"log"` or `"log10"`.
     noise : Noise or str
-        Such as `"normal"`, `"laplace"`, `"student_t(4)"`.
+        Such as `"normal"`, `"laplace"`, `"student_t(4)"`, `"contaminated(0.05, 10)"`.
     unit : str
         Of the measurements.
     """
@@ -148,6 +149,8 @@ class Dataset:
     continued : dict
         By protocol, the protocol and the time (in the model's unit) whose state its pre-equilibration begins with; the
         others begin with the model's initial values.
+    joint_priors : tuple of JointPrior
+        Correlations of the parameters' priors.
     """
 
     name: str
@@ -164,6 +167,7 @@ class Dataset:
     inputs: tuple[Input, ...] = ()
     derived: Mapping[str, sympy.Expr] = field(default_factory=dict)
     continued: Mapping[str, tuple[Protocol, float]] = field(default_factory=dict)
+    joint_priors: tuple[JointPrior, ...] = ()
 
     def __post_init__(self) -> None:
         problems: list[str] = []
@@ -192,6 +196,11 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.measurements)
+
+    @property
+    def jointly(self) -> frozenset[str]:
+        """Names of the parameters in joint priors."""
+        return frozenset(n for joint in self.joint_priors for n in joint.parameters)
 
     def place(self, m: Measurement) -> str:
         """The file and row of a measurement, such as `measurements.csv, row 3`; empty if they are unknown.

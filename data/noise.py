@@ -8,8 +8,9 @@ from __future__ import annotations
 import abc
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -19,6 +20,8 @@ from ..models.listing import did_you_mean
 if TYPE_CHECKING:  # tables are read without JAX, which takes half a second to import
     import numpyro.distributions as dist
     from jaxtyping import Array
+
+_HALVINGS = 60  # of an interval, after which its ends are the same number
 
 
 class Noise(abc.ABC):
@@ -158,7 +161,7 @@ class StudentT(Noise):
 
     @property
     def text(self) -> str:
-        return f"student_t({repr(self.dof).removesuffix('.0')})"
+        return f"student_t({_exact(self.dof)})"
 
     def log_density(self, r):
         from .student_t import log_density
@@ -189,8 +192,93 @@ class StudentT(Noise):
         return distributions.StudentT(self.dof, mean, sd)
 
 
+@dataclass(frozen=True, eq=False)
+class Contaminated(Noise):
+    """(1−ε) φ(r) + ε φ(r/k)/k, with the unit normal density φ: a share ε of the readings scatters k times as far.
+
+    A standard deviation that a table states is that of the other readings; the standard deviation of all of them is
+    σ √(1 − ε + ε k²). Source: Tukey (1960), A survey of sampling from contaminated distributions, in: Contributions to
+    Probability and Statistics, 448-485.
+
+    - `share`: ε, between 0 and 1;
+    - `times`: k, above 1.
+    """
+
+    share: float
+    times: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "share", float(self.share))
+        object.__setattr__(self, "times", float(self.times))
+        if not 0 < self.share < 1:
+            raise ValueError(f"contaminated noise needs a share of outliers between 0 and 1, not {self.share}")
+        if not 1 < self.times < math.inf:
+            raise ValueError(f"the outliers of contaminated noise scatter more than 1 times as far, not {self.times}")
+
+    @property
+    def text(self) -> str:
+        return f"contaminated({_exact(self.share)}, {_exact(self.times)})"
+
+    def _mixed(self, of: Callable[[Any], Any], r: Any, more: float) -> Any:
+        """log [(1−ε) exp(of(r)) + ε exp(of(r/k) + more)]."""
+        import jax.numpy as jnp
+
+        return jnp.logaddexp(math.log1p(-self.share) + of(r), math.log(self.share) + more + of(r / self.times))
+
+    def log_density(self, r):
+        return self._mixed(Normal().log_density, r, -math.log(self.times))
+
+    def log_distribution(self, r):
+        return self._mixed(Normal().log_distribution, r, 0.0)
+
+    def normal_score(self, r):
+        from scipy import special
+
+        return -np.sign(r) * special.ndtri(self._lower_tail(-np.abs(r)))
+
+    def quantile(self, u):
+        from scipy import special
+
+        u = np.asarray(u, dtype=float)
+        tail = np.minimum(u, 1 - u)
+        near = special.ndtri(tail)
+        far = self.times * near  # F(far) ≤ tail ≤ F(near)
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (near + far)
+            above = self._lower_tail(middle) > tail
+            near, far = np.where(above, middle, near), np.where(above, far, middle)
+        return np.where(u < 0.5, far, -far)
+
+    def _lower_tail(self, r):
+        """F(r), which has all its digits below 0."""
+        from scipy import special
+
+        return (1 - self.share) * special.ndtr(r) + self.share * special.ndtr(r / self.times)
+
+    def draw(self, rng, shape):
+        outlier = rng.random(shape) < self.share
+        return rng.standard_normal(shape) * np.where(outlier, self.times, 1.0)
+
+    def numpyro(self, mean, sd):
+        import jax.numpy as jnp
+        from numpyro import distributions
+
+        shares = jnp.broadcast_to(jnp.array([1 - self.share, self.share]), (*jnp.shape(mean), 2))
+        parts = distributions.Normal(mean[..., None], jnp.stack([sd, self.times * sd], axis=-1))
+        return distributions.MixtureSameFamily(distributions.Categorical(probs=shares), parts)
+
+
+def _exact(number: float) -> str:
+    """The shortest text that reads back to the same number."""
+    return repr(number).removesuffix(".0")
+
+
 _PLAIN: dict[str, Noise] = {n.text: n for n in (Normal(), Laplace())}
-KNOWN = f"{', '.join(_PLAIN)}, student_t(N) with N degrees of freedom above 0"
+_WITH_NUMBERS: dict[str, Callable[..., Noise]] = {"student_t": StudentT, "contaminated": Contaminated}
+KNOWN = (
+    f"{', '.join(_PLAIN)}, student_t(N) with N degrees of freedom above 0, contaminated(S, K) with a share S of "
+    "outliers that scatter K times as far"
+)
 
 
 def meant_noise(text: str) -> str:
@@ -199,7 +287,7 @@ def meant_noise(text: str) -> str:
     >>> meant_noise("laplas")
     "; did you mean 'laplace'?"
     """
-    return did_you_mean(text, [*_PLAIN, "student_t(4)"])
+    return did_you_mean(text, [*_PLAIN, "student_t(4)", "contaminated(0.05, 10)"])
 
 
 def noise_of(text: str) -> Noise:
@@ -208,7 +296,8 @@ def noise_of(text: str) -> Noise:
     Parameters
     ----------
     text : str
-        `normal`, `laplace` or, with 4 degrees of freedom, `student_t(4)`.
+        `normal`, `laplace`, `student_t(4)` with 4 degrees of freedom, or `contaminated(0.05, 10)`, where 5 % of the
+        readings scatter 10 times as far.
 
     Returns
     -------
@@ -227,12 +316,15 @@ def noise_of(text: str) -> Noise:
     """
     if text in _PLAIN:
         return _PLAIN[text]
-    if match := re.fullmatch(r"student_t\(\s*([0-9.eE+-]+)\s*\)", text.strip()):
+    match = re.fullmatch(r"(\w+)\(([0-9.eE+,\s-]+)\)", text.strip())
+    if match and match.group(1) in _WITH_NUMBERS:
         try:
-            return StudentT(float(match.group(1)))
+            return _WITH_NUMBERS[match.group(1)](*map(float, match.group(2).split(",")))
+        except TypeError:
+            pass  # another count of numbers
         except ValueError as error:
             raise ValueError(f"the noise {text!r}: {error}") from None
     raise ValueError(f"unknown noise {text!r}; known: {KNOWN}{meant_noise(text)}")
 
 
-__all__ = ["KNOWN", "Laplace", "Noise", "Normal", "StudentT", "meant_noise", "noise_of"]
+__all__ = ["KNOWN", "Contaminated", "Laplace", "Noise", "Normal", "StudentT", "meant_noise", "noise_of"]

@@ -206,6 +206,8 @@ def _check_problem(problem: Problem, tree: xr.DataTree, path: Path) -> None:
     differ = sorted(set(names) ^ set(map(str, posterior.data_vars)))
     texts = {n: None if p.prior is None else p.prior.text for n, p in names.items()}
     differ += [n for n in names if n in posterior and posterior[n].attrs.get("prior", texts[n]) != texts[n]]
+    joint = [j.text for j in problem.dataset.joint_priors]
+    differ += [] if json.loads(tree.attrs.get("joint_priors", "[]")) == joint else ["the joint priors"]
     fixed = json.loads(tree.attrs.get("fixed", "{}"))
     differ += [n for n in sorted({*fixed, *problem.fixed}) if fixed.get(n) != problem.fixed.get(n)]
     if differ:

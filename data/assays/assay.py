@@ -65,7 +65,6 @@ class Assay:
     conversion: Conversion = UNCHANGED  # how a row's value becomes a measurement
     takes_unit: bool = True  # whether the maker does, and so the key `unit`
     absolute: bool = False  # without a scale that would absorb the unit
-    amount: bool = False  # values are never negative
 
     @property
     def all_keys(self) -> tuple[Key, ...]:
@@ -97,7 +96,7 @@ class Assay:
     def take_values(self, section: Section, unit: str) -> RowValues:
         """The unit, the range and the conversion of the rows' values."""
         del section
-        return RowValues(unit, self.conversion, self.amount)
+        return RowValues(unit, self.conversion)
 
     def take_options(self, section: Section, values: RowValues) -> dict[str, Any]:
         """Arguments of the maker that are not formulas."""

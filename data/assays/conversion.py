@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -10,10 +11,21 @@ from ..dataset import Censored
 
 
 class NumberOrLimit(NamedTuple):
-    """A number, or a limit of one: `<2.5` is 2.5, censored on the left."""
+    """A number, or limits of one: `<2.5` is 2.5, censored on the left, and `2.5..5` an interval from 2.5 to 5."""
 
     value: float
     censored: Censored = ""
+    upper: float | None = None  # of an interval
+
+    @property
+    def ends(self) -> tuple[float, ...]:
+        """The number, or both limits of an interval."""
+        return (self.value,) if self.upper is None else (self.value, self.upper)
+
+    def with_ends(self, ends: Sequence[float]) -> NumberOrLimit:
+        """The same with other numbers; those of an interval in any order."""
+        low, high = min(ends), max(ends)
+        return self._replace(value=low, upper=None if self.upper is None else high)
 
 
 @dataclass(frozen=True)
@@ -42,6 +54,13 @@ class Conversion:
         return cell
 
 
+def measurement(conversion: Conversion, cell: NumberOrLimit, reference: float) -> NumberOrLimit:
+    """The measurement of a cell, also of an interval; all conversions are monotone."""
+    if cell.upper is None:
+        return conversion.measured(cell, reference)
+    return cell.with_ends([conversion.measured(NumberOrLimit(x), reference).value for x in cell.ends])
+
+
 UNCHANGED = Conversion()
 
 
@@ -57,4 +76,4 @@ class Log10(Conversion):
         return cell._replace(value=math.log10(cell.value))
 
 
-__all__ = ["UNCHANGED", "Conversion", "Log10", "NumberOrLimit"]
+__all__ = ["UNCHANGED", "Conversion", "Log10", "NumberOrLimit", "measurement"]

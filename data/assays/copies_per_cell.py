@@ -65,4 +65,4 @@ class _CopyNumber(Assay):
             section.complain("unit", f"an amount a cell: {error}", unit)
 
 
-COPY_NUMBER = _CopyNumber("copy_number", copy_number, keys=(SD_ON_SCALE,), unit="zmol/cell", absolute=True, amount=True)
+COPY_NUMBER = _CopyNumber("copy_number", copy_number, keys=(SD_ON_SCALE,), unit="zmol/cell", absolute=True)

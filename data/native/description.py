@@ -19,12 +19,14 @@ from ..files.issues import Issues
 from ..files.text_file import read_text
 from ..files.toml_section import Section
 from ..files.toml_words import why_unread
+from ..joint_prior import JointPrior
 from ..published import Published
 from ..quantities.model_units import SAME, ModelUnits
 from ..quantities.units import UnitError, conversion_factor, quantity_of, split_quantity
 from ..schedules import Input
 from .conditions import ConditionTable
 from .inputs import take_inputs
+from .joint_priors import take_joint_priors
 from .observables import ObservableEntry, make_entry
 
 FILE, MEASUREMENTS, PRIORS = "problem.toml", "measurements.csv", "priors.csv"
@@ -58,6 +60,7 @@ class Description:
     inputs: tuple[Input, ...]
     entries: Mapping[str, ObservableEntry]
     fixed: Mapping[str, Fixed]
+    joint_priors: Mapping[str, JointPrior]  # by the names of their tables
     prior_units: bool  # priors are converted from the units in their table; else they are in the model's
     literature: bool  # constants of the network have the literature's priors where no others are given
     published: Published | None
@@ -119,6 +122,7 @@ def _parse(content: dict[str, Any], folder: Path, issues: Issues) -> Description
         inputs=inputs,
         entries=entries,
         fixed=_fixed(top),
+        joint_priors=take_joint_priors(top),
         prior_units=top.choice("prior_units", ("column", "model")) == "column",
         literature=top.flag("literature"),
         published=_published(top, folder, conditions),

@@ -13,6 +13,7 @@ from ..parameter import FIXED, Parameter
 from ..quantities.units import UnitError
 from .coverage import check_patterns, near
 from .description import FILE, MEASUREMENTS, PRIORS, Description, read_description
+from .joint_priors import check_joint_priors
 from .prior_table import PriorTable, covers, parse_priors
 from .prior_units import in_model_units
 from .rows import Rows, read_rows
@@ -57,6 +58,9 @@ def read_folder(folder: str | Path) -> Dataset:
         known = load_network(description.model).parameters
         published = {n: p for n, p in literature().items() if n in known}
         parameters = {n: in_model_units(p, description.units, {}) for n, p in published.items()} | parameters
+    earlier = () if priors is None else priors.joint_priors
+    check_joint_priors(description.joint_priors, earlier, parameters, FILE, issues)
+    issues.raise_any()
     return Dataset(
         name=description.name,
         observables={name: entry.observable for name, entry in description.entries.items()},
@@ -70,6 +74,7 @@ def read_folder(folder: str | Path) -> Dataset:
         described_in=FILE,
         tables=((MEASUREMENTS, 0),),
         inputs=description.inputs,
+        joint_priors=(*description.joint_priors.values(), *earlier),
     )
 
 
@@ -163,6 +168,7 @@ def _notes(description: Description, rows: Rows, priors: PriorTable | None) -> l
     if rows.unmeasured:
         notes.append(f"conditions without measurements: {', '.join(sorted(rows.unmeasured))}")
     notes += _unchecked(description, priors)
+    notes += priors.notes if priors else ()
     for pattern, _ in priors.patterns if priors else ():
         if not any(covers(pattern, name) for name in needed):
             notes.append(f"the row {pattern!r} of {PRIORS} covers no parameter, as its observable has no measurements")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...models.listing import counted, one_of
+from ..earlier_result import read_earlier
 from ..files.csv_table import Row, Table, check_columns, number_in, parse_number, quote, read_table
 from ..files.issues import Issues
+from ..joint_prior import JointPrior
 from ..parameter import Parameter
 from ..prior import FAMILIES, Prior
 from ..scale import Scale
+from .earlier_rows import EarlierRows, place_in
 
 _PREFIXES = {Scale.LIN: "", Scale.LOG: "log_", Scale.LOG10: "log10_"}
 # Families of positive numbers are on the linear scale alone.
@@ -44,6 +47,10 @@ class PriorTable:
         By name.
     patterns : tuple
         Pattern and parameter, in the table's order.
+    joint_priors : tuple of JointPrior
+        Correlations of parameters whose priors come from one earlier result.
+    notes : tuple of str
+        What the user should know of such priors.
 
     Other Parameters
     ----------------
@@ -53,6 +60,8 @@ class PriorTable:
 
     named: Mapping[str, Parameter]
     patterns: tuple[tuple[str, Parameter], ...] = ()
+    joint_priors: tuple[JointPrior, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"PriorTable({counted(self.named, 'parameter')}, {counted(self.patterns, 'pattern')})"
@@ -93,7 +102,9 @@ def read_priors(path: str | Path) -> PriorTable:
     Its columns are `parameter,unit,distribution,location,scale`, and optionally `note,value,lower,upper,shape,source`.
     `location` and `scale` are those of the distribution, on its own scale (for `log10_normal`, in log10); `shape` is
     that of a gamma, or the degrees of freedom of a `student_t` (see `hexamer.data.Prior`); `lower` and `upper` truncate
-    it, in the parameter's unit; `value` is nominal, or the value of a `fixed` one.
+    it, in the parameter's unit; `value` is nominal, or the value of a `fixed` one. The distribution `from results/old`
+    is that of the draws in this folder of results: normal on the parameter's search scale, and correlated with the
+    other parameters that name the same folder.
 
     Parameters
     ----------
@@ -117,6 +128,36 @@ def read_priors(path: str | Path) -> PriorTable:
     return table
 
 
+def priors_from_result(place: str | Path, names: Sequence[str]) -> PriorTable:
+    """Priors that are the posterior of an earlier fit: normal ones, with the correlations of the draws.
+
+    Each has the mean and standard deviation of its parameter's draws on the scale that it was searched on; on the
+    natural logarithm, if it was searched linearly and its earlier prior allows no negative values.
+
+    Parameters
+    ----------
+    place : path
+        A folder of results, or the posterior in it.
+    names : sequence of str
+        Of the parameters, as the earlier fit calls them.
+
+    Returns
+    -------
+    PriorTable
+        Parameters by name, in the units of the earlier fit, and a joint prior, if there are two or more. A `Dataset`
+        takes them as `parameters` and `joint_priors`.
+
+    Raises
+    ------
+    EarlierResultError
+        If there is no posterior, it lacks a parameter, or its draws determine no joint distribution.
+    """
+    result = read_earlier(str(place), Path())
+    named = {n: result.parameter(n) for n in names}
+    joint = result.joint(list(named))
+    return PriorTable(named, (), () if joint is None else (joint,), tuple(result.notes(list(named))))
+
+
 def parse_priors(path: Path, issues: Issues) -> PriorTable | None:
     """As `read_priors`, but adding to `problems`; rows with problems hold a stand-in."""
     table = read_table(path, issues)
@@ -125,6 +166,7 @@ def parse_priors(path: Path, issues: Issues) -> PriorTable | None:
     named: dict[str, Parameter] = {}
     patterns: dict[str, Parameter] = {}
     seen: set[str] = set()
+    earlier = EarlierRows(table.file, path.parent, issues)
     for row in table.rows:
         name = row.cells["parameter"]
         if not name or name in seen:
@@ -133,14 +175,17 @@ def parse_priors(path: Path, issues: Issues) -> PriorTable | None:
             continue
         seen.add(name)
         # A row with problems is never used, but its name is covered: no second problem for that.
-        parameter = _read_parameter(row, table, issues) or Parameter(name, value=1.0, row=row.number)
+        parameter = _read_parameter(row, table, issues, earlier) or Parameter(name, value=1.0, row=row.number)
         (patterns if is_pattern(name) else named)[name] = parameter
-    return PriorTable(named, tuple(patterns.items()))
+    return PriorTable(named, tuple(patterns.items()), tuple(earlier.joint_priors()), tuple(earlier.notes()))
 
 
-def _read_parameter(row: Row, table: Table, issues: Issues) -> Parameter | None:
+def _read_parameter(row: Row, table: Table, issues: Issues, earlier: EarlierRows) -> Parameter | None:
     before = len(issues.entries)
     kind = row.cells["distribution"]
+    if (place := place_in(row)) is not None:
+        value = number_in(row, "value", table.file, issues) if row.cells.get("value") else None
+        return earlier.read(row, place, value)
     if kind not in DISTRIBUTIONS and kind != "fixed":
         issues.add(
             table.file,
@@ -225,4 +270,4 @@ def _prior(
         return None
 
 
-__all__ = ["DISTRIBUTIONS", "PriorTable", "covers", "is_pattern", "parse_priors", "read_priors"]
+__all__ = ["DISTRIBUTIONS", "PriorTable", "covers", "is_pattern", "parse_priors", "priors_from_result", "read_priors"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from ...models.listing import did_you_mean, one_of
 from ...models.protocols.protocol import Protocol, Value
 from ..assays import OFFSET, SCALE
-from ..assays.conversion import NumberOrLimit
+from ..assays.conversion import NumberOrLimit, measurement
 from ..assays.row_values import RowValues, parse_limit
 from ..assays.standard_curve import ReadBack, StandardCurve
 from ..assays.standards import read_standards
@@ -137,7 +137,7 @@ class _Reader:
         protocol = self._protocol(schedules)
         if read_off is not None:
             cell = NumberOrLimit(float(read_off.value[0]), read_off.censored[0])
-        measured = entry.values.conversion.measured(cell, reference)
+        measured = measurement(entry.values.conversion, cell, reference)
         return Measurement(
             observable,
             protocol,
@@ -147,6 +147,7 @@ class _Reader:
             experiment,
             row.number,
             measured.censored,
+            measured.upper,
         )
 
     def _time(self, row: Row) -> float | None:
@@ -186,14 +187,14 @@ class _Reader:
             return None, factor
         if values.standards is not None and cell.censored:
             self._complain(row, names["value"], "a response; whether it is beyond the standards, their curve says")
-        elif values.standards is None and (expected := values.outside(cell.value * factor, name)):
+        elif values.standards is None and (expected := values.outside_of(cell, factor, name)):
             self._complain(row, names["value"], expected)
-        return cell._replace(value=values.conversion.in_unit(cell.value, factor)), factor
+        return cell.with_ends([values.conversion.in_unit(x, factor) for x in cell.ends]), factor
 
     def _cell(self, row: Row, column: str) -> NumberOrLimit | None:
-        """A number, or a limit such as `<2.5`."""
+        """A number, a limit such as `<2.5`, or an interval such as `2.5..5`."""
         text = row.cells.get(column, "")
-        if text[:1] not in ("<", ">"):
+        if text[:1] not in ("<", ">") and ".." not in text:
             value = parse_number(text)
             if value is None:
                 self._complain(row, column, "a finite number" + (hint_of(text) or _way_out(text)))
@@ -201,6 +202,8 @@ class _Reader:
         cell = parse_limit(text)
         if cell is None:
             expected = "a finite number, or a limit of one, such as <2.5 or >500"
+            if ".." in text:
+                expected = "an interval of two finite numbers, the lower one first, such as 2.5..5"
             self._complain(row, column, expected + hint_of(text[1:].strip()))
         return cell
 

@@ -31,9 +31,10 @@ def without(problem: Problem, left_out: Bool[np.ndarray, " rows"]) -> Problem:
     fewer = replace(problem.dataset, measurements=rows)
     used = used_names(problem.model, fewer)
     parameters = {n: p for n, p in problem.parameters.items() if n in used or not (p.estimated or p.source == FIXED)}
+    joint = [j.among(parameters) for j in fewer.joint_priors]
     return Problem(
         problem.model,
-        replace(fewer, parameters=parameters),
+        replace(fewer, parameters=parameters, joint_priors=tuple(filter(None, joint))),
         marginalise=[n for n in problem.nuisance.names if n in parameters],
         settings=problem.settings,
     )
@@ -74,11 +75,28 @@ def draws_without(
     full = np.zeros((*drawn.shape[:2], len(problem.space)))
     full[..., columns] = drawn
     for i, parameter in enumerate(problem.space.parameters):
-        if i not in columns:
+        if i not in columns and parameter.name in problem.dataset.jointly:
+            full[..., i] = drawn_jointly(problem, parameter.name, full, columns, rng)
+            columns = [*columns, i]
+        elif i not in columns:
             alone = ParameterSpace([parameter])
             of_prior = draw_prior(parameter, drawn[..., 0].size, rng)[:, None]
             full[..., i] = alone.unfold(alone.coordinates(of_prior)).reshape(drawn.shape[:2])
     return full
 
 
-__all__ = ["draws_without", "without"]
+def drawn_jointly(
+    problem: Problem,
+    name: str,
+    u: Float[np.ndarray, "chains draws parameters"],
+    columns: list[int],
+    rng: np.random.Generator,
+) -> Float[np.ndarray, "chains draws"]:
+    """u of a parameter in a joint prior, given those in `columns`."""
+    (joint,) = (j for j in problem.space.joint_priors if name in j.parameters)
+    known = [i for i in columns if problem.space.names[i] in joint.parameters]
+    weights, sd = joint.given(name, [problem.space.names[i] for i in known])
+    return u[..., known] @ weights + sd * rng.standard_normal(u.shape[:2])
+
+
+__all__ = ["drawn_jointly", "draws_without", "without"]

@@ -27,6 +27,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
+from ...data.earlier_result import safe
+from ...data.joint_prior import draw_joint
 from ...data.parameter import Parameter, draw_prior
 from ...models.solvers.below_zero import below_zero_warning, by_species
 from ..problem.parameter_space import ParameterSpace, search_bounds
@@ -143,11 +145,12 @@ def _check_shapes(problem: Problem, z: np.ndarray, stats: Mapping[str, np.ndarra
 def _draw(
     problem: Problem, estimated: list[Parameter], n: int, rng: np.random.Generator, *, predictive: bool
 ) -> _Random:
-    noise = problem.assays.noise
+    noise, data = problem.assays.noise, problem.dataset
     return _Random(
         log_scales=rng.standard_normal((n, len(problem.nuisance))),
         noise=noise.draw(rng, (n if predictive else 0,)),
-        prior={p.name: draw_prior(p, PRIOR_DRAWS, rng) for p in estimated},
+        prior={p.name: draw_prior(p, PRIOR_DRAWS, rng) for p in estimated}
+        | draw_joint(data.joint_priors, problem.parameters, PRIOR_DRAWS, rng),
         prior_noise=noise.draw(rng, (PRIOR_PREDICTIVE if predictive else 0,)),
     )
 
@@ -209,7 +212,8 @@ def _log_prior(
 
 def _prior_densities(problem: Problem, z: Float[Array, "draws estimated"]) -> Float[Array, "draws estimated"]:
     """Log prior density of each estimated parameter, integrated scales too, on its search scale."""
-    space = ParameterSpace([p for p in problem.parameters.values() if p.estimated])
+    estimated = [p for p in problem.parameters.values() if p.estimated]
+    space = ParameterSpace(estimated, problem.dataset.joint_priors)
     return jax.vmap(lambda z: space.log_prior_of_search(space.search(z)))(z)
 
 
@@ -217,11 +221,6 @@ def _plain(values: Mapping[str, np.ndarray]) -> xr.Dataset:
     """Draws by parameter, without what is known of the parameters."""
     shape = np.shape(next(iter(values.values())))
     return over_draws(xr.Dataset({safe(n): (SAMPLE, v) for n, v in values.items()}), (shape[0], shape[1]))
-
-
-def safe(name: str) -> str:
-    """A name that NetCDF takes."""
-    return name.replace("/", "∕")
 
 
 def _parameters(parameters: list[Parameter], values: Mapping[str, np.ndarray]) -> xr.Dataset:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import xarray as xr
 
+from ...data.earlier_result import POSTERIOR
 from ..storage.files import FileError, broken, reason, replacing, seal, sealed
 
-POSTERIOR = "posterior.nc"  # the posterior's file in the folder of a fit
 MARK = "hexamer_version"  # the root attribute that tells our files from others
 _SEALED = "checksum"  # the root attribute of a file that ends with one
 _ENGINE = "h5netcdf"

@@ -33,6 +33,7 @@ _PARTS = {  # of a data set, as its files call them
     "protocols": "what was done to the cells",
     "measurements": "measurements",
     "parameters": "priors or fixed values",
+    "joint_priors": "joint priors",
     "inputs": "units or molar masses of inputs",
 }
 

@@ -30,6 +30,7 @@ def provenance_of(problem: Problem, seed: int) -> dict[str, Any]:
         "model_digest": model_digest(problem.model),
         "measurements": len(problem.dataset),
         "priors": json.dumps({n: p.prior.text for n, p in known.items() if p.prior is not None}, ensure_ascii=False),
+        "joint_priors": json.dumps([j.text for j in problem.dataset.joint_priors], ensure_ascii=False),
         "integrated_out": json.dumps(list(problem.nuisance.names)),
         "fixed": json.dumps(problem.fixed),
         "solver_settings": json.dumps(problem.settings.stored()),

@@ -52,12 +52,14 @@ def problem_parts(problem: Problem) -> Identity:
     data = problem.dataset
     observables = {m.observable for m in data.measurements}
     protocols = {m.protocol for m in data.measurements}
+    joint = {"joint priors": content_hash(data.joint_priors)} if data.joint_priors else {}
     return {
         "model": model_parts(problem.model),
         "measurements": content_hash(data.measurements, _LABELS),
         "protocols": content_hash({n: _with_continued(data, p) for n, p in data.protocols.items() if n in protocols}),
         "observables": content_hash({n: o for n, o in data.observables.items() if n in observables}),
         "priors": {n: content_hash(_compared_part(p)) for n, p in problem.parameters.items()},
+        **joint,
         "sampled parameters": list(problem.space.names),
         "integrated scales": list(problem.nuisance.names),
     }
@@ -168,7 +170,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
                 changed = [n for n in changed if n in before and n in after]  # others are those of one engine
             if changed:
                 messages.append(_describe_changes(key, changed, before, after))
-        elif key in ("measurements", "protocols", "observables"):
+        elif key in ("measurements", "protocols", "observables", "joint priors"):
             messages.append(f"the {key} changed")
         elif isinstance(before, list) and isinstance(after, list):
             messages.append(f"the {key} changed ({_listed(before, after)})")

@@ -130,7 +130,7 @@ def find_nuisance(
 ) -> Nuisance:
     """The scales that can be integrated out: all of them, or those `wanted`.
 
-    `parameters` are the estimated ones; `elsewhere` names what the model uses, beyond the measurements. Of
+    `parameters` are the estimated ones; `elsewhere` names what the model or a joint prior uses. Of
     two scales that touch the same row, the first is integrated out. One that touches a censored row is not, and
     is sampled. Raises `ValueError` naming each wanted one that cannot.
     """
@@ -152,7 +152,8 @@ def find_nuisance(
         raise ValueError(
             f"cannot integrate out {', '.join(refused)}: each must be an estimated scale of observables that "
             "are normal on a logarithmic scale, be used for nothing else, share no row with another such "
-            "scale, touch no censored row, and have a log-normal prior without bounds"
+            "scale, touch no censored row, and have a log-normal prior without bounds, in no joint prior. Scales that "
+            "`marginalise` does not name are sampled"
         )
     normal = [_log_normal(known[n]) or (0.0, 1.0) for n in names]
     return Nuisance(tuple(names), taken, slope, np.array([n[0] for n in normal]), np.array([n[1] for n in normal]))

@@ -93,7 +93,9 @@ def _check_definitions(dataset: Dataset, other: Dataset) -> None:
             if n in other.parameters
         ),
     ]
-    differing = [f"{kind} {n!r} is another" for kind, n, old, new in pairs if new is not None and new != old]
+    joint = other.joint_priors and other.joint_priors != dataset.joint_priors
+    differing = ["a joint prior is another"] if joint else []
+    differing += [f"{kind} {n!r} is another" for kind, n, old, new in pairs if new is not None and new != old]
     if differing:
         raise ValueError(f"{listed(differing, _NAMED)} in {other.name!r}: {_WAY_OUT}")
 

@@ -194,7 +194,9 @@ def numpyro_model(
     with `data=dict.fromkeys(rows_of_sites(problem))` for replicates. Raises `ValueError` for unknown sites, and for
     values of another shape.
     """
-    sampled = {p.name: numpyro.sample(p.name, PriorDistribution(p)) for p in problem.space.parameters}
+    sampled: dict[str, Array] = {}
+    for p in problem.space.parameters:
+        sampled[p.name] = jnp.asarray(numpyro.sample(p.name, _prior_given(problem, p, sampled)))
     values = jnp.asarray(problem.base)
     if sampled:
         theta = jnp.stack([jnp.asarray(v, float) for v in sampled.values()])
@@ -209,6 +211,28 @@ def numpyro_model(
     mean = jnp.where(rows, readout.mean, problem.measured.value)
     sd = jnp.where(rows, readout.sd, 1.0)
     _observe(problem, readout._replace(mean=mean, sd=sd), _observed(problem, data))
+
+
+def _prior_given(problem: Problem, parameter: Parameter, sampled: Mapping[str, Array]) -> dist.Distribution:
+    """The prior of a parameter; in a joint prior, given those of its parameters that are sampled already."""
+    prior, name = parameter.prior, parameter.name
+    joint = next((j for j in problem.space.joint_priors if name in j.parameters), None)
+    known = [] if joint is None else [n for n in sampled if n in joint.parameters]
+    if joint is None or prior is None or not known:
+        return PriorDistribution(parameter)
+    weights, sd = joint.given(name, known)
+    others = [(problem.parameters[n].prior, sampled[n]) for n in known]
+    scores = [(_on_scale(q.scale, x) - q.location) / q.spread for q, x in others if q is not None]
+    mean = sum(w * s for w, s in zip(weights.tolist(), scores, strict=True))
+    conditional = dist.Normal(prior.location + prior.spread * mean, prior.spread * sd)
+    base = prior.scale.log_base
+    if not base:
+        return conditional
+    return dist.TransformedDistribution(conditional, [AffineTransform(0.0, base), ExpTransform()])
+
+
+def _on_scale(scale: Scale, x: Array) -> Array:
+    return jnp.log(x) / scale.log_base if scale.log_base else x
 
 
 def _observed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import jax
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ...data.joint_prior import JointPrior
 from ...data.parameter import Parameter, effective_prior
 from ...data.prior import FAMILIES, Family, Prior
 from ...data.scale import Scale
@@ -83,6 +84,26 @@ def _densities(priors: Sequence[Prior]) -> list[_Densities]:
     return densities
 
 
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """The parameters of a joint prior: z of these rows is standard normal with the covariance L Lᵀ."""
+
+    rows: np.ndarray
+    factor: np.ndarray  # L
+    inverse: np.ndarray  # L⁻¹
+    log_diagonal: np.ndarray  # of L
+
+    @staticmethod
+    def of(joint: JointPrior, names: Sequence[str]) -> _Block:
+        factor = joint.factor()
+        rows = np.array([names.index(n) for n in joint.parameters])
+        return _Block(rows, factor, np.linalg.inv(factor), np.log(np.diag(factor)))
+
+    def log_ratio(self, s: Float[Array, " rows"]) -> Float[Array, " rows"]:
+        """Log density of each standardised parameter given those before it, less that of the parameter alone."""
+        return 0.5 * (s**2 - (jnp.asarray(self.inverse) @ s) ** 2) - self.log_diagonal
+
+
 class ParameterSpace:
     """Maps z to parameter values θ, elementwise and smoothly, through x = scale(θ), the search scale.
 
@@ -91,10 +112,13 @@ class ParameterSpace:
     enters as a square, so the density is smooth through zero, which lies in the support. (Searched on a
     logarithmic scale, it is not folded, and zero is not in the support.)
 
+    Joint priors correlate parameters with normal priors, whose z are then correlated standard normal ones. Of a joint
+    prior with parameters that are not in this space, the marginal distribution of the others holds.
+
     Best fits are sought over z. A sampler works over u, where nothing is folded: see `fold`.
     """
 
-    def __init__(self, parameters: Sequence[Parameter]):
+    def __init__(self, parameters: Sequence[Parameter], joint_priors: Collection[JointPrior] = ()):
         self.parameters = tuple(parameters)
         self.names = tuple(p.name for p in parameters)
         rows = [_search_map(p) for p in parameters]
@@ -107,6 +131,9 @@ class ParameterSpace:
         self._log = np.array([s.log_base for s in self.scales], dtype=float)
         self._prior_log = np.array([q.scale.log_base for q in priors], dtype=float)
         self._densities = _densities(priors)
+        joint = [j for j in (j.among(self.names) for j in joint_priors) if j is not None]
+        self.joint_priors: tuple[JointPrior, ...] = tuple(joint)
+        self._blocks = [_Block.of(j, self.names) for j in joint]
         self._log_mass = np.array([q.log_mass for q in priors], dtype=float)
         flat = np.array([q.family == "uniform" for q in priors], dtype=bool)
         uniform = (self._upper - self._lower) / math.sqrt(12.0)  # standard deviation
@@ -205,7 +232,10 @@ class ParameterSpace:
         return jnp.sum(jnp.where(folded, log_slope(safe, half_normal(safe)) + math.log(2.0), 0.0))
 
     def log_prior_of_search(self, x: Z) -> Z:
-        """Log density of each prior with respect to x, the search scale."""
+        """Log density of each prior with respect to x, the search scale.
+
+        In a joint prior it is the density of each parameter given those before it, so that the sum is the joint one.
+        """
         theta = self._linear(x)
         tiny = jnp.finfo(x.dtype).tiny
         log_theta = jnp.where(self._log > 0, x * self._log, jnp.log(jnp.maximum(jnp.abs(theta), tiny)))
@@ -219,7 +249,11 @@ class ParameterSpace:
         powers = logarithmic.astype(float) - prior_logarithmic.astype(float)
         theta_part = jnp.where(powers == 0, 0.0, powers * jnp.where(powers == 0, 0.0, log_theta))
         slope = np.log(base) - np.log(prior_base) + theta_part
-        return density - self._log_mass + jnp.where(self._log == self._prior_log, 0.0, slope)
+        density = density - self._log_mass + jnp.where(self._log == self._prior_log, 0.0, slope)
+        for block in self._blocks:
+            s = (x[block.rows] - self._centre[block.rows]) / self._width[block.rows]
+            density = density.at[block.rows].add(block.log_ratio(s))
+        return density
 
     def log_prior(self, z: Z) -> Float[Array, ""]:
         """Log density of the prior over z (the Jacobian of the map included); integrates to one."""
@@ -245,7 +279,10 @@ class ParameterSpace:
     def sample(self, key: Array) -> Z:
         """One draw of z from the prior."""
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-        return jnp.array([self._drawn(i, p, rng) for i, p in enumerate(self.parameters)], dtype=float)
+        z = np.array([self._drawn(i, p, rng) for i, p in enumerate(self.parameters)], dtype=float)
+        for block in self._blocks:
+            z[block.rows] = block.factor @ rng.standard_normal(len(block.rows))
+        return jnp.asarray(z)
 
     def _drawn(self, i: int, parameter: Parameter, rng: np.random.Generator) -> float:
         if self._kind[i] == _FOLDED:  # normal over z

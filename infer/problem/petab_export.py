@@ -51,7 +51,8 @@ def export_petab(
     Raises
     ------
     PetabExportError
-        With all that PEtab cannot say: Student-t noise, limits of detection, priors that it does not have.
+        With all that PEtab cannot say: Student-t or contaminated noise, limits of detection, and priors that it does
+        not have.
     FileExistsError
         If the folder holds files and `overwrite` is false, or if the problem's own model lies there.
     NotADirectoryError

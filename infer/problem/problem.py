@@ -125,10 +125,10 @@ class Problem:
         parameters = {**dataset.parameters, **converted(priors or {}, dataset, model)}
         computed = {*model.parameters, *model.species, *model.rules}
         estimated = [p for p in parameters.values() if p.estimated]
-        nuisance = find_nuisance(dataset, estimated, marginalise, elsewhere=computed)
+        nuisance = find_nuisance(dataset, estimated, marginalise, elsewhere={*computed, *dataset.jointly})
         sampled = [p for p in estimated if p.name not in nuisance.names]
         check_parts(model, dataset, parameters, sampled)
-        space = ParameterSpace(sampled)
+        space = ParameterSpace(sampled, dataset.joint_priors)
         self._set(dataset=dataset, parameters=MappingProxyType(parameters), nuisance=nuisance, space=space)
         assays = Assays(model, dataset, tuple(parameters), self.fixed)
         self._set(assays=assays, model=assays.model, settings=settings, source=source, other_model=other_model)

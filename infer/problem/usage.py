@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from ...data.dataset import Dataset
 from ...data.deviations import check_noise, place_of
+from ...data.joint_prior import joint_prior_faults
 from ...data.native.coverage import near
 from ...data.native.prior_units import in_model_units
 from ...data.parameter import FIXED, Parameter
@@ -44,6 +45,8 @@ def check_parts(
     _check_inputs(model, dataset)
     _check_used(model, dataset, parameters)
     _check_volumes(model, dataset, parameters)
+    if faults := joint_prior_faults(dataset.joint_priors, parameters):
+        raise ValueError("; ".join(faults))
     check_noise(dataset, parameters, elsewhere={*model.parameters, *model.species, *model.rules})
 
 

@@ -9,15 +9,37 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import sympy
-from scipy import integrate, stats
+from scipy import integrate, optimize, special, stats
 
 from helpers import slowly
 from hexamer.data import Observable, noise_of
-from hexamer.data.noise import Laplace, Noise, Normal, StudentT
+from hexamer.data.noise import Contaminated, Laplace, Noise, Normal, StudentT
 from hexamer.infer.problem.row_noise import RowNoise
 from hexamer.models.compiled.canonical import content_hash
 
 pytestmark = pytest.mark.tier("check")
+
+
+class Mixture:
+    """(1−ε) N(0, 1) + ε N(0, k²), of scipy's parts."""
+
+    def __init__(self, share: float, times: float):
+        self.share, self.wide = share, stats.norm(scale=times)
+
+    def cdf(self, r):
+        return (1 - self.share) * stats.norm.cdf(r) + self.share * self.wide.cdf(r)
+
+    def logpdf(self, r):
+        parts = [np.log1p(-self.share) + stats.norm.logpdf(r), np.log(self.share) + self.wide.logpdf(r)]
+        return special.logsumexp(parts, axis=0)
+
+    def logcdf(self, r):
+        parts = [np.log1p(-self.share) + stats.norm.logcdf(r), np.log(self.share) + self.wide.logcdf(r)]
+        return special.logsumexp(parts, axis=0)
+
+    def ppf(self, u):
+        return np.array([optimize.brentq(lambda r, p=p: self.cdf(r) - p, -1e3, 1e3, xtol=1e-13) for p in u])
+
 
 OF_SCIPY: dict[Noise, Any] = {
     Normal(): stats.norm(),
@@ -26,8 +48,10 @@ OF_SCIPY: dict[Noise, Any] = {
     StudentT(4.0): stats.t(4),
     StudentT(2.5): stats.t(2.5),
     StudentT(1000): stats.t(1000),
+    Contaminated(0.05, 10): Mixture(0.05, 10),
+    Contaminated(0.3, 3): Mixture(0.3, 3),
 }
-SLOPES_TOO = (StudentT(1.0), StudentT(2.5), StudentT(1000))
+SLOPES_TOO = (StudentT(1.0), StudentT(2.5), StudentT(1000), Contaminated(0.05, 10))
 R = np.array([-60.0, -8.0, -1.3, 0.0, 0.4, 5.0, 30.0])
 
 
@@ -74,6 +98,14 @@ def test_text_is_one_for_equal_numbers() -> None:
     assert content_hash(StudentT(4)) == content_hash(StudentT(4.0))
 
 
+def test_normal_scores_of_contaminated_noise_keep_their_digits_far_out() -> None:
+    noise, r = Contaminated(0.05, 10), np.array([-60.0, -3.0, 0.0, 3.0, 60.0])
+    tail = np.asarray(noise.log_distribution(jnp.asarray(-np.abs(r))))
+    np.testing.assert_allclose(noise.normal_score(r), np.sign(r) * -special.ndtri_exp(tail), rtol=1e-9, atol=1e-12)
+    far = 10 * special.ndtri(1e-200 / 0.05)  # of the outliers alone
+    np.testing.assert_allclose(noise.quantile(np.array([1e-200, 0.5])), [far, 0.0], rtol=1e-12, atol=1e-15)
+
+
 @pytest.mark.parametrize("noise", OF_SCIPY, ids=lambda n: n.text)
 def test_its_text_reads_back(noise: Noise) -> None:
     assert noise_of(noise.text) == noise == noise.text
@@ -88,6 +120,10 @@ def test_its_text_reads_back(noise: Noise) -> None:
         ("student_t", r"unknown noise 'student_t'; known: .*student_t\(N\) with N degrees"),
         ("student_t(0)", "degrees of freedom above 0, not 0.0"),
         ("student_t(1e)", "the noise 'student_t.1e.': could not convert"),
+        ("student_t(4, 2)", r"unknown noise 'student_t.4, 2.'; known: .*student_t\(N\) with N degrees"),
+        ("contaminated(0, 10)", "a share of outliers between 0 and 1, not 0.0"),
+        ("contaminated(0.05, 1)", "scatter more than 1 times as far, not 1.0"),
+        ("contaminated(0.05)", r"unknown noise .*; did you mean 'contaminated\(0.05, 10\)'"),
     ],
 )
 def test_other_texts_are_refused(text: str, said: str) -> None:

@@ -130,6 +130,7 @@ MAKERS: dict[type, Callable[[], object]] = {
     infer.SMC: lambda: infer.SMC(_problem()),
     data.Dataset: small_run.data,
     data.Issue: _issue,
+    data.JointPrior: lambda: data.JointPrior(["kon", "koff"], [[1, 0.9], [0.9, 1]]),
     data.Measurement: lambda: small_run.data().measurements[0],
     data.Noise: lambda: data.noise_of("student_t(4)"),
     data.Observable: lambda: small_run.data().observables["B"],

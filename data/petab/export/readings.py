@@ -115,6 +115,11 @@ def add_unsayable(source: ExportSource, problems: Unsayable) -> None:
             problems.add(
                 f"observable {name} uses time, and the model calls something else 'time': rename that in the model"
             )
+    for joint in dataset.joint_priors:
+        problems.add(
+            f"the priors of {', '.join(joint.parameters)} are correlated, and PEtab's are independent: remove their "
+            "joint prior from a copy of the data set"
+        )
     _add_limits(dataset, problems)
 
 

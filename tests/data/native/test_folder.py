@@ -6,7 +6,7 @@ import pytest
 import sympy
 
 from hexamer.data import Dataset, TableError, load, read_folder
-from hexamer.data.noise import StudentT
+from hexamer.data.noise import Contaminated, StudentT
 from support.data_folder import complaints, written
 
 pytestmark = pytest.mark.tier("check")
@@ -187,10 +187,20 @@ BAD_ROWS = {
         "mRNA,0,0,au,0,0,p,,",
         "holds '0'; expected a value above 0, since mRNA is read on a log scale",
     ),
-    "negative copies": (
-        "count,0,-3,zmol/cell,0,0,,1,",
-        "holds '-3'; expected a value of 0 or more, since count is an amount",
+    "negative on a log scale": (
+        "mRNA,0,-3,au,0,0,p,,",
+        "holds '-3'; expected a value above 0, since mRNA is read on a log scale; state a reading at or below the "
+        "background as a limit, such as <2.5, or read it on a linear scale, as `direct` without `transformation` does",
     ),
+    "interval from zero on a log scale": (
+        "mRNA,0,0..3,au,0,0,p,,",
+        "row 1, 'value' holds '0..3'; expected a value above 0, since mRNA is read on a log scale",
+    ),
+    "interval out of order": (
+        "count,0,5..3,zmol/cell,0,0,,1,",
+        "row 1, 'value' holds '5..3'; expected an interval of two finite numbers, the lower one first, such as 2.5..5",
+    ),
+    "interval in words": ("count,0,3..b,zmol/cell,0,0,,1,", "holds '3..b'; expected an interval of two finite numbers"),
     "no gel": (
         "pS,0,1,au,0,0,,,",
         "row 1, 'experiment' holds nothing; expected the gel or plate, since each has a scale",
@@ -369,6 +379,8 @@ def test_a_bad_description(folder, case):
 def test_noise_of_an_observable(folder):
     observables = load(folder(problem=PROBLEM + 'noise = "student_t(4)"\n')).observables
     assert {n: o.noise for n, o in observables.items()} == {"pS": "normal", "mRNA": "normal", "count": StudentT(4)}
+    observables = load(folder(problem=PROBLEM + 'noise = "contaminated(0.05, 10)"\n')).observables
+    assert observables["count"].noise == Contaminated(0.05, 10)
 
 
 def test_problems_of_a_description_come_together(folder):

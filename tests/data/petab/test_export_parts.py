@@ -138,6 +138,14 @@ def refusal(data: Dataset, folder: Path, version: int = 2) -> str:
     return str(error.value)
 
 
+def test_contaminated_noise_is_refused(tmp_path: Path) -> None:
+    observable = Observable("o", A, sympy.Float(0.1), noise="contaminated(0.05, 10)")
+    assert refusal(dataset(observable=observable), tmp_path).splitlines()[1:] == [
+        "  observable o has contaminated(0.05, 10) noise; PEtab has normal and laplace: give it one of these by its "
+        "key `noise`, or Observable(noise=…)"
+    ]
+
+
 def test_what_petab_cannot_say_is_said_at_once(tmp_path: Path) -> None:
     data = dataset(
         Measurement("o", "p", 1.0, 0.5, row=1),

@@ -15,7 +15,7 @@ import pytest
 import sympy
 import xarray as xr
 from numpyro.infer.util import log_density
-from scipy import stats
+from scipy import special, stats
 
 from hexamer import Model, Problem, Protocol
 from hexamer.data import Dataset, Measurement, direct, elisa
@@ -78,18 +78,37 @@ def test_a_limits_likelihood_is_its_probability(problem: Problem) -> None:
     assert problem.evaluate(VALUES).log_likelihood == pytest.approx(sum(expected.values()), abs=1e-9)
 
 
+class _Contaminated:
+    """Of scipy's normals, about `mean`: 0.95 of `sd` and 0.05 of 10 times that."""
+
+    def __init__(self, mean: float, sd: float):
+        self.parts = stats.norm(mean, [sd, 10 * sd])
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda x: special.logsumexp(getattr(self.parts, name)(x), b=[0.95, 0.05])
+
+
 @pytest.mark.tier("slow")
-def test_student_t_noise(decay_model: Model, data: Dataset) -> None:
-    """Rows of `robust`, measured and limits, with scipy's t of 4 degrees of freedom, beside rows of other noise."""
-    heavy = replace(data.observables["robust"], noise="student_t(4)")
-    other = with_closed_form(decay_model, replace(data, observables={**data.observables, "robust": heavy}))
+@pytest.mark.parametrize(
+    ("text", "family"),
+    [("student_t(4)", lambda mean, sd: stats.t(4, mean, sd)), ("contaminated(0.05, 10)", _Contaminated)],
+)
+def test_noise_with_outliers(decay_model: Model, data: Dataset, text: str, family: Any) -> None:
+    """Rows of `robust`, measured, limits and an interval, with scipy's functions, beside rows of other noise."""
+    heavy = replace(data.observables["robust"], noise=text)
+    rows = [replace(m, upper=0.9, censored="interval") if m.row == 9 else m for m in data.measurements]
+    between = replace(data, observables={**data.observables, "robust": heavy}, measurements=tuple(rows))
+    other = with_closed_form(decay_model, between)
     expected = 0.0
-    for m in data.measurements:
+    for m in between.measurements:
         noise, value = noise_of(m)
         if m.observable == "robust":
-            noise: Any = stats.t(4, math.log10(VALUES["a0"] * math.exp(-VALUES["k"] * m.time)), 0.2)
+            noise = family(math.log10(VALUES["a0"] * math.exp(-VALUES["k"] * m.time)), 0.2)
             value = math.log10(value)
             expected -= 0.0 if m.censored else math.log(m.value * LN10)
+        if m.upper is not None:
+            expected += math.log(math.exp(noise.logcdf(math.log10(m.upper))) - math.exp(noise.logcdf(value)))
+            continue
         expected += float({"": noise.logpdf, "left": noise.logcdf, "right": noise.logsf}[m.censored](value))
     assert other.evaluate(VALUES).log_likelihood == pytest.approx(expected, abs=1e-9)
     theta = {n: jnp.asarray(VALUES[n]) for n in other.space.names}
