@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..models.listing import known_names
+from .normal_quantiles import NormalQuantiles
 from .scale import Scale
 
 if TYPE_CHECKING:
@@ -45,8 +46,10 @@ class Family:
     infinite_at_zero: Callable[[float], bool] = lambda shape: False
 
     def frozen(self, location: float, spread: float, shape: float | None) -> Any:
-        """The distribution of `scipy.stats`."""
-        from scipy import stats  # a quarter of a second to import
+        """The distribution, with the functions that `scipy.stats` gives it."""
+        if self.scipy == "norm":  # most priors
+            return NormalQuantiles(location, spread)
+        from scipy import stats  # a second to import
 
         family: rv_continuous = getattr(stats, self.scipy)
         return family(*(() if shape is None else (shape,)), loc=location, scale=spread)

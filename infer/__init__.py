@@ -12,7 +12,6 @@ from .optimisation.laplace import Curvature, curvature, find_mode
 from .optimisation.many_starts import find_map
 from .problem.evaluation import Evaluation
 from .problem.load import load_problem
-from .problem.petab_export import export_petab
 from .problem.problem import Problem
 from .sampling.array_state import ArrayState
 from .sampling.draws import Draws
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from .posterior.file import PosteriorFileError, read_datatree, save_datatree
     from .posterior.summary import Summary, summarise
     from .prediction.prediction import Prediction, predict
+    from .problem.petab_export import export_petab
     from .reports.calibration import report, report_fits
     from .result import Calibration, read_posterior
 
@@ -42,7 +42,7 @@ __getattr__, __dir__ = later(
     | dict.fromkeys(("Prediction", "predict"), "prediction.prediction")
     | dict.fromkeys(("report", "report_fits"), "reports.calibration")
     | dict.fromkeys(("Calibration", "read_posterior"), "result")
-    | {"loo": "comparison.leave_one_out", "to_datatree": "posterior.datatree"},
+    | {"export_petab": "problem.petab_export", "loo": "comparison.leave_one_out", "to_datatree": "posterior.datatree"},
 )
 
 # What is fitted, and searches for the best fit:

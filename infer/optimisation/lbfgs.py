@@ -15,7 +15,7 @@ import numpy as np
 
 from .stopping import CONVERGED, FAILED_START, NO_DESCENT, Limits
 
-MEMORY = 20
+MEMORY = 100
 ARMIJO = 1e-4
 LONGEST = 1.0  # of a step, in any parameter, in prior standard deviations
 SHORTEST = 1e-12
@@ -35,7 +35,7 @@ class Minimiser:
     rejected: int = 0
     reason: str = ""  # why it ended; empty while it runs
     trace: list[float] = field(default_factory=list)
-    _pairs: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    _pairs: list[tuple[np.ndarray, np.ndarray, float]] = field(default_factory=list)  # steps s, changes y, s·y
     _direction: np.ndarray = field(init=False)
     _step: float = 1.0
     _moved: float = 0.0  # length of the last step
@@ -76,8 +76,9 @@ class Minimiser:
         if not first:
             s, y = self.trial - self.z, gradient - self.gradient
             self._moved = float(np.linalg.norm(s))
-            if float(s @ y) > 1e-10 * float(np.linalg.norm(s) * np.linalg.norm(y)):
-                self._pairs = [*self._pairs[-(MEMORY - 1) :], (s, y)]
+            curvature = float(s @ y)
+            if curvature > 1e-10 * float(np.linalg.norm(s) * np.linalg.norm(y)):
+                self._pairs = [*self._pairs[-(MEMORY - 1) :], (s, y, curvature)]
             else:
                 self._pairs = []  # negative curvature: what was learnt elsewhere would keep the steps short
         self.z, self.value, self.gradient = self.trial, float(value), gradient
@@ -115,13 +116,13 @@ class Minimiser:
     def _quasi_newton(self, gradient: np.ndarray) -> np.ndarray:
         """H·g by the two-loop recursion (Nocedal & Wright, Numerical Optimization, algorithm 7.4)."""
         q, alphas = gradient.copy(), []
-        for s, y in reversed(self._pairs):
-            alpha = float(s @ q) / float(s @ y)
+        for s, y, curvature in reversed(self._pairs):
+            alpha = s.dot(q) / curvature
             alphas.append(alpha)
             q -= alpha * y
         if self._pairs:
-            s, y = self._pairs[-1]
-            q *= float(s @ y) / float(y @ y)
-        for (s, y), alpha in zip(self._pairs, reversed(alphas), strict=True):
-            q += (alpha - float(y @ q) / float(s @ y)) * s
+            _, y, curvature = self._pairs[-1]
+            q *= curvature / y.dot(y)
+        for (s, y, curvature), alpha in zip(self._pairs, reversed(alphas), strict=True):
+            q += (alpha - y.dot(q) / curvature) * s
         return q

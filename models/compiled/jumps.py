@@ -15,7 +15,6 @@ import random
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import sympy
-from scipy.optimize import brentq
 from sympy.core.relational import Eq, Ge, Gt, Ne, Relational
 
 from ..networks.formulas import to_infix
@@ -153,6 +152,8 @@ def _border(relation: Relational) -> tuple[sympy.Expr, bool]:
 
 def _root(f: Callable[[float], float]) -> float | None:
     """A root of `f`, the largest between points of a grid; None if `f` changes its sign nowhere."""
+    from scipy.optimize import brentq  # a quarter of a second to import
+
     values = [f(x) for x in _GRID]
     for x, y, a, b in reversed(list(zip(_GRID, _GRID[1:], values, values[1:], strict=False))):
         if a == 0 or b == 0:

@@ -15,9 +15,6 @@ from jaxtyping import Array, Bool, Float
 from ..compiled.domain import CLUTTER, NOISE, TOLERATED
 from ..compiled.model import Model
 
-SHORTEST = 1e-14  # of a segment: the shortest step
-TINY = 1e-9  # of a segment: a refused step that may be taken for an error that is rounding
-
 
 def error_norm(error: Float[Array, " species"]) -> Float[Array, ""]:
     """Root mean square; ∞ where it is not finite.

@@ -17,7 +17,6 @@ from ..compiled.plan import Plan, compile_plan
 from ..listing import listed
 from ..protocols.protocol import Protocol
 from .placement import placed
-from .reference.steady_state import search_steady_state
 from .settings import Settings
 from .status import Status
 from .steady_criteria import THRESHOLD
@@ -55,6 +54,8 @@ class Unsettled(NamedTuple):
 
 def find_unsettled(model: Model, plan: Plan, settings: Settings, values: Float[Array, " names"]) -> Unsettled:
     """The species that pre-equilibrations of `plan` leave unsettled; none if each reaches its steady state."""
+    from .reference.steady_state import search_steady_state  # brings diffrax
+
     if not len(plan.equilibration_parameters):
         return Unsettled({}, ())
     equilibrations = equilibrations_of(

@@ -249,3 +249,13 @@ def test_all_problems_at_once(tmp_path):
 def test_the_header(tmp_path, header, message):
     with pytest.raises(TableError, match=message):
         read(tmp_path, "k,1,normal,0\n" if "scale" not in header else "k,1,normal,0,1,,,,,\n", header)
+
+
+def test_the_normal_distribution_is_scipys_bit_for_bit():
+    """Draws from priors follow from its quantiles."""
+    rng = np.random.default_rng(0)
+    share, x = np.r_[rng.uniform(size=1000), 0, 1, 1e-300], np.r_[rng.normal(size=1000) * 9, -np.inf, np.inf]
+    ours, theirs = FAMILIES["normal"].frozen(1.3, 0.7, None), stats.norm(loc=1.3, scale=0.7)
+    assert ours.median() == theirs.median()
+    for name, at in {"ppf": share, "isf": share, "cdf": x, "sf": x, "logcdf": x, "logsf": x}.items():
+        np.testing.assert_array_equal(getattr(ours, name)(at), getattr(theirs, name)(at))

@@ -17,7 +17,7 @@ from .. import scale, steady_criteria
 from ..settings import LEAST_ATOL, LEAST_RTOL
 from ..solver import Precision
 from ..status import Status
-from ..step_control import SHORTEST, TINY
+from ..step_limits import SHORTEST, TINY
 from .layout import Field, Layout
 
 STAGES = len(tableau.M)

@@ -21,7 +21,8 @@ from ..scale import estimated_scales, floors, smallest
 from ..settings import Settings, Tolerances
 from ..solution import Solution
 from ..status import Status
-from ..step_control import SHORTEST, TINY, controller
+from ..step_control import controller
+from ..step_limits import SHORTEST, TINY
 from .bracket import Bracket
 from .events import Acting, Passing, Segment, acting, after_events, goes_within, segments_of
 from .rodas5p import Rodas5P
