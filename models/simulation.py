@@ -144,7 +144,7 @@ def simulate(
     """
     require_x64()
     keep_compiled_code()
-    _check_types(model, parameters, protocols)
+    _check_types(model, parameters, protocols, times, settings)
     if engine is not None:
         settings = replace(settings, engine=engine)  # which warns
     if solver is not None:
@@ -209,8 +209,10 @@ def _compiled(
     return jax.jit(one)
 
 
-def _check_types(model: object, parameters: Mapping[str, object], protocols: object) -> None:
-    """Raises `TypeError` for a name in place of a model, and for text in place of protocols or numbers."""
+def _check_types(
+    model: object, parameters: Mapping[str, object], protocols: object, times: object, settings: object
+) -> None:
+    """Raises `TypeError` for a name in place of a model, for text in place of protocols or numbers, and the like."""
     if not isinstance(model, Model):
         meant = f"load_model({model!r}) makes one" if isinstance(model, str) else "load_model makes one"
         raise TypeError(f"simulate takes a Model, not {model!r}: {meant}")
@@ -222,6 +224,10 @@ def _check_types(model: object, parameters: Mapping[str, object], protocols: obj
         )
     if text := next(((n, v) for n, v in parameters.items() if isinstance(v, str)), None):
         raise TypeError(f"the parameter {text[0]} is {text[1]!r}: give a number")
+    if isinstance(times, str):
+        raise TypeError(f"times must be numbers, such as np.linspace(0, 60, 61), not the text {times!r}")
+    if not isinstance(settings, Settings):
+        raise TypeError(f"settings must be Settings(...) of hexamer, not {settings!r}")
 
 
 def _numbers(parameters: Mapping[str, ArrayLike]) -> dict[str, float]:

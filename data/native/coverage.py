@@ -20,6 +20,8 @@ def near(name: str, known: Iterable[str], alike: float = 0.75) -> str:
     names = dict.fromkeys(known)
     if bracket and stem in names:
         return f"; write {stem + EACH_EXPERIMENT!r} in place of {stem!r}, for each experiment"
+    if other_case := [n for n in names if n.casefold() == name.casefold()]:
+        return f"; did you mean {other_case[0]!r}?" if name not in names else ""
     close = get_close_matches(name, names, 1, alike) or get_close_matches(stem, names, 1, alike)
     if not close and bracket:
         stems = dict.fromkeys(n.partition("[")[0] for n in names)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
+from ...models.listing import check_word
 from ..posterior.row_layout import row_coordinates
 from ..problem.problem import Problem
 
@@ -34,8 +35,7 @@ def divide(problem: Problem, by: str) -> Partition:
 
     Raises `ValueError` for an unknown `by`, and if all rows are one part.
     """
-    if by not in PARTS:
-        raise ValueError(f"by must be {', '.join(map(repr, PARTS))}, not {by!r}")
+    check_word("by", by, PARTS)
     rows = problem.dataset.measurements
     if len(rows) < 2:
         raise ValueError("the problem has one row: without it nothing is left to fit")

@@ -52,7 +52,7 @@ def reading_of(
 ) -> Reading:
     """The reading that these arguments of `dose_response` ask for. Raises `ValueError` for what is no reading."""
     clock = time_unit(model)
-    at = _time(at, clock) if isinstance(at, str) else at
+    at = time_of(at, clock, "at") if isinstance(at, str) else at
     grid = _grid(at, summary, times, clock)
     return Reading(_readout(model) if observe is None else observe, grid, clock, at, summary)
 
@@ -66,12 +66,12 @@ def _readout(model: Model) -> str:
     return model.network.facts.readout
 
 
-def _time(text: str, clock: ModelUnit) -> float:
+def time_of(text: str, clock: ModelUnit, argument: str) -> float:
     """A time such as `20 min` as a number in the model's unit."""
     number, _, unit = text.strip().partition(" ")
     value = parse_number(number)
     if value is None or not unit.strip():
-        raise ValueError(f"at= takes a number, or text such as '20 min', not {text!r}")
+        raise ValueError(f"{argument}= takes a number, or text such as '20 min', not {text!r}")
     return value * conversion_factor(unit.strip(), clock.name) / clock.number
 
 
@@ -103,4 +103,4 @@ def check_start(reading: Reading, protocols: Sequence[Protocol]) -> None:
         )
 
 
-__all__ = ["Reading", "check_start", "reading_of"]
+__all__ = ["Reading", "check_start", "reading_of", "time_of"]

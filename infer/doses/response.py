@@ -18,12 +18,12 @@ from ...models.protocols.protocol import Protocol
 from ...models.simulation import require_x64
 from ...models.solvers.settings import Settings
 from ..problem.problem import Problem
-from .amounts import Doses, DosesLike, Masses
+from .amounts import Doses, DosesLike, Masses, time_unit
 from .batch import Responses, evaluate
 from .conditions import Changes, Condition, Design, as_conditions, design
 from .course_summary import CourseSummary
 from .ensemble import DRAWS, Ensemble, Source, ensemble_of
-from .reading import Reading, check_start, reading_of
+from .reading import Reading, check_start, reading_of, time_of
 from .result import DoseResponse
 from .targets import check_masses, check_names
 
@@ -44,7 +44,7 @@ def dose_response(
     molar_mass: str | float | Masses | None = None,
     conditions: Mapping[str, Changes | Condition | Protocol] | None = None,
     drugs: Mapping[str, DosesLike] | None = None,
-    pretreat: float = 0.0,
+    pretreat: float | str = 0.0,
     preequilibrate: bool | None = None,
     parameters: Mapping[str, ArrayLike] | None = None,
     model: Model | Problem | str | None = None,
@@ -92,8 +92,9 @@ def dose_response(
         in all members there.
     drugs : dict, optional
         Doses by name in the same forms and units as `doses`; several doses of a drug make a dimension.
-    pretreat : float
-        How many minutes before the ligand the drugs are given.
+    pretreat : float or str
+        How long before the ligand the drugs are given: a number in the model's unit (min if it states none), or text
+        such as `"10 min"`.
     preequilibrate : bool, optional
         Whether cells come to steady state first; by default as in the problem that was fitted, and yes for a model. A
         condition with its own protocol says so itself.
@@ -163,7 +164,7 @@ def _design(
     unit: str | None,
     molar_mass: str | float | None,
     masses: Masses,
-    pretreat: float,
+    pretreat: float | str,
     preequilibrate: bool | None,
 ) -> Design:
     """The experiment that these arguments of `dose_response` describe; `molar_mass` is the ligand's."""
@@ -173,6 +174,8 @@ def _design(
     cells = ensemble.cells(preequilibrate)
     agonist = cells.doses(model, ligand, doses, unit=unit, molar_mass=molar_mass)
     drug_doses = [cells.doses(model, n, d, molar_mass=masses.get(n)) for n, d in drugs.items()]
+    if isinstance(pretreat, str):
+        pretreat = time_of(pretreat, time_unit(model), "pretreat")
     if pretreat < 0 or not np.isfinite(pretreat):
         raise ValueError(f"pretreat is how long before the ligand drugs are given; it cannot be {pretreat}")
     _say_what_is_assumed(model)

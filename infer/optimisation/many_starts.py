@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from tqdm import tqdm
 
 from ...models.compiled.jumps import check_smooth
+from ...models.listing import check_word
 from ...models.solvers.dispatch import falls_back
 from ...models.solvers.machine import usable_cores
 from ..problem.problem import Objective, Problem
@@ -100,6 +101,8 @@ def find_map(
     began = time.perf_counter()
     check_smooth(problem.model.name, problem.model.jumps)
     check_sampled(problem.name, problem.space.names)
+    check_word("initial", initial, get_args(Initial))
+    check_word("objective", objective, get_args(Objective))
     points = starts if isinstance(starts, np.ndarray) else None
     count = len(points) if points is not None else int(starts)  # pyright: ignore[reportArgumentType]
     if count < 1:

@@ -12,10 +12,9 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from ...data.dataset import Measurement
-from ...models.listing import known_names
 from ...models.protocols.protocol import Protocol
 from ..prediction.assay_curves import Curve, as_mapping, dose_of, over_doses, posterior_values
-from ..prediction.runs import aligned, average_run
+from ..prediction.runs import aligned, average_run, protocol_of
 from ..problem.problem import Problem
 from .limits import censored, draw_points, limit_handles
 from .observable_panels import BANDS, axis_label
@@ -81,9 +80,7 @@ def dose(
     """
     values = posterior_values(problem, tree, draws=draws)
     named = as_mapping(problem, values)
-    if isinstance(template, str) and template not in problem.dataset.protocols:
-        raise KeyError(f"unknown protocol {template!r}: {known_names(template, problem.dataset.protocols)}")
-    protocol = problem.dataset.protocols[template] if isinstance(template, str) else template
+    protocol = protocol_of(problem.dataset, template)
     measured, rows = measured_doses(problem, observable, input, time, protocol)
     if doses is None:
         positive = [d for d in (*measured, dose_of(protocol, input, protocol)) if d]

@@ -22,7 +22,7 @@ from ..posterior.datatree import safe
 from ..posterior.draw_evaluation import map_draws, thinned
 from ..problem.problem import Problem
 from ..problem.readout import Assays
-from .runs import Values, alignment, average_run
+from .runs import Values, alignment, average_run, protocol_of
 
 _QUANTILES = 33  # of the noise, for each draw, in a predictive band
 
@@ -138,7 +138,7 @@ def over_doses(
 
     Raises `ValueError` where the template never gives that input.
     """
-    protocol = problem.dataset.protocols[template] if isinstance(template, str) else template
+    protocol = protocol_of(problem.dataset, template)
     at = np.atleast_1d(np.asarray(doses, dtype=float))
     protocols = {f"{input} {d!r}": with_dose(protocol, input, float(d)) for d in at}
     points = [(observable, name, time) for name in protocols]

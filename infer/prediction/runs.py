@@ -21,6 +21,8 @@ import sympy
 from jaxtyping import Float
 
 from ...data.dataset import Dataset, Measurement, Observable
+from ...models.listing import known_names
+from ...models.protocols.protocol import Protocol
 
 PlaceholderRole = Literal["scale", "offset", "noise"]
 Values = Mapping[str, Float[np.ndarray, " draws"]]
@@ -85,8 +87,19 @@ def placeholder_values(m: Measurement, values: Values, draws: int) -> list[Float
     return [np.broadcast_to(values[a] if isinstance(a, str) else float(a), (draws,)) for a in m.arguments]
 
 
+def protocol_of(dataset: Dataset, template: str | Protocol) -> Protocol:
+    """The protocol, or the one of that name. Raises `KeyError` with the names known."""
+    if not isinstance(template, str):
+        return template
+    if template not in dataset.protocols:
+        raise KeyError(f"unknown protocol {template!r}: {known_names(template, dataset.protocols)}")
+    return dataset.protocols[template]
+
+
 def average_run(dataset: Dataset, observable: str, values: Values, draws: int) -> list[Float[np.ndarray, " draws"]]:
     """Values of the placeholders in the average run, in every draw; each distinct set of arguments counts once."""
+    if observable not in dataset.observables:
+        raise KeyError(f"unknown observable {observable!r}: {known_names(observable, dataset.observables)}")
     rows = {m.arguments: m for m in dataset.measurements if m.observable == observable}
     roles = alignment(dataset.observables[observable]).roles
     columns = zip(*(placeholder_values(m, values, draws) for m in rows.values()), strict=True)

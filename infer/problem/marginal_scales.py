@@ -29,6 +29,7 @@ from jaxtyping import Array, Float, Int
 from ...data.dataset import Dataset, Observable
 from ...data.noise import Normal
 from ...data.parameter import Parameter
+from ...models.listing import did_you_mean
 from ...models.networks.formulas import names_in
 
 
@@ -153,7 +154,7 @@ def find_nuisance(
             f"cannot integrate out {', '.join(refused)}: each must be an estimated scale of observables that "
             "are normal on a logarithmic scale, be used for nothing else, share no row with another such "
             "scale, touch no censored row, and have a log-normal prior without bounds, in no joint prior. Scales that "
-            "`marginalise` does not name are sampled"
+            f"`marginalise` does not name are sampled{did_you_mean(refused, known)}"
         )
     normal = [_log_normal(known[n]) or (0.0, 1.0) for n in names]
     return Nuisance(tuple(names), taken, slope, np.array([n[0] for n in normal]), np.array([n[1] for n in normal]))

@@ -10,7 +10,7 @@ from typing import cast
 from ...data.parameter import effective_prior
 from ...data.petab.export import Exported, PetabExportError, write_petab
 from ...data.petab.export.priors import bounds_of
-from ...models.listing import listed
+from ...models.listing import did_you_mean, listed
 from .problem import Problem
 
 _NAMED = 5  # names that a note lists
@@ -64,7 +64,8 @@ def export_petab(
     if network is None:
         raise PetabExportError(f"{problem.model.name} is a Python function, and PEtab needs a network: write it as one")
     if unknown := problem.unknown(values or {}):
-        raise ValueError(f"{problem.name} has no parameter {', '.join(unknown)}: leave out what it does not use")
+        meant = did_you_mean(unknown, problem.parameters)
+        raise ValueError(f"{problem.name} has no parameter {', '.join(unknown)}: leave out what it does not use{meant}")
     stated = values or {}
     parameters = {n: replace(p, value=stated.get(n, p.value)) for n, p in problem.parameters.items()}
     dataset = replace(problem.dataset, parameters=parameters)

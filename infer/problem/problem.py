@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property, partial
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from ...data.deviations import find_deviations
 from ...data.parameter import Parameter
 from ...models.compiled.model import Model
 from ...models.compiled.volumes import check_volumes
-from ...models.listing import counted
+from ...models.listing import check_word, counted
 from ...models.simulation import require_x64
 from ...models.solvers.disk_cache import keep_compiled_code
 from ...models.solvers.dispatch import falls_back
@@ -303,7 +303,7 @@ class Problem:
 
     def log_likelihood(self, z: Z) -> Float[Array, ""]:
         """Log likelihood at z, scales integrated out; −inf with zero gradient where a simulation failed."""
-        return self._rejecting(z, None)[0]
+        return self._rejecting(z, "likelihood")[0]
 
     def log_density(self, z: Z) -> Float[Array, ""]:
         """Log posterior density over z, unnormalised; −inf with zero gradient where a simulation failed.
@@ -336,21 +336,21 @@ class Problem:
 
         Infinite with zero gradient if a simulation failed.
         """
-        prior = {"posterior": "mode", "likelihood": None, "density": "density"}[kind]
-        value, status = self._rejecting(z, prior)
+        check_word("kind", kind, get_args(Objective))
+        value, status = self._rejecting(z, kind)
         return -value, status
 
-    def _rejecting(self, z: Z, prior: str | None) -> tuple[Float[Array, ""], Int[Array, ""]]:
+    def _rejecting(self, z: Z, kind: Objective) -> tuple[Float[Array, ""], Int[Array, ""]]:
         def density(measured: Measured, z: Z) -> tuple[Float[Array, ""], Int[Array, ""]]:
-            return self.holding(measured)._objective(z, prior=prior)
+            return self.holding(measured)._objective(z, kind=kind)
 
         return reject_failures(density, self.measured, z)
 
-    def _objective(self, z: Z, *, prior: str | None) -> tuple[Float[Array, ""], Int[Array, ""]]:
+    def _objective(self, z: Z, *, kind: Objective) -> tuple[Float[Array, ""], Int[Array, ""]]:
         terms = self.terms(z)
         value = jnp.sum(terms.rows) + jnp.sum(terms.scales)
-        if prior is not None:
-            value = value + (self.space.log_prior(z) if prior == "density" else self.space.log_prior_mode(z))
+        if kind != "likelihood":
+            value = value + (self.space.log_prior(z) if kind == "density" else self.space.log_prior_mode(z))
         return value, worst(terms.status, jnp.isfinite(value))
 
     def unknown(self, values: Collection[str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import sympy
 from jaxtyping import Array, Bool, Float
 from sympy.printing.numpy import JaxPrinter
 
+from ..listing import did_you_mean
 from ..networks.operations import real
 from .branches import shielded
 from .guarded import Ceiling, Floor, Power, Size
@@ -205,7 +206,8 @@ def compile_elementwise(
     numbered = {as_symbol(n): s for n, s in zip(names, symbols, strict=True)}
     free = set().union(*(e.free_symbols for e in expressions)) if expressions else set()
     if unknown := free - numbered.keys():
-        raise ValueError(f"unknown names in a formula: {', '.join(sorted(map(str, unknown)))}")
+        strange = sorted(map(str, unknown))
+        raise ValueError(f"unknown names in a formula: {', '.join(strange)}{did_you_mean(strange, map(str, names))}")
     renamed = [shielded(guard(sympy.sympify(e))).xreplace(numbered) for e in expressions]
     used = set().union(*(e.free_symbols for e in renamed)) if renamed else set()
     where = tuple(i for i, s in enumerate(symbols) if s in used)

@@ -16,6 +16,7 @@ import numpy as np
 import sympy
 from jaxtyping import Array, Float
 
+from ..listing import did_you_mean
 from .codegen import Compiled, Name, as_symbol, compile_elementwise
 
 WRITTEN_OUT = 128
@@ -42,7 +43,9 @@ def compile_by_shape(arguments: Sequence[Sequence[Name]], expressions: Sequence[
             coefficient, core = term.as_coeff_Mul()
             shape, symbols = _shape_of(core)
             if unknown := [s for s in symbols if s not in position]:
-                raise ValueError(f"unknown names in a formula: {', '.join(map(str, unknown))}")
+                strange = list(map(str, unknown))
+                meant = did_you_mean(strange, map(str, names))
+                raise ValueError(f"unknown names in a formula: {', '.join(strange)}{meant}")
             terms = shapes.setdefault(shape, _Terms())
             terms.rows.append(row)
             terms.coefficients.append(float(coefficient))

@@ -164,6 +164,8 @@ def _by_old_words(solver: Solver | str, words: Mapping[str, Any]) -> Solver:
         known = [f.name for f in fields(Settings)]
         raise TypeError(f"Settings has no {unknown[0]!r}: it has {', '.join(known)}{did_you_mean(unknown, known)}")
     if isinstance(solver, str):
+        if meant := {"fused": "Fused()", "diffrax": "Diffrax()", "auto": "Auto()"}.get(solver.casefold()):
+            raise ValueError(f"solver must be an object, not a name: hexamer.{meant}")
         words, solver = {**words, "solver": solver}, Auto()
     new_solver = solver_by_words(solver, **words)
     said = ", ".join(f"{n}={v!r}" for n, v in words.items())

@@ -174,7 +174,7 @@ def test_a_problem_without_a_part(whole: tuple[Linear, Calibration], linear: Cal
 
 
 def test_what_cannot_be_left_out(whole: tuple[Linear, Calibration], linear: Callable[..., Linear]) -> None:
-    with pytest.raises(ValueError, match="by must be 'row', 'run', 'protocol', not 'gel'"):
+    with pytest.raises(ValueError, match="by must be one of row, run, protocol, not 'gel'"):
         loo(whole[1], "gel")
     one = Calibration(linear([r for r in ROWS if r[2] == "rest"]).problem, Path())
     one.__dict__["tree"] = whole[1].tree

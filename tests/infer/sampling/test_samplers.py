@@ -74,9 +74,9 @@ class TemperedSMC(ArrayState[State]):
         return self.algorithm.init(jnp.asarray(self.problem.space.unfold(z))), jnp.array(0)
 
     def step(self, state: State) -> tuple[State, Block]:
-        key = jax.random.fold_in(jax.random.PRNGKey(self.seed), state[1])
-        smc, _ = self.algorithm.step(key, state[0])
-        chosen = systematic(key, smc.weights, self.particles)
+        moving, resampling = jax.random.split(jax.random.fold_in(jax.random.PRNGKey(self.seed), state[1]))
+        smc, _ = self.algorithm.step(moving, state[0])
+        chosen = systematic(resampling, smc.weights, self.particles)
         last = smc.tempering_param >= 1
         return (smc, state[1] + 1), Block(not last, np.asarray(smc.particles)[None, chosen[: self.particles * last]])
 
