@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from ..problem.problem import Problem
 from .lbfgs import Minimiser
+from .whitening import spread
 
+_PRIOR_DRAWS = 500
 STEP = 1e-3  # of central differences, in u (prior standard deviations)
 
 
@@ -102,3 +105,24 @@ def curvature(problem: Problem, u: Float[np.ndarray, " parameters"], *, floor: f
     eigenvalues, vectors = np.linalg.eigh(hessian)
     scale = vectors / np.sqrt(np.maximum(eigenvalues, floor))
     return Curvature(np.asarray(u), hessian, scale, eigenvalues)
+
+
+def prior_curvature(problem: Problem, u: Float[np.ndarray, " parameters"]) -> Curvature:
+    """The normal distribution around u that is as wide as the prior, for a u next to which simulations fail.
+
+    Parameters
+    ----------
+    problem : Problem
+        Whose prior is meant.
+    u : array, parameters
+        The point, in unfolded coordinates (dimensionless).
+
+    Returns
+    -------
+    Curvature
+        With the covariance of 500 draws from the prior.
+    """
+    keys = jax.random.split(jax.random.PRNGKey(0), _PRIOR_DRAWS)
+    scale = spread(problem.space.unfold(np.stack([np.asarray(problem.space.sample(key)) for key in keys])))
+    hessian = np.linalg.inv(scale @ scale.T)
+    return Curvature(np.asarray(u), hessian, scale, np.linalg.eigvalsh(hessian))

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from .laplace import Curvature, curvature, find_mode
+from .laplace import Curvature, curvature, find_mode, prior_curvature
 from .optima import COMPARABLE, Optimum, differing, find_optima
 from .whitening import spread
 
 if TYPE_CHECKING:
     from ..problem.problem import Problem
     from .fits import Fits
+
+log = logging.getLogger(__name__)
 
 _LOOKED_AT = 10.0  # nats by which a best fit may be worse than the best one, to be a mode worth starting from
 _MOST = 8  # modes
@@ -46,10 +49,18 @@ class Modes(NamedTuple):
         return tuple(c % len(self.centre) for c in range(chains))
 
 
-def find_modes(problem: Problem, fits: Fits) -> tuple[Curvature, Modes]:
-    """The highest mode with its curvature, and all modes that may hold a share of the posterior."""
+def find_modes(problem: Problem, fits: Fits, say: Callable[[str], None] = log.warning) -> tuple[Curvature, Modes]:
+    """The highest mode with its curvature, and all modes that may hold a share of the posterior.
+
+    If simulations fail next to the highest, its scale is that of draws from the prior, and `say` is called with a
+    sentence on that.
+    """
     near = [o for o in fits.optima if o.objective <= fits.objective[0] + _LOOKED_AT][:_MOST]
-    modes = [_mode(problem, fits, near[0])]
+    try:
+        modes = [_mode(problem, fits, near[0])]
+    except FloatingPointError as error:
+        say(f"the best fit: {error}; the sampler starts with the scale of draws from the prior")
+        modes = [_mode(problem, fits, near[0], prior_curvature)]
     for optimum in near[1:]:
         try:
             modes.append(_mode(problem, fits, optimum))
@@ -85,10 +96,12 @@ class _Mode(NamedTuple):
         return float(np.linalg.slogdet(self.curvature.scale)[1]) - self.value
 
 
-def _mode(problem: Problem, fits: Fits, optimum: Optimum) -> _Mode:
+def _mode(
+    problem: Problem, fits: Fits, optimum: Optimum, around: Callable[[Problem, np.ndarray], Curvature] = curvature
+) -> _Mode:
     u = find_mode(problem, fits.z[optimum.rank])
     value = float(problem.potential(jnp.asarray(u))[0])
-    return _Mode(optimum, len(optimum.members), curvature(problem, u), value)
+    return _Mode(optimum, len(optimum.members), around(problem, u), value)
 
 
 def _distinct(problem: Problem, modes: list[_Mode]) -> list[_Mode]:
@@ -187,5 +200,10 @@ def restored_modes(arrays: Any, names: Sequence[str], start: Curvature) -> Modes
     """Modes read from the arrays of a file; files of older versions hold none, and give one mode, from `start`."""
     if "modes_centre" in names:
         return Modes(**{k: arrays[f"modes_{k}"] for k in Modes._fields})
+    return one_mode(start)
+
+
+def one_mode(start: Curvature) -> Modes:
+    """The centre of `start` as the only mode, of unknown height."""
     one = np.ones(1)
     return Modes(start.centre[None], start.scale[None], one * np.nan, one, one.astype(int), start.centre[None][:0])

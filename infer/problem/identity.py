@@ -189,6 +189,11 @@ def _of_samplers(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[st
         return [f"the sampler was {_short(before.get('name'))}, now {_short(after.get('name'))}"]
     changed = [n for n in sorted({*before, *after}) if before.get(n) != after.get(n)]
     words = {"start": "the points that the chains start from changed"}
+    for size in {"populations", "particles"} & {*changed}:  # of SMC
+        sizes = f"{_short(before.get(size))}, now {_short(after.get(size))}"
+        words[size] = (
+            f"{size} was {sizes}; populations of another size are another run, as each particle depends on all"
+        )
     return [words.get(n, f"{n} was {_short(before.get(n))}, now {_short(after.get(n))}") for n in changed]
 
 

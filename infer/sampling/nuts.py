@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from .draws import Draws
 from .nuts_kernel import ChainPlace, NUTSKernel
 from .runner import run_sampler
 from .sampler import Block, Info
+from .store import digest
 
 if TYPE_CHECKING:
     from numpyro.infer.hmc import HMCState
@@ -177,12 +177,15 @@ class NUTS:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The options that change the draws, and a hash of where the chains start."""
-        options: dict[str, Any] = {"name": "NUTS", "chains": self.chains, "warmup": self.warmup, "draws": self.draws}
+        """The options that change the draws, and a hash of where the chains start.
+
+        The number of draws is not among them: a longer run begins with the draws of a shorter one.
+        """
+        options: dict[str, Any] = {"name": "NUTS", "chains": self.chains, "warmup": self.warmup}
         options |= {"chunk": self.chunk, "target_acceptance": self.target_acceptance}
         options |= {"max_tree_depth": self.max_tree_depth}
         options |= {"origins": list(self.origins)} if len(set(self.origins)) > 1 else {}
-        return {**options, "start": _digest(self.start.centre, self.start.scale, self.points)}
+        return {**options, "start": digest(self.start.centre, self.start.scale, self.points)}
 
     def init(self, devices: Sequence[Any]) -> NUTSState:
         """The chains at their starting points; one that fails is moved towards the centre.
@@ -343,13 +346,6 @@ def _about_means(w: Float[np.ndarray, "chains draws parameters"], origins: Seque
     for k in set(origins):
         centred[origin == k] -= w[origin == k].mean((0, 1))
     return centred
-
-
-def _digest(*arrays: np.ndarray) -> str:
-    content = hashlib.sha256()
-    for array in arrays:
-        content.update(np.ascontiguousarray(array, dtype=float).tobytes())
-    return content.hexdigest()[:16]
 
 
 __all__ = ["NUTS", "sample"]

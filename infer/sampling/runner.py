@@ -19,7 +19,7 @@ from ...models.solvers.dispatch import falls_back
 from ..problem.identity import SAMPLER, run_parts
 from .draws import Draws, collect
 from .sampler import Block, Info, Sampler
-from .store import Store
+from .store import Store, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,7 @@ def run_sampler(
         blocks, saved = ([], {}) if store is None else _stored(store)
         if blocks:
             state = sampler.restore(devices, saved, blocks)
+            _check_length(sampler.info(state), out)
             log.info("resuming after %s", _reached(sampler.info(state)))
         else:
             state = sampler.init(devices)
@@ -89,6 +90,15 @@ def _plain(sampler: Sampler[Any]) -> dict[str, Any]:
                 "mappings with text as keys"
             )
     return identity
+
+
+def _check_length(info: Info, out: str | Path | None) -> None:
+    """Raises `StoreError` if the run on disk is longer than the one asked for."""
+    if info.total is not None and info.done > info.total:
+        raise StoreError(
+            f"{out} holds {info.done} {info.counted}s per chain, with the warmup, and {info.total} were asked for: ask "
+            "for as many draws or more, or choose another folder"
+        )
 
 
 def _stored(store: Store) -> tuple[list[Block], dict[str, np.ndarray]]:
@@ -149,8 +159,8 @@ def _check(block: Block, sampler: Sampler[Any], before: Sequence[Block]) -> None
 
 def _reached(info: Info) -> str:
     if info.total is not None:
-        return f"{info.done} of {info.total} iterations per chain"
-    return counted(range(info.done), "iteration")
+        return f"{info.done} of {info.total} {info.counted}s per chain"
+    return f"{counted(range(info.done), info.counted)} ({info.phase})"
 
 
 def _shown(block: Block) -> dict[str, Any]:

@@ -52,9 +52,11 @@ class Info(NamedTuple):
     finished : bool
         Whether the run is complete.
     phase : str
-        What the progress bar shows.
+        What the progress bar shows, and messages about a run without a `total`.
     facts : dict
         Facts on the run, such as the gradient evaluations of its warmup; they go into posterior.nc.
+    counted : str
+        What `done` counts, in the singular.
     """
 
     done: int
@@ -62,6 +64,7 @@ class Info(NamedTuple):
     finished: bool
     phase: str
     facts: Mapping[str, Any] = {}
+    counted: str = "iteration"
 
 
 class Sampler[State](Protocol):

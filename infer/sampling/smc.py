@@ -22,6 +22,7 @@ from ..problem.usage import check_sampled
 from .sampler import Block, Info
 
 _IMPOSSIBLE = -1e30  # log likelihood of a failed solve: 0 × −∞ would be NaN where the temperature does not count it
+_FAR = _IMPOSSIBLE / 2
 _ACCEPTED = 0.75  # mean acceptance probability that the step size is adapted to
 _GAIN = 1.5  # of that adaptation, per step of the temperature
 _JITTER = 0.3  # of step sizes between particles, relative: none is in phase with the density
@@ -44,6 +45,8 @@ class SMCState(NamedTuple):
     done: Int[np.ndarray, ""]  # steps of the temperature
     drawn: Int[np.ndarray, ""]  # 1 if the particles have moved at the posterior, too
     impossible: Int[np.ndarray, ""]  # draws from the prior with likelihood 0, of all populations
+    moved: Int[np.ndarray, ""]  # trajectories of all particles
+    moved_impossible: Int[np.ndarray, ""]  # those of them that ended at likelihood 0, and were rejected
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +151,8 @@ class SMC:
             np.array(0),
             np.array(0),
             np.array(np.sum(known == _IMPOSSIBLE)),
+            np.array(0),
+            np.array(0),
         )
 
     def step(self, state: SMCState) -> tuple[SMCState, Block]:
@@ -160,7 +165,7 @@ class SMC:
                 jax.random.split(key, self.populations), *map(jnp.asarray, state[:3]), _covariances(state),
                 jnp.asarray(state.step_size), jnp.asarray(leapfrogs),
             )  # fmt: skip
-        particles, weights, temperature, increment, accepted, height = map(np.asarray, moved)
+        particles, weights, temperature, increment, accepted, height, ends = map(np.asarray, moved)
         step = np.clip(state.step_size * np.exp(_GAIN * (accepted - _ACCEPTED)), 1e-3, 2.0)
         after = state._replace(
             particles=particles,
@@ -170,6 +175,8 @@ class SMC:
             step_size=step,
             done=state.done + 1,
             drawn=np.array(int(last)),
+            moved=state.moved + ends.size,
+            moved_impossible=state.moved_impossible + np.sum(ends),
         )
         if not last:
             return after, Block(True, particles[:, :0])
@@ -181,11 +188,12 @@ class SMC:
         reached = float(state.temperature.min())
         facts: dict[str, Any] = {"sampler": "SMC", "temperature_steps": int(state.done)}
         facts |= {"prior_draws": self.populations * self.particles, "prior_draws_impossible": int(state.impossible)}
+        facts |= {"moves": int(state.moved), "moves_impossible": int(state.moved_impossible)}
         if finished := bool(state.drawn):
             evidence, error = combined_evidence(state.log_evidence)
             facts |= {"log_evidence": evidence, "log_evidence_error": error}
             facts |= {"log_evidence_of_populations": state.log_evidence.tolist()}
-        return Info(int(state.done), None, finished, f"temperature {reached:.3g}", facts)
+        return Info(int(state.done), None, finished, f"temperature {reached:.3g}", facts, "temperature step")
 
     def save(self, state: SMCState) -> dict[str, np.ndarray]:
         """The state as arrays by name."""
@@ -230,7 +238,9 @@ def _moved(problem: Problem, moves: int, target_ess: float, *of_populations: Arr
         state, info = kernel(moving, state, moves, parameters)
         height = jax.vmap(prior)(state.particles) + jax.vmap(likelihood)(state.particles)
         accepted = jnp.mean(info.update_info.acceptance_rate)
-        return *state, info.log_likelihood_increment, accepted, height
+        # The likelihood of a failed solve is far below all others, at any temperature that is not 0.
+        ends = info.update_info.proposal.logdensity < _FAR * state.tempering_param
+        return *state, info.log_likelihood_increment, accepted, height, ends
 
     return jax.vmap(one, in_axes=(0, 0, 0, 0, 0, 0, None))(*of_populations)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -14,7 +15,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from ..problem.identity import differences, run_id
+from ..problem.identity import SAMPLER, differences, run_id
 from ..storage.files import FileError, broken, reason, remove_stale_parts, replacing, seal, sealed, write
 from ..storage.lock import locked
 
@@ -95,6 +96,14 @@ def chunk_numbers(folder: Path) -> list[int]:
     return sorted(int(m[1]) for m in matches if m)
 
 
+def sampler_name(folder: Path) -> str:
+    """The name of the sampler whose run a folder holds; empty if it cannot be read."""
+    try:
+        return str(_json(folder / RUN)["identity"][SAMPLER]["name"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 def check_run(folder: Path, identity: Mapping[str, object]) -> None:
     """Raises `StoreError` unless the `run.json` of a folder is of the same run."""
     path = folder / RUN
@@ -153,6 +162,14 @@ def load_arrays(path: Path, way_out: str, *, unsealed: bool = False) -> dict[str
     except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
         wrong = reason(error)
     raise StoreError(f"{path} is damaged ({wrong}): {way_out}") from None
+
+
+def digest(*arrays: np.ndarray) -> str:
+    """A hash of numbers."""
+    content = hashlib.sha256()
+    for array in arrays:
+        content.update(np.ascontiguousarray(array, dtype=float).tobytes())
+    return content.hexdigest()[:16]
 
 
 def _name(number: int) -> str:

@@ -133,7 +133,7 @@ def test_what_changes_draws_is_refused_by_name(case: str, whole) -> None:
     [
         ({"seed": 4}, "seed was 3, now 4"),
         ({"warmup": 5}, "warmup was 4, now 5"),
-        ({"draws": 7}, "draws was 6, now 7"),
+        ({"draws": 5}, "holds 10 iterations per chain, with the warmup, and 9 were asked for"),
         ({"chains": 2}, "chains was 1, now 2"),
         ({"target_acceptance": 0.9}, "target_acceptance was 0.8, now 0.9"),
         ({"max_tree_depth": 8}, "max_tree_depth was 10, now 8"),

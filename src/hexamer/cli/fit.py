@@ -19,6 +19,9 @@ from .options import (
     FitChainsOption,
     FitDrawsOption,
     FitSolverOption,
+    FitStartOption,
+    FitTargetOption,
+    FitWarmupOption,
     MethodChoice,
     MethodOption,
     ModelOption,
@@ -40,7 +43,8 @@ def command(
     ],
     method: MethodOption = MethodChoice.nuts,
     chains: FitChainsOption = None,
-    warmup: Annotated[int, arguments.count_option("Warmup iterations per chain; SMC has none.")] = 1000,
+    start: FitStartOption = None,
+    warmup: FitWarmupOption = None,
     draws: FitDrawsOption = None,
     seed: Annotated[int, arguments.count_option("Seed of starts and sampler.", 0)] = 0,
     starts: Annotated[int, arguments.count_option("Starts of the search for the best fit.")] = 16,
@@ -54,20 +58,19 @@ def command(
         float | None,
         arguments.number_option("Stop sampling after so many minutes; the same command resumes it."),
     ] = None,
-    target_acceptance: Annotated[
-        float,
-        arguments.number_option("Mean acceptance that NUTS aims at; raise it if draws diverge.", 0.5, 0.999),
-    ] = 0.8,
+    target_acceptance: FitTargetOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Posterior of PROBLEM by NUTS, started from its best fits, or by SMC, started from the prior."""
+    """Posterior of PROBLEM by NUTS, started from its best fits or another posterior, or by SMC, from the prior.
+
+    If the folder holds a finished run of NUTS, more --draws continue it.
+    """
     chosen = solver_of(engine, solver)
     dataset = read_data(problem, model)
     check_folder(out, "--out", problem)
     use_device(device, 4 if chains is None or method is MethodChoice.smc else chains)
     from ..infer.calibration import describe_progress, writable
     from ..infer.calibration import fit as run
-    from ..infer.reports.calibration import report
 
     writable(out)
     interrupt.leaves(lambda: describe_progress(out))
@@ -77,6 +80,7 @@ def command(
         loaded,
         out,
         method=method.value,
+        start=start,
         chains=chains,
         warmup=warmup,
         draws=draws,
@@ -89,8 +93,10 @@ def command(
         say=typer.echo,
     )
     if result is None:
-        typer.echo(f"stopped in the warmup after {minutes:g} minutes; the same command resumes the run in {out}")
+        typer.echo(f"stopped after {minutes:g} minutes, before any draws; the same command resumes the run in {out}")
         raise typer.Exit(3)
+    from ..infer.reports.calibration import report  # brings matplotlib
+
     typer.echo(f"\n{report(result, truth=_truth_of(problem))}")
     _say_how_it_ended(result, out, minutes)
 
@@ -98,7 +104,8 @@ def command(
 def _say_how_it_ended(result: Calibration, out: Path, minutes: float | None) -> None:
     """Prints how long it took, and where the results are. Exits with 3 if draws are still to be made."""
     spent = result.draws.seconds
-    typer.echo(f"\nwarmup {spent['warmup']:.0f} s, draws {spent['draws']:.0f} s; all of it in {out}")
+    first, last = ("warmup", "draws") if result.draws.facts.get("sampler") != "SMC" else ("tempering", "last moves")
+    typer.echo(f"\n{first} {spent['warmup']:.0f} s, {last} {spent['draws']:.0f} s; all of it in {out}")
     if not result.draws.complete:
         typer.echo(f"stopped after {minutes:g} minutes; the same command resumes the run in {out}")
         raise typer.Exit(3)

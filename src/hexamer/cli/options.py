@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -91,7 +92,7 @@ MethodOption = Annotated[
     MethodChoice,
     typer.Option(
         help="nuts: from the best fits; smc: tempered from the prior, weighs several optima, takes several times as "
-        "long; auto: smc if several optima were found.",
+        "long; auto: smc if several optima were found, or if draws of nuts diverge on a ridge.",
         **arguments.choice_of(MethodChoice),
     ),
 ]
@@ -102,6 +103,18 @@ FitChainsOption = Annotated[
 FitDrawsOption = Annotated[
     int | None,
     arguments.count_option("Draws per chain, by default 1000; with smc particles per population, by default 250."),
+]
+FitStartOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder of an earlier fit, from whose draws NUTS starts; parameters are matched by name."),
+]
+FitWarmupOption = Annotated[
+    int | None,
+    arguments.count_option("Warmup iterations per chain, by default 1000, with --start 300; SMC has none."),
+]
+FitTargetOption = Annotated[
+    float | None,
+    arguments.number_option("Mean acceptance that NUTS aims at, by default 0.8; more if draws diverge.", 0.5, 0.999),
 ]
 RtolOption = Annotated[
     float,

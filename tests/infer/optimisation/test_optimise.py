@@ -14,6 +14,7 @@ import pytest
 from hexamer import Problem
 from hexamer.infer import curvature, find_map, find_mode
 from hexamer.infer.optimisation.lbfgs import Minimiser
+from hexamer.infer.optimisation.modes import find_modes
 from hexamer.infer.optimisation.stopping import Limits
 
 pytestmark = pytest.mark.tier("test")
@@ -100,6 +101,20 @@ def test_curvature_is_the_hessian(half: Problem) -> None:
 def test_curvature_next_to_a_failing_region(half: Problem) -> None:
     with pytest.raises(FloatingPointError, match="fails next to the point, along k"):
         curvature(half, np.array([-0.0005]))
+
+
+def test_a_best_fit_next_to_a_failing_region_takes_the_scale_of_the_prior(half: Problem) -> None:
+    """One reading of 3000 at t = 1 asks for k just below 1, where the simulation fails; a fit used to stop there."""
+    values = np.array([m.value for m in half.dataset.measurements])
+    cliff = half.with_data(np.where(np.arange(len(values)) == 2, 3000.0, values))
+    fits = find_map(cliff, starts=np.array([[-0.05]]), progress=False)
+    said: list[str] = []
+    start, modes = find_modes(cliff, fits, said.append)
+    (why,) = said
+    assert why.startswith("the best fit: the simulation fails next to the point, along k; the sampler starts with")
+    assert start.scale[0, 0] == pytest.approx(1.0, rel=0.1)  # over u the prior is a unit normal
+    assert modes.scale.shape == (1, 1, 1)
+    assert 0.9 < 10 ** float(start.centre[0]) < 1
 
 
 @pytest.mark.tier("slow")

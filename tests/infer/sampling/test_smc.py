@@ -12,24 +12,13 @@ import pytest
 
 from helpers import CASES
 from hexamer import Problem, Protocol, load_problem
-from hexamer.data import Dataset, Measurement, Observable, Parameter, Prior, direct
+from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
 from hexamer.infer import SMC, find_map, fit, run_sampler
 from hexamer.infer.sampling.smc import combined_evidence
-from hexamer.models import compile_network, parse_infix, read_antimony
+from hexamer.models import compile_network, read_antimony
+from support.likelihoods import of_density
 
 pytestmark = pytest.mark.tier("slow")
-
-
-def of_density(density: str, priors: dict[str, Prior]) -> Problem:
-    """A problem of one row, whose likelihood is a formula of parameters: the density at 0 of N(0, 1/(√2π L)) is L."""
-    network = (
-        f"model plain; {'; '.join(f'{n} = 0' for n in priors)}; species S = 1; J: S -> ; 0*S*{'*'.join(priors)}; end"
-    )
-    observable = Observable("L", parse_infix("0"), parse_infix(f"1/(sqrt(2*pi)*({density}) + 1e-300)"))
-    parameters = {n: Parameter(n, prior) for n, prior in priors.items()}
-    rows = (Measurement("L", "idle", 1.0, 0.0),)
-    dataset = Dataset("plain", {"L": observable}, {"idle": Protocol("idle")}, rows, parameters)
-    return Problem(compile_network(read_antimony(network)), dataset)
 
 
 def normal(x: str, mean: float, sd: float) -> str:
