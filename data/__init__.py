@@ -15,6 +15,7 @@ from .assays import (
     luminex,
     phosphorylation_degree,
     qpcr,
+    score,
 )
 from .assays.standard_curve import ReadBack, StandardCurve, StandardCurveError, fit_standard_curve
 from .catalogue import bundled, load
@@ -54,7 +55,7 @@ __all__ += [
 __all__ += ["to_scale"]
 # Assays:
 __all__ += ["blot", "blot_ratio", "coip", "copy_number", "direct", "elisa", "flow_cytometry", "log10_expression"]
-__all__ += ["log10_reading", "logit", "luciferase", "luminex", "phosphorylation_degree", "qpcr"]
+__all__ += ["log10_reading", "logit", "luciferase", "luminex", "phosphorylation_degree", "qpcr", "score"]
 __all__ += ["ReadBack", "StandardCurve", "fit_standard_curve"]
 # Formulas, complexes, units:
 __all__ += ["complexes", "parse_formula", "parts_by_species", "to_model", "total_concentration"]

@@ -21,6 +21,7 @@ from .mass_spec import PHOSPHORYLATION_DEGREE, logit, phosphorylation_degree
 from .parts import OFFSET, SCALE, SD, AssayError
 from .quantitative_pcr import QPCR, QPCR_CT, log10_expression, qpcr
 from .reporter_gene import LUCIFERASE, luciferase
+from .scored_bands import SCORE, score
 from .western_blot import BLOT, BLOT_RATIO, blot, blot_ratio
 
 _ALL = (
@@ -37,6 +38,7 @@ _ALL = (
     COPY_NUMBER,
     DIRECT,
     LOG10_READING,
+    SCORE,
 )
 ASSAYS: Mapping[str, Assay] = {assay.name: assay for assay in _ALL}
 
@@ -60,4 +62,5 @@ __all__ = [
     "luminex",
     "phosphorylation_degree",
     "qpcr",
+    "score",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..dataset import Censored
@@ -38,6 +39,7 @@ class RowValues:
     log_scale: bool = False  # the observable is on a logarithmic scale
     molar_mass: str | float | None = None  # joins mass and amount in the rows' units
     reference_column: str | None = None  # of cycles of a reference gene
+    levels: Mapping[str, NumberOrLimit] | None = None  # values are names of these, each with what it says of a reading
     standards: Standards | None = None  # values are responses, to be read off a curve
 
     def outside_of(self, cell: NumberOrLimit, factor: float, name: str) -> str:

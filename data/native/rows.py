@@ -173,7 +173,8 @@ class _Reader:
     def _value(self, row: Row, values: RowValues, name: str) -> tuple[NumberOrLimit | None, float]:
         """The value or its limit, in the unit of the observable's values, and the factor that took it there."""
         names, factor = self.description.columns, 1.0
-        cell = self._cell(row, names["value"])
+        levels = values.levels
+        cell = self._cell(row, names["value"]) if levels is None else self._level(row, names["value"], levels)
         unit = values.unit if values.standards is None else values.standards.response_unit
         if self.description.unit_column:
             try:
@@ -183,13 +184,20 @@ class _Reader:
                     self._complain(row, names["unit"], f"{unit!r}, the unit of {name}'s values")
                 else:
                     self._complain(row, names["unit"], f"{unit!r} or a unit that can become it; {error}")
-        if cell is None:
-            return None, factor
+        if cell is None or levels is not None:
+            return cell, factor
         if values.standards is not None and cell.censored:
             self._complain(row, names["value"], "a response; whether it is beyond the standards, their curve says")
         elif values.standards is None and (expected := values.outside_of(cell, factor, name)):
             self._complain(row, names["value"], expected)
         return cell.with_ends([values.conversion.in_unit(x, factor) for x in cell.ends]), factor
+
+    def _level(self, row: Row, column: str, levels: Mapping[str, NumberOrLimit]) -> NumberOrLimit | None:
+        """The limits of a level by its name."""
+        text = row.cells.get(column, "")
+        if text not in levels:
+            self._complain(row, column, f"a level, {one_of(text, levels)}")
+        return levels.get(text)
 
     def _cell(self, row: Row, column: str) -> NumberOrLimit | None:
         """A number, a limit such as `<2.5`, or an interval such as `2.5..5`."""

@@ -38,6 +38,9 @@ def problem_form(
     return html.form(
         title,
         html.section(f"parameters: {', '.join(f'{n:,} {use}' for use, n in uses.items() if n)}", priors, unfolded=True),
+        html.section(
+            counted(dataset.joint_priors, "joint prior"), html.bullets([j.text for j in dataset.joint_priors])
+        ),
         html.section(counted(dataset.observables, "observable"), observables),
         html.section("model and solver", html.paragraph(repr(model)) + html.paragraph(repr(settings))),
         html.section(counted(dataset.notes, "note"), html.bullets(dataset.notes)),

@@ -49,3 +49,30 @@ def test_from_the_file_to_replicates(tmp_path: Path) -> None:
     below = t.cdf((0.1 - mean[1]) / 0.5)
     assert np.mean(drawn[:, 1] == 0.1) == pytest.approx(below, abs=0.04)
     assert np.mean(drawn[:, 2] == -0.2) == pytest.approx(between, abs=0.04)
+
+
+SCORES = """
+model = "model.ant"
+[inputs.D]
+unit = "nM"
+target = "A"
+[observables.stain]
+assay = "score"
+signal = "A"
+levels = ["0", "+", "++"]
+thresholds = [0.5, 2]
+scale = "gain"
+sd = 0.7
+"""
+
+
+def test_scores(tmp_path: Path) -> None:
+    rows = "observable,D,time,value,unit\nstain,0,1,++,au\nstain,0,2,+,au\nstain,0,4,0,au\n"
+    written(tmp_path, problem=SCORES, measurements=rows, priors=PRIORS + "gain,au/nM,lognormal,0,1\n")
+    (tmp_path / "model.ant").write_text("model decay; k = 0.5; species A = 2; J: A -> ; k*A; end")
+    problem = load_problem(tmp_path)
+    m = np.log(1.3 * 2 * np.exp(-0.5 * np.array([1.0, 2.0, 4.0])))
+    lower = stats.norm.cdf((np.log([2.0, 0.5, 1e-300]) - m) / 0.7)
+    upper = stats.norm.cdf((np.log([1e300, 2.0, 0.5]) - m) / 0.7)
+    expected = np.log(upper - lower).sum()
+    assert problem.evaluate({"k": 0.5, "gain": 1.3}).log_likelihood == pytest.approx(expected, abs=1e-5)

@@ -158,6 +158,11 @@ def test_it_belongs_to_the_identity(decay: Callable[..., Problem], problem: Prob
     assert from_text(to_text(problem.dataset)) == problem.dataset
 
 
+def test_a_notebook_shows_it(decay: Callable[..., Problem], problem: Problem) -> None:
+    assert "scale_2, k: correlation [1, 0.9], [0.9, 1]" in problem._repr_html_()
+    assert "joint prior" not in decay()._repr_html_()
+
+
 def test_another_data_set_with_another_joint_prior_is_refused(problem: Problem, data: Dataset) -> None:
     other = replace(data, joint_priors=(JointPrior(["scale_2", "k"], np.eye(2)),))
     with pytest.raises(ValueError, match="a joint prior is another"):
