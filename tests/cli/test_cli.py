@@ -22,7 +22,7 @@ pytestmark = pytest.mark.tier("test")
 def test_help_names_every_command(run: Run) -> None:
     status, out, _ = run("--help")
     assert status == 0
-    for command in ("fit", "map", "evaluate", "simulate", "dose-response", "export"):
+    for command in ("fit", "map", "sbc", "evaluate", "simulate", "dose-response", "export"):
         assert command in out
         assert run(command, "--help")[0] == 0
 
