@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from .prediction.prediction import Prediction, predict
     from .problem.petab_export import export_petab
     from .reports.calibration import report, report_fits
+    from .reports.rank_tables import report_ranks
     from .result import Calibration, read_posterior
+    from .simulation_calibration.calibration_check import CalibrationCheck
+    from .simulation_calibration.replicate_runs import sbc
 
 # Trees and figures bring xarray and matplotlib, which half a script never needs.
 __getattr__, __dir__ = later(
@@ -42,6 +45,8 @@ __getattr__, __dir__ = later(
     | dict.fromkeys(("Prediction", "predict"), "prediction.prediction")
     | dict.fromkeys(("report", "report_fits"), "reports.calibration")
     | dict.fromkeys(("Calibration", "read_posterior"), "result")
+    | {"CalibrationCheck": "simulation_calibration.calibration_check", "sbc": "simulation_calibration.replicate_runs"}
+    | {"report_ranks": "reports.rank_tables"}
     | {"export_petab": "problem.petab_export", "loo": "comparison.leave_one_out", "to_datatree": "posterior.datatree"},
 )
 
@@ -52,8 +57,9 @@ __all__ += ["curvature", "export_petab", "find_map", "find_mode", "fit", "load_p
 __all__ += ["NUTS", "SMC", "ArrayState", "Block", "Draws", "Info", "LockedError", "Sampler", "StoreError"]
 __all__ += ["run_sampler", "sample"]
 # Results:
-__all__ += ["Calibration", "PosteriorFileError", "Summary", "loo", "read_datatree", "read_posterior", "report"]
-__all__ += ["report_fits", "save_datatree", "summarise", "to_datatree"]
+__all__ += ["Calibration", "CalibrationCheck", "PosteriorFileError", "Summary", "loo", "read_datatree"]
+__all__ += ["read_posterior", "report", "report_fits", "report_ranks", "save_datatree", "sbc", "summarise"]
+__all__ += ["to_datatree"]
 # What they predict:
 __all__ += ["Condition", "DoseResponse", "Ensemble", "Prediction", "Spread", "arm_share", "combination"]
 __all__ += ["dose_response", "predict"]

@@ -12,8 +12,9 @@ from .observable_panels import fit
 from .optimiser import starts, traces, waterfall
 from .parameters import chains, prior_posterior
 from .population_bands import population
+from .rank_curves import ranks
 from .report_figures import of_calibration, of_doses, of_fits
 
 __all__ = ["of_calibration", "of_doses", "of_fits"]
 __all__ += ["arm_share", "chains", "dose", "dose_response", "drug_response", "evaluation", "fit", "observed_predicted"]
-__all__ += ["population", "prior_posterior", "residuals", "starts", "surface", "traces", "waterfall"]
+__all__ += ["population", "prior_posterior", "ranks", "residuals", "starts", "surface", "traces", "waterfall"]

@@ -74,9 +74,21 @@ def _of_batches(problem: Problem, function: OfDraw, full: tuple[int, ...], batch
     return jax.lax.map(one, draws, batch_size=batch)
 
 
+def _shapes(problem: Problem, function: OfDraw, shape: tuple[int, ...], shared: bool):
+    """Shapes and types of what `function` returns of one draw; if it is shared, it is traced once."""
+    draw = jax.ShapeDtypeStruct(shape, float)
+    if not shared:
+        return jax.eval_shape(partial(function, problem), draw)
+
+    def traced(bare: Problem):
+        return jax.eval_shape(lambda measured, z: function(bare.holding(measured), z), problem.measured, draw)
+
+    return problem.once((_shapes, function, shape), traced)
+
+
 def _map_draws(problem: Problem, function: OfDraw, draws: np.ndarray, shared: bool) -> tuple[np.ndarray, ...]:
     n = len(draws)
-    results = jax.eval_shape(partial(function, problem), jax.ShapeDtypeStruct(draws.shape[1:], float))
+    results = _shapes(problem, function, draws.shape[1:], shared)
     full = tuple(i for i, r in enumerate(results) if 0 not in r.shape)  # JAX cannot batch what is empty
     batch = min(BATCH, n)
     size = min(CHUNK, -(-n // batch) * batch)  # whole batches: a smaller one would be compiled again

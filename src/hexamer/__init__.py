@@ -38,6 +38,7 @@ else:
     if TYPE_CHECKING:
         from .infer import (
             Calibration,
+            CalibrationCheck,
             DoseResponse,
             Ensemble,
             Prediction,
@@ -47,12 +48,13 @@ else:
             predict,
             read_posterior,
             report,
+            sbc,
             summarise,
         )
 
     # They bring xarray or matplotlib.
-    _nouns = ("Calibration", "DoseResponse", "Ensemble", "Prediction", "Summary")
-    _verbs = ("dose_response", "loo", "predict", "read_posterior", "report", "summarise")
+    _nouns = ("Calibration", "CalibrationCheck", "DoseResponse", "Ensemble", "Prediction", "Summary")
+    _verbs = ("dose_response", "loo", "predict", "read_posterior", "report", "sbc", "summarise")
     __getattr__, _ = later(__name__, dict.fromkeys((*_nouns, *_verbs), "infer"))
     moved.register()
 
@@ -65,6 +67,7 @@ __version__ = "0.1.0"
 
 __all__ = ["HexamerError", "__version__", "data", "infer", "models"]
 __all__ += ["Auto", "Diffrax", "Fused", "Model", "Network", "Protocol", "Settings", "Status"]
-__all__ += ["NUTS", "Calibration", "DoseResponse", "Draws", "Ensemble", "Fits", "Prediction", "Problem", "Summary"]
+__all__ += ["NUTS", "Calibration", "CalibrationCheck", "DoseResponse", "Draws", "Ensemble", "Fits", "Prediction"]
+__all__ += ["Problem", "Summary"]
 __all__ += ["dose_response", "find_map", "fit", "load_model", "load_network", "load_problem", "loo"]
-__all__ += ["predict", "read_posterior", "report", "sample", "simulate", "summarise"]
+__all__ += ["predict", "read_posterior", "report", "sample", "sbc", "simulate", "summarise"]

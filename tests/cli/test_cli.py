@@ -22,7 +22,7 @@ pytestmark = pytest.mark.tier("test")
 def test_help_names_every_command(run: Run) -> None:
     status, out, _ = run("--help")
     assert status == 0
-    for command in ("fit", "map", "evaluate", "simulate", "dose-response", "export"):
+    for command in ("fit", "map", "sbc", "evaluate", "simulate", "dose-response", "export"):
         assert command in out
         assert run(command, "--help")[0] == 0
 
@@ -77,6 +77,7 @@ OVER_ITS_INPUTS = (
     ("export", "problem", "--model", "models/m.ant", "--to", "petab", "models", "--force"),
     ("fit", "problem", "--out", "problem"),
     ("map", "problem", "--out", "link"),
+    ("sbc", "problem", "--out", "problem"),
     ("simulate", "models/m.ant", "--out", "models/m.ant"),
     ("simulate", "models/m.ant", "--at", "values.csv", "--out", "./values.csv"),
 )
@@ -195,6 +196,29 @@ def test_dose_response_of_a_posterior(run: Run, conversion_tree, conversion_fold
     )
     assert status == 0, err
     assert again.splitlines()[0] == out.splitlines()[0]
+
+
+@pytest.mark.tier("slow")
+def test_sbc_of_a_folder(run: Run, conversion_folder: Path, tmp_path: Path) -> None:
+    options = ["--chains", "1", "--warmup", "20", "--draws", "20", "--starts", "1", "--quiet", "--out", tmp_path / "o"]
+    status, _, err = run("sbc", conversion_folder, "--replicates", "5", *options)
+    assert status == 2
+    assert "replicates must be at least 20, not 5" in err
+    status, out, err = run("sbc", conversion_folder, "--replicates", "20", "--minutes", "0.001", *options)
+    assert status == 3, err
+    assert "the same command resumes the run in" in out
+    status, out, err = run("sbc", conversion_folder, "--replicates", "20", *options)
+    assert status == 0, err
+    assert "20 replicates, ranks among 20 draws" in out
+    assert "alibrated." in out or "NOT CALIBRATED." in out
+    written = {p.name for p in (tmp_path / "o").iterdir() if not p.name.startswith("chunk-")}
+    assert written == {".lock", "ranks.csv", "ranks.png", "run.json", "sbc.npz", "summary.txt", "uniformity.csv"}
+    table = pd.read_csv(tmp_path / "o" / "ranks.csv")
+    assert {"k1", "k2", "log likelihood"} < set(table)
+    assert table["k1"].between(0, 20).all()
+    status, again, err = run("sbc", conversion_folder, "--replicates", "20", *options)
+    assert status == 0, err
+    assert again == out
 
 
 BAD = {

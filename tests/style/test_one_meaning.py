@@ -22,7 +22,7 @@ SAME_MEANING: dict[str, tuple[set[str], str]] = {
     "backward": ({"models.solvers.fused.cpu", "models.solvers.fused.gpu"}, "the same call, by CPU and by GPU"),
     "bundled": ({"data.catalogue", "models.library.catalogue"}, "names of what comes with hexamer"),
     "command": (
-        {f"cli.{name}" for name in ("dose_response", "evaluate", "export", "fit", "list", "map", "simulate")},
+        {f"cli.{name}" for name in ("dose_response", "evaluate", "export", "fit", "list", "map", "sbc", "simulate")},
         "the function behind a command, in the file of its name",
     ),
     "dose_response": ({"infer.doses.response", "infer.plots.dose_curves"}, "plots.dose_response draws its result"),

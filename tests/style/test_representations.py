@@ -19,6 +19,7 @@ from hexamer import (
     NUTS,
     Auto,
     Calibration,
+    CalibrationCheck,
     Diffrax,
     Ensemble,
     Fits,
@@ -111,10 +112,16 @@ def _nuts() -> NUTS:
     return NUTS(_problem(), _curvature())
 
 
+def _calibration_check() -> CalibrationCheck:
+    numbers, names = np.ones(20), ("k", "log likelihood")
+    return CalibrationCheck("small", names, np.zeros((20, 2), int), 30, numbers, numbers, np.ones((20, 4)), 0, {}, {})
+
+
 # An instance of each class that a face exports.
 MAKERS: dict[type, Callable[[], object]] = {
     Auto: Auto,
     Calibration: lambda: Calibration(_problem(), Path("results/small"), _draws()),
+    CalibrationCheck: _calibration_check,
     Diffrax: Diffrax,
     DoseResponse: _dose_response,
     Ensemble: lambda: Ensemble.from_model(_model(), {"k": np.linspace(0.1, 1.0, 100)}),

@@ -12,7 +12,7 @@ import typer
 
 from .. import interrupt
 from ..errors import HexamerError
-from . import dose_response, evaluate, export, fit, simulate
+from . import dose_response, evaluate, export, fit, sbc, simulate
 from . import list as list_
 from . import map as map_
 from .messages import of_output
@@ -48,6 +48,7 @@ def _options(
 for _name, _module in {
     "fit": fit,
     "map": map_,
+    "sbc": sbc,
     "evaluate": evaluate,
     "simulate": simulate,
     "dose-response": dose_response,
@@ -58,9 +59,9 @@ for _name, _module in {
 
 
 def main() -> None:
-    """Runs the command line: exit status 0, or 2 with one message and no traceback; 3 where `fit` stopped early.
+    """Runs the command line: exit status 0, or 2 with one message and no traceback.
 
-    130 where it was interrupted, at once.
+    3 where `fit` or `sbc` stopped early; 130 where it was interrupted, at once.
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     placement = logging.getLogger("hexamer.models.solvers.placement")
