@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .posterior.datatree import to_datatree
     from .posterior.file import PosteriorFileError, read_datatree, save_datatree
     from .posterior.summary import Summary, summarise
+    from .posterior.verdicts.verdict import Verdict
     from .prediction.prediction import Prediction, predict
     from .problem.petab_export import export_petab
     from .reports.calibration import report, report_fits
@@ -42,6 +43,7 @@ __getattr__, __dir__ = later(
     dict.fromkeys(("Condition", "DoseResponse", "Ensemble", "arm_share", "combination", "dose_response"), "doses")
     | dict.fromkeys(("PosteriorFileError", "read_datatree", "save_datatree"), "posterior.file")
     | dict.fromkeys(("Summary", "summarise"), "posterior.summary")
+    | {"Verdict": "posterior.verdicts.verdict"}
     | dict.fromkeys(("Prediction", "predict"), "prediction.prediction")
     | dict.fromkeys(("report", "report_fits"), "reports.calibration")
     | dict.fromkeys(("Calibration", "read_posterior"), "result")
@@ -57,9 +59,9 @@ __all__ += ["curvature", "export_petab", "find_map", "find_mode", "fit", "load_p
 __all__ += ["NUTS", "SMC", "ArrayState", "Block", "Draws", "Info", "LockedError", "Sampler", "StoreError"]
 __all__ += ["run_sampler", "sample"]
 # Results:
-__all__ += ["Calibration", "CalibrationCheck", "PosteriorFileError", "Summary", "loo", "read_datatree"]
-__all__ += ["read_posterior", "report", "report_fits", "report_ranks", "save_datatree", "sbc", "summarise"]
-__all__ += ["to_datatree"]
+__all__ += ["Calibration", "CalibrationCheck", "PosteriorFileError", "Summary", "Verdict", "loo"]
+__all__ += ["read_datatree", "read_posterior", "report", "report_fits", "report_ranks", "save_datatree", "sbc"]
+__all__ += ["summarise", "to_datatree"]
 # What they predict:
 __all__ += ["Condition", "DoseResponse", "Ensemble", "Prediction", "Spread", "arm_share", "combination"]
 __all__ += ["dose_response", "predict"]

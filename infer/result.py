@@ -17,6 +17,7 @@ import xarray as xr
 from .. import html
 from ..models.listing import listed
 from .checks.exactness import solver_words
+from .checks.reweighting import reweighted
 from .checks.solver_noise import drowned_noise
 from .optimisation.fits import SEARCH, Fits
 from .optimisation.laplace import Curvature
@@ -26,7 +27,9 @@ from .posterior.draw_evaluation import thinned
 from .posterior.file import POSTERIOR, PosteriorFileError, file_of, read_datatree, save_datatree
 from .posterior.fitted import fitted_settings, read_fitted
 from .posterior.mode_words import of_populations
-from .posterior.summary import NOISE, Summary, summarise
+from .posterior.predictive import SAMPLE
+from .posterior.summary import Summary, summarise
+from .posterior.verdicts.solved import NOISE, REWEIGHTED, judge_solved
 from .problem.problem import Problem
 from .sampling.draws import Draws
 
@@ -88,7 +91,7 @@ class Calibration:
             of_prior = of_populations(draws.facts)  # where its populations begin
             optima = record(problem, self.modes, None if of_prior else len(draws.z))
         known: dict[str, Any] = {"seconds": draws.seconds, "complete": draws.complete, **draws.facts, **optima}
-        return to_datatree(
+        tree = to_datatree(
             problem,
             draws.z,
             stats,
@@ -97,6 +100,9 @@ class Calibration:
             provenance={**known, NOISE: self._noise_warnings()},
             predictive=predictive,
         )
+        if predictive:
+            tree.attrs[REWEIGHTED] = json.dumps(self._reweighted(tree))
+        return tree
 
     @cached_property
     def fits(self) -> Fits | None:
@@ -106,8 +112,9 @@ class Calibration:
 
     @cached_property
     def summary(self) -> Summary:
-        """Table, verdict and what to do."""
-        return summarise(self.tree).with_words(solver_words(self.problem, self._centre()))
+        """Table, verdicts and what to do."""
+        solved = judge_solved(self.tree, solver_words(self.problem, self._centre()))
+        return summarise(self.tree).with_verdict(solved)
 
     def sampled_of(self, values: Mapping[str, float]) -> dict[str, float]:
         """The entries of `values` that the posterior has, by the names of its variables.
@@ -122,7 +129,7 @@ class Calibration:
 
     @property
     def verdict(self) -> str:
-        """`good`, `acceptable` or `not converged`."""
+        """`good`, `acceptable`, `not converged` or, of one chain, `not judged`; `summary.verdicts` says more."""
         return self.summary.verdict
 
     def __repr__(self) -> str:
@@ -150,6 +157,13 @@ class Calibration:
         z = self.draws.z.reshape(-1, self.draws.z.shape[-1])
         some = jnp.asarray(z[thinned(len(z), _JUDGED)])
         return drowned_noise(self.problem, np.asarray(jax.vmap(self.problem.values)(some)))
+
+    def _reweighted(self, tree: xr.DataTree) -> dict[str, Any] | None:
+        """How strict solves of a few draws move their log likelihood."""
+        joint = tree["log_likelihood_by_scale"].dataset
+        log_likelihood = joint["other_rows"] + joint["shared_scale"].sum("scale")
+        z = self.draws.z.reshape(-1, self.draws.z.shape[-1])
+        return reweighted(self.problem, z, np.ravel(log_likelihood.transpose(*SAMPLE).values))
 
 
 def read_posterior(folder: str | Path, problem: Problem | None = None) -> Calibration:

@@ -22,7 +22,7 @@ _SHORTER = 0.2  # of a step that ends where the simulation fails
 _SHORTEST = 1e-12  # of a step; then the run is given up
 
 
-class Verdict(NamedTuple):
+class RunVerdict(NamedTuple):
     """Two flags of a run: it meets the optimiser's own tolerances, or it cannot go on."""
 
     converged: Bool[Array, ""]
@@ -45,7 +45,7 @@ class Optimiser(Protocol):
         """The current point; it stays the same after a rejected step."""
         ...
 
-    def verdict(self, objective: PointObjective, state: Any) -> Verdict: ...
+    def verdict(self, objective: PointObjective, state: Any) -> RunVerdict: ...
 
 
 class _Descent(NamedTuple):
@@ -83,8 +83,8 @@ class OptaxOptimiser:
     def position(self, state: _Descent) -> Z:
         return state.z
 
-    def verdict(self, objective: PointObjective, state: _Descent) -> Verdict:
-        return Verdict(jnp.array(False), state.shrink < _SHORTEST)  # optax has no criterion of its own
+    def verdict(self, objective: PointObjective, state: _Descent) -> RunVerdict:
+        return RunVerdict(jnp.array(False), state.shrink < _SHORTEST)  # optax has no criterion of its own
 
 
 class _Iterate(NamedTuple):
@@ -111,11 +111,11 @@ class OptimistixOptimiser:
     def position(self, state: _Iterate) -> Z:
         return state.z
 
-    def verdict(self, objective: PointObjective, state: _Iterate) -> Verdict:
+    def verdict(self, objective: PointObjective, state: _Iterate) -> RunVerdict:
         function = _with_arguments(objective)
         ended, result = self.minimiser.terminate(function, state.z, None, {}, state.inner, frozenset())
         fine = result == optimistix.RESULTS.successful
-        return Verdict(ended & fine, ~fine)
+        return RunVerdict(ended & fine, ~fine)
 
 
 def _with_arguments(objective: PointObjective) -> Callable[[Z, Any], tuple[Float[Array, ""], None]]:

@@ -23,7 +23,7 @@ from jaxtyping import Array, Float, Int
 from ...models.solvers.placement import on
 from ..problem.measured import Measured
 from ..problem.problem import Objective, Problem
-from .optimisers import Optimiser, PointObjective, Verdict
+from .optimisers import Optimiser, PointObjective, RunVerdict
 from .starts import Starts
 from .stopping import FAILED_START, NO_DESCENT, Limits
 
@@ -73,7 +73,7 @@ class SteppedRun:
         if self.started and not self.trace:
             self.trace.append(self.value)
 
-    def step(self, evaluations: list[ReportedEvaluation], position: np.ndarray, verdict: Verdict) -> None:
+    def step(self, evaluations: list[ReportedEvaluation], position: np.ndarray, verdict: RunVerdict) -> None:
         """Takes the evaluations of a step, the point after it and the verdict; sets a `reason` to stop."""
         self.record(evaluations)
         if self.reason:

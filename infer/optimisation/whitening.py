@@ -16,6 +16,11 @@ def windows(warmup: int) -> dict[int, slice]:
     return {w.end + 1: slice(w.start, w.end + 1) for w in build_adaptation_schedule(warmup)[1:-1]}
 
 
+def first_window(warmup: int) -> int:
+    """The iteration at which the first window begins; `warmup` if it is too short for one."""
+    return min((w.start for w in windows(warmup).values()), default=warmup)
+
+
 def spread(w: Float[np.ndarray, "draws parameters"]) -> Float[np.ndarray, "parameters parameters"]:
     """L, lower triangular, with L·Lᵀ an estimate of the covariance of w, so that L⁻¹w is nearly white.
 

@@ -25,7 +25,7 @@ from ...data.scale import Scale
 from ...models.listing import did_you_mean
 from ..posterior.datatree import on_search_scale, safe
 from ..posterior.fitted import read_fitted
-from ..posterior.summary import summarise
+from ..posterior.intervals import parameter_table
 from .margins import legend_outside
 from .style import BLUE, COLOURS, GREY, VERMILION, pages, panel_grid, shortened, styled
 
@@ -178,7 +178,7 @@ def chains(tree: xr.DataTree, names: Sequence[str] | None = None, *, most: int =
     ValueError
         For parameters that the posterior does not have.
     """
-    table = summarise(tree).table
+    table = parameter_table(tree)
     if names is None:
         names = list(table.sort_values("ess_bulk").sort_values("r_hat", ascending=False, kind="stable").index[:most])
     names = _chosen(tree, names)

@@ -11,6 +11,7 @@
 - `posterior_predictive`, `prior_predictive` (of the first draws of `prior`), `observed_data`, over the same rows.
   The value of a censored row is its limit, and its replicates are what would be recorded, never beyond it; so the
   middle of its ties is the quantile of the row. `noise_free_prediction` has the replicates without noise.
+- `left_out`: the quantile of each row in what the other rows predict of it (`infer/posterior/left_out.py`).
 - `constant_data`: whether a row was measured or is a limit.
 - `sample_stats`, and `fitted` (see `infer/posterior/fitted.py`).
 """
@@ -35,6 +36,7 @@ from ..problem.parameter_space import ParameterSpace, search_bounds
 from ..problem.problem import Problem
 from .draw_evaluation import Evaluated, evaluate_draws
 from .fitted import GROUP, store_fitted
+from .left_out import LEFT_OUT, left_out_quantiles
 from .predictive import SAMPLE, failed, in_their_runs, over_draws, prior_replicates, replicates, without_noise
 from .provenance import as_attribute, provenance_of
 from .row_layout import constant_data, observed_data, over_rows
@@ -183,6 +185,8 @@ def _predicted(
     of_prior = prior_replicates(problem, prior, of_scales, random.prior_noise)
     for group in groups.values():
         group.attrs |= failed(posterior)
+    quantiles = left_out_quantiles(problem, posterior)
+    groups |= {} if quantiles is None else {LEFT_OUT: quantiles}
     return groups | ({"prior_predictive": of_prior} if of_prior.sizes["draw"] else {})
 
 

@@ -1,4 +1,4 @@
-"""What a posterior's draws say of several modes and of ridges: whether chains saw all of it, and what to do."""
+"""What a posterior's draws say of several modes: whether chains saw all of it, and what to do."""
 
 from __future__ import annotations
 
@@ -7,22 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from ...models.listing import with_and
-from ..optimisation.optima_words import listed_combinations
-from ..optimisation.ridges import Combination, find_combinations
-from .datatree import on_search_scale
 
 GOOD_WEIGHT = 0.02  # standard error of an optimum's share of the posterior
 _EVIDENCE_APART = 5.0  # nats between populations; of 16 with a standard deviation of 1, they span 3.5
 HEAVY = 0.05  # of the probability: an optimum that may hold more must have draws
-_UNDETERMINED_RATIO = 0.2  # posterior sd / prior sd of a parameter that may not be determined alone
 _STAYING_SHARE = 0.99  # of a chain's draws
 _VISITED_SHARE = 0.001  # of a chain's draws, in an optimum that it visited
-_OPEN_WIDTH = 0.5  # 90% interval over the distance between the bounds: of a parameter that is open between them
-_DRAWS = 4000  # looked at for combinations
 _GOOD, _ACCEPTABLE, _BAD = 0, 1, 2
 
 
@@ -216,68 +209,3 @@ def chains_apart(posterior: xr.Dataset) -> tuple[list[list[int]], str]:
         groups = [g for g in groups if g not in near] + [sorted([c, *(o for g in near for o in g)])]
     groups.sort(key=lambda g: (-len(g), g))
     return groups, names[int(np.argmax((gap / width).max((1, 2))))]
-
-
-def judge_ridges(tree: xr.DataTree, table: pd.DataFrame, *, trusted: bool) -> Judgement:
-    """Parameters that only a combination of is determined, and what divergences there or at bounds mean.
-
-    `trusted`: the chains agree, so that correlations of their draws are the posterior's.
-    """
-    posterior = tree["posterior"].dataset
-    names = [str(n) for n in table.index]
-    contraction = table["contraction"].to_numpy(dtype=float)
-    order = np.argsort(-np.nan_to_num(contraction), kind="stable")
-    candidates = [int(i) for i in order if contraction[i] > _UNDETERMINED_RATIO]
-    combinations = _combinations(posterior, names, candidates) if trusted else []
-    words = [_describe_combination(c, table) for c in combinations]
-    stats = tree["sample_stats"].dataset if "sample_stats" in tree.children else xr.Dataset()
-    diverging = np.asarray(stats["diverging"].values, dtype=bool) if "diverging" in stats else np.zeros((0, 0), bool)
-    if not diverging.any():
-        return Judgement(_GOOD, words)
-    ridge = {n for c in combinations for n in c.exponents}
-    unbounded = {n: f for n in names if (f := _between_bounds(posterior[n])) is not None and _is_open(f)}
-    concerned = [n for n in unbounded if n in ridge] or ([*unbounded] if _at_bounds(unbounded, diverging) else [])
-    if not concerned:
-        return Judgement(_GOOD, words)
-    words.append(
-        f"{int(diverging.sum())} draws diverged while {with_and(concerned[:4])} "
-        f"{'is' if len(concerned) == 1 else 'are'} open between the bounds of the prior: draws near the bounds may be "
-        "missing, and the intervals above be too narrow. Sample with a target acceptance of 0.99; or fix one of the "
-        "parameters, or narrow its bounds by prior knowledge."
-    )
-    return Judgement(_BAD, words)
-
-
-def _combinations(posterior: xr.Dataset, names: Sequence[str], candidates: list[int]) -> list[Combination]:
-    draws = np.array([np.asarray(posterior[n].values, dtype=float).ravel() for n in names]).T
-    draws = draws[:: max(1, len(draws) // _DRAWS)]
-    if len(draws) < 20 or not np.all(np.isfinite(draws)):
-        return []
-    return find_combinations(names, draws, candidates)
-
-
-def _describe_combination(c: Combination, table: pd.DataFrame) -> str:
-    alone = with_and(list(c.exponents))
-    ranges = ", ".join(f"{n} {table.loc[n, '5%']:.3g} to {table.loc[n, '95%']:.3g}" for n in c.exponents)
-    return f"{alone} alone are not determined ({ranges}); {listed_combinations([c])} (90% intervals)."
-
-
-def _between_bounds(array: xr.DataArray) -> np.ndarray | None:
-    """Draws as parts of the way from the lower to the upper bound; None where there are not two."""
-    if "lower_bound" not in array.attrs or "upper_bound" not in array.attrs:
-        return None
-    lower, upper = float(array.attrs["lower_bound"]), float(array.attrs["upper_bound"])
-    return (on_search_scale(array) - lower) / (upper - lower)
-
-
-def _is_open(fraction: np.ndarray) -> bool:
-    low, high = np.quantile(fraction, [0.05, 0.95])
-    return bool(high - low > _OPEN_WIDTH)
-
-
-def _at_bounds(fractions: dict[str, np.ndarray], diverging: np.ndarray) -> bool:
-    """Whether the draws that diverged lie nearer to bounds than others do."""
-    if not fractions:
-        return False
-    edge = np.max([np.abs(2 * f - 1) for f in fractions.values()], axis=0)
-    return bool(np.median(edge[diverging]) > np.quantile(edge, 0.75))

@@ -103,6 +103,25 @@ class Nuisance:
         )
         return density @ np.eye(parts)[pairs[1]]
 
+    def residuals_of_rows(
+        self, residual: Float[np.ndarray, "*draws rows"], sd: Float[np.ndarray, "*draws rows"]
+    ) -> Float[np.ndarray, "*draws rows"]:
+        """Residual of each row that has a scale, given that scale's other rows, in standard deviations; else NaN.
+
+        Its distribution is normal about κ b′/a′ with variance σ² + κ²/a′ (primes: sums over the others).
+        """
+        standard = np.full(residual.shape, np.nan)
+        rows = np.flatnonzero(self.group >= 0)
+        group, kappa, s = self.group[rows], self.slope[rows], sd[..., rows]
+        r = residual[..., rows] - kappa * self.location[group]
+        of_scale = np.eye(len(self))[group]  # rows × scales
+        a_row, b_row = kappa**2 / s**2, kappa * r / s**2
+        floor = 1 / self.spread[group] ** 2
+        a = np.maximum((a_row @ of_scale)[..., group] - a_row, 0.0) + floor
+        b = (b_row @ of_scale)[..., group] - b_row
+        standard[..., rows] = (r - kappa * b / a) / np.sqrt(s**2 + kappa**2 / a)
+        return standard
+
     def conditional(self, residual: Float[Array, " rows"], sd: Float[Array, " rows"]):
         """Mean and standard deviation of each ln s, given the data and everything else."""
         *_, a, b = self._sums(residual, sd)

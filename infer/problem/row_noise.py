@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
+from scipy import special
 
 from ...data.dataset import Dataset
 from ...data.noise import Noise
@@ -45,6 +46,14 @@ class RowNoise:
         low, high = jnp.where(flipped, -high, low), jnp.where(flipped, -low, high)
         below, above = self.log_distribution(low), self.log_distribution(high)
         return above + jnp.log(-jnp.expm1(below - above))
+
+    def distribution(self, r: Float[np.ndarray, "*batch rows"]) -> Float[np.ndarray, "*batch rows"]:
+        """F of each residual, in NumPy."""
+        values = np.zeros(r.shape)
+        for k, noise in enumerate(self.kinds):
+            rows = np.flatnonzero(self.of_row == k)
+            values[..., rows] = special.ndtr(noise.normal_score(r[..., rows]))
+        return values
 
     def draw(self, rng: np.random.Generator, batch: tuple[int, ...]) -> Float[np.ndarray, "*batch rows"]:
         """Independent residuals, batch × rows."""

@@ -29,7 +29,7 @@ class Draws:
         NUTS has `diverging` (true divergences), `failed` (a failed solve ended the trajectory), `acceptance_rate`,
         `n_steps` (leapfrogs), `lp` (log density over u), `energy` and `step_size`, all dimensionless.
     failed : dict
-        Failed solves by kind, for `warmup` and `draws` separately.
+        Failed solves by kind, for `warmup` (NUTS: from the first window of its adaptation on) and `draws` separately.
     seconds : dict
         Wall time of `warmup` and `draws` in seconds, over all sessions of a resumed run.
     seed : int

@@ -17,7 +17,7 @@ from ...models.compiled.jumps import check_smooth
 from ...models.solvers.machine import usable_cores
 from ...models.solvers.placement import on
 from ..optimisation.laplace import Curvature
-from ..optimisation.whitening import spread, windows
+from ..optimisation.whitening import first_window, spread, windows
 from ..problem.problem import Problem
 from ..problem.usage import check_sampled
 from .draws import Draws
@@ -97,7 +97,8 @@ class NUTS:
     each window of the warmup it is that of the window's draws, of all chains together; at the warmup's end all take
     the geometric mean of their step sizes. From then on the chains are independent.
 
-    A failed solve is a point of density zero: its proposal is rejected, its kind counted.
+    A failed solve is a point of density zero: its proposal is rejected. Its kind is counted from the warmup's first
+    window on; before, steps of any size are tried, and failures are normal.
 
     Parameters
     ----------
@@ -217,7 +218,8 @@ class NUTS:
         warmup, done = state.done < self.warmup, state.done + length
         chains, info = self._advance(state, length)
         u = self.start.centre + info.pop("w") @ state.scale.T
-        failed = info.pop("kinds").sum((0, 1))
+        unreported = max(first_window(self.warmup) - state.done, 0)  # there the step size is still far off
+        failed = info.pop("kinds")[:, unreported:].sum((0, 1))
         leapfrogs = int(info["n_steps"].sum()) if warmup else 0
         state = state._replace(
             chains=chains,

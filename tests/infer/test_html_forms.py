@@ -16,6 +16,7 @@ from hexamer.data import Parameter, Prior
 from hexamer.html import ROWS, bullets, form, paragraph, section, table
 from hexamer.infer import Curvature, DoseResponse, Evaluation, Fits, GradientCheck, Summary, dose_response, summarise
 from hexamer.infer.optimisation.optima import Optimum
+from hexamer.infer.posterior.verdicts import Verdict
 from hexamer.models import Quantity, Reaction, Species, compile_network, read_antimony
 
 pytestmark = pytest.mark.tier("check")
@@ -160,8 +161,9 @@ def test_a_summary(conversion_tree: xr.DataTree, conversion_truth: dict[str, flo
     assert repr(summary) == f"Summary({summary.title!r}, {summary.verdict!r})"
     assert all(sentence in page.words for sentence in summary.words)
     for name in summary.table.index:
-        mean = summary.table.loc[name, "mean"]
-        assert any(row[:2] == [name, f"{mean:.4g}"] for row in page.rows)
+        median = summary.table.loc[name, "median"]
+        assert any(row[:2] == [name, f"{median:.4g}"] for row in page.rows)
+    assert all(str(verdict) in page.words for verdict in summary.verdicts)
     assert "against the truth" in page.words
 
 
@@ -224,10 +226,9 @@ def test_names_are_escaped(conversion: Problem, fits: Fits) -> None:
     problem = Problem(conversion.model, data)
     summary = Summary(
         pd.DataFrame({n: [1.0] for n in ("mean", "sd", "median", "5%", "95%", "r_hat", "ess_bulk", "ess_tail", "mcse")})
-        .assign(contraction=1.0, unit=EVIL)
+        .assign(contraction=1.0, scale="lin", unit=EVIL)
         .set_axis([EVIL]),
-        "good",
-        (EVIL,),
+        (Verdict("sampled", EVIL, (EVIL,)),),
         EVIL,
     )
     model = replace(compile_network(read_antimony(MODEL)), name=EVIL, species=(EVIL,), parameters=(EVIL,), network=None)

@@ -24,7 +24,8 @@ from hexamer.infer.plots.checks import BAND, _replicate_interval, median_reading
 from hexamer.infer.plots.observable_panels import axis_label
 from hexamer.infer.posterior import to_datatree
 from hexamer.infer.posterior.row_layout import of_rows
-from hexamer.infer.posterior.summary import NOISE, summarise
+from hexamer.infer.posterior.summary import summarise
+from hexamer.infer.posterior.verdicts.solved import NOISE
 from hexamer.models import compile_network, read_antimony
 
 pytestmark = pytest.mark.tier("test")

@@ -107,6 +107,10 @@ def _curvature() -> infer.Curvature:
     return small_run.start_of(_problem())
 
 
+def _verdict() -> infer.Verdict:
+    return infer.Verdict("sampled", "yes", ("All is well.",))
+
+
 @cache
 def _nuts() -> NUTS:
     return NUTS(_problem(), _curvature())
@@ -133,8 +137,9 @@ MAKERS: dict[type, Callable[[], object]] = {
     Protocol: lambda: Protocol("pulse").set(L=1.0).set(L=0.0, at=15.0),
     Settings: Settings,
     Status: lambda: Status(0),
-    Summary: lambda: Summary(pd.DataFrame(), "converged", ("All is well.",), "small, 4 chains × 100 draws"),
+    Summary: lambda: Summary(pd.DataFrame(), (_verdict(),), "small, 4 chains × 100 draws"),
     infer.SMC: lambda: infer.SMC(_problem()),
+    infer.Verdict: _verdict,
     data.Dataset: small_run.data,
     data.Issue: _issue,
     data.JointPrior: lambda: data.JointPrior(["kon", "koff"], [[1, 0.9], [0.9, 1]]),

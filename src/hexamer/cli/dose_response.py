@@ -182,8 +182,11 @@ def _posterior(result: str) -> xr.DataTree:
     from ..infer.posterior.summary import summarise
 
     tree = read_datatree(file_of(result))
-    if not summarise(tree).converged:
+    verdict = summarise(tree).verdict
+    if verdict == "not converged":
         typer.echo("warning: this posterior has NOT CONVERGED, so its intervals mean little", err=True)
+    elif verdict == "not judged":
+        typer.echo("warning: one chain, or a few draws, cannot show whether this posterior has converged", err=True)
     return tree
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from hexamer import Problem, Settings
 from hexamer.infer import find_map
-from hexamer.infer.optimisation.optimisers import Verdict, adapted
+from hexamer.infer.optimisation.optimisers import RunVerdict, adapted
 from hexamer.infer.optimisation.stepped_runs import ReportedEvaluation, SteppedRun
 from hexamer.infer.optimisation.stopping import Limits
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.tier("test")
 
 TIGHT: dict[str, Any] = {"rtol": 1e-8, "atol": 1e-8}
 DOWN = np.array([1.0])
-GOES_ON = Verdict(jnp.array(False), jnp.array(False))
+GOES_ON = RunVerdict(jnp.array(False), jnp.array(False))
 OPTIMISERS = {
     "optax.lbfgs": optax.lbfgs(),
     "optax.adam": optax.adam(1e-2),

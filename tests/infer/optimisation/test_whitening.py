@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hexamer.infer.optimisation.whitening import spread, windows
+from hexamer.infer.optimisation.whitening import first_window, spread, windows
 
 pytestmark = pytest.mark.tier("check")
 
@@ -42,3 +42,8 @@ def test_a_parameter_that_stands_still() -> None:
     w = np.random.default_rng(3).normal(size=(100, 2)) * [1.0, 0.0]
     assert np.all(np.isfinite(spread(w)))
     assert spread(w)[1, 1] == pytest.approx(np.sqrt(5e-3 / 105))
+
+
+def test_the_first_window_begins_after_the_search_for_a_step_size() -> None:
+    """Failed solves before it are not reported."""
+    assert (first_window(1000), first_window(40), first_window(10)) == (75, 6, 10)

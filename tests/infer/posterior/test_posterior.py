@@ -39,6 +39,7 @@ def test_groups_and_names(conversion, conversion_tree):
         "noise_free_prediction",
         "observed_data",
         "constant_data",
+        "left_out",
         "prior",
         "prior_predictive",
         "fitted",

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from hexamer.infer.posterior.summary import COLUMNS, summarise
+from hexamer.infer.posterior.intervals import COLUMNS
+from hexamer.infer.posterior.summary import summarise
 
 pytestmark = pytest.mark.tier("test")
 
@@ -141,11 +142,44 @@ def test_truth():
 
 def test_one_chain_and_draws_that_stand_still():
     one = summarise(make(good(chains=1, draws=2000)))
-    assert one.verdict == "acceptable"
+    assert one.verdict == "not judged"
+    assert not one.converged
     assert "One chain" in words(one)
     still = summarise(make({**good(), "b": np.ones((4, 500))}))
     assert still.verdict == "not converged"
     assert "b: draws that never move" in words(still)
+
+
+def test_too_few_draws():
+    summary = summarise(make(good(draws=3)))
+    assert (summary.verdict, summary.converged) == ("not judged", False)
+    assert words(summary) == "3 draws per chain are too few to judge anything: draw at least 100."
+
+
+def test_one_chain_that_diverges_is_judged():
+    diverging = np.arange(2000)[None] % 20 == 0
+    assert summarise(make(good(chains=1, draws=2000), stats={"diverging": diverging})).verdict == "not converged"
+
+
+def test_answers_stand_above_the_table_and_sentences_below():
+    summary = summarise(make(good(a=(0.0, 1.0)), prior=good(1, 2000, 1, a=(0.0, 1.0))))
+    lines = str(summary).splitlines()
+    assert lines[1] == "sampled: yes · fits: not judged: it takes a posterior with predictions, of 100 draws or more ·"
+    assert lines[2] == "identified: 0 of 1 parameters · solved: not checked at a stricter tolerance"
+    assert [v.name for v in summary.verdicts] == ["sampled", "fits", "identified", "solved"]
+    places = [lines.index(line) for line in ("sampled: yes. Converged.", "identified: 0 of 1 parameters")]
+    assert lines[places[1] + 1].startswith("- The data say little about a")
+    assert places[0] < places[1]
+    assert summary.words == tuple(s for v in summary.verdicts for s in v.sentences)
+    assert summary.with_words(["One more."]).words[-1] == "One more."
+
+
+def test_parameters_on_a_logarithmic_scale_have_no_mean_in_print(conversion_tree):
+    summary = summarise(conversion_tree)
+    line = next(line for line in str(summary).splitlines() if line.startswith("k1 "))
+    table = summary.table.loc["k1"]
+    assert line.split()[1:6] == [f"{table[c]:.3g}" for c in ("median", "5%", "95%")] + ["–", "–"]
+    assert np.isfinite(table["mean"])
 
 
 def test_populations_that_disagree():
