@@ -16,7 +16,8 @@ from jaxtyping import Float, Int
 from ... import html
 from ...models.listing import counted
 from ..posterior.draw_evaluation import thinned
-from ..posterior.summary import ACCEPTABLE_RHAT, WIDTH
+from ..posterior.summary import WIDTH
+from ..posterior.verdicts.sampled import ACCEPTABLE_RHAT
 from ..sampling.store import StoreError, load_arrays, save_arrays
 from .rank_shapes import advise, shape_of
 from .replicate import STAGES, Replicate

@@ -42,12 +42,12 @@ class Density(Problem):
         """Itself: there is no solver."""
         return self
 
-    def _objective(self, z, *, prior):
+    def _objective(self, z, *, kind):
         theta = self.space.constrain(z)
         parts = (self.weight, [-4.0, 0.0], [0.5, 1.0]), (1 - self.weight, [5.0, 2.0], [0.25, 0.5])
         value = -mixture(*parts)(theta)
-        if prior is not None:
-            value = value + (self.space.log_prior(z) if prior == "density" else self.space.log_prior_mode(z))
+        if kind != "likelihood":
+            value = value + (self.space.log_prior(z) if kind == "density" else self.space.log_prior_mode(z))
         return value, jnp.int64(Status.OK)
 
 
