@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from ...models.solvers.accuracy import stricter
 from ...models.solvers.dispatch import falls_back, uses_fused
 from ..posterior.draw_evaluation import map_draws, thinned
+from ..posterior.ties import without_ties
 from ..problem.problem import Problem
 
 STRICT = 1e-9  # the relative tolerance
@@ -50,7 +51,7 @@ def _pareto_k(log_weights: Float[np.ndarray, " draws"]) -> float | None:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of few draws
-        k = float(array_stats.psislw(-log_weights)[1])  # ArviZ takes the negative logarithm
+        k = float(array_stats.psislw(without_ties(-log_weights))[1])  # ArviZ takes the negative logarithm
     return k if np.isfinite(k) else None
 
 

@@ -16,6 +16,7 @@ from ..posterior.datatree import safe
 from ..posterior.file import MEASUREMENT
 from ..posterior.predictive import SAMPLE
 from ..posterior.row_layout import of_rows
+from ..posterior.ties import without_ties
 from .densities import PARAMETER, Densities
 from .partition import Partition, divide
 from .refitting import draws_without
@@ -132,14 +133,13 @@ def _coordinates(problem: Problem, tree: xr.DataTree) -> xr.DataArray:
 
 
 def _told_apart(terms: xr.DataArray) -> xr.DataArray:
-    """The terms, of which those that are the same at all draws differ by up to 1e-9 nats: ArviZ refuses equal ones.
+    """The terms, of which equal ones differ by up to 1e-9 nats.
 
     A part is the same at all draws if no estimated parameter changes it, as a reading at time 0 relative to itself.
     """
-    same = terms.max(SAMPLE) == terms.min(SAMPLE)
-    shape = terms.sizes["chain"], terms.sizes["draw"]
-    small = xr.DataArray(np.linspace(-0.5e-9, 0.5e-9, shape[0] * shape[1]).reshape(shape), dims=SAMPLE)
-    return terms.where(~same, terms + small)
+    last = terms.transpose(..., *SAMPLE)
+    flat = last.values.reshape(*last.shape[:-2], -1)
+    return last.copy(data=without_ties(flat).reshape(last.shape)).transpose(*terms.dims)
 
 
 def _threshold(elpd: ELPDData, refits: int) -> float:

@@ -21,6 +21,7 @@ from jaxtyping import Float
 from ..problem.problem import Problem
 from .draw_evaluation import Evaluated
 from .row_layout import over_rows
+from .ties import without_ties
 
 LEFT_OUT = "left_out"  # the group
 PARETO_K, EFFECTIVE = "pareto_k", "effective_parameters"  # its other variable, and its attribute
@@ -69,7 +70,7 @@ def _smoothed(terms: Float[np.ndarray, "rows draws"]) -> tuple[np.ndarray, np.nd
         stats: Any = array_stats
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on k, which the verdict says
-            weights[differ], k[differ] = stats.psislw(terms[differ], axis=-1)
+            weights[differ], k[differ] = stats.psislw(without_ties(terms[differ]), axis=-1)
     return weights, k
 
 

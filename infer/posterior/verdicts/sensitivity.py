@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from ....models.listing import listed
+from ..ties import without_ties
 
 SENSITIVE = 0.05  # from which on ArviZ calls a posterior sensitive
 _BY_SCALE = "log_likelihood_by_scale"
@@ -50,13 +51,21 @@ def _sensitivities(tree: xr.DataTree) -> tuple[dict[str, float], dict[str, float
     moving = [n for n, a in tree["posterior"].dataset.data_vars.items() if np.ptp(a.values) > 0]
     joint = tree[_BY_SCALE].dataset
     joint = joint.drop_vars([n for n, a in joint.data_vars.items() if a.size == 0])
-    groups = {"posterior": tree["posterior"].dataset[moving], "log_prior": tree["log_prior"].dataset}
-    data = xr.DataTree.from_dict({**groups, "log_likelihood": joint})
+    groups = {"posterior": tree["posterior"].dataset[moving]}
+    groups |= {"log_prior": _summed(tree["log_prior"].dataset), "log_likelihood": _summed(joint)}
+    data = xr.DataTree.from_dict(groups)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on k of weights that are all nearly 1
         found = [arviz_stats.psense(data, group=group) for group in ("prior", "likelihood")]
     prior, likelihood = ({str(n): float(v) for n, v in x.data_vars.items()} for x in found)
     return prior, likelihood
+
+
+def _summed(terms: xr.Dataset) -> xr.Dataset:
+    """The sum of all terms, chains × draws, without ties: of uniform priors all sums are equal."""
+    sizes = terms.sizes["chain"], terms.sizes["draw"]
+    total = sum(a.transpose("chain", "draw", ...).values.reshape(*sizes, -1).sum(-1) for a in terms.data_vars.values())
+    return xr.Dataset({"total": (("chain", "draw"), without_ties(np.ravel(total)).reshape(sizes))})
 
 
 __all__ = ["sensitivity_words"]
