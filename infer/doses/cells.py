@@ -185,7 +185,7 @@ def _named(*changes: Mapping[str, Value] | None) -> frozenset[str]:
 
 
 def _courses(dataset: Dataset) -> list[Protocol]:
-    """All protocols; in place of one that goes on after another, up to steady state, the one with which it begins."""
+    """All protocols; in place of one that continues another, up to steady state, the one with which it begins."""
     return [dataset.continued[n][0] if n in dataset.continued else q for n, q in dataset.protocols.items()]
 
 

@@ -78,7 +78,7 @@ def as_condition(name: str, condition: Changes | Condition | Protocol) -> Condit
 def as_conditions(conditions: Mapping[str, Changes | Condition | Protocol] | None) -> dict[str, Condition]:
     """Conditions by name; one without a name, in which nothing differs, if none are given.
 
-    Raises `ValueError` for a mapping without conditions, and for what is none.
+    Raises `ValueError` for a mapping without conditions, and for what is not a condition.
     """
     by_name = {n: as_condition(n, c) for n, c in ({"": {}} if conditions is None else conditions).items()}
     if not by_name:
@@ -94,7 +94,7 @@ class Design:
     ligand: Doses
     drugs: tuple[Doses, ...]
     protocols: tuple[Protocol, ...]
-    values: dict[str, np.ndarray]  # by name: a number, or one a draw
+    values: dict[str, np.ndarray]  # by name: a number, or one per draw
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -75,7 +75,7 @@ def combination(result: DoseResponse, first: str, second: str, *, dose: float | 
         `effect`, `bliss`, `loewe`, `bliss_excess` and `loewe_excess` along draw × condition × doses of `first` × doses
         of `second`, all dimensionless, and the `misfit` (a fraction of its effect) and `kind` of the Hill curve of each
         drug alone, which Loewe uses: an excess of that size means nothing. NaN if the ligand does nothing; Loewe
-        also if a drug alone has no foot or is no sigmoid.
+        also if a drug alone has no foot or is not a sigmoid.
 
     Raises
     ------

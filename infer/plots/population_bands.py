@@ -46,7 +46,7 @@ def population(result: DoseResponse, *, conditions: Sequence[str] | None = None,
         If the result is not of a population, for courses over time, several doses of a drug, and unknown conditions.
     """
     if "member" not in result.response.dims:
-        raise ValueError("these are no responses of a population: use plots.dose_response")
+        raise ValueError("these are not the responses of a population: use plots.dose_response")
     response = result.response.isel(draw=draw)
     if more := set(response.dims) - {"member", "condition", "dose"}:
         raise ValueError(f"choose one of {', '.join(sorted(map(str, more)))} first")

@@ -88,7 +88,7 @@ def test_all_that_is_wrong_at_once(decay: Model) -> None:
 
 
 def test_unknown_and_missing_values(decay: Model) -> None:
-    with pytest.raises(ValueError, match="K: no parameters of decay; its parameters: k"):
+    with pytest.raises(ValueError, match="K: not among the parameters of decay; its parameters: k"):
         simulate(decay, {"K": 1.0}, Protocol(), [1.0])
     bare = compile_function(
         lambda t, y, p: -p["k"] * y, species=["A"], parameters={"k": math.nan}, initial=[1.0], name="bare"
