@@ -50,10 +50,10 @@ def population(result: DoseResponse, *, conditions: Sequence[str] | None = None,
     response = result.response.isel(draw=draw)
     if more := set(response.dims) - {"member", "condition", "dose"}:
         raise ValueError(f"choose one of {', '.join(sorted(map(str, more)))} first")
-    known = [str(c) for c in response["condition"].values]
-    names = known if conditions is None else list(conditions)
-    if unknown := sorted(set(names) - set(known)):
-        raise ValueError(f"unknown conditions {', '.join(unknown)}; {known_names(unknown, known)}")
+    available = [str(c) for c in response["condition"].values]
+    names = available if conditions is None else list(conditions)
+    if unknown := sorted(set(names) - set(available)):
+        raise ValueError(f"unknown conditions {', '.join(unknown)}; {known_names(unknown, available)}")
     gated = bool(np.any(response["dose"].values == 0))
     figure, axes = panel_grid(len(names) + gated, columns=3, height=3.2)
     doses = response["dose"]
