@@ -55,7 +55,7 @@ class Choice:
         results = ", ".join(
             f"{t.solver.name} {'agrees' if t.agrees else 'does not agree'} within {AGREEMENT:g} "
             f"(largest deviation {t.deviation:.1e}, of slopes {t.slope_deviation:.1e}, {t.failed} failed, "
-            f"{1e3 * t.seconds:.1f} ms a gradient)"
+            f"{1e3 * t.seconds:.1f} ms per gradient)"
             for t in self.trials
         )
         return f"solver {self.problem.settings.diffrax.name}: against Kvaerno5 at {self.points} points, {results}"
