@@ -54,7 +54,7 @@ def of_hexamer(case: dict[str, Any]) -> dict[str, Any]:
         "prepared_s": prepared,
         "warmup_s": draws.seconds["warmup"],
         "draws_s": draws.seconds["draws"],
-        "warmup_gradients": draws.facts.get("warmup_leapfrogs", draws.facts.get("gradients")),
+        "warmup_gradients": draws.facts.get("warmup_leapfrogs", draws.facts.get("leapfrogs")),
         "draws_gradients": 0 if steps is None else int(np.sum(steps)),
         "divergent": int(np.sum(draws.stats.get("diverging", 0))),
         "complete": draws.complete,

@@ -86,7 +86,7 @@ def test_names_that_nobody_knows(command: str, name: str, tmp_path: Path) -> Non
 def test_the_check_sees_what_is_imported(tmp_path: Path) -> None:
     said, imported = told(tmp_path, "simulate", "hepg2_core", "--times", "0:1", "--out", tmp_path / "out.csv")
     assert "--times takes START:STOP:STEP" in said
-    assert {"diffrax", "equinox", "jax"} <= imported
+    assert "jax" in imported
 
 
 def test_petab_tables(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import sympy
 
-from ...models.listing import did_you_mean, known_names
+from ...models.listing import did_you_mean
 from ...models.networks.network import Network
 from ..errors import AssayError
 
@@ -212,7 +212,7 @@ def total_concentration(
     if unknown := sorted(set(hidden_by) - known):
         raise AssayError(
             f"ELISA of {part}: no species of {network.name} holds {', '.join(unknown)}, which is to hide it; "
-            f"{known_names(unknown, sorted(known))}"
+            f"known parts: {', '.join(sorted(known))}{did_you_mean(unknown, known)}"
         )
     holding = complexes(network, (part,), composition, where=(where,), name=f"ELISA of {part}")
     visible = {s: copies for s, copies in holding.items() if not set(hidden_by) & set(copies)}

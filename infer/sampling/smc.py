@@ -47,6 +47,7 @@ class SMCState(NamedTuple):
     impossible: Int[np.ndarray, ""]  # draws from the prior with likelihood 0, of all populations
     moved: Int[np.ndarray, ""]  # trajectories of all particles
     moved_impossible: Int[np.ndarray, ""]  # those of them that ended at likelihood 0, and were rejected
+    leapfrogs: Int[np.ndarray, ""]  # of all trajectories: a gradient each
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +154,7 @@ class SMC:
             np.array(np.sum(known == _IMPOSSIBLE)),
             np.array(0),
             np.array(0),
+            np.array(0),
         )
 
     def step(self, state: SMCState) -> tuple[SMCState, Block]:
@@ -177,6 +179,7 @@ class SMC:
             drawn=np.array(int(last)),
             moved=state.moved + ends.size,
             moved_impossible=state.moved_impossible + np.sum(ends),
+            leapfrogs=state.leapfrogs + ends.size * leapfrogs,
         )
         if not last:
             return after, Block(True, particles[:, :0])
@@ -189,6 +192,7 @@ class SMC:
         facts: dict[str, Any] = {"sampler": "SMC", "temperature_steps": int(state.done)}
         facts |= {"prior_draws": self.populations * self.particles, "prior_draws_impossible": int(state.impossible)}
         facts |= {"moves": int(state.moved), "moves_impossible": int(state.moved_impossible)}
+        facts |= {"leapfrogs": int(state.leapfrogs)}
         if finished := bool(state.drawn):
             evidence, error = combined_evidence(state.log_evidence)
             facts |= {"log_evidence": evidence, "log_evidence_error": error}
