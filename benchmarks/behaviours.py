@@ -125,7 +125,7 @@ class Laboratory:
         return self._done[kind]
 
     def __call__(self, what: str, kind: str = "nominal", doses: Mixture = ()) -> np.ndarray:
-        """Courses of a species or observable, draws × times; NaN where the solve failed."""
+        """Courses of a species or observable, draws × times; NaN if the solve failed."""
         y, observed = self._run(kind)
         column = list(dict.fromkeys(CELLS[kind].doses)).index(doses)
         return observed[what][:, column] if what in observed else y[:, column, :, self.model.index(what)]

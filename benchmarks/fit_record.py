@@ -1,6 +1,6 @@
 """What a folder of `hexamer fit` says of its run, as one JSON record: convergence, failures, seconds, leapfrogs, truth.
 
-python -m benchmarks.fit_record results/demo --wall 92 --load "idle" --json benchmarks/results/demo.json
+python -m benchmarks.fit_record results/demo --wall 92 --load "nothing else" --json benchmarks/results/demo.json
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ class Checked:
 
 
 def _off(a: np.ndarray, b: np.ndarray, axes: tuple[int, ...]) -> float:
-    """NaN where only one of two numbers is none."""
+    """NaN if only one of two values is a number."""
     known = b[: len(a)]
     with np.errstate(invalid="ignore"):
         off = np.abs(a - known) / (np.nanmax(np.abs(known), axes, keepdims=True) + 1e-9)

@@ -250,7 +250,7 @@ def traffic(text: str) -> dict[str, dict[str, int]]:
 
 
 def _unknown(row: Mapping[str, Any]) -> str:
-    """Why a row has no numbers; empty where it has them."""
+    """Why a row has no numbers; empty if it has them."""
     return row.get("error") or row.get("not_measured") or ""
 
 
@@ -330,7 +330,7 @@ def earlier(parser: argparse.ArgumentParser, file: Path | None) -> Row:
         report = json.loads(file.read_text())
         return {key: report[key] for key in empty}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        parser.error(f"{file} is no report of this benchmark ({error!r})")
+        parser.error(f"{file} is not a report of this benchmark ({error!r})")
 
 
 def main() -> None:

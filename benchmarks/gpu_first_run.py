@@ -281,7 +281,7 @@ def about() -> Row:
 
 
 def no_card(options: argparse.Namespace, part: str) -> str:
-    """Why a part cannot run here; empty where it can."""
+    """Why a part cannot run here; empty if it can."""
     if options.dry_run:
         return ""
     if part == "1":

@@ -47,7 +47,7 @@ def diffrax_course(model: Model, times: Sequence[float]) -> Course:
 
 
 def modax_course(model: Model, times: Sequence[float]) -> Course:
-    """modax-solvers' Rodas5P with the Jacobian's pattern. Raises `ImportError` where it is not installed."""
+    """modax-solvers' Rodas5P with the Jacobian's pattern. Raises `ImportError` if it is not installed."""
     from modax.rodas5P import solve  # pyright: ignore[reportMissingImports]
 
     rhs = scalar_rhs(model)

@@ -3,8 +3,8 @@
     python -m benchmarks.gpu_sanitize [--models hepg2_core il6_stat3 switched events] [--precisions float64 float32]
 
 `gpu_driver.cu` gives every array its exact size on the heap and fills it with NaN. Cases: doses to cells with and
-without rest before, and protocols of all kinds at sets of parameters some of which fail; steps kept, and too many to be
-kept. A finding, another status or step, or a value or gradient that is off ends it with exit status 1.
+without a steady state before, and protocols of all kinds at sets of parameters some of which fail; steps kept, and too
+many to be kept. A finding, another status or step, or a value or gradient that is off ends it with exit status 1.
 """
 
 from __future__ import annotations

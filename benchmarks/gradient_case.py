@@ -99,7 +99,7 @@ class ChiSquare:
         return ChiSquare(problem, np.array([case["values"][n] for n in problem.names]), position, np.array(case["sd"]))
 
     def __call__(self, p: Float[Array, " parameters"]) -> tuple[Float[Array, ""], Evaluated]:
-        """NaN where a trajectory failed."""
+        """NaN if a trajectory failed."""
         readout = self.problem.read(jnp.asarray(self.vector).at[self.position].set(p))
         value = 0.5 * jnp.sum(((self.problem.measured.value - readout.mean) / self.sd) ** 2)
         return value, Evaluated(value, readout.status, readout.steps)

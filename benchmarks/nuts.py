@@ -106,7 +106,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("problem")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
-    parser.add_argument("--load", default="idle but for this", help="what else the machine did")
+    parser.add_argument("--load", default="nothing else", help="what else the machine did")
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("options", nargs="*", help="further options of `hexamer fit`, after --")
     arguments = parser.parse_args()

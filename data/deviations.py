@@ -95,7 +95,7 @@ def _place(dataset: Dataset, row: int) -> str:
 
 
 def _values(observable: Observable, m: Measurement, fixed: Mapping[str, float]) -> dict[str, float] | None:
-    """Numbers for all that the noise uses; None where something of it is not a number yet."""
+    """Numbers for all that the noise uses; None if something of it is not a number yet."""
     filled = dict(zip(observable.placeholders, m.arguments, strict=True))
     values: dict[str, float] = {}
     for symbol in sorted(map(str, observable.noise_formula.free_symbols)):

@@ -78,7 +78,7 @@ def start_of(schedules: Sequence[Schedule]) -> float:
 def from_start(schedule: Schedule, start: float) -> Schedule:
     """The schedule with `pre` replaced by the time that its protocol starts at.
 
-    Raises `ScheduleError` where the next step comes at that very time, so that the cells would never see the value.
+    Raises `ScheduleError` if the next step comes at that very time, so that the cells would never see the value.
 
     >>> from_start(parse_schedule("pre:40;20:0"), 0.0)
     ((0.0, 40.0), (20.0, 0.0))

@@ -157,7 +157,7 @@ def simulate(
     unknown = sorted(set(parameters) - set(model.parameters) - used)
     if unknown:
         raise ValueError(
-            f"{', '.join(unknown)}: no parameters of {model.name}; its parameters: "
+            f"{', '.join(unknown)}: not among the parameters of {model.name}; its parameters: "
             f"{', '.join(model.parameters)}{did_you_mean(unknown, model.parameters)}"
         )
     names = tuple(parameters)

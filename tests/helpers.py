@@ -44,7 +44,7 @@ class TooMuchWork(BaseException):
 
 @contextmanager
 def little_work(calls: int = 1_000_000) -> Iterator[None]:
-    """Fails, and ends what runs, after so many calls of Python functions: half a second or so on an idle machine.
+    """Fails, and ends what runs, after so many calls of Python functions: about half a second on a quiet machine.
 
     Unlike seconds, calls are the same on a busy machine and do not count the garbage collector's pauses.
     """

@@ -184,7 +184,7 @@ def test_what_did_not_measure_takes_no_measured_rows_place() -> None:
         ("gpu_first_run", ["--models", "il6_stat3", "typo"], "unknown network 'typo'"),
         ("gpu_first_run", ["--json", "{folder}"], "it is a folder"),
         ("gpu_compile", ["--against", "{folder}/none.json"], "there is no "),
-        ("gpu_compile", ["--json", "{folder}/broken.json"], "is no report of this benchmark"),
+        ("gpu_compile", ["--json", "{folder}/broken.json"], "is not a report of this benchmark"),
         ("gpu_compile", ["--json", "{folder}/other.json"], "name another file, or --replace it"),
     ],
 )

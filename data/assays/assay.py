@@ -50,7 +50,7 @@ class Assay:
     """An assay as `problem.toml` names it; beside the keys here it takes `assay`, `noise` and `unit`.
 
     An assay that takes more than formulas, or whose unit is not any, is of a class of its own that overrides methods.
-    Those take their keys from `section`, complain there of what is wrong, and go on, so that all of it is told at once.
+    They read their keys from `section`, report errors there, and continue, so that all are reported at once.
     """
 
     name: str

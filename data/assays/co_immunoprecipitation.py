@@ -36,7 +36,7 @@ def coip(
     unit: str = "au",
     noise: Noise | str = "normal",
 ) -> Observable:
-    """Blot of `prey` after pulling down `bait`: prey in all complexes that hold both, as an amount a cell.
+    """Blot of `prey` after pulling down `bait`: prey in all complexes that hold both, as an amount per cell.
 
     A complex counts with its copies of the prey and the volume of its compartment.
 

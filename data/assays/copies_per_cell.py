@@ -1,4 +1,4 @@
-"""Absolute amounts a cell."""
+"""Absolute amounts per cell."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def copy_number(
     noise: Noise | str = "normal",
     network: Network | None = None,
 ) -> Observable:
-    """An absolute amount a cell; tables may state it in zmol or molecules.
+    """An absolute amount per cell; tables may state it in zmol or molecules.
 
     Parameters
     ----------
@@ -56,13 +56,13 @@ def copy_number(
 
 
 class _CopyNumber(Assay):
-    """Its unit is an amount a cell."""
+    """Its unit is an amount per cell."""
 
     def check_unit(self, section: Section, unit: str) -> None:
         try:
             conversion_factor(unit, "zmol/cell")
         except UnitError as error:
-            section.complain("unit", f"an amount a cell: {error}", unit)
+            section.complain("unit", f"an amount per cell: {error}", unit)
 
 
 COPY_NUMBER = _CopyNumber("copy_number", copy_number, keys=(SD_ON_SCALE,), unit="zmol/cell", absolute=True)

@@ -28,7 +28,7 @@ def flow_cytometry(
     name : str
         Of the observable.
     molecules : formula
-        n: of the stained epitope, an amount a cell (nM·pl = zmol), or a concentration, whose volume s absorbs.
+        n: of the stained epitope, an amount per cell (nM·pl = zmol), or a concentration, whose volume s absorbs.
     scale : formula, optional
         s, the gain, in `unit` per unit of n; None: each row names its experiment's.
     background : formula, optional

@@ -74,7 +74,7 @@ def in_unit(
     network: Network | None,
     molar_mass: str | float | None = None,
 ) -> Formula:
-    """A formula times the number that turns the network's unit into `unit`. Raises `AssayError` where none does."""
+    """A formula times the number that turns the network's unit into `unit`. Raises `AssayError` if none does."""
     with sees(name, what, formula):
         factor = factor_to_unit(network, formula, unit, molar_mass)
     return formula if factor == 1 else sympy.Float(factor) * plain(formula, name)
@@ -83,6 +83,6 @@ def in_unit(
 def sees_molecules(
     name: str, assay: str, formula: Formula, network: Network | None, also: tuple[str, ...] = ()
 ) -> None:
-    """Raises `AssayError` where a formula is known to be neither an amount nor a concentration, nor of `also`."""
+    """Raises `AssayError` if a formula is known to be neither an amount nor a concentration, nor of `also`."""
     with sees(name, "molecules, by an amount (zmol) or a concentration (nM)", formula, assay):
         check_molecules(network, formula, also)

@@ -346,7 +346,7 @@ def _starts(x: np.ndarray, y: np.ndarray, parameters: int, noise: str) -> list[n
 
 
 def _inverse_normal(jacobian: np.ndarray) -> np.ndarray:
-    """(JᵀJ)⁻¹, of columns scaled to one length. Raises `StandardCurveError` where a parameter is left open."""
+    """(JᵀJ)⁻¹, of columns scaled to one length. Raises `StandardCurveError` if a parameter is left open."""
     length = np.linalg.norm(jacobian, axis=0)
     if np.all(length > 0):
         values, vectors = np.linalg.eigh((jacobian / length).T @ (jacobian / length))

@@ -54,7 +54,7 @@ def number_in(row: Row, column: str, file: str, issues: Issues) -> float | None:
 
 
 def hint_of(text: str) -> str:
-    """How to write the number that `text` seems to mean, to follow "a finite number"; empty where it means none."""
+    """How to write the number that `text` seems to mean, to follow "a finite number"; empty if it means none."""
     if re.fullmatch(r"[+-]?(\d|[.'\s])*,\d+([eE][+-]?\d+)?", text):
         return "; write decimals with a point"
     if re.fullmatch(r"[+-]?\d+(\.\d*)?[dD][+-]?\d+", text):
@@ -79,7 +79,7 @@ def quote(text: str) -> str:
 def read_table(
     path: Path, issues: Issues, *, delimiter: str = ",", short_rows: bool = False, may_be_empty: bool = False
 ) -> Table | None:
-    """The table at `path` (UTF-8, first line the header); None where it cannot be read at all.
+    """The table at `path` (UTF-8, first line the header); None if it cannot be read at all.
 
     Blank lines are skipped. Added to `issues`: no such file, not UTF-8, no header, no rows (unless `may_be_empty`), a
     column without name or named twice, a row with too few (unless `short_rows`), too many or only empty cells.

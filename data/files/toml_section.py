@@ -136,7 +136,7 @@ class Section:
         return {}
 
     def section(self, key: str) -> Section | None:
-        """The table under `key` as a section, None where there is none."""
+        """The table under `key` as a section, None if there is none."""
         inner = self.table(key)
         return Section(inner, f"{self._path}{key}.", self._file, self._problems) if inner else None
 

@@ -14,7 +14,7 @@ _WORDS = (
     (r"Expected '=' after a key", "'=' was expected behind the name of a key"),
     (r"Expected '\]+' .*", "a bracket ']' is missing"),
     (r"Invalid initial character for a key part", "the name of a key was expected"),
-    (r"Invalid value", "this is no value: text needs quotes, and decimals a point"),
+    (r"Invalid value", "this is not a value: text needs quotes, and decimals a point"),
     (
         r"Expected newline or end of document after a statement",
         "something stands behind the value: text needs quotes, and decimals a point",
@@ -24,7 +24,7 @@ _WORDS = (
     (r"Unescaped '\\' in a string", r"write \\\\ for a backslash in quotes"),
     (r"Duplicate inline table key (.+)", r"the key \1 stands twice"),
     (r"Invalid statement", "a key or a table in brackets was expected"),
-    (r"Invalid date or datetime", "this is no date"),
+    (r"Invalid date or datetime", "this is not a date"),
     (r"Exceeds the limit .* for integer string conversion.*", "a number has too many digits"),
 )
 

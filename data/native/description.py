@@ -274,7 +274,7 @@ def _files(folder: Path) -> list[str]:
 
 
 def _network(model: str) -> Network | None:
-    """The network, None where it cannot be read, which compiling it will say."""
+    """The network, None if it cannot be read, which compiling it will say."""
     path = Path(model)
     return _read(model, path.stat().st_mtime_ns if path.is_file() else 0) if model else None
 

@@ -18,7 +18,7 @@ from ..noise import KNOWN, Noise, meant_noise, noise_of
 from ..scale import Scale
 
 Load = Callable[[], Network | None]
-"""Gives the network that the data are made for; None where it cannot be read."""
+"""Gives the network that the data are made for; None if it cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class ObservableEntry:
 def make_entry(
     section: Section, name: str, load: Load = lambda: None, *, unit_column: bool = True
 ) -> ObservableEntry | None:
-    """The entry of observable `name`; None if its errors leave too little to go on.
+    """The entry of observable `name`; None if its errors leave too little to continue.
 
     `load` gives the network, whose species and units say what the assay can see. `unit_column`: each row has its unit,
     so that an absolute observable may be in the assay's.

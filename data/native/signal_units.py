@@ -31,7 +31,7 @@ class Wanted:
 
 
 class SignalUnits:
-    """Units that follow from signals, by the parameter's name; none where a signal's unit is not known."""
+    """Units that follow from signals, by the parameter's name; none if a signal's unit is not known."""
 
     def __init__(
         self, entries: Mapping[str, ObservableEntry], units: ModelUnits, stated: Mapping[str, Parameter]

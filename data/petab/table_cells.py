@@ -123,7 +123,7 @@ def _check_columns(kind: TableKind, table: Table, cells: TableCells, sheet: Shee
     missing = [c for c in sheet.required if c not in table.columns]
     if len(table.columns) == 1 and len(missing) == len(sheet.required):
         expected = f"a {kind} table, its first line the columns {', '.join(sheet.required)}, separated by tabs"
-        cells.issues.add(table.file, f"expected {expected}; the file is none")
+        cells.issues.add(table.file, f"expected {expected}; the file is not one")
         return False
     there = "" if table.file in cells.outside else f"; the table has {', '.join(table.columns)}"
     for column in missing:
@@ -170,7 +170,7 @@ def _near(column: str, known: str) -> bool:
 
 
 def number_or_nan(text: str) -> float:
-    """A number, ±inf, or NaN for what is none."""
+    """A number, ±inf, or NaN for what is not a number."""
     if text.lower().lstrip("+-") in ("inf", "infinity"):
         return -math.inf if text.startswith("-") else math.inf
     value = parse_number(text)

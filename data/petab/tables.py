@@ -1,4 +1,4 @@
-"""What a PEtab problem says, whichever version it is written in: both are read into this, and one reader goes on."""
+"""What a PEtab problem says, in either version: both are read into these tables, and one reader reads the tables."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def complexes(
     """
     if stray := sorted(set(where or ()) - set(network.compartments)):
         known = ", ".join(network.compartments) + did_you_mean(stray, network.compartments)
-        raise AssayError(f"{name}: {', '.join(stray)} is no compartment of {network.name}; it has {known}")
+        raise AssayError(f"{name}: {', '.join(stray)} is not a compartment of {network.name}; it has {known}")
     of = parts_by_species(network, stated)
     named = {part for copies in of.values() for part in copies}
     if missing := sorted(set(parts) - named):

@@ -33,10 +33,10 @@ class Assumed:
 
 
 def unit_of_formula(network: Network, formula: Formula, assumed: Assumed | None = None) -> pint.Quantity | None:
-    """The unit of a formula; None where it uses a name without one, or a function that needs no unit.
+    """The unit of a formula; None if it uses a name without one, or a function that needs no unit.
 
     A plain number fits whatever it is added to. `assumed`: the units of time and of species that declare none.
-    Raises `UnitError` where quantities of different units are added, unless a number in front converts them.
+    Raises `UnitError` if quantities of different units are added, unless a number in front converts them.
     """
     return _unit(network, parse_formula(formula), (), assumed)
 
@@ -116,7 +116,7 @@ def assumed_of(network: Network) -> Assumed:
 
 
 def _of_some_species(network: Network) -> pint.Quantity | None:
-    """The concentration of all species that declare one, which the others then have too; None where they differ."""
+    """The concentration of all species that declare one, which the others then have too; None if they differ."""
     said = [n for n, s in network.species.items() if s.unit and not s.amount]
     known = [u for n in said if (u := _of_species(network, n, (), None) or unit_of_amount(network, n)) is not None]
     known = [u / registry().litre if u.check("[substance]") or u.check("[mass]") else u for u in known]
@@ -125,7 +125,7 @@ def _of_some_species(network: Network) -> pint.Quantity | None:
 
 
 def unit_of_amount(network: Network, name: str) -> pint.Quantity | None:
-    """The unit that a species is counted in, its own or the network's; None where it is not known."""
+    """The unit that a species is counted in, its own or the network's; None if it is not known."""
     species = network.species[name]
     unit = species.unit or network.base_units.get("substance", "")
     quantity = _of_network(network, unit)
@@ -179,12 +179,12 @@ def unit_of_symbol(network: Network, name: str, assumed: Assumed | None = None) 
 
 
 def declared_unit(network: Network, what: str) -> pint.Quantity | None:
-    """The network's unit of substance, extent, volume or time; None where it declares none that is known."""
+    """The network's unit of substance, extent, volume or time; None if it declares none that is known."""
     return _of_network(network, network.base_units.get(what, ""))
 
 
 def check_kind(network: Network | None, formula: Formula, units: tuple[str, ...]) -> None:
-    """Raises `UnitError` where a formula's dimension is known and is that of none of `units`."""
+    """Raises `UnitError` if a formula's dimension is known and is that of none of `units`."""
     quantity = None if network is None else unit_of_formula(network, formula)
     if quantity is not None and not any(quantity.is_compatible_with(registry().Quantity(1.0, u)) for u in units):
         known = " or ".join(filter(None, (", ".join(units[:-1]), units[-1])))
@@ -192,7 +192,7 @@ def check_kind(network: Network | None, formula: Formula, units: tuple[str, ...]
 
 
 def check_molecules(network: Network | None, formula: Formula, also: tuple[str, ...] = ()) -> None:
-    """Raises `UnitError` where a formula is known to be neither an amount nor a concentration, nor of `also`.
+    """Raises `UnitError` if a formula is known to be neither an amount nor a concentration, nor of `also`.
 
     Amounts are moles, mass, and whatever else the network counts its species in. A plain number fits.
     """
@@ -205,7 +205,7 @@ def check_molecules(network: Network | None, formula: Formula, also: tuple[str, 
 
 
 def check_same(network: Network | None, formulas: dict[str, Formula]) -> None:
-    """Raises `UnitError` where formulas, by what they are called, are known to differ in dimension."""
+    """Raises `UnitError` if formulas, by what they are called, are known to differ in dimension."""
     if network is None:
         return
     known = {n: u for n, f in formulas.items() if (u := unit_of_formula(network, f)) is not None}
@@ -225,7 +225,7 @@ def _words(unit: pint.Quantity) -> str:
 
 
 def _named(unit: str) -> pint.Quantity | None:
-    """Text as a quantity, None where it is none."""
+    """Text as a quantity, None if it is not one."""
     try:
         quantity = registry().Quantity(1.0, unit) if unit not in ("", "1") else registry().Quantity(1.0)
     except Exception:  # pint's tokenizer raises many kinds for text that is not a unit

@@ -67,7 +67,7 @@ def bench_unit(unit: pint.Quantity) -> ModelUnit:
 class ModelUnits:
     """Units of a network, and of a problem that says `model_time_unit` where the network does not declare its own.
 
-    Raises `UnitError` where the network contradicts itself.
+    Raises `UnitError` if the network contradicts itself.
     """
 
     network: Network
@@ -79,16 +79,18 @@ class ModelUnits:
             raise UnitError("; ".join(undefined[:3]))
         time, extent, substance = (declared_unit(self.network, w) for w in ("time", "extent", "substance"))
         if time is not None and not time.check("[time]"):
-            raise UnitError(f"the model {name!r} declares its unit of time as {bench_unit(time)}, which is not a time")
+            raise UnitError(
+                f"the model {name!r} declares its unit of time as {bench_unit(time)}, which is not one of time"
+            )
         for what, unit in (("extent", extent), ("substance", substance)):
             if unit is not None and not (unit.dimensionless or unit.check("[substance]") or unit.check("[mass]")):
                 raise UnitError(
-                    f"the model {name!r} declares its unit of {what} as {bench_unit(unit)}, which is no amount"
+                    f"the model {name!r} declares its unit of {what} as {bench_unit(unit)}, which is not one of amount"
                 )
         volume = declared_unit(self.network, "volume")
         if volume is not None and not (volume.check("[volume]") or volume.dimensionless):
             raise UnitError(
-                f"the model {name!r} declares its unit of volume as {bench_unit(volume)}, which is no volume"
+                f"the model {name!r} declares its unit of volume as {bench_unit(volume)}, which is not one of volume"
             )
         self._check_extent(extent, substance)
 
@@ -164,7 +166,7 @@ class ModelUnits:
 
     @cached_property
     def _amount(self) -> pint.Quantity | None:
-        """The unit of amounts; None where neither it nor a volume is declared."""
+        """The unit of amounts; None if neither it nor a volume is declared."""
         amount = self._declared_amount
         if amount is None and self._volume is not None:
             return self.assumed.concentration * self._volume
@@ -225,7 +227,7 @@ class ModelUnits:
         )
 
     def _model_unit(self, part: str, *, keeps_volume: bool) -> ModelUnit | None:
-        """The model's unit for a part of a unit; None where it stays as it is."""
+        """The model's unit for a part of a unit; None if it stays as it is."""
         kind = quantity_of(part)
         if kind.check("[time]"):
             return self.time
@@ -245,7 +247,7 @@ class ModelUnits:
         return None
 
     def notes(self) -> list[str]:
-        """What is assumed of the model, as one sentence; none where it declares all."""
+        """What is assumed of the model, as one sentence; none if it declares all."""
         network, missing, taken = self.network, [], []
         if self.declared_time is None and self.stated_time is None:
             missing.append("time")

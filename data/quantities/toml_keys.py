@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def take_molar_mass(section: Section) -> str | float | None:
-    """The key `molar_mass`, whether or not a unit needs it; None where there is none, 1 where it cannot be read."""
+    """The key `molar_mass`, whether or not a unit needs it; None if there is none, 1 if it cannot be read."""
     mass = section.text_or_number("molar_mass")
     if mass is None:
         return None

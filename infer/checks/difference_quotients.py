@@ -104,10 +104,10 @@ def _candidates(slopes: np.ndarray, improved: Callable[[np.ndarray], np.ndarray]
 
 def _extrapolated(central: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """From each step and the next smaller one, by Richardson: without the error that falls with the step's square."""
-    found = np.full(central.shape, np.nan)
+    slopes = np.full(central.shape, np.nan)
     large, small = sizes[:-1, None] ** 2, sizes[1:, None] ** 2
-    found[:-1] = (central[1:] * large - central[:-1] * small) / (large - small)
-    return found
+    slopes[:-1] = (central[1:] * large - central[:-1] * small) / (large - small)
+    return slopes
 
 
 def _one_sided(change: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -284,17 +284,17 @@ def compare(
     """`gradient` against central differences of `density` at `z`."""
     enough = 0.1 * tolerance * _scale(gradient) / max(1.0, np.sqrt(len(z)))  # all together a tenth of the tolerance
     notable = 2 * tolerance * _scale(gradient)  # a gradient that is the mean of both slopes is off by half of it
-    found = nearest_differences(density, z, gradient, steps, batch, enough, notable)
-    distance = np.where(np.isfinite(found.value), np.abs(found.value - gradient), np.inf)
+    differences = nearest_differences(density, z, gradient, steps, batch, enough, notable)
+    distance = np.where(np.isfinite(differences.value), np.abs(differences.value - gradient), np.inf)
     return GradientCheck(
         names,
         gradient,
-        found.value,
-        found.step,
+        differences.value,
+        differences.step,
         distance / _scale(gradient),
         tolerance,
-        side=found.side,
-        kink=found.kink,
+        side=differences.side,
+        kink=differences.kink,
     )
 
 

@@ -52,13 +52,13 @@ class Choice:
     points: int
 
     def __str__(self) -> str:
-        said = ", ".join(
+        results = ", ".join(
             f"{t.solver.name} {'agrees' if t.agrees else 'does not agree'} within {AGREEMENT:g} "
             f"(largest deviation {t.deviation:.1e}, of slopes {t.slope_deviation:.1e}, {t.failed} failed, "
-            f"{1e3 * t.seconds:.1f} ms a gradient)"
+            f"{1e3 * t.seconds:.1f} ms per gradient)"
             for t in self.trials
         )
-        return f"solver {self.problem.settings.diffrax.name}: against Kvaerno5 at {self.points} points, {said}"
+        return f"solver {self.problem.settings.diffrax.name}: against Kvaerno5 at {self.points} points, {results}"
 
 
 @falls_back

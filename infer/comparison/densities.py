@@ -43,7 +43,7 @@ class Densities:
         return _of_draws(u, self._at(u)[0])
 
     def log_likelihood_of_part(self, u: xr.DataArray, i: Any) -> xr.DataArray:
-        """log p(i-th part | all other rows, u); 0 where `log_posterior` is −∞, which a weight of 0 needs."""
+        """log p(i-th part | all other rows, u); 0 if `log_posterior` is −∞, which a weight of 0 needs."""
         return _of_draws(u, self._at(u)[1][..., int(i)])
 
     def log_likelihood(self, u: xr.DataArray) -> xr.DataArray:

@@ -126,9 +126,9 @@ def loo(
 
 def _coordinates(problem: Problem, tree: xr.DataTree) -> xr.DataArray:
     """The posterior's draws of u, the sampler's coordinates."""
-    known = tree["unconstrained_posterior"].dataset
-    z = np.stack([known[safe(n)].transpose(*SAMPLE).values for n in problem.space.names], axis=-1)
-    coords = {**{n: known[n].values for n in SAMPLE}, PARAMETER: list(problem.space.names)}
+    posterior = tree["unconstrained_posterior"].dataset
+    z = np.stack([posterior[safe(n)].transpose(*SAMPLE).values for n in problem.space.names], axis=-1)
+    coords = {**{n: posterior[n].values for n in SAMPLE}, PARAMETER: list(problem.space.names)}
     return xr.DataArray(problem.space.unfold(z), dims=(*SAMPLE, PARAMETER), coords=coords)
 
 

@@ -164,7 +164,7 @@ def _read(name: str, doses: DosesLike) -> tuple[np.ndarray, str | None]:
 
 
 def _check_commas(name: str, text: str) -> None:
-    """Raises `ValueError` where a comma may stand for a decimal point, or mark thousands."""
+    """Raises `ValueError` if a comma may stand for a decimal point, or mark thousands."""
     if match := _DECIMAL_COMMA.fullmatch(text) or _THOUSANDS.search(text):
         written = match[1]
         raise ValueError(

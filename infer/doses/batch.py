@@ -32,7 +32,7 @@ _JUDGED = 8  # draws under all protocols, at least, by which an experiment is re
 
 
 class Responses(NamedTuple):
-    """Responses of draws × protocols (× times where courses are kept), NaN where the solve failed; see `Status`."""
+    """Responses of draws × protocols (× times if courses are returned), NaN if the solve failed; see `Status`."""
 
     values: Float[np.ndarray, "draws protocols times"]
     status: Int[np.ndarray, "draws protocols"]

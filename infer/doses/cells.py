@@ -91,8 +91,8 @@ class Cells:
         if not self.formulas:
             return {}
         columns = np.stack([np.broadcast_to(values[n], (draws,)) for n in names] or [np.zeros(draws)], axis=-1)
-        found = np.asarray(compile_vector((names or ["none"],), [*self.formulas.values()])(columns))
-        return dict(zip(self.formulas, np.broadcast_to(found, (draws, len(self.formulas))).T, strict=True))
+        results = np.asarray(compile_vector((names or ["none"],), [*self.formulas.values()])(columns))
+        return dict(zip(self.formulas, np.broadcast_to(results, (draws, len(self.formulas))).T, strict=True))
 
     def sets(self, name: str) -> bool:
         """Whether the problem sets the input `name` where others are added."""
@@ -108,9 +108,9 @@ class Cells:
         molar_mass: str | float | None = None,
     ) -> Doses:
         """`doses_of` with the unit and the molar mass that the problem states of that input."""
-        known = self.inputs.get(name)
+        declared = self.inputs.get(name)
         mass = self._mass(name, molar_mass)
-        return doses_of(model, name, stated, unit=unit, molar_mass=mass, known=known)
+        return doses_of(model, name, stated, unit=unit, molar_mass=mass, known=declared)
 
     def _mass(self, name: str, molar_mass: str | float | None) -> str | float | None:
         """The molar mass, or else the one that the problem states; raises `MolarMassError` if they differ."""
@@ -146,11 +146,11 @@ def of_unknown(preequilibrate: bool | None = None) -> Cells:
 
 def of_dataset(dataset: Dataset, model: Model, preequilibrate: bool | None = None) -> Cells:
     """Cells as in a problem that was fitted, restricted to what `model` has."""
-    known = {*model.species, *model.parameters}
-    inputs = {i.target: i for i in dataset.inputs if i.target in known}
+    model_names = {*model.species, *model.parameters}
+    inputs = {i.target: i for i in dataset.inputs if i.target in model_names}
     off: dict[str, Value] = dict.fromkeys(inputs, 0.0)
     preequilibrations = [
-        None if r is None else {n: v for n, v in r.items() if n in known} for r in _preequilibrations(dataset)
+        None if r is None else {n: v for n, v in r.items() if n in model_names} for r in _preequilibrations(dataset)
     ]
     why_unknown, preequilibration = "", None
     if preequilibrate is not False:
@@ -167,13 +167,13 @@ def of_dataset(dataset: Dataset, model: Model, preequilibrate: bool | None = Non
                     else ""
                 )
             )
-    common = {} if dataset.inputs else _common(dataset, known)
+    common = {} if dataset.inputs else _common(dataset, model_names)
     return Cells(
         preequilibration,
         why_unknown,
         inputs_off={n: v for n, v in off.items() if inputs[n].kind == "set"},
         common=common,
-        varied={} if dataset.inputs else _varied(dataset, known),
+        varied={} if dataset.inputs else _varied(dataset, model_names),
         inputs=inputs,
         formulas={n: e for n, e in dataset.derived.items() if n in _named(preequilibration, common)},
     )
@@ -185,7 +185,7 @@ def _named(*changes: Mapping[str, Value] | None) -> frozenset[str]:
 
 
 def _courses(dataset: Dataset) -> list[Protocol]:
-    """All protocols; in place of one that goes on after another, up to steady state, the one with which it begins."""
+    """All protocols; in place of one that continues another, up to steady state, the one with which it begins."""
     return [dataset.continued[n][0] if n in dataset.continued else q for n, q in dataset.protocols.items()]
 
 

@@ -78,7 +78,7 @@ def as_condition(name: str, condition: Changes | Condition | Protocol) -> Condit
 def as_conditions(conditions: Mapping[str, Changes | Condition | Protocol] | None) -> dict[str, Condition]:
     """Conditions by name; one without a name, in which nothing differs, if none are given.
 
-    Raises `ValueError` for a mapping without conditions, and for what is none.
+    Raises `ValueError` for a mapping without conditions, and for what is not a condition.
     """
     by_name = {n: as_condition(n, c) for n, c in ({"": {}} if conditions is None else conditions).items()}
     if not by_name:
@@ -94,7 +94,7 @@ class Design:
     ligand: Doses
     drugs: tuple[Doses, ...]
     protocols: tuple[Protocol, ...]
-    values: dict[str, np.ndarray]  # by name: a number, or one a draw
+    values: dict[str, np.ndarray]  # by name: a number, or one per draw
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -155,9 +155,10 @@ class _Added:
                 raise ValueError(f"condition {label!r}: doses of {name} cannot be negative: {value.min():g}")
             return value
         dose = self.cells.doses(self.model, name, amount, molar_mass=self.masses.get(name))
-        known = self.cells.inputs.get(name)
-        if not isinstance(amount, str) and np.any(dose.values) and known and known.unit not in ("1", dose.model_unit):
-            unit, fitted = dose.model_unit, known.unit
+        declared = self.cells.inputs.get(name)
+        bare = not isinstance(amount, str) and np.any(dose.values)
+        if bare and declared and declared.unit not in ("1", dose.model_unit):
+            unit, fitted = dose.model_unit, declared.unit
             log.warning("note: condition %r adds %s without a unit, taken in %s, not in %s", label, name, unit, fitted)
         if len(dose.values) != 1:
             raise ValueError(f"condition {label!r} adds {name} at several doses: give one, or one for each draw")
@@ -200,9 +201,9 @@ def _base(reader: _Added, condition: Condition, when: Mapping[str, float], value
         course.steps,
         start,
     )
-    stated = {n for s in course.steps if s.time == start for n in (*s.assign, *s.add)}
-    stated |= {n for n, t in {**dict.fromkeys(added, 0.0), **when}.items() if t == start} | set(fixed)
-    begin = fixed | {n: v for n, v in {**cells.inputs_off, **cells.common}.items() if n not in stated}
+    set_at_start = {n for s in course.steps if s.time == start for n in (*s.assign, *s.add)}
+    set_at_start |= {n for n, t in {**dict.fromkeys(added, 0.0), **when}.items() if t == start} | set(fixed)
+    begin = fixed | {n: v for n, v in {**cells.inputs_off, **cells.common}.items() if n not in set_at_start}
     if begin:
         protocol = protocol.change(begin, at=start)
     _check_formulas(label, fixed, {**(protocol.preequilibration or {}), **begin}, cells)
@@ -236,8 +237,8 @@ def _of_draws(label: str, name: str, number: ArrayLike | str, draws: int, model:
     except (TypeError, ValueError):
         unit = None if model is None or model.network is None else ModelUnits(model.network).of(name)
         unit_text = "the unit that the model has it in" if unit is None else f"{unit}, as the model has it"
-        stated = isinstance(number, str) and (split_quantity(number) or (0, ""))[1]
-        hint = f": write it in {unit_text}, without the unit" if stated else ""
+        unit_given = isinstance(number, str) and (split_quantity(number) or (0, ""))[1]
+        hint = f": write it in {unit_text}, without the unit" if unit_given else ""
         raise ValueError(f"condition {label!r}: {name} must be a number, not {number!r}{hint}") from None
     if value.shape not in ((), (draws,)):
         raise ValueError(f"condition {label!r}: {name} must be one number or {draws}, not of shape {value.shape}")

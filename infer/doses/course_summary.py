@@ -1,4 +1,4 @@
-"""What of a course is the response: its value at a time, its peak, the area under it, the time of its peak."""
+"""Which number of a course is the response: its value at a time, its peak, the area under it, the time of its peak."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def combination(result: DoseResponse, first: str, second: str, *, dose: float | 
         `effect`, `bliss`, `loewe`, `bliss_excess` and `loewe_excess` along draw × condition × doses of `first` × doses
         of `second`, all dimensionless, and the `misfit` (a fraction of its effect) and `kind` of the Hill curve of each
         drug alone, which Loewe uses: an excess of that size means nothing. NaN if the ligand does nothing; Loewe
-        also if a drug alone has no foot or is no sigmoid.
+        also if a drug alone has no foot or is not a sigmoid.
 
     Raises
     ------
@@ -88,9 +88,9 @@ def combination(result: DoseResponse, first: str, second: str, *, dose: float | 
         raise ValueError("a combination is of responses at one time or of a summary, not of courses")
     varied = [d.name for d in result.drugs if d.name in response.dims]
     if first == second or not {first, second} <= set(varied):
-        known = ", ".join(varied) or "none"
+        drugs = ", ".join(varied) or "none"
         raise ValueError(
-            f"a combination is of two drugs that were given at several doses ({known}), not of {first!r} and {second!r}"
+            f"a combination is of two drugs that were given at several doses ({drugs}), not of {first!r} and {second!r}"
             f"{did_you_mean([d for d in (first, second) if d not in varied], varied)}"
         )
     doses = {d: result.doses(d).values for d in (first, second, "dose")}
@@ -141,8 +141,8 @@ def _position(result: DoseResponse, dose: float | None) -> int:
         return 1
     matches = np.flatnonzero(np.isclose(doses, dose, rtol=1e-9, atol=0))
     if not matches.size or dose == 0:
-        known = ", ".join(f"{g:g}" for g in doses if g > 0)
-        raise ValueError(f"dose={dose:g} {result.ligand.unit} of {result.ligand.name} was not given; known: {known}")
+        choices = ", ".join(f"{g:g}" for g in doses if g > 0)
+        raise ValueError(f"dose={dose:g} {result.ligand.unit} of {result.ligand.name} was not given; known: {choices}")
     return int(matches[0])
 
 

@@ -249,7 +249,7 @@ def _broadcast(model: Model, parameters: Mapping[str, ArrayLike]) -> tuple[dict[
     """Values by name, all of one length, and that length."""
     if unknown := sorted(set(parameters) - set(model.parameters)):
         raise ValueError(
-            f"{', '.join(unknown)}: no parameters of {model.name}; its parameters: "
+            f"{', '.join(unknown)}: not among the parameters of {model.name}; its parameters: "
             f"{', '.join(model.parameters)}{did_you_mean(unknown, model.parameters)}"
         )
     arrays = {n: np.asarray(v, dtype=float).ravel() for n, v in parameters.items()}

@@ -37,7 +37,7 @@ def check_first(
 ) -> None:
     """Judges the first draws of an experiment, of which `parameters` has the values of one.
 
-    Raises `NoSteadyStateError`, naming the species that go on changing, if cells of a condition reach a steady state in
+    Raises `NoSteadyStateError`, naming the species that keep changing, if cells of a condition reach a steady state in
     no draw, and `AllFailedError` with the reasons if no trajectory succeeds.
     """
     labels = np.array([q.name for q in protocols])
@@ -72,7 +72,7 @@ def _describe_unsteady(
     changing = ", ".join(f"{n} by {v:.2g} {model_unit(model, n)} per unit of time" for n, v in moving.items())
     cure = f"let the model remove {first}" if moving[first] > 0 else f"let the model make {first}"
     return (
-        f"the cells{of} never reach a steady state before the experiment, for {', '.join(moving)} would go on changing "
+        f"the cells{of} never reach a steady state before the experiment, for {', '.join(moving)} would keep changing "
         f"without end ({changing}): {start}, or {cure}"
     )
 

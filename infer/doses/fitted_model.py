@@ -48,17 +48,17 @@ def parameters_of(
 
     Also those of `references`: names that only protocols use, such as a level that is estimated.
     """
-    known = tree[group].dataset
+    posterior = tree[group].dataset
     fixed = json.loads(tree.attrs.get("fixed", "{}"))
-    used = thinned(known.sizes["chain"] * known.sizes["draw"], draws)
+    used = thinned(posterior.sizes["chain"] * posterior.sizes["draw"], draws)
     values = {n: np.full(len(used), float(v)) for n, v in fixed.items() if n in model.parameters}
-    values |= {n: known[safe(n)].values.reshape(-1)[used] for n in model.parameters if safe(n) in known}
+    values |= {n: posterior[safe(n)].values.reshape(-1)[used] for n in model.parameters if safe(n) in posterior}
     if not values:
         raise ValueError(f"the posterior holds no parameter of {model.name}: is it of another model?")
-    _check_used(model, {*map(str, known.data_vars), *fixed} - set(values))
+    _check_used(model, {*map(str, posterior.data_vars), *fixed} - set(values))
     for n in sorted(set(references) - set(values)):
-        if safe(n) in known:
-            values[n] = known[safe(n)].values.reshape(-1)[used]
+        if safe(n) in posterior:
+            values[n] = posterior[safe(n)].values.reshape(-1)[used]
         elif n in fixed:
             values[n] = np.full(len(used), float(fixed[n]))
     return values, len(used)

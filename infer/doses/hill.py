@@ -215,8 +215,8 @@ class HillFits:
     def falls(self) -> bool:
         """True if curves fall with the dose: their median does, or, if none is determined, they are along a drug's."""
         spans = (self.data["emax"] - self.data["bottom"]).values
-        known = spans[np.isfinite(spans)]
-        return bool(np.median(known) < 0) if known.size else self.name == "IC50"
+        finite_spans = spans[np.isfinite(spans)]
+        return bool(np.median(finite_spans) < 0) if finite_spans.size else self.name == "IC50"
 
     def interval(self, name: str = "ec50", probabilities: Sequence[float] = (0.05, 0.5, 0.95)) -> xr.DataArray:
         """Quantiles over draws of `ec50`, `model_ec50`, `emax`, `bottom`, `slope` or `misfit`.

@@ -15,7 +15,7 @@ def moments(response: xr.DataArray) -> xr.Dataset:
 def share_above(response: xr.DataArray, gate: float) -> xr.DataArray:
     """Share of members above the gate, the quantile `gate` of members at dose 0, as flow cytometry counts cells.
 
-    Raises `ValueError` if dose 0 of the ligand is missing, and for a gate that is no quantile.
+    Raises `ValueError` if dose 0 of the ligand is missing, and for a gate that is not a quantile.
     """
     if not np.any(response["dose"].values == 0):
         raise ValueError("the gate is set on unstimulated members: give dose 0 of the ligand as well")

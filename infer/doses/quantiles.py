@@ -9,7 +9,7 @@ import xarray as xr
 
 
 def quantiles_over_draws(x: xr.DataArray, probabilities: Sequence[float]) -> xr.DataArray:
-    """Quantiles along `draw`, NaN left out; NaN where nothing is left."""
+    """Quantiles along `draw`, NaN left out; NaN if nothing is left."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
         return x.quantile(list(probabilities), dim="draw", skipna=True)

@@ -135,7 +135,7 @@ class DoseResponse:
     def moments(self) -> xr.Dataset:
         """Mean and coefficient of variation over members of a population, for every draw; failed ones are left out.
 
-        Raises `ValueError` if the ensemble was no population.
+        Raises `ValueError` if the ensemble was not a population.
         """
         return moments(self._of_members())
 
@@ -150,13 +150,13 @@ class DoseResponse:
         Raises
         ------
         ValueError
-            If the ensemble was no population, or dose 0 of the ligand is missing.
+            If the ensemble was not a population, or dose 0 of the ligand is missing.
         """
         return share_above(self._of_members(), gate)
 
     def _of_members(self) -> xr.DataArray:
         if "member" not in self.response.dims:
-            raise ValueError("these are no responses of a population: make one by Ensemble.vary")
+            raise ValueError("these are not the responses of a population: make one by Ensemble.vary")
         return self.response
 
 

@@ -16,27 +16,27 @@ from .cells import MolarMassError
 
 def check_names(model: Model, ligand: str, drugs: Collection[str], masses: Masses) -> None:
     """Raises `ValueError` for names that the model does not have, and for drugs that act on nothing in it."""
-    known = [*model.species, *model.parameters]
-    if ligand not in known:
+    in_model = [*model.species, *model.parameters]
+    if ligand not in in_model:
         raise ValueError(
             f"unknown ligand {ligand!r}: {model.name} has no such species; its species: "
-            f"{', '.join(model.species)}{did_you_mean(ligand, known)}"
+            f"{', '.join(model.species)}{did_you_mean(ligand, in_model)}"
         )
     for drug in drugs:
         if drug == ligand:
             raise ValueError(f"{drug!r} is the ligand: it cannot be a drug as well")
-        if drug not in known:
+        if drug not in in_model:
             other = model_with(drug)
             hint = f"; load a model with it, such as {other!r}" if other else ""
             raise ValueError(
                 f"unknown drug {drug!r}: {model.name} has no such species{hint}; its species: "
-                f"{', '.join(model.species)}{did_you_mean(drug, known)}"
+                f"{', '.join(model.species)}{did_you_mean(drug, in_model)}"
             )
         if not has_target(model, drug):
             raise ValueError(f"drug {drug!r} acts on nothing in {model.name}: its target is not part of the model")
-    if unknown := sorted(set(masses) - set(known)):
+    if unknown := sorted(set(masses) - set(in_model)):
         raise ValueError(
-            f"molar_mass names {', '.join(unknown)}, which {model.name} does not have{did_you_mean(unknown, known)}"
+            f"molar_mass names {', '.join(unknown)}, which {model.name} does not have{did_you_mean(unknown, in_model)}"
         )
 
 

@@ -49,7 +49,7 @@ def _pair(part: str, text: str) -> tuple[str, float | str]:
 
 
 def parse_drugs(texts: Sequence[str]) -> dict[str, str]:
-    """Doses of drugs by name, from `NAME=DOSES`; the doses are read later. Raises `ValueError` where there are none."""
+    """Doses of drugs by name, from `NAME=DOSES`; the doses are read later. Raises `ValueError` if there are none."""
     doses_by_drug: dict[str, str] = {}
     for text in texts:
         name, equals, doses = (x.strip() for x in text.partition("="))

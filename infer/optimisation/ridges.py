@@ -69,7 +69,7 @@ def find_combinations(
 
 
 def _regress(x: np.ndarray, i: int, others: list[int]) -> dict[int, float]:
-    """Coefficients, 1 of the i-th column, of a tight combination; empty where there is none."""
+    """Coefficients, 1 of the i-th column, of a tight combination; empty if there is none."""
     centred = x - x.mean(0)
     spread = centred.std(0)
     chosen: list[int] = []

@@ -24,7 +24,7 @@ class Limits(NamedTuple):
     max_iterations: int = 1000
 
     def ending(self, trace: Sequence[float], gradient: Float[np.ndarray, " z"], iterations: int) -> str:
-        """Why the run ends; empty if it goes on.
+        """Why the run ends; empty if it continues.
 
         `trace` has the objective at the start and after each iteration, `gradient` is the one where it is lowest.
         """

@@ -45,10 +45,10 @@ def arm_share(shares: xr.Dataset, *, conditions: Sequence[str] | None = None) ->
     share = shares["share"]
     if more := set(share.dims) - {"arm", "draw", "condition", "dose"}:
         raise ValueError(f"choose one of {', '.join(sorted(map(str, more)))} first")
-    known = [str(c) for c in share["condition"].values]
-    names = known if conditions is None else list(conditions)
-    if unknown := sorted(set(names) - set(known)):
-        raise ValueError(f"unknown conditions {', '.join(unknown)}; {known_names(unknown, known)}")
+    available = [str(c) for c in share["condition"].values]
+    names = available if conditions is None else list(conditions)
+    if unknown := sorted(set(names) - set(available)):
+        raise ValueError(f"unknown conditions {', '.join(unknown)}; {known_names(unknown, available)}")
     figure, axes = panel_grid(len(names), columns=3, height=3.2)
     doses = share["dose"]
     for ax, name in zip(axes, names, strict=True):

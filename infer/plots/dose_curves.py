@@ -105,10 +105,10 @@ def _varied(result: DoseResponse) -> list[str]:
 
 
 def _figure(result: DoseResponse, along: str, other: str | None, conditions: Sequence[str] | None) -> Figure:
-    known = [str(c) for c in result.data["condition"].values]
-    names = known if conditions is None else list(conditions)
-    if unknown := sorted(set(names) - set(known)):
-        raise ValueError(f"unknown conditions {', '.join(unknown)}; {known_names(unknown, known)}")
+    available = [str(c) for c in result.data["condition"].values]
+    names = available if conditions is None else list(conditions)
+    if unknown := sorted(set(names) - set(available)):
+        raise ValueError(f"unknown conditions {', '.join(unknown)}; {known_names(unknown, available)}")
     response = result.response.sel(condition=names)
     if "dose" in response.dims and along != "dose" and other is None:
         response = response.isel(dose=0)
@@ -159,8 +159,8 @@ def _curve(ax: Axes, x: np.ndarray, response: xr.DataArray, colour, label: str) 
 def _legend(label: str, fits: HillFits | None, where: dict, along: str) -> str:
     if fits is None:
         return label or "median"
-    known = {k: v for k, v in where.items() if k in fits.data.dims}
-    data = fits.data.sel(known)
+    selection = {k: v for k, v in where.items() if k in fits.data.dims}
+    data = fits.data.sel(selection)
     if "dose" in data.dims:
         data = data.isel(dose=0)
     text = describe_half_dose(HillFits(data, fits.doses, fits.name), "EC50" if along == "dose" else "IC50")

@@ -45,10 +45,10 @@ def surface(combined: xr.Dataset, *, conditions: Sequence[str] | None = None) ->
     ValueError
         For unknown conditions.
     """
-    known = [str(c) for c in combined["condition"].values]
-    names = known if conditions is None else list(conditions)
-    if unknown := sorted(set(names) - set(known)):
-        raise ValueError(f"unknown conditions {', '.join(unknown)}; {known_names(unknown, known)}")
+    available = [str(c) for c in combined["condition"].values]
+    names = available if conditions is None else list(conditions)
+    if unknown := sorted(set(names) - set(available)):
+        raise ValueError(f"unknown conditions {', '.join(unknown)}; {known_names(unknown, available)}")
     figure, axes = panel_grid(3 * len(names), columns=3, height=3.4)
     for i, name in enumerate(names):
         data = combined.sel(condition=name)

@@ -46,14 +46,14 @@ def population(result: DoseResponse, *, conditions: Sequence[str] | None = None,
         If the result is not of a population, for courses over time, several doses of a drug, and unknown conditions.
     """
     if "member" not in result.response.dims:
-        raise ValueError("these are no responses of a population: use plots.dose_response")
+        raise ValueError("these are not the responses of a population: use plots.dose_response")
     response = result.response.isel(draw=draw)
     if more := set(response.dims) - {"member", "condition", "dose"}:
         raise ValueError(f"choose one of {', '.join(sorted(map(str, more)))} first")
-    known = [str(c) for c in response["condition"].values]
-    names = known if conditions is None else list(conditions)
-    if unknown := sorted(set(names) - set(known)):
-        raise ValueError(f"unknown conditions {', '.join(unknown)}; {known_names(unknown, known)}")
+    available = [str(c) for c in response["condition"].values]
+    names = available if conditions is None else list(conditions)
+    if unknown := sorted(set(names) - set(available)):
+        raise ValueError(f"unknown conditions {', '.join(unknown)}; {known_names(unknown, available)}")
     gated = bool(np.any(response["dose"].values == 0))
     figure, axes = panel_grid(len(names) + gated, columns=3, height=3.2)
     doses = response["dose"]

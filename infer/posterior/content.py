@@ -71,7 +71,7 @@ def _encoded(value: Any) -> Any:
         return [_encoded(v) for v in value]
     if isinstance(value, Mapping):
         if not all(isinstance(k, str) for k in value):
-            raise ContentError("a mapping whose keys are no names cannot be kept as text")
+            raise ContentError("a mapping whose keys are not text cannot be stored as text")
         return {"map": {k: _encoded(v) for k, v in value.items()}}
     name = type(value).__name__
     if _CLASSES.get(name) is not type(value):

@@ -132,7 +132,7 @@ def _unreadable(path: Path, error: Exception) -> str:
     if path.stat().st_size == 0:
         state = "it is empty"
     elif path.read_bytes()[:8] != b"\x89HDF\r\n\x1a\n":
-        state = "it is no NetCDF file"
+        state = "it is not a NetCDF file"
     elif "truncated" in str(error):
         state = "it is cut short, as by a broken copy or a full disk"
     else:

@@ -46,7 +46,7 @@ class Fitted:
     among them; None in files of older versions.
 
     `source` is the name or path that the data were loaded from, `other_model` the network that was given in place of
-    their own; both are empty where they do not apply. `parameters` are those of the compiled model.
+    their own; both are empty if they do not apply. `parameters` are those of the compiled model.
     """
 
     dataset: Dataset
@@ -57,7 +57,7 @@ class Fitted:
     priors: Mapping[str, Parameter] | None = None
 
     def model(self) -> Model | None:
-        """The model that was fitted, compiled anew; None where it was written in Python."""
+        """The model that was fitted, compiled anew; None if it was written in Python."""
         if self.network is None:
             return None
         return with_inputs_of_protocols(compile_network(self.network, independent=self.parameters), self.dataset)
@@ -83,9 +83,9 @@ def store_fitted(problem: Problem) -> xr.Dataset:
 
 
 def read_fitted(tree: xr.DataTree) -> Fitted | None:
-    """What a posterior's tree says that it was fitted to; None where it does not.
+    """What a posterior's tree says that it was fitted to; None if it does not.
 
-    Raises `PosteriorFileError` where that cannot be read.
+    Raises `PosteriorFileError` if that cannot be read.
     """
     if GROUP not in tree.children:
         return None

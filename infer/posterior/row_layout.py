@@ -23,7 +23,7 @@ def row_coordinates(problem: Problem) -> dict[str, tuple[str, np.ndarray]]:
     rows = problem.dataset.measurements
     units = [problem.dataset.observables[m.observable].unit for m in rows]
     scales = ["" if g < 0 else problem.nuisance.names[g] for g in problem.nuisance.group]
-    known = {
+    coordinates = {
         ROW: np.arange(len(rows)),
         "observable": np.array([m.observable for m in rows]),
         "protocol": np.array([m.protocol for m in rows]),
@@ -34,7 +34,7 @@ def row_coordinates(problem: Problem) -> dict[str, tuple[str, np.ndarray]]:
         "unit": np.array(units),
         "scale": np.array(scales),
     }
-    return {name: (ROW, values) for name, values in known.items()}
+    return {name: (ROW, values) for name, values in coordinates.items()}
 
 
 def over_rows(problem: Problem, values: np.ndarray, leading: tuple[str, ...] = ()) -> xr.Dataset:
@@ -60,10 +60,10 @@ def of_rows(tree: xr.DataTree, group: str, observable: str | None = None) -> xr.
     """
     if group not in tree.children:
         raise PosteriorFileError(f"the posterior has no group {group!r}: it was made without predictions")
-    known = tree[group].dataset
-    if MEASUREMENT not in known:
+    rows = tree[group].dataset
+    if MEASUREMENT not in rows:
         raise PosteriorFileError(OLDER_LAYOUT)
-    values = known[MEASUREMENT]
+    values = rows[MEASUREMENT]
     return values if observable is None else values.isel({ROW: np.flatnonzero(values["observable"] == observable)})
 
 

@@ -175,8 +175,8 @@ def predicted(
     by_draw = as_mapping(problem, values)
     names = list(dict.fromkeys(o for o, _ in grids))
     runs = {n: average_run(problem.dataset, n, by_draw, len(values)) for n in names}
-    found = curves(problem, values, grids, pairs=list(grids), protocols=protocols, run=runs)
-    return Prediction(found, problem.dataset.time_unit, len(values))
+    by_pair = curves(problem, values, grids, pairs=list(grids), protocols=protocols, run=runs)
+    return Prediction(by_pair, problem.dataset.time_unit, len(values))
 
 
 def _check_kinds(result: object, observables: object, protocols: object, draws: object) -> None:
@@ -239,9 +239,9 @@ def _read(dataset: Dataset, text: str) -> Protocol:
             raise ValueError("a protocol's text cannot be empty")
         return parse_protocol(text)
     except ValueError as error:
-        known = listed([repr(n) for n in dataset.protocols], _NAMED)
+        names = listed([repr(n) for n in dataset.protocols], _NAMED)
         meant = did_you_mean(text, dataset.protocols)
-        raise ValueError(f"{text!r} is not a protocol of the data (they are {known}{meant}), and {error}") from None
+        raise ValueError(f"{text!r} is not a protocol of the data (they are {names}{meant}), and {error}") from None
 
 
 def _grids(dataset: Dataset, names: Sequence[str], times: ArrayLike | None) -> dict[str, np.ndarray]:

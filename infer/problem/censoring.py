@@ -42,7 +42,7 @@ def with_censored(
 ) -> Float[Array, "*batch rows"]:
     """`density` of every row, with the log probability of those that are censored.
 
-    r = (ℓ − m)/σ; `width` = (u − ℓ)/σ of intervals, any number for other rows, None where there are no intervals.
+    r = (ℓ − m)/σ; `width` = (u − ℓ)/σ of intervals, any number for other rows, None if there are no intervals.
     """
     rows = np.flatnonzero(np.abs(tail) == 1)
     if len(rows):

@@ -18,7 +18,7 @@ from .parameter_space import Z
 class LikelihoodTerms(NamedTuple):
     """The pieces of a log likelihood."""
 
-    rows: Float[Array, " rows"]  # log density of each row; 0 where its scale is integrated out
+    rows: Float[Array, " rows"]  # log density of each row; 0 if its scale is integrated out
     scales: Float[Array, " scales"]  # log density of the rows of each scale that is
     status: Int[Array, " protocols"]
 

@@ -31,15 +31,15 @@ def completed(
             f"{did_you_mean(unknown, parameters)}"
         )
     by_name = {n: p.value for n, p in parameters.items()} | dict(values)
-    known = {n: float(v) for n, v in by_name.items() if v is not None}
-    if missing := [n for n in parameters if n not in known]:
+    numbers = {n: float(v) for n, v in by_name.items() if v is not None}
+    if missing := [n for n in parameters if n not in numbers]:
         raise MissingValueError(f"no value for {listed(missing, _NAMED)}: give one to each")
     for name, observable in deviations.items():
-        if known.get(name, 0.0) < 0:
+        if numbers.get(name, 0.0) < 0:
             raise ValueError(
-                f"{name} is {known[name]:g}, and it is a standard deviation of {observable}: give a number above 0"
+                f"{name} is {numbers[name]:g}, and it is a standard deviation of {observable}: give a number above 0"
             )
-    return known
+    return numbers
 
 
 def unknown_names(values: Collection[str], parameters: Collection[str]) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ def log_density_of_parts(
     rows: Float[np.ndarray, "*draws rows"],
     part: Int[np.ndarray, " rows"],
 ) -> Float[np.ndarray, "*draws parts"]:
-    """log p(rows of the part | all other rows, parameters) of every part, in nats; NaN where a simulation failed.
+    """log p(rows of the part | all other rows, parameters) of every part, in nats; NaN if a simulation failed.
 
     `mean` and `sd` are those of a readout, with integrated scales at 1, `rows` the log densities of the rows without
     such a scale (see `LikelihoodTerms`), and `part` the number of each row's part, from 0. If every row is a part,

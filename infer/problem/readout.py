@@ -112,7 +112,7 @@ class Assays:
             return np.where(logarithmic, np.exp(np.where(logarithmic, x * self.log_base, 0.0)), x)
 
     def read(self, settings: Settings, values: Float[Array, " names"]) -> Readout:
-        """Simulates all protocols and reads every row; NaN where a trajectory failed."""
+        """Simulates all protocols and reads every row; NaN if a trajectory failed."""
         values = self.of_plan(settings, values)
         solution = solve(self.model, self.plan, settings, values, small_batch=True)
         mean, sd = self.reading(settings, values, solution)

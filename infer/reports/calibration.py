@@ -56,13 +56,13 @@ def report(
     problem, tree = calibration.problem, calibration.tree
     if folder.resolve() != calibration.folder.resolve():
         save_datatree(tree, folder / POSTERIOR)
-    known = calibration.sampled_of(truth or {})
-    summary = calibration.summary.with_truth(tree, known) if known else calibration.summary
+    true_values = calibration.sampled_of(truth or {})
+    summary = calibration.summary.with_truth(tree, true_values) if true_values else calibration.summary
     write(folder / "summary.csv", summary.table.to_csv())
     write(folder / "summary.txt", f"{summary}\n")
     if summary.truth is not None:
         write(folder / "truth.csv", summary.truth.to_csv())
-    save_figures(plots.of_calibration(problem, tree, known), folder / "figures")
+    save_figures(plots.of_calibration(problem, tree, true_values), folder / "figures")
     return summary
 
 

@@ -157,7 +157,7 @@ def _greatest_common_divisor(polynomials: Sequence[sympy.Expr]) -> sympy.Expr:
 
 
 def _powers(term: sympy.Expr) -> tuple[int, dict[sympy.Symbol, int]] | None:
-    """The number before a product of symbols, and the power of each; None if it is no such product."""
+    """The number before a product of symbols, and the power of each; None if it is not such a product."""
     number, product = term.as_coeff_Mul()
     powers = {base: power for base, power in product.as_powers_dict().items() if base != 1}
     plain = all(base.is_Symbol and isinstance(power, sympy.Integer) and power > 0 for base, power in powers.items())

@@ -1,7 +1,7 @@
 """Conditions on the state in triggers of events, such as `A < thr`: functions whose sign says whether they hold.
 
-When one goes is known only on the way, so solvers look for it. In a trigger a symbol stands in its place, 1 where it
-holds and 0 elsewhere.
+When one changes is known only during a solution, so solvers search for it. In a trigger a symbol stands in its place,
+1 if it holds and 0 if not.
 """
 
 # sympy's annotations say Basic where an expression is meant.
@@ -90,7 +90,7 @@ class ConditionReader:
 class StateConditions:
     """Conditions as functions of arrays: `left(y, p, s)` and `right(y, p, s)` are what each compares.
 
-    `above`: it holds where left > right; `border`: it holds where they are equal. `same` and `different` are = and !=.
+    `above`: it holds if left > right; `border`: it holds if they are equal. `same` and `different` are = and !=.
     `used[e, k]`: the trigger of event e holds condition k.
     """
 
@@ -118,8 +118,8 @@ class StateConditions:
             np.array([[s in t.free_symbols for s in symbols] for t in triggers], bool),
         )
 
-    def hold(self, root: Float[Array, " conditions"]) -> Bool[Array, " conditions"]:
-        """Which hold where left − right is `root`."""
+    def satisfied(self, root: Float[Array, " conditions"]) -> Bool[Array, " conditions"]:
+        """Which are satisfied if left − right is `root`."""
         side = jnp.where(self.above, root > 0, root < 0) & ~self.same
         return jnp.where(self.different, root != 0, side | (self.border & (root == 0)))
 

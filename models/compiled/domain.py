@@ -1,4 +1,4 @@
-"""Where formulas are numbers: roots and real powers of what lies below 0 are none.
+"""Where formulas have a value: roots and real powers of numbers below 0 have none.
 
 `guard` makes x^n 0 just below 0, where a stage of the solver may lie. A state that was accepted, or an output, may lie
 below 0 by the solver's error, and no further: a margin for each power is below 0 where it does.

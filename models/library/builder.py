@@ -130,8 +130,8 @@ def network(
     - `modules`: names of bundled modules (`MODULES`), groups (`receptor`) or compositions (`il6_full`), and paths of
       Antimony files of one's own, in any mixture;
     - `cell`: a cell type of `cells.csv`, whose abundances become the parameters' values; None: as the modules state
-      them (HepG2-like). All cells have HepG2's volumes, in which molecules a cell are counted: the affinity that a
-      surface shows rests on that volume. Only receptors and STAT3 differ; what else a cell type does is not in it;
+      them (HepG2-like). All cells have HepG2's volumes, to which numbers of molecules per cell refer: the affinity
+      that a surface shows depends on that volume. Only receptors and STAT3 differ between cell types;
     - `drugs`: names of `drugs.csv`; each adds its species, under its own name, and its reactions;
     - `replace`: by the name of a bundled module, the Antimony file that takes its place;
     - `name` of the network; None: made from the parts.

@@ -44,7 +44,7 @@ def _calls(computed: str, names: dict[str, list[str]]) -> list[tuple[int, str, i
 
 
 def _count(text: str, at: int) -> int | None:
-    """How many arguments stand between position `at`, behind a bracket, and its end; None where it has none."""
+    """How many arguments stand between position `at`, behind a bracket, and its end; None if it has none."""
     depth, commas = 1, 0
     for i in range(at, len(text)):
         c = text[i]

@@ -88,7 +88,7 @@ def parse_infix(text: str, names: Collection[str] = (), *, dialect: Dialect = SB
 
 
 def read_number(text: str) -> float | None:
-    """The number that `text` is, None where it is none. Raises `FormulaError` for one that floats cannot hold.
+    """The number that `text` is, None if it is not a number. Raises `FormulaError` for one that floats cannot hold.
 
     Unlike `float`, this knows no `1_000`, no digits outside ASCII, and neither `inf` nor `nan`.
     """
@@ -115,7 +115,7 @@ def character(c: str) -> str:
 
 
 def replacement_of(c: str) -> str | None:
-    """What to write in place of a character that stands for another, None where that is unknown."""
+    """What to write in place of a character that stands for another, None if that is unknown."""
     if c.isspace() or unicodedata.category(c) == "Cf":
         return "a plain space, or nothing"
     plain = _MEANT.get(c) or unicodedata.normalize("NFKC", c)

@@ -262,7 +262,7 @@ def _power(a: sympy.Expr, b: sympy.Expr) -> sympy.Expr:
 
 
 def _check_factor(a: sympy.Expr, b: sympy.Expr, result: sympy.Expr) -> None:
-    """Raises `FormulaError` where sympy takes a number out of a power, as of (1000*X)^150, that floats cannot hold."""
+    """Raises `FormulaError` if sympy takes a number out of a power, as of (1000*X)^150, that floats cannot hold."""
     factor = result.as_coeff_Mul()[0]
     if not math.isfinite(_float(factor)) or _float(factor) == 0:
         raise FormulaError(

@@ -1,4 +1,4 @@
-"""Checks of SBML text that libsbml does not make: it reads numbers up to the first character that is none of theirs.
+"""Checks of SBML text that libsbml does not make: it reads a number up to the first character that is not part of it.
 
 `<cn>1,5</cn>` is 1 to libsbml, `<cn type="integer">0x10</cn>` is 0. Deep nesting ends the process.
 """
@@ -25,7 +25,7 @@ _INTEGERS = 2**31  # what libsbml holds
 
 
 def check_sbml_text(content: bytes) -> list[str]:
-    """What is wrong with the numbers in the formulas of an SBML text, each with its line; empty where all is well.
+    """What is wrong with the numbers in the formulas of an SBML text, each with its line; empty if all is well.
 
     Text that is not XML has no problem here: libsbml says what is wrong with it.
     """
@@ -89,7 +89,7 @@ class _Scan:
 
 
 def wrong_number(kind: str, parts: list[str]) -> str | None:
-    """Why `parts` (split at `<sep/>`) are not a number of MathML's type `kind`; None where they are."""
+    """Why `parts` (split at `<sep/>`) are not a number of MathML's type `kind`; None if they are."""
     written = " ".join(parts)
     shown = f"the number {written[:40]!r} in a formula"
     patterns = {

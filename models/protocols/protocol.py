@@ -91,7 +91,9 @@ class Protocol:
         if any(t < self.start for t in times):
             raise ValueError(f"protocol {self.name!r} has a step at {min(times):g}, before its start at {self.start:g}")
         if times != sorted(set(times)):
-            raise ValueError(f"protocol {self.name!r}: steps must come in order, one a time, not at {times}")
+            raise ValueError(
+                f"protocol {self.name!r}: the times of its steps must increase, one step at each; they are {times}"
+            )
 
     @staticmethod
     def equilibrated(name: str = "protocol", **inputs: Value) -> Protocol:

@@ -1,4 +1,4 @@
-"""Which engine solves: the fused one wherever it can, else diffrax, with the reason said once."""
+"""Which engine solves: the fused one if it can, else diffrax, with the reason logged once."""
 
 from __future__ import annotations
 
@@ -25,10 +25,14 @@ log = logging.getLogger(__name__)
 
 
 def falls_back[**P, R](function: Callable[P, R]) -> Callable[P, R]:
-    """`function`, which is called anew where it solves a model whose code turns out not to compile.
+    """`function`, which is called anew if it solves a model whose code turns out not to compile.
 
     That is known when JAX lowers, after the engine was chosen. The model is then solved with diffrax, which is logged,
     unless the settings ask for the fused engine: that is an error with the same words.
+
+    Traces that chose the fused engine must go. JAX can drop those of one jitted function (`clear_cache`), but it also
+    keeps traces of the functions within it, such as bodies of scans, and drops these only all at once. So this process
+    compiles all its functions anew at their next call, once for each model whose code does not compile.
     """
 
     @wraps(function)
@@ -36,7 +40,7 @@ def falls_back[**P, R](function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except DoesNotCompile:
-            jax.clear_caches()  # of traces that chose the fused engine
+            jax.clear_caches()
             return function(*args, **kwargs)
 
     return calling
@@ -53,7 +57,7 @@ def solve(
 ) -> Solution:
     """Solves all protocols of `plan` for one vector of `values` (in the order of `plan.names`).
 
-    `tolerances` stand in for those of `settings`, and have no derivative. Where they make no sense (rtol not within 0
+    `tolerances` stand in for those of `settings`, and have no derivative. If they make no sense (rtol not within 0
     and 1, atol not positive and finite) the trajectory fails, as `Status.NOT_FINITE`.
 
     `small_batch` says that few trajectories are solved at a time; each may then take more memory, for a faster adjoint

@@ -133,7 +133,7 @@ def _is_slow(settings: Settings) -> bool:
 
 
 def require_asked() -> None:
-    """Raises `Unsupported` where JAX has no device at all, or not the one that `prefer` or HEXAMER_DEVICE ask for."""
+    """Raises `Unsupported` if JAX has no device at all, or not the one that `prefer` or HEXAMER_DEVICE ask for."""
     try:
         jax.local_devices()
     except (RuntimeError, AssertionError) as error:  # with an empty message, at times

@@ -36,7 +36,7 @@ class SolutionReader:
     def __call__(
         self, settings: Settings, values: Float[Array, " names"], solution: Solution
     ) -> tuple[Float[Array, " rows"], Float[Array, " rows"]]:
-        """Means and standard deviations in the order of the rows, NaN where a trajectory failed."""
+        """Means and standard deviations in the order of the rows, NaN if a trajectory failed."""
         ok = solution.status == Status.OK
         compiled = self._compiled if uses_fused(self.model, settings) else None
         # A failed trajectory is NaN, and NaN · 0 would spoil XLA's gradient: read 1, and hide it after.

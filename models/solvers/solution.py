@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 
 
 class Solution(NamedTuple):
-    """Trajectories of a plan's protocols (C) at its times (T); NaN, with zero gradient, where a solve failed."""
+    """Trajectories of a plan's protocols (C) at its times (T); NaN, with zero gradient, if a solve failed."""
 
     y: Float[Array, "protocols times species"]
     status: Int[Array, " protocols"]  # see Status

@@ -138,7 +138,7 @@ Solver = Fused | Diffrax | Auto
 
 
 def engine_options(solver: Solver) -> tuple[Fused, Diffrax]:
-    """The options of the fused engine and those of diffrax that `solver` states; the default ones where it has none."""
+    """The options of the fused engine and those of diffrax that `solver` states; the default ones if it states none."""
     if isinstance(solver, Auto):
         return solver.fused, solver.diffrax
     return (solver, Diffrax()) if isinstance(solver, Fused) else (Fused(), solver)

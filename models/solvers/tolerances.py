@@ -30,12 +30,12 @@ def checked(
             f"{name} must be a number or an array of the parameters' shape {shape}, not of shape {np.shape(value)}"
         )
     if not isinstance(value, Tracer):
-        known = np.asarray(value, float)
-        bad = known[~_sensible(name, known)]
+        numbers = np.asarray(value, float)
+        bad = numbers[~_sensible(name, numbers)]
         if bad.size:
             least = "positive and below 1" if name == "rtol" else "positive and finite"
             raise ValueError(f"{name} must be {least}, not {bad.flat[0]:g}")
-        finest = {"rtol": settings.rtol, "atol": settings.atol} | {name: float(known.min(initial=np.inf))}
+        finest = {"rtol": settings.rtol, "atol": settings.atol} | {name: float(numbers.min(initial=np.inf))}
         if (why := too_fine(settings.precision, **finest)) is not None:
             raise ValueError(why)
     return jnp.broadcast_to(jnp.asarray(value, float), shape)

@@ -135,7 +135,7 @@ PROTOCOLS = {
     "set": (Protocol("set").set(at=2, A=5.0), [(2, WASH, 0), (2, 5.0, 0)]),
     "at the end": (Protocol("end").add("A", 3.0, at=40), [(40, 3.0, 0)]),
     "after the end": (Protocol("after").add("A", 3.0).add("A", 3.0, at=50), [(0, 3.0, 0)]),
-    "at rest": (
+    "in steady state": (
         Protocol.equilibrated("rest", input=0.6).add("A", 1.0, at=1),
         [(-1e4, 0, 0.6), (0, 0, 0), (1, 1.0, 0)],
     ),

@@ -53,7 +53,7 @@ sd = 0.1
 
 @pytest.fixture(scope="module")
 def rested(tmp_path_factory) -> Problem:
-    """Cells that rest under factor 5, pM in the model, an inhibitor that is 0 in the problem and 1 in the model."""
+    """Cells in steady state under factor 5, pM in the model, an inhibitor: 0 in the problem and 1 in the model."""
     folder = tmp_path_factory.mktemp("rested")
     (folder / "model.ant").write_text(MODEL)
     (folder / "problem.toml").write_text(PROBLEM)
@@ -78,15 +78,15 @@ def test_predictions_are_the_readings_of_the_problem(rested: Problem, tmp_path: 
     for given in ("1, 2 pM", "0.001, 0.002 nM", "20, 40 pg/ml", [1.0, 2.0]):
         np.testing.assert_allclose(cells.doses(rested.model, "S", given).values, [1, 2], rtol=1e-12)
     level = 3 * (1 + doses / (kd[:, None] + doses))
-    expected = level + (15 - level) * np.exp(-0.5)  # from rest at 15, with CHX 0
+    expected = level + (15 - level) * np.exp(-0.5)  # from the steady state, 15, with CHX 0
     np.testing.assert_allclose(found.response.values[:, 0], expected, rtol=1e-5)
     np.testing.assert_allclose(found.response.values[:, 1], expected / 2, rtol=1e-5)
     rows = [i for i, m in enumerate(rested.dataset.measurements) if m.time == 0.5]
     for i, x in enumerate(kd):
         read_off = rested.evaluate({"Kd": float(x)}).predictions[rows]
         np.testing.assert_allclose(found.response.values[i, 0], read_off, rtol=1e-9)
-    unrested = dose_response(tmp_path, "S", "0 pM", draws=1, preequilibrate=False, **options).response.item()
-    assert unrested == pytest.approx(3 * (1 - np.exp(-0.5)), rel=1e-5)
+    from_start_values = dose_response(tmp_path, "S", "0 pM", draws=1, preequilibrate=False, **options).response.item()
+    assert from_start_values == pytest.approx(3 * (1 - np.exp(-0.5)), rel=1e-5)
 
 
 def test_a_molar_mass_beside_that_of_the_fitted_problem(rested: Problem, tmp_path: Path) -> None:
@@ -112,12 +112,12 @@ def test_a_drug_that_is_added_to_the_fitted_model(rested: Problem, tmp_path: Pat
     found = dose_response(tmp_path, "S", "0, 0.04 ng/ml", drugs={"D": [0.0, 2.0]}, model=other, **options).response
     plain = dose_response(tmp_path, "S", "0, 0.04 ng/ml", **options).response
     np.testing.assert_allclose(found.isel(D=0).values, plain.values, rtol=1e-9)
-    rest = 15 * np.exp(-0.5)
-    np.testing.assert_allclose(found.isel(D=1).values - rest, (plain.values - rest) / 2, rtol=1e-4)
+    alone = 15 * np.exp(-0.5)
+    np.testing.assert_allclose(found.isel(D=1).values - alone, (plain.values - alone) / 2, rtol=1e-4)
 
 
 def test_cells_of_several_starts_have_to_be_said(rested: Problem) -> None:
-    """Protocols that rest in different ways (as PEtab's may) have no common start; what all set is kept."""
+    """Protocols whose steady states differ (as PEtab's may) have no common start; what all set is kept."""
     start = {"factor": 2.0, "k": "level"}
     rows = {
         "a": Protocol("a", {"CHX": 0.0}).set(**start),

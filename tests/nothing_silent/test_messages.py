@@ -137,8 +137,8 @@ def test_models_without_parameters_or_reactions() -> None:
     engine: str = "fused"
     held = compile_network(antimony("species $A; A = 3; q := 2*A + time"))  # neither parameters nor reactions
     assert courses(held, ["q"], [0.0, 1.5], engine) == {"q": pytest.approx([6.0, 7.5])}
-    idle = compile_network(antimony("species A; A = 3;"))
-    assert courses(idle, ["A"], [0.0, 1.5], engine) == {"A": [3.0, 3.0]}
+    constant = compile_network(antimony("species A; A = 3;"))
+    assert courses(constant, ["A"], [0.0, 1.5], engine) == {"A": [3.0, 3.0]}
 
 
 @pytest.mark.parametrize("engine", ENGINES)

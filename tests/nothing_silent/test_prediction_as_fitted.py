@@ -55,7 +55,7 @@ def alone(egfr: tuple[Path, Path], tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_results_alone_predict_as_fitted(alone: Path, engine) -> None:
-    """No rest, 6 kDa, nM: each draw is the course from the model's initial values, written by hand."""
+    """No steady state before, 6 kDa, nM: each draw is the course from the model's initial values, written by hand."""
     settings = Settings(SOLVERS[engine])
     found = dose_response(alone, "EGF", DOSES, settings=settings, **EGF)
     assert found.failed == {}
@@ -72,7 +72,7 @@ def test_results_alone_predict_as_fitted(alone: Path, engine) -> None:
 
 @pytest.mark.tier("slow")
 @pytest.mark.parametrize("way", ["asked for", "of one condition"])
-def test_a_rest_that_is_never_reached_is_refused(alone: Path, way: str) -> None:
+def test_a_steady_state_that_is_never_reached_is_refused(alone: Path, way: str) -> None:
     """After a few trajectories, of 12,000, and with the name of what accumulates."""
     rest = Protocol.equilibrated()
     options: dict[str, Any] = {
@@ -80,9 +80,7 @@ def test_a_rest_that_is_never_reached_is_refused(alone: Path, way: str) -> None:
         "of one condition": {"conditions": {"plain": {}, "rest": rest}},
     }[way]
     many = "0.1:100:4000 ng/ml" if way == "asked for" else DOSES
-    with pytest.raises(
-        NoSteadyStateError, match=r"for IL8 would go on changing .*initial values.*remove IL8"
-    ) as caught:
+    with pytest.raises(NoSteadyStateError, match=r"for IL8 would keep changing .*initial values.*remove IL8") as caught:
         dose_response(alone, "EGF", many, **options, **EGF)
     assert "--" not in str(caught.value)
     if way == "of one condition":
@@ -92,18 +90,18 @@ def test_a_rest_that_is_never_reached_is_refused(alone: Path, way: str) -> None:
 @pytest.mark.tier("slow")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_what_goes_on_changing_is_named(engine) -> None:
-    """A product without end, beside a species that rests and one that nothing changes."""
+    """A product without end, beside a species in steady state and one that nothing changes."""
     text = "model m\n species S = 1, X = 0, P = 0; c = 2;\n a: -> X; S; b: X -> ; X; d: -> P; c*X;\nend\n"
     model = compile_network(read_antimony(text))
     with pytest.raises(
-        NoSteadyStateError, match=r"for P would go on changing without end \(P by 2 nM per unit of time\)"
+        NoSteadyStateError, match=r"for P would keep changing without end \(P by 2 nM per unit of time\)"
     ):
         dose_response(model, "S", [1.0], at=1, observe="X", settings=Settings(SOLVERS[engine]), progress=False)
 
 
 @pytest.mark.tier("slow")
 def test_a_bare_model_rests_as_before(alone: Path) -> None:
-    """Refused by default, solved where no rest is wanted."""
+    """Refused by default, solved if no steady state is asked for."""
     model = load_model(CASES / "own-receptor-problem" / "model.ant")
     with pytest.raises(NoSteadyStateError, match="IL8"):
         dose_response(model, "EGF", [1.0], at=5, observe="pERK", progress=False)
@@ -181,7 +179,7 @@ def test_what_was_fitted_is_used_where_the_problem_has_changed(egfr, tmp_path: P
 
 
 def test_results_of_older_versions_say_what_to_give(egfr, tmp_path: Path) -> None:
-    """With the problem they predict as fitted; with a model alone, cells have to be said to rest or not."""
+    """With the problem they predict as fitted; with a model alone, they ask whether cells start in steady state."""
     problem, results = egfr
     old = read_datatree(results / "posterior.nc").drop_nodes("fitted")
     with pytest.raises(
@@ -228,7 +226,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.mark.tier("slow")
 def test_the_command_line_asks_for_nothing_again(alone: Path, tmp_path: Path, monkeypatch, capfd) -> None:
-    """The case as a user wrote it; a rest is refused with the option that is the way out."""
+    """The case as a user wrote it; a steady state is refused with the option that is the way out."""
     command = ["hexamer", "dose-response", str(alone), "--ligand", "EGF", "--observe", "pERK", "--at", "5", "--quiet"]
     command += ["--doses", "0.1:100:6 ng/ml", "--out", str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", command)

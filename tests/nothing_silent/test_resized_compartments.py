@@ -65,10 +65,10 @@ def test_the_case(engine: str) -> None:
 
 
 def closed(v: Start) -> list[Any]:
-    """A at 0, 2, 3, 4, 6: rest at k1/k2 in V1, V2 from 0 on, V3 from 3 on, V1 again at 6, the last output."""
-    rest = 0.6 / v.k2 * v.V1
+    """A at 0, 2, 3, 4, 6: steady state k1/k2 in V1, V2 from 0 on, V3 from 3 on, V1 again at 6, the last output."""
+    steady = 0.6 / v.k2 * v.V1
     volumes = [v.V2, v.V2, v.V3, v.V3, v.V1]
-    return [rest * jnp.exp(-v.k2 * t) / w for t, w in zip((0, 2, 3, 4, 6), volumes, strict=True)]
+    return [steady * jnp.exp(-v.k2 * t) / w for t, w in zip((0, 2, 3, 4, 6), volumes, strict=True)]
 
 
 RESIZED = Protocol(

@@ -169,7 +169,7 @@ def test_other_code_of_the_same_version_is_refused(whole, monkeypatch) -> None:
         run(problem(), whole[0])
 
 
-IDLE = Observable("idle", A, sympy.Float(1.0))
+UNREAD = Observable("unread", A, sympy.Float(1.0))
 NEUTRAL: dict[str, Callable[[], Problem]] = {
     "engine that is chosen anyhow": lambda: problem(settings={"solver": Auto()}),
     "threads": lambda: problem(settings={"solver": Fused(threads=1)}),
@@ -188,7 +188,7 @@ NEUTRAL: dict[str, Callable[[], Problem]] = {
     ),
     "order of observables": lambda: problem(observables=backwards(data().observables)),
     "order of protocols": lambda: problem(protocols=backwards(data().protocols)),
-    "observable without rows": lambda: problem(observables={**data().observables, "idle": IDLE}),
+    "observable without rows": lambda: problem(observables={**data().observables, "unread": UNREAD}),
     "protocol without rows": lambda: problem(protocols={**data().protocols, "none": Protocol("none").set(v=3.0)}),
     "order of what is fixed": lambda: problem(parameters={n: data().parameters[n] for n in ("v", "k", "noise")}),
 }
@@ -222,7 +222,7 @@ def test_changes_of_no_draw_together_resume_bit_for_bit(whole, tmp_path: Path) -
         settings={"solver": Fused(threads=1, memory=2**20, record=16)},
         name="elsewhere",
         notes=("an assumption",),
-        observables={"idle": IDLE, **backwards(data().observables)},
+        observables={"unread": UNREAD, **backwards(data().observables)},
         protocols=backwards(data().protocols),
         parameters={n: data().parameters[n] for n in ("v", "k", "noise")},
     )

@@ -44,7 +44,7 @@ def test_value_and_gradient(case: str, engine: str) -> None:
 
 @pytest.mark.tier("slow")
 def test_what_only_accumulates_is_named() -> None:
-    """It has no value at rest: whoever reads it would read how long the search took."""
+    """It has no value in steady state: whoever reads it would read how long the search took."""
     problem = hexamer.load_problem(CASES / "sink" / "problem.yaml")
     found = problem.evaluate()
     assert found.failed == {"no_steady_state": 1}
@@ -64,7 +64,7 @@ def test_simulate_names_it_too(tmp_path: Path) -> None:
 
 @pytest.mark.tier("slow")
 def test_an_optimiser_names_it_too(tmp_path: Path) -> None:
-    """Half of the starts may rest: what failed on the way is said beside what was found."""
+    """Some starts may reach a steady state: what failed on the way is said beside what was found."""
     command = ["map", str(CASES / "sink" / "problem.yaml"), "--starts", "2", "--quiet"]
     done = CliRunner().invoke(app, command)
     assert done.exit_code != 0
@@ -129,7 +129,7 @@ WITH_PARAMETERS = {
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", ["a sum of volumes", *slowly(*sorted(WITH_PARAMETERS.keys() - {"a sum of volumes"}))])
 def test_conserved_sums_may_hold_parameters(name: str, engine: str) -> None:
-    """Value at rest and derivative by each parameter, against the solution of the sum and the balances."""
+    """Value in steady state and derivative by each parameter, against the solution of the sum and the balances."""
     body, conserved, balances = WITH_PARAMETERS[name]
     model = compile_network(read_antimony(f"model m\nA = 3; B = 1; k = 0.7; V = 2; W = 5;\n{body}\nend"))
     assert len(model.moieties) == len(balances)
@@ -145,12 +145,12 @@ def test_conserved_sums_may_hold_parameters(name: str, engine: str) -> None:
     point = dict(zip(names, model.defaults, strict=True))
     expected = [float(sympy.diff(at_rest, n).subs(point)) for n in names]
 
-    def rest(v: jax.Array) -> jax.Array:
+    def steady(v: jax.Array) -> jax.Array:
         found = simulate(model, dict(zip(names, v, strict=True)), Protocol.equilibrated(), [0.0], settings=settings)
         return found.y[0, 0, model.index("B")]
 
     settings = Settings(SOLVERS[engine], rtol=1e-8)
-    value, gradient = jax.value_and_grad(rest)(jnp.asarray(model.defaults))
+    value, gradient = jax.value_and_grad(steady)(jnp.asarray(model.defaults))
     np.testing.assert_allclose(value, float(at_rest.subs(point)), rtol=1e-8)
     np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-9)
 
@@ -169,7 +169,7 @@ def test_products_of_sums_are_not_written_out() -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_what_is_used_up_has_its_gradient_at_rest(engine: str) -> None:
+def test_what_is_used_up_has_its_gradient_in_steady_state(engine: str) -> None:
     """A + B -> P with too little of A: P is what A was."""
     model = compile_network(read_antimony("model m\nspecies A = 2, B = 3, P = 0; k = 1;\nJ: A + B -> P; k*A*B;\nend"))
 
@@ -191,7 +191,7 @@ LOST = {
 @pytest.mark.tier("slow")
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", LOST)
-def test_what_depends_on_the_way_to_rest_is_named(name: str, engine: str, tmp_path: Path) -> None:
+def test_what_depends_on_the_way_to_steady_state_is_named(name: str, engine: str, tmp_path: Path) -> None:
     """No state says what it came to: neither value nor derivative would be exact."""
     text = f"model m\n{LOST[name]}\nend"
     model = compile_network(read_antimony(text))

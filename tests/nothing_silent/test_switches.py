@@ -80,7 +80,7 @@ def test_gradient_by_moment_and_height(engine: str):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_rest_before_an_idle_timed_input(engine: str):
+def test_steady_state_before_a_constant_timed_input(engine: str):
     right = expected("rest-before-timed-input")
     model = load_model(CASES / "rest-before-timed-input" / "model.xml")
     protocol = Protocol.equilibrated(on=0).set(on=1)
@@ -253,7 +253,7 @@ def test_what_is_not_known_ahead_is_refused_by_name(rate: str, words: list[str])
 
 
 @pytest.mark.tier("slow")
-def test_rest_under_a_rate_that_moves_with_time_is_refused():
+def test_steady_state_under_a_rate_that_changes_with_time_is_refused():
     model = network("model m\n X = 1; a = 1; w = 0.1\n X' = 1 + a*sin(w*time) - X\nend")
     with pytest.raises(ValueError, match=r"depends on time explicitly then: .*sin"):
         simulate(model, {}, Protocol.equilibrated(), [1.0])
@@ -265,7 +265,7 @@ def test_rest_under_a_rate_that_moves_with_time_is_refused():
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_rest_before_an_input_that_moves_with_time_after_its_start(engine: str):
+def test_steady_state_before_an_input_that_changes_with_time_after_its_start(engine: str):
     """A decaying dose and a ramp, both of them from t_on on; the moment may be a parameter of the caller."""
     inputs = "piecewise(a*exp(t_on - time), time >= t_on, 0) + max(0, time - t_on)"
     model = network(f"model m\n X = 1; a = 1; t_on = 2; k = 0.5\n X' = 1 + {inputs} - k*X\nend")
@@ -287,7 +287,9 @@ def test_rest_before_an_input_that_moves_with_time_after_its_start(engine: str):
 @pytest.mark.parametrize(
     ("values", "before"), [({"a": 0.0}, {}), ({"off": 0.0}, {"a": "off"}), ({"w": 0.0}, {}), ({}, {"w": 0.0})]
 )
-def test_rest_under_an_input_whose_values_make_it_constant(values: dict[str, float], before: dict[str, float | str]):
+def test_steady_state_under_an_input_whose_values_make_it_constant(
+    values: dict[str, float], before: dict[str, float | str]
+):
     """Its height or its frequency is 0, by the caller's values or by those of the pre-equilibration."""
     model = network("model m\n X = 1; a = 1; w = 0.1\n X' = 1 + a*sin(w*time) - X\nend")
     out = simulate(model, values, Protocol("p", preequilibration=before), [0.0], solver=SOLVERS["fused"])
@@ -298,7 +300,7 @@ def test_rest_under_an_input_whose_values_make_it_constant(values: dict[str, flo
     ("values", "before"), [({}, {}), ({"a": 1.0}, {}), ({"on": 1.0}, {"a": "on"}), ({}, {"X": 0.0})]
 )
 def test_the_term_that_moves_with_time_is_named(values: dict[str, float], before: dict[str, float | str]):
-    """Also if the state that it multiplies is 0 when the search for rest begins."""
+    """Also if the state that it multiplies is 0 when the search for the steady state begins."""
     model = network("model m\n X = 1; a = 1\n X' = 1 + a*X*sin(time) - X\nend")
     with pytest.raises(ValueError, match=r"depends on time explicitly then: X\*a\*sin\(time\);"):
         simulate(model, values, Protocol("p", preequilibration=before), [1.0])

@@ -113,7 +113,7 @@ def solved(name: str, engine: str, factor: float, *, rtol: float = 1e-6) -> Foun
 def distance(a: np.ndarray, b: np.ndarray, axes: tuple[int, ...]) -> float:
     """The largest difference, relative to the largest value over `axes`.
 
-    Of a complex whose parts are not there, rest holds the rounding of others (1e-33 beside 1e3), which is not compared.
+    Of a complex whose parts are not there, the steady state is rounding of others (1e-33 beside 1e3), and not compared.
     """
     size = np.max(np.abs(b), axis=axes, keepdims=True)
     return float(np.max(np.where(size > 1e-25 * np.max(size), np.abs(a - b) / np.where(size > 0, size, 1.0), 0.0)))
@@ -154,10 +154,10 @@ def test_moles_per_litre(engine: str) -> None:
         out = simulate(model, {}, Protocol(), binding["times"], solver=SOLVERS[engine])
         for name in ("C", "P"):
             np.testing.assert_allclose(out.y[0, :, model.index(name)], binding[name], rtol=1e-5, atol=1e-12 * factor)
-        rest = expected[f"turnover_at_rest_{unit}"]
+        steady = expected[f"turnover_at_rest_{unit}"]
         model = load_model(folder / f"turnover_{unit}.ant")
         out = simulate(model, {}, Protocol.equilibrated(), [0.0, 1e4], solver=SOLVERS[engine])
-        for name, value in rest.items():
+        for name, value in steady.items():
             np.testing.assert_allclose(out.y[0, :, model.index(name)], value, rtol=1e-9)
 
 

@@ -107,7 +107,7 @@ CONTRADICTIONS = {
     "time": (
         [("model egfr\n", "model egfr\nunit time_unit = 1e-9 mole;\n")],
         "",
-        "declares its unit of time as nmol, which is not a time",
+        "declares its unit of time as nmol, which is not one of time",
     ),
 }
 

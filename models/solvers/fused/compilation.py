@@ -38,7 +38,7 @@ class Handlers:
 
 @cache
 def warp():
-    """The warp module, initialised in silence. Raises `Unsupported` where it is not installed."""
+    """The warp module, initialised in silence. Raises `Unsupported` if it is not installed."""
     try:
         import warp
     except ImportError:

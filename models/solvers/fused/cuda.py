@@ -1,4 +1,4 @@
-"""The CUDA GPUs that JAX and Warp can both use here; where there are none, what is missing and how to come by it."""
+"""The CUDA GPUs that JAX and Warp can both use here; if there are none, what is missing and how to install it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def has_warp() -> bool:
 
 @cache
 def devices() -> tuple[Any, ...]:
-    """The CUDA GPUs that JAX has here, as Warp knows them; none where Warp cannot use them."""
+    """The CUDA GPUs that JAX has here, as Warp knows them; none if Warp cannot use them."""
     cuda_devices = [d for d in gpus() if _is_cuda(d)]
     if not cuda_devices or not has_warp() or not warp().is_cuda_available():
         return ()
@@ -61,9 +61,9 @@ def _is_cuda(device: Any) -> bool:
 
 @cache
 def why_none() -> str:
-    """Why the fused engine has no GPU here, as a sentence without its full stop; empty where it has one.
+    """Why the fused engine has no GPU here, as a sentence without its full stop; empty if it has one.
 
-    Also empty on a machine without a GPU, and where JAX was told to leave it alone: nothing is missing there.
+    Also empty on a machine without a GPU, and if JAX was told to leave it alone: nothing is missing there.
     """
     if devices():
         return ""

@@ -61,7 +61,7 @@ def kernels_of(model: Model, *, single: bool = False, keep_stages: bool = False)
 def load_kernels(model: Model, names: Sequence[str], *, single: bool, keep_stages: bool, on: Sequence[Any]) -> None:
     """Compiles kernels by name and loads them on Warp's devices, several at a time; what is loaded costs nothing.
 
-    Raises `NoRoomError` where no device has room for what they need beside their arrays, `Unsupported` where they do
+    Raises `NoRoomError` if no device has room for what they need beside their arrays, `Unsupported` if they do
     not compile or load.
     """
     wp, kernels = warp(), kernels_of(model, single=single, keep_stages=keep_stages)

@@ -50,9 +50,9 @@ class Layout:
         if set(names) != set(values):
             raise ValueError(f"the fields of {self.struct} are {', '.join(names)}, not {', '.join(values)}")
         arrays = {name: np.asarray(value) for name, value in values.items()}
-        known = {**sizes, **{f.name: int(arrays[f.name]) for f in self._numbers("int")}}
+        lengths = {**sizes, **{f.name: int(arrays[f.name]) for f in self._numbers("int")}}
         for field in self.fields:
-            shape = tuple(known[n] for n in field.shape)
+            shape = tuple(lengths[n] for n in field.shape)
             actual_shape = arrays[field.name].shape
             if actual_shape != shape:
                 raise ValueError(
@@ -67,12 +67,12 @@ class Layout:
     def require(self, packed: Packed, sizes: Mapping[str, int]) -> None:
         """Raises `ValueError` if arrays do not have the lengths that follow from the numbers at their head."""
         heads = [f.name for f in self._numbers("int")]
-        known = {**sizes, **dict(zip(heads, map(int, packed.integers), strict=False))}
+        lengths = {**sizes, **dict(zip(heads, map(int, packed.integers), strict=False))}
         whole = len(packed.integers) >= len(heads)
         for kind, array in zip(_DTYPES, packed, strict=True):
             needed = len(self._numbers(kind))
             if whole:  # else there is no telling
-                needed += sum(prod(known[n] for n in f.shape) for f in self._arrays(kind))
+                needed += sum(prod(lengths[n] for n in f.shape) for f in self._arrays(kind))
             if len(array) != needed:
                 raise ValueError(
                     f"{self.struct} is read from {needed} {_ARRAYS[kind]}, and {len(array)} arrived: the plan was "
@@ -126,6 +126,6 @@ class Layout:
 
 
 def _member(field: Field) -> str:
-    said = "; ".join(filter(None, [" x ".join(field.shape), field.comment]))
+    remark = "; ".join(filter(None, [" x ".join(field.shape), field.comment]))
     pointer = f"const {field.kind}* " if field.shape else f"{field.kind} "
-    return f"  {pointer}{field.name};{'  // ' + said if said else ''}"
+    return f"  {pointer}{field.name};{'  // ' + remark if remark else ''}"

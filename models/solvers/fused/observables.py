@@ -137,12 +137,12 @@ def observable_headers(groups: Sequence[Group]) -> dict[str, str]:
 
 def _formulas(groups: Sequence[Group]) -> str:
     """The formulas and their pull-backs, equal ones once, and which of them is a group's."""
-    known: dict[tuple[str, str], int] = {}
-    number = [known.setdefault(_functions(g), len(known)) for g in groups]
+    distinct: dict[tuple[str, str], int] = {}
+    number = [distinct.setdefault(_functions(g), len(distinct)) for g in groups]
     functions = [
         f"STATIC void formula_{k}(const real* x, real* value)\n{{\n{forward}\n}}\n\n"
         f"STATIC void pull_formula_{k}(const real* x, const real* u, real* x_bar)\n{{\n{backward}\n}}"
-        for (forward, backward), k in known.items()
+        for (forward, backward), k in distinct.items()
     ]
 
     def choose(name: str, signature: str, arguments: str) -> str:

@@ -24,9 +24,10 @@ from ..status import Status
 from ..step_control import controller
 from ..step_limits import SHORTEST, TINY
 from .bracket import Bracket
+from .event_records import Between, Due, due_in, first_pass, initial_memory
 from .events import Acting, Passing, Segment, acting, after_events, goes_within, segments_of
 from .rodas5p import Rodas5P
-from .state_events import Between, Due, StateEvents, due_in, first_pass, nothing_known
+from .state_events import StateEvents
 from .steady_state import solve_steady_state
 
 CHECKPOINTS = 512  # steps kept for the adjoint pass; a longer course recomputes some
@@ -143,13 +144,13 @@ def _course(
         if by_state:
             here = segment == number
             acting = StateEvents(model, p, switches, reverse=settings.derivative == "reverse")
-            memory, full = acting.opened(recalled[0], y, begin, delay, events, number)
+            memory, full = acting.at_begin(recalled[0], y, begin, delay, events, number)
             between = Between(
                 partial(_until, within, settings, effective, fixed),
                 lambda y, a, b: _segment(within, settings, effective, y, fixed, a, b, jnp.clip(times, a, b), last=True),
             )
             status = jnp.where((status == Status.OK) & full, Status.TOO_MANY_EVENTS, status)
-            now = first_pass(y, begin, at, status, steps, rejected, acting, memory)
+            now = first_pass(y, begin, at, status, steps, rejected, memory)
             now, memory = acting.run(between, memory, now, stop, times, here)
             return (now.y, scale, now.at, now.status, now.steps, now.rejected, memory), None
         saved, last, outcome, taken, refused = _segment(
@@ -170,7 +171,7 @@ def _course(
 
     zero = jnp.zeros((), int)
     carry = (course.y0, course.scale, jnp.zeros((times.size, course.y0.size), course.y0.dtype), zero, zero, zero)
-    carry = (*carry, nothing_known(model, course.y0)) if by_state else carry
+    carry = (*carry, initial_memory(model, course.y0)) if by_state else carry
     # What a step of the protocol changes, it changes at the start of the first stretch of its segment.
     first = (np.arange(count * each) % each == 0)[:, None]
     of_segment = (course.p, course.assign, course.add, course.ratio, assigned)
@@ -234,11 +235,13 @@ def _events(model: Model, p: Float[Array, " parameters"], segment: Segment, pass
     return Acting(jnp.zeros(none, bool), jnp.zeros(none))
 
 
-def _until(model: Model, settings: Settings, tolerances: Tolerances, p, y, begin, end, went: Callable):
-    """When `went(y)` first holds for one of its entries, and the state then; without derivatives."""
+def _until(model: Model, settings: Settings, tolerances: Tolerances, p, y, begin, end, has_crossed: Callable):
+    """When `has_crossed(y)` is first true for one of its entries, and the state then; without derivatives."""
     y, p, begin, end = jax.lax.stop_gradient((y, p, begin, end))
     tolerances = jax.lax.stop_gradient(tolerances)
-    event = diffrax.Event(lambda t, y, args, **_: jnp.where(jnp.any(went(y)), -1.0, 1.0), Bracket(rtol=0.0, atol=0.0))
+    event = diffrax.Event(
+        lambda t, y, args, **_: jnp.where(jnp.any(has_crossed(y)), -1.0, 1.0), Bracket(rtol=0.0, atol=0.0)
+    )
     solution = _integrate(model, settings, tolerances, y, p, begin, end, diffrax.SaveAt(t1=True), event)
     assert solution.ts is not None
     assert solution.ys is not None

@@ -131,7 +131,7 @@ def _set_by(events: Events, e: int, acts: Array, source: Array, y: Array, p: Arr
 
 
 def _rates(model: Model, states: Float[Array, "states species"], p: Array, switches: Array) -> Array:
-    """Without derivative; 0 where they are not finite."""
+    """Without derivative; 0 if they are not finite."""
     fixed = (p, switches) if model.switches else (p,)
     rates = jax.lax.stop_gradient(jax.vmap(lambda y: model.rhs(y, *fixed))(states))
     return jnp.where(jnp.isfinite(rates), rates, 0.0)

@@ -1,13 +1,13 @@
 """Events whose triggers depend on the state: a stretch is solved from one of their moments to the next.
 
-Where a condition r(y, p) goes at T, moving its root moves T by dT = −dr / (dr/dt). So an event at T has a `delay` of
-value 0 and derivative dT, and the state after it the derivative that `after_events` gives for moments known ahead.
+A condition compares two sides; their difference r(y, p) is its root. If r crosses 0 at T, a change dr of the root moves
+T by dT = −dr / (dr/dt). So an event at T has a `time_shift` of value 0 and derivative dT, and the state after the event
+has the derivative that `after_events` gives for moments known ahead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import equinox.internal as eqxi
 import jax
@@ -17,89 +17,15 @@ from jaxtyping import Array, Bool, Float, Int
 from ...compiled.conditions import StateConditions
 from ...compiled.model import Model
 from ..status import Status
-from .events import Passing, Segment, goes_within
+from .event_records import Between, Due, Found, Memory, Pass, Pending, SolvedStretch
 
 MOST = 20_000  # moments of events within one stretch
-BURST = 100  # of them one after the other, each sooner than `SOON` of the stretch after the one before
-SOON = 1e-9
-SLOTS = 8  # how often an event that has a delay may wait at a time
-CHECKPOINTS = 32  # of them kept for the adjoint pass
-UNMOVED = 1e-13  # relative: a condition whose sides differ as before, but for rounding
-INSTANT = 1e-13  # of a stretch: what follows sooner is of the same moment
-GRAZING = 1e-9  # of both sides of a condition and of its root before, over a stretch: the least slope
-
-
-class Due(NamedTuple):
-    """In which of a segment's stretches triggers are looked at: those after the last switch of one moment."""
-
-    due: Bool[Array, " stretches"]
-    opening: Bool[Array, " stretches"]  # the stretch with which the course starts
-    begin: Float[Array, " stretches"]  # of the segment
-
-
-class Memory(NamedTuple):
-    """What is known of conditions and triggers from one stretch to the next."""
-
-    root: Float[Array, " conditions"]
-    hold: Bool[Array, " conditions"]
-    held: Bool[Array, " events"]  # triggers, when they were last looked at
-    seen: Bool[Array, " events"]  # triggers in the stretch before, which may be within the same moment
-    owed: Float[Array, " events"]  # 0, with the derivative of the moment at which each became true
-    waiting: Waiting
-
-
-class Waiting(NamedTuple):
-    """Events that are to act, and what each does so with; several of one that has a delay."""
-
-    when: Float[Array, "slots events"]  # ∞: none
-    owed: Float[Array, "slots events"]  # 0, with the derivative of `when`
-    source: Float[Array, "slots events species"]  # the state when its trigger became true
-
-    def due(self, t: Float[Array, ""]) -> Bool[Array, "slots events"]:
-        """Which are to act at t."""
-        return self.when <= t
-
-
-class _Pass(NamedTuple):
-    t: Float[Array, ""]
-    y: Float[Array, " species"]
-    hold: Bool[Array, " conditions"]
-    held: Bool[Array, " events"]
-    fresh: Bool[Array, " conditions"]  # went just now, and no event has moved it since
-    waiting: Waiting
-    at: Float[Array, "times species"]
-    status: Int[Array, ""]
-    steps: Int[Array, ""]
-    rejected: Int[Array, ""]
-    burst: Int[Array, ""]
-
-
-class Between(NamedTuple):
-    """How a stretch is solved: `seek(y, begin, end, went)` up to where `went(y)`, `solve(y, begin, end)` for good."""
-
-    seek: Callable
-    solve: Callable
-
-
-def due_in(segment: Segment, passing: Passing) -> Due:
-    """When triggers are looked at in one segment."""
-    moments, stretches = passing.moments, jnp.arange(passing.switches.shape[0])
-    last = jnp.concatenate([moments[1:] != moments[:-1], jnp.ones(min(moments.size, 1), bool)])
-    at_begin = stretches == jnp.sum(moments <= segment.begin)
-    due = jnp.concatenate([jnp.zeros(1, bool), last & goes_within(moments, segment)]) | at_begin
-    begin = jnp.broadcast_to(segment.begin, stretches.shape)
-    return Due(due & segment.exists, at_begin & segment.first & segment.exists, begin)
-
-
-def nothing_known(model: Model, y: Float[Array, " species"]) -> Memory:
-    """Before a course starts."""
-    assert model.events is not None
-    assert model.events.conditions is not None
-    events, conditions = model.events.conditions.used.shape
-    none, slots = jnp.zeros(events, bool), SLOTS if model.events.delays is not None else 1
-    zero = jnp.zeros((slots, events), y.dtype)
-    waiting = Waiting(zero + jnp.inf, zero, jnp.broadcast_to(y, (slots, events, y.size)))
-    return Memory(jnp.zeros(conditions, y.dtype), jnp.zeros(conditions, bool), none, none, zero[0], waiting)
+BURST = 100  # moments in a row, each nearer to the one before than `BURST_GAP` of the stretch
+BURST_GAP = 1e-9
+CHECKPOINTS = 32  # moments kept for the adjoint pass
+UNMOVED = 1e-13  # of both sides of a condition: a smaller change of its root is rounding
+INSTANT = 1e-13  # of a stretch: what follows within it belongs to the same moment
+GRAZING = 1e-9  # of both sides of a condition and of its root before, over a stretch: the least slope of a crossing
 
 
 class StateEvents:
@@ -120,7 +46,7 @@ class StateEvents:
         self.conditions: StateConditions = model.events.conditions
 
     def rates(self, y: Float[Array, " species"]) -> Float[Array, " species"]:
-        """Without derivative; 0 where they are not finite."""
+        """Without derivative; 0 if they are not finite."""
         y, p, switches = jax.lax.stop_gradient((y, self.p, self.switches))
         rates = self.model.rhs(y, *((p, switches) if self.model.switches else (p,)))
         return jnp.where(jnp.isfinite(rates), rates, 0.0)
@@ -141,77 +67,86 @@ class StateEvents:
         p, switches = jax.lax.stop_gradient((self.p, self.switches))
         return jax.jvp(StateEvents(self.model, p, switches).root, (y,), (self.rates(y),))[1]
 
-    def triggers(self, hold: Bool[Array, " conditions"]) -> Bool[Array, " events"]:
-        """Which triggers are true where these conditions hold."""
-        return self.events.triggers(self.p, self.switches, hold.astype(self.p.dtype)) > 0.5
+    def triggers(self, satisfied: Bool[Array, " conditions"]) -> Bool[Array, " events"]:
+        """Which triggers are true if these conditions are satisfied."""
+        return self.events.triggers(self.p, self.switches, satisfied.astype(self.p.dtype)) > 0.5
 
-    def updated(self, root_before, hold, y) -> tuple[Float[Array, " conditions"], Bool[Array, " conditions"], Array]:
-        """Roots, conditions, and which of them a change of the state or of parameters has moved."""
+    def updated(
+        self, root_before, satisfied, y
+    ) -> tuple[Float[Array, " conditions"], Bool[Array, " conditions"], Array]:
+        """Roots, satisfied conditions, and which roots a change of the state or of parameters has moved."""
         root = jax.lax.stop_gradient(self.root(y))
         moved = jnp.abs(root - root_before) > UNMOVED * (self.size(y) + jnp.abs(root_before))
-        return root, jnp.where(moved, self.conditions.hold(root), hold), moved
+        return root, jnp.where(moved, self.conditions.satisfied(root), satisfied), moved
 
-    def put(self, waiting: Waiting, rise: Bool[Array, " events"], t, y, owed) -> tuple[Waiting, Bool[Array, ""]]:
-        """With the events whose triggers have become true at t, and whether there was room for them."""
+    def schedule(
+        self, pending: Pending, rise: Bool[Array, " events"], t, y, time_shift
+    ) -> tuple[Pending, Bool[Array, ""]]:
+        """Adds the events whose triggers became true at t; also returns whether there was no free slot for one."""
         when = jnp.broadcast_to(t, rise.shape)
-        source = y[None, :] + owed[:, None] * self.rates(y)[None, :]
+        source = y[None, :] + time_shift[:, None] * self.rates(y)[None, :]
         if (after := self.events.delays) is not None:
             delays = jax.vmap(lambda y: after(y, self.p, self.switches))(source)
             delay = jnp.where(rise, jnp.diagonal(delays), 0.0)
-            owed = owed + delay - jax.lax.stop_gradient(delay)
+            time_shift = time_shift + delay - jax.lax.stop_gradient(delay)
             when = when + jax.lax.stop_gradient(delay)
-        free = waiting.when == jnp.inf
+        free = pending.when == jnp.inf
         slot = (jnp.arange(free.shape[0])[:, None] == jnp.argmax(free, axis=0)[None, :]) & rise[None, :] & free
         full = jnp.any(rise & ~jnp.any(free, axis=0))
-        return Waiting(
-            jnp.where(slot, when[None, :], waiting.when),
-            jnp.where(slot, owed[None, :], waiting.owed),
-            jnp.where(slot[:, :, None], source, waiting.source),
+        return Pending(
+            jnp.where(slot, when[None, :], pending.when),
+            jnp.where(slot, time_shift[None, :], pending.time_shift),
+            jnp.where(slot[:, :, None], source, pending.source),
         ), full
 
-    def opened(self, memory: Memory, y, t, delay, due: Due, number) -> tuple[Memory, Bool[Array, ""]]:
-        """At the beginning of a stretch: which events act, by what a switch or a step of the protocol has changed."""
-        root, hold, _ = self.updated(memory.root, memory.hold, y)
-        hold = jnp.where(number == 0, self.conditions.hold(root), hold)
-        holds = self.triggers(hold)
-        owed = jnp.where(holds & ~memory.seen, delay, memory.owed)
-        started = self.events.at_start(self.p, due.begin[None], hold.astype(self.p.dtype)) > 0.5
-        starts = (started & ~self.events.initially_true) | (~started & holds)
-        acts = jnp.where(due.opening, starts, holds & ~memory.held) & due.due
-        held = jnp.where(due.due, holds, memory.held)
-        kept = self._kept(memory.waiting, held)
-        waiting, full = self.put(kept, acts, t, y, owed)
-        return Memory(root, hold, held, holds, owed, waiting), full
+    def at_begin(self, memory: Memory, y, t, delay, due: Due, number) -> tuple[Memory, Bool[Array, ""]]:
+        """Schedules the events that a switch or a step of the protocol triggers at the beginning of a stretch."""
+        root, satisfied, _ = self.updated(memory.root, memory.satisfied, y)
+        satisfied = jnp.where(number == 0, self.conditions.satisfied(root), satisfied)
+        latest = self.triggers(satisfied)
+        time_shift = jnp.where(latest & ~memory.latest, delay, memory.time_shift)
+        started = self.events.at_start(self.p, due.begin[None], satisfied.astype(self.p.dtype)) > 0.5
+        starts = (started & ~self.events.initially_true) | (~started & latest)
+        acts = jnp.where(due.opening, starts, latest & ~memory.triggered) & due.due
+        triggered = jnp.where(due.due, latest, memory.triggered)
+        uncancelled = self._uncancelled(memory.pending, triggered)
+        pending, full = self.schedule(uncancelled, acts, t, y, time_shift)
+        return Memory(root, satisfied, triggered, latest, time_shift, pending), full
 
-    def _kept(self, waiting: Waiting, holds: Bool[Array, " events"]) -> Waiting:
-        """Without those that are not persistent and whose triggers are no longer true."""
-        stays = holds | self.events.persistent
-        return waiting._replace(when=jnp.where(stays[None, :], waiting.when, jnp.inf))
+    def _uncancelled(self, pending: Pending, triggered: Bool[Array, " events"]) -> Pending:
+        """Cancels pending events that are not persistent and whose triggers are no longer true."""
+        stays = triggered | self.events.persistent
+        return pending._replace(when=jnp.where(stays[None, :], pending.when, jnp.inf))
 
-    def act(self, now: _Pass) -> _Pass:
-        """After the first of the events that wait, if there is one."""
-        waiting, y = now.waiting, now.y
-        due = waiting.due(now.t)
-        some = jnp.any(due)
-        first = (jnp.arange(due.shape[1]) == self.next(jnp.any(due, axis=0), y)) & some
-        # Of one event the one that was to act first.
-        slot = jnp.argmin(jnp.where(due, waiting.when, jnp.inf), axis=0)
-        owed = jnp.take_along_axis(waiting.owed, slot[None, :], axis=0)[0]
-        source = jax.vmap(lambda s, k: s[k], in_axes=(1, 0))(waiting.source, slot)
+    def act(self, now: Pass) -> Pass:
+        """The pass after the first of the events that are due, if one is."""
+        pending, y = now.pending, now.y
+        due = pending.due(now.t)
+        any_due = jnp.any(due)
+        first = (jnp.arange(due.shape[1]) == self.next(jnp.any(due, axis=0), y)) & any_due
+        # If one event is due several times, the earliest acts first.
+        slot = jnp.argmin(jnp.where(due, pending.when, jnp.inf), axis=0)
+        time_shift = jnp.take_along_axis(pending.time_shift, slot[None, :], axis=0)[0]
+        source = jax.vmap(lambda s, k: s[k], in_axes=(1, 0))(pending.source, slot)
         for e in range(first.size):
-            y = jnp.where(first[e], self._after(e, now.y, owed[e], source[e], first[e]), y)
+            y = jnp.where(first[e], self._after(e, now.y, time_shift[e], source[e], first[e]), y)
         before = jax.lax.stop_gradient(self.root(now.y))
-        _, hold, moved = self.updated(before, now.hold, y)
-        hold = jnp.where(some, hold, now.hold)
-        holds = jnp.where(some, self.triggers(hold), now.held)
-        rise = holds & ~now.held
+        _, satisfied, moved = self.updated(before, now.satisfied, y)
+        satisfied = jnp.where(any_due, satisfied, now.satisfied)
+        triggered = jnp.where(any_due, self.triggers(satisfied), now.triggered)
+        rise = triggered & ~now.triggered
         done = (jnp.arange(due.shape[0])[:, None] == slot[None, :]) & first[None, :]
-        waiting = self._kept(waiting._replace(when=jnp.where(done, jnp.inf, waiting.when)), holds)
-        cause = jnp.sum(jnp.where(first, owed, 0.0))
-        waiting, full = self.put(waiting, rise, now.t, y, jnp.broadcast_to(cause, rise.shape))
-        status = jnp.where((now.status == Status.OK) & full, Status.TOO_MANY_EVENTS, now.status)
-        fresh = now.fresh & ~(moved & some)
-        return now._replace(y=y, hold=hold, held=holds, fresh=fresh, waiting=waiting, status=status)
+        pending = self._uncancelled(pending._replace(when=jnp.where(done, jnp.inf, pending.when)), triggered)
+        cause = jnp.sum(jnp.where(first, time_shift, 0.0))
+        pending, full = self.schedule(pending, rise, now.t, y, jnp.broadcast_to(cause, rise.shape))
+        return now._replace(
+            y=y,
+            satisfied=satisfied,
+            triggered=triggered,
+            just_crossed=now.just_crossed & ~(moved & any_due),
+            pending=pending,
+            status=jnp.where((now.status == Status.OK) & full, Status.TOO_MANY_EVENTS, now.status),
+        )
 
     def next(self, due: Bool[Array, " events"], y: Float[Array, " species"]) -> Int[Array, ""]:
         """Which of the events that are `due` acts next."""
@@ -228,120 +163,122 @@ class StateEvents:
         y = y.at[self.events.targets[e]].set(values)
         return y - delay * self.rates(y)
 
-    def turned(self, now: _Pass) -> _Pass:
-        """Conditions that just went and go back at once, as an event has turned the course: they stand beyond."""
+    def without_reversed(self, now: Pass) -> Pass:
+        """Takes back conditions that just crossed, if an event has reversed the course so that they cross back."""
         slope = self.slope(now.y)
-        ahead = jnp.where(slope == 0, now.hold, (slope > 0) == self.conditions.above)
-        hold = jnp.where(now.fresh, ahead, now.hold)
-        holds = self.triggers(hold)
-        falls = ~jnp.any(holds & ~now.held)
-        return now._replace(hold=jnp.where(falls, hold, now.hold), held=jnp.where(falls, holds, now.held))
+        ahead = jnp.where(slope == 0, now.satisfied, (slope > 0) == self.conditions.above)
+        satisfied = jnp.where(now.just_crossed, ahead, now.satisfied)
+        triggered = self.triggers(satisfied)
+        falls = ~jnp.any(triggered & ~now.triggered)
+        return now._replace(
+            satisfied=jnp.where(falls, satisfied, now.satisfied),
+            triggered=jnp.where(falls, triggered, now.triggered),
+        )
 
-    def about_to_go(self, hold: Bool[Array, " conditions"], y) -> Bool[Array, " conditions"]:
-        """Conditions whose roots are 0 but for rounding: with `A < 1`, `A <= 1` and `2*A < 2` go at the same moment."""
+    def simultaneous(self, satisfied: Bool[Array, " conditions"], y) -> Bool[Array, " conditions"]:
+        """Conditions whose roots are 0 but for rounding: `A <= 1` and `2*A < 2` cross at the moment of `A < 1`."""
         y = jax.lax.stop_gradient(y)
         slope, root = self.slope(y), jax.lax.stop_gradient(self.root(y))
         at_root = (jnp.abs(root) <= UNMOVED * self.size(y)) & (slope != 0)
-        return at_root & (((slope > 0) == self.conditions.above) != hold)
+        return at_root & (((slope > 0) == self.conditions.above) != satisfied)
 
-    def went(self, start: _Pass) -> Callable[[Array], Bool[Array, " conditions"]]:
-        """Which conditions have gone since `start`; what is rounding of a root that is 0 there does not count."""
+    def crossing_since(self, start: Pass) -> Callable[[Array], Bool[Array, " conditions"]]:
+        """A function of the state: which conditions have crossed since `start`, apart from rounding of a root 0."""
         y = jax.lax.stop_gradient(start.y)
         root = jax.lax.stop_gradient(self.root(y))
-        unsettled = self.conditions.hold(root) != start.hold
+        unsettled = self.conditions.satisfied(root) != start.satisfied
         noise = jnp.where(unsettled, (1 + 1e-6) * jnp.abs(root) + UNMOVED * self.size(y), -1.0)
 
-        def went(y: Array) -> Array:
+        def has_crossed(y: Array) -> Array:
             root = jax.lax.stop_gradient(self.root(y))
-            return (self.conditions.hold(root) != start.hold) & (jnp.abs(root) > noise)
+            return (self.conditions.satisfied(root) != start.satisfied) & (jnp.abs(root) > noise)
 
-        return went
+        return has_crossed
 
-    def run(self, between: Between, memory: Memory, start: _Pass, stop, times, here) -> tuple[_Pass, Memory]:
+    def run(self, between: Between, memory: Memory, start: Pass, stop, times, here) -> tuple[Pass, Memory]:
         """To the end of a stretch. Outputs at `times` that are `here` are written to `at`."""
         length = jnp.maximum(stop - start.t, 1e-6)
 
-        def more(now: _Pass) -> Array:
+        def more(now: Pass) -> Array:
             return (now.status == Status.OK) & (now.burst < BURST) & unfinished(now)
 
-        def unfinished(now: _Pass) -> Array:
-            return jnp.any(now.waiting.due(now.t)) | (now.t < stop)
+        def unfinished(now: Pass) -> Array:
+            return jnp.any(now.pending.due(now.t)) | (now.t < stop)
 
-        def one(now: _Pass) -> _Pass:
+        def one(now: Pass) -> Pass:
             now = self.act(now)
-            return self._onwards(between, now, stop, length, times, here)
+            return self._advance(between, now, stop, length, times, here)
 
         start = start._replace(at=jnp.where((here & (times >= start.t))[:, None], start.y, start.at))
-        kind, kept = ("checkpointed", CHECKPOINTS) if self.reverse else ("lax", None)
-        now = eqxi.while_loop(more, one, start, max_steps=MOST, kind=kind, checkpoints=kept)
+        kind, checkpoints = ("checkpointed", CHECKPOINTS) if self.reverse else ("lax", None)
+        now = eqxi.while_loop(more, one, start, max_steps=MOST, kind=kind, checkpoints=checkpoints)
         status = jnp.where((now.status == Status.OK) & unfinished(now), Status.TOO_MANY_EVENTS, now.status)
-        root = jax.lax.stop_gradient(self.root(now.y))
         return now._replace(status=status), Memory(
-            root, now.hold, now.held, now.held, jnp.zeros_like(memory.owed), now.waiting
+            root=jax.lax.stop_gradient(self.root(now.y)),
+            satisfied=now.satisfied,
+            triggered=now.triggered,
+            latest=now.triggered,
+            time_shift=jnp.zeros_like(memory.time_shift),
+            pending=now.pending,
         )
 
-    def _onwards(self, between: Between, now: _Pass, stop, length, times, here) -> _Pass:
-        """Solves to the next moment at which a condition goes, or to the end, unless events wait."""
-        go = ~jnp.any(now.waiting.due(now.t)) & (now.t < stop)
-        stop = jnp.minimum(stop, jnp.min(now.waiting.when))
-        now = jax.tree.map(lambda a, b: jnp.where(go, a, b), self.turned(now), now)
+    def _advance(self, between: Between, now: Pass, stop, length, times, here) -> Pass:
+        """Solves to the next moment at which a condition crosses, or to the end, unless events are due."""
+        advances = ~jnp.any(now.pending.due(now.t)) & (now.t < stop)
+        stop = jnp.minimum(stop, jnp.min(now.pending.when))
+        now = jax.tree.map(lambda a, b: jnp.where(advances, a, b), self.without_reversed(now), now)
         instant = now.t + INSTANT * length
-        went = self.went(now)
-        found, y_found, status, taken, refused = between.seek(now.y, now.t, jnp.where(go, stop, instant), went)
-        gone = went(y_found) & go
-        gone |= self.about_to_go(now.hold, y_found) & jnp.any(gone)
-        moment = jnp.where(go, jnp.where(jnp.any(gone), found, stop), now.t)
-        solved = moment > instant
-        saved, last, outcome, more, thrown = between.solve(now.y, now.t, jnp.where(solved, moment, instant))
-        # What goes too soon to solve for is taken from the search, so that the course has turned when it acts.
-        soon = jnp.any(gone) & ~solved
-        y = jnp.where(solved, last, now.y + jnp.where(soon, jax.lax.stop_gradient(y_found - now.y), 0.0))
-        saved = jnp.where(solved, saved, y)
-        at = jnp.where((here & (times >= now.t))[:, None], saved, now.at)
-        outcome = jnp.where(solved & (status == Status.OK), outcome, jnp.where(go, status, Status.OK))
-        hold = now.hold ^ gone
-        holds = self.triggers(hold)
-        rise = holds & ~now.held
-        owed, grazes = self._owed(y, gone, jnp.abs(jax.lax.stop_gradient(self.root(now.y))), length)
-        outcome = jnp.where((outcome == Status.OK) & jnp.any(rise & grazes), Status.GRAZING_EVENT, outcome)
-        waiting, full = self.put(self._kept(now.waiting, holds), rise, jnp.where(go, moment, now.t), y, owed)
-        outcome = jnp.where((outcome == Status.OK) & full, Status.TOO_MANY_EVENTS, outcome)
-        steps, rejected = jnp.where(go, taken, 0), jnp.where(go, refused, 0)
-        return _Pass(
-            jnp.where(go, moment, now.t),
-            y,
-            hold,
-            holds,
-            jnp.where(go, gone, now.fresh),
-            waiting,
-            at,
-            jnp.where(now.status == Status.OK, outcome, now.status),
-            now.steps + steps + jnp.where(solved, more, 0),
-            now.rejected + rejected + jnp.where(solved, thrown, 0),
-            jnp.where(go & (moment > now.t + SOON * length), 0, now.burst + 1),
+        has_crossed = self.crossing_since(now)
+        found = Found(*between.seek(now.y, now.t, jnp.where(advances, stop, instant), has_crossed))
+        crossed = has_crossed(found.y) & advances
+        crossed |= self.simultaneous(now.satisfied, found.y) & jnp.any(crossed)
+        moment = jnp.where(advances, jnp.where(jnp.any(crossed), found.t, stop), now.t)
+        solves = moment > instant
+        solved = SolvedStretch(*between.solve(now.y, now.t, jnp.where(solves, moment, instant)))
+        # A crossing within an instant is too near to solve for: the state is the search's, which is beyond it.
+        immediate = jnp.any(crossed) & ~solves
+        y = jnp.where(solves, solved.y, now.y + jnp.where(immediate, jax.lax.stop_gradient(found.y - now.y), 0.0))
+        saved = jnp.where(solves, solved.saved, y)
+        status = jnp.where(
+            solves & (found.status == Status.OK), solved.status, jnp.where(advances, found.status, Status.OK)
+        )
+        satisfied = now.satisfied ^ crossed
+        triggered = self.triggers(satisfied)
+        rise = triggered & ~now.triggered
+        time_shift, grazes = self._time_shift(y, crossed, jnp.abs(jax.lax.stop_gradient(self.root(now.y))), length)
+        status = jnp.where((status == Status.OK) & jnp.any(rise & grazes), Status.GRAZING_EVENT, status)
+        t = jnp.where(advances, moment, now.t)
+        pending, full = self.schedule(self._uncancelled(now.pending, triggered), rise, t, y, time_shift)
+        status = jnp.where((status == Status.OK) & full, Status.TOO_MANY_EVENTS, status)
+        return Pass(
+            t=t,
+            y=y,
+            satisfied=satisfied,
+            triggered=triggered,
+            just_crossed=jnp.where(advances, crossed, now.just_crossed),
+            pending=pending,
+            at=jnp.where((here & (times >= now.t))[:, None], saved, now.at),
+            status=jnp.where(now.status == Status.OK, status, now.status),
+            steps=now.steps + jnp.where(advances, found.steps, 0) + jnp.where(solves, solved.steps, 0),
+            rejected=now.rejected + jnp.where(advances, found.rejected, 0) + jnp.where(solves, solved.rejected, 0),
+            burst=jnp.where(advances & (moment > now.t + BURST_GAP * length), 0, now.burst + 1),
         )
 
-    def _owed(
-        self, y, gone: Bool[Array, " conditions"], reach: Float[Array, " conditions"], length
+    def _time_shift(
+        self, y, crossed: Bool[Array, " conditions"], reach: Float[Array, " conditions"], length
     ) -> tuple[Float[Array, " events"], Bool[Array, " events"]]:
-        """For each event 0 with the derivative of the moment at which its condition went, and whether it has none.
+        """For each event 0 with the derivative of the moment at which its condition crossed, and whether it has none.
 
         `reach` is how far roots were from 0 before.
         """
-        if not gone.size:
+        if not crossed.size:
             return jnp.zeros(self.conditions.used.shape[0]), jnp.zeros(self.conditions.used.shape[0], bool)
         slope, root = self.slope(y), self.root(y)
         grazes = ~(jnp.abs(slope) * length > GRAZING * (self.size(y) + reach))
-        late = -(root - jax.lax.stop_gradient(root)) / jnp.where(grazes, 1.0, slope)
-        late = jnp.where(gone & ~grazes, late, 0.0)
-        owner = jnp.argmax(self.conditions.used & gone[None, :], axis=1)
-        return late[owner], (gone & grazes)[owner]
+        shift = -(root - jax.lax.stop_gradient(root)) / jnp.where(grazes, 1.0, slope)
+        shift = jnp.where(crossed & ~grazes, shift, 0.0)
+        owner = jnp.argmax(self.conditions.used & crossed[None, :], axis=1)
+        return shift[owner], (crossed & grazes)[owner]
 
 
-def first_pass(y, t, at, status, steps, rejected, events: StateEvents, memory: Memory) -> _Pass:
-    """Where a stretch begins."""
-    no = jnp.zeros(events.conditions.used.shape[1], bool)
-    return _Pass(t, y, memory.hold, memory.held, no, memory.waiting, at, status, steps, rejected, jnp.zeros((), int))
-
-
-__all__ = ["Between", "Due", "Memory", "StateEvents", "Waiting", "due_in", "first_pass", "nothing_known"]
+__all__ = ["StateEvents"]

@@ -43,7 +43,7 @@ class SteadyState(NamedTuple):
     y: Float[Array, " species"]
     status: Int[Array, ""]
     steps: Int[Array, ""]
-    scale: Float[Array, " species"]  # see `hexamer.models.solvers.scale`; 1 where the absolute tolerance is given
+    scale: Float[Array, " species"]  # see `hexamer.models.solvers.scale`; 1 if the absolute tolerance is given
 
 
 class _Tolerances(NamedTuple):

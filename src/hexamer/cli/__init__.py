@@ -1,4 +1,4 @@
-"""The command line: `hexamer fit`, `map`, `evaluate`, `simulate`, `dose-response`, `list`."""
+"""The command line: `hexamer fit`, `map`, `sbc`, `evaluate`, `simulate`, `dose-response`, `export`, `list`."""
 
 from .application import app, main
 

@@ -41,8 +41,9 @@ def command(
 ) -> None:
     """Write PROBLEM for other tools: as PEtab, which AMICI, PEtab.jl, COPASI and pyPESTO read.
 
-    They, and hexamer itself, find the same likelihood and priors there. Numbers are in the model's units. What PEtab
-    cannot say, such as a limit of detection or Student-t noise, is refused, with what to do instead.
+    They, and hexamer itself, find the same likelihood and priors there. Numbers are in the model's units.
+
+    What PEtab cannot say, such as a limit of detection or Student-t noise, is refused, with what to do instead.
     """
     dataset = read_data(problem, model)
     check_folder(folder, "DIR", problem, dataset.model, model)

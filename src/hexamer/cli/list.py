@@ -15,7 +15,7 @@ def command(
         Kind | None, typer.Argument(help="What to list; by default all.", show_default=False, **choice_of(Kind, "KIND"))
     ] = None,
 ) -> None:
-    """List the models, problems, modules, drugs, cells and assays that come with hexamer, a line each."""
+    """List the models, problems, modules, drugs, cells and assays that come with hexamer, one per line."""
     for one in Kind if kind is None else (kind,):
         lines = inventory(one)
         width = max(map(len, lines))

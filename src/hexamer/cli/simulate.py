@@ -148,7 +148,7 @@ def _table(model: Model, protocols: Sequence[Protocol], times: Sequence[float], 
 
 
 def _units_of(network: Network) -> ModelUnits | None:
-    """Units of a network, with a note on what is assumed of them; None where it contradicts itself, which is said."""
+    """Units of a network, with a note on what is assumed of them; None if it contradicts itself, which is said."""
     from ..data.quantities.model_units import ModelUnits
     from ..data.quantities.units import UnitError
 

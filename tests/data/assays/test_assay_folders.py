@@ -308,7 +308,12 @@ BAD_KEYS = {
         "'k' is something else: it is in 1 / min",
     ),
     "no compartment": ("IL6", 'where = "medium"\n', "", "IL6.where': the key is missing"),
-    "not there": ("IL6", 'where = "medium"', 'where = "moon"', "moon is no compartment of bench; it has cell, medium"),
+    "not there": (
+        "IL6",
+        'where = "medium"',
+        'where = "moon"',
+        "moon is not a compartment of bench; it has cell, medium",
+    ),
     "unseen analyte": ("IL6", 'analyte = "L"', 'analyte = "Z"', "no species of bench holds Z"),
     "efficiency": (
         "Ct",

@@ -352,7 +352,7 @@ BAD_DESCRIPTIONS = {
     ),
     "copies in nM": (
         PROBLEM + 'unit = "nM"\n',
-        "'observables.count.unit' holds 'nM'; expected an amount a cell",
+        "'observables.count.unit' holds 'nM'; expected an amount per cell",
     ),
     "fixed in words": (PROBLEM + '[fixed]\ns = "one"\n', "'fixed.s' holds 'one'; expected a finite number"),
     "unknown noise": (

@@ -119,7 +119,7 @@ REFUSED = {
     ),
     "no such compartment": (
         {"bait": "A", "prey": "B", "where": ["moon"]},
-        "moon is no compartment of small; it has cell",
+        "moon is not a compartment of small; it has cell",
     ),
     "no such species": (
         {"bait": "A", "prey": "B", "composition": {"Q": ["A"]}},

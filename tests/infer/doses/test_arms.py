@@ -26,7 +26,7 @@ end
 
 @pytest.fixture(scope="module")
 def arms() -> Model:
-    """At rest X = 5 + L·(a + 2b + ac): shares of 1.5, 2 and 0.5 in 4."""
+    """In steady state X = 5 + L·(a + 2b + ac): shares of 1.5, 2 and 0.5 in 4."""
     return compile_network(read_antimony(TWO_ARMS))
 
 

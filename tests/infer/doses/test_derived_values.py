@@ -35,8 +35,8 @@ def right(experiments: str, k1: np.ndarray) -> np.ndarray:
     """B at 3, by draw and dose."""
     if experiments == "at the start":
         return (1 + DOSES) / 3 * (1 - np.exp(-9 * k1))
-    rest = (1 + DOSES) / 4
-    return rest + (1 / 3 - rest) * np.exp(-12 * k1)
+    steady = (1 + DOSES) / 4
+    return steady + (1 / 3 - steady) * np.exp(-12 * k1)
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_devices_change_nothing(parameters, result: DoseResponse, tmp_path: Path
     np.testing.assert_allclose(np.load(tmp_path / "found.npy"), result.response.values, rtol=1e-12)
 
 
-def test_rest_is_found_once_a_condition(model: Model) -> None:
+def test_the_steady_state_is_solved_once_per_condition(model: Model) -> None:
     """A steady state for each set of parameters, not for each dose; additions need none of their own."""
     doses = [doses_of(model, n, d) for n, d in (("IL6", "0.1:10:7 ng/ml"), ("sgp130Fc", "0, 1 ug/ml"))]
     conditions = {
@@ -324,7 +324,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         dict(observe="pSTAT3_totl"),
         r"cannot observe 'pSTAT3_totl' in .* rules: .*; did you mean 'pSTAT3_total'\?",
     ),
-    "unknown parameter": (dict(parameters={"Kd99": 1.0}), "Kd99: no parameters of"),
+    "unknown parameter": (dict(parameters={"Kd99": 1.0}), "Kd99: not among the parameters of"),
     "lengths": (dict(parameters={"Kd1": [1.0, 2.0], "Kd2": [1.0, 2.0, 3.0]}), "Kd1: 2, Kd2: 3"),
     "empty arrays": (dict(parameters={"Kd1": []}), "no draws: Kd1 is empty"),
     "negative pretreat": (dict(drugs={"sgp130Fc": 1.0}, pretreat=-5), "cannot be -5"),

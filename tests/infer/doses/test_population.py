@@ -157,9 +157,9 @@ def test_what_a_population_alone_answers(linear: Model) -> None:
         plots.dose_response(found)
     one = dose_response(linear, "L", [1.0], **options)
     for ask in (one.moments, one.positive):
-        with pytest.raises(ValueError, match=r"no responses of a population: make one by Ensemble\.vary"):
+        with pytest.raises(ValueError, match=r"not the responses of a population: make one by Ensemble\.vary"):
             ask()
-    with pytest.raises(ValueError, match=r"no responses of a population: use plots\.dose_response"):
+    with pytest.raises(ValueError, match=r"not the responses of a population: use plots\.dose_response"):
         plots.population(one)
 
 

@@ -236,7 +236,7 @@ def test_a_truncated_file(conversion_tree, tmp_path, kept):
     ("content", "said"),
     [
         (b"", "it is empty"),
-        (b"k1,k2\n1,2\n", "it is no NetCDF file"),
+        (b"k1,k2\n1,2\n", "it is not a NetCDF file"),
         (b"\x89HDF\r\n\x1a\n" + bytes(200), "it is damaged"),
     ],
 )

@@ -177,12 +177,12 @@ PROTOCOLS = (
         start=-5.0,
     ),
     Protocol(
-        "at rest",
+        "steady state",
         preequilibration={"k2": 0.2, "k1": "k later", "F": 0.9},
         steps=(Step(0.0, {"F": 0.1}, {"L": 2.0}), Step(2.0, {"A": 3.0, "k1": 1.5})),
     ),
     Protocol("A at the start", steps=(Step(0.0, {"A": 5.0, "k1": 0.7}, {"L": 1.0}),)),
-    Protocol("A at rest", preequilibration={"A": 5.0}),
+    Protocol("A in steady state", preequilibration={"A": 5.0}),
 )
 S = sympy.Symbol
 OBSERVABLES = (

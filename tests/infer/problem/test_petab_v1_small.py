@@ -56,8 +56,8 @@ def test_the_steady_state_at_time_inf(tmp_path: Path) -> None:
             "measurements": measured("c inf", "d inf", "c 1", "d 0"),
         },
     )
-    rest = K2 / (K1 + K2)
-    np.testing.assert_allclose(readings(path), [rest, 3 * rest, relaxed(1, 0, K1, K2, 1), 3], rtol=3e-5)
+    steady = K2 / (K1 + K2)
+    np.testing.assert_allclose(readings(path), [steady, 3 * steady, relaxed(1, 0, K1, K2, 1), 3], rtol=3e-5)
     protocols = [m.protocol for m in read_petab(path).measurements]
     assert protocols == ["c → steady state", "d → steady state", "c", "d"]
 

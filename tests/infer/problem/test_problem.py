@@ -194,11 +194,11 @@ def test_a_model_parameter_without_value(decay_model: Model, decay_data: Dataset
 
 
 def test_a_prior_that_nothing_uses(decay_model: Model, decay_data: Dataset) -> None:
-    extra = {"idle": Parameter("idle", Prior("normal")), "idle_too": Parameter("idle_too", Prior("normal"))}
-    with pytest.raises(ValueError, match="no part of the model or the data uses idle, idle_too"):
+    extra = {"unused": Parameter("unused", Prior("normal")), "unused_too": Parameter("unused_too", Prior("normal"))}
+    with pytest.raises(ValueError, match="no part of the model or the data uses unused, unused_too"):
         Problem(decay_model, decay_data, extra)
     # One that is held at a value does no harm.
-    assert Problem(decay_model, decay_data, {"idle": Parameter("idle", value=1.0)}).fixed == {"idle": 1.0}
+    assert Problem(decay_model, decay_data, {"unused": Parameter("unused", value=1.0)}).fixed == {"unused": 1.0}
 
 
 def test_a_value_that_has_no_logarithm(decay_model: Model, decay_data: Dataset) -> None:

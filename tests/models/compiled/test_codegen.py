@@ -97,7 +97,7 @@ def test_value_and_jacobian(formula: str) -> None:
 
 @pytest.mark.parametrize("n", EXPONENTS)
 def test_jacobian_of_a_power_at_zero(n: float) -> None:
-    """Regression: sympy's derivative of x^n is n x^n / x, and 0/0 in the Jacobian of every cell at rest."""
+    """Regression: sympy's derivative of x^n is n x^n / x, and 0/0 in the Jacobian of every cell in steady state."""
     model = rate_model("x^n/(1 + x^n)")
     zero = jnp.array([0.0, 0.0])
     np.testing.assert_array_equal(model.jacobian(zero, jnp.array([n]))[0], [AT_ZERO[n][1], 0.0])

@@ -82,11 +82,11 @@ def stages_of(model: Model):
     return stages
 
 
-def at_rest_of(model: Model):
+def steady_state_of(model: Model):
     """The derivative of the steady state by one Newton step from it, whose matrix is a number."""
 
     @jax.jit
-    def at_rest(y, start, p):
+    def steady(y, start, p):
         def g(y, start, p):
             moved = model.rhs(y, p)
             if model.dependent:
@@ -99,7 +99,7 @@ def at_rest_of(model: Model):
         moved = g(y, start, p)
         return y - jnp.linalg.solve(matrix, moved - jax.lax.stop_gradient(moved))
 
-    return at_rest
+    return steady
 
 
 class Steps(NamedTuple):
@@ -107,8 +107,8 @@ class Steps(NamedTuple):
 
     accepted: np.ndarray
     rows: np.ndarray
-    rest: np.ndarray
-    rest_status: np.ndarray
+    steady: np.ndarray
+    steady_status: np.ndarray
 
 
 def fill(y, index, environment):
@@ -117,15 +117,15 @@ def fill(y, index, environment):
 
 def starts(model: Model, plan: Plan, environment, steps: Steps) -> list[jax.Array]:
     """y of each course before its first segment."""
-    at_rest = at_rest_of(model)
+    steady = steady_state_of(model)
 
     def start(c: int) -> jax.Array:
         e = plan.equilibration_of[c]
         if e < 0:
             return model.initial(environment[plan.parameters[c, 0]])
-        assert steps.rest_status[e] == Status.OK
+        assert steps.steady_status[e] == Status.OK
         p = environment[plan.equilibration_parameters[e]]
-        return at_rest(steps.rest[e, 0], fill(model.initial(p), plan.equilibration_set[e], environment), p)
+        return steady(steps.steady[e, 0], fill(model.initial(p), plan.equilibration_set[e], environment), p)
 
     return [start(c) for c in range(len(plan.times))]
 
@@ -171,7 +171,7 @@ def test_the_adjoint_is_the_derivative_of_the_steps(case, few: bool) -> None:
     settings = Settings(Fused(), rtol=1e-4, atol=1e-6)
     task = _described(model, plan, settings, few, "platform")
     environment = jnp.concatenate([jnp.asarray(values), plan.constants])
-    y, status, _, _, accepted, rows, rest, rest_status = (
+    y, status, _, _, accepted, rows, steady, steady_status = (
         np.asarray(a[0])
         for a in jax.jit(lambda v: forward(task, 400, _environment(model, plan, settings, v, None)[None]))(
             jnp.asarray(values)
@@ -185,7 +185,7 @@ def test_the_adjoint_is_the_derivative_of_the_steps(case, few: bool) -> None:
     )
 
     def replayed(e):
-        return replay(model, plan, e, Steps(accepted, rows, rest, rest_status))
+        return replay(model, plan, e, Steps(accepted, rows, steady, steady_status))
 
     again, before = replayed(environment)
     recorded = np.concatenate([r[:number] for r, number in zip(rows, accepted.sum(1), strict=True)])

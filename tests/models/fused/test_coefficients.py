@@ -1,4 +1,4 @@
-"""What of an expression depends on parameters alone, and that nothing is lost by taking it out."""
+"""The parts of an expression that depend on parameters alone; nothing is lost by computing them once."""
 
 # sympy reads text into whatever it says.
 # pyright: reportCallIssue=false, reportReturnType=false, reportArgumentType=false

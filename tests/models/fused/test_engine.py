@@ -77,7 +77,7 @@ def assert_agree(found: Point, expected: Point) -> None:
     """Draw by draw; a gradient by log parameters is one scaled by the parameters."""
     np.testing.assert_allclose(found.value, expected.value, rtol=TOLERANCE)
     failed = np.isnan(expected.value)
-    assert np.mean(failed) < 0.05  # hepg2_core has draws that oscillate instead of coming to rest
+    assert np.mean(failed) < 0.05  # hepg2_core has draws that oscillate and have no steady state
     assert np.all(found.slope[failed] == 0)
     off = np.linalg.norm(found.slope - expected.slope, axis=1)
     assert np.all(off[~failed] < TOLERANCE * np.linalg.norm(expected.slope, axis=1)[~failed])
@@ -102,7 +102,7 @@ _LARGEST = pytest.param("il6_full", marks=pytest.mark.tier("programs"))  # which
 def test_diffrax_agrees(name: str, request: pytest.FixtureRequest) -> None:
     """Every protocol, at rtol 1e-6 against diffrax at 1e-9."""
     model: Model = request.getfixturevalue(name)
-    z = draws(model, 6)[3:]  # the second of hepg2_core does not come to rest
+    z = draws(model, 6)[3:]  # the second of hepg2_core reaches no steady state
     for protocol in PROTOCOLS[name].values():
         assert_agree(points(model, [protocol], FUSED, z), points(model, [protocol], DIFFRAX, z))
 
@@ -230,7 +230,7 @@ def test_an_empty_batch(loop: Model) -> None:
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("record", [0, 3, 256])
 def test_threads_and_record_do_not_matter(hepg2_core: Model, threads: int, record: int) -> None:
-    """A record of 3 steps is soon full, so that the way back solves again; 35 draws fill no whole number of lanes."""
+    """A record of 3 steps is soon full, so that the adjoint pass solves again; 35 draws do not fill all lanes."""
     protocols = [*PROTOCOLS["hepg2_core"].values()]
     z = draws(hepg2_core, 35, sd=0.6)
     expected = points(hepg2_core, protocols, FUSED, z)
@@ -258,7 +258,7 @@ def test_stages_kept_or_found_again(loop: Model, record: int) -> None:
 
 @pytest.mark.tier("slow")
 def test_a_batch_too_large_for_memory(loop: Model) -> None:
-    """Nothing of it is recorded: in any nesting, and where the way back takes the batch apart."""
+    """Nothing of it is recorded: in any nesting, and if the adjoint pass splits the batch."""
     z = draws(loop, 6)
     expected = points(loop, LOOP_PROTOCOLS, FUSED, z)
     row = 8 * (len(loop.species) + 2)

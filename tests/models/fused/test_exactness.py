@@ -172,7 +172,7 @@ def test_standard_problems(name: str) -> None:
 # ------------------------------------------------------------------------------- the controller sees only the state
 
 AT_REST = """
-model rest
+model steady
   species Y = 2, D = 0; Y = y0; a = 0.7; b = 2; y0 = 2; e = 0.4;
   J0: -> Y; a*b; J1: Y -> ; a*Y; J2: -> Y; D; J3: D -> ; e*D;
 end
@@ -181,7 +181,7 @@ end
 
 @pytest.mark.tier("check")
 @pytest.mark.parametrize("record", [0, 256])
-def test_at_rest(record: int) -> None:
+def test_in_steady_state(record: int) -> None:
     """y' = −a (y − b) from y0 = b never moves: ∂y/∂a = 0, ∂y/∂b = 1 − e^(−at), ∂y/∂y0 = e^(−at); and ∂/∂dose at 0."""
     model = network(AT_REST)
     times = np.array([0.0, 0.3, 1.0, 4.0, 10.0])
@@ -198,8 +198,8 @@ def test_at_rest(record: int) -> None:
 
 
 @pytest.mark.tier("check")
-def test_at_rest_after_equilibration() -> None:
-    """The rest that pre-equilibration finds stays, and its ∂/∂b is 1 whatever the time; the dose is at 0."""
+def test_in_steady_state_after_equilibration() -> None:
+    """The steady state that pre-equilibration finds stays, and its ∂/∂b is 1 whatever the time; the dose is at 0."""
     model = network(AT_REST)
     times = np.array([0.0, 1.0, 4.0, 20.0])
 

@@ -107,12 +107,12 @@ def test_what_comes_out_is_float64(loop: Model) -> None:
 
 
 @pytest.mark.tier("slow")
-def test_the_state_at_rest_is_that_of_float64(hepg2_core: Model) -> None:
+def test_the_steady_state_is_that_of_float64(hepg2_core: Model) -> None:
     """Polished in float64: off by what a float32 rounds, in value and in its implicit derivative."""
     z = draws(hepg2_core, 12)
     protocols = [Protocol.equilibrated("rest"), Protocol.equilibrated("stimulated", IL6=5.0)]
 
-    def rest(settings: Settings) -> Callable[[jax.Array], tuple[jax.Array, jax.Array]]:
+    def steady(settings: Settings) -> Callable[[jax.Array], tuple[jax.Array, jax.Array]]:
         free = [n for n, v in zip(hepg2_core.parameters, hepg2_core.defaults, strict=True) if v > 0]
 
         def y(z: jax.Array):
@@ -121,8 +121,8 @@ def test_the_state_at_rest_is_that_of_float64(hepg2_core: Model) -> None:
 
         return jax.jit(jax.vmap(jax.grad(y, has_aux=True)))
 
-    slope, (y, status) = rest(SINGLE)(z)
-    expected_slope, (expected, expected_status) = rest(TIGHT)(z)
+    slope, (y, status) = steady(SINGLE)(z)
+    expected_slope, (expected, expected_status) = steady(TIGHT)(z)
     np.testing.assert_array_equal(status, expected_status)
     ok = np.all(status == Status.OK, axis=1)
     assert ok.sum() > 9
@@ -139,7 +139,7 @@ end
 """
 
 
-def test_a_rest_behind_rounding() -> None:
+def test_a_steady_state_behind_rounding() -> None:
     """Fast rates cancel but for the rounding of floats, which is more than the slow ones: that is allowed for."""
     model = network(FAST_AND_SLOW)
     f, s = jnp.array([1e3, 1e4, 1.0, 1e3]), jnp.array([1e-4, 1e-4, 1e-3, 3e-3])
@@ -152,8 +152,8 @@ def test_a_rest_behind_rounding() -> None:
     np.testing.assert_allclose(single.y, double.y, rtol=1.2e-7)
 
 
-def test_no_rest_behind_rounding() -> None:
-    """What is made and never taken away is less than rounding, so that all looks at rest: Newton finds none."""
+def test_no_steady_state_behind_rounding() -> None:
+    """What is made and never taken away is less than rounding, so that all looks steady: Newton finds none."""
     model = network(FAST_AND_SLOW)
     out = simulate(model, {"d": jnp.array([1.0, 0.0])}, Protocol.equilibrated(), [0.0], settings=SINGLE)
     assert out.status[:, 0].tolist() == [Status.OK, Status.NO_STEADY_STATE]
@@ -207,7 +207,7 @@ def test_time_does_not_stall(start: float) -> None:
 
 
 def test_failures_are_those_of_float64() -> None:
-    """No rest to come to, a blow-up, and numbers that are none: by status, NaN, no gradient; the others as alone."""
+    """No steady state, a blow-up, and values that are not numbers: by status, NaN, no gradient; the others as alone."""
     model = network("model m\n species A = 1; g = 0.1; k = 0; e = 0; J0: A -> ; k*A - g; J1: -> A; e*A^2;\nend\n")
     k = jnp.array([0.2, 0.0, 0.2, jnp.nan, 0.5, jnp.inf])
     e = jnp.array([0.0, 0.0, 5.0, 0.0, 0.0, 0.0])

@@ -294,7 +294,7 @@ def test_outside_of_jit_arrays_decide(loop: Model, monkeypatch: pytest.MonkeyPat
 @pytest.mark.tier("slow")
 @pytest.mark.parametrize("record", [256, 9])
 def test_stages_may_be_kept(loop: Model, record: int) -> None:
-    """Of few trajectories the record has the stages too, and the way back comes to the same."""
+    """Of few trajectories the record has the stages too, and the adjoint pass gives the same gradient."""
     case = Case(loop, PROTOCOLS["loop"], replace(FUSED, solver=Fused(record=record)))
     values = case.draws(4)
     plan = compile_plan(loop, case.protocols, [TIMES] * len(case.protocols), loop.parameters)

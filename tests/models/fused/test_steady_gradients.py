@@ -35,12 +35,12 @@ end
 """
 CASES: Mapping[str, Mapping[str, float]] = {
     "all move": {"u": 0.7, "v": 0.2},
-    "two idle": {},  # U and V hold a moiety that nothing turns over
+    "two constant": {},  # U and V hold a moiety that nothing turns over
 }
 REST_PROTOCOLS = [
     Protocol.equilibrated("rest").add("A", 0.5, at=1.0),
     Protocol("set", {"A": "start", "input": "stimulus", "V": 0.6}).set(at=1.0, k=0.2),
-    Protocol("idle set", {"T": "stimulus", "U": "start"}).add("U", "start", at=0.5),
+    Protocol("constant set", {"T": "stimulus", "U": "start"}).add("U", "start", at=0.5),
 ]
 
 
@@ -72,7 +72,7 @@ def rests(cycle: Model) -> dict[str, Callable[[jax.Array], tuple[jax.Array, jax.
 @pytest.mark.tier("slow")
 @pytest.mark.parametrize("case", CASES)
 def test_implicit_gradient(cycle: Model, rests, case: str) -> None:
-    """Of the state at rest and after, by all parameters, volumes and values set, against diffrax."""
+    """Of the steady state and after, by all parameters, volumes and values set, against diffrax."""
     assert len(cycle.moieties) == 3
     names = [*cycle.parameters, "start", "stimulus"]
     values = {**dict(zip(cycle.parameters, cycle.defaults, strict=True)), **CASES[case]}
@@ -82,15 +82,15 @@ def test_implicit_gradient(cycle: Model, rests, case: str) -> None:
     assert np.all(np.isfinite(found))
     for c in range(len(REST_PROTOCOLS)):
         assert relative(found[c], expected[c]) < 1e-6
-        assert relative(found[c, 0], expected[c, 0]) < 1e-6  # at rest
+        assert relative(found[c, 0], expected[c, 0]) < 1e-6  # in steady state
     volume, start, u = names.index("c"), names.index("start"), cycle.index("U")
     assert np.abs(found[:, 0, :, volume]).max() > 1e-2  # by the moiety
     # 2 U + V/2 is kept, with V = 3.5 U where they turn over.
-    assert found[2, 0, u, start] == pytest.approx(1.0 if case == "two idle" else 2 / 3.75, abs=1e-9)
+    assert found[2, 0, u, start] == pytest.approx(1.0 if case == "two constant" else 2 / 3.75, abs=1e-9)
 
 
 def test_protocols_share_a_rest(cycle: Model) -> None:
-    """The cotangents of several courses from one state at rest add up."""
+    """The cotangents of several courses from one steady state add up."""
     names = list(cycle.parameters)
     shared = [Protocol.equilibrated("a"), Protocol.equilibrated("b").add("A", 1.0), Protocol("c").add("P", 0.2)]
 

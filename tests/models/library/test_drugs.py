@@ -1,7 +1,7 @@
 """What drugs do to IL-6 signalling, as published, at the nominal parameters of the assembly modules.
 
-Drugs are added with the ligand at time 0 unless said otherwise, to cells at rest. Doses are in ng/ml (inhibitors: nM);
-molar masses in kDa are those of drugs.csv, and IL-6 21, sIL-6R 52.5, Hyper-IL-6 60, sgp130 100.
+Drugs are added with the ligand at time 0 unless said otherwise, to cells in steady state. Doses are in ng/ml
+(inhibitors: nM); molar masses in kDa are those of drugs.csv, and IL-6 21, sIL-6R 52.5, Hyper-IL-6 60, sgp130 100.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ RECEPTOR_ANTIBODIES = ("sarilumab", "tocilizumab")
 
 
 def dose(*, hours_before: float = 0.0, **given: float) -> Protocol:
-    """Cells at rest, to which all of `given` is added at time 0; drugs already `hours_before`."""
+    """Cells in steady state, to which all of `given` is added at time 0; drugs already `hours_before`."""
     start = -60.0 * hours_before
     label = " + ".join(f"{n} {v:g}" for n, v in given.items()) or "nothing"
     protocol = Protocol(f"{label} {start:g}", {}, start=start)
@@ -98,7 +98,7 @@ class Answers:
         return float(self.out.observed["pSTAT3_total"][list(CELLS).index(cell), self._row[protocol.name], 1])
 
     def increment(self, protocol: Protocol, cell: str = "nominal") -> float:
-        """pSTAT3 above that of cells at rest."""
+        """pSTAT3 above that of cells in steady state."""
         return self.level(protocol, cell) - self.level(dose(), cell)
 
     def left(self, cell: str = "nominal", *, drug: dict[str, float], **ligand: float) -> float:
@@ -179,7 +179,7 @@ def test_receptor_antibodies_rank_as_measured(answers: Answers) -> None:
 
 @pytest.mark.parametrize("drug", JAK)
 def test_11_jak_inhibitors(answers: Answers, drug: str) -> None:
-    """pSTAT3 falls monotonically with dose, to less than at rest; IC50 between the enzyme's 3 nM and 500 nM.
+    """pSTAT3 falls monotonically with dose, to less than in steady state; IC50 between the enzyme's 3 nM and 500 nM.
 
     Source: ruxolitinib: vendor; Sobotta 2017, hepatocytes: 166 nM a step, two steps. The other two: assumed alike, see
     drugs.csv. Regression: 245 nM for ruxolitinib, 436 nM for the others.

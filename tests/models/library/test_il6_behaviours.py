@@ -1,6 +1,6 @@
 """What IL-6 does to cells, as published, at the nominal parameters of `il6_stat3`.
 
-Cells are at rest before the dose at time 0. Doses in ng/ml become nM through the molar mass in kDa: IL-6 21,
+Cells are in steady state before the dose at time 0. Doses in ng/ml become nM through the molar mass in kDa: IL-6 21,
 sIL-6R 52.5, Hyper-IL-6 60, sgp130 100. What drugs do is in test_drugs.py.
 """
 
@@ -33,7 +33,7 @@ OBSERVED = ("pSTAT3_total", "STAT3_all", "gp130_all", "tri", "mSOCS3")
 
 
 def dose(**ng_per_ml: float) -> Protocol:
-    """Cells at rest, to which all of `ng_per_ml` is added at time 0."""
+    """Cells in steady state, to which all of `ng_per_ml` is added at time 0."""
     protocol = Protocol.equilibrated(" + ".join(f"{n} {v:g}" for n, v in ng_per_ml.items()) or "nothing")
     for name, amount in ng_per_ml.items():
         protocol = protocol.add(name, amount / MASS[name])
@@ -74,7 +74,7 @@ class Experiment:
         return self(what, cell, **ng_per_ml)[COURSE]
 
     def increment(self, minute: float, cell: str = "nominal", **ng_per_ml: float) -> float:
-        """pSTAT3 above that of cells at rest, at `minute`."""
+        """pSTAT3 above that of cells in steady state, at `minute`."""
         at = int(np.flatnonzero(minute == TIMES)[0])
         return float(self("pSTAT3_total", cell, **ng_per_ml)[at] - self("pSTAT3_total", cell)[at])
 
@@ -193,7 +193,7 @@ SGP130 = (0.0, 25.0, 100.0, 400.0, 1600.0)  # ng/ml, beside 170 ng/ml sIL-6R: se
 
 @pytest.fixture(scope="module")
 def buffered(il6_stat3: Model) -> dict[tuple[float, float], np.ndarray]:
-    """By sIL-6R and sgp130, ng/ml: pSTAT3 above rest at 20 min of `DOSES`; rows: few IL6R (1,200 a cell), none."""
+    """By sIL-6R and sgp130, ng/ml: rise of pSTAT3 at 20 min of `DOSES`; rows: few IL6R (1,200 per cell), none."""
     mixtures = [*((s, 0.0) for s in SOLUBLE), *((170.0, g) for g in SGP130[1:])]
     protocols = [dose(), *(dose(IL6=d, sIL6R=s, sgp130=g) for s, g in mixtures for d in DOSES)]
     few = {"IL6R_0": jnp.array([3.1, 0.0])}

@@ -1,6 +1,6 @@
 """What the pathways beside STAT3 do, and the body around the cells, at nominal parameters.
 
-Cells are at rest before the dose at time 0. Doses in ng/ml become nM through the molar mass: IL-6 21 kDa.
+Cells are in steady state before the dose at time 0. Doses in ng/ml become nM through the molar mass: IL-6 21 kDa.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def test_socs3_takes_the_site_of_shp2(cells: Experiment) -> None:
 
 
 def test_pten_is_the_brake_of_akt(cells: Experiment) -> None:
-    """With half of PTEN pAkt is higher, at rest and at its peak. Source: mechanism."""
+    """With half of PTEN pAkt is higher, in steady state and at its peak. Source: mechanism."""
     with_it, half = (cells("pAkt_total", 20.0, c) for c in ("nominal", "half of PTEN"))
     assert half[0] > 1.5 * with_it[0]
     assert half.max() > 1.1 * with_it.max()
@@ -306,7 +306,7 @@ def when(days: float) -> int:
 
 
 def test_serum_of_the_healthy(body) -> None:
-    """IL-6 a few pg/ml, most of it free, sIL-6R 115 to 207 ng/ml, sgp130 25 ng/ml, CRP near 0.8 mg/l, all at rest.
+    """IL-6 a few pg/ml, most of it free, sIL-6R 115 to 207 ng/ml, sgp130 25 ng/ml, CRP near 0.8 mg/l, in steady state.
 
     Source: JCI 117206, Doré 1997 (sIL-6R); Baran 2018, PMC5936821 (free IL-6); CRP: median of blood donors.
     """
@@ -339,7 +339,7 @@ def test_cytokine_release_raises_il6_then_crp(body) -> None:
 
 @pytest.mark.parametrize(("disease", "rise"), [("burst", 1.5), ("chronic", 3.0)])
 def test_tocilizumab_raises_il6_and_sil6r_while_signalling_falls(body, disease: str, rise: float) -> None:
-    """Serum IL-6 and total sIL-6R rise, pSTAT3 comes down to rest and CRP falls.
+    """Serum IL-6 and total sIL-6R rise, pSTAT3 returns to its steady state and CRP falls.
 
     IL-6 since its uptake with receptors stops, sIL-6R since it is cleared with the antibody: Nishimoto 2008,
     Blood 112:3959. IL-6 rises less where it had saturated its receptors before.

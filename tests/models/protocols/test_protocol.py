@@ -38,7 +38,7 @@ WRONG: dict[str, Callable[[], object]] = {
     "IL6 is both set and added to": lambda: Step(0, assign={"IL6": 1.0}, add={"IL6": 1.0}),
     "at time 3, IL6 is given as inf: it must be finite": lambda: Step(3, add={"IL6": math.inf}),
     "step at -1, before its start at 0": lambda: Protocol().add("IL6", 1.0, at=-1),
-    "steps must come in order": lambda: Protocol(steps=(Step(2), Step(1))),
+    "the times of its steps must increase": lambda: Protocol(steps=(Step(2), Step(1))),
     "already changes IL6 at time 0": lambda: Protocol().add("IL6", 1.0).add("IL6", 1.0),
     "stop, 5, must come after its start, 10": lambda: Protocol().pulse("IL6", 1.0, start=10, stop=5),
     "derivative must be 'reverse' or 'forward'": lambda: Diffrax(derivative="both"),  # pyright: ignore[reportArgumentType]
@@ -88,7 +88,7 @@ def test_all_that_is_wrong_at_once(decay: Model) -> None:
 
 
 def test_unknown_and_missing_values(decay: Model) -> None:
-    with pytest.raises(ValueError, match="K: no parameters of decay; its parameters: k"):
+    with pytest.raises(ValueError, match="K: not among the parameters of decay; its parameters: k"):
         simulate(decay, {"K": 1.0}, Protocol(), [1.0])
     bare = compile_function(
         lambda t, y, p: -p["k"] * y, species=["A"], parameters={"k": math.nan}, initial=[1.0], name="bare"

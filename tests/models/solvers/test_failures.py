@@ -26,7 +26,7 @@ def blow_up() -> Model:
 
 
 def growth(others: int) -> Model:
-    """A made at g and removed at k, which may be 0, among `others` at rest."""
+    """A made at g and removed at k, which may be 0, among `others` in steady state."""
     return compile_function(
         lambda t, y, p: jnp.append(1 - y[:-1], p["g"] - p["k"] * y[-1]),
         species=[*(f"y{i}" for i in range(others)), "A"],
@@ -110,7 +110,7 @@ def test_no_steady_state() -> None:
 
 @pytest.mark.tier("slow")
 def test_no_steady_state_is_invented() -> None:
-    """Regressions: a mean over 101 species hid the one that grows; coarse tolerances found it at rest once large."""
+    """Regressions: a mean over 101 species hid the one that grows; coarse tolerances called it steady once large."""
     settings = Settings(rtol=1e-3, atol=1e-4)
     out = simulate(growth(100), {}, Protocol.equilibrated(), [0.0], settings=settings)
     assert out.status.tolist() == [Status.NO_STEADY_STATE]

@@ -1,4 +1,4 @@
-"""Gradients: against central differences and closed forms, in every mode, and where the state is at rest."""
+"""Gradients: against central differences and closed forms, in every mode, and in steady state."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_other_solvers(loop: Model, differences: np.ndarray, solver: str) -> Non
 @pytest.mark.tier("slow")
 @pytest.mark.parametrize("name", ["hepg2_core", pytest.param("il6_stat3", marks=pytest.mark.tier("slow"))])
 def test_networks(name: str, request: pytest.FixtureRequest) -> None:
-    """All parameters of a network, in log, from rest through a dose: reverse against central differences."""
+    """All parameters of a network, in log, from steady state through a dose: reverse against central differences."""
     model: Model = request.getfixturevalue(name)
     ligand = {
         "hepg2_core": Protocol.equilibrated().set(IL6=10.0),
@@ -137,7 +137,7 @@ def test_networks(name: str, request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.tier("slow")
 @pytest.mark.parametrize("settings", [Settings(), Settings(Diffrax(derivative="forward"))])
-def test_trajectory_at_rest(settings: Settings) -> None:
+def test_trajectory_in_steady_state(settings: Settings) -> None:
     """y' = −a (y − b) from y0 = b: the state never moves, and ∂y/∂b = 1 − e^(−at), ∂y/∂y0 = e^(−at), ∂y/∂a = 0."""
     model = compile_function(
         lambda t, y, p: -p["a"] * (y - p["b"]),

@@ -54,8 +54,8 @@ def test_state_and_moiety(cycle: Model) -> None:
 
 
 @pytest.fixture(scope="module")
-def rest(cycle: Model):
-    """The state at rest, two hours after it was left, and the same through a long simulation; of four values."""
+def steady(cycle: Model):
+    """The steady state, two hours after it was left, and the same through a long simulation; of four values."""
     names: tuple[str, ...] = ("k", "d", "A0", "stimulus")
 
     def run(preequilibrated: bool, settings: Settings):
@@ -78,11 +78,11 @@ Z = jnp.log(jnp.array([0.4, 0.3, 5.0, 0.7]))
 
 
 @pytest.mark.tier("slow")
-def test_implicit_gradient(rest) -> None:
+def test_implicit_gradient(steady) -> None:
     """Against central differences, against the adjoint through a simulation of 1,000 min, and forward mode."""
-    state, slope = rest(True, TIGHT)
-    _, through = rest(False, TIGHT)
-    _, forward = rest(True, Settings(rtol=1e-9, atol=1e-11, solver=Diffrax(derivative="forward")))
+    state, slope = steady(True, TIGHT)
+    _, through = steady(False, TIGHT)
+    _, forward = steady(True, Settings(rtol=1e-9, atol=1e-11, solver=Diffrax(derivative="forward")))
     found = slope(Z)
     h = 1e-4
     central = jnp.stack([(state(Z.at[i].add(h)) - state(Z.at[i].add(-h))) / (2 * h) for i in range(4)], -1)
@@ -94,7 +94,7 @@ def test_implicit_gradient(rest) -> None:
     assert float(jnp.linalg.norm(found - by_simulation)) < 1e-6 * scale
 
 
-def test_hepg2_core_is_shared_and_at_rest(hepg2_core: Model) -> None:
+def test_hepg2_core_is_shared_and_in_steady_state(hepg2_core: Model) -> None:
     """Protocols with the same inputs share one pre-equilibration; untreated cells stay where they are."""
     protocols = [
         Protocol.equilibrated("untreated"),
@@ -162,7 +162,7 @@ def test_what_is_lost_with_an_absent_partner_stays(absent: Model, through: np.nd
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_what_was_lost_on_the_way_is_told(absent: Model, engine: str) -> None:
-    """With ligand at the start, what is left of S at rest depends on the way there, which is not solved exactly."""
+    """With ligand at the start, what is left of S depends on the course before, which is not solved exactly."""
     found = simulate(absent, {"L0": 0.5}, Protocol("rest", {"L": "L0"}), [0.0], solver=SOLVERS[engine], settings=TIGHT)
     assert found.status[0] == Status.PATH_DEPENDENT
 

@@ -3,7 +3,7 @@
 #include "adjoint.h"
 #include "steady_newton.h"
 
-// Steady states whose adjoints are computed side by side, one a lane, and cotangents.
+// Steady states whose adjoints are computed side by side, one per lane, and cotangents.
 struct Pulled {
   int64 item[LANES];
   int count;

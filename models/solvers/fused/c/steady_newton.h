@@ -46,7 +46,7 @@ STATIC bool path_dependent(const exact* j, const exact* weight, const exact* y, 
   return false;
 }
 
-// Steady states that are polished side by side, one a lane.
+// Steady states that are polished side by side, one per lane.
 struct Polished {
   int64 item[LANES];
   int count;

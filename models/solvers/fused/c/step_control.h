@@ -42,7 +42,7 @@ STATIC real first_step(const real* y, const real* q, const Tolerances& tolerance
   return select_(d1 < INFINITY, second, real_of(NAN));
 }
 
-// The sizes of the next steps, one a lane.
+// The sizes of the next steps, one per lane.
 struct Pace {
   exact h;
   bool fresh[LANES], refused_last[LANES];  // at the start of a stretch; after a refused step

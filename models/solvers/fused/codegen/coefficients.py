@@ -1,4 +1,4 @@
-"""What of a rate law depends on parameters alone: computed once for a stretch of constant inputs, not in every step."""
+"""The parts of rate laws that depend on parameters alone: computed once per stretch of constant inputs."""
 
 # sympy's annotations say Basic where an expression is meant.
 # pyright: reportArgumentType=false, reportReturnType=false, reportOperatorIssue=false

@@ -37,7 +37,7 @@ class Unsupported(HexamerError, ValueError):
 
 
 class DoesNotCompile(Unsupported):
-    """The fused engine's code of a model is no code to the compiler that is here."""
+    """The compiler on this machine does not accept the fused engine's code of a model."""
 
 
 class Lowering:

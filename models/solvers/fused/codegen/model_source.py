@@ -55,8 +55,8 @@ class _Equations:
         tolerances = {
             atol_of(s.name): v for s, v in zip(model.symbols, self.graph.inputs("atol", len(self.y)), strict=True)
         }
-        known = {**names, **tolerances, RTOL: self.graph.input("rtol")}
-        lower = Lowering(self.graph, known | {as_symbol(n): self.graph.input(n) for n in coefficients.names})
+        by_symbol = {**names, **tolerances, RTOL: self.graph.input("rtol")}
+        lower = Lowering(self.graph, by_symbol | {as_symbol(n): self.graph.input(n) for n in coefficients.names})
         return [lower(m) for m in split]
 
     def derivatives(self) -> list[GraphValue]:
@@ -79,7 +79,7 @@ class _Equations:
 
 
 def write_functions(model: Model) -> Functions:
-    """The model's C. Raises `Unsupported` where it has no network, is too large, or uses what C here lacks."""
+    """The model's C. Raises `Unsupported` if it has no network, is too large, or uses what C here lacks."""
     if model.kinetics is None:
         raise Unsupported(f"model {model.name!r} is a Python function, not a network")
     n, parameters = len(model.species), len(model.parameters)
@@ -171,10 +171,10 @@ def _write_algebra(out: Writer, n: int, entries: list[Entry], layout: SparseLayo
         {f"w[{layout.slot[e]}]": v for e, v in w.items()},
     )
     graph = Graph()
-    known = {e: graph.input(f"w[{s}]") for e, s in layout.slot.items()}
+    factors = {e: graph.input(f"w[{s}]") for e, s in layout.slot.items()}
     b = graph.inputs("b", n)
-    out.function("solve", "const real* w, real* b", indexed("b", layout.solve(known, b)))
-    out.function("solve_transposed", "const real* w, real* b", indexed("b", layout.solve_transposed(known, b)))
+    out.function("solve", "const real* w, real* b", indexed("b", layout.solve(factors, b)))
+    out.function("solve_transposed", "const real* w, real* b", indexed("b", layout.solve_transposed(factors, b)))
     graph = Graph()
     u, k = graph.inputs("u", n), graph.inputs("k", n)
     outer = [u[i] * k[j] for i, j in entries]

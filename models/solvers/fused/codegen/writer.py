@@ -37,5 +37,5 @@ def summed(bars: Mapping[str, GraphValue], **names: str) -> dict[str, GraphValue
 
 def lookup_function(kind: str, name: str, values: Sequence[float]) -> str:
     """A function of an index that returns one of `values`."""
-    said = ", ".join(repr(v) for v in values) or "0"
-    return f"INLINE {kind} {name}(int i)\n{{\nstatic const {kind} table[] = {{{said}}};\nreturn table[i];\n}}"
+    entries = ", ".join(repr(v) for v in values) or "0"
+    return f"INLINE {kind} {name}(int i)\n{{\nstatic const {kind} table[] = {{{entries}}};\nreturn table[i];\n}}"
