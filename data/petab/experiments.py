@@ -25,6 +25,7 @@ from ...models.networks.sbml_read import read_sbml
 from ...models.protocols.protocol import Protocol, Step, Value
 from ..dataset import Measurement
 from .entities import Entities
+from .equilibrated_events import refusal, watching_events
 from .tables import Experiment, Period, Tables
 
 ChangeFormulas = Mapping[str, sympy.Expr]
@@ -93,7 +94,18 @@ class Courses:
 
     def _course(self, experiment: Experiment, name: str) -> Protocol:
         periods = self._lasting(experiment) if experiment.lasting else self._by_itself(experiment)
+        self._check_equilibrated(experiment, periods)
         return self._protocol(name, experiment, periods)
+
+    def _check_equilibrated(self, experiment: Experiment, periods: list[tuple[float, _Set]]) -> None:
+        """Of v2, raises `ValueError` if events could act during a pre-equilibration; of v1, notes it."""
+        if periods[0][0] != -math.inf or not (events := watching_events(self.entities, periods[1][0])):
+            return
+        if experiment.lasting:
+            raise ValueError(refusal(events))
+        note = f"pre-equilibrations are without the events of the model ({listed(events)}); PEtab v1 does not say more"
+        if note not in self.notes:
+            self.notes.append(note)
 
     def _protocol(self, name: str, experiment: Experiment, periods: list[tuple[float, _Set]]) -> Protocol:
         before = None

@@ -18,7 +18,7 @@ from .checks import FORMULAS, formula
 from .findings import lint, logged_errors
 from .limits import Limit
 from .table_cells import TableCells, TableKind, is_missing, number_or_nan
-from .v1_cells import UNNAMED
+from .v1_cells import LAYOUT, UNNAMED
 from .yaml_file import unreadable
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def library_problem(path: Path, model: str, cells: TableCells, limits: Mapping[i
 def _frame(cells: TableCells, kind: TableKind) -> pd.DataFrame:
     """Cells with numbers where the column has numbers; empty ones are NaN, as petab expects them."""
     columns = list(dict.fromkeys(c for row in cells.rows[kind] for c in row.cells))
+    columns = columns or list(LAYOUT[kind].required)  # of a table without rows
     values: dict[str, list[Any]] = {}
     for column in columns:
         texts = [row.cells.get(column, "") for row in cells.rows[kind]]

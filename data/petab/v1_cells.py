@@ -160,5 +160,6 @@ LAYOUT: Mapping[TableKind, Sheet] = {
         ),
         _check_parameter,
         more=("parameterType",),
+        may_be_empty=True,
     ),
 }

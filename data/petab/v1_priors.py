@@ -39,7 +39,7 @@ def _check_bounds(cells: TableCells, index: int) -> bool:
     if scale != "lin":
         on = f"as the parameter is on {scale} scale"
         kind = row.get("objectivePriorType", "")
-        flat = is_missing(kind) or kind.lower().endswith("uniform")
+        flat = is_missing(kind) or kind == "parameterScaleUniform"
         if low < 0 or (low == 0 and flat):
             cells.complain("parameter", index, "lowerBound", f"a number above 0, {on}")
         if high <= 0:

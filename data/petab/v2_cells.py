@@ -128,6 +128,7 @@ LAYOUT: Mapping[TableKind, Sheet] = {
                 _PRIORS,
             ),
         },
+        may_be_empty=True,
     ),
     "mapping": Sheet(("petabEntityId", "modelEntityId"), ("name",), _check_mapping, may_be_empty=True),
 }

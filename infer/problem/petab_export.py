@@ -83,6 +83,11 @@ def _notes(problem: Problem, parameters: Mapping, exported: Exported) -> list[st
             f"{len(scales)} scales that hexamer integrates out are estimated parameters in PEtab: its likelihood is "
             f"that of `hexamer evaluate`, at a value of each ({listed(scales, _NAMED)})"
         )
+    if unused := [n for n, p in parameters.items() if p.estimated and n not in exported.ids]:
+        notes.append(
+            f"{len(unused)} estimated parameters that no measurement uses are left out; their posterior is their prior "
+            f"({listed(unused, _NAMED)})"
+        )
     estimated = [n for n in exported.ids if parameters[n].estimated]
     if missing := [n for n in estimated if parameters[n].value is None]:
         notes.append(

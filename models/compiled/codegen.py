@@ -18,6 +18,7 @@ from ..listing import did_you_mean
 from ..networks.operations import real
 from .branches import shielded
 from .guarded import Ceiling, Floor, Power, Size
+from .inverses import BY_ROOTS
 from .stable import LOG_OF_ZERO, ROOM, logarithm, quotient_in_range, saturated
 
 Elements = Float[Array, "..."] | float  # what acts on each element
@@ -113,6 +114,8 @@ class _Guard:
                 return e.func(saturated(arguments[0]))
             case sympy.log():
                 return logarithm(arguments[0])
+            case sympy.Function() if e.func in BY_ROOTS and not arguments[0].is_number:
+                return BY_ROOTS[e.func](arguments[0])
         return _rebuilt(e, arguments)
 
     def _raised(self, e: sympy.Pow) -> sympy.Expr:
@@ -170,6 +173,8 @@ _FUNCTIONS = {
     "Power": guarded_power,
     "Slope": guarded_slope,
     "GuardedLog": guarded_log,
+    "Arcsin": jnp.arctan2,
+    "Arccos": lambda cosine, sine: jnp.arctan2(sine, cosine),
     "Size": jnp.abs,
     "Taken": lambda x, taken: jnp.where(taken, x, jax.lax.stop_gradient(x)),
     "Frozen": jax.lax.stop_gradient,

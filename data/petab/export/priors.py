@@ -80,9 +80,9 @@ def v1_row(parameter: Parameter) -> PriorRow | None:
     prior = effective_prior(parameter)
     low, high = bounds_of(prior)
     scale = parameter.search_scale
-    if prior.family == "uniform" and scale != "lin":
+    if prior.family == "uniform" and prior.scale != "lin" and scale != "lin":
         # The bounds alone describe this prior, and petab's linter refuses a uniform one of negative logarithms.
-        return PriorRow("", (), low, high) if prior.scale != "lin" else None
+        return PriorRow("", (), low, high)
     if prior.scale == scale and scale != "lin" and prior.family in _ON_SCALE:
         return PriorRow(_ON_SCALE[prior.family], (prior.location, prior.spread), low, high)
     natural = Scale.LIN if prior.scale == "lin" else Scale.LOG

@@ -103,10 +103,12 @@ def source_of(dataset: Dataset, network: Network, constants: Collection[str]) ->
 
 
 def _used(dataset: Dataset) -> frozenset[str]:
-    """Names that a protocol, an observable, or a measurement of the data set uses."""
-    used = names_in(*dataset.derived.values()).union(*(p.references for p in dataset.protocols.values()))
-    used = used.union(*(o.symbols for o in dataset.observables.values()))
-    return used | {a for m in dataset.measurements for a in m.arguments if isinstance(a, str)}
+    """Names that a measurement uses, its observable, or its protocol; others of these are not written."""
+    measurements = dataset.measurements
+    used = {a for m in measurements for a in m.arguments if isinstance(a, str)}
+    used = used.union(*(dataset.protocols[n].references for n in {m.protocol for m in measurements}))
+    derived = names_in(*(e for n, e in dataset.derived.items() if n in used))
+    return derived.union(used, *(dataset.observables[n].symbols for n in {m.observable for m in measurements}))
 
 
 def _written(network: Network, parameters: Mapping[str, Parameter], constants: frozenset[str]) -> Network:

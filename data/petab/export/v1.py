@@ -190,7 +190,10 @@ def _parameter(source: ExportSource, name: str, problems: Unsayable) -> dict[str
         return row
     prior = v1_row(parameter)
     if prior is None:
-        has = "normal, laplace and uniform, of the parameter or of its logarithm: take one of these, or write version 2"
+        has = (
+            "normal and laplace, of the parameter or of its logarithm, and uniform, of the parameter or, if its scale "
+            "is logarithmic, of its logarithm: take one of these, or write version 2"
+        )
         what = f"{parameter.prior.short_text}, searched on the scale {parameter.search_scale}"
         problems.add(f"parameter {name} has the prior {what}, and PEtab v1 has {has}")
         return row

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from ..equilibrated_events import refusal, watching_events
 from ..tables import Period
 from .periods import periods_of
 from .priors import v2_row
@@ -96,6 +97,9 @@ class _Experiments:
             self.ids[name] = source.ids.new(name)
             try:
                 periods = periods_of(source, name)
+                start = next((p.time for p in periods if math.isfinite(p.time)), 0.0)
+                if periods[0].time == -math.inf and (events := watching_events(source.entities, start)):
+                    raise UnsayableError(refusal(events))
                 self.rows += [self._row(self.ids[name], period) for period in periods]
             except UnsayableError as error:
                 problems.of("protocol", name, error)

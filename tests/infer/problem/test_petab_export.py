@@ -266,6 +266,32 @@ def test_nominal_values_of_unknown_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.tier("check")
+@pytest.mark.parametrize("measured", ["A k1", "A"])
+@pytest.mark.parametrize("version", [1, 2])
+def test_parameters_of_unmeasured_observables_stay_behind(tmp_path: Path, version: int, measured: str) -> None:
+    """They were written, and what they stand in was not: hexamer, as PEtab, refused the tables."""
+    problem = toy()
+    row = Measurement("A", "p", 1.0, 0.5, ("k1" if "k1" in measured else 1.0, 0.2))
+    flat = Prior("uniform", lower=0.0, upper=9.0)
+    data = replace(
+        problem.dataset,
+        observables={"A": OBSERVABLES[0], "total": OBSERVABLES[1]},
+        protocols={"p": Protocol("p"), "unused": Protocol("unused", steps=(Step(0.0, {}, {"L": "dose"}),))},
+        measurements=(row,),
+        parameters={p.name: p for p in PARAMETERS if p.name in ("dose", "sd all", "offset")}
+        | ({"k1": Parameter("k1", flat, scale="log10")} if "k1" in measured else {}),
+    )
+    exported = export_petab(Problem(problem.model, data), tmp_path / "out", version=version)
+    assert findings(exported.path, version) == []
+    assert exported.notes[0] == (
+        "3 estimated parameters that no measurement uses are left out; their posterior is their prior (dose, sd all, "
+        "offset)"
+    )
+    back = hexamer.load_problem(exported.path)
+    assert [p.prior for p in back.space.parameters] == ([flat] if "k1" in measured else [])
+
+
+@pytest.mark.tier("check")
 def test_nominal_values_outside_of_bounds_are_told(tmp_path: Path) -> None:
     exported = export_petab(toy(), tmp_path / "out", values={"dose": -1.0, "a0": 1.0, "decay": 0.4})
     said = "nominal values lie outside of the parameters' bounds, where the prior is 0: dose, decay"

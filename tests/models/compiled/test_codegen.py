@@ -6,9 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import sympy
 
-from hexamer.models import Model, Network, Quantity, compile_network, parse_infix
-from hexamer.models.compiled.codegen import compile_vector, guarded_power, guarded_slope
+from hexamer import Diffrax, Fused
+from hexamer.models import Model, Network, Protocol, Quantity, Settings, compile_network, parse_infix, simulate
+from hexamer.models.compiled.codegen import compile_vector, guard, guarded_power, guarded_slope
+from hexamer.models.compiled.domain import bounded
 
 pytestmark = pytest.mark.tier("test")
 
@@ -115,3 +118,37 @@ def test_arrays_keep_their_leading_axes() -> None:
 def test_unknown_names_are_named() -> None:
     with pytest.raises(ValueError, match="unknown names in a formula: b, c"):
         compile_vector((("a",),), [parse_infix("a + b*c")])
+
+
+ENDS = {  # the end of the domain, the value there, and a point beyond
+    "arccosh(1 + x)": (0.0, 0.0, -0.5),
+    "arcsech(1 - x)": (0.0, 0.0, -0.5),
+    "arcsin(x)": (1.0, np.pi / 2, 1.5),
+    "arccos(x)": (-1.0, np.pi, -1.5),
+    "arcsec(-x)": (1.0, np.pi, 0.5),
+    "arccsc(x)": (1.0, np.pi / 2, 0.5),
+}
+
+
+@pytest.mark.tier("check")
+@pytest.mark.parametrize("formula", ENDS)
+def test_inverse_functions_at_the_end_of_their_domain(formula: str) -> None:
+    """The slope is infinite there: it made the first Jacobian of a solve NaN. Beyond, they have no value."""
+    end, value, beyond = ENDS[formula]
+    x, e = sympy.Symbol("x"), guard(sympy.sympify(parse_infix(formula)))
+    assert guard(e) == e
+    function = compile_vector([["x"]], [e, sympy.diff(e, x), bounded(e, rtol=0.0, atol=0.0)])
+    with jax.disable_jit():
+        at_end = function(jnp.array([end]))
+        np.testing.assert_allclose(at_end[jnp.array([0, 2])], value, atol=1e-12)
+        assert jnp.isfinite(at_end[1])
+        assert jnp.isfinite(jax.grad(lambda x: function(x)[0])(jnp.array([end]))[0])
+        assert jnp.isnan(function(jnp.array([beyond]))[2])
+
+
+@pytest.mark.parametrize("solver", [Fused(), pytest.param(Diffrax(), marks=pytest.mark.tier("slow"))])
+def test_a_rate_from_where_its_slope_is_infinite(solver: Fused | Diffrax) -> None:
+    rates = {"r": parse_infix("arccosh(1 + time)")}
+    model = compile_network(Network("m", {}, {}, parameters={"r": Quantity(0.0)}, rates=rates))
+    courses = simulate(model, {}, Protocol(), [0.0, 3.0], settings=Settings(solver, rtol=1e-9, atol=1e-12))
+    np.testing.assert_allclose(courses.y[0, :, 0], [0.0, 4 * np.arccosh(4) - np.sqrt(15)], atol=1e-7)
