@@ -186,11 +186,11 @@ def test_ranks_are_those_of_simuk(decay_model: Model, monkeypatch: pytest.Monkey
 
     def simulated(seed: int, k: float, a0: float, noise: float) -> dict[str, np.ndarray]:
         course = a0 * np.exp(-k * np.array([m.time for m in rows]))
-        values = course + noise * np.random.default_rng(seed).normal(size=len(rows))
+        values = np.asarray(course + noise * np.random.default_rng(seed).normal(size=len(rows)))
         truths.append(Truth(made.space.coordinates(np.array([[k, a0, noise]]))[0], np.zeros(0), values))
         return {"A_abs": values}
 
-    count, draws = 20, 400
+    count, draws = 12, 400
     theirs = simuk.SBC(
         NUTS(lambda A_abs=None: numpyro_model(made, data={"A_abs": A_abs})),
         num_simulations=count,
