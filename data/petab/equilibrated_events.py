@@ -6,6 +6,8 @@ events wait. Time does not pass in it, so that a condition in time alone trigger
 Source: https://petab.readthedocs.io/en/latest/v2/documentation_data_format.html#experiment-table.
 """
 
+# sympy's annotations say Basic where an expression is meant.
+# pyright: reportArgumentType=false
 from __future__ import annotations
 
 from ...models.listing import listed

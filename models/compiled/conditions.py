@@ -19,6 +19,7 @@ from sympy.core.relational import Relational
 
 from ..networks.conditions import without_ite
 from ..networks.formulas import TIME, FormulaError, to_infix
+from ..networks.whole_numbers import as_called
 from .codegen import Name, compile_vector
 from .switches import Switches
 
@@ -38,6 +39,8 @@ class ConditionReader:
         self._states = {sympy.Symbol(n) for n in states}
         self._moving = {sympy.Symbol(n) for n in moving}
         self.conditions: list[Relational] = []
+        self._folded = ""  # the condition whose branches are looked at
+        self._whole: sympy.Basic = sympy.Integer(0)  # the trigger
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -47,24 +50,28 @@ class ConditionReader:
     def replace(self, trigger: sympy.Basic, place: str) -> sympy.Basic:
         """`trigger` with a symbol for every condition on the state. Raises `FormulaError` naming what has no root."""
         trigger = without_ite(trigger)
+        self._whole = self._whole if self._folded else trigger
         found = [r for r in trigger.atoms(Relational) if r.free_symbols & self._states]
         return trigger.xreplace({r: self._replaced(r, place) for r in sorted(found, key=str)})
 
     def _replaced(self, relation: Relational, place: str) -> sympy.Basic:
         difference = relation.lhs - relation.rhs
+        condition = self._folded or to_infix(as_called(relation, self._whole))
         if difference.has(sympy.Piecewise):
-            return self._of_branches(sympy.piecewise_fold(difference), relation, place)
+            before, self._folded = self._folded, condition
+            replaced = self._of_branches(sympy.piecewise_fold(difference), relation, place)
+            self._folded = before
+            return replaced
         symbols = difference.free_symbols
         jumps = difference.atoms(sympy.floor, sympy.ceiling, sympy.sign)
         if any(e.free_symbols & {TIME, *self._states} for e in jumps):
+            function = to_infix(as_called(min(jumps, key=str), self._whole))
             raise FormulaError(
-                f"{place}: {to_infix(min(jumps, key=str))} jumps, so that the moment at which the condition "
-                f"{to_infix(relation)} goes is not a root; this is not supported yet: write the condition without it"
+                f"{place}: {function} jumps, so that the moment at which the condition "
+                f"{condition} goes is not a root; this is not supported yet: write the condition without it"
             )
         if isinstance(relation, (sympy.Equality, sympy.Unequality)) and symbols & {TIME, *self._moving}:
-            raise FormulaError(
-                f"{place}: the condition {to_infix(relation)} differs for one instant only; compare by < or >="
-            )
+            raise FormulaError(f"{place}: the condition {condition} differs for one instant only; compare by < or >=")
         frozen = relation.func(
             *(self.switches.freeze_kinks(side, place) for side in (relation.lhs, relation.rhs)), evaluate=False
         )

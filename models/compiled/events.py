@@ -65,12 +65,14 @@ class TimedEvents:
 
     `conditions` on the state are those in triggers, in the order of their symbols; `memory` are states that delayed
     events need. There are `priorities`, in the order of the events, only if a formula among them decides on the way.
+    `instants` are the triggers at moments themselves, where a switch is 1/2; there are none if all hold from there on.
     """
 
     events: tuple[TimedEvent, ...]
     conditions: tuple[Relational, ...]
     priorities: tuple[sympy.Expr, ...]
     memory: tuple[str, ...]
+    instants: tuple[sympy.Basic, ...] = ()
 
     @property
     def formulas(self) -> list[sympy.Basic]:
@@ -88,7 +90,8 @@ class Events:
     states at `targets[e]` to, y being the state of `before_all` and `now` the one that the events before it left.
     `delays(y, p, s)`, None if there are none, are how much later than its trigger each acts. If there are
     `priorities(y, p, s)`, they decide in place of the order: of the events that are to act, the first with the largest
-    one in the present state is next.
+    one in the present state is next. `instants` are `triggers` at a moment, where the switches that go are 1/2, so that
+    time > T is false at T; None if all that become true hold at their moments too.
     """
 
     triggers: Callable[..., Float[Array, " events"]]
@@ -101,6 +104,7 @@ class Events:
     conditions: StateConditions | None = None
     delays: Callable[..., Float[Array, " events"]] | None = None
     priorities: Callable[..., Float[Array, " events"]] | None = None
+    instants: Callable[..., Float[Array, " events"]] | None = None
 
     @property
     def by_state(self) -> bool:
@@ -109,7 +113,10 @@ class Events:
 
     @staticmethod
     def of(
-        timed: TimedEvents, states: Sequence[Name], parameters: Sequence[Name], switches: Sequence[Name]
+        timed: TimedEvents,
+        states: Sequence[Name],
+        parameters: Sequence[Name],
+        switches: Sequence[Name],
     ) -> Events | None:
         """None if there are none."""
         events, conditions = timed.events, timed.conditions
@@ -131,6 +138,9 @@ class Events:
             StateConditions.of(conditions, [e.trigger for e in events], fixed) if by_state else None,
             compile_vector(fixed, [e.delay for e in events]) if waiting else None,
             compile_vector(fixed, timed.priorities) if timed.priorities else None,
+            compile_vector((parameters, switches, *held), list(map(as_number, timed.instants)))
+            if timed.instants
+            else None,
         )
 
 
@@ -157,6 +167,7 @@ class EventReader:
         self._volumes = EventVolumes(network, {s.name: e for s, e in rules.items()})
         self._conditions = ConditionReader(states, moving, switches)
         self._memory: list[str] = []
+        self._instants: dict[TimedEvent, sympy.Basic] = {}
 
     def __call__(self, events: Sequence[Event]) -> TimedEvents:
         """Raises `FormulaError` naming what is not supported."""
@@ -166,11 +177,13 @@ class EventReader:
         order = sorted(range(len(events)), key=lambda i: -float(priorities[i])) if fixed else range(len(events))
         keeping: list[TimedEvent] = []
         acting = [self._timed(events[i], keeping) for i in order]
+        timed = (*keeping, *acting)
         return TimedEvents(
-            (*keeping, *acting),
+            timed,
             tuple(self._conditions.conditions),
             () if fixed else (*(_FIRST for _ in keeping), *priorities),
             tuple(self._memory),
+            tuple(self._instants[e] for e in timed) if self.switches.later else (),
         )
 
     def _place(self, event: Event) -> str:
@@ -240,7 +253,9 @@ class EventReader:
         at_start = trigger.xreplace({TIME: START})
         persistent = event.persistent or delayed  # what a delay leaves of it is part of the trigger
         start = event.initially_true
-        return TimedEvent(event.name, frozen, at_start, start, assigned, before_all, delayed, persistent, delay)
+        timed = TimedEvent(event.name, frozen, at_start, start, assigned, before_all, delayed, persistent, delay)
+        self._instants[timed] = self.switches.freeze_at_moments(trigger, f"{place}, trigger")
+        return timed
 
     def _trigger(self, event: Event, place: str) -> sympy.Basic:
         trigger = as_boolean(self._written(event.trigger))

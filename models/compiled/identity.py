@@ -55,7 +55,7 @@ def model_parts(model: Model) -> dict[str, str]:
     if model.kinetics is not None:
         for field in fields(model.kinetics):
             # Runs are older than these.
-            if field.name not in ("events", "priorities") or getattr(model.kinetics, field.name):
+            if field.name not in ("events", "priorities", "instants") or getattr(model.kinetics, field.name):
                 add(field.name, getattr(model.kinetics, field.name))
     else:
         add("functions", _functions(model))

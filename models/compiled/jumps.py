@@ -18,6 +18,7 @@ import sympy
 from sympy.core.relational import Eq, Ge, Gt, Ne, Relational
 
 from ..networks.formulas import to_infix
+from ..networks.whole_numbers import as_called
 
 _SAMPLES = 16
 _STRIDE = 1e-3  # from a border, relative, to where the size of a rate is taken
@@ -72,11 +73,11 @@ class _Search:
 
     def conditions(self, e: sympy.Expr) -> list[str]:
         steps = [f for f in e.atoms(sympy.floor, sympy.ceiling, sympy.sign) if f.free_symbols & self.states]
-        texts = [to_infix(f) for f in sorted(steps, key=str)]
+        texts = list(dict.fromkeys(to_infix(as_called(f, e)) for f in sorted(steps, key=str)))
         if any(r.free_symbols & self.states for r in e.atoms(Relational)):
             rate = _Rate(e)
             crossed = [r for d, r in rate.borders.items() if d.free_symbols & self.states and self.jumps(rate, d)]
-            texts += [to_infix(r) for r in crossed]
+            texts += dict.fromkeys(to_infix(as_called(r, e)) for r in crossed)
         return texts
 
     def jumps(self, rate: _Rate, d: sympy.Expr) -> bool:

@@ -19,7 +19,7 @@ class Kinetics:
     `initial`, `volumes`, `weights` (see `Model`) and `switch_times` are over parameters alone. Rates and coefficients
     may hold the `switches`, which are 0 before their time and 1 from then on (see `hexamer.models.compiled.switches`).
     `events` act where switches and `conditions` on the state go. If there are `priorities`, these decide which of the
-    events of one moment is next.
+    events of one moment is next. `instants` are triggers at moments themselves (see `TimedEvents`).
     """
 
     rates: tuple[sympy.Expr, ...]
@@ -32,6 +32,7 @@ class Kinetics:
     events: tuple[TimedEvent, ...] = ()
     conditions: tuple[sympy.Basic, ...] = ()
     priorities: tuple[sympy.Expr, ...] = ()
+    instants: tuple[sympy.Basic, ...] = ()
 
     @staticmethod
     def of(
@@ -61,6 +62,7 @@ class Kinetics:
             acting.events,
             acting.conditions,
             acting.priorities,
+            acting.instants,
         )
 
     @property

@@ -10,14 +10,16 @@ just before and after T, then moving T by dT moves the state after it by (fâ‚‹ â
 # pyright: reportArgumentType=false, reportReturnType=false, reportAssignmentType=false, reportOperatorIssue=false
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import sympy
+from sympy.core.function import AppliedUndef
 from sympy.core.relational import Relational
 
 from ..networks.conditions import without_ite
 from ..networks.formulas import TIME, FormulaError, to_infix
+from ..networks.whole_numbers import as_called
 
 _HALF = sympy.Rational(1, 2)
 _UNTIL_EVENTS = "write the model with conditions that compare time with numbers or parameters, such as time >= t_on"
@@ -29,11 +31,22 @@ class Switches:
     def __init__(self, states: Iterable[str]):
         self._states = {sympy.Symbol(n) for n in states}
         self.times: list[sympy.Expr] = []
+        self.later = False  # a condition in a trigger holds only after its moment, as time > T does
+        self._at_moments = False
+        self._folded = ""  # the condition whose branches are looked at
+        self._whole: sympy.Basic = sympy.Integer(0)  # what is being frozen
 
     @property
     def names(self) -> tuple[str, ...]:
         """What expressions call the switches; no identifier can hold a space."""
         return tuple(f"switch {k}" for k in range(len(self.times)))
+
+    def freeze_at_moments(self, trigger: sympy.Basic, place: str) -> Any:
+        """As `freeze`; the conditions are right at their moments too, where a switch is 1/2: time > T is false at T."""
+        self._at_moments = True
+        frozen = self.freeze(trigger, place)
+        self._at_moments = False
+        return frozen
 
     def freeze(self, expression: sympy.Basic, place: str) -> Any:
         """`expression` with a switch for every condition in time.
@@ -44,8 +57,11 @@ class Switches:
         if TIME not in expression.free_symbols:
             return expression
         expression = without_ite(expression)
+        self._whole = self._whole if self._folded else expression
         conditions = [r for r in expression.atoms(Relational) if TIME in r.free_symbols]
         frozen = expression.xreplace({r: self._switch(r, place) for r in sorted(conditions, key=str)})
+        if frozen.has(sympy.nan) and not expression.has(sympy.nan):
+            raise FormulaError(f"{place}: part of it has a value at single instants only, as the factorial of time has")
         return self._without_kinks(frozen, place)
 
     def freeze_kinks(self, expression: sympy.Expr, place: str) -> sympy.Expr:
@@ -53,7 +69,7 @@ class Switches:
         return self._without_kinks(expression, place) if TIME in expression.free_symbols else expression
 
     def _switch(self, relation: Relational, place: str) -> sympy.Basic:
-        condition = to_infix(relation)
+        condition = self._folded or to_infix(as_called(relation, self._whole))
         if mixed := sorted(map(str, relation.free_symbols & self._states)):
             raise FormulaError(
                 f"{place}: the condition {condition} compares time with {', '.join(mixed)}, which the model itself "
@@ -62,7 +78,10 @@ class Switches:
         difference = relation.lhs - relation.rhs
         branched = _in_branches(difference)
         if branched.has(sympy.Piecewise):
-            return self._of_branches(sympy.piecewise_fold(branched), relation, place)
+            before, self._folded = self._folded, condition
+            frozen = self._of_branches(sympy.piecewise_fold(branched), relation, place)
+            self._folded = before
+            return frozen
         difference = sympy.expand(difference)
         slope = sympy.simplify(sympy.diff(difference, TIME))
         if TIME in slope.free_symbols or difference.atoms(sympy.floor, sympy.ceiling):
@@ -79,20 +98,25 @@ class Switches:
                 return sympy.And(always, sympy.Eq(offset, 0))
             return sympy.Or(sympy.Not(always), sympy.Ne(offset, 0))
         above = isinstance(relation, (sympy.StrictGreaterThan, sympy.GreaterThan))
+        border = isinstance(relation, (sympy.GreaterThan, sympy.LessThan))
         if slope.is_number:
-            return self._passed(sympy.expand(-offset / slope), after=above == bool(slope > 0))
+            return self._passed(sympy.expand(-offset / slope), after=above == bool(slope > 0), border=border)
         moment = sympy.Piecewise((-offset / slope, sympy.Ne(slope, 0)), (sympy.nan, True))
         return sympy.Or(
-            sympy.And(slope > 0, self._passed(moment, after=above)),
-            sympy.And(slope < 0, self._passed(moment, after=not above)),
+            sympy.And(slope > 0, self._passed(moment, after=above, border=border)),
+            sympy.And(slope < 0, self._passed(moment, after=not above, border=border)),
             sympy.And(sympy.Eq(slope, 0), relation.func(offset, 0)),
         )
 
-    def _passed(self, moment: sympy.Expr, *, after: bool) -> Relational:
-        """Whether the switch that goes at `moment` has gone (`after`), or has not."""
+    def _passed(self, moment: sympy.Expr, *, after: bool, border: bool) -> Relational:
+        """Whether the switch that goes at `moment` has gone (`after`), or has not; at that moment `border` holds."""
         if moment not in self.times:
             self.times.append(moment)
         switch = sympy.Symbol(self.names[self.times.index(moment)])
+        if self._at_moments:
+            self.later |= border != after
+            if border:
+                return switch >= _HALF if after else switch <= _HALF
         return switch > _HALF if after else switch < _HALF
 
     def _of_branches(self, difference: sympy.Expr, relation: Relational, place: str) -> sympy.Basic:
@@ -107,14 +131,22 @@ class Switches:
     def _without_kinks(self, expression: sympy.Basic, place: str) -> sympy.Basic:
         """min, max and abs of time written as two branches: a step might pass over both ends of what they hold."""
         if jumps := [e for e in expression.atoms(sympy.floor, sympy.ceiling) if TIME in e.free_symbols]:
+            function = to_infix(_jumping(expression, jumps))
             raise FormulaError(
-                f"{place}: {to_infix(min(jumps, key=str))} jumps at moments that are not known ahead; this is not "
+                f"{place}: {function} jumps at moments that are not known ahead; this is not "
                 f"supported yet: {_UNTIL_EVENTS}"
             )
         kinks = [e for e in expression.atoms(sympy.Min, sympy.Max, sympy.Abs) if TIME in e.free_symbols]
         known = [e for e in kinks if not e.free_symbols & self._states]
         outermost = [e for e in known if not any(e is not other and other.has(e) for other in known)]
         return expression.xreplace({e: self.freeze(_in_branches(e), place) for e in outermost})
+
+
+def _jumping(expression: sympy.Basic, jumps: Collection[sympy.Basic]) -> sympy.Basic:
+    """The first function that jumps, as a user wrote it: rem and quotient are made of floor and ceil."""
+    called = as_called(expression)
+    made = [f for f in called.atoms(AppliedUndef) if TIME in f.free_symbols and f.func.__name__ in ("rem", "quotient")]
+    return min([*(f for f in jumps if called.has(f)), *made] or jumps, key=str)
 
 
 def _in_branches(expression: sympy.Expr) -> sympy.Expr:

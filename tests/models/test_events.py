@@ -191,7 +191,48 @@ def test_events_between_at_and_after_the_steps_of_a_protocol(engine: str):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_what_is_strictly_later_than_the_start_acts_just_after_it(engine: str):
     text = "model m\n S = 1; S' = 0\n a: at (time > 0): S = S + 1\n b: at (time >= 0): S = S + 10\nend"
-    np.testing.assert_allclose(course(text, [0.0, 1.0], engine)(), [2, 2])
+    np.testing.assert_allclose(course(text, [0.0, 1.0], engine)(), [1, 2])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_output_at_a_moment_that_is_not_later_yet_shows_the_state_before(engine: str):
+    """time > T is false at T, so its event is still to come; before, such outputs showed the state after it."""
+    text = DOSES.replace("time >= t1", "time > t1").replace("time >= t2", "!(time <= t2)")
+
+    def closed(k: jax.Array, t1: jax.Array, t2: jax.Array, dose: jax.Array) -> jax.Array:
+        t = jnp.array(TIMES)
+        s1 = jnp.exp(-k * t1) + dose
+        s2 = 2 * s1 * jnp.exp(-k * (t2 - t1)) + t2
+        later = jnp.where(t <= t2, s1 * jnp.exp(-k * (t - t1)), s2 * jnp.exp(-k * (t - t2)))
+        return jnp.where(t <= t1, jnp.exp(-k * t), later)
+
+    for t1, t2 in ((2.0, 5.0), (0.0, 8.0)):
+        same_with_slopes(course(text, TIMES, engine), closed, {"k": 0.3, "t1": t1, "t2": t2, "dose": 3.0})
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_outputs_at_moments_of_several_events(engine: str):
+    text = """model m
+     S = 0; P = 0; Q = 0; R = 0; V = 0; T = 2; S' = 0
+     s: at (time > 1 && time < 2): S = 1
+     t: at (time > T): S = S + 10
+     p: at 1 after (time > 1): P = 1
+     q: at 2 after (time >= 1): Q = 1
+     r: at (time >= 4): R = 1
+     v: at (time > 4): V = 1
+    end"""
+    protocol = Protocol().add("S", 100.0, at=2.0)
+    found = course(text, [1.0, 1.5, 2.0, 3.0, 4.0, 5.0], engine, protocol, observe="S P Q R V")
+    np.testing.assert_allclose(
+        found().reshape(5, 6),
+        [
+            [0, 1, 101, 111, 111, 111],  # at 2 the step of the protocol, and not the event, has acted
+            [0, 0, 0, 1, 1, 1],
+            [0, 0, 0, 1, 1, 1],
+            [0, 0, 0, 0, 1, 1],
+            [0, 0, 0, 0, 1, 1],
+        ],
+    )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -206,7 +247,8 @@ def test_events_wait_for_the_end_of_a_preequilibration(engine: str):
     found = course(text, [0.0, 1.0, 2.0], engine, protocol)
 
     def closed(k: jax.Array, a: jax.Array) -> jax.Array:
-        return a / k + (a / 0.25 + 3 - a / k) * jnp.exp(-k * jnp.arange(3.0))
+        later = a / k + (a / 0.25 + 3 - a / k) * jnp.exp(-k * jnp.arange(3.0))
+        return later.at[0].set(a / 0.25)  # time > 0 is false at 0
 
     same_with_slopes(found, closed, {"k": 0.5, "a": 1.0}, atol=1e-6)
     now = course(text, [0.0, 1.0, 2.0], engine, protocol.set(at=1.0, k=0.7), observe="k")

@@ -243,6 +243,10 @@ def test_time_runs_from_the_start_of_the_protocol(engine: str):
         ("piecewise(1, time - 24*floor(time/24) < a, 0)", ["not linear in time"]),
         ("floor(time/24)", ["floor", "not known ahead"]),
         ("piecewise(1, floor(time) == 3, 0)", ["not linear in time"]),
+        ("a*rem(time + 1, 0.7) + X", ["rate of change of X: rem(time + 1, 0.7) jumps at moments"]),
+        ("quotient(time, a)", ["rate of change of X: quotient(time, a) jumps at moments"]),
+        ("piecewise(1, rem(time, 0.7) > 0.5, 0)", ["the condition (rem(time, 0.7) > 0.5) is not linear in time"]),
+        ("factorial(time)", ["rate of change of X", "at single instants only"]),
     ],
 )
 def test_what_is_not_known_ahead_is_refused_by_name(rate: str, words: list[str]):

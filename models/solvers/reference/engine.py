@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from ...compiled.equilibrations import equilibrations_of
 from ...compiled.model import Model
@@ -25,7 +25,7 @@ from ..step_control import controller
 from ..step_limits import SHORTEST, TINY
 from .bracket import Bracket
 from .event_records import Between, Due, due_in, first_pass, initial_memory
-from .events import Acting, Passing, Segment, acting, after_events, goes_within, segments_of
+from .events import Acting, Passing, Segment, acting, after_events, goes_within, segments_of, shows_before
 from .rodas5p import Rodas5P
 from .state_events import StateEvents
 from .steady_state import solve_steady_state
@@ -121,9 +121,10 @@ def _course(
 ):
     """One trajectory, segment by segment and stretch by stretch; no step crosses a boundary."""
     count = course.p.shape[0]
-    stretches = jax.vmap(partial(_stretches, model))(course.p, segments_of(start, stop))
+    segments = segments_of(start, stop)
+    stretches = jax.vmap(partial(_stretches, model))(course.p, segments)
     each = stretches.begin.shape[1]
-    segment = segment * each + _inside(model, stretches.end[segment], times).clip(0, each - 1)
+    segment = segment * each + _inside(model, course.p, segments, stretches.end, times, segment).clip(0, each - 1)
     within = model.between_switches if model.switches else model
     by_state = model.events is not None and model.events.by_state
 
@@ -190,10 +191,26 @@ def _course(
     return at, jnp.where((status == Status.OK) & ~finite, Status.NOT_FINITE, status), steps, rejected
 
 
-def _inside(model: Model, ends: Float[Array, "times stretches"], times: Float[Array, " times"]):
-    """In which stretch each output lies: at a boundary in the one that ends there, unless an event may act then."""
-    over = ends < times[:, None] if model.events is None else ends <= times[:, None]
-    return jnp.sum(over, axis=1)
+def _inside(
+    model: Model,
+    p: Float[Array, "segments parameters"],
+    segments: Segment,
+    ends: Float[Array, "segments stretches"],
+    times: Float[Array, " times"],
+    segment: Int[Array, " times"],
+) -> Int[Array, " times"]:
+    """In which stretch of its segment each output lies.
+
+    At a boundary it lies in the one that ends there, unless an event may act then and the output shows what it leaves.
+    """
+    ends = ends[segment]
+    if model.events is None:
+        return jnp.sum(ends < times[:, None], axis=1)
+    if model.events.instants is None:
+        return jnp.sum(ends <= times[:, None], axis=1)
+    before = jax.vmap(partial(shows_before, model))(p, segments)[segment]
+    over = (ends < times[:, None]) | ((ends == times[:, None]) & ~before)
+    return jnp.sum(jnp.cumprod(over, axis=1), axis=1)
 
 
 def _stretches(model: Model, p: Float[Array, " parameters"], segment: Segment) -> _Stretches:

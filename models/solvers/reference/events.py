@@ -49,6 +49,33 @@ def goes_within(moments: Float[Array, " passing"], segment: Segment) -> Bool[Arr
     return (moments >= segment.begin) & ((moments < segment.stop) | (segment.closed & (moments == segment.stop)))
 
 
+def shows_before(model: Model, p: Float[Array, " parameters"], segment: Segment) -> Bool[Array, " stretches"]:
+    """Whether outputs at the end of each stretch show the state before the events there.
+
+    They do if the triggers of all that act are false at that moment itself, and true only later, as time > T is. Of
+    conditions on the state it is not known ahead whether they hold then: all are taken to, or none.
+    """
+    events = model.events
+    assert events is not None
+    assert events.instants is not None
+    assert model.switch_times is not None
+    times = jax.lax.stop_gradient(model.switch_times(p))
+    moments = jnp.sort(times)
+    gone, goes = times[None, :] < moments[:, None], times[None, :] == moments[:, None]
+    opens = (segment.first & (moments == segment.begin))[:, None]
+    early, late = jnp.zeros(moments.shape, bool), jnp.zeros(moments.shape, bool)
+    for held in (0.0, 1.0) if events.by_state else (0.0,):
+        conditions = (jnp.full(events.conditions.used.shape[1], held),) if events.conditions is not None else ()
+        was, now, then = (
+            jax.vmap(lambda s, f=f, fixed=conditions: f(p, s, *fixed))(jnp.where(goes, x, gone.astype(p.dtype))) > 0.5
+            for f, x in ((events.triggers, 0.0), (events.instants, 0.5), (events.triggers, 1.0))
+        )
+        started = (events.at_start(p, segment.begin[None], *conditions) > 0.5)[None, :]
+        early |= jnp.any(jnp.where(opens, started & ~events.initially_true, ~was & now), axis=1)
+        late |= jnp.any(jnp.where(opens, ~started & then, ~was & then), axis=1)
+    return jnp.concatenate([late & ~early & goes_within(moments, segment), jnp.zeros(1, bool)])
+
+
 def acting(model: Model, p: Float[Array, " parameters"], segment: Segment, passing: Passing) -> Acting:
     """An event acts after the last of the switches that go at one moment, if these made its trigger true."""
     events = model.events

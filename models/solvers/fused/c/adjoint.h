@@ -83,15 +83,20 @@ STATIC void cross_switches(const Batch& b, const Adjoint& adjoint, Course& c, in
 STATIC const double* next_row(const Batch& b, const Course& c) { return rows_of(b, c.item) + (int64)(c.rows - 1) * ROW; }
 STATIC bool events_are_next(const Batch& b, const Course& c) { return c.tried && next_row(b, c)[RECORD_STEP] == INFINITY; }
 
-// Adds the cotangents of the outputs of a segment from `moment` on: they show the state after the events there.
+// Adds the cotangents of the outputs of a segment from `moment` on: they show the state after the events there. Those at `moment`
+// that show the state before are left to the step that ends there, or to the beginning of the segment.
 STATIC void take_outputs_from(const Batch& b, const Adjoint& adjoint, Course& c, int lane, double moment, real* lambda)
 {
   const Plan& plan = b.plan;
   const double* at = plan.at + (int64)c.protocol * plan.times;
   const int* segment = plan.segment + (int64)c.protocol * plan.times;
-  for (; c.output >= 0 && segment[c.output] == c.segment && at[c.output] >= moment; c.output--)
+  const bool first = c.segment == 0 && moment == begin_of(plan, c);
+  const bool before = events_are_next(b, c) && shows_before(b, c.set, parameters_in(plan, c), moment, first);
+  for (; c.output >= 0 && segment[c.output] == c.segment && at[c.output] >= moment; c.output--) {
+    if (before && at[c.output] == moment) return;
     for (int n = 0; n < SPECIES; n++)
       AT(lambda[n], lane) += adjoint.cotangent[(c.place * plan.times + c.output) * SPECIES + n];
+  }
 }
 
 // The product of cotangents of a lane with the rates at y.

@@ -69,7 +69,7 @@ STATIC void note_events(const Batch& b, Course& c, int lane, double moment, cons
   if (b.accepted) b.accepted[c.place * b.plan.segments + c.segment]++;
 }
 
-// Lets the events of a moment act on a lane's state; outputs at that moment show what they leave.
+// Lets the events of a moment act on a lane's state; outputs at that moment show what they leave, unless they show the state before.
 STATIC void let_events_act(const Batch& b, Course& c, int lane, double moment, bool first, real* y)
 {
   const int* index = parameters_in(b.plan, c);
@@ -77,6 +77,7 @@ STATIC void let_events_act(const Batch& b, Course& c, int lane, double moment, b
   if (find_acting(b, c.set, index, moment, first, acting)) {
     exact p[ARGUMENTS], times[SWITCHES + 1], base[SPECIES], after[SPECIES];
     note_events(b, c, lane, moment, y);
+    if (shows_before(b, c.set, index, moment, first)) save_until(b, c, lane, y, moment);
     arguments_after(b, c.set, index, moment, p, times);
     for (int n = 0; n < SPECIES; n++) base[n] = exact_of(AT(y[n], lane));
     rank(p, base, acting);

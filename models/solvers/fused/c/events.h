@@ -47,6 +47,26 @@ STATIC bool find_acting(const Batch& b, int64 set, const int* index, double mome
   return any;
 }
 
+// True if outputs at `moment` show the state before the events there: the triggers of all that act are false at that moment itself,
+// where a switch that goes is 1/2, and true only later, as time > T is.
+STATIC bool shows_before(const Batch& b, int64 set, const int* index, double moment, bool first)
+{
+#ifdef INSTANTS
+  exact p[ARGUMENTS], times[SWITCHES + 1], now[EVENTS + 1];
+  Acting acting;
+  const bool any = find_acting(b, set, index, moment, first, acting);
+  arguments_after(b, set, index, moment, p, times);
+  for (int k = 0; k < SWITCHES; k++)
+    if (AT(times[k], 0) == moment) p[PARAMETERS + k] = exact_of(0.5);
+  if (first) at_start(p, exact_of(moment), now); else instants(p, now);
+  for (int e = 0; e < EVENTS; e++)
+    if (acting.at[e] && AT(now[e], 0) > 0.5) return false;
+  return any;
+#else
+  return false;
+#endif
+}
+
 // What the values of event e are computed from: `base`, the state before all events of the moment, or y, the one that those
 // before it left; behind it always y.
 STATIC void source_of(int e, const exact* base, const exact* y, exact* source)

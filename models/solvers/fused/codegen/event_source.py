@@ -30,6 +30,10 @@ def write_event_functions(out: Writer, model: Model, first: int) -> None:
     triggers, starts = ([lower(as_number(getattr(e, n))) for e in events] for n in ("trigger", "at_start"))
     out.function("triggers", "const real* p, real* x", indexed("x", triggers))
     out.function("at_start", "const real* p, const real start, real* x", indexed("x", starts))
+    if model.kinetics.instants:
+        out.parts.append("#define INSTANTS")
+        instants = [lower(as_number(e)) for e in model.kinetics.instants]
+        out.function("instants", "const real* p, real* x", indexed("x", instants))
     if model.kinetics.priorities:
         out.parts.append("#define RANKED")
         ranks = [lower(e) for e in model.kinetics.priorities]
