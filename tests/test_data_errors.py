@@ -83,6 +83,7 @@ def test_names_that_nobody_knows(command: str, name: str, tmp_path: Path) -> Non
     assert imported == set()
 
 
+@pytest.mark.tier("slow")
 def test_the_check_sees_what_is_imported(tmp_path: Path) -> None:
     said, imported = told(tmp_path, "simulate", "hepg2_core", "--times", "0:1", "--out", tmp_path / "out.csv")
     assert "--times takes START:STOP:STEP" in said

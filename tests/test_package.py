@@ -247,7 +247,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert not imported & {"jax", "numpy", "sympy", "scipy", "pandas", "matplotlib", "libsbml", "hexamer.models"}
 
 
-@pytest.mark.tier("test")
+@pytest.mark.tier("slow")
 def test_the_command_computes_in_64_bits(tmp_path: Path) -> None:
     """It does not import what a program does, which turns them on."""
     file = tmp_path / "decay.ant"

@@ -95,6 +95,7 @@ def test_another_call_finds_it(found: Calibration) -> None:
     assert again.fits is not None
 
 
+@pytest.mark.tier("slow")
 def test_a_report_goes_to_its_folder_or_another(found: Calibration, tmp_path: Path) -> None:
     summary = report(found, truth={"k": 1.0, "unknown": 2.0})
     assert (found.folder / "summary.csv").is_file()
@@ -185,6 +186,7 @@ def test_fits_of_a_file_of_an_older_version(found: Calibration, tmp_path: Path) 
     np.testing.assert_allclose(older.optima[0].low, found.fits.optima[0].low, rtol=1e-12)
 
 
+@pytest.mark.tier("slow")
 def test_names_with_a_slash(tmp_path: Path) -> None:
     model = compile_network(read_antimony(TEXT))
     dataset = Dataset(

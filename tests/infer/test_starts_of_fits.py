@@ -107,6 +107,7 @@ def test_draws_outside_other_priors_are_left_out(first: Calibration, tmp_path: P
     assert any("draws lie outside the priors and are left out" in sentence for sentence in said)
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize(
     ("problem", "options", "said"),
     [

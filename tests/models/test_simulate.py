@@ -279,6 +279,7 @@ for arguments in (
 """
 
 
+@pytest.mark.tier("slow")
 def test_arguments_of_wrong_types() -> None:
     """In a process of its own, where annotations are not checked, as users have it."""
     run = subprocess.run([sys.executable, "-c", WRONG_TYPES], capture_output=True, text=True, check=True)

@@ -178,6 +178,7 @@ def test_what_was_fitted_is_used_where_the_problem_has_changed(egfr, tmp_path: P
     assert model_digest(found.model) == model_digest(load_problem(egfr[0]).model)
 
 
+@pytest.mark.tier("slow")
 def test_results_of_older_versions_say_what_to_give(egfr, tmp_path: Path) -> None:
     """With the problem they predict as fitted; with a model alone, they ask whether cells start in steady state."""
     problem, results = egfr
@@ -201,6 +202,7 @@ def test_results_of_older_versions_say_what_to_give(egfr, tmp_path: Path) -> Non
     assert said.cells(True).preequilibration == {}
 
 
+@pytest.mark.tier("slow")
 def test_a_model_in_python_has_to_be_given() -> None:
     """Its code is in no file; how its cells start is."""
     model = compile_function(

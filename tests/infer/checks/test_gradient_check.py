@@ -78,7 +78,7 @@ def test_a_wrong_gradient_fails(decay: Callable[..., Problem], monkeypatch: pyte
     assert [line.split()[0] for line in marked] == [wrong]
 
 
-@pytest.mark.tier("test")
+@pytest.mark.tier("slow")
 def test_where_the_simulation_fails_there_is_nothing_to_check(blow_up: Problem) -> None:
     with pytest.raises(ValueError, match=r"no density \(the step became too small: the solution may blow up"):
         check_gradient(blow_up, np.array([1.5]))

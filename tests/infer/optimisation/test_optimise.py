@@ -103,6 +103,7 @@ def test_curvature_next_to_a_failing_region(half: Problem) -> None:
         curvature(half, np.array([-0.0005]))
 
 
+@pytest.mark.tier("slow")
 def test_a_best_fit_next_to_a_failing_region_takes_the_scale_of_the_prior(half: Problem) -> None:
     """One reading of 3000 at t = 1 asks for k just below 1, where the simulation fails; a fit used to stop there."""
     values = np.array([m.value for m in half.dataset.measurements])

@@ -59,6 +59,7 @@ def inked(figure: Figure) -> list[tuple[str, np.ndarray]]:
     return [(t.get_text(), np.any(drawn([t]) != without, axis=-1)) for t in titles]
 
 
+@pytest.mark.tier("slow")
 @pytest.mark.parametrize("draw", [plots.observed_predicted, plots.residuals, plots.fit])
 def test_titles_stay_apart(draw, problem: Problem, tree) -> None:
     """No two titles cover one pixel, and none leaves the page; regression: a name of 45 characters hid the count."""

@@ -50,6 +50,7 @@ def tree(problem: Problem, tmp_path_factory) -> xr.DataTree:
     return read_datatree(save_datatree(made, tmp_path_factory.mktemp("tree") / "posterior.nc"))
 
 
+@pytest.mark.tier("slow")
 def test_leave_one_out_and_comparison(tree: xr.DataTree) -> None:
     elpd: Any = arviz.loo(tree, pointwise=True)
     assert elpd.n_data_points == 10

@@ -97,6 +97,7 @@ def assert_same(one: Draws, other: Draws) -> None:
     assert one.failed == other.failed
 
 
+@pytest.mark.tier("slow")
 def test_adaptation_ends_with_the_warmup(whole) -> None:
     folder, draws = whole
     chunks = [np.load(path) for path in sorted(folder.glob("chunk-*.npz"))]

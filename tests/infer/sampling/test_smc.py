@@ -117,7 +117,7 @@ def test_a_fit_says_what_each_optimum_holds(tmp_path: Path) -> None:
     assert "chain_started_at_optimum" not in found.tree.attrs  # they began at draws of the prior
 
 
-@pytest.mark.tier("test")
+@pytest.mark.tier("slow")
 def test_draws_from_the_prior_with_likelihood_0_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = of_density("sqrt(x)", {"x": Prior("uniform", "lin", lower=-10.0, upper=10.0)})  # none below 0
     monkeypatch.setitem(problem.__dict__, "log_likelihood", lambda z: jnp.log(z[0]))
@@ -165,7 +165,7 @@ def test_a_problem_without_parameters(tmp_path: Path) -> None:
             start(problem)
 
 
-@pytest.mark.tier("test")
+@pytest.mark.tier("slow")
 def test_a_prior_where_nothing_can_be_simulated() -> None:
     model = compile_network(read_antimony("model grows; k = 1; species S = 1; J: -> S; 1e300*k^2*S; end"))
     dataset = Dataset(
