@@ -59,7 +59,7 @@ def _used(kind: str, m: Any) -> bool:
     return m.observable == COUNTED or any(p in m.arguments for p in plates)
 
 
-def run(kind: str, folder: Path, options: dict[str, int]) -> Row:
+def run(kind: str, folder: Path, options: dict[str, Any]) -> Row:
     """The check of one problem, and its times."""
     from hexamer import sbc
 

@@ -24,7 +24,8 @@ class Mixture:
     """(1−ε) N(0, 1) + ε N(0, k²), of scipy's parts."""
 
     def __init__(self, share: float, times: float):
-        self.share, self.wide = share, stats.norm(scale=times)
+        self.share = share
+        self.wide: Any = stats.norm(scale=times)
 
     def cdf(self, r):
         return (1 - self.share) * stats.norm.cdf(r) + self.share * self.wide.cdf(r)

@@ -115,7 +115,7 @@ def test_numpyro_has_the_same_prior(problem: Problem) -> None:
 def test_tree(problem: Problem) -> None:
     z = np.stack([np.asarray(problem.space.sample(key)) for key in jax.random.split(jax.random.key(3), 4)])[None]
     tree = to_datatree(problem, z, {}, seed=1, failures={}, predictive=False)
-    drawn = np.stack([np.log(tree["prior"][n].values.ravel()) for n in ("scale_2", "k")])
+    drawn = np.stack([np.log(np.ravel(tree["prior"].dataset[n].values)) for n in ("scale_2", "k")])
     assert np.corrcoef(drawn)[0, 1] == pytest.approx(0.9, abs=0.02)
     terms = tree["log_prior"].dataset
     total = sum(np.ravel(terms[n].values) for n in problem.space.names)
@@ -134,7 +134,7 @@ def test_the_posterior_becomes_the_prior_of_another_problem(
     save_datatree(tree, tmp_path / "posterior.nc")
     names = ["k", "noise", "scale_2"]
     old = priors_from_result(tmp_path, names)
-    t = np.log(np.stack([np.ravel(tree["posterior"][n].values) for n in names]))
+    t = np.log(np.stack([np.ravel(tree["posterior"].dataset[n].values) for n in names]))
     for name, x in zip(names, t, strict=True):
         prior = old.named[name].prior
         assert prior is not None

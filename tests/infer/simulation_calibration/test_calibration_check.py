@@ -52,7 +52,7 @@ def test_a_right_posterior() -> None:
 def test_a_posterior_that_is_too_narrow(narrow: CalibrationCheck) -> None:
     assert narrow.verdict == "not calibrated"
     table = narrow.table
-    assert table["corrected"]["k"] < 1e-3
+    assert table.to_dict()["corrected"]["k"] < 1e-3
     assert table["shape"].tolist() == ["too narrow", "", ""]
     assert np.all(table["corrected"] >= table["p"])
     text = " ".join(narrow.words)
@@ -117,7 +117,7 @@ def test_report_and_figure(narrow: CalibrationCheck, tmp_path: Path) -> None:
     share = np.arange(1, narrow.ranked + 1) / (narrow.ranked + 1)
     edges = np.array(envelope(100, narrow.ranked, 0.01 / 3)) - share[None]
     (area,) = k.collections
-    drawn = area.get_paths()[0].vertices[:, 1]
+    drawn = np.asarray(area.get_paths()[0].vertices)[:, 1]
     np.testing.assert_allclose([drawn.min(), drawn.max()], [edges.min(), edges.max()])
     low, high = (np.interp(x, share, edge) for edge in edges)
     beyond = [np.any((c < low) | (c > high), where=(x > 0.05) & (x < 0.95)) for c in (y, _curve(scale)[1])]

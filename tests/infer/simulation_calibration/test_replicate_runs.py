@@ -54,7 +54,7 @@ def test_a_standard_deviation_that_is_too_large_is_caught(decay_model: Model, mo
     monkeypatch.setattr(Problem, "terms_of", broken)
     check = checked(problem(decay_model), seed=1)
     assert not check.calibrated, str(check)
-    assert check.table["shape"]["noise"] == "too low"
+    assert check.table.to_dict()["shape"]["noise"] == "too low"
 
 
 def test_a_lost_jacobian_is_caught(decay_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +67,7 @@ def test_a_lost_jacobian_is_caught(decay_model: Model, monkeypatch: pytest.Monke
     monkeypatch.setattr(ParameterSpace, "log_prior_of_search", lost)
     check = checked(problem(decay_model, times=(4.0,), limit=None, noise=0.5), seed=1)
     assert not check.calibrated, str(check)
-    assert check.table["shape"]["a0"] == "too low"
+    assert check.table.to_dict()["shape"]["a0"] == "too low"
 
 
 def test_limits_taken_as_values_are_caught(decay_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,12 +158,13 @@ def test_replicates_that_fail_are_counted(decay_model: Model, monkeypatch: pytes
 @pytest.mark.tier("test")
 def test_what_is_refused(decay_model: Model, decay: Callable[..., Problem]) -> None:
     made = decay()
-    for options, message in (
+    refused: tuple[tuple[dict[str, Any], str], ...] = (
         ({"replicates": 5}, "replicates must be at least 20, not 5: ranks of fewer show nothing"),
         ({"draws": 10}, "draws must be at least 20, not 10"),
         ({"starts": 0}, "starts must be at least 1, not 0"),
         ({"level": 0.0}, "level must lie between 0 and 1, not 0"),
-    ):
+    )
+    for options, message in refused:
         with pytest.raises(ValueError, match=message):
             sbc(made, **options)
     fixed = {n: replace(p, prior=None, value=p.value or 1.0) for n, p in data().parameters.items()}
@@ -201,10 +202,11 @@ def test_ranks_are_those_of_simuk(decay_model: Model, monkeypatch: pytest.Monkey
         progress_bar=False,
     )
     theirs.run_simulations()
+    shares: Any = theirs.simulations
     monkeypatch.setattr(replicate, "draw_truth", lambda *_: (truths.pop(0), {}))
     ours = [run_replicate(made, Effort(2, 300, 400, 2, 0.8), 1, i) for i in range(count)]
     for i, name in enumerate(made.space.names):
-        right = np.ravel(theirs.simulations["prior_sbc"][name].values) / draws
+        right = np.ravel(shares["prior_sbc"][name].values) / draws
         found = np.array([r.below[:, i].mean() for r in ours])
         assert np.corrcoef(found, right)[0, 1] > 0.97
         np.testing.assert_allclose(found, right, atol=0.2)  # 4 sd of ranks among about 100 independent draws
