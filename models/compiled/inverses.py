@@ -20,20 +20,30 @@ from .stable import logarithm, quotient_in_range
 _HALF = sympy.Rational(1, 2)
 
 
-class Arcsin(sympy.Function):
-    """The angle whose sine is the first argument, and whose cosine is the second, the root of 1 - x^2."""
+class _Inverse(sympy.Function):
+    """A function of x and of the root of 1 - x^2; messages show it as `written`, of x alone."""
 
     nargs = 2
+    written: str
+
+    def _sympystr(self, printer) -> str:
+        return f"{self.written}({printer._print(self.args[0])})"
+
+
+class Arcsin(_Inverse):
+    """The angle whose sine is the first argument, and whose cosine is the second, the root of 1 - x^2."""
+
+    written = "asin"
 
     def fdiff(self, argindex: int = 1) -> sympy.Expr:
         sine, cosine = self.args
         return cosine if argindex == 1 else -sine
 
 
-class Arccos(sympy.Function):
+class Arccos(_Inverse):
     """The angle whose cosine is the first argument, and whose sine is the second, the root of 1 - x^2."""
 
-    nargs = 2
+    written = "acos"
 
     def fdiff(self, argindex: int = 1) -> sympy.Expr:
         cosine, sine = self.args
