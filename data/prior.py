@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _POSITIVE = (0.0, math.inf)
 _RARE = 1e-4  # a probability; what is rarer may lie beyond what floats hold
+_LEAST_MASS = -690.0  # nats, 1e-300: less is not a float of full precision
 
 
 @dataclass(frozen=True)
@@ -268,8 +269,8 @@ class Prior:
     def log_mass(self) -> float:
         """log of the integral of the family's `log_density` over the bounds, in nats.
 
-        Raises `ValueError` if the bounds leave nothing. What is integrated is never a tail whose distribution
-        function rounds to one.
+        Raises `ValueError` if the bounds leave nothing, or so little that no draw can be made. What is integrated is
+        never a tail whose distribution function rounds to one.
         """
         low, high = self.bounds
         if self.family == "uniform":
@@ -281,7 +282,7 @@ class Prior:
             less, more = float(frozen.logsf(high)), float(frozen.logsf(low))
         else:
             less, more = float(frozen.logcdf(low)), float(frozen.logcdf(high))
-        if not less < more:
+        if not less < more or more < _LEAST_MASS:
             raise ValueError(f"the bounds [{self.lower}, {self.upper}] leave nothing of the prior {self.text}")
         return more + math.log1p(-math.exp(less - more))
 

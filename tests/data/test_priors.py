@@ -259,3 +259,12 @@ def test_the_normal_distribution_is_scipys_bit_for_bit():
     assert ours.median() == theirs.median()
     for name, at in {"ppf": share, "isf": share, "cdf": x, "sf": x, "logcdf": x, "logsf": x}.items():
         np.testing.assert_array_equal(getattr(ours, name)(at), getattr(theirs, name)(at))
+
+
+@pytest.mark.parametrize(("lower", "upper"), [(50.0, 60.0), (-60.0, -50.0)])
+def test_bounds_that_leave_nothing_are_refused(lower: float, upper: float) -> None:
+    """Their quantiles were infinite."""
+    with pytest.raises(ValueError, match="leave nothing of the prior"):
+        _ = Prior("normal", "lin", 0.0, 1.0, lower=lower, upper=upper).log_mass
+    far = Prior("normal", "lin", 0.0, 1.0, lower=35.0, upper=60.0)
+    assert 35.0 <= float(far.quantile(np.asarray(0.5))) < 35.1

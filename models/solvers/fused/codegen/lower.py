@@ -142,4 +142,4 @@ class Lowering:
                     either = graph.node("or", result, a)
                     result = graph.node("and", either, graph.node("not", graph.node("and", result, a)))
                 return result
-        raise Unsupported(f"the fused engine has no {getattr(e, "written", e.func.__name__)}, used in {str(e)[:60]}")
+        raise Unsupported(f"the fused engine has no {getattr(e, 'written', e.func.__name__)}, used in {str(e)[:60]}")
