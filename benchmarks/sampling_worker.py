@@ -22,7 +22,6 @@ from typing import Any
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from hexamer import Diffrax, Problem, load_problem
@@ -107,7 +106,6 @@ def of_numpyro(case: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     case = json.loads(Path(sys.argv[1]).read_text())
-    jnp.zeros(1).block_until_ready()
     try:
         answer = of_numpyro(case) if case["method"] == "numpyro" else of_hexamer(case)
     except Exception as error:  # the parent says what happened

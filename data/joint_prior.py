@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..models.listing import known_names
-from .parameter import Parameter, effective_prior
+from .parameter import Parameter, draw_prior, effective_prior
 
 _ROUNDED = 1e-9  # by which entries of a stated matrix may differ from those of a correlation matrix
 
@@ -152,4 +152,12 @@ def draw_joint(
     return drawn
 
 
-__all__ = ["JointPrior", "draw_joint", "joint_prior_faults"]
+def draw_priors(
+    parameters: Sequence[Parameter], joint: Collection[JointPrior], n: int, rng: np.random.Generator
+) -> dict[str, Float[np.ndarray, " n"]]:
+    """Draws of all parameters by name, in their own units: from the joint priors, and from the others' own ones."""
+    independent = {p.name: draw_prior(p, n, rng) for p in parameters}
+    return independent | draw_joint(joint, {p.name: p for p in parameters}, n, rng)
+
+
+__all__ = ["JointPrior", "draw_joint", "draw_priors", "joint_prior_faults"]

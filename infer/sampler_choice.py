@@ -75,7 +75,7 @@ class Options:
         )
 
     def choose(self, modes: Modes, earlier: EarlierDraws | None) -> tuple[bool, list[str]]:
-        """Whether to sample by SMC, and sentences that say why if the method is `auto`."""
+        """True to sample by SMC, else by NUTS; and sentences that say why if the method is `auto`."""
         if self.method != "auto":
             return self.method == "smc", []
         if earlier is not None:

@@ -82,7 +82,7 @@ class EarlierDraws(NamedTuple):
         return np.asarray(problem.space.fold(jnp.asarray(np.array(points))))
 
     def sentence(self, problem: Problem) -> str:
-        """What the sampler starts from."""
+        """A sentence that says from which draws the sampler starts."""
         names = problem.space.names
         new = [n for i, n in enumerate(names) if i not in self.places]
         words = f"starting from {len(self.u)} draws of an earlier result"

@@ -70,10 +70,19 @@ def one_of(unknown: object, known: Iterable[str]) -> str:
     return f"one of {', '.join(names)}{did_you_mean(str(unknown), names)}"
 
 
+def after_number(unit: str) -> str:
+    """A unit as it follows a number in a message: with a space; empty if there is none.
+
+    >>> after_number("nM"), after_number("1")
+    (' nM', '')
+    """
+    return f" {unit}" if unit not in ("", "1") else ""
+
+
 def check_word(name: str, word: object, known: Iterable[str]) -> None:
     """Raises `ValueError` with the words known, and which of them was meant, unless `word` is one of them."""
     if word not in (words := list(known)):
         raise ValueError(f"{name} must be {one_of(word, words)}, not {word!r}")
 
 
-__all__ = ["check_word", "counted", "did_you_mean", "known_names", "listed", "one_of", "with_and"]
+__all__ = ["after_number", "check_word", "counted", "did_you_mean", "known_names", "listed", "one_of", "with_and"]

@@ -96,8 +96,9 @@ def main():
     }
 
 
-if __name__ == "__main__":
-    out = os.fdopen(os.dup(1), "w")  # AMICI and its compiler may print: standard output is for the one JSON object
+def print_answer(main):
+    """Prints the result of `main` as the one JSON object of standard output; what AMICI prints goes to stderr."""
+    out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     try:
         with contextlib.redirect_stdout(sys.stderr):
@@ -107,3 +108,7 @@ if __name__ == "__main__":
         answer = {"error": f"{type(error).__name__}: {error}", "amici_version": amici.__version__}
     print(json.dumps(answer), file=out, flush=True)
     sys.exit(1 if "error" in answer else 0)
+
+
+if __name__ == "__main__":
+    print_answer(main)

@@ -14,14 +14,12 @@ simulates without sensitivities, and the priors are evaluated as arrays.
 """
 
 import argparse
-import contextlib
 import json
 import logging
 import multiprocessing
 import os
 import sys
 import time
-import traceback
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -33,7 +31,7 @@ import numpy as np
 import pypesto
 import pypesto.sample
 from amici.importers.petab import PetabImporter
-from amici_petab_worker import flatten
+from amici_petab_worker import flatten, print_answer
 from petab import v2
 
 TEMPERATURES = 5  # of parallel tempering
@@ -187,13 +185,4 @@ def main():
 
 
 if __name__ == "__main__":
-    out = os.fdopen(os.dup(1), "w")  # AMICI and its compiler may print: standard output is for the one JSON object
-    os.dup2(2, 1)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            answer = main()
-    except Exception as error:
-        traceback.print_exc()
-        answer = {"error": f"{type(error).__name__}: {error}", "amici_version": amici.__version__}
-    print(json.dumps(answer), file=out, flush=True)
-    sys.exit(1 if "error" in answer else 0)
+    print_answer(main)

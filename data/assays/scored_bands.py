@@ -73,7 +73,7 @@ def score(
 
 
 def limits_of_levels(levels: Sequence[str], thresholds: Sequence[float]) -> Mapping[str, NumberOrLimit]:
-    """What each level, from the lowest to the highest, says of the reading."""
+    """The limit or interval of the reading that each level stands for; levels begin with the lowest."""
     inner = zip(levels[1:-1], thresholds, thresholds[1:], strict=False)
     between = {level: NumberOrLimit(low, "interval", high) for level, low, high in inner}
     lowest, highest = NumberOrLimit(thresholds[0], "left"), NumberOrLimit(thresholds[-1], "right")

@@ -52,7 +52,7 @@ class EarlierRows:
             self._complain(row, "distribution", f"a result with this parameter; {error}")
             return None
         self._names.setdefault(place, []).append((name, row))
-        return replace(_in_unit_of(parameter, row, self), value=value, row=row.number)
+        return replace(self._in_unit(parameter, row), value=value, row=row.number)
 
     def joint_priors(self) -> Iterator[JointPrior]:
         """For each result that gives several parameters their priors, the correlations of these."""
@@ -77,23 +77,24 @@ class EarlierRows:
             self._complain(row, "distribution", f"a folder of results, as in `from results/old`; {error}")
             return None
 
+    def _in_unit(self, parameter: Parameter, row: Row) -> Parameter:
+        """The parameter in the unit that its row states, if it states one."""
+        stated, prior = row.cells["unit"].strip(), parameter.prior
+        if not stated or prior is None:
+            return parameter
+        factor = 1.0
+        if parameter.unit:
+            try:
+                factor = conversion_factor(parameter.unit, stated)
+            except UnitError as error:
+                expected = (
+                    f"{parameter.unit!r}, in which the earlier result has it, a unit that it can become, or nothing"
+                )
+                self._complain(row, "unit", f"{expected}; {error}")
+        return replace(parameter, prior=prior if factor == 1 else prior.scaled(factor), unit=stated)
+
     def _complain(self, row: Row, column: str, expected: str) -> None:
         self.issues.add(self.file, expected, row=row.number, column=column, holds=quote(row.cells[column]))
-
-
-def _in_unit_of(parameter: Parameter, row: Row, rows: EarlierRows) -> Parameter:
-    """The parameter in the unit that its row states, if it states one."""
-    stated, prior = row.cells["unit"].strip(), parameter.prior
-    if not stated or prior is None:
-        return parameter
-    factor = 1.0
-    if parameter.unit:
-        try:
-            factor = conversion_factor(parameter.unit, stated)
-        except UnitError as error:
-            expected = f"{parameter.unit!r}, in which the earlier result has it, a unit that it can become, or nothing"
-            rows._complain(row, "unit", f"{expected}; {error}")
-    return replace(parameter, prior=prior if factor == 1 else prior.scaled(factor), unit=stated)
 
 
 __all__ = ["EarlierRows", "place_in"]

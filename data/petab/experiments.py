@@ -98,7 +98,7 @@ class Courses:
         return self._protocol(name, experiment, periods)
 
     def _check_equilibrated(self, experiment: Experiment, periods: list[tuple[float, _Set]]) -> None:
-        """Of v2, raises `ValueError` if events could act during a pre-equilibration; of v1, notes it."""
+        """Raises `ValueError` for PEtab v2 if events could act during a pre-equilibration; for v1, adds a note."""
         if periods[0][0] != -math.inf or not (events := watching_events(self.entities, periods[1][0])):
             return
         if experiment.lasting:

@@ -1,4 +1,4 @@
-"""What a PEtab problem says, in either version: both are read into these tables, and one reader reads the tables."""
+"""The tables of a PEtab problem, the same for both versions; one reader makes a data set of them."""
 
 from __future__ import annotations
 

@@ -247,7 +247,7 @@ class ModelUnits:
         return None
 
     def notes(self) -> list[str]:
-        """What is assumed of the model, as one sentence; none if it declares all."""
+        """A list with a sentence on the units that are assumed; empty if the model declares all."""
         network, missing, taken = self.network, [], []
         if self.declared_time is None and self.stated_time is None:
             missing.append("time")

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
+from ...models.listing import after_number
 from ...models.solvers.accuracy import stricter
 from ...models.solvers.dispatch import uses_fused
 from ..posterior.draw_evaluation import map_draws
@@ -69,7 +70,7 @@ def _sentence(problem: Problem, name: str, rows: np.ndarray, sd: np.ndarray, err
     worst = int(np.argmax(middle_error / np.maximum(middle_sd, 1e-300)))
     m = problem.dataset.measurements[int(rows[worst])]
     observable = problem.dataset.observables[name]
-    unit = f" {observable.unit}" if observable.scale == "lin" and observable.unit not in ("", "1") else ""
+    unit = after_number(observable.unit) if observable.scale == "lin" else ""
     on = "" if observable.scale == "lin" else f", on its {observable.scale} scale,"
     total = sum(x.observable == name for x in problem.dataset.measurements)
     return (

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -122,7 +121,6 @@ def prior_curvature(problem: Problem, u: Float[np.ndarray, " parameters"]) -> Cu
     Curvature
         With the covariance of 500 draws from the prior.
     """
-    keys = jax.random.split(jax.random.PRNGKey(0), _PRIOR_DRAWS)
-    scale = spread(problem.space.unfold(np.stack([np.asarray(problem.space.sample(key)) for key in keys])))
+    scale = spread(problem.space.unfold(problem.space.sample_many(0, _PRIOR_DRAWS)))
     hessian = np.linalg.inv(scale @ scale.T)
     return Curvature(np.asarray(u), hessian, scale, np.linalg.eigvalsh(hessian))

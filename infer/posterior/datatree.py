@@ -29,8 +29,8 @@ import xarray as xr
 from jaxtyping import Array, Float
 
 from ...data.earlier_result import safe
-from ...data.joint_prior import draw_joint
-from ...data.parameter import Parameter, draw_prior
+from ...data.joint_prior import draw_priors
+from ...data.parameter import Parameter
 from ...models.solvers.below_zero import below_zero_warning, by_species
 from ..problem.parameter_space import ParameterSpace, search_bounds
 from ..problem.problem import Problem
@@ -147,12 +147,11 @@ def _check_shapes(problem: Problem, z: np.ndarray, stats: Mapping[str, np.ndarra
 def _draw(
     problem: Problem, estimated: list[Parameter], n: int, rng: np.random.Generator, *, predictive: bool
 ) -> _Random:
-    noise, data = problem.assays.noise, problem.dataset
+    noise = problem.assays.noise
     return _Random(
         log_scales=rng.standard_normal((n, len(problem.nuisance))),
         noise=noise.draw(rng, (n if predictive else 0,)),
-        prior={p.name: draw_prior(p, PRIOR_DRAWS, rng) for p in estimated}
-        | draw_joint(data.joint_priors, problem.parameters, PRIOR_DRAWS, rng),
+        prior=draw_priors(estimated, problem.dataset.joint_priors, PRIOR_DRAWS, rng),
         prior_noise=noise.draw(rng, (PRIOR_PREDICTIVE if predictive else 0,)),
     )
 

@@ -83,7 +83,7 @@ def store_fitted(problem: Problem) -> xr.Dataset:
 
 
 def read_fitted(tree: xr.DataTree) -> Fitted | None:
-    """What a posterior's tree says that it was fitted to; None if it does not.
+    """The problem that a posterior was fitted to, from its tree; None if the tree does not have it.
 
     Raises `PosteriorFileError` if that cannot be read.
     """

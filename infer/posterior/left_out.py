@@ -25,6 +25,7 @@ from .ties import without_ties
 
 LEFT_OUT = "left_out"  # the group
 PARETO_K, EFFECTIVE = "pareto_k", "effective_parameters"  # its other variable, and its attribute
+GOOD_K = 0.7  # Pareto's k up to which importance weights are reliable
 LEAST_DRAWS = 100  # fewer have no tail whose shape could be estimated
 
 
@@ -83,4 +84,4 @@ def _effective(terms: Float[np.ndarray, "rows draws"], weights: Float[np.ndarray
     return float(max(np.sum(gain[np.isfinite(gain)]), 0.0))
 
 
-__all__ = ["EFFECTIVE", "LEFT_OUT", "PARETO_K", "left_out_quantiles"]
+__all__ = ["EFFECTIVE", "GOOD_K", "LEFT_OUT", "PARETO_K", "left_out_quantiles"]

@@ -1,4 +1,4 @@
-"""What a posterior's draws say of several modes: whether chains saw all of it, and what to do."""
+"""Words on several modes of a posterior: whether the chains saw all of them, and what to do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EVIDENCE_APART = 5.0  # nats between populations; of 16 with a standard deviati
 HEAVY = 0.05  # of the probability: an optimum that may hold more must have draws
 _STAYING_SHARE = 0.99  # of a chain's draws
 _VISITED_SHARE = 0.001  # of a chain's draws, in an optimum that it visited
-_GOOD, _ACCEPTABLE, _BAD = 0, 1, 2
+GOOD, ACCEPTABLE, BAD = 0, 1, 2  # levels of a judgement
 
 
 class Judgement(NamedTuple):
@@ -47,18 +47,18 @@ def judge_modes(tree: xr.DataTree, worst_rhat: float, acceptable: float) -> Judg
             return judgement
         other = _judge_chains(tree, stats)
         return Judgement(max(judgement.level, other.level), judgement.words + other.words, other.apart)
-    return _judge_chains(tree, stats) if worst_rhat > acceptable else Judgement(_GOOD, [])
+    return _judge_chains(tree, stats) if worst_rhat > acceptable else Judgement(GOOD, [])
 
 
 def _judge_weights(tree: xr.DataTree, optima: list[dict], stats: xr.Dataset) -> Judgement:
     """Words on the evidence and on each optimum's share of the posterior, from the populations of SMC."""
-    level, words = _GOOD, []
+    level, words = GOOD, []
     evidence, error = (tree.attrs.get(name) for name in ("log_evidence", "log_evidence_error"))
     if evidence is not None and error is not None:
         words.append(f"The log evidence is {evidence:.2f} ± {error:.2g} nats (standard error between populations).")
         apart = float(np.ptp(json.loads(tree.attrs.get("log_evidence_of_populations", "[0]"))))
         if apart > _EVIDENCE_APART:  # the standard error is that of a mean which one population dominates
-            level = _ACCEPTABLE
+            level = ACCEPTABLE
             words[-1] += (
                 f" But the populations differ by up to {apart:.1f} nats, so its error may be much larger: take more "
                 "particles."
@@ -77,7 +77,7 @@ def _judge_weights(tree: xr.DataTree, optima: list[dict], stats: xr.Dataset) -> 
             for k, (share, e) in enumerate(zip(part.mean(0), errors, strict=True), start=1)
         )
         coarse = errors.max() > GOOD_WEIGHT
-        level = _ACCEPTABLE if coarse else level
+        level = ACCEPTABLE if coarse else level
         more = " That is coarse: take more particles." if coarse else ""
         words.append(
             f"{_head(tree, optima)} {_listed(tree, optima, None)} Of the posterior there are {shares} (standard errors "
@@ -102,19 +102,19 @@ def _judge_optima(
     head = f"{_head(tree, optima)} {listed}"
     if np.all(part >= _VISITED_SHARE) and worst_rhat <= acceptable:
         shares = ", ".join(f"{100 * h:.0f}%" for h in shares_of_draws)
-        return Judgement(_GOOD, [f"{head} Every chain visits each of them; of the draws they hold {shares}."])
+        return Judgement(GOOD, [f"{head} Every chain visits each of them; of the draws they hold {shares}."])
     occupied = np.flatnonzero(part.max(0) >= _VISITED_SHARE)
     missed = [k for k in range(count) if k not in occupied]
     if len(occupied) > 1:
-        return Judgement(_BAD, [f"{head} {_where(part)} {_explain_weights(missed)}"], apart=True)
+        return Judgement(BAD, [f"{head} {_where(part)} {_explain_weights(missed)}"], apart=True)
     heavy = [k for k in missed if k + 1 not in began or optima[k]["share"] >= HEAVY]
     if heavy:
         return Judgement(
-            _BAD, [f"{head} All draws lie in optimum {occupied[0] + 1}. {_explain_weights(missed)}"], apart=False
+            BAD, [f"{head} All draws lie in optimum {occupied[0] + 1}. {_explain_weights(missed)}"], apart=False
         )
     left = with_and([str(k + 1) for k in missed])
     return Judgement(
-        _GOOD,
+        GOOD,
         [
             f"{head} The chains that began at optimum {left} left it in the warmup and no draw lies there; by its "
             f"height and width it holds less than {100 * HEAVY:.0f}% of the posterior."
@@ -167,7 +167,7 @@ def _judge_chains(tree: xr.DataTree, stats: xr.Dataset) -> Judgement:
     """Names the chains whose draws do not overlap with those of the others."""
     groups, parameter = chains_apart(tree["posterior"].dataset)
     if len(groups) < 2:
-        return Judgement(_GOOD, [])
+        return Judgement(GOOD, [])
     height = np.asarray(stats["lp"].values, dtype=float).mean(1) if "lp" in stats else None
     scatter = float(np.asarray(stats["lp"].values).std(1).mean()) if "lp" in stats else 0.0
     draws = tree["posterior"].dataset[parameter].values
@@ -181,7 +181,7 @@ def _judge_chains(tree: xr.DataTree, stats: xr.Dataset) -> Judgement:
                 text += f" (log density lower by {below:.1f}: a worse optimum, in which the sampler is stuck)"
         places.append(text)
     return Judgement(
-        _BAD,
+        BAD,
         [
             f"The chains lie in {len(groups)} separate places, apart in {parameter} for instance: {'; '.join(places)}. "
             "More draws do not mend that. Look for best fits from more starts, and sample again from other starts; "

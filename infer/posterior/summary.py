@@ -1,4 +1,4 @@
-"""What a posterior says, in a table and four verdicts, for a terminal and for notebooks."""
+"""`Summary`: a posterior as a table and four verdicts, for a terminal and for notebooks."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Summary:
 
     @property
     def verdict(self) -> str:
-        """What *sampled* says: `good`, `acceptable`, `not converged`, or `not judged` (one chain, or too few draws)."""
+        """The verdict *sampled* in one word: `good`, `acceptable`, `not converged`, or `not judged`."""
         return _VERDICTS.get(self.verdicts[0].answer, self.verdicts[0].answer)
 
     @property
@@ -154,6 +154,11 @@ def summarise(tree: xr.DataTree, *, truth: Mapping[str, float] | None = None) ->
     return Summary(table, judge(tree, table), title, _truth_table(posterior, truth) if truth else None)
 
 
+def as_items(sentences: Sequence[str]) -> list[str]:
+    """Lines of a terminal, in which each sentence is an item of a list."""
+    return [line for sentence in sentences for line in textwrap.wrap(sentence, WIDTH, **_ITEM)]
+
+
 def _head(summary: Summary, verdict: Verdict) -> str:
     """The line above a verdict's sentences; of *sampled*, also whether the chains converged."""
     converged = _SENTENCES.get(summary.verdict, "") if verdict is summary.verdicts[0] else ""
@@ -208,7 +213,7 @@ def _lines(summary: Summary) -> list[str]:
         lines += ["", *_truth_lines(summary.truth)]
     for verdict in summary.verdicts:
         lines += ["", *textwrap.wrap(_head(summary, verdict), WIDTH, break_long_words=False)]
-        lines += [line for sentence in verdict.sentences for line in textwrap.wrap(sentence, WIDTH, **_ITEM)]
+        lines += as_items(verdict.sentences)
     return lines
 
 

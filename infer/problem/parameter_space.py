@@ -284,6 +284,11 @@ class ParameterSpace:
             z[block.rows] = block.factor @ rng.standard_normal(len(block.rows))
         return jnp.asarray(z)
 
+    def sample_many(self, seed: int, count: int) -> Float[np.ndarray, "count parameters"]:
+        """Draws of z from the prior, each with a key of its own."""
+        keys = jax.random.split(jax.random.PRNGKey(seed), count)
+        return np.stack([np.asarray(self.sample(key)) for key in keys])
+
     def _drawn(self, i: int, parameter: Parameter, rng: np.random.Generator) -> float:
         if self._kind[i] == _FOLDED:  # normal over z
             return self._of_search(i, abs(rng.normal(0.0, self._width[i])))

@@ -1,4 +1,4 @@
-"""What a check of calibration leaves in its folder: ranks, a table, a figure, and words."""
+"""The files that a check of calibration writes: ranks, p values, a figure, and a summary."""
 
 from __future__ import annotations
 

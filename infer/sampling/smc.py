@@ -130,9 +130,7 @@ class SMC:
     def init(self, devices: Sequence[Any]) -> SMCState:
         """Draws from the prior. Raises `FloatingPointError` if the simulation fails at all of them."""
         size = (self.populations, self.particles)
-        keys = jax.random.split(jax.random.PRNGKey(self.seed), math.prod(size))
-        u = self.problem.space.unfold(np.stack([np.asarray(self.problem.space.sample(key)) for key in keys]))
-        u = np.asarray(u).reshape(*size, -1)
+        u = self.problem.space.unfold(self.problem.space.sample_many(self.seed, math.prod(size))).reshape(*size, -1)
         with self.problem.placed(math.prod(size)):
             known = np.asarray(self.problem.compiled(_likelihoods)(jnp.asarray(u)))
         if len(failing := np.flatnonzero(np.all(known == _IMPOSSIBLE, axis=1))):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from ... import html
 from ...models.listing import counted
 from ..posterior.draw_evaluation import thinned
-from ..posterior.summary import WIDTH
+from ..posterior.summary import as_items
 from ..posterior.verdicts.sampled import ACCEPTABLE_RHAT
 from ..sampling.store import StoreError, load_arrays, save_arrays
 from .rank_shapes import advise, shape_of
@@ -26,7 +26,6 @@ from .uniformity import holm, uniform_p_values
 LEAST_RANKED = 20  # draws
 _SLOW = 0.05  # share of the replicates that may have fewer independent draws than are ranked
 _VERDICTS = {"calibrated": "Calibrated.", "not calibrated": "NOT CALIBRATED."}
-_ITEM = {"initial_indent": "- ", "subsequent_indent": "  ", "break_long_words": False}
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +102,7 @@ class CalibrationCheck:
 
     @cached_property
     def words(self) -> tuple[str, ...]:
-        """What the ranks mean and what to do, in sentences."""
+        """Sentences that say what the ranks mean, and what to do."""
         off = self.table["shape"][self.table["corrected"] <= self.level]
         words = advise(dict(zip(map(str, off.index), off, strict=True)))
         if not words:
@@ -152,7 +151,7 @@ class CalibrationCheck:
         for name, row in self.table.to_dict("index").items():
             numbers = f"{row['p']:10.3g} {row['corrected']:10.3g} {row['mean_rank']:10.3f}"
             lines.append(f"{str(name).ljust(width)}{numbers}  {row['shape']}".rstrip())
-        lines += ["", _VERDICTS[self.verdict], *(textwrap.fill(w, WIDTH, **_ITEM) for w in self.words)]
+        lines += ["", _VERDICTS[self.verdict], *as_items(self.words)]
         usual = np.median(self.seconds.sum(axis=1))
         lines += ["", f"a replicate takes {usual:.2g} s, {self.cost:.2f} times its sampling"]
         return "\n".join(lines)
@@ -227,19 +226,11 @@ def check_of(
         rhat=np.array([r.rhat for r in with_ranks]),
         seconds=np.array([r.seconds for r in with_ranks]),
         diverging=sum(r.diverging for r in with_ranks),
-        failed=_summed({r.reason: 1} for r in replicates if r.reason),
-        redrawn=_summed(r.redrawn for r in replicates),
+        failed=dict(Counter(r.reason for r in replicates if r.reason)),
+        redrawn=dict(sum((Counter(r.redrawn) for r in replicates), Counter())),
         level=level,
         complete=complete,
     )
-
-
-def _summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for one in counts:
-        for name, n in one.items():
-            total[name] = total.get(name, 0) + n
-    return total
 
 
 __all__ = ["LEAST_RANKED", "CalibrationCheck", "check_of"]

@@ -1,4 +1,4 @@
-"""What uneven ranks mean, in words: posteriors that are too narrow, too wide, or shifted."""
+"""Words on uneven ranks: the posterior is too narrow, too wide, or shifted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _BESIDE |= {WIDE: "lies too often in the middle of"}
 
 
 def shape_of(ranks: Int[np.ndarray, " replicates"], most: int) -> str:
-    """What ranks of 0 to `most` say of the posterior, by their mean and their variance about the middle.
+    """The shape of the posterior by ranks of 0 to `most`: by their mean, and their variance about the middle.
 
     Uniform values have mean 1/2 with variance 1/(12 N), and mean square 1/12 about the middle with variance 1/(180 N).
     """

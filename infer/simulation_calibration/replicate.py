@@ -76,7 +76,7 @@ class Replicate:
 
 
 def quantities_of(problem: Problem) -> tuple[str, ...]:
-    """What is ranked: the sampled parameters, the scales that are integrated out, and the log likelihood."""
+    """The names of all that is ranked: sampled parameters, scales that are integrated out, and the log likelihood."""
     return (*problem.space.names, *problem.nuisance.names, LIKELIHOOD)
 
 

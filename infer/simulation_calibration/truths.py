@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...data.parameter import draw_prior
+from ...data.joint_prior import draw_priors
 from ...models.solvers.status import Status
 from ..problem.problem import Problem
 from ..problem.readout import Readout
@@ -24,7 +24,7 @@ UNRECORDED = "a reading that cannot be recorded"
 
 
 class Truth(NamedTuple):
-    """What a replicate is simulated from, and its rows."""
+    """The parameters and scales of a replicate, and the rows that were simulated from them."""
 
     z: Float[np.ndarray, " parameters"]  # unconstrained
     log_scales: Float[np.ndarray, " scales"]  # ln of the scales that are integrated out
@@ -37,10 +37,10 @@ def draw_truth(problem: Problem, rng: np.random.Generator) -> tuple[Truth | None
     None if all of them fail.
     """
     failed: Counter[str] = Counter()
-    nuisance, assays = problem.nuisance, problem.assays
+    space, nuisance, assays = problem.space, problem.nuisance, problem.assays
     for _ in range(1 + REDRAWS):
-        theta = np.array([draw_prior(p, 1, rng)[0] for p in problem.space.parameters])
-        z = problem.space.coordinates(theta[None])[0]
+        drawn = draw_priors(space.parameters, space.joint_priors, 1, rng)
+        z = space.coordinates(np.array([drawn[n] for n in space.names]).T)[0]
         log_scales = nuisance.location + nuisance.spread * rng.standard_normal(len(nuisance))
         noise = assays.noise.draw(rng, ())
         if not np.all(np.isfinite(z)):  # a draw on a bound, or beyond what floats hold

@@ -20,7 +20,7 @@ def quotient(a: sympy.Expr, b: sympy.Expr) -> sympy.Expr:
 
 
 def rem(a: sympy.Expr, b: sympy.Expr) -> sympy.Expr:
-    """What is left of a after as many whole b as fit: a - b quotient(a, b)."""
+    """The remainder of a, less as many whole b as fit: a - b quotient(a, b)."""
     return a - b * quotient(a, b)
 
 

@@ -16,14 +16,13 @@ import xarray as xr
 
 from ....models.listing import counted, listed
 from ..file import MEASUREMENT
-from ..left_out import EFFECTIVE, LEFT_OUT, PARETO_K
+from ..left_out import EFFECTIVE, GOOD_K, LEFT_OUT, PARETO_K
 from .groups import KINDS, LOCATED, MeasurementGroup, groups_of
 from .misfit_words import describe_misfit, describe_outliers, describe_wide
 from .verdict import Verdict
 
 ERROR = 0.01  # probability of a false alarm, of each kind of test and of outliers
 _FEW = 0.1  # of an observable's rows may be outliers; more are misfit
-_GOOD_K = 0.7
 _REPORTED = 20  # rows of an observable whose coverage is always said if it lies outside `_EXPECTED`
 _EXPECTED = (0.85, 0.95)
 
@@ -81,7 +80,7 @@ def _outliers(rows: pd.DataFrame, share: float) -> np.ndarray:
 
 
 def _most_telling(groups: Sequence[MeasurementGroup]) -> list[MeasurementGroup]:
-    """Of each observable the protocols in which it shows, if there are one or two; else the runs; else all of it."""
+    """The groups to report of each observable: its protocols, if one or two misfit; else its runs; else all rows."""
     chosen = []
     for name in dict.fromkeys(g.observable for g in groups):
         mine = {kind: [g for g in groups if (g.observable, g.kind) == (name, kind)] for kind in KINDS}
@@ -123,11 +122,11 @@ def _unexpected(groups: Sequence[MeasurementGroup], known: set[str]) -> list[str
 
 
 def _unreliable(rows: pd.DataFrame) -> list[str]:
-    many = int(np.sum(~(rows["k"] <= _GOOD_K)))
+    many = int(np.sum(~(rows["k"] <= GOOD_K)))
     if many <= max(1, _FEW * len(rows)):
         return []
     return [
-        f"The predictions of {many} of {len(rows)} rows from the others are rough (Pareto's k > {_GOOD_K}): each of "
+        f"The predictions of {many} of {len(rows)} rows from the others are rough (Pareto's k > {GOOD_K}): each of "
         "these rows moves the posterior far. hexamer.loo refits without them."
     ]
 

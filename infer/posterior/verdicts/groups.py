@@ -63,7 +63,7 @@ class MeasurementGroup:
 
     @cached_property
     def signs(self) -> list[Bool[np.ndarray, " _"]]:
-        """Of each course, which rows lie above their median prediction."""
+        """For each course, an array that is true for rows above their median prediction."""
         return [c["quantile"].to_numpy() > 0.5 for c in self.courses]
 
     @property

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ....models.listing import listed
+from ....data.scale import Scale
+from ....models.listing import after_number, listed
 from ...optimisation.ridges import Combination
 from ..datatree import on_search_scale
 from .ridges import between_bounds, describe_ridge
@@ -51,25 +52,22 @@ def judge_identified(tree: xr.DataTree, table: pd.DataFrame, ridges: Sequence[Co
 def _leaning(tree: xr.DataTree, name: str) -> float | None:
     """The bound, on the search scale, at which the posterior's density is highest; None if there is none."""
     array = tree["posterior"].dataset[name]
-    fraction = between_bounds(array)
     prior = tree["prior"].dataset if "prior" in tree.children else {}
-    if fraction is None or name not in prior or not np.ptp(fraction):
+    after = between_bounds(array)
+    before = between_bounds(array, prior[name]) if name in prior else None
+    if after is None or before is None or not np.ptp(after):
         return None
-    of_prior = on_search_scale(prior[name])
-    lower, upper = float(array.attrs["lower_bound"]), float(array.attrs["upper_bound"])
-    before = (of_prior - lower) / (upper - lower)
-    for bound, distance, earlier in ((lower, fraction, before), (upper, 1 - fraction, 1 - before)):
+    for bound, distance, earlier in (("lower_bound", after, before), ("upper_bound", 1 - after, 1 - before)):
         middle = float(np.median(distance))
         near = float(np.mean(distance < _EDGE * middle))
         if near > _LEANING and middle < _NARROW and middle < 0.5 * float(np.median(earlier)):
-            return bound
+            return float(array.attrs[bound])
     return None
 
 
 def _leaning_words(name: str, bound: float, table: pd.DataFrame) -> str:
-    scale, unit = str(table.loc[name, "scale"]), str(table.loc[name, "unit"])
-    value = {"lin": bound, "log": np.exp(bound), "log10": 10.0**bound}[scale]
-    of = f" {unit}" if unit not in ("", "1") else ""
+    value = float(Scale(str(table.loc[name, "scale"])).natural(np.asarray(bound)))
+    of = after_number(str(table.loc[name, "unit"]))
     lower = abs(value - float(table.loc[name, "5%"])) < abs(value - float(table.loc[name, "95%"]))
     return (
         f"{name} leans on its {'lower' if lower else 'upper'} bound {value:.4g}{of}: the data ask for values beyond. "
@@ -87,8 +85,7 @@ def _conflicts(tree: xr.DataTree, table: pd.DataFrame, known: set[str]) -> list[
         low, high = np.quantile(prior[name].values, _CONFLICT)
         median = float(table.loc[name, "median"])
         if not low <= median <= high:
-            unit = str(table.loc[name, "unit"])
-            of = f" {unit}" if unit not in ("", "1") else ""
+            of = after_number(str(table.loc[name, "unit"]))
             words.append(
                 f"The data draw {name} to {median:.3g}{of}, outside the 99% range of its prior ({low:.3g} to {high:.3g}"
                 f"{of}). Check the prior and its unit; if it is right, the model is at fault."

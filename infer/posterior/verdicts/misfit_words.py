@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ....models.listing import after_number
 from .groups import MeasurementGroup
 from .misfit import longest_run
 
@@ -28,7 +29,7 @@ def describe_outliers(rows: pd.DataFrame) -> list[str]:
 
 
 def _place(row: dict) -> str:
-    unit = f" {row['unit']}" if row["unit"] not in ("", "1") else ""
+    unit = after_number(row["unit"])
     run = f" in {row['run']}" if row["run"] else ""
     value = f"limit {row['value']:.3g}" if row["censored"] else f"measured {row['value']:.3g}"
     return (

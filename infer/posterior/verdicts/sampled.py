@@ -17,8 +17,8 @@ GOOD_RHAT, ACCEPTABLE_RHAT = 1.01, 1.05
 GOOD_ESS, ACCEPTABLE_ESS = 400, 100  # of all chains together
 LOW_BFMI = 0.3
 LEAST_DRAWS = 4  # of a chain: the diagnostics take no fewer
-YES, BARELY, NO, NOT_JUDGED = "yes", "barely", "no", "not judged"
-_ANSWERS = (YES, BARELY, NO)
+NOT_JUDGED = "not judged"
+_ANSWERS = ("yes", "barely", "no")  # by level
 _WARM_UP = ": warm up longer, look at the traces."
 
 
@@ -144,4 +144,4 @@ def _stopped(tree: xr.DataTree) -> Sequence[str]:
     return ()
 
 
-__all__ = ["NO", "NOT_JUDGED", "YES", "judge_sampled", "worst_rhat"]
+__all__ = ["ACCEPTABLE_RHAT", "judge_sampled", "worst_rhat"]

@@ -12,12 +12,12 @@ from scipy import stats
 
 from ....models.solvers.status import Status
 from ..datatree import on_search_scale
+from ..left_out import GOOD_K
 from .verdict import Verdict
 
 # Attributes of a tree: sentences on noise below the solver's error, and what a strict solve of some draws showed.
 NOISE, REWEIGHTED = "noise_below_solver_error", "reweighted_at_strict_tolerance"
 SMALL = 0.1  # nats by which the log likelihood may move, as it moves no interval visibly
-GOOD_K = 0.7  # Pareto's k of importance weights
 _LEAST_FAILED = 5  # draws whose trajectory a failed solve ended, to say where they lie
 _ASIDE = 0.35  # of the ranks: the middle of such draws lies that far from the middle of all
 

@@ -1,4 +1,4 @@
-"""What a solution with events on the state carries from one moment, and from one stretch, to the next."""
+"""Records that a solution with events on the state carries from one moment, and from one stretch, to the next."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Pass(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a search ends with: the first crossing, or the end if there is none."""
+    """The result of a search: the first crossing, or the end if there is none."""
 
     t: Float[Array, ""]
     y: Float[Array, " species"]
@@ -72,7 +72,7 @@ class Found(NamedTuple):
 
 
 class SolvedStretch(NamedTuple):
-    """What a solution ends with."""
+    """The result of a solution."""
 
     saved: Float[Array, "times species"]
     y: Float[Array, " species"]  # the last

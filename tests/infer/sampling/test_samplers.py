@@ -69,8 +69,7 @@ class TemperedSMC(ArrayState[State]):
         return self.problem.log_likelihood(self.problem.space.fold(u))
 
     def init(self, devices: Sequence[Any]) -> State:
-        keys = jax.random.split(jax.random.PRNGKey(self.seed), self.particles)
-        z = np.stack([self.problem.space.sample(key) for key in keys])
+        z = self.problem.space.sample_many(self.seed, self.particles)
         return self.algorithm.init(jnp.asarray(self.problem.space.unfold(z))), jnp.array(0)
 
     def step(self, state: State) -> tuple[State, Block]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 from scipy.stats import kstest
 
 from hexamer import Model, Problem
+from hexamer.data import JointPrior
 from hexamer.infer.simulation_calibration.truths import REDRAWS, UNRECORDED, Truth, draw_truth
-from support.decay_check import TIMES, problem
+from support.closed_form import with_closed_form
+from support.decay_check import TIMES, data, problem
 
 pytestmark = pytest.mark.tier("test")
 
@@ -40,6 +43,15 @@ def test_measurements_of_the_prior(decay_model: Model) -> None:
     gel = (np.log(rows[:, 6:]) - np.log(course) - log_scale[:, None]) / noise[:, None]
     for residual in (*absolute.T, *gel.T):
         assert kstest(residual, "norm").pvalue > 0.001
+
+
+def test_truths_of_a_joint_prior_are_correlated(decay_model: Model) -> None:
+    """They were drawn one by one, so that ranks of a right posterior were not uniform."""
+    joint = JointPrior(["k", "scale_1"], [[1, 0.9], [0.9, 1]])
+    made = with_closed_form(decay_model, replace(data(), joint_priors=(joint,)))
+    z = np.array([t.z for t in drawn(made, 200)])
+    k, scale = (z[:, made.space.names.index(n)] for n in joint.parameters)
+    assert np.corrcoef(k, scale)[0, 1] == pytest.approx(0.9, abs=0.05)
 
 
 def test_readings_below_the_limit_are_limits(decay_model: Model) -> None:
