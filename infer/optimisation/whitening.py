@@ -11,9 +11,10 @@ def windows(warmup: int) -> dict[int, slice]:
 
     They are NumPyro's, which are Stan's: there the adaptation of the step size begins anew.
     """
-    from numpyro.infer.hmc_util import build_adaptation_schedule
+    from numpyro import infer
 
-    return {w.end + 1: slice(w.start, w.end + 1) for w in build_adaptation_schedule(warmup)[1:-1]}
+    schedule = infer.hmc_util.build_adaptation_schedule(warmup)
+    return {w.end + 1: slice(w.start, w.end + 1) for w in schedule[1:-1]}
 
 
 def first_window(warmup: int) -> int:

@@ -19,11 +19,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
-import numpyro.distributions as dist
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
-from numpyro.distributions import constraints
-from numpyro.distributions.transforms import AffineTransform, ExpTransform, Transform
+from numpyro import distributions as dist
 
 from ...data.noise import Noise
 from ...data.parameter import Parameter, effective_prior
@@ -51,18 +49,18 @@ class PriorDistribution(dist.Distribution):
         super().__init__(())
 
     @property
-    def support(self) -> constraints.Constraint:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def support(self) -> dist.constraints.Constraint:  # pyright: ignore[reportIncompatibleVariableOverride]
         prior = self.prior
         low, high = (prior.scale.convert(b, Scale.LIN) for b in prior.bounds)
         if prior.scale != "lin":
             low = max(low, 0.0)
         if FAMILIES[prior.family].folded:
-            return constraints.nonnegative
+            return dist.constraints.nonnegative
         if math.isinf(low):
-            return constraints.real if math.isinf(high) else constraints.less_than(high)
+            return dist.constraints.real if math.isinf(high) else dist.constraints.less_than(high)
         if low == 0 and math.isinf(high):
-            return constraints.positive
-        return constraints.greater_than(low) if math.isinf(high) else constraints.interval(low, high)
+            return dist.constraints.positive
+        return dist.constraints.greater_than(low) if math.isinf(high) else dist.constraints.interval(low, high)
 
     def sample(self, key, sample_shape=()):
         assert key is not None
@@ -99,19 +97,19 @@ class PriorDistribution(dist.Distribution):
         return jnp.where(inside, density - prior.log_mass + slope, -jnp.inf)
 
 
-class _FromScale(Transform):
+class _FromScale(dist.transforms.Transform):
     """x ↦ b^x for the elements with a base, else x; `log_base` is ln b, 0 without."""
 
     def __init__(self, log_base: Float[Array, " rows"]):
         self.log_base = log_base
 
     @property
-    def domain(self) -> constraints.Constraint:
-        return constraints.real_vector
+    def domain(self) -> dist.constraints.Constraint:
+        return dist.constraints.real_vector
 
     @property
-    def codomain(self) -> constraints.Constraint:
-        return constraints.real_vector
+    def codomain(self) -> dist.constraints.Constraint:
+        return dist.constraints.real_vector
 
     def __call__(self, x):
         logarithmic = self.log_base > 0
@@ -140,7 +138,7 @@ class _Censored(dist.Distribution):
     `on_scale` and `sd` are the means and standard deviations behind `measured`, on its scale of base e^log_base.
     """
 
-    support = constraints.real  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
+    support = dist.constraints.real  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
     pytree_data_fields = ("measured", "on_scale", "sd", "limit", "upper")
     pytree_aux_fields = ("log_base", "noise", "tail")
 
@@ -228,7 +226,9 @@ def _prior_given(problem: Problem, parameter: Parameter, sampled: Mapping[str, A
     base = prior.scale.log_base
     if not base:
         return conditional
-    return dist.TransformedDistribution(conditional, [AffineTransform(0.0, base), ExpTransform()])
+    return dist.TransformedDistribution(
+        conditional, [dist.transforms.AffineTransform(0.0, base), dist.transforms.ExpTransform()]
+    )
 
 
 def _on_scale(scale: Scale, x: Array) -> Array:
@@ -269,7 +269,7 @@ def _observe(problem: Problem, readout: Readout, observed: Mapping[str, SiteValu
         if group < 0:
             (noise,) = {assays.noise.kinds[k] for k in assays.noise.of_row[rows]}
             family = noise.numpyro(mean, sd)
-            parts = [AffineTransform(0.0, base[0]), ExpTransform()]
+            parts = [dist.transforms.AffineTransform(0.0, base[0]), dist.transforms.ExpTransform()]
             family = dist.TransformedDistribution(family, parts) if base[0] > 0 else family
             if np.any(tails[rows]):
                 kind = {"log_base": float(base[0]), "noise": noise, "tail": tails[rows]}

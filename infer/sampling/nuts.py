@@ -193,7 +193,7 @@ class NUTS:
 
         Raises `FloatingPointError` if it still fails after 20 moves.
         """
-        from numpyro.infer.util import ParamInfo
+        from numpyro import infer
 
         scale = self.start.scale
         states, places, numbers = [], self._places(devices), self.kernel.numbers(self.chains)
@@ -207,7 +207,7 @@ class NUTS:
                 w = w / 2
             else:
                 raise FloatingPointError(f"chain {chain} finds no start with a finite density near the best fit")
-            info = ParamInfo(jnp.asarray(w), value, jnp.asarray(scale.T @ np.asarray(gradient)))
+            info = infer.util.ParamInfo(jnp.asarray(w), value, jnp.asarray(scale.T @ np.asarray(gradient)))
             states.append(jax.device_put(self.kernel.init(info, key, self._at(numbers[chain], scale)), places[chain]))
         return NUTSState(tuple(states), places, numbers, scale, 0, 0, ())
 

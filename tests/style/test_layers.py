@@ -137,6 +137,37 @@ def test_no_circle_of_rooms() -> None:
     assert circles(graph) == []
 
 
+def whole_at_once(text: str) -> Iterator[int]:
+    """Lines that import a module within NumPyro by its full name while the code runs, not for type checkers alone.
+
+    arviz-base leaves a `numpyro` behind that loads itself when an attribute is asked for. `import numpyro.infer` asks
+    in the middle of the import: `numpyro.infer` is then executed twice, and its second copy lacks its submodules.
+    `from numpyro import infer` asks first.
+    """
+    tree = ast.parse(text)
+    for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in for_types or not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        named = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+        if any(name.startswith("numpyro.") for name in named):
+            yield node.lineno
+
+
+def test_numpyro_is_loaded_whole() -> None:
+    text = (
+        "import numpyro\nfrom numpyro import infer\nimport numpyro.infer\ndef f():\n    from numpyro.infer import hmc\n"
+    )
+    assert list(whole_at_once(text)) == [3, 5]
+    found = [f"{path.relative_to(ROOT)}:{n}" for path in modules().values() for n in whole_at_once(path.read_text())]
+    assert not found, "write `from numpyro import …`: " + ", ".join(found)
+
+
 def test_the_check_sees_what_there_is() -> None:
     """Relative imports of all levels, imports in functions, and circles."""
     text = (

@@ -176,7 +176,7 @@ def test_what_is_refused(decay_model: Model, decay: Callable[..., Problem]) -> N
 def test_ranks_are_those_of_simuk(decay_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """simuk fits NumPyro's form of the problem with NumPyro's NUTS; of one truth and one data set the ranks agree."""
     import simuk
-    from numpyro.infer import NUTS
+    from numpyro import infer
 
     from hexamer.infer.problem.numpyro_bridge import numpyro_model
 
@@ -193,7 +193,7 @@ def test_ranks_are_those_of_simuk(decay_model: Model, monkeypatch: pytest.Monkey
 
     count, draws = 12, 400
     theirs = simuk.SBC(
-        NUTS(lambda A_abs=None: numpyro_model(made, data={"A_abs": A_abs})),
+        infer.NUTS(lambda A_abs=None: numpyro_model(made, data={"A_abs": A_abs})),
         num_simulations=count,
         sample_kwargs={"num_warmup": 300, "num_samples": draws},
         data_dir={"A_abs": np.zeros(len(rows))},
