@@ -63,16 +63,18 @@ def of_hexamer(case: dict[str, Any]) -> dict[str, Any]:
 def of_numpyro(case: dict[str, Any]) -> dict[str, Any]:
     """NumPyro's NUTS with a dense mass matrix, of the model that hexamer gives it, solved by diffrax's Kvaerno5."""
     from diffrax import Kvaerno5
-    from numpyro.infer import MCMC, NUTS, init_to_value
+    from numpyro import infer
 
     from hexamer.infer.problem.numpyro_bridge import numpyro_model
 
     settings = {"solver": Diffrax(Kvaerno5()), "rtol": case["rtol"], "atol": case["rtol"] / 100, "max_steps": 2000}
     problem: Problem = load_problem(case["problem"]).with_settings(**settings)
     began = time.perf_counter()
-    kernel = NUTS(partial(numpyro_model, problem), dense_mass=True, init_strategy=init_to_value(values=case["values"]))
+    kernel = infer.NUTS(
+        partial(numpyro_model, problem), dense_mass=True, init_strategy=infer.init_to_value(values=case["values"])
+    )
     options = {"num_chains": CHAINS, "chain_method": "parallel", "progress_bar": False}
-    mcmc = MCMC(kernel, num_warmup=WARMUP, num_samples=BLOCK, **options)
+    mcmc = infer.MCMC(kernel, num_warmup=WARMUP, num_samples=BLOCK, **options)
     fields = ("num_steps", "diverging")
     mcmc.warmup(jax.random.PRNGKey(case["seed"]), extra_fields=fields, collect_warmup=True)
     warmup_steps = int(np.sum(mcmc.get_extra_fields()["num_steps"]))

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
+from ...late_imports import part_of_numpyro
+
 
 def windows(warmup: int) -> dict[int, slice]:
     """The windows of a warmup whose draws whiten what follows, by the iteration at which each ends.
 
     They are NumPyro's, which are Stan's: there the adaptation of the step size begins anew.
     """
-    from numpyro import infer
-
-    schedule = infer.hmc_util.build_adaptation_schedule(warmup)
+    schedule = part_of_numpyro("infer.hmc_util").build_adaptation_schedule(warmup)
     return {w.end + 1: slice(w.start, w.end + 1) for w in schedule[1:-1]}
 
 

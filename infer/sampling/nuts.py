@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from ...late_imports import part_of_numpyro
 from ...models.compiled.jumps import check_smooth
 from ...models.solvers.machine import usable_cores
 from ...models.solvers.placement import on
@@ -193,8 +194,7 @@ class NUTS:
 
         Raises `FloatingPointError` if it still fails after 20 moves.
         """
-        from numpyro import infer
-
+        new_info = part_of_numpyro("infer.util").ParamInfo
         scale = self.start.scale
         states, places, numbers = [], self._places(devices), self.kernel.numbers(self.chains)
         keys = jax.random.split(jax.random.PRNGKey(self.seed), self.chains)
@@ -207,7 +207,7 @@ class NUTS:
                 w = w / 2
             else:
                 raise FloatingPointError(f"chain {chain} finds no start with a finite density near the best fit")
-            info = infer.util.ParamInfo(jnp.asarray(w), value, jnp.asarray(scale.T @ np.asarray(gradient)))
+            info = new_info(jnp.asarray(w), value, jnp.asarray(scale.T @ np.asarray(gradient)))
             states.append(jax.device_put(self.kernel.init(info, key, self._at(numbers[chain], scale)), places[chain]))
         return NUTSState(tuple(states), places, numbers, scale, 0, 0, ())
 

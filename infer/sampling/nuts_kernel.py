@@ -12,6 +12,7 @@ import numpy as np
 from jax.experimental import io_callback
 from jaxtyping import Array, Float, Int
 
+from ...late_imports import part_of_numpyro
 from ...models.solvers.status import Status
 from ..problem.failures import FailureCounter
 from ..problem.measured import Measured
@@ -38,11 +39,11 @@ class NUTSKernel:
     """The first state of a chain and its iterations, of `problem` with any data, under NumPyro's `options`."""
 
     def __init__(self, problem: Problem, options: tuple[tuple[str, Any], ...], chunk: int):
-        from numpyro import infer  # half a second to import
-
         self.problem, self.options, self.chunk = problem, dict(options), chunk
         self.failures = FailureCounter()
-        self._first_state, self._next_state = infer.hmc.hmc(potential_fn_gen=self._potential, algo="NUTS")
+        self._first_state, self._next_state = part_of_numpyro("infer.hmc").hmc(
+            potential_fn_gen=self._potential, algo="NUTS"
+        )
         self._taken, self._lock = 0, threading.Lock()
         self.iterate = jax.jit(self._iterate)
 

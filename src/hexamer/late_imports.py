@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 _TOOLS = {"TYPE_CHECKING", "later"}  # what a package needs to import late; `dir` does not show them
@@ -30,4 +31,17 @@ def later(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], Any]
     return get, names
 
 
-__all__ = ["later"]
+def part_of_numpyro(name: str) -> ModuleType:
+    """The module `name` within NumPyro.
+
+    arviz-base leaves a `numpyro` behind that loads itself when an attribute is asked for. `import numpyro.infer` asks
+    in the middle of the import: `numpyro.infer` is then executed twice, and its second copy lacks its submodules. Here
+    the attribute is asked for first.
+    """
+    import numpyro
+
+    _ = numpyro.infer
+    return import_module(f"numpyro.{name}")
+
+
+__all__ = ["later", "part_of_numpyro"]

@@ -14,7 +14,6 @@ import numpyro
 import pytest
 import sympy
 import xarray as xr
-from numpyro.infer.util import log_density
 from scipy import special, stats
 
 from hexamer import Model, Problem, Protocol
@@ -27,9 +26,11 @@ from hexamer.infer.posterior.row_layout import of_rows
 from hexamer.infer.problem.censoring import recordable, tails, with_censored
 from hexamer.infer.problem.numpyro_bridge import PriorDistribution, numpyro_model
 from hexamer.infer.problem.row_noise import RowNoise
+from hexamer.late_imports import part_of_numpyro
 from hexamer.models import compile_function
 from support.closed_form import with_closed_form
 
+log_density = part_of_numpyro("infer.util").log_density
 pytestmark = pytest.mark.tier("test")
 
 VALUES = {"k": 0.4, "a0": 1.7, "noise": 0.25, "scale_1": 1.2, "scale_2": 0.5}

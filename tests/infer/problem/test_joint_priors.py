@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from numpyro.infer.util import log_density
 from scipy import stats
 
 from hexamer import Model, Problem
@@ -26,8 +25,10 @@ from hexamer.infer.posterior.file import save_datatree
 from hexamer.infer.problem.identity import differences, problem_digest, problem_parts
 from hexamer.infer.problem.numpyro_bridge import numpyro_model
 from hexamer.infer.problem.parameter_space import ParameterSpace
+from hexamer.late_imports import part_of_numpyro
 from support.closed_form import with_closed_form
 
+log_density = part_of_numpyro("infer.util").log_density
 pytestmark = pytest.mark.tier("test")
 
 R = np.array([[1.0, 0.8, -0.3], [0.8, 1.0, 0.1], [-0.3, 0.1, 1.0]])

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import sympy
-from numpyro.distributions import LowRankMultivariateNormal
+from numpyro import distributions
 from scipy import integrate, stats
 
 import hexamer
@@ -65,7 +65,7 @@ def test_marginal_is_a_joint_normal() -> None:
         k, loc = nuisance.slope[rows], nuisance.slope[rows] * nuisance.location[g]
         covariance = np.diag(sd[rows] ** 2) + nuisance.spread[g] ** 2 * np.outer(k, k)
         assert found[g] == pytest.approx(stats.multivariate_normal(loc, covariance).logpdf(residual[rows]))
-        low_rank = LowRankMultivariateNormal(loc, nuisance.spread[g] * k[:, None], sd[rows] ** 2)
+        low_rank = distributions.LowRankMultivariateNormal(loc, nuisance.spread[g] * k[:, None], sd[rows] ** 2)
         assert found[g] == pytest.approx(float(low_rank.log_prob(residual[rows])))
 
 

@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import pytest
-from numpyro.infer import MCMC, NUTS, Predictive
-from numpyro.infer.util import log_density
+from numpyro import infer
 from scipy import stats
 
 from hexamer import Model, Problem, Protocol
@@ -20,9 +19,11 @@ from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
 from hexamer.infer.problem.failures import FailureCounter
 from hexamer.infer.problem.numpyro_bridge import PriorDistribution, numpyro_model, rows_of_sites
 from hexamer.infer.problem.parameter_space import ParameterSpace
+from hexamer.late_imports import part_of_numpyro
 from hexamer.models import compile_network, read_antimony
 from support.closed_form import with_closed_form
 
+log_density = part_of_numpyro("infer.util").log_density
 pytestmark = pytest.mark.tier("test")
 
 
@@ -136,7 +137,7 @@ def test_replicates_are_in_the_units_of_the_measurements(decay: Callable[..., Pr
     values = {"k": jnp.array(0.4), "a0": jnp.array(1.7), "noise": jnp.array(0.05)}
     problem = decay()
     model = numpyro.handlers.substitute(partial(numpyro_model, problem), data=values)
-    drawn = Predictive(model, num_samples=300)(jax.random.key(0), data=dict.fromkeys(rows_of_sites(problem)))
+    drawn = infer.Predictive(model, num_samples=300)(jax.random.key(0), data=dict.fromkeys(rows_of_sites(problem)))
     rows = np.asarray(drawn["rows of scale_1"])
     log_s = rows[:, 0] * math.log(10) - math.log(1.7 * math.exp(-0.2))
     assert log_s.mean() == pytest.approx(0.1 * math.log(10), abs=0.25)
@@ -201,7 +202,9 @@ def test_nuts_finds_a_posterior_in_closed_form() -> None:
         {"m": Parameter("m", Prior("normal", "lin", 0.0, 0.5))},
     )
     problem, failures = Problem(model, data), FailureCounter()
-    mcmc = MCMC(NUTS(partial(numpyro_model, problem, failures)), num_warmup=150, num_samples=400, progress_bar=False)
+    mcmc = infer.MCMC(
+        infer.NUTS(partial(numpyro_model, problem, failures)), num_warmup=150, num_samples=400, progress_bar=False
+    )
     mcmc.run(jax.random.key(0))
     draws = np.asarray(mcmc.get_samples()["m"])
     precision = 1 / 0.5**2 + len(readings) / sd**2

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
-from numpyro.infer import MCMC, NUTS
+from numpyro import infer
 
 from hexamer.data import Prior
 from hexamer.infer.posterior.summary import Summary, summarise
@@ -81,7 +81,7 @@ def test_a_funnel() -> None:
         return 0.5 * (z[0] / 3) ** 2 + 4.5 * z[0] + 0.5 * jnp.sum(z[1:] ** 2) * jnp.exp(-z[0])
 
     options = {"num_warmup": 300, "num_samples": 500, "num_chains": 4, "chain_method": "vectorized"}
-    mcmc = MCMC(NUTS(potential_fn=potential), **options, progress_bar=False)
+    mcmc = infer.MCMC(infer.NUTS(potential_fn=potential), **options, progress_bar=False)
     mcmc.run(jax.random.PRNGKey(0), init_params=jnp.zeros((4, 10)), extra_fields=("diverging", "energy"))
     draws, known = mcmc.get_samples(group_by_chain=True), mcmc.get_extra_fields(group_by_chain=True)
     of_draws = ("chain", "draw")
