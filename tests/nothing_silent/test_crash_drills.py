@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,10 +45,12 @@ hexamer.cli.main()
 
 
 _started: list[subprocess.Popen[str]] = []
+# What a process compiles, the next finds, as for a user; so kills also meet a cache that is being written.
+_CACHE = tempfile.TemporaryDirectory(prefix="compiled")
 
 
 def spawn(*command: str, **environment: str) -> subprocess.Popen[str]:
-    env = {**os.environ, **environment}
+    env = {**os.environ, "HEXAMER_CACHE": _CACHE.name, **environment}
     new = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
     _started.append(new)
     return new
