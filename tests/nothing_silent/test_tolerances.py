@@ -43,9 +43,11 @@ CASES = Path(__file__).parents[1] / "cases"
 TIMES = [0.0, 1.0, 15.0, 60.0, 180.0]
 _TIERS = {
     ("hepg2_core", "fused"): pytest.mark.tier("test"),
-    # Three to six minutes each: diffrax compiles long for the largest networks.
-    ("il6_full", "diffrax"): pytest.mark.tier("programs"),
-    ("cytokine_release", "diffrax"): pytest.mark.tier("programs"),
+    # One to six minutes each: diffrax compiles long for large networks.
+    **{
+        (name, "diffrax"): pytest.mark.tier("programs")
+        for name in ("il6_full", "cytokine_release", "hepatocyte_core", "hepg2_core")
+    },
 }
 NETWORKS = [
     pytest.param(name, engine, marks=_TIERS.get((name, engine), pytest.mark.tier("slow")))

@@ -59,7 +59,7 @@ def problem_of_modes() -> Problem:
 def test_parameters_that_may_be_exchanged() -> None:
     """Each order of the two rate constants is half of the posterior."""
     problem = load_problem(CASES / "two-modes" / "problem.yaml")
-    found = run_sampler(SMC(problem, seed=1), progress=False)
+    found = run_sampler(SMC(problem, particles=80, seed=1), progress=False)
     assert found is not None
     values = np.asarray(problem.space.constrain(jnp.asarray(found.z)))
     first, second = (values[..., problem.space.names.index(n)] for n in ("k1", "k2"))

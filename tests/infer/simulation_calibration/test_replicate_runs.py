@@ -88,7 +88,8 @@ def test_limits_taken_as_values_are_caught(decay_model: Model, monkeypatch: pyte
 def test_an_interrupted_run_resumes_bit_for_bit(
     decay_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = sbc(problem(decay_model), **TINY, seed=3)
+    made = problem(decay_model)
+    whole = sbc(made, **TINY, seed=3)
     calls = iter(range(100))
     right = replicate_runs.run_replicate
 
@@ -99,14 +100,14 @@ def test_an_interrupted_run_resumes_bit_for_bit(
 
     monkeypatch.setattr(replicate_runs, "run_replicate", killed)
     with pytest.raises(KeyboardInterrupt):
-        sbc(problem(decay_model), **TINY, seed=3, out=tmp_path)
+        sbc(made, **TINY, seed=3, out=tmp_path)
     monkeypatch.setattr(replicate_runs, "run_replicate", right)
     assert "8 replicates are in" in replicate_runs.describe_replicates(tmp_path)
-    stopped = sbc(problem(decay_model), **TINY, seed=3, out=tmp_path, stop_after=0.0)
+    stopped = sbc(made, **TINY, seed=3, out=tmp_path, stop_after=0.0)
     assert stopped is not None
     assert not stopped.complete
     assert len(stopped.ranks) == 8
-    resumed = sbc(problem(decay_model), **TINY, seed=3, out=tmp_path)
+    resumed = sbc(made, **TINY, seed=3, out=tmp_path)
     assert whole is not None
     assert resumed is not None
     np.testing.assert_array_equal(resumed.ranks, whole.ranks)
@@ -191,7 +192,7 @@ def test_ranks_are_those_of_simuk(decay_model: Model, monkeypatch: pytest.Monkey
         truths.append(Truth(made.space.coordinates(np.array([[k, a0, noise]]))[0], np.zeros(0), values))
         return {"A_abs": values}
 
-    count, draws = 12, 400
+    count, draws = 8, 400
     theirs = simuk.SBC(
         infer.NUTS(lambda A_abs=None: numpyro_model(made, data={"A_abs": A_abs})),
         num_simulations=count,
