@@ -22,6 +22,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 TIERS = ("check", "test", "slow", "programs")
 
+_ENGINE = Path(__file__).parent / "models" / "fused"
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 os.environ["HEXAMER_CACHE"] = "off"  # of tests and what they start: nothing is written into the user's folder
@@ -63,6 +64,19 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
         return None
     text = collection_path.read_text(encoding="utf-8")
     return True if not any(_may_hold(tier, text) for tier in asked) else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Lets clang optimise the fused engine where that is what is tested, and in the tier `slow`.
+
+    The other tests of `check` and `test` compile some 400 networks, most of them toys that are solved a few times: clang
+    took half of their time.
+    """
+    from hexamer.models.solvers.fused import compilation
+
+    fully = "slow" in item.config.option.markexpr or _ENGINE in item.path.parents or item.get_closest_marker("optimised")
+    compilation.OPTIONS["optimization_level"] = 2 if fully else 0
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -106,6 +106,7 @@ def test_priorities_of_events_on_the_state():
     same_with_slopes(course(text, [6.0], "diffrax", "X A"), closed, values)
 
 
+@pytest.mark.optimised
 def test_alone_in_a_batch_and_in_float32():
     model = network(BY_PARAMETER)
 

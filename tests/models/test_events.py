@@ -255,6 +255,7 @@ def test_events_wait_for_the_end_of_a_preequilibration(engine: str):
     np.testing.assert_allclose(now(k=0.5), [0.5, 0.7, 1.4], rtol=1e-9)
 
 
+@pytest.mark.optimised
 def test_alone_and_in_a_batch_courses_are_the_same_to_the_last_bit():
     model = network(DOSES)
     values = {"t1": jnp.linspace(0.0, 8.0, 21), "k": jnp.linspace(0.1, 2.0, 21)}

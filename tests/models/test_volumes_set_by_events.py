@@ -145,6 +145,7 @@ def test_a_volume_that_is_set_at_a_threshold():
     same_with_slopes(found, closed, {"k": 0.3, "low": 2.0, "f": 2.0, "d": 0.5})
 
 
+@pytest.mark.optimised
 def test_alone_and_in_a_batch_courses_are_the_same_to_the_last_bit():
     model = network(RESIZED)
     values = {"T": jnp.linspace(0.0, 5.0, 21), "c": jnp.linspace(0.5, 2.0, 21), "f": jnp.linspace(0.1, 3.0, 21)}

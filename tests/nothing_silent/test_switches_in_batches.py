@@ -14,7 +14,7 @@ from hexamer import Auto, Diffrax, Fused
 from hexamer.models import Protocol, Settings, simulate
 from hexamer.models.compiled.plan import compile_plan
 
-pytestmark = pytest.mark.tier("test")
+pytestmark = [pytest.mark.tier("test"), pytest.mark.optimised]
 
 PULSES = """model pulses
   X = x0; x0 = 1; loss = 0.3; a1 = 2; a2 = -1; a3 = 0.5; on1 = 1; off1 = 4; on2 = 2; off2 = 6; t3 = 3

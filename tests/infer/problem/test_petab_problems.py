@@ -38,6 +38,7 @@ def published_simulation(shared_data: Path, name: str) -> pd.DataFrame:
     return pd.read_csv(shared_data / "petab" / name / f"simulatedData_{name}.tsv", sep="\t")
 
 
+@pytest.mark.optimised
 @pytest.mark.parametrize("name", ["Boehm_JProteomeRes2014", "Raia_CancerResearch2011", *slowly("Bachmann_MSB2011")])
 def test_log_likelihood_at_the_nominal_parameters(shared_data: Path, name: str) -> None:
     log_likelihood, tolerance, rows = PUBLISHED[name]

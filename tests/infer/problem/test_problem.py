@@ -21,6 +21,7 @@ from hexamer.models import Step, compile_network, read_antimony
 pytestmark = pytest.mark.tier("test")
 
 
+@pytest.mark.optimised
 def test_hepg2_at_the_published_fit(shared_data: Path, hepg2: Problem, published_fit: dict[str, float]) -> None:
     result = hepg2.evaluate(published_fit)
     assert not result.failed
