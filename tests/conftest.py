@@ -70,13 +70,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Lets clang optimise the fused engine where that is what is tested, and in the tier `slow`.
 
-    The other tests of `check` and `test` compile some 400 networks, most of them toys that are solved a few times: clang
-    took half of their time.
+    The other tests of `check` and `test` compile some 400 networks, most of them toys that are solved a few times:
+    clang took half of their time.
     """
     from hexamer.models.solvers.fused import compilation
 
-    fully = "slow" in item.config.option.markexpr or _ENGINE in item.path.parents or item.get_closest_marker("optimised")
-    compilation.OPTIONS["optimization_level"] = 2 if fully else 0
+    slow = "slow" in item.config.option.markexpr
+    fully = slow or _ENGINE in item.path.parents or item.get_closest_marker("optimised") is not None
+    compilation.OPTIONS.pop("optimization_level", None)
+    if not fully:
+        compilation.OPTIONS["optimization_level"] = 0
 
 
 @pytest.hookimpl(tryfirst=True)

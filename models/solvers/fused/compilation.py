@@ -25,7 +25,7 @@ TARGETS = ("forward", "backward")
 _lock = threading.RLock()
 
 # Products and sums become one operation, also across statements: a statement of generated code is one operation.
-OPTIONS = {"cpu_compiler_flags": "-march=native -ffp-contract=fast"}
+OPTIONS: dict[str, str | int] = {"cpu_compiler_flags": "-march=native -ffp-contract=fast"}
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,8 @@ def _handler_source(model: Model, lanes: int, single: bool, keep_stages: bool) -
 
 
 def names_of(source: str, handlers: Sequence[str]) -> list[str]:
-    """What XLA calls the handlers in a struct's source, once it is registered."""
-    prefix = "hexamer_" + hashlib.sha256(source.encode()).hexdigest()[:16]
+    """What XLA calls the handlers in a struct's source, once it is registered as it is compiled by `OPTIONS`."""
+    prefix = "hexamer_" + hashlib.sha256(f"{OPTIONS}{source}".encode()).hexdigest()[:16]
     return [f"{prefix}_{handler}" for handler in handlers]
 
 
