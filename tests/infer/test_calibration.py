@@ -13,7 +13,8 @@ import pytest
 import xarray as xr
 
 import hexamer.infer
-from hexamer import Diffrax, Model, Problem, Protocol
+from helpers import slowly
+from hexamer import Diffrax, Problem, Protocol
 from hexamer.data import Dataset, Measurement, Parameter, Prior, direct
 from hexamer.infer import (
     Calibration,
@@ -36,6 +37,7 @@ from support.posteriors import tree_of
 pytestmark = pytest.mark.tier("test")
 
 OPTIONS: dict[str, Any] = {"chains": 2, "warmup": 60, "draws": 40, "starts": 4, "seed": 2, "progress": False}
+FEW: dict[str, Any] = {**OPTIONS, "warmup": 20, "draws": 10, "starts": 2}
 TEXT = "model decay; k = 1; species y = 2; J: y -> ; k*y; end"
 
 
@@ -110,20 +112,13 @@ class Mine(diffrax.Tsit5):
 
 
 @pytest.mark.tier("slow")
-def test_a_model_in_python_by_a_solver_of_ones_own(tmp_path: Path) -> None:
-    """The stored name of the solver's class was looked for in diffrax, so that the same call could not go on.
-
-    Who reads the posterior has to give the problem.
-    """
-    problem = decay(decay_in_python())
-    options = {**OPTIONS, "chains": 1, "warmup": 20, "draws": 10, "starts": 2, "solver": Diffrax(Mine())}
-    first, again = (fit(problem, tmp_path / "run", **options) for _ in range(2))
+def test_a_fit_with_a_solver_of_ones_own_is_resumed(tmp_path: Path) -> None:
+    """The stored name of its class was looked for in diffrax, so that the same call could not go on."""
+    options = {**FEW, "solver": Diffrax(Mine())}
+    first, again = (fit(decay(), tmp_path / "run", **options) for _ in range(2))
     assert first is not None
     assert again is not None
     np.testing.assert_array_equal(again.draws.z, first.draws.z)
-    with pytest.raises(PosteriorFileError, match="is of a model written in Python: pass problem="):
-        read_posterior(tmp_path / "run")
-    assert read_posterior(tmp_path / "run", problem).problem is problem
 
 
 @pytest.mark.tier("slow")
@@ -227,15 +222,19 @@ def test_files_that_are_of_no_use(found: Calibration, tmp_path: Path) -> None:
         _ = read_posterior(tmp_path).fits
 
 
-def decay_in_python() -> Model:
-    return compile_function(
+@pytest.mark.parametrize("fitted", [False, *slowly(True)])
+def test_a_model_in_python_has_to_be_given(fitted: bool, tmp_path: Path) -> None:
+    """Its posterior comes from a fit or, in a second, from draws alone."""
+    model = compile_function(
         lambda t, y, p: -p["k"] * y, species=["y"], parameters={"k": 1.0}, initial=[2.0], name="decay"
     )
-
-
-def test_a_model_in_python_has_to_be_given(tmp_path: Path) -> None:
-    problem = decay(decay_in_python())
-    save_datatree(tree_of(problem), tmp_path / "posterior.nc")
+    problem = decay(model)
+    if fitted:
+        made = fit(problem, tmp_path, **FEW)
+        assert made is not None
+        assert made.tree is not None
+    else:
+        save_datatree(tree_of(problem), tmp_path / "posterior.nc")
     with pytest.raises(PosteriorFileError, match="is of a model written in Python: pass problem="):
         read_posterior(tmp_path)
     assert read_posterior(tmp_path, problem).problem is problem

@@ -45,7 +45,7 @@ hexamer.cli.main()
 
 
 _started: list[subprocess.Popen[str]] = []
-# What a process compiles, the next finds, as for a user; so kills also meet a cache that is being written.
+# Processes share compiled code on disk, as those of a user do. So some are killed while they write it.
 _CACHE = tempfile.TemporaryDirectory(prefix="compiled")
 
 

@@ -76,7 +76,7 @@ def quiet(wp) -> Iterator[None]:
 # By the model itself, which is kept so that its id is.
 _written: dict[int, tuple[Model, Functions]] = {}
 _broken: dict[int, tuple[Model, str]] = {}  # models whose code did not compile, and what was said of it
-_built: dict[tuple[int, int, bool, bool], tuple[Model, Handlers]] = {}
+_built: dict[tuple[int, int, bool, bool, str], tuple[Model, Handlers]] = {}
 
 
 def functions_of(model: Model) -> Functions:
@@ -101,7 +101,7 @@ def build(model: Model, lanes: int, *, single: bool = False, keep_stages: bool =
     Raises `Unsupported` saying why a model cannot be run.
     """
     with _lock:
-        key = (id(model), lanes, single, keep_stages)
+        key = (id(model), lanes, single, keep_stages, str(OPTIONS))
         if key not in _built:
             _built[key] = (model, _build(model, lanes, single, keep_stages))
         return _built[key][1]
@@ -133,7 +133,7 @@ def _handler_source(model: Model, lanes: int, single: bool, keep_stages: bool) -
 
 
 def names_of(source: str, handlers: Sequence[str]) -> list[str]:
-    """What XLA calls the handlers in a struct's source, once it is registered as it is compiled by `OPTIONS`."""
+    """The names that XLA has for the handlers in a struct's source, compiled with `OPTIONS`."""
     prefix = "hexamer_" + hashlib.sha256(f"{OPTIONS}{source}".encode()).hexdigest()[:16]
     return [f"{prefix}_{handler}" for handler in handlers]
 

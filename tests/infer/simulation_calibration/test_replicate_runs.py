@@ -192,7 +192,7 @@ def test_ranks_are_those_of_simuk(decay_model: Model, monkeypatch: pytest.Monkey
         truths.append(Truth(made.space.coordinates(np.array([[k, a0, noise]]))[0], np.zeros(0), values))
         return {"A_abs": values}
 
-    count, draws = 8, 400
+    count, draws = 12, 400
     theirs = simuk.SBC(
         infer.NUTS(lambda A_abs=None: numpyro_model(made, data={"A_abs": A_abs})),
         num_simulations=count,
